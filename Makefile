@@ -1,0 +1,42 @@
+# Everything runs in .venv, which each target sets up first; the second time that takes no
+# time. CRAFT=0 leaves the concept explanations (xplique, TensorFlow: several GB) out of
+# `make demo`; CRAFT=1 brings them into the tests.
+BIN := .venv/bin
+lean := pyqt5,batch
+extras = $(if $(filter-out 0,$(CRAFT)),all,$(lean))
+
+.PHONY: demo test test-slow lint docs setup-demo setup-dev clean
+
+demo: CRAFT ?= 1
+demo: setup-demo
+	$(BIN)/semxai demo $(DEMO)
+
+# One short run on PyQt6 follows the suite on PyQt5.
+test: setup-dev
+	$(BIN)/python -m pytest
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest -m "qt6 and not slow"
+
+test-slow: setup-dev
+	$(BIN)/python -m pytest -m slow
+
+lint: setup-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/typos
+	$(BIN)/validate-pyproject pyproject.toml
+	$(BIN)/npe2 validate napari.yaml
+
+docs: setup-dev
+	$(BIN)/mkdocs build --strict
+
+setup-demo:
+	@sh scripts/setup.sh demo "$(extras)"
+
+setup-dev: CRAFT ?= 0
+setup-dev:
+	@sh scripts/setup.sh dev "$(extras)" dev
+
+clean:
+	rm -rf .venv build dist site napari_semxai/napari.yaml
