@@ -44,6 +44,8 @@ class SemImage:
         Page within a multi-page file.
     pixel_size : float or None
         Edge of one pixel in metres, when known.
+    picture_rows : int or None
+        Rows above the info bar, where the file's tags tell that there is one.
     """
 
     name: str
@@ -52,6 +54,7 @@ class SemImage:
     path: Path | None = None
     page: int = 0
     pixel_size: float | None = None
+    picture_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
