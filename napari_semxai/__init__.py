@@ -1,0 +1,58 @@
+"""SAM 2 masks, explanations and live scores for SEM defect images in napari.
+
+Names are loaded on first use: importing the package brings in no Qt, no torch and no SciPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.edge_strips import edge_strips
+    from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
+    from napari_semxai.algorithms.metrics import scores
+    from napari_semxai.backends.sam2 import generate_candidates
+    from napari_semxai.types import CandidatePool, GroundTruth, InputError, Scores
+
+__version__ = version("napari-semxai")
+
+_ROOMS = {
+    "DEFAULT_ALPHA": "algorithms.ground_truth",
+    "DEFAULT_BETA": "algorithms.ground_truth",
+    "CandidatePool": "types",
+    "GroundTruth": "types",
+    "InputError": "types",
+    "Scores": "types",
+    "edge_strips": "algorithms.edge_strips",
+    "generate_candidates": "backends.sam2",
+    "ground_truth": "algorithms.ground_truth",
+    "scores": "algorithms.metrics",
+}
+
+__all__ = [
+    "DEFAULT_ALPHA",
+    "DEFAULT_BETA",
+    "CandidatePool",
+    "GroundTruth",
+    "InputError",
+    "Scores",
+    "__version__",
+    "edge_strips",
+    "generate_candidates",
+    "ground_truth",
+    "scores",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

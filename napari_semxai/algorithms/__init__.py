@@ -1,0 +1,1 @@
+"""Arrays in, arrays out: the published algorithms and what they stand on."""

@@ -1,0 +1,85 @@
+"""Edits of a whole mask: mask in, new mask out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+from skimage import morphology
+
+from napari_semxai.algorithms.components import largest_component
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_semxai.types import BoolMask
+
+
+def fill_holes(mask: BoolMask, size: int = 0) -> BoolMask:
+    """Fill background that does not reach the edge; holes up to `size` pixels, 0 for all."""
+    filled: BoolMask = ndimage.binary_fill_holes(mask)
+    if size <= 0:
+        return filled
+    holes = filled & ~mask
+    large: BoolMask = morphology.remove_small_objects(holes, size + 1)
+    return mask | (holes & ~large)
+
+
+def remove_specks(mask: BoolMask, size: int = 16) -> BoolMask:
+    """Remove 8-connected components of fewer than `size` pixels."""
+    kept: BoolMask = morphology.remove_small_objects(mask, max(size, 1), connectivity=2)
+    return kept
+
+
+def smooth(mask: BoolMask, radius: int = 2) -> BoolMask:
+    """Replace each pixel by the majority of a disc of `radius` pixels around it."""
+    disc = morphology.disk(radius).astype(np.float32)
+    return _in_box(mask, radius, lambda part: _majority(part, disc))
+
+
+def grow(mask: BoolMask, radius: int = 1) -> BoolMask:
+    """Add every pixel within `radius` pixels of the mask."""
+    return _in_box(mask, radius, lambda part: _distance(~part) <= radius)
+
+
+def shrink(mask: BoolMask, radius: int = 1) -> BoolMask:
+    """Remove every pixel within `radius` pixels of the background."""
+    return _in_box(mask, radius, lambda part: _distance(part) > radius)
+
+
+def keep_largest(mask: BoolMask) -> BoolMask:
+    """Keep the largest 8-connected component."""
+    return largest_component(mask, connectivity=8)
+
+
+def invert(mask: BoolMask) -> BoolMask:
+    """Swap foreground and background."""
+    return ~mask
+
+
+def _majority(mask: BoolMask, disc: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> BoolMask:
+    counts = ndimage.convolve(mask.astype(np.float32), disc, mode="constant")
+    majority: BoolMask = counts > disc.sum() / 2
+    return majority
+
+
+def _distance(mask: BoolMask) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
+    if mask.all():
+        return np.full(mask.shape, np.inf)
+    distance: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = ndimage.distance_transform_edt(
+        mask
+    )
+    return distance
+
+
+def _in_box(mask: BoolMask, margin: int, edit: Callable[[BoolMask], BoolMask]) -> BoolMask:
+    """Apply a local edit to the bounding box of the mask only: most of an image is background."""
+    result = np.zeros_like(mask)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if rows.size:
+        box = tuple(
+            slice(max(hits[0] - margin - 1, 0), hits[-1] + margin + 2) for hits in (rows, columns)
+        )
+        result[box] = edit(mask[box])
+    return result
