@@ -6,6 +6,7 @@ Every value is compared by identity and never changed after it was made. Coordin
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -246,6 +247,28 @@ class GroundTruth:
     surface: BoolMask
     touches_edge: bool
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSize:
+    """Extent of a mask in pixels.
+
+    Attributes
+    ----------
+    area : int
+        Foreground pixels.
+    height, width : int
+        Sides of the bounding box; 0 for an empty mask.
+    """
+
+    area: int
+    height: int
+    width: int
+
+    @property
+    def equivalent_diameter(self) -> float:
+        """Diameter of the disc of the same area, in pixels."""
+        return 2.0 * math.sqrt(self.area / math.pi)
 
 
 @dataclass(frozen=True, slots=True)

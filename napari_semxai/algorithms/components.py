@@ -6,7 +6,7 @@ its runs. On SEM masks this is several times faster than pixel labelling.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -93,7 +93,7 @@ def _label_runs(
     return labels
 
 
-def _first_largest(labels: NDArray[np.int32], sizes: NDArray[np.float64]) -> int:
+def _first_largest(labels: NDArray[np.int32], sizes: NDArray[Any]) -> int:
     """Return the label with the largest size; of equals the one whose run comes first."""
     return int(labels[np.argmax(sizes[labels])])
 

@@ -121,9 +121,16 @@ def ground_truth(
     ranking = rank(areas, centroids, shape, alpha=alpha, beta=beta)
     surface = winner_mask(masks, ranking.winner)
     if ranking.winner is None:
-        defect = Defect(np.zeros(shape, dtype=bool), False, _why_no_winner(len(areas), beta))
+        defect = no_winner(shape, len(areas), beta)
     else:
         defect = defect_in(surface, connectivity=connectivity, ignore_border=border)
+    return combine(ranking, areas, centroids, surface, defect)
+
+
+def combine(
+    ranking: Ranking, areas: IntArray, centroids: FloatArray, surface: BoolMask, defect: Defect
+) -> GroundTruth:
+    """Put the two stages of Algorithm 1 into one value."""
     return GroundTruth(
         mask=defect.mask,
         winner=ranking.winner,
@@ -197,6 +204,16 @@ def defect_in(surface: BoolMask, *, connectivity: int, ignore_border: Border) ->
     return Defect(mask, False, "outside the winning candidate lies only the ignored border")
 
 
+def no_winner(shape: tuple[int, int], candidates: int, beta: float) -> Defect:
+    """Return the empty mask of an image without a winner, with the reason."""
+    reason = (
+        f"no candidate is larger than beta = {beta:g} of the image"
+        if candidates
+        else "there are no mask candidates"
+    )
+    return Defect(np.zeros(shape, dtype=bool), False, reason)
+
+
 def as_border(ignore_border: int | Border) -> Border:
     """Return (top, right, bottom, left) for one number or four.
 
@@ -251,9 +268,3 @@ def _inside(shape: tuple[int, ...], border: Border) -> tuple[slice, slice]:
 
 def _edge_pixels(core: BoolMask) -> BoolMask:
     return np.concatenate([core[0], core[-1], core[:, 0], core[:, -1]])
-
-
-def _why_no_winner(candidates: int, beta: float) -> str:
-    if candidates == 0:
-        return "there are no mask candidates"
-    return f"no candidate is larger than beta = {beta:g} of the image"

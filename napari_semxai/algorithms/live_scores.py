@@ -1,4 +1,8 @@
-"""Scores and size of a mask that follow an edit through its changed box only."""
+"""Scores and size of masks that follow an edit through its changed box only.
+
+Counting integers in the changed box gives exactly what counting the whole image would, in
+microseconds whatever the image's size.
+"""
 
 from __future__ import annotations
 
@@ -6,70 +10,49 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semxai.algorithms.metrics import scores
-from napari_semxai.types import BoolMask, Scores
+from napari_semxai.types import MaskSize, Scores
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from napari_semxai.types import BoolMask
 
 Box = tuple[slice, slice]
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """Extent of a mask in pixels.
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskChange:
+    """What an edit did to a mask.
 
     Attributes
     ----------
-    area : int
-        Foreground pixels.
-    height, width : int
-        Sides of the bounding box; 0 for an empty mask.
+    box : tuple of slice
+        Rows and columns that contain every change.
+    delta : ndarray of int8, shape of the box
+        1 where a pixel was added, -1 where one was removed.
     """
 
-    area: int
-    height: int
-    width: int
-
-    @property
-    def equivalent_diameter(self) -> float:
-        """Diameter of the disc of the same area, in pixels."""
-        return 2.0 * float(np.sqrt(self.area / np.pi))
+    box: Box
+    delta: NDArray[np.int8]
 
 
-class LiveScores:
-    """Integer counts of a mask against a truth, updated box by box.
-
-    Counting integers in the changed box gives exactly what counting the whole image would,
-    in microseconds whatever the image's size.
+class LiveMask:
+    """A copy of a mask that knows its size and takes edits box by box.
 
     Parameters
     ----------
-    mask : ndarray of bool or uint8, shape (M, N)
-        The mask now; a copy is kept.
-    truth : ndarray of bool, shape (M, N), or None
-        What it is compared with.
+    values : ndarray, shape (M, N)
+        The mask now; non-zero is foreground.
     """
 
-    def __init__(self, mask: NDArray[np.generic], truth: BoolMask | None = None) -> None:
-        self.replace(mask)
-        self.set_truth(truth)
-
-    def replace(self, mask: NDArray[np.generic]) -> None:
-        """Count a mask that changed anywhere."""
-        self._mask: BoolMask = mask != 0
+    def __init__(self, values: NDArray[np.generic]) -> None:
+        self._mask: BoolMask = values != 0
         self._rows = np.count_nonzero(self._mask, axis=1)
         self._columns = np.count_nonzero(self._mask, axis=0)
-        self.set_truth(getattr(self, "_truth", None))
 
-    def set_truth(self, truth: BoolMask | None) -> None:
-        """Compare with another truth; None, or one of another shape, compares with nothing."""
-        self._truth = truth if truth is not None and truth.shape == self._mask.shape else None
-        self._scores = None if self._truth is None else scores(self._mask, self._truth)
-
-    def update(self, box: Box, values: NDArray[np.generic]) -> bool:
-        """Take the new values inside a box; return whether a pixel changed.
+    def update(self, box: Box, values: NDArray[np.generic]) -> MaskChange | None:
+        """Take new values inside a box; return what changed, if anything.
 
         Parameters
         ----------
@@ -79,16 +62,18 @@ class LiveScores:
             The mask's values there.
         """
         new, old = values != 0, self._mask[box]
-        changed = new != old
-        if not changed.any():
-            return False
-        delta = new.astype(np.int8) - old
-        self._rows[box[0]] += delta.sum(axis=1)
-        self._columns[box[1]] += delta.sum(axis=0)
-        if self._truth is not None and self._scores is not None:
-            self._scores = _moved(self._scores, delta, self._truth[box])
+        if np.array_equal(new, old):
+            return None
+        delta = new.view(np.int8) - old.view(np.int8)
+        self._rows[box[0]] += delta.sum(axis=1, dtype=np.int64)
+        self._columns[box[1]] += delta.sum(axis=0, dtype=np.int64)
         self._mask[box] = new
-        return True
+        return MaskChange(box, delta)
+
+    def sync(self, values: NDArray[np.generic]) -> MaskChange | None:
+        """Take a mask of the same shape that may have changed anywhere."""
+        box = changed_box(self._mask, values != 0)
+        return None if box is None else self.update(box, values[box])
 
     @property
     def mask(self) -> BoolMask:
@@ -96,29 +81,69 @@ class LiveScores:
         return self._mask
 
     @property
-    def scores(self) -> Scores | None:
-        """Counts against the truth; None without one."""
-        return self._scores
-
-    @property
-    def size(self) -> Size:
+    def size(self) -> MaskSize:
         """Area and bounding box."""
         rows, columns = np.flatnonzero(self._rows), np.flatnonzero(self._columns)
         if rows.size == 0:
-            return Size(0, 0, 0)
-        return Size(
+            return MaskSize(0, 0, 0)
+        return MaskSize(
             int(self._rows[rows].sum()),
             int(rows[-1] - rows[0]) + 1,
             int(columns[-1] - columns[0]) + 1,
         )
 
 
-def _moved(before: Scores, delta: NDArray[np.int8], truth: BoolMask) -> Scores:
-    inside = int(delta[truth].sum(dtype=np.int64))
-    outside = int(delta.sum(dtype=np.int64)) - inside
-    return Scores(
-        tp=before.tp + inside,
-        fn=before.fn - inside,
-        fp=before.fp + outside,
-        tn=before.tn - outside,
-    )
+class LiveScores:
+    """Confusion counts of two live masks.
+
+    Parameters
+    ----------
+    prediction, truth : LiveMask
+        Masks of the same shape; tell every change of either.
+
+    Raises
+    ------
+    ValueError
+        If the shapes differ.
+    """
+
+    def __init__(self, prediction: LiveMask, truth: LiveMask) -> None:
+        self._prediction, self._truth = prediction, truth
+        self._scores = scores(prediction.mask, truth.mask)
+
+    @property
+    def scores(self) -> Scores:
+        """The counts now."""
+        return self._scores
+
+    def prediction_changed(self, change: MaskChange) -> None:
+        """Count a change that the prediction has taken."""
+        inside, outside = _split(change, self._truth.mask)
+        now = self._scores
+        self._scores = Scores(
+            tp=now.tp + inside, fn=now.fn - inside, fp=now.fp + outside, tn=now.tn - outside
+        )
+
+    def truth_changed(self, change: MaskChange) -> None:
+        """Count a change that the truth has taken."""
+        inside, outside = _split(change, self._prediction.mask)
+        now = self._scores
+        self._scores = Scores(
+            tp=now.tp + inside, fp=now.fp - inside, fn=now.fn + outside, tn=now.tn - outside
+        )
+
+
+def changed_box(before: BoolMask, after: BoolMask) -> Box | None:
+    """Return the smallest box that contains every difference of two masks; None for none."""
+    changed = before != after
+    rows = np.flatnonzero(changed.any(axis=1))
+    if rows.size == 0:
+        return None
+    columns = np.flatnonzero(changed[rows[0] : rows[-1] + 1].any(axis=0))
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def _split(change: MaskChange, other: BoolMask) -> tuple[int, int]:
+    """Return the net change inside and outside the other mask, in pixels."""
+    inside = int(change.delta[other[change.box]].sum(dtype=np.int64))
+    return inside, int(change.delta.sum(dtype=np.int64)) - inside

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import regionprops
 
-from napari_semxai.algorithms.live_scores import LiveScores
+from napari_semxai.algorithms.live_scores import LiveMask, LiveScores
 from napari_semxai.algorithms.metrics import scores
 
 STROKES = st.lists(
@@ -22,38 +22,48 @@ STROKES = st.lists(
 @given(STROKES)
 def test_incremental_counts_are_the_counts_from_scratch(strokes):
     rng = np.random.default_rng(0)
-    mask = (rng.random((20, 30)) < 0.3).astype(np.uint8)
-    truth = rng.random((20, 30)) < 0.3
-    live = LiveScores(mask, truth)
+    arrays = [(rng.random((20, 30)) < 0.3).astype(np.uint8) for _ in range(2)]
+    prediction, truth = (LiveMask(array) for array in arrays)
+    live = LiveScores(prediction, truth)
     for row, column, height, width, seed in strokes:
+        target = seed % 2
         box = slice(row, row + height), slice(column, column + width)
-        mask[box] = np.random.default_rng(seed).random(mask[box].shape) < 0.5
-        live.update(box, mask[box])
-    assert live.scores == scores(mask, truth)
-    np.testing.assert_array_equal(live.mask, mask != 0)
-    region = regionprops(mask)[0] if mask.any() else None
-    size = live.size
-    if region is None:
+        array = arrays[target]
+        array[box] = np.random.default_rng(seed).random(array[box].shape) < 0.5
+        change = (prediction, truth)[target].update(box, array[box])
+        if change is not None:
+            (live.prediction_changed, live.truth_changed)[target](change)
+    assert live.scores == scores(*arrays)
+    np.testing.assert_array_equal(prediction.mask, arrays[0] != 0)
+    assert_size(prediction.size, arrays[0])
+
+
+def assert_size(size, mask):
+    if not mask.any():
         assert (size.area, size.height, size.width) == (0, 0, 0)
-    else:
-        top, left, bottom, right = region.bbox
-        assert (size.area, size.height, size.width) == (region.area, bottom - top, right - left)
-        assert size.equivalent_diameter == pytest.approx(region.equivalent_diameter_area)
+        return
+    region = regionprops(mask)[0]
+    top, left, bottom, right = region.bbox
+    assert (size.area, size.height, size.width) == (region.area, bottom - top, right - left)
+    assert size.equivalent_diameter == pytest.approx(region.equivalent_diameter_area)
 
 
-def test_update_says_whether_something_changed():
-    live = LiveScores(np.zeros((8, 8), np.uint8))
-    box = slice(2, 4), slice(2, 4)
-    assert live.update(box, np.ones((2, 2), np.uint8))
-    assert not live.update(box, np.ones((2, 2), np.uint8))
-    assert live.scores is None
+def test_sync_finds_a_change_anywhere():
+    mask = LiveMask(np.zeros((40, 50), np.uint8))
+    values = np.zeros((40, 50), np.uint8)
+    values[3, 4] = values[20, 40] = 7
+    change = mask.sync(values)
+    assert change.box == (slice(3, 21), slice(4, 41))
+    assert change.delta.sum() == 2
+    assert mask.sync(values) is None
+    assert mask.size.area == 2
 
 
-def test_a_truth_of_another_shape_is_no_truth():
-    live = LiveScores(np.ones((8, 8), bool), np.ones((4, 4), bool))
-    assert live.scores is None
-    live.set_truth(np.ones((8, 8), bool))
-    assert live.scores is not None
-    assert live.scores.dice == 1.0
-    live.replace(np.zeros((8, 8), bool))
-    assert live.scores.dice == 0.0
+def test_an_edit_that_changes_nothing_is_none():
+    mask = LiveMask(np.ones((8, 8), np.uint8))
+    assert mask.update((slice(2, 4), slice(2, 4)), np.full((2, 2), 5, np.uint8)) is None
+
+
+def test_masks_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match="same"):
+        LiveScores(LiveMask(np.ones((8, 8))), LiveMask(np.ones((4, 4))))
