@@ -1,0 +1,1 @@
+"""Files: images, masks, network weights and recovery copies."""

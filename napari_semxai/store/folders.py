@@ -1,0 +1,26 @@
+"""Where the program keeps its own files; nothing is made until it is needed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from platformdirs import PlatformDirs
+
+_DIRS = PlatformDirs("napari-semxai", appauthor=False)
+
+
+def models_folder() -> Path:
+    """Folder that downloads and imports of network weights go to."""
+    override = os.environ.get("SEMXAI_MODEL_DIR")
+    return Path(override).expanduser() if override else _DIRS.user_data_path / "models"
+
+
+def model_folders() -> tuple[Path, ...]:
+    """Folders searched for weights: SEMXAI_MODEL_DIR where set, then the user's own."""
+    return tuple(dict.fromkeys([models_folder(), _DIRS.user_data_path / "models"]))
+
+
+def recovery_folder() -> Path:
+    """Folder of the recovery copies of unsaved masks."""
+    return _DIRS.user_state_path / "recovery"
