@@ -1,0 +1,96 @@
+"""EfficientNet-Lite0 as an image trunk, batch normalisation folded into the convolutions.
+
+References
+----------
+.. [1] M. Tan and Q. Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
+   Networks", ICML 2019; the Lite variant has no squeeze-and-excitation and uses ReLU6.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+# (repeats, kernel, stride, expansion, channels out) of each stage.
+_STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
+_TAPS = (1, 2, 4, 6)
+
+
+class SameConv(nn.Conv2d):
+    """Convolution with bias whose output is ceil(size / stride), padded more at the end."""
+
+    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002
+        """Pad as far as `input` of shape (B, C, M, N) needs it, then convolve."""
+        padding = []
+        for size in (input.shape[-1], input.shape[-2]):
+            stride, kernel = self.stride[0], self.kernel_size[0]
+            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            padding += [total // 2, total - total // 2]
+        if padding[0] == padding[1] == padding[2] == padding[3]:
+            return functional.conv2d(
+                input, self.weight, self.bias, self.stride, padding[0], 1, self.groups
+            )
+        return super().forward(functional.pad(input, padding))
+
+
+class InvertedBottleneck(nn.Module):
+    """Expand, filter each channel, project; with a shortcut where the shape allows it."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int, expand: int) -> None:
+        super().__init__()
+        hidden = inputs * expand
+        self.shortcut = stride == 1 and inputs == outputs
+        self.expand = nn.Conv2d(inputs, hidden, 1) if expand > 1 else None
+        self.depthwise = SameConv(hidden, hidden, kernel, stride, groups=hidden)
+        self.project = nn.Conv2d(hidden, outputs, 1)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """Return features of shape (B, outputs, M / stride, N / stride)."""
+        hidden = features
+        if self.expand is not None:
+            hidden = functional.relu6(self.expand(hidden))
+        hidden = self.project(functional.relu6(self.depthwise(hidden)))
+        return hidden + features if self.shortcut else hidden
+
+
+class LiteTrunk(nn.Module):
+    """Feature maps at strides 4, 8, 16 and 32 with 24, 40, 112 and 320 channels.
+
+    Attributes
+    ----------
+    channel_list : list of int
+        Channels from the coarsest map to the finest, as the neck wants them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.channel_list = [320, 112, 40, 24]
+        self.stem = SameConv(3, 32, 3, 2)
+        self.stages = nn.ModuleList()
+        inputs = 32
+        for repeats, kernel, stride, expand, outputs in _STAGES:
+            blocks = []
+            for index in range(repeats):
+                step = stride if index == 0 else 1
+                blocks.append(InvertedBottleneck(inputs, outputs, kernel, step, expand))
+                inputs = outputs
+            self.stages.append(nn.Sequential(*blocks))
+
+    def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
+        """Return the four maps of `image`, shape (B, 3, M, N), from fine to coarse."""
+        features = functional.relu6(self.stem(image))
+        maps = []
+        for index, stage in enumerate(self.stages):
+            features = stage(features)
+            if index in _TAPS:
+                maps.append(features)
+        return maps

@@ -1,0 +1,118 @@
+"""From scenes to training samples: clicks and the nested regions they may mean."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semxai.algorithms.synthetic import Scene, make_scene, sample_spec
+from training.scenes import TRAINING_STREAM
+
+TARGETS = 3
+_DEFECT = ("particle", "pit", "scratch", "residue", "bridge", "break")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sample:
+    """An image with clicks.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (N, N)
+        The picture.
+    points : ndarray of float32, shape (p, 2)
+        Clicks as (column, row), as the network wants them.
+    targets : ndarray of uint8, shape (p, 3, N / 2, N / 2 / 8)
+        Bit-packed masks at half resolution, from the smallest region up.
+    valid : ndarray of bool, shape (p, 3)
+        Which of them exist.
+    """
+
+    image: NDArray[np.uint8]
+    points: NDArray[np.float32]
+    targets: NDArray[np.uint8]
+    valid: NDArray[np.bool_]
+
+
+def make_sample(seed: int, size: int, clicks: int) -> Sample:
+    """Make training sample number `seed`."""
+    rng = np.random.default_rng([TRAINING_STREAM, seed])
+    scene = make_scene(sample_spec(rng, (size, size)), int(rng.integers(2**62)))
+    masks = np.stack([region.mask for region in scene.regions])
+    kinds = [region.kind for region in scene.regions]
+    half = masks.reshape(len(masks), size // 2, 2, size // 2, 2).sum((2, 4), np.uint8) >= 2
+    packed = np.packbits(half, axis=-1)
+    usable = half.sum((1, 2)) >= 6
+    points = _clicks(rng, scene, masks, clicks)
+    targets = np.zeros((clicks, TARGETS, *packed.shape[1:]), np.uint8)
+    valid = np.zeros((clicks, TARGETS), bool)
+    for number, (row, column) in enumerate(points):
+        inside = [i for i in np.flatnonzero(masks[:, row, column] & usable) if _wanted(kinds[i])]
+        inside.sort(key=lambda i: int(masks[i].sum()))
+        for place, index in enumerate(inside[:TARGETS]):
+            targets[number, place] = packed[index]
+            valid[number, place] = True
+    columns_rows = points[:, ::-1].astype(np.float32)
+    return Sample(scene.image, columns_rows, targets, valid)
+
+
+def _wanted(kind: str) -> bool:
+    """Whether a click may mean a region of this kind; a defect's own kind repeats "defect"."""
+    return kind not in _DEFECT
+
+
+def _clicks(
+    rng: np.random.Generator, scene: Scene, masks: NDArray[np.bool_], count: int
+) -> NDArray[np.int64]:
+    """Draw (row, column) clicks: on defects, anywhere (as a grid does), on each region."""
+    defects = [i for i, region in enumerate(scene.regions) if region.kind == "defect"]
+    size = scene.image.shape
+    points = []
+    for number in range(count):
+        share = number / count
+        if share < 0.4 and defects:
+            points.append(_inside(rng, masks[rng.choice(defects)]))
+        elif share < 0.75:
+            points.append(rng.integers((0, 0), size))
+        else:
+            points.append(_inside(rng, masks[rng.integers(len(masks))]))
+    return np.array(points, dtype=np.int64)
+
+
+def _inside(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
+    places = np.flatnonzero(mask)
+    return np.array(divmod(int(rng.choice(places)), mask.shape[1]))
+
+
+def _work(queue: multiprocessing.Queue, job: tuple[int, int, int, int, int]) -> None:
+    first, step, size, clicks, batch = job
+    seed = first
+    while True:
+        queue.put([make_sample(seed + i, size, clicks) for i in range(batch)])
+        seed += step
+
+
+def batches(first: int, size: int, clicks: int, batch: int) -> Iterator[list[Sample]]:
+    """Yield batches of samples for ever, made in a process of their own.
+
+    Parameters
+    ----------
+    first : int
+        Number of the first sample; a run that resumes passes how many it has seen.
+    size, clicks, batch : int
+        Edge of the images in pixels, clicks an image, images a batch.
+    """
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue(maxsize=6)
+    job = (first, batch, size, clicks, batch)
+    worker = context.Process(target=_work, args=(queue, job), daemon=True)
+    worker.start()
+    try:
+        while True:
+            yield queue.get(timeout=300)
+    finally:
+        worker.terminate()

@@ -1,0 +1,208 @@
+"""One training step: single clicks, then boxes and corrective clicks with mask prompts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+
+from napari_semxai.backends.bundled import IMAGE_SIZE
+from training.losses import click_loss
+from training.samples import Sample
+
+_MEAN = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]
+_STD = torch.tensor([0.229, 0.224, 0.225])[None, :, None, None]
+STRIDE = 16
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """Features of a batch of images, and where their window lies in the network's frame."""
+
+    embedding: torch.Tensor
+    fine: list[torch.Tensor]
+    offset: tuple[int, int]
+
+
+def to_images(samples: list[Sample]) -> torch.Tensor:
+    """Grey pictures as the network wants them, shape (b, 3, N, N)."""
+    gray = torch.from_numpy(np.stack([sample.image for sample in samples])).float() / 255
+    return (gray[:, None] - _MEAN) / _STD
+
+
+def unpack(samples: list[Sample]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Clicks (b, p, 2), targets (b, p, 3, N / 2, N / 2) and which of them exist (b, p, 3)."""
+    points = torch.from_numpy(np.stack([sample.points for sample in samples]))
+    targets = np.unpackbits(np.stack([sample.targets for sample in samples]), axis=-1)
+    valid = torch.from_numpy(np.stack([sample.valid for sample in samples]))
+    return points, torch.from_numpy(targets), valid
+
+
+def encode(network: nn.Module, images: torch.Tensor, offset: tuple[int, int]) -> Encoded:
+    """Encode `images`, a window of the network's frame that starts at `offset` (tokens)."""
+    maps = network.forward_image(images)["backbone_fpn"]
+    embedding = maps[2] + network.no_mem_embed.reshape(1, -1, 1, 1)
+    return Encoded(embedding, [maps[0], maps[1]], offset)
+
+
+def decode(
+    network: nn.Module,
+    encoded: Encoded,
+    owner: torch.Tensor,
+    prompts: tuple[torch.Tensor, torch.Tensor],
+    masks: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """All four masks and predicted IoUs of each prompt.
+
+    Parameters
+    ----------
+    network : nn.Module
+        The network.
+    encoded : Encoded
+        Its features.
+    owner : tensor of int, shape (p,)
+        Which image each prompt belongs to.
+    prompts : tuple of tensor
+        Points (p, n, 2) as (column, row) in the window, and labels (p, n).
+    masks : tensor, shape (p, 1, m, m), optional
+        Mask prompts; a prompt whose mask is all NaN has none.
+
+    Returns
+    -------
+    logits : tensor, shape (p, 4, m, m)
+    predicted_iou : tensor, shape (p, 4)
+    """
+    row, column = encoded.offset
+    side = encoded.embedding.shape[-1]
+    shift = torch.tensor([column * STRIDE, row * STRIDE], dtype=torch.float32)
+    encoder = network.sam_prompt_encoder
+    sparse, _ = encoder(points=(prompts[0] + shift, prompts[1]), boxes=None, masks=None)
+    dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(owner), -1, side, side)
+    if masks is not None:
+        given = ~torch.isnan(masks[:, :, :1, :1])
+        dense = torch.where(given, encoder.mask_downscaling(torch.nan_to_num(masks)), dense)
+    place = encoder.get_dense_pe()[:, :, row : row + side, column : column + side]
+    logits, predicted, _, _ = network.sam_mask_decoder.predict_masks(
+        image_embeddings=encoded.embedding[owner],
+        image_pe=place,
+        sparse_prompt_embeddings=sparse,
+        dense_prompt_embeddings=dense,
+        repeat_image=False,
+        high_res_features=[features[owner] for features in encoded.fine],
+    )
+    return logits.float(), predicted.float()
+
+
+def enlarge(logits: torch.Tensor) -> torch.Tensor:
+    """Masks at half the image's resolution, where losses are taken."""
+    return functional.interpolate(logits, scale_factor=2, mode="bilinear", align_corners=False)
+
+
+def boxes_of(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Boxes (p, 2, 2) around masks (p, M, N) at half resolution, their corners moved a little."""
+    rows, columns = targets.any(2), targets.any(1)
+    size = targets.shape[-1]
+    low = torch.stack([columns.int().argmax(1), rows.int().argmax(1)], 1)
+    high = size - torch.stack([columns.flip(1).int().argmax(1), rows.flip(1).int().argmax(1)], 1)
+    corners = torch.stack([low, high], 1).float() * 2
+    extent = (corners[:, 1:] - corners[:, :1]).clamp(min=4)
+    noise = torch.randn(corners.shape, generator=generator).clamp(-2, 2)
+    return (corners + 0.05 * extent * noise).clamp(0, 2 * size - 1)
+
+
+def correction(
+    masks: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """A click (p, 1, 2) in each mask's error and its label (p, 1): 1 missed, 0 too much."""
+    error = (masks != targets).flatten(1).float()
+    error += 1e-6 * targets.flatten(1)
+    picked = torch.multinomial(error + 1e-12, 1, generator=generator)
+    labels = targets.flatten(1).gather(1, picked).int()
+    size = targets.shape[-1]
+    jitter = torch.randint(0, 2, (len(masks), 1, 2), generator=generator)
+    points = torch.stack([picked % size, picked // size], 2) * 2 + jitter
+    return points.float(), labels
+
+
+def random_window(side: int, generator: torch.Generator) -> tuple[int, int]:
+    """Where a picture of `side` tokens lies in the network's frame."""
+    free = IMAGE_SIZE // STRIDE - side + 1
+    row, column = torch.randint(0, free, (2,), generator=generator).tolist()
+    return row, column
+
+
+def training_loss(
+    network: nn.Module, samples: list[Sample], generator: torch.Generator, rounds: int = 3
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Loss of a batch over all rounds, and figures to watch."""
+    points, targets, valid = unpack(samples)
+    count, clicks = points.shape[:2]
+    encoded = encode(
+        network, to_images(samples), random_window(samples[0].image.shape[0] // STRIDE, generator)
+    )
+    owner = torch.arange(count).repeat_interleave(clicks)
+    points, targets, valid = points.flatten(0, 1), targets.flatten(0, 1), valid.flatten(0, 1)
+    prompts = (points[:, None], torch.ones(len(points), 1, dtype=torch.int))
+    logits, predicted = decode(network, encoded, owner, prompts)
+    loss, ious = click_loss(enlarge(logits[:, 1:]), predicted[:, 1:], targets, valid)
+    first = ious.amax(1)[valid]
+    smallest = ious[:, :, 0].amax(1)[valid[:, 0]]
+    figures = {"one_click": float(first.mean()), "smallest": float(smallest.mean())}
+    known = torch.flatnonzero(valid.any(1))
+    keep = known[torch.randperm(len(known), generator=generator)[: len(points) // 2]]
+    chosen = _choose(valid[keep], generator)
+    state = _Round(owner[keep], prompts[0][keep], prompts[1][keep], targets[keep, chosen])
+    offered = logits[keep, 1:].detach()
+    best = ious[keep].gather(2, chosen[:, None, None].expand(-1, 3, 1)).argmax(1)[:, 0]
+    state.logits = offered[torch.arange(len(keep)), best]
+    for number in range(1, rounds):
+        extra, value = _refine(network, encoded, state, generator, boxes=number == 1)
+        loss = loss + 0.5 * extra
+        figures[f"round_{number}"] = value
+    return loss, figures
+
+
+@dataclass(slots=True, eq=False)
+class _Round:
+    """Prompts so far, what they mean, and the last answer."""
+
+    owner: torch.Tensor
+    points: torch.Tensor
+    labels: torch.Tensor
+    target: torch.Tensor
+    logits: torch.Tensor | None = None
+
+
+def _choose(valid: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Pick one existing target of each click; the smallest in half of the cases."""
+    chosen = torch.multinomial(valid.float(), 1, generator=generator)[:, 0]
+    small = torch.rand(len(valid), generator=generator) < 0.5
+    return torch.where(small, torch.zeros_like(chosen), chosen)
+
+
+def _refine(
+    network: nn.Module, encoded: Encoded, state: _Round, generator: torch.Generator, boxes: bool
+) -> tuple[torch.Tensor, float]:
+    """One more round: a click in the error for most, a box instead for some."""
+    half = enlarge(state.logits[:, None])[:, 0]
+    points, labels = correction((half > 0).to(torch.uint8), state.target, generator)
+    masks = state.logits[:, None].clamp(-32, 32)
+    new_points = torch.cat([state.points, points], 1)
+    new_labels = torch.cat([state.labels, labels], 1)
+    if boxes:
+        box = torch.rand(len(masks), generator=generator) < 0.3
+        new_points[box] = boxes_of(state.target[box], generator)
+        new_labels[box] = torch.tensor([2, 3], dtype=new_labels.dtype)
+        bare = box | (torch.rand(len(masks), generator=generator) < 0.15)
+        masks = torch.where(bare[:, None, None, None], torch.full_like(masks, torch.nan), masks)
+    logits, predicted = decode(network, encoded, state.owner, (new_points, new_labels), masks)
+    target, valid = state.target[:, None], torch.ones(len(masks), 1, dtype=torch.bool)
+    large = enlarge(logits)
+    single, ious = click_loss(large[:, :1], predicted[:, :1], target, valid)
+    several, _ = click_loss(large[:, 1:], predicted[:, 1:], target, valid)
+    state.points, state.labels = new_points, new_labels
+    state.logits = logits[:, 0].detach()
+    return single + 0.5 * several, float(ious.mean())

@@ -1,0 +1,209 @@
+"""Train the bundled SAM 2 on synthetic scenes; resumes where it was interrupted.
+
+    nice -n 19 python -m training.train --minutes 90
+    nice -n 19 python -m training.train --size 512 --batch 4 --decay 300 --branch fine
+
+The learning rate warms up and then stays; ``--decay N`` starts from the newest checkpoint a branch
+that lowers it to zero over N steps, so that the long run can go on from where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from napari_semxai.backends.bundled import build_bundled_architecture
+from training.pretrained import load_imagenet
+from training.samples import batches
+from training.step import training_loss
+
+CACHE = Path.home() / ".cache" / "semxai-training"
+WARM_UP = 150
+EMA = 0.998
+COLUMNS = ("step", "images", "minutes", "rate", "loss", "one_click", "smallest")
+COLUMNS += ("round_1", "round_2")
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """Everything a run needs to go on."""
+
+    network: nn.Module
+    average: nn.Module
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    images: int = 0
+    minutes: float = 0.0
+    decay_start: int = -1
+
+
+def build_network() -> nn.Module:
+    """Return the architecture with ImageNet weights in the trunk."""
+    torch.manual_seed(0)
+    network = build_bundled_architecture()
+    load_imagenet(network.image_encoder.trunk)
+    matrix = network.sam_prompt_encoder.pe_layer.positional_encoding_gaussian_matrix
+    matrix.copy_(matrix.half().float())
+    return network
+
+
+def new_run(rate: float, weights: Path | None) -> Run:
+    """Start from ImageNet, or from exported `weights` with a fresh optimizer."""
+    network, average = build_network(), build_network()
+    if weights:
+        state = {name: tensor.float() for name, tensor in load_file(weights).items()}
+        network.load_state_dict(state)
+    average.load_state_dict(network.state_dict())
+    trunk = list(network.image_encoder.trunk.parameters())
+    known = {id(parameter) for parameter in trunk}
+    rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
+    groups = [{"params": trunk, "share": 0.3}, {"params": rest, "share": 1.0}]
+    return Run(network, average, torch.optim.AdamW(groups, lr=rate, weight_decay=0.01))
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a checkpoint so that an interruption never leaves half of one."""
+    state = {
+        "network": run.network.state_dict(),
+        "average": run.average.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "numbers": (run.step, run.images, run.minutes, run.decay_start),
+    }
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load(run: Run, path: Path) -> None:
+    """Go on from the checkpoint at `path`."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    run.network.load_state_dict(state["network"])
+    run.average.load_state_dict(state["average"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.step, run.images, run.minutes, run.decay_start = state["numbers"]
+
+
+def export(run_path: Path, target: Path) -> None:
+    """Write the averaged weights of a checkpoint as float16 safetensors."""
+    state = torch.load(run_path, map_location="cpu", weights_only=True)["average"]
+    half = {name: tensor.half().contiguous() for name, tensor in state.items()}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_suffix(".part")
+    save_file(half, temporary)
+    temporary.replace(target)
+
+
+def rate_at(run: Run, rate: float, decay: int) -> float:
+    """Learning rate of the next step: warm up, stay, and in a branch go down to 0."""
+    if decay:
+        left = 1 - (run.step - run.decay_start) / decay
+        return rate * max(left, 0.0)
+    return rate * min(1.0, (run.step + 1) / WARM_UP)
+
+
+def update(run: Run, samples: list, rate: float, rounds: int) -> dict[str, float]:
+    """One optimizer step and one step of the average; return the figures."""
+    generator = torch.Generator().manual_seed(run.step)
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate * group["share"]
+    with torch.autocast("cpu", torch.bfloat16):
+        loss, figures = training_loss(run.network, samples, generator, rounds)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+    if torch.isfinite(norm):
+        run.optimizer.step()
+    run.step += 1
+    run.images += len(samples)
+    keep = min(EMA, (1 + run.step) / (10 + run.step))
+    with torch.no_grad():
+        ours, theirs = run.average.state_dict(), run.network.state_dict()
+        for name, tensor in ours.items():
+            tensor.lerp_(theirs[name], 1 - keep)
+    return {"loss": float(loss), **figures}
+
+
+def train(run: Run, options: argparse.Namespace, path: Path) -> None:
+    """Train until the minutes or the decay are over."""
+    start, saved, waited = time.monotonic(), time.monotonic(), 0.0
+    before, sums, count = run.minutes, dict.fromkeys(COLUMNS[4:], 0.0), 0
+    stream = batches(run.images, options.size, options.clicks, options.batch)
+    while time.monotonic() - start < options.minutes * 60:
+        asked = time.monotonic()
+        samples = next(stream)
+        waited += time.monotonic() - asked
+        rate = rate_at(run, options.rate, options.decay)
+        figures = update(run, samples, rate, options.rounds)
+        run.minutes = before + (time.monotonic() - start) / 60
+        count += 1
+        for name, value in figures.items():
+            sums[name] += value
+        if run.step % 25 == 0:
+            means = [round(sums[name] / count, 4) for name in COLUMNS[4:]]
+            row = [run.step, run.images, round(run.minutes, 2), round(rate, 7), *means]
+            log(path.with_suffix(".csv"), row)
+            print(*row, f"waited {waited / (time.monotonic() - start):.2f}", flush=True)
+            sums, count = dict.fromkeys(COLUMNS[4:], 0.0), 0
+        if time.monotonic() - saved > 150:
+            save(run, path)
+            saved = time.monotonic()
+        if options.decay and run.step - run.decay_start >= options.decay:
+            break
+    save(run, path)
+
+
+def log(path: Path, row: list[float]) -> None:
+    """Append a line to the training curve."""
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if fresh:
+            writer.writerow(COLUMNS)
+        writer.writerow(row)
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=CACHE, help="checkpoints and curves")
+    parser.add_argument("--minutes", type=float, default=60.0)
+    parser.add_argument("--size", type=int, default=256, help="edge of the scenes in pixels")
+    parser.add_argument("--batch", type=int, default=8, help="images a step")
+    parser.add_argument("--clicks", type=int, default=16, help="clicks an image")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--decay", type=int, default=0, help="steps of a branch that ends at 0")
+    parser.add_argument("--branch", default="main", help="name of the checkpoint to go on with")
+    parser.add_argument("--from-branch", default="main", help="where a new branch starts")
+    parser.add_argument("--init-from", type=Path, help="exported weights, fresh optimizer")
+    parser.add_argument("--export", type=Path, help="only write the branch's averaged weights")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train or export."""
+    options = parse()
+    torch.set_num_threads(2)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path = options.folder / f"{options.branch}.pt"
+    if options.export:
+        export(path, options.export)
+        return
+    run = new_run(options.rate, options.init_from)
+    source = path if path.exists() else options.folder / f"{options.from_branch}.pt"
+    if source.exists() and (source == path or not options.init_from):
+        load(run, source)
+    if options.decay and (source != path or run.decay_start < 0):
+        run.decay_start = run.step
+    train(run, options, path)
+
+
+if __name__ == "__main__":
+    main()
