@@ -34,6 +34,7 @@ _DAMAGED = (
     EOFError,
     KeyError,
     OSError,
+    TypeError,
     ValueError,
     zipfile.BadZipFile,
     zlib.error,
