@@ -1,0 +1,88 @@
+"""What every test gets: a virtual X display, and a leak check after tests that use Qt."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+if sys.platform == "linux":
+    # pytest-xvfb starts the display. Offscreen has no OpenGL, so canvas pictures are black.
+    os.environ["QT_QPA_PLATFORM"] = "xcb"
+
+_QT_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
+_PATIENCE_SECONDS = 3.0
+
+
+def _top_level_widgets() -> dict[int, Any]:
+    from qtpy.QtWidgets import QApplication
+
+    return {id(widget): widget for widget in QApplication.topLevelWidgets()}
+
+
+def _running_timers() -> dict[int, Any]:
+    from qtpy.compat import isalive
+    from qtpy.QtCore import QTimer
+
+    timers = [thing for thing in gc.get_objects() if isinstance(thing, QTimer)]
+    return {id(timer): timer for timer in timers if isalive(timer) and timer.isActive()}
+
+
+def _threads() -> dict[int, Any]:
+    return {id(thread): thread for thread in threading.enumerate()}
+
+
+def _child_processes() -> dict[int, Any]:
+    # Xvfb and a session-wide engine were there before the test and do not count.
+    return {child.pid: child for child in psutil.Process().children(recursive=True)}
+
+
+_LOOKS: dict[str, Callable[[], dict[int, Any]]] = {
+    "top-level widgets": _top_level_widgets,
+    "running timers": _running_timers,
+    "threads": _threads,
+    "child processes": _child_processes,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a Qt test that leaves windows, timers, threads or processes behind."""
+    if not _QT_FIXTURES & set(request.fixturenames):
+        yield
+        return
+    request.getfixturevalue("qapp")
+    before = {name: look() for name, look in _LOOKS.items()}
+    yield
+    left = _left_over(before)
+    assert not left, f"left behind: {left}"
+
+
+def _left_over(before: dict[str, dict[int, Any]]) -> dict[str, list[Any]]:
+    """Wait for everything new to go away and return what does not."""
+    from qtpy.QtCore import QEvent
+    from qtpy.QtTest import QTest
+    from qtpy.QtWidgets import QApplication
+
+    give_up = time.monotonic() + _PATIENCE_SECONDS
+    while True:
+        QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        gc.collect()
+        found = {
+            name: [thing for key, thing in look().items() if key not in before[name]]
+            for name, look in _LOOKS.items()
+        }
+        left = {name: things for name, things in found.items() if things}
+        if not left or time.monotonic() > give_up:
+            return left
+        del found, left
+        QTest.qWait(50)
