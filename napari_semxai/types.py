@@ -82,6 +82,8 @@ class CandidatePool:
         (row0, col0, row1, col1), half open as in scikit-image.
     points : ndarray of float32, shape (n, 2)
         The prompt (row, column) each candidate answers.
+    crop_boxes : ndarray of int32, shape (n, 4), or None
+        The part of the image the network saw, as in `boxes`; None: always the whole image.
     """
 
     shape: tuple[int, int]
@@ -93,6 +95,7 @@ class CandidatePool:
     area_curves: NDArray[np.int32]
     boxes: NDArray[np.int32]
     points: NDArray[np.float32]
+    crop_boxes: NDArray[np.int32] | None = None
 
     def __len__(self) -> int:
         return len(self.areas)
@@ -100,7 +103,8 @@ class CandidatePool:
     def mask(self, index: int) -> BoolMask:
         """Return candidate `index` as a bool array of shape (M, N)."""
         flat = np.zeros(self.shape[0] * self.shape[1], dtype=bool)
-        for start, stop in self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]:
+        own = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]
+        for start, stop in own.tolist():
             flat[start:stop] = True
         return flat.reshape(self.shape)
 
@@ -110,11 +114,16 @@ class CandidatePool:
         return self.stability(offset=1.0)
 
     def stability(self, offset: float) -> FloatArray:
-        """Area above `offset` over area above ``-offset``, shape (n,); 0 for empty masks."""
-        step = CURVE_LEVELS[1] - CURVE_LEVELS[0]
-        shift = round(float(offset / step))
-        inner = self.area_curves[:, 64 + shift].astype(np.float64)
-        outer = self.area_curves[:, 64 - shift].astype(np.float64)
+        """Area above `offset` over area above ``-offset``, shape (n,); 0 for empty masks.
+
+        `offset` is rounded to the nearest of `CURVE_LEVELS`, which are 1/8 apart, and is at
+        most 8. Single precision, as in SAM.
+        """
+        zero = len(CURVE_LEVELS) // 2
+        step = float(CURVE_LEVELS[1] - CURVE_LEVELS[0])
+        shift = min(round(abs(offset) / step), zero)
+        inner = self.area_curves[:, zero + shift].astype(np.float32)
+        outer = self.area_curves[:, zero - shift].astype(np.float32)
         return np.divide(inner, outer, out=np.zeros_like(inner), where=outer > 0)
 
     def take(self, indices: IntArray) -> CandidatePool:
@@ -133,6 +142,7 @@ class CandidatePool:
             area_curves=self.area_curves[indices],
             boxes=self.boxes[indices],
             points=self.points[indices],
+            crop_boxes=None if self.crop_boxes is None else self.crop_boxes[indices],
         )
 
 
@@ -311,3 +321,39 @@ class Scores:
         """TP / (TP + FP + FN); 1 when both masks are empty."""
         union = self.tp + self.fp + self.fn
         return self.tp / union if union else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WarmRequest:
+    """Load a network so that the next request finds it ready; answered by its `ModelInfo`.
+
+    Attributes
+    ----------
+    model : str
+        "bundled", an official name or the path of a checkpoint.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    """
+
+    model: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerateRequest:
+    """Ask for mask candidates; answered by a `ModelInfo`, then `GenerateUpdate` values.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        What the network sees.
+    model, device : str
+        As in `WarmRequest`.
+    settings : GenerateSettings
+        What the network is asked for.
+    """
+
+    image: NDArray[np.uint8]
+    model: str
+    device: str
+    settings: GenerateSettings

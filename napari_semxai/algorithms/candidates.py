@@ -1,0 +1,139 @@
+"""Select mask candidates from a pool as SAM 2's automatic mask generator does, without torch.
+
+References
+----------
+.. [1] N. Ravi et al., "SAM 2: Segment Anything in Images and Videos", arXiv:2408.00714.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_semxai.types import CandidatePool, FilterSettings
+
+CROP_NMS_THRESH = 0.7
+"""Box IoU above which a mask found in two crops is kept once, as in the reference."""
+PAIRS_AT_ONCE = 1 << 18
+
+
+def filter_candidates(pool: CandidatePool, settings: FilterSettings) -> NDArray[np.int64]:
+    """Return the indices of the candidates that pass, in the reference generator's order.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        Every decoded mask; complete down to its predicted-IoU floor.
+    settings : FilterSettings
+        Thresholds; a threshold of 0 or less filters nothing.
+
+    Returns
+    -------
+    ndarray of int64, shape (k,)
+        By falling predicted IoU; with crops, smaller crops first.
+    """
+    keep = np.ones(len(pool), dtype=bool)
+    if settings.pred_iou_thresh > 0:
+        keep &= pool.predicted_iou > np.float32(settings.pred_iou_thresh)
+    if settings.stability_score_thresh > 0:
+        stability = pool.stability(settings.stability_score_offset)
+        keep &= stability >= np.float32(settings.stability_score_thresh)
+    passed = np.flatnonzero(keep)
+    boxes = pool.boxes[passed]
+    scores = pool.predicted_iou[passed]
+    crops = pool.crop_boxes
+    if crops is None or len(passed) == 0 or (crops == crops[0]).all():
+        return passed[non_maximum_suppression(boxes, scores, settings.box_nms_thresh)]
+    return passed[_suppress_crops(boxes, scores, crops[passed], settings.box_nms_thresh)]
+
+
+def _suppress_crops(
+    boxes: NDArray[np.int32],
+    scores: NDArray[np.float32],
+    crops: NDArray[np.int32],
+    threshold: float,
+) -> NDArray[np.int64]:
+    """Suppress within each crop by predicted IoU, then between crops by the crops' size."""
+    changes = np.flatnonzero((crops[1:] != crops[:-1]).any(axis=1)) + 1
+    groups = np.split(np.arange(len(crops)), changes)
+    kept = np.concatenate(
+        [own[non_maximum_suppression(boxes[own], scores[own], threshold)] for own in groups]
+    )
+    sizes = (crops[kept, 2:] - crops[kept, :2]).prod(axis=1).astype(np.float32)
+    return kept[non_maximum_suppression(boxes[kept], 1 / sizes, CROP_NMS_THRESH)]
+
+
+def non_maximum_suppression(
+    boxes: NDArray[np.int32], scores: NDArray[np.float32], threshold: float
+) -> NDArray[np.int64]:
+    """Drop boxes that overlap a better one, as ``torchvision.ops.nms`` does.
+
+    Parameters
+    ----------
+    boxes : ndarray of int32, shape (n, 4)
+        (row0, col0, row1, col1), half open; compared by their first and last pixels.
+    scores : ndarray of float32, shape (n,)
+        Better is larger; of equal scores the first one wins.
+    threshold : float
+        Largest box IoU allowed with a better box.
+
+    Returns
+    -------
+    ndarray of int64, shape (k,)
+        Kept boxes by falling score.
+    """
+    order = np.argsort(-scores, kind="stable")
+    first, second = _overlapping(boxes[order], threshold)
+    dropped = np.zeros(len(order), dtype=bool)
+    starts = np.searchsorted(first, np.arange(len(order) + 1))
+    for better in np.unique(first).tolist():
+        if not dropped[better]:
+            dropped[second[starts[better] : starts[better + 1]]] = True
+    return order[~dropped]
+
+
+def _overlapping(
+    boxes: NDArray[np.int32], threshold: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pairs (i < j, sorted by i) of boxes whose IoU exceeds `threshold`.
+
+    The IoU of two boxes is at most the ratio of their areas, so that only boxes of similar
+    area are compared.
+    """
+    low = boxes[:, :2].astype(np.float32)
+    high = np.maximum(boxes[:, 2:] - 1, boxes[:, :2]).astype(np.float32)
+    areas = ((high - low)[:, 1] * (high - low)[:, 0]).astype(np.float32)
+    by_area = np.argsort(areas, kind="stable")
+    ranked = areas[by_area]
+    limit = np.inf if threshold <= 0 else 1.001 / threshold
+    stops = np.searchsorted(ranked, ranked.astype(np.float64) * limit, side="right")
+    counts = stops - np.arange(len(boxes)) - 1
+    counts = np.maximum(counts, 0)
+    ends = np.cumsum(counts)
+    pairs: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
+    position = 0
+    while position < len(boxes):
+        done = ends[position] - counts[position]
+        stop = max(position + 1, int(np.searchsorted(ends, done + PAIRS_AT_ONCE, "right")))
+        a = np.repeat(np.arange(position, stop), counts[position:stop])
+        b = (
+            a
+            + 1
+            + np.arange(len(a))
+            - np.repeat(ends[position:stop] - counts[position:stop] - done, counts[position:stop])
+        )
+        i, j = by_area[a], by_area[b]
+        size = np.minimum(high[i], high[j]) - np.maximum(low[i], low[j])
+        inter = np.maximum(size[:, 1], 0) * np.maximum(size[:, 0], 0)
+        with np.errstate(invalid="ignore"):
+            iou = inter / (areas[i] + areas[j] - inter)
+        found = iou > np.float32(threshold)
+        pairs.append(np.stack([np.minimum(i, j)[found], np.maximum(i, j)[found]]))
+        position = stop
+    both = np.concatenate(pairs, axis=1)
+    both = both[:, np.lexsort(both[::-1])]
+    return both[0], both[1]

@@ -1,0 +1,199 @@
+"""SAM 2: mask candidates of a whole image, and masks that answer clicks, boxes and masks.
+
+The network is the ``sam2`` package's own. Its decoder runs in a faster form of the same function
+(`sam2_decoder`); every candidate is kept in a compact pool, so that thresholds act afterwards
+(`napari_semxai.algorithms.candidates`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.backends.sam2_batches import BatchSizer
+from napari_semxai.backends.sam2_decoder import SharedImageDecoder
+from napari_semxai.backends.sam2_generate import Box, Generation, Progress, plan_crops
+from napari_semxai.backends.sam2_image import (
+    Embedding,
+    Recent,
+    check_image,
+    encode,
+    image_digest,
+)
+from napari_semxai.backends.sam2_pool import PoolBuilder
+from napari_semxai.types import (
+    CandidatePool,
+    FilterSettings,
+    GenerateSettings,
+    GenerateUpdate,
+    InputError,
+    ModelInfo,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+EMBEDDING_BYTES = 512 * 2**20
+"""Memory for embeddings of the images last used: about 10 of official networks, 100 bundled."""
+POOL_BYTES = 512 * 2**20
+"""Memory for candidates of the images last used."""
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device to compute on; "auto" is CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    InputError
+        If `device` is not one of "auto", "cpu", "cuda", "mps", or is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next((name for name, found in there.items() if found), "cpu")
+    name = device.split(":")[0]
+    if name not in ("cpu", *there):
+        raise InputError(f"Unknown device {device!r}: use auto, cpu, cuda or mps.")
+    if not there.get(name, True):
+        raise InputError(f"No {name} device here: use auto or cpu.")
+    return torch.device(device)
+
+
+class Segmenter:
+    """One SAM 2 network with its memory of recent images.
+
+    Parameters
+    ----------
+    model : str
+        "bundled", an official name such as "sam2.1_hiera_tiny", or a path to a checkpoint.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    """
+
+    def __init__(self, model: str = "bundled", *, device: str = "auto") -> None:
+        from napari_semxai.backends.checkpoints import load_network
+
+        self._use(*load_network(model, choose_device(device)))
+
+    @classmethod
+    def from_network(cls, network: Any, info: ModelInfo) -> Segmenter:
+        """Make a segmenter of a ``sam2`` network that is in memory already."""
+        segmenter = cls.__new__(cls)
+        segmenter._use(network, info)
+        return segmenter
+
+    def _use(self, network: Any, info: ModelInfo) -> None:
+        self.info = info
+        self.network = network.eval()
+        self._decoder = SharedImageDecoder(network)
+        self._sizer = BatchSizer(network.device)
+        self._embeddings = Recent[Embedding](EMBEDDING_BYTES, lambda value: value.nbytes)
+        self._progress = Recent[Progress](POOL_BYTES, lambda value: value.nbytes)
+
+    def embed(self, image: NDArray[np.uint8]) -> Embedding:
+        """Encode an image, or recall it: the key is the image's content.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N) or (M, N, 3)
+            The image.
+        """
+        check_image(image)
+        key = image_digest(image)
+        known = self._embeddings.get(key)
+        if known is None:
+            known = encode(self.network, self._decoder, image, self.network.device)
+            self._embeddings.put(key, known)
+        return known
+
+    def generate(
+        self, image: NDArray[np.uint8], settings: GenerateSettings
+    ) -> Iterator[GenerateUpdate]:
+        """Decode a grid of points coarse to fine.
+
+        Closing the iterator between two updates cancels; what was decoded is remembered, so
+        that asking again goes on from there. So does asking with a lower predicted-IoU floor.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N) or (M, N, 3)
+            The image.
+        settings : GenerateSettings
+            Grid, crops and floor.
+
+        Yields
+        ------
+        GenerateUpdate
+            One before each encoding, one a batch, one with a pool a level; the last one has
+            the complete pool.
+        """
+        check_image(image)
+        shape = (image.shape[0], image.shape[1])
+        key = (image_digest(image), settings.points_per_side, settings.crop_n_layers)
+        progress = self._progress.get(key)
+        if progress is None:
+            progress = Progress(shape, plan_crops(shape, settings))
+
+        def embed(box: Box) -> Embedding:
+            return self.embed(image[box[0] : box[2], box[1] : box[3]])
+
+        generation = Generation(self.network, self._decoder, self._sizer, embed)
+        try:
+            yield from generation.run(progress, settings.pred_iou_floor)
+        finally:
+            self._progress.put(key, progress)
+
+
+def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
+    image: NDArray[np.uint8],
+    *,
+    model: str = "bundled",
+    points_per_side: int = 32,
+    pred_iou_thresh: float = 0.8,
+    stability_score_thresh: float = 0.95,
+    box_nms_thresh: float = 0.7,
+    device: str = "auto",
+    progress: Callable[[GenerateUpdate], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> CandidatePool:
+    """Return the mask candidates SAM 2's automatic mask generator would return.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N) or (M, N, 3)
+        The image.
+    model : str
+        "bundled", an official name such as "sam2.1_hiera_tiny", or a path to a checkpoint.
+    points_per_side : int
+        The grid holds ``points_per_side ** 2`` prompts.
+    pred_iou_thresh, stability_score_thresh, box_nms_thresh : float
+        As in SAM 2.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    progress : callable, optional
+        Called with every update.
+    cancel : callable, optional
+        Asked after every update; True stops, and the candidates found by then are returned.
+
+    Returns
+    -------
+    CandidatePool
+        In the reference generator's order.
+    """
+    segmenter = Segmenter(model, device=device)
+    settings = GenerateSettings(points_per_side, pred_iou_floor=pred_iou_thresh)
+    pool = None
+    for update in segmenter.generate(image, settings):
+        pool = update.pool or pool
+        if progress is not None:
+            progress(update)
+        if cancel is not None and cancel():
+            break
+    if pool is None:
+        pool = PoolBuilder((image.shape[0], image.shape[1])).build()
+    chosen = FilterSettings(pred_iou_thresh, stability_score_thresh, box_nms_thresh=box_nms_thresh)
+    return pool.take(filter_candidates(pool, chosen))
