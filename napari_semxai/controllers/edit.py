@@ -1,0 +1,247 @@
+"""Edit: whole-mask edits, loading and saving, and recovery copies of every stroke."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_semxai.algorithms import mask_edits
+from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave
+from napari_semxai.state.session import Proposal, SaveState
+from napari_semxai.store.autosave import (
+    Recovery,
+    discard_recovery,
+    list_recoveries,
+    load_recovery,
+    save_recovery,
+)
+from napari_semxai.store.digests import array_digest
+from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari_semxai.algorithms.live_scores import LiveMask
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask, SemImage
+
+EDITS: dict[str, Callable[..., BoolMask]] = {
+    "fill holes": mask_edits.fill_holes,
+    "remove specks": mask_edits.remove_specks,
+    "smooth": mask_edits.smooth,
+    "grow": mask_edits.grow,
+    "shrink": mask_edits.shrink,
+    "keep largest": mask_edits.keep_largest,
+    "invert": mask_edits.invert,
+}
+
+
+class EditController:
+    """What the Edit & review dock can ask for, and what painting tells.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    jobs : Jobs
+        Runs what takes longer than a frame.
+    recovery_folder : Path
+        Where recovery copies lie.
+    wait : float
+        Longest time in seconds from a stroke to the start of its copy.
+    """
+
+    def __init__(
+        self, session: Session, jobs: Jobs, recovery_folder: Path, wait: float = LONGEST_WAIT
+    ) -> None:
+        self._session = session
+        self._jobs = jobs
+        self._folder = recovery_folder
+        self._wait = wait
+        self._mask: LiveMask | None = None
+        self._autosave: Autosave | None = None
+        self._left: list[Autosave] = []
+        self._strokes = 0
+
+    def begin(self, mask: LiveMask) -> None:
+        """Take `mask` as the mask of the current image, and look for its recovery copy."""
+        image = self._session.image
+        if image is None:
+            raise RuntimeError("a mask was begun without an image")
+        self._mask = mask
+        self._strokes = 0
+        self._autosave = Autosave(partial(self._write_copy, image, mask), self._wait)
+        self._session.save = SaveState()
+        self._session.recovery = None
+        self._session.size = mask.size
+        self._jobs.run(
+            "recovery", partial(self._find_copy, image), self._on_copy_found, self._on_failed
+        )
+
+    def mask_changed(self) -> None:
+        """Show the size of the mask after any change."""
+        if self._mask is not None:
+            self._session.size = self._mask.size
+
+    def stroked(self) -> None:
+        """Note a change a person made: it forks the mask and is copied soon."""
+        self._strokes += 1
+        self._session.edited = True
+        if self._session.save.state != "unsaved":
+            self._session.save = SaveState("unsaved", message="Unsaved strokes")
+        if self._autosave is not None:
+            self._autosave.touch()
+
+    def edit(self, name: str, **parameters: int) -> None:
+        """Run one of `EDITS` on the mask; the answer is an undoable edit."""
+        if self._mask is None:
+            return
+        self._edit(name, parameters, self._mask, self._strokes)
+
+    def apply_automatic(self) -> None:
+        """Bring the automatic mask in as one undoable edit."""
+        if self._session.automatic is not None:
+            self._session.proposal = Proposal(
+                self._session.automatic.truth.mask, "apply automatic mask"
+            )
+
+    def load(self, path: Path) -> None:
+        """Bring a mask file in as one undoable edit."""
+        image = self._session.image
+        if image is not None:
+            self._jobs.run(
+                "load mask",
+                partial(read_mask, path, image.gray.shape),
+                lambda mask: self._propose(mask, f"load {path.name}"),
+                self._on_failed,
+            )
+
+    def save(self, path: Path) -> None:
+        """Write the mask to a file; its recovery copy is then no longer needed."""
+        if self._mask is None or self._session.image is None:
+            return
+        strokes, mask, image = self._strokes, self._mask.mask.copy(), self._session.image
+
+        def write() -> None:
+            write_mask(path, mask)
+
+        self._jobs.run(
+            "save mask",
+            write,
+            lambda _: self._on_saved(path, image, strokes),
+            self._on_save_failed,
+        )
+
+    def leave(self) -> None:
+        """Let the current image go: its strokes are copied without waiting for the next copy."""
+        if self._autosave is not None:
+            self._autosave.hurry()
+            self._left = [*self._left[-8:], self._autosave]
+        self._mask = self._autosave = None
+        self._session.edited = False
+
+    def close(self) -> None:
+        """Write what is not written yet and wait for it."""
+        self.leave()
+        for autosave in self._left:
+            autosave.flush()
+
+    def restore(self) -> None:
+        """Bring the offered recovery copy in as one undoable edit."""
+        recovery = self._session.recovery
+        if recovery is not None:
+            self._jobs.run(
+                "restore",
+                partial(load_recovery, recovery.path),
+                lambda found: self._propose(found[0] != 0, "restore unsaved strokes"),
+                self._on_failed,
+            )
+            self._session.recovery = None
+
+    def discard(self) -> None:
+        """Delete the offered recovery copy."""
+        recovery = self._session.recovery
+        if recovery is not None:
+            discard_recovery(recovery.path)
+            self._session.recovery = None
+
+    def _edit(self, name: str, parameters: dict[str, int], mask: LiveMask, strokes: int) -> None:
+        def done(result: BoolMask) -> None:
+            if mask is self._mask and strokes == self._strokes:
+                self._propose(result, name)
+            elif mask is self._mask:
+                # Painted meanwhile: the edit is repeated on what is there now.
+                self._edit(name, parameters, mask, self._strokes)
+
+        before = mask.mask.copy()
+        self._jobs.run("edit", lambda: EDITS[name](before, **parameters), done, self._on_failed)
+
+    def _propose(self, mask: BoolMask, title: str) -> None:
+        image = self._session.image
+        if image is None or mask.shape != image.gray.shape:
+            self._session.message = f"{title}: the mask does not have the image's size"
+        else:
+            self._session.proposal = Proposal(mask, title)
+
+    def _write_copy(self, image: SemImage, mask: LiveMask) -> None:
+        """Write a recovery copy; called in a thread."""
+        try:
+            path = save_recovery(
+                self._folder, image_key(image), mask.mask.copy(), _image_info(image)
+            )
+        except InputError as error:
+            state = SaveState("failed", message=f"{error}; the strokes are in memory only")
+        else:
+            state = SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
+        self._jobs.deliver(lambda: self._on_copied(mask, state))
+
+    def _on_copied(self, mask: LiveMask, state: SaveState) -> None:
+        if mask is self._mask and self._session.save.state != "saved":
+            self._session.save = state
+
+    def _find_copy(self, image: SemImage) -> Recovery | None:
+        for autosave in self._left:
+            autosave.flush()
+        key = image_key(image)
+        return next((copy for copy in list_recoveries(self._folder) if copy.key == key), None)
+
+    def _on_copy_found(self, recovery: Recovery | None) -> None:
+        self._session.recovery = recovery
+        if recovery is not None and recovery.from_this_process:
+            # Back on an image left without saving: its strokes are simply still there.
+            self.restore()
+
+    def _on_saved(self, path: Path, image: SemImage, strokes: int) -> None:
+        if image is not self._session.image or strokes != self._strokes:
+            return
+        if self._autosave is not None:
+            self._autosave.forget()
+        self._session.save = SaveState("saved", path, f"Saved to {path.name}")
+        self._jobs.run(
+            "forget copy", partial(self._discard_copy, image), lambda _: None, self._on_failed
+        )
+
+    def _discard_copy(self, image: SemImage) -> None:
+        key = image_key(image)
+        for recovery in list_recoveries(self._folder):
+            if recovery.key == key:
+                discard_recovery(recovery.path)
+
+    def _on_save_failed(self, message: str) -> None:
+        self._session.save = SaveState("failed", message=message)
+        self._session.message = message
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+def image_key(image: SemImage) -> str:
+    """Return what names an image in recovery copies: its pixels, whatever the file is called."""
+    return array_digest(image.gray)
+
+
+def _image_info(image: SemImage) -> dict[str, str | int]:
+    return {"name": image.name, "path": str(image.path or ""), "page": image.page}

@@ -1,0 +1,72 @@
+"""Evaluate: live scores of one mask against another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_semxai.algorithms.live_scores import LiveMask, LiveScores
+from napari_semxai.state.session import Readout
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.live_scores import MaskChange
+    from napari_semxai.state.session import Session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedMask:
+    """A live mask and what people call it."""
+
+    name: str
+    mask: LiveMask
+
+
+class EvaluateController:
+    """Keep the session's readout equal to the two chosen masks.
+
+    Parameters
+    ----------
+    session : Session
+        Where the readout goes.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._pair: tuple[NamedMask, NamedMask] | None = None
+        self._live: LiveScores | None = None
+
+    def compare(self, prediction: NamedMask | None, truth: NamedMask | None) -> None:
+        """Compare two masks from now on; nothing when one is missing or the sizes differ."""
+        self._pair = self._live = None
+        if (
+            prediction is not None
+            and truth is not None
+            and prediction.mask.mask.shape == truth.mask.mask.shape
+        ):
+            self._pair = prediction, truth
+            self._live = LiveScores(prediction.mask, truth.mask)
+        self._show()
+
+    def mask_changed(self, mask: LiveMask, change: MaskChange) -> None:
+        """Count a change of one of the masks."""
+        if self._pair is None or self._live is None:
+            return
+        prediction, truth = self._pair
+        if prediction.mask is truth.mask:
+            if mask is truth.mask:
+                self.compare(prediction, truth)
+            return
+        if mask is prediction.mask:
+            self._live.prediction_changed(change)
+        elif mask is truth.mask:
+            self._live.truth_changed(change)
+        else:
+            return
+        self._show()
+
+    def _show(self) -> None:
+        if self._pair is None or self._live is None:
+            self._session.readout = None
+        else:
+            prediction, truth = self._pair
+            self._session.readout = Readout(prediction.name, truth.name, self._live.scores)

@@ -1,0 +1,89 @@
+"""Images: opening one is the one way of leaving another."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_semxai.store.images import image_from_array, read_image
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import Any
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.controllers.edit import EditController
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.segment import SegmentController
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import SemImage
+
+
+class ImageController:
+    """Open files and arrays as the current image.
+
+    Parameters
+    ----------
+    session : Session
+        Where the image goes.
+    jobs : Jobs
+        Reads and scales images.
+    segment : SegmentController
+        Told about the new image.
+    edit : EditController
+        Told before the old one goes.
+    """
+
+    def __init__(
+        self, session: Session, jobs: Jobs, segment: SegmentController, edit: EditController
+    ) -> None:
+        self._session = session
+        self._jobs = jobs
+        self._segment = segment
+        self._edit = edit
+
+    def open_file(self, path: Path, page: int = 0) -> None:
+        """Read a file in the background and make it the current image."""
+        self._open(partial(read_image, path, page))
+
+    def open_array(
+        self,
+        array: NDArray[Any],
+        name: str,
+        on_ready: Callable[[SemImage], None],
+        *,
+        path: Path | None = None,
+        page: int = 0,
+        pixel_size: float | None = None,
+    ) -> None:
+        """Make an array the current image; `on_ready` is told the image just before."""
+        make = partial(image_from_array, array, name, path=path, page=page, pixel_size=pixel_size)
+        self._open(make, on_ready)
+
+    def show(self, image: SemImage | None) -> None:
+        """Make `image` the current one: the one function through which an image is left."""
+        self._jobs.forget("open image")
+        if image is self._session.image:
+            return
+        self._edit.leave()
+        self._segment.open(image)
+        self._session.pixel_size = None if image is None else image.pixel_size
+
+    def set_pixel_size(self, metres: float | None) -> None:
+        """Set the edge of a pixel by hand."""
+        self._session.pixel_size = metres
+
+    def _open(
+        self, read: Callable[[], SemImage], on_ready: Callable[[SemImage], None] | None = None
+    ) -> None:
+        def ready(image: SemImage) -> None:
+            if on_ready is not None:
+                on_ready(image)
+            self.show(image)
+
+        self._jobs.run("open image", read, ready, self._on_failed)
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message

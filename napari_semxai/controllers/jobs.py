@@ -1,0 +1,65 @@
+"""Calls that take longer than a frame, away from the GUI thread."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
+
+
+class Jobs:
+    """Run functions in threads and hand their results back, the newest for each destination.
+
+    Parameters
+    ----------
+    deliver : callable
+        Runs a function on the thread that the results belong to.
+    """
+
+    def __init__(self, deliver: Callable[[Callable[[], None]], None]) -> None:
+        self.deliver = deliver
+        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="semxai-job")
+        self._newest: dict[str, int] = {}
+
+    def run(
+        self,
+        destination: str,
+        function: Callable[[], T],
+        on_done: Callable[[T], None],
+        on_failed: Callable[[str], None],
+    ) -> None:
+        """Call `function` in a thread; only the newest call for `destination` is delivered."""
+        number = self._newest.get(destination, 0) + 1
+        self._newest[destination] = number
+
+        def work() -> None:
+            try:
+                result = function()
+            except (InputError, OSError, MemoryError) as error:
+                message = str(error) or type(error).__name__
+                self.deliver(lambda: self._hand_over(destination, number, on_failed, message))
+            else:
+                self.deliver(lambda: self._hand_over(destination, number, on_done, result))
+
+        self._threads.submit(work)
+
+    def forget(self, destination: str) -> None:
+        """Drop what is still to come for `destination`."""
+        self._newest[destination] = self._newest.get(destination, 0) + 1
+
+    def close(self) -> None:
+        """Finish what was asked for, deliver none of it, and take no more."""
+        self._newest = dict.fromkeys(self._newest, -1)
+        self._threads.shutdown(wait=True)
+
+    def _hand_over(
+        self, destination: str, number: int, receiver: Callable[[T], None], value: T
+    ) -> None:
+        if self._newest[destination] == number:
+            receiver(value)

@@ -1,0 +1,1 @@
+"""napari layers as views of the session."""

@@ -1,0 +1,258 @@
+"""The layers of one session: image, defect mask, automatic mask and the algorithm's steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from psygnal import Signal
+
+from napari_semxai.layers import colors
+from napari_semxai.layers.mask_watch import MaskWatch
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels
+
+    from napari_semxai.controllers.edit import EditController
+    from napari_semxai.state.session import Automatic, Proposal, Session
+    from napari_semxai.types import BoolMask, SemImage
+
+ROLE = "semxai_role"
+STEPS = {
+    "candidates": ("1 candidates", colors.CANDIDATES),
+    "winner": ("2 winner M_k", (colors.WINNER,)),
+    "complement": ("3 complement", (colors.COMPLEMENT,)),
+}
+DEFECT_OPACITY = 0.55
+
+
+class SessionLayers:
+    """Show the session in a viewer; strokes on the defect mask go back through `edit`.
+
+    Every image gets a defect mask layer of its own: napari keeps a layer's undo history when
+    its data is replaced, so a layer used again could paste one image's pixels into the next.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers go.
+    session : Session
+        What they show.
+    edit : EditController
+        Told about strokes.
+    """
+
+    mask_layer_changed = Signal()
+    """The defect mask is now another layer, or none."""
+
+    def __init__(self, viewer: ViewerModel, session: Session, edit: EditController) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._edit = edit
+        self.image_layer: Image | None = None
+        self.watch: MaskWatch | None = None
+        self._owned: dict[str, Labels] = {}
+        self._images: list[tuple[Image, SemImage]] = []
+        self._shown_steps: frozenset[str] = frozenset()
+        events = session.events
+        self._connections = (
+            (events.image, self._on_image_changed),
+            (events.automatic, self._on_automatic_changed),
+            (events.proposal, self._on_proposal_changed),
+            (events.preview, self._on_preview_changed),
+            (events.edited, self._on_edited_changed),
+            (events.pixel_size, self._on_pixel_size_changed),
+            (viewer.layers.events.removed, self._on_layer_removed),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Show the session no longer; the layers stay."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        if self.watch is not None:
+            self.watch.release()
+
+    def adopt(self, layer: Image, image: SemImage) -> None:
+        """Use `layer` as the picture of `image` instead of adding one."""
+        self._images = [(known, value) for known, value in self._images if known is not layer]
+        self._images.append((layer, image))
+
+    def image_of(self, layer: Image) -> SemImage | None:
+        """Return the image that `layer` shows, if it was opened before."""
+        return next((image for known, image in self._images if known is layer), None)
+
+    def show_steps(self, names: frozenset[str]) -> None:
+        """Show these of `STEPS` as layers and hide the others."""
+        self._shown_steps = names
+        for name in STEPS:
+            if name in names:
+                self._show_step(name)
+            elif name in self._owned:
+                self._owned[name].visible = False
+
+    @property
+    def mask_layer(self) -> Labels | None:
+        """The layer of the defect mask."""
+        return None if self.watch is None else self.watch.layer
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        self._let_go()
+        self.image_layer = None if image is None else self._layer_of(image)
+        if image is not None:
+            self._begin_mask(image)
+        self.mask_layer_changed.emit()
+
+    def _let_go(self) -> None:
+        if self.watch is not None:
+            self.watch.release()
+            self.watch = None
+        owned, self._owned = self._owned, {}
+        for layer in owned.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def _layer_of(self, image: SemImage) -> Image:
+        for layer, known in self._images:
+            if known is image and layer in self._viewer.layers:
+                return layer
+        rgb = image.pixels.ndim == 3
+        layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
+        if not rgb:
+            layer.contrast_limits = _contrast(image)
+        self.adopt(layer, image)
+        return layer
+
+    def _begin_mask(self, image: SemImage) -> None:
+        layer = self._add("defect", "defect mask", (colors.DEFECT,), np.zeros(image.gray.shape))
+        layer.opacity = DEFECT_OPACITY
+        layer.brush_size = max(3, round(min(image.gray.shape) / 60))
+        self.watch = MaskWatch(layer)
+        self.watch.changed.connect(self._edit.mask_changed)
+        self.watch.edited.connect(self._edit.stroked)
+        self._edit.begin(self.watch.live)
+        self._viewer.layers.selection.active = layer
+
+    def _on_automatic_changed(self, automatic: Automatic | None) -> None:
+        if automatic is None or self._session.image is None:
+            return
+        if self.watch is None:
+            # The mask layer was closed by hand; a new result brings a new one.
+            self._begin_mask(self._session.image)
+            self.mask_layer_changed.emit()
+        if self._session.edited:
+            self._show("automatic", "automatic mask", (colors.AUTOMATIC,), automatic.truth.mask)
+            self._owned["automatic"].contour = 2
+        elif self.watch is not None:
+            self.watch.write(automatic.truth.mask)
+        for name in self._shown_steps:
+            self._show_step(name)
+
+    def _on_edited_changed(self, edited: bool) -> None:
+        if not edited and "automatic" in self._owned:
+            self._owned["automatic"].visible = False
+
+    def _on_proposal_changed(self, proposal: Proposal | None) -> None:
+        if proposal is not None and self.watch is not None:
+            self.watch.write_undoable(proposal.mask)
+
+    def _on_preview_changed(self, preview: BoolMask | None) -> None:
+        if preview is not None:
+            self._show("preview", "candidate preview", (colors.PREVIEW,), preview)
+            self._owned["preview"].contour = 3
+        elif "preview" in self._owned:
+            self._owned["preview"].visible = False
+
+    def _show_step(self, name: str) -> None:
+        automatic = self._session.automatic
+        if automatic is not None:
+            title, palette = STEPS[name]
+            self._show(name, title, palette, step_labels(name, automatic))
+
+    def _show(
+        self, role: str, title: str, palette: tuple[str, ...], values: BoolMask | np.ndarray
+    ) -> None:
+        layer = self._owned.get(role)
+        if layer is None:
+            self._add(role, title, palette, values)
+            return
+        layer.visible = True
+        np.copyto(layer.data, values, casting="unsafe")
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+
+    def _add(
+        self, role: str, title: str, palette: tuple[str, ...], values: BoolMask | np.ndarray
+    ) -> Labels:
+        image_layer = self.image_layer
+        place = (
+            {}
+            if image_layer is None
+            else {
+                "scale": image_layer.scale[-2:],
+                "translate": image_layer.translate[-2:],
+                "units": image_layer.units[-2:],
+            }
+        )
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_labels(
+            values.astype(np.uint8),
+            name=title,
+            colormap=colors.role_colormap(*palette),
+            opacity=DEFECT_OPACITY,
+            metadata={ROLE: role},
+            **place,
+        )
+        self._owned[role] = layer
+        if role != "defect":
+            layer.editable = False
+            mask_layer = self._owned.get("defect")
+            if mask_layer is not None:
+                # The steps lie below the mask that is painted, and painting goes on.
+                self._viewer.layers.move(
+                    self._viewer.layers.index(layer), self._viewer.layers.index(mask_layer)
+                )
+            self._viewer.layers.selection.active = active
+        return layer
+
+    def _on_pixel_size_changed(self, metres: float | None) -> None:
+        if self.image_layer is None:
+            return
+        micrometres = 1.0 if metres is None else metres * 1e6
+        for layer in (self.image_layer, *self._owned.values()):
+            layer.scale = (*layer.scale[:-2], micrometres, micrometres)
+            layer.units = (*layer.units[:-2], *(("pixel" if metres is None else "um",) * 2))
+        self._viewer.scale_bar.visible = metres is not None
+        self._viewer.reset_view()
+
+    def _on_layer_removed(self, event: object) -> None:
+        gone = event.value  # type: ignore[attr-defined]
+        self._images = [(layer, image) for layer, image in self._images if layer is not gone]
+        if self.watch is not None and self.watch.layer is gone:
+            self.watch.release()
+            self.watch = None
+            self._edit.leave()
+            self.mask_layer_changed.emit()
+        self._owned = {role: layer for role, layer in self._owned.items() if layer is not gone}
+
+
+def step_labels(name: str, automatic: Automatic) -> np.ndarray:
+    """Return the label image (M, N), uint8, of one of `STEPS`."""
+    truth, pool = automatic.truth, automatic.pool
+    if name == "winner":
+        return truth.surface.astype(np.uint8)
+    if name == "complement":
+        return (~truth.surface).astype(np.uint8)
+    labels = np.zeros(pool.shape, dtype=np.uint8)
+    # Small candidates last, so that they lie on top.
+    for number, index in enumerate(np.argsort(-pool.areas, kind="stable")):
+        labels[pool.mask(int(index))] = number % 255 + 1
+    return labels
+
+
+def _contrast(image: SemImage) -> tuple[float, float]:
+    if image.pixels.dtype == np.uint8:
+        return 0.0, 255.0
+    low, high = np.nanpercentile(image.pixels, (0.5, 99.5))
+    return float(low), float(max(high, low + 1e-6))

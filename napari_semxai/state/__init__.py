@@ -1,0 +1,1 @@
+"""The session: the single source of truth of one viewer."""

@@ -1,0 +1,166 @@
+"""The session of one viewer: fields are replaced, never mutated, and say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar
+
+from psygnal import SignalGroupDescriptor
+
+from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.store.autosave import Recovery
+from napari_semxai.types import (
+    BoolMask,
+    Border,
+    CandidatePool,
+    FilterSettings,
+    GenerateSettings,
+    GroundTruth,
+    IntArray,
+    MaskSize,
+    ModelInfo,
+    Scores,
+    SemImage,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmSettings:
+    """Parameters of Algorithm 1.
+
+    Attributes
+    ----------
+    alpha, beta : float
+        Centre bias and minimum area ratio.
+    connectivity : int
+        4 or 8.
+    ignore_border : int or None
+        Pixels on every side; None measures dark and constant strips ("auto").
+    """
+
+    alpha: float = DEFAULT_ALPHA
+    beta: float = DEFAULT_BETA
+    connectivity: int = 8
+    ignore_border: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelChoice:
+    """The network that generates candidates, and where it runs."""
+
+    model: str = "bundled"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """Progress of the candidates of the current image.
+
+    Attributes
+    ----------
+    state : str
+        "idle", "running", "done", "cancelled" or "failed".
+    stage : str
+        What the engine does now.
+    done, total : int
+        Grid points.
+    seconds_left : float or None
+        Estimate from measured speed.
+    message : str
+        Why it failed.
+    """
+
+    state: str = "idle"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Automatic:
+    """The automatic mask with all that led to it.
+
+    Attributes
+    ----------
+    pool : CandidatePool
+        The candidates that passed the filters.
+    indices : ndarray of int
+        Where they stand in the whole pool.
+    truth : GroundTruth
+        Algorithm 1's answer over `pool`.
+    border : tuple of int
+        The border that was ignored.
+    overridden : bool
+        Whether a person chose the winner.
+    """
+
+    pool: CandidatePool
+    indices: IntArray
+    truth: GroundTruth
+    border: Border
+    overridden: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposal:
+    """A whole mask to be brought into the defect mask as one undoable edit."""
+
+    mask: BoolMask
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Readout:
+    """What the Scores dock shows of one prediction against one truth."""
+
+    prediction: str
+    truth: str
+    scores: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class SaveState:
+    """Where the strokes of the current image are.
+
+    Attributes
+    ----------
+    state : str
+        "clean", "unsaved", "recovery" (a recovery copy is up to date), "saved" or "failed".
+    path : Path or None
+        The mask file, once saved.
+    message : str
+        What a person reads.
+    """
+
+    state: str = "clean"
+    path: Path | None = None
+    message: str = ""
+
+
+@dataclass
+class Session:
+    """Everything one viewer's docks and layers show."""
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    image: SemImage | None = None
+    choice: ModelChoice = field(default_factory=ModelChoice)
+    model: ModelInfo | None = None
+    generate: GenerateSettings = field(default_factory=GenerateSettings)
+    generation: Generation = field(default_factory=Generation)
+    pool: CandidatePool | None = None
+    filters: FilterSettings = field(default_factory=FilterSettings)
+    algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
+    automatic: Automatic | None = None
+    preview: BoolMask | None = None
+    edited: bool = False
+    proposal: Proposal | None = None
+    recovery: Recovery | None = None
+    pixel_size: float | None = None
+    size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))
+    readout: Readout | None = None
+    save: SaveState = field(default_factory=SaveState)
+    message: str = ""

@@ -1,0 +1,1 @@
+"""Dock widgets: views of the session that call the controllers."""

@@ -1,0 +1,96 @@
+"""Small pieces that several docks are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QGroupBox,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QLabeledDoubleSlider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Connection = tuple[Any, Callable[..., object]]
+
+
+def double_slider(low: float, high: float, *, decimals: int, tip: str) -> QLabeledDoubleSlider:
+    """Return a horizontal slider with its value beside it."""
+    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
+    slider.setRange(low, high)
+    slider.setDecimals(decimals)
+    slider.setSingleStep(10.0**-decimals)
+    slider.setToolTip(tip)
+    return slider
+
+
+def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
+    """Return a push button with a tooltip."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setCheckable(checkable)
+    return made
+
+
+def note(text: str = "") -> QLabel:
+    """Return a label for running text that wraps and can be copied."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def group(title: str, *contents: QWidget) -> QGroupBox:
+    """Return a titled box with `contents` below each other."""
+    box = QGroupBox(title)
+    layout = QVBoxLayout(box)
+    layout.setContentsMargins(6, 4, 6, 4)
+    for content in contents:
+        layout.addWidget(content)
+    return box
+
+
+class ScrolledDock(QScrollArea):
+    """A dock that scrolls instead of pushing the window off a small screen.
+
+    Subclasses add their parts to `column` and name their connections in `_connections`, which
+    `release` takes back: a docked widget is told when it is destroyed, never when it closes.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._connections: tuple[Connection, ...] = ()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        body = QWidget()
+        self.column = QVBoxLayout(body)
+        self.column.setContentsMargins(6, 6, 6, 6)
+        self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWidget(body)
+
+    def add(self, parts: Iterable[QWidget]) -> None:
+        """Put widgets below each other."""
+        for part in parts:
+            self.column.addWidget(part)
+
+    def connect_all(self, connections: tuple[Connection, ...]) -> None:
+        """Connect (signal, slot) pairs until `release`."""
+        self._connections = connections
+        for signal, slot in connections:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Disconnect everything that outlives this widget."""
+        connections, self._connections = self._connections, ()
+        for signal, slot in connections:
+            signal.disconnect(slot)

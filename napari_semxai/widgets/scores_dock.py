@@ -1,0 +1,157 @@
+"""The Scores dock: a prediction against a truth, live."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from napari.layers import Labels
+from qtpy.QtWidgets import (
+    QApplication,
+    QFormLayout,
+    QGridLayout,
+    QLabel,
+    QProgressBar,
+    QWidget,
+)
+
+from napari_semxai.widgets.layer_combo import LayerCombo
+from napari_semxai.widgets.parts import ScrolledDock, button, note
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+
+    from napari_semxai.layers.comparison import Comparison
+    from napari_semxai.state.session import Readout, Session
+    from napari_semxai.types import MaskSize, Scores
+
+SCORES = (
+    ("dice", "Dice", "2 TP / (2 TP + FP + FN); both masks empty: 1"),
+    ("iou", "IoU", "TP / (TP + FP + FN), the Jaccard index; both masks empty: 1"),
+    ("precision", "precision", "TP / (TP + FP); undefined for an empty prediction"),
+    ("recall", "recall", "TP / (TP + FN); undefined for an empty truth"),
+    ("accuracy", "accuracy", "(TP + TN) / all; high for an empty mask when defects are small"),
+)
+_STEPS = 1000
+_NOTHING = "Pick a prediction and a truth of the same size."
+
+
+class ScoresDock(ScrolledDock):
+    """Pickers, numbers and bars.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Whose Labels layers are on offer.
+    session : Session
+        What is shown.
+    comparison : Comparison
+        Follows the two chosen layers.
+    """
+
+    def __init__(self, viewer: ViewerModel, session: Session, comparison: Comparison) -> None:
+        super().__init__()
+        self._session, self._comparison = session, comparison
+        self.prediction = LayerCombo(viewer, Labels, "The mask to be judged")
+        self.truth = LayerCombo(viewer, Labels, "The mask it is judged by")
+        self.values = {name: QLabel("–") for name, _, _ in SCORES}
+        self.bars = {name: QProgressBar() for name, _, _ in SCORES}
+        self.counts, self.size = note(), note()
+        self.copy = button("Copy", "Copy the scores as a table")
+        self._lay_out()
+        self.connect_all(self._table_of_connections())
+        self._on_pair_changed()
+        self._on_readout_changed(session.readout)
+        self._on_size_changed()
+
+    def release(self) -> None:
+        """Disconnect from the viewer and the session."""
+        self.prediction.release()
+        self.truth.release()
+        super().release()
+
+    def text(self) -> str:
+        """Return the readout as tab-separated lines."""
+        readout = self._session.readout
+        if readout is None:
+            return ""
+        scores = readout.scores
+        names = ["prediction", "truth", *(name for name, _, _ in SCORES), "tp", "fp", "fn", "tn"]
+        values = [readout.prediction, readout.truth]
+        values += [f"{getattr(scores, name):.6f}" for name, _, _ in SCORES]
+        values += [str(count) for count in (scores.tp, scores.fp, scores.fn, scores.tn)]
+        return "\t".join(names) + "\n" + "\t".join(values) + "\n"
+
+    def _lay_out(self) -> None:
+        pickers, table = QWidget(), QWidget()
+        form, grid = QFormLayout(pickers), QGridLayout(table)
+        form.addRow("prediction", self.prediction)
+        form.addRow("truth", self.truth)
+        for row, (name, title, tip) in enumerate(SCORES):
+            label = QLabel(title)
+            self.bars[name].setRange(0, _STEPS)
+            self.bars[name].setTextVisible(False)
+            self.bars[name].setMaximumHeight(12)
+            self.values[name].setMinimumWidth(52)
+            for column, part in enumerate((label, self.values[name], self.bars[name])):
+                part.setToolTip(tip)
+                grid.addWidget(part, row, column)
+        for layout in (form, grid):
+            layout.setContentsMargins(0, 0, 0, 0)
+        self.add((pickers, table, self.counts, self.size, self.copy))
+
+    def _table_of_connections(self) -> tuple:  # type: ignore[type-arg]
+        events = self._session.events
+        return (
+            (events.readout, self._on_readout_changed),
+            (events.size, self._on_size_changed),
+            (events.pixel_size, self._on_size_changed),
+            (self._comparison.pair_changed, self._on_pair_changed),
+            (self.prediction.picked, self._comparison.set_prediction),
+            (self.prediction.refreshed, self._on_pair_changed),
+            (self.truth.picked, self._comparison.set_truth),
+            (self.truth.refreshed, self._on_pair_changed),
+            (self.copy.clicked, self._on_copy_wanted),
+        )
+
+    def _on_pair_changed(self) -> None:
+        self.prediction.set_layer(self._comparison.prediction)
+        self.truth.set_layer(self._comparison.truth)
+
+    def _on_readout_changed(self, readout: Readout | None) -> None:
+        for name, _, _ in SCORES:
+            value = math.nan if readout is None else getattr(readout.scores, name)
+            known = not math.isnan(value)
+            self.values[name].setText(f"{value:.4f}" if known else "–")
+            self.bars[name].setValue(round(value * _STEPS) if known else 0)
+        self.counts.setText(_NOTHING if readout is None else _counts(readout.scores))
+
+    def _on_size_changed(self) -> None:
+        self.size.setText(size_text(self._session.size, self._session.pixel_size))
+
+    def _on_copy_wanted(self) -> None:
+        QApplication.clipboard().setText(self.text())
+
+
+def size_text(size: MaskSize, pixel_size: float | None) -> str:
+    """Return area, width, height and equivalent diameter in px, and in µm when possible.
+
+    Parameters
+    ----------
+    size : MaskSize
+        In pixels.
+    pixel_size : float or None
+        Edge of a pixel in metres.
+    """
+    lengths = size.width, size.height, size.equivalent_diameter
+    text = "defect: {} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
+    if pixel_size is None:
+        return text
+    edge = pixel_size * 1e6
+    width, height, diameter = (length * edge for length in lengths)
+    area = size.area * edge * edge
+    return f"{text}\n{area:.4g} µm², {width:.4g} × {height:.4g} µm, ⌀ {diameter:.4g} µm"
+
+
+def _counts(scores: Scores) -> str:
+    return f"TP {scores.tp}   FP {scores.fp}   FN {scores.fn}   TN {scores.tn}"
