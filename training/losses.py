@@ -5,13 +5,16 @@ from __future__ import annotations
 import torch
 from torch.nn import functional
 
-FOCAL_WEIGHT = 20.0
+ENTROPY_WEIGHT = 5.0
 DICE_WEIGHT = 1.0
 IOU_WEIGHT = 4.0
 
 
 def pair_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
-    """Focal and dice loss of every offered mask against every target.
+    """Cross-entropy and dice loss of every offered mask against every target.
+
+    Cross-entropy in place of SAM's focal loss: it makes sharper outlines in a short training, and
+    the automatic generator keeps only masks with sharp outlines.
 
     Parameters
     ----------
@@ -25,14 +28,13 @@ def pair_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     tensor, shape (p, o, t)
     """
     logits, targets = logits.flatten(2).float(), targets.flatten(2).float()
+    transposed = targets.transpose(1, 2)
+    total = functional.softplus(logits).sum(-1, keepdim=True)
+    entropy = (total - logits @ transposed) / logits.shape[-1]
     chance = torch.sigmoid(logits)
-    positive = (1 - chance) ** 2 * functional.softplus(-logits)
-    negative = chance**2 * functional.softplus(logits)
-    crossed = (positive - negative) @ targets.transpose(1, 2)
-    focal = (crossed + negative.sum(-1, keepdim=True)) / logits.shape[-1]
-    overlap = chance @ targets.transpose(1, 2)
+    overlap = chance @ transposed
     both = chance.sum(-1)[:, :, None] + targets.sum(-1)[:, None, :]
-    return FOCAL_WEIGHT * focal + DICE_WEIGHT * (1 - (2 * overlap + 1) / (both + 1))
+    return ENTROPY_WEIGHT * entropy + DICE_WEIGHT * (1 - (2 * overlap + 1) / (both + 1))
 
 
 @torch.no_grad()

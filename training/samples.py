@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -86,33 +84,3 @@ def _clicks(
 def _inside(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.int64]:
     places = np.flatnonzero(mask)
     return np.array(divmod(int(rng.choice(places)), mask.shape[1]))
-
-
-def _work(queue: multiprocessing.Queue, job: tuple[int, int, int, int, int]) -> None:
-    first, step, size, clicks, batch = job
-    seed = first
-    while True:
-        queue.put([make_sample(seed + i, size, clicks) for i in range(batch)])
-        seed += step
-
-
-def batches(first: int, size: int, clicks: int, batch: int) -> Iterator[list[Sample]]:
-    """Yield batches of samples for ever, made in a process of their own.
-
-    Parameters
-    ----------
-    first : int
-        Number of the first sample; a run that resumes passes how many it has seen.
-    size, clicks, batch : int
-        Edge of the images in pixels, clicks an image, images a batch.
-    """
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue(maxsize=6)
-    job = (first, batch, size, clicks, batch)
-    worker = context.Process(target=_work, args=(queue, job), daemon=True)
-    worker.start()
-    try:
-        while True:
-            yield queue.get(timeout=300)
-    finally:
-        worker.terminate()

@@ -151,7 +151,7 @@ def training_loss(
     first = ious.amax(1)[valid]
     smallest = ious[:, :, 0].amax(1)[valid[:, 0]]
     figures = {"one_click": float(first.mean()), "smallest": float(smallest.mean())}
-    known = torch.flatnonzero(valid.any(1))
+    known = torch.nonzero(valid.any(1))[:, 0]
     keep = known[torch.randperm(len(known), generator=generator)[: len(points) // 2]]
     chosen = _choose(valid[keep], generator)
     state = _Round(owner[keep], prompts[0][keep], prompts[1][keep], targets[keep, chosen])
