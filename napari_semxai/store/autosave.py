@@ -65,6 +65,11 @@ class Recovery:
     info: dict[str, Any]
     writer: tuple[int, float]
 
+    @property
+    def from_this_process(self) -> bool:
+        """Whether this very process wrote the copy."""
+        return self.writer[0] == os.getpid()
+
 
 def save_recovery(
     folder: str | Path, key: str, mask: NDArray[Any], info: Mapping[str, Any]
