@@ -1,0 +1,1 @@
+"""The networks: SAM 2 and what loads it. Imported by the engine and the command line only."""
