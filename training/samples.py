@@ -42,15 +42,16 @@ def make_sample(seed: int, size: int, clicks: int) -> Sample:
     scene = make_scene(sample_spec(rng, (size, size)), int(rng.integers(2**62)))
     masks = np.stack([region.mask for region in scene.regions])
     kinds = [region.kind for region in scene.regions]
+    areas = masks.sum((1, 2))
     half = masks.reshape(len(masks), size // 2, 2, size // 2, 2).sum((2, 4), np.uint8) >= 2
     packed = np.packbits(half, axis=-1)
-    usable = half.sum((1, 2)) >= 6
+    wanted = np.array([_wanted(kind, kinds) for kind in kinds])
+    usable = wanted & (half.sum((1, 2)) >= 6)
     points = _clicks(rng, scene, masks, clicks)
     targets = np.zeros((clicks, TARGETS, *packed.shape[1:]), np.uint8)
     valid = np.zeros((clicks, TARGETS), bool)
     for number, (row, column) in enumerate(points):
-        inside = [i for i in np.flatnonzero(masks[:, row, column] & usable) if _wanted(kinds[i])]
-        inside.sort(key=lambda i: int(masks[i].sum()))
+        inside = sorted(np.flatnonzero(masks[:, row, column] & usable), key=lambda i: areas[i])
         for place, index in enumerate(inside[:TARGETS]):
             targets[number, place] = packed[index]
             valid[number, place] = True
@@ -58,9 +59,13 @@ def make_sample(seed: int, size: int, clicks: int) -> Sample:
     return Sample(scene.image, columns_rows, targets, valid)
 
 
-def _wanted(kind: str) -> bool:
-    """Whether a click may mean a region of this kind; a defect's own kind repeats "defect"."""
-    return kind not in _DEFECT
+def _wanted(kind: str, kinds: list[str]) -> bool:
+    """Whether a click may mean a region of this kind.
+
+    A defect's own kind repeats "defect". The union of several pieces has about the box of the
+    whole surface, and of two masks with one box the automatic generator keeps one only.
+    """
+    return kind not in _DEFECT and f"{kind}_piece" not in kinds
 
 
 def _clicks(

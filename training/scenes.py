@@ -7,12 +7,15 @@ The three sets never share a seed. The held-out set was fixed before the first l
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HELD_OUT_STREAM = 90_210
 VALIDATION_STREAM = 31_415

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from torch.nn import functional
 
 from napari_semxai.backends.bundled import IMAGE_SIZE
 from training.losses import click_loss
-from training.samples import Sample
+
+if TYPE_CHECKING:
+    from training.samples import Sample
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]
 _STD = torch.tensor([0.229, 0.224, 0.225])[None, :, None, None]
@@ -116,7 +119,7 @@ def boxes_of(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def correction(
     masks: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A click (p, 1, 2) in each mask's error and its label (p, 1): 1 missed, 0 too much."""
+    """Draw a click (p, 1, 2) in each mask's error and its label (p, 1): 1 missed, 0 too much."""
     error = (masks != targets).flatten(1).float()
     error += 1e-6 * targets.flatten(1)
     picked = torch.multinomial(error + 1e-12, 1, generator=generator)

@@ -3,9 +3,6 @@
 One process a core, each with one thread, which share their gradients: on busy cores this is
 several times faster than one process with several threads.
 
-    nice -n 19 python -m training.train --minutes 90
-    nice -n 19 python -m training.train --size 512 --batch 4 --decay 300 --branch fine
-
 The learning rate warms up and then stays; ``--decay N`` starts from the newest checkpoint a branch
 that lowers it to zero over N steps, so that the long run can go on from where it was.
 """
@@ -174,7 +171,8 @@ def train(run: Run, options: argparse.Namespace, path: Path) -> None:
         if lead and run.step % 25 == 0:
             means = [round(sums[name] / count, 4) for name in COLUMNS[4:]]
             rate = round(rate_at(run, options.rate, options.decay), 7)
-            log(path.with_suffix(".csv"), [run.step, run.images, round(run.minutes, 2), rate, *means])
+            row = [run.step, run.images, round(run.minutes, 2), rate, *means]
+            log(path.with_suffix(".csv"), row)
             sums, count = dict.fromkeys(COLUMNS[4:], 0.0), 0
         if lead and time.monotonic() - saved > 150:
             save(run, path)

@@ -45,7 +45,7 @@ def build_bundled_architecture() -> nn.Module:
         fpn_top_down_levels=[0, 1, 2, 3],
         fpn_interp_model="bilinear",
     )
-    network = SAM2Base(
+    network: nn.Module = SAM2Base(
         image_encoder=ImageEncoder(trunk, neck, scalp=1),
         memory_attention=None,
         memory_encoder=None,
@@ -64,7 +64,8 @@ def build_bundled_architecture() -> nn.Module:
             "dynamic_multimask_stability_thresh": 0.98,
         },
     )
-    return network.eval()
+    network.eval()
+    return network
 
 
 def build_bundled(weights: Path = BUNDLED_WEIGHTS) -> nn.Module:

@@ -28,7 +28,7 @@ _TAPS = (1, 2, 4, 6)
 class SameConv(nn.Conv2d):
     """Convolution with bias whose output is ceil(size / stride), padded more at the end."""
 
-    def forward(self, input: torch.Tensor) -> torch.Tensor:  # noqa: A002
+    def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Pad as far as `input` of shape (B, C, M, N) needs it, then convolve."""
         padding = []
         for size in (input.shape[-1], input.shape[-2]):
@@ -39,7 +39,8 @@ class SameConv(nn.Conv2d):
             return functional.conv2d(
                 input, self.weight, self.bias, self.stride, padding[0], 1, self.groups
             )
-        return super().forward(functional.pad(input, padding))
+        padded = functional.pad(input, padding)
+        return functional.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
 
 
 class InvertedBottleneck(nn.Module):
@@ -59,7 +60,7 @@ class InvertedBottleneck(nn.Module):
         if self.expand is not None:
             hidden = functional.relu6(self.expand(hidden))
         hidden = self.project(functional.relu6(self.depthwise(hidden)))
-        return hidden + features if self.shortcut else hidden
+        return features.add(hidden) if self.shortcut else hidden
 
 
 class LiteTrunk(nn.Module):

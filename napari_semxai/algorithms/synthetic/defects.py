@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from napari_semxai.algorithms.synthetic.fields import Field, Patch, blob, smooth_noise, stroke
-from napari_semxai.algorithms.synthetic.spec import SceneSpec
 from napari_semxai.types import BoolMask
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.synthetic.spec import SceneSpec
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -137,7 +140,8 @@ def _particle(
         value += np.float32(rim) * np.exp(-np.clip(field, 0, 60) / np.float32(rng.uniform(1, 4)))
     if rng.random() < 0.12:
         value = np.full_like(field, spec.level + rng.uniform(60, 150))
-    return value if rng.random() < 0.92 else 0.5 * (value + under)
+    mixed = value if rng.random() < 0.92 else 0.5 * (value + under)
+    return np.asarray(mixed, dtype=np.float32)
 
 
 def _pit(
@@ -160,7 +164,7 @@ def _pit(
     value += np.float32(spec.contrast * rng.uniform(0, 8)) * smooth_noise(
         rng, field.shape, max(2.5, spec.radius / 4)
     )
-    return value
+    return np.asarray(value, dtype=np.float32)
 
 
 def _scratch(

@@ -48,9 +48,9 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float)
     rows, columns = (max(1, round(size / scale)) for size in shape)
     values = rng.standard_normal((rows + 2, columns + 2), dtype=np.float32)
     down, right = rng.random(2)
-    return 1.35 * (
-        interpolation(shape[0], rows, down) @ values @ interpolation(shape[1], columns, right).T
-    )
+    down_matrix = interpolation(shape[0], rows, down)
+    noise = down_matrix @ values @ interpolation(shape[1], columns, right).T
+    return np.asarray(1.35 * noise, dtype=np.float32)
 
 
 def window_grid(

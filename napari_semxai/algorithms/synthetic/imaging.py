@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from scipy import fft, ndimage
 
 from napari_semxai.algorithms.synthetic.fields import Field, smooth_noise
-from napari_semxai.algorithms.synthetic.spec import SceneSpec
-from napari_semxai.types import BoolMask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_semxai.algorithms.synthetic.spec import SceneSpec
+    from napari_semxai.types import BoolMask
 
 _JPEG_LUMINANCE = np.array(
     [
@@ -94,7 +99,8 @@ def expose(rng: np.random.Generator, spec: SceneSpec, image: Field) -> Field:
     image = ndimage.gaussian_filter(image, spec.blur, truncate=3)
     if spec.jitter:
         shift = np.clip(rng.normal(0, spec.jitter, (len(image), 1)), -1, 1).astype(np.float32)
-        image = image + shift * np.gradient(image, axis=1)
+        slope: Field = np.gradient(image, axis=1)
+        image = image + shift * slope
     noise = rng.standard_normal(spec.shape, dtype=np.float32)
     if rng.random() < 0.3:
         noise = 1.6 * ndimage.gaussian_filter1d(noise, rng.uniform(0.4, 0.9), axis=1, truncate=3)
@@ -127,8 +133,8 @@ def strip_mask(spec: SceneSpec) -> BoolMask:
 
 def draw_strip(rng: np.random.Generator, image: Field, mask: BoolMask) -> None:
     """Fill the strips with near-black values that differ by column and pixel, in place."""
-    dark = rng.uniform(0, 9) + rng.normal(0, 1.5, image.shape[1])[None, :]
-    dark = dark + rng.normal(0, rng.uniform(0, 2), image.shape)
+    level, columns = rng.uniform(0, 9), rng.normal(0, 1.5, (1, image.shape[1]))
+    dark = level + columns + rng.normal(0, rng.uniform(0, 2), image.shape)
     image[mask] = np.clip(dark, 0, 15).astype(np.float32)[mask]
 
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from napari_semxai.algorithms.synthetic.fields import Field, smooth_noise, window_grid
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def pattern_field(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Field:
@@ -42,7 +47,7 @@ def _lines(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
 
 
 def _holes(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
-    """A lattice of round or square contact holes, straight or staggered."""
+    """Make a lattice of round or square contact holes, straight or staggered."""
     _, rows, columns = window_grid((0, 0), 4 * max(shape), shape)
     pitch_row, pitch_col = np.exp(rng.uniform(np.log(26), np.log(110), 2))
     if rng.random() < 0.6:
@@ -92,7 +97,9 @@ def _bent_trace(rng: np.random.Generator, field: Field, half: float) -> None:
         start, axis = end, 1 - axis
 
 
-def _segment(field: Field, start: Field, end: Field, half: float) -> None:
+def _segment(
+    field: Field, start: NDArray[np.float64], end: NDArray[np.float64], half: float
+) -> None:
     """Add a straight segment with round ends."""
     centre = (float(start[0] + end[0]) / 2, float(start[1] + end[1]) / 2)
     extent = np.abs(end - start) / 2

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
 from napari_semxai.algorithms.synthetic import imaging
 from napari_semxai.algorithms.synthetic.defects import Painted, paint_defect, pattern_defect
-from napari_semxai.algorithms.synthetic.fields import Field
 from napari_semxai.algorithms.synthetic.patterns import pattern_field
 from napari_semxai.algorithms.synthetic.spec import LABELS, Region, Scene, SceneSpec, sample_spec
-from napari_semxai.types import BoolMask
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.synthetic.fields import Field
+    from napari_semxai.types import BoolMask
 
 _SMALLEST_PIECE = 24
 _MOST_PIECES = 48
@@ -136,7 +139,7 @@ def _regions(pattern: BoolMask | None, painted: list[Painted], visible: BoolMask
 
 
 def _pieces(mask: BoolMask) -> list[BoolMask]:
-    """Connected pieces of `mask` from the largest down; none when it is one piece."""
+    """Return the connected pieces of `mask` from the largest down; none when it is one piece."""
     labels, count = ndimage.label(mask)
     if count < 2:
         return []

@@ -1,0 +1,209 @@
+"""One table for a SAM 2 network on the held-out synthetic scenes.
+
+Run ``python -m training.evaluate`` for the bundled weights, with ``--model NAME`` for any other
+checkpoint, with ``--validation --limit 8`` for a quick look at other scenes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from skimage.filters import threshold_otsu
+
+from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.algorithms.components import largest_component
+from napari_semxai.algorithms.edge_strips import edge_strips
+from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
+from napari_semxai.algorithms.metrics import scores
+from napari_semxai.backends.bundled import build_bundled, image_predictor
+from napari_semxai.backends.sam2 import Segmenter
+from napari_semxai.types import (
+    BoolMask,
+    CandidatePool,
+    FilterSettings,
+    GenerateSettings,
+    ModelInfo,
+)
+from training.prompting import click_ious
+from training.scenes import held_out, validation
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.synthetic import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Results on one scene; NaN where a figure does not apply."""
+
+    kind: str
+    one_click: float
+    three_corrections: float
+    five_corrections: float
+    dice: float
+    true_regions_dice: float
+    otsu_dice: float
+    empty_or_flagged: float
+    seconds: float
+
+
+def load_segmenter(model: str, weights: Path | None) -> Segmenter:
+    """Load a network by name, or the bundled one with other `weights`."""
+    if weights is None:
+        return Segmenter(model, device="cpu")
+    return Segmenter.from_network(build_bundled(weights), ModelInfo(weights.name, "", "cpu"))
+
+
+def candidates(segmenter: Segmenter, image: np.ndarray, side: int = 32) -> CandidatePool:
+    """Candidates of the whole grid that pass the default filters."""
+    floor = FilterSettings().pred_iou_thresh
+    settings = GenerateSettings(points_per_side=side, pred_iou_floor=floor)
+    pool = None
+    for update in segmenter.generate(image, settings):
+        pool = update.pool if update.pool is not None else pool
+    return pool.take(filter_candidates(pool, FilterSettings()))
+
+
+def otsu_mask(scene: Scene, border: tuple[int, int, int, int]) -> BoolMask:
+    """Largest component of the minority side of Otsu's threshold, strips left out."""
+    top, right, bottom, left = border
+    rows, columns = scene.image.shape
+    inner = scene.image[top : rows - bottom, left : columns - right]
+    bright = inner > threshold_otsu(inner)
+    minority = bright if 2 * np.count_nonzero(bright) < bright.size else ~bright
+    mask = np.zeros(scene.image.shape, bool)
+    mask[top : rows - bottom, left : columns - right] = largest_component(minority, 8)
+    return mask
+
+
+def largest_defect(scene: Scene) -> BoolMask:
+    """Return the defect region that Algorithm 1 can answer: the largest of all."""
+    if not scene.defect.any():
+        return scene.defect
+    return largest_component(scene.defect, 8)
+
+
+def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> Row:
+    """Click, correct, run the grid and Algorithm 1, and threshold the same scene."""
+    border = edge_strips(scene.image)
+    start = time.perf_counter()
+    pool = candidates(segmenter, scene.image, side)
+    answer = ground_truth(pool, ignore_border=border)
+    seconds = time.perf_counter() - start
+    regions = np.stack([region.mask for region in scene.regions])
+    possible = ground_truth(regions, ignore_border=border)
+    truth, clicks = largest_defect(scene), [float("nan")] * 6
+    targets = [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > 40]
+    if targets:
+        predictor = image_predictor(segmenter.network)
+        predictor.set_image(np.repeat(scene.image[:, :, None], 3, axis=2))
+        clicks = np.mean([click_ious(predictor, target) for target in targets], axis=0).tolist()
+    flagged = answer.touches_edge or not answer.mask.any()
+    nothing = kind == "no defect"
+    return Row(
+        kind=kind,
+        one_click=clicks[0],
+        three_corrections=clicks[3],
+        five_corrections=clicks[5],
+        dice=float("nan") if nothing else scores(answer.mask, truth).dice,
+        true_regions_dice=float("nan") if nothing else scores(possible.mask, truth).dice,
+        otsu_dice=float("nan") if nothing else scores(otsu_mask(scene, border), truth).dice,
+        empty_or_flagged=float(flagged) if nothing else float("nan"),
+        seconds=seconds,
+    )
+
+
+COLUMNS = (
+    ("scenes", "scenes"),
+    ("one_click", "1 click, best of 3, IoU"),
+    ("three_corrections", "IoU after 3 corrections"),
+    ("five_corrections", "IoU after 5 corrections"),
+    ("dice", "grid + Algorithm 1, Dice"),
+    ("solvable", "share solvable with true regions"),
+    ("solvable_dice", "Dice on those"),
+    ("otsu_dice", "Otsu, Dice"),
+    ("empty_or_flagged", "empty or flagged"),
+    ("seconds", "seconds an image"),
+)
+
+
+def summary(rows: list[Row]) -> dict[str, float]:
+    """Means over the scenes where a figure applies."""
+    result: dict[str, float] = {"scenes": len(rows)}
+    for name in (*Row.__slots__[1:],):
+        values = np.array([getattr(row, name) for row in rows])
+        values = values[np.isfinite(values)]
+        result[name] = float(values.mean()) if len(values) else float("nan")
+    defects = [row for row in rows if np.isfinite(row.dice)]
+    solvable = [row.dice for row in defects if row.true_regions_dice >= 0.95]
+    result["solvable"] = len(solvable) / len(defects) if defects else float("nan")
+    result["solvable_dice"] = float(np.mean(solvable)) if solvable else float("nan")
+    return result
+
+
+def table(rows: list[Row]) -> str:
+    """Markdown table, a line a kind and one for all."""
+    kinds = [*dict.fromkeys(row.kind for row in rows)]
+    lines = ["| kind | " + " | ".join(title for _, title in COLUMNS) + " |"]
+    lines.append("|---" * (len(COLUMNS) + 1) + "|")
+    for kind in [*kinds, "all"]:
+        values = summary([row for row in rows if kind in (row.kind, "all")])
+        cells = [_cell(values[name], name) for name, _ in COLUMNS]
+        lines.append(f"| {kind} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: float, name: str) -> str:
+    if not np.isfinite(value):
+        return "–"
+    return str(int(value)) if name == "scenes" else f"{value:.3f}"
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="bundled", help="a name or a checkpoint")
+    parser.add_argument("--weights", type=Path, help="other weights of the bundled network")
+    parser.add_argument("--validation", action="store_true", help="not the held-out scenes")
+    parser.add_argument("--limit", type=int, help="scenes of each kind at most")
+    parser.add_argument("--side", type=int, default=32, help="grid points a side")
+    parser.add_argument("--part", default="0/1", help="i/n: every n-th scene from the i-th")
+    parser.add_argument("--output", type=Path, help="CSV of all rows, and the table beside it")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Evaluate and print the table."""
+    options = parse()
+    torch.set_num_threads(1)
+    segmenter = load_segmenter(options.model, options.weights)
+    part, parts = (int(number) for number in options.part.split("/"))
+    scenes = (validation if options.validation else held_out)(options.limit)
+    rows = []
+    for number, (kind, scene) in enumerate(scenes):
+        if number % parts == part:
+            rows.append(evaluate_scene(kind, scene, segmenter, options.side))
+            if options.output:
+                write(rows, options.output)
+    print(f"α = {DEFAULT_ALPHA}, β = {DEFAULT_BETA}, {segmenter.info.name}")
+    print(table(rows))
+
+
+def write(rows: list[Row], path: Path) -> None:
+    """Write all rows as CSV and their means as JSON."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Row.__slots__)
+        writer.writerows([getattr(row, name) for name in Row.__slots__] for row in rows)
+    path.with_suffix(".json").write_text(json.dumps(summary(rows), indent=1))
+
+
+if __name__ == "__main__":
+    main()
