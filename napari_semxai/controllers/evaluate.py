@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.live_scores import LiveMask, LiveScores
-from napari_semxai.state.session import Readout
+from napari_semxai.state.session import LoadedTruth, Readout
+from napari_semxai.store.masks import read_mask
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_semxai.algorithms.live_scores import MaskChange
+    from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,12 +34,25 @@ class EvaluateController:
     ----------
     session : Session
         Where the readout goes.
+    jobs : Jobs
+        Reads truth masks.
     """
 
-    def __init__(self, session: Session) -> None:
-        self._session = session
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        self._session, self._jobs = session, jobs
         self._pair: tuple[NamedMask, NamedMask] | None = None
         self._live: LiveScores | None = None
+
+    def load_truth(self, path: Path) -> None:
+        """Read a mask file of the current image's size to compare with."""
+        image = self._session.image
+        shape = None if image is None else (image.gray.shape[0], image.gray.shape[1])
+        self._jobs.run(
+            "load truth",
+            partial(read_mask, path, shape),
+            lambda mask: self._on_truth_loaded(mask, path.stem),
+            self._on_failed,
+        )
 
     def compare(self, prediction: NamedMask | None, truth: NamedMask | None) -> None:
         """Compare two masks from now on; nothing when one is missing or the sizes differ."""
@@ -63,6 +82,12 @@ class EvaluateController:
         else:
             return
         self._show()
+
+    def _on_truth_loaded(self, mask: BoolMask, name: str) -> None:
+        self._session.loaded_truth = LoadedTruth(mask, name)
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
 
     def _show(self) -> None:
         if self._pair is None or self._live is None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.images import image_from_array, read_image
+from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,11 +57,13 @@ class ImageController:
         *,
         path: Path | None = None,
         page: int = 0,
-        pixel_size: float | None = None,
     ) -> None:
-        """Make an array the current image; `on_ready` is told the image just before."""
-        make = partial(image_from_array, array, name, path=path, page=page, pixel_size=pixel_size)
-        self._open(make, on_ready)
+        """Make an array the current image; `on_ready` is told the image just before.
+
+        An array that came from a file is read again, because the file also tells its pixel
+        size and where its info bar begins.
+        """
+        self._open(partial(_from_file_or_array, array, name, path, page), on_ready)
 
     def show(self, image: SemImage | None) -> None:
         """Make `image` the current one: the one function through which an image is left."""
@@ -87,3 +90,16 @@ class ImageController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
+
+
+def _from_file_or_array(array: NDArray[Any], name: str, path: Path | None, page: int) -> SemImage:
+    if path is not None:
+        try:
+            image = read_image(path, page)
+        except InputError:
+            # Another reader opened a format that ours does not know.
+            pass
+        else:
+            if image.gray.shape == array.shape[:2]:
+                return image
+    return image_from_array(array, name, path=path, page=page)

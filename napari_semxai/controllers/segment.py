@@ -87,7 +87,7 @@ class SegmentController:
         session = self._session
         self._chosen, self._filtered = None, None
         self._forget_defects()
-        self._strips = (0, 0, 0, 0) if image is None else edge_strips(image.gray)
+        self._strips = (0, 0, 0, 0) if image is None else _strips(image)
         session.automatic = session.preview = session.pool = None
         session.generation = Generation()
         session.edited = False
@@ -232,3 +232,10 @@ class SegmentController:
 
 def _nothing() -> None:
     """Ignore the end of a warm-up: its one answer has arrived."""
+
+
+def _strips(image: SemImage) -> Border:
+    """Return the edge strips, the info bar that the file's tags tell of among them."""
+    top, right, bottom, left = edge_strips(image.gray)
+    rows = len(image.gray)
+    return top, right, max(bottom, rows - (image.picture_rows or rows)), left

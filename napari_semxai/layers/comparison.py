@@ -43,6 +43,7 @@ class Comparison:
         self.truth: Labels | None = None
         self._connections = (
             (layers.mask_layer_changed, self._on_mask_layer_changed),
+            (layers.truth_added, self.set_truth),
             (viewer.layers.events.removed, self._on_layer_removed),
         )
         for signal, slot in self._connections:
@@ -87,7 +88,7 @@ class Comparison:
         self.pair_changed.emit()
 
     def _watch_of(self, layer: Labels) -> MaskWatch:
-        """The defect mask is followed already; one live copy of it is enough."""
+        """Return a watch; the defect mask has one already, and one live copy is enough."""
         own = self._layers.watch
         return own if own is not None and own.layer is layer else MaskWatch(layer)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Image
 from psygnal import Signal
 
 from napari_semxai.layers import colors
@@ -12,19 +14,48 @@ from napari_semxai.layers.mask_watch import MaskWatch
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels
+    from napari.layers import Labels, Layer
+    from numpy.typing import NDArray
 
     from napari_semxai.controllers.edit import EditController
-    from napari_semxai.state.session import Automatic, Proposal, Session
+    from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
     from napari_semxai.types import BoolMask, SemImage
 
 ROLE = "semxai_role"
+OF_IMAGE = "semxai_image"
 STEPS = {
     "candidates": ("1 candidates", colors.CANDIDATES),
     "winner": ("2 winner M_k", (colors.WINNER,)),
     "complement": ("3 complement", (colors.COMPLEMENT,)),
 }
 DEFECT_OPACITY = 0.55
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One two-dimensional picture of an Image layer.
+
+    Attributes
+    ----------
+    layer : napari.layers.Image
+        The layer.
+    index : tuple of int
+        Steps along the leading axes; empty for a two-dimensional layer.
+    """
+
+    layer: Image
+    index: tuple[int, ...] = ()
+
+    @property
+    def page(self) -> int:
+        """Page within the layer's file."""
+        return self.index[0] if self.index else 0
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """The values, shape (M, N), (M, N, 3) or (M, N, 4)."""
+        data = self.layer.data[0] if self.layer.multiscale else self.layer.data
+        return np.asarray(data[self.index])
 
 
 class SessionLayers:
@@ -45,6 +76,8 @@ class SessionLayers:
 
     mask_layer_changed = Signal()
     """The defect mask is now another layer, or none."""
+    truth_added = Signal(object)
+    """A Labels layer that holds the truth came into the viewer."""
 
     def __init__(self, viewer: ViewerModel, session: Session, edit: EditController) -> None:
         self._viewer = viewer
@@ -53,7 +86,7 @@ class SessionLayers:
         self.image_layer: Image | None = None
         self.watch: MaskWatch | None = None
         self._owned: dict[str, Labels] = {}
-        self._images: list[tuple[Image, SemImage]] = []
+        self._images: list[tuple[Plane, SemImage]] = []
         self._shown_steps: frozenset[str] = frozenset()
         events = session.events
         self._connections = (
@@ -63,6 +96,8 @@ class SessionLayers:
             (events.preview, self._on_preview_changed),
             (events.edited, self._on_edited_changed),
             (events.pixel_size, self._on_pixel_size_changed),
+            (events.loaded_truth, self._on_truth_loaded),
+            (viewer.layers.events.inserted, self._on_layer_inserted),
             (viewer.layers.events.removed, self._on_layer_removed),
         )
         for signal, slot in self._connections:
@@ -75,14 +110,24 @@ class SessionLayers:
         if self.watch is not None:
             self.watch.release()
 
-    def adopt(self, layer: Image, image: SemImage) -> None:
-        """Use `layer` as the picture of `image` instead of adding one."""
-        self._images = [(known, value) for known, value in self._images if known is not layer]
-        self._images.append((layer, image))
+    def adopt(self, plane: Plane, image: SemImage) -> None:
+        """Use a plane of a layer as the picture of `image` instead of adding a layer."""
+        self._images = [(known, value) for known, value in self._images if known != plane]
+        self._images.append((plane, image))
 
-    def image_of(self, layer: Image) -> SemImage | None:
-        """Return the image that `layer` shows, if it was opened before."""
-        return next((image for known, image in self._images if known is layer), None)
+    def image_of(self, plane: Plane) -> SemImage | None:
+        """Return the image that a plane shows, if it was opened before."""
+        return next((image for known, image in self._images if known == plane), None)
+
+    def plane_of(self, layer: Image) -> Plane:
+        """Return the plane of `layer` that is displayed now."""
+        leading = self._viewer.dims.current_step[-layer.ndim : -2] if layer.ndim > 2 else ()
+        return Plane(layer, tuple(int(step) for step in leading))
+
+    def select_mask(self) -> None:
+        """Make the defect mask the layer that is painted."""
+        if self.mask_layer is not None:
+            self._viewer.layers.selection.active = self.mask_layer
 
     def show_steps(self, names: frozenset[str]) -> None:
         """Show these of `STEPS` as layers and hide the others."""
@@ -104,6 +149,8 @@ class SessionLayers:
         if image is not None:
             self._begin_mask(image)
         self.mask_layer_changed.emit()
+        for layer in self._viewer.layers:
+            self._offer_truth(layer)
 
     def _let_go(self) -> None:
         if self.watch is not None:
@@ -115,14 +162,14 @@ class SessionLayers:
                 self._viewer.layers.remove(layer)
 
     def _layer_of(self, image: SemImage) -> Image:
-        for layer, known in self._images:
-            if known is image and layer in self._viewer.layers:
-                return layer
+        for plane, known in self._images:
+            if known is image and plane.layer in self._viewer.layers:
+                return plane.layer
         rgb = image.pixels.ndim == 3
         layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
         if not rgb:
             layer.contrast_limits = _contrast(image)
-        self.adopt(layer, image)
+        self.adopt(Plane(layer), image)
         return layer
 
     def _begin_mask(self, image: SemImage) -> None:
@@ -226,9 +273,23 @@ class SessionLayers:
         self._viewer.scale_bar.visible = metres is not None
         self._viewer.reset_view()
 
+    def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
+        if truth is not None:
+            self._add("truth", truth.name, (colors.TRUTH,), truth.mask).contour = 2
+
+    def _on_layer_inserted(self, event: object) -> None:
+        self._offer_truth(event.value)  # type: ignore[attr-defined]
+
+    def _offer_truth(self, layer: Layer) -> None:
+        image = self._session.image
+        if image is None or layer.metadata.get(ROLE) != "truth":
+            return
+        if layer.metadata.get(OF_IMAGE, image.name) == image.name:
+            self.truth_added.emit(layer)
+
     def _on_layer_removed(self, event: object) -> None:
         gone = event.value  # type: ignore[attr-defined]
-        self._images = [(layer, image) for layer, image in self._images if layer is not gone]
+        self._images = [known for known in self._images if known[0].layer is not gone]
         if self.watch is not None and self.watch.layer is gone:
             self.watch.release()
             self.watch = None
@@ -254,5 +315,6 @@ def step_labels(name: str, automatic: Automatic) -> np.ndarray:
 def _contrast(image: SemImage) -> tuple[float, float]:
     if image.pixels.dtype == np.uint8:
         return 0.0, 255.0
-    low, high = np.nanpercentile(image.pixels, (0.5, 99.5))
+    step = max(1, min(image.pixels.shape[:2]) // 512)
+    low, high = np.nanpercentile(image.pixels[::step, ::step], (0.5, 99.5))
     return float(low), float(max(high, low + 1e-6))

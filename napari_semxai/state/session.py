@@ -112,6 +112,14 @@ class Proposal:
     title: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LoadedTruth:
+    """A truth mask that was read from a file."""
+
+    mask: BoolMask
+    name: str
+
+
 @dataclass(frozen=True, slots=True)
 class Readout:
     """What the Scores dock shows of one prediction against one truth."""
@@ -161,6 +169,7 @@ class Session:
     recovery: Recovery | None = None
     pixel_size: float | None = None
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))
+    loaded_truth: LoadedTruth | None = None
     readout: Readout | None = None
     save: SaveState = field(default_factory=SaveState)
     message: str = ""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari.layers import Image
 from qtpy.QtCore import Signal
@@ -19,7 +20,6 @@ from superqt import QCollapsible
 from superqt.utils import qthrottled
 
 from napari_semxai.layers.session_layers import STEPS
-from napari_semxai.state.session import AlgorithmSettings
 from napari_semxai.widgets.candidate_table import CandidateTable
 from napari_semxai.widgets.layer_combo import LayerCombo
 from napari_semxai.widgets.model_picker import ModelPicker
@@ -34,21 +34,22 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.segment import SegmentController
     from napari_semxai.layers.session_layers import SessionLayers
-    from napari_semxai.state.session import Automatic, Generation, Session
-    from napari_semxai.types import FilterSettings, GenerateSettings, SemImage
+    from napari_semxai.state.session import AlgorithmSettings, Automatic, Generation, Session
+    from napari_semxai.types import SemImage
+    from napari_semxai.widgets.parts import Connections
 
 TABLE_MILLISECONDS = 100
 """The table follows sliders at this pace; the mask follows every motion."""
 
 _BORDERS = [("auto: dark or constant strips", None), ("none", 0), *((f"{n} px", n) for n in
             (1, 2, 3, 4, 5, 8, 12, 16, 24, 32))]  # fmt: skip
-_THRESHOLDS = {
+_THRESHOLDS: dict[str, dict[str, Any]] = {
     "pred_iou_thresh": {"label": "predicted IoU ≥", "min": 0.0, "max": 1.0, "step": 0.01},
     "stability_score_thresh": {"label": "stability ≥", "min": 0.0, "max": 1.0, "step": 0.01},
     "stability_score_offset": {"label": "stability offset", "min": 0.125, "max": 8, "step": 0.125},
     "box_nms_thresh": {"label": "NMS box IoU ≤", "min": 0.0, "max": 1.0, "step": 0.05},
 }
-_GRID = {
+_GRID: dict[str, dict[str, Any]] = {
     "points_per_side": {
         "label": "points per side",
         "min": 4,
@@ -56,7 +57,7 @@ _GRID = {
         "tooltip": "The grid holds this number squared; used by the next Generate",
     },
 }
-_COMPONENTS = {
+_COMPONENTS: dict[str, dict[str, Any]] = {
     "connectivity": {
         "label": "connectivity",
         "choices": [4, 8],
@@ -96,13 +97,13 @@ class CandidatesDock(ScrolledDock):
         layers: SessionLayers,
     ) -> None:
         super().__init__()
-        self._session, self._layers = session, layers
+        self._viewer, self._session, self._layers = viewer, session, layers
         self._images, self._segment = images, segment
         self._create(viewer)
         self._lay_out()
         self._show_table = qthrottled(self.table.set_automatic, timeout=TABLE_MILLISECONDS)
         self._show_map = qthrottled(self.map.set_automatic, timeout=TABLE_MILLISECONDS)
-        self.connect_all(self._table_of_connections())
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
 
     def release(self) -> None:
@@ -140,10 +141,10 @@ class CandidatesDock(ScrolledDock):
         self.map = WinnerMap(self.alpha.maximum(), self.beta.maximum())
         self.table = CandidateTable()
         self.ranked = button("Use the ranking", "Go back from a winner chosen by hand")
-        self.steps = {name: QCheckBox(title) for name, (title, _) in STEPS.items()}
-        self.components = SettingsForm[AlgorithmSettings](session.algorithm, _COMPONENTS)
-        self.filters = SettingsForm["FilterSettings"](session.filters, _THRESHOLDS)
-        self.grid = SettingsForm["GenerateSettings"](session.generate, _GRID)
+        self.steps = {name: QCheckBox(name) for name in STEPS}
+        self.components = SettingsForm(session.algorithm, _COMPONENTS)
+        self.filters = SettingsForm(session.filters, _THRESHOLDS)
+        self.grid = SettingsForm(session.generate, _GRID)
 
     def _lay_out(self) -> None:
         picking, running, steps = QHBoxLayout(), QHBoxLayout(), QHBoxLayout()
@@ -174,7 +175,7 @@ class CandidatesDock(ScrolledDock):
         layout.addRow(self.advanced)
         self.add((self.welcome, self.form))
 
-    def _table_of_connections(self) -> tuple:  # type: ignore[type-arg]
+    def _outside_table(self) -> Connections:
         events = self._session.events
         return (
             (events.image, self._on_image_changed),
@@ -186,10 +187,15 @@ class CandidatesDock(ScrolledDock):
             (events.filters, self.filters.set_settings),
             (events.generate, self.grid.set_settings),
             (events.automatic, self._on_automatic_changed),
+            (self._viewer.dims.events.current_step, self._on_step_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        return (
             (self.welcome.open_wanted, self.open_file),
             (self.welcome.sample_wanted, self.sample_wanted),
             (self.open.clicked, self.open_file),
-            (self.image.picked, self._on_layer_picked),
+            (self.image.picked, self.open_layer),
             (self.image.refreshed, self._on_layers_refreshed),
             (self.model.picked, self._segment.choose_model),
             (self.generate.clicked, self._segment.generate),
@@ -215,6 +221,7 @@ class CandidatesDock(ScrolledDock):
         self._on_generation_changed(session.generation)
         self._on_algorithm_changed(session.algorithm)
         self._on_automatic_changed(session.automatic)
+        self._on_layers_refreshed()
 
     def _on_image_changed(self, image: SemImage | None) -> None:
         self.welcome.setVisible(image is None)
@@ -223,10 +230,32 @@ class CandidatesDock(ScrolledDock):
 
     def _on_layers_refreshed(self) -> None:
         self.image.set_layer(self._layers.image_layer)
+        offered = self.image.layers
+        if self._session.image is None and offered:
+            self.open_layer(offered[-1])
 
-    def _on_layer_picked(self, layer: Image | None) -> None:
-        if layer is not None:
-            self._layers.open_layer(layer, self._images)
+    def open_layer(self, layer: Image | None) -> None:
+        """Make the displayed plane of an Image layer the current image."""
+        if layer is None:
+            return
+        plane = self._layers.plane_of(layer)
+        known = self._layers.image_of(plane)
+        if known is not None:
+            self._images.show(known)
+            return
+        source = layer.source.path
+        self._images.open_array(
+            plane.pixels,
+            layer.name,
+            partial(self._layers.adopt, plane),
+            path=None if source is None else Path(source),
+            page=plane.page,
+        )
+
+    def _on_step_changed(self) -> None:
+        layer = self._layers.image_layer
+        if layer is not None and layer.ndim > 2:
+            self.open_layer(layer)
 
     def _on_message_changed(self, message: str) -> None:
         if self._session.model is None and message:

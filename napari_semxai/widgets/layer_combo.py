@@ -62,6 +62,11 @@ class LayerCombo(QComboBox):
         """The layer that is picked now."""
         return self._layers[max(self.currentIndex(), 0)]
 
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers on offer."""
+        return [layer for layer in self._layers if layer is not None]
+
     def set_layer(self, layer: Layer | None) -> None:
         """Show `layer` as picked, without telling."""
         with signals_blocked(self):

@@ -30,7 +30,7 @@ class SettingsForm(Generic[S]):
 
     def __init__(self, settings: S, options: Mapping[str, dict[str, Any]]) -> None:
         self._settings = settings
-        self._container = Container(labels=True)
+        self._container: Container[Any] = Container(labels=True)
         for field in fields(settings):  # type: ignore[arg-type]
             if field.name in options:
                 self._container.append(_entry(field.name, settings, options[field.name]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QSize, Qt
 from qtpy.QtWidgets import (
     QFrame,
     QGroupBox,
@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
-    Connection = tuple[Any, Callable[..., object]]
+    Connections = tuple[tuple[Any, Callable[..., object]], ...]
+
+
+MASK_FILTER = "Masks (*.png *.tif *.tiff)"
 
 
 def double_slider(low: float, high: float, *, decimals: int, tip: str) -> QLabeledDoubleSlider:
@@ -28,7 +31,7 @@ def double_slider(low: float, high: float, *, decimals: int, tip: str) -> QLabel
     slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
     slider.setRange(low, high)
     slider.setDecimals(decimals)
-    slider.setSingleStep(10.0**-decimals)
+    slider.setSingleStep(10.0**-decimals)  # type: ignore[arg-type]
     slider.setToolTip(tip)
     return slider
 
@@ -62,13 +65,13 @@ def group(title: str, *contents: QWidget) -> QGroupBox:
 class ScrolledDock(QScrollArea):
     """A dock that scrolls instead of pushing the window off a small screen.
 
-    Subclasses add their parts to `column` and name their connections in `_connections`, which
-    `release` takes back: a docked widget is told when it is destroyed, never when it closes.
+    Subclasses make their parts, `add` them and `connect_all`. A docked widget is told when it is
+    destroyed, never when it closes; whoever made it calls `release` then.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self._connections: tuple[Connection, ...] = ()
+        self._outside: Connections = ()
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -78,19 +81,27 @@ class ScrolledDock(QScrollArea):
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(body)
 
+    def minimumSizeHint(self) -> QSize:
+        """Return a size as wide as the parts need; their height scrolls."""
+        width = self.widget().minimumSizeHint().width()
+        return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+
     def add(self, parts: Iterable[QWidget]) -> None:
         """Put widgets below each other."""
         for part in parts:
             self.column.addWidget(part)
 
-    def connect_all(self, connections: tuple[Connection, ...]) -> None:
-        """Connect (signal, slot) pairs until `release`."""
-        self._connections = connections
-        for signal, slot in connections:
+    def connect_all(self, *, outside: Connections, inside: Connections) -> None:
+        """Connect (signal, slot) pairs: of what outlives this widget, and of its own parts."""
+        self._outside = outside
+        for signal, slot in (*outside, *inside):
             signal.connect(slot)
 
     def release(self) -> None:
-        """Disconnect everything that outlives this widget."""
-        connections, self._connections = self._connections, ()
-        for signal, slot in connections:
+        """Disconnect from everything that outlives this widget.
+
+        Qt itself takes back what its own parts are connected to; they may be gone already.
+        """
+        outside, self._outside = self._outside, ()
+        for signal, slot in outside:
             signal.disconnect(slot)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from qtpy.QtWidgets import (
     QApplication,
+    QFileDialog,
     QFormLayout,
     QGridLayout,
     QLabel,
@@ -16,14 +18,16 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai.widgets.layer_combo import LayerCombo
-from napari_semxai.widgets.parts import ScrolledDock, button, note
+from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, note
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_semxai.controllers.evaluate import EvaluateController
     from napari_semxai.layers.comparison import Comparison
     from napari_semxai.state.session import Readout, Session
     from napari_semxai.types import MaskSize, Scores
+    from napari_semxai.widgets.parts import Connections
 
 SCORES = (
     ("dice", "Dice", "2 TP / (2 TP + FP + FN); both masks empty: 1"),
@@ -45,21 +49,30 @@ class ScoresDock(ScrolledDock):
         Whose Labels layers are on offer.
     session : Session
         What is shown.
+    evaluate : EvaluateController
+        Reads truth masks.
     comparison : Comparison
         Follows the two chosen layers.
     """
 
-    def __init__(self, viewer: ViewerModel, session: Session, comparison: Comparison) -> None:
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        evaluate: EvaluateController,
+        comparison: Comparison,
+    ) -> None:
         super().__init__()
-        self._session, self._comparison = session, comparison
+        self._session, self._evaluate, self._comparison = session, evaluate, comparison
         self.prediction = LayerCombo(viewer, Labels, "The mask to be judged")
         self.truth = LayerCombo(viewer, Labels, "The mask it is judged by")
         self.values = {name: QLabel("–") for name, _, _ in SCORES}
         self.bars = {name: QProgressBar() for name, _, _ in SCORES}
-        self.counts, self.size = note(), note()
+        self.counts, self.size_text = note(), note()
+        self.load = button("Load truth…", "Compare with a mask file of the image's size")
         self.copy = button("Copy", "Copy the scores as a table")
         self._lay_out()
-        self.connect_all(self._table_of_connections())
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._on_pair_changed()
         self._on_readout_changed(session.readout)
         self._on_size_changed()
@@ -69,6 +82,12 @@ class ScoresDock(ScrolledDock):
         self.prediction.release()
         self.truth.release()
         super().release()
+
+    def load_truth(self) -> None:
+        """Ask for a mask file to compare with."""
+        name = QFileDialog.getOpenFileName(self, "Load a truth mask", "", MASK_FILTER)[0]
+        if name:
+            self._evaluate.load_truth(Path(name))
 
     def text(self) -> str:
         """Return the readout as tab-separated lines."""
@@ -98,19 +117,24 @@ class ScoresDock(ScrolledDock):
                 grid.addWidget(part, row, column)
         for layout in (form, grid):
             layout.setContentsMargins(0, 0, 0, 0)
-        self.add((pickers, table, self.counts, self.size, self.copy))
+        self.add((pickers, self.load, table, self.counts, self.size_text, self.copy))
 
-    def _table_of_connections(self) -> tuple:  # type: ignore[type-arg]
+    def _outside_table(self) -> Connections:
         events = self._session.events
         return (
             (events.readout, self._on_readout_changed),
             (events.size, self._on_size_changed),
             (events.pixel_size, self._on_size_changed),
             (self._comparison.pair_changed, self._on_pair_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        return (
             (self.prediction.picked, self._comparison.set_prediction),
             (self.prediction.refreshed, self._on_pair_changed),
             (self.truth.picked, self._comparison.set_truth),
             (self.truth.refreshed, self._on_pair_changed),
+            (self.load.clicked, self.load_truth),
             (self.copy.clicked, self._on_copy_wanted),
         )
 
@@ -127,7 +151,7 @@ class ScoresDock(ScrolledDock):
         self.counts.setText(_NOTHING if readout is None else _counts(readout.scores))
 
     def _on_size_changed(self) -> None:
-        self.size.setText(size_text(self._session.size, self._session.pixel_size))
+        self.size_text.setText(size_text(self._session.size, self._session.pixel_size))
 
     def _on_copy_wanted(self) -> None:
         QApplication.clipboard().setText(self.text())

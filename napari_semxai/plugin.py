@@ -1,0 +1,212 @@
+"""The composition root of the window: one workbench per viewer, its docks and keys."""
+
+from __future__ import annotations
+
+import atexit
+from functools import partial
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+import napari
+from napari.utils.notifications import show_warning
+from qtpy.QtWidgets import QApplication, QWidget
+
+from napari_semxai.controllers.edit import EditController
+from napari_semxai.controllers.evaluate import EvaluateController
+from napari_semxai.controllers.images import ImageController
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.engine.client import EngineClient
+from napari_semxai.layers.comparison import Comparison
+from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.state.session import Session
+from napari_semxai.store.folders import recovery_folder
+from napari_semxai.widgets.candidates_dock import CandidatesDock
+from napari_semxai.widgets.edit_dock import EditDock
+from napari_semxai.widgets.main_thread import MainThread
+from napari_semxai.widgets.scores_dock import ScoresDock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_semxai.widgets.parts import ScrolledDock
+
+DOCKS = ("Mask candidates", "Edit & review", "Scores")
+
+
+class Workbench:
+    """Session, controllers, engine and layers of one viewer, shared by its docks.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The viewer.
+    """
+
+    def __init__(self, viewer: napari.Viewer) -> None:
+        self.viewer = viewer
+        self.session = Session()
+        self.main_thread = MainThread()
+        self.engine = EngineClient("segment", deliver=self.main_thread.deliver)
+        self.jobs = Jobs(self.main_thread.deliver)
+        self.segment = SegmentController(self.session, self.engine)
+        self.edit = EditController(self.session, self.jobs, recovery_folder())
+        self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
+        self.evaluate = EvaluateController(self.session, self.jobs)
+        self.layers = SessionLayers(viewer, self.session, self.edit)
+        self.comparison = Comparison(viewer, self.layers, self.evaluate)
+        self.docks: dict[str, ScrolledDock] = {}
+        self.session.events.message.connect(_show_message)
+        _bind_keys(self)
+        self.segment.warm()
+
+    def dock(self, title: str) -> ScrolledDock:
+        """Return the dock of this title, made when it is asked for first."""
+        if title not in self.docks:
+            dock = self._make(title)
+            self.docks[title] = dock
+            dock.destroyed.connect(partial(self._on_dock_destroyed, title))
+        return self.docks[title]
+
+    def show(self) -> None:
+        """Open all docks as tabs on the right."""
+        window = self.viewer.window
+        shown = window.dock_widgets
+        for title in DOCKS:
+            if title not in shown:
+                dock = window.add_dock_widget(
+                    self.dock(title), name=title, area="right", tabify=True
+                )
+                # A single "&" would mark a mnemonic on the tab.
+                dock.setWindowTitle(title.replace("&", "&&"))
+        self.dock(DOCKS[0]).parent().raise_()
+
+    def close(self) -> None:
+        """Write what is unsaved, end the engine and let go of the viewer."""
+        for dock in self.docks.values():
+            dock.release()
+        self.docks = {}
+        self.comparison.release()
+        self.layers.release()
+        self.edit.close()
+        self.engine.close()
+        self.jobs.close()
+        self.main_thread.close()
+
+    def open_sample(self) -> None:
+        """Open the synthetic sample image with its exact mask."""
+        self.viewer.open_sample("napari-semxai", "defect")
+
+    def toggle_mask(self) -> None:
+        """Show or hide the defect mask."""
+        layer = self.layers.mask_layer
+        if layer is not None:
+            layer.visible = not layer.visible
+
+    def paint(self, mode: str) -> None:
+        """Take a painting tool."""
+        layer = self.layers.mask_layer
+        if layer is not None:
+            self.layers.select_mask()
+            layer.mode = mode
+
+    def save(self) -> None:
+        """Save the mask where it was saved last, or ask."""
+        path = self.session.save.path
+        if self.session.save.state in ("saved", "failed") and path is not None:
+            self.edit.save(path)
+            return
+        dock = self.dock("Edit & review")
+        if isinstance(dock, EditDock):
+            dock.save()
+
+    def _make(self, title: str) -> ScrolledDock:
+        session, images, layers = self.session, self.images, self.layers
+        if title == DOCKS[0]:
+            dock = CandidatesDock(self.viewer, session, images, self.segment, layers)
+            dock.sample_wanted.connect(self.open_sample)
+            return dock
+        if title == DOCKS[1]:
+            return EditDock(session, images, self.edit, layers)
+        return ScoresDock(self.viewer, session, self.evaluate, self.comparison)
+
+    def _on_dock_destroyed(self, title: str) -> None:
+        dock = self.docks.pop(title, None)
+        if dock is not None:
+            dock.release()
+
+
+_workbenches: WeakKeyDictionary[napari.Viewer, Workbench] = WeakKeyDictionary()
+
+
+def workbench_of(viewer: napari.Viewer) -> Workbench:
+    """Return the one workbench of a viewer, made when it is asked for first."""
+    if viewer not in _workbenches:
+        workbench = Workbench(viewer)
+        _workbenches[viewer] = workbench
+        # The window itself is the only thing that tells reliably that a viewer is over.
+        viewer.window._qt_window.destroyed.connect(partial(_close, workbench))
+        QApplication.instance().aboutToQuit.connect(partial(_close, workbench))
+    return _workbenches[viewer]
+
+
+def open_workbench(viewer: napari.Viewer | None = None) -> Workbench:
+    """Open all docks in a viewer, by default the current one or a new one."""
+    viewer = viewer or napari.current_viewer() or napari.Viewer()
+    workbench = workbench_of(viewer)
+    workbench.show()
+    return workbench
+
+
+def make_candidates_dock(viewer: napari.Viewer) -> QWidget:
+    """Return the Mask candidates dock of a viewer."""
+    return workbench_of(viewer).dock(DOCKS[0])
+
+
+def make_edit_dock(viewer: napari.Viewer) -> QWidget:
+    """Return the Edit & review dock of a viewer."""
+    return workbench_of(viewer).dock(DOCKS[1])
+
+
+def make_scores_dock(viewer: napari.Viewer) -> QWidget:
+    """Return the Scores dock of a viewer."""
+    return workbench_of(viewer).dock(DOCKS[2])
+
+
+def _close(workbench: Workbench) -> None:
+    if _workbenches.pop(workbench.viewer, None) is workbench:
+        workbench.close()
+
+
+@atexit.register
+def _close_all() -> None:
+    """Close what a script left open when the interpreter ends without Qt's event loop."""
+    for workbench in list(_workbenches.values()):
+        _close(workbench)
+
+
+def _show_message(message: str) -> None:
+    if message:
+        show_warning(message)
+
+
+def _bind_keys(workbench: Workbench) -> None:
+    actions: dict[str, Callable[[], None]] = {
+        "Alt-G": workbench.segment.generate,
+        "Alt-M": workbench.toggle_mask,
+        "Alt-B": partial(workbench.paint, "paint"),
+        "Alt-E": partial(workbench.paint, "erase"),
+        "Alt-A": workbench.edit.apply_automatic,
+        "Alt-S": workbench.save,
+    }
+    for key, action in actions.items():
+        workbench.viewer.bind_key(key, _handler(action), overwrite=True)
+
+
+def _handler(action: Callable[[], None]) -> Callable[[object], None]:
+    """Return a key handler that leaves out the viewer napari passes."""
+
+    def handle(_viewer: object) -> None:
+        action()
+
+    return handle

@@ -1,0 +1,286 @@
+"""The Edit & review dock: painting tools, whole-mask edits, saving and recovery."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QDoubleSpinBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QSlider,
+    QSpinBox,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group, note
+from napari_semxai.widgets.scores_dock import size_text
+from napari_semxai.widgets.shortcuts import SHORTCUTS
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_semxai.controllers.edit import EditController
+    from napari_semxai.controllers.images import ImageController
+    from napari_semxai.layers.session_layers import SessionLayers
+    from napari_semxai.state.session import SaveState, Session
+    from napari_semxai.store.autosave import Recovery
+    from napari_semxai.widgets.parts import Connections
+
+TOOLS = (
+    ("pan_zoom", "Move", "Move and zoom the image"),
+    ("paint", "Brush", "Paint the defect"),
+    ("erase", "Erase", "Erase with the brush"),
+    ("polygon", "Polygon", "Click the corners, right click takes one back, double click closes"),
+    ("fill", "Fill", "Fill the region under the mouse"),
+)
+EDIT_BUTTONS = (
+    ("fill holes", "Fill background that does not reach the edge", None),
+    ("remove specks", "Remove components smaller than a disc of this radius", "size"),
+    ("smooth", "Majority in a disc of this radius", "radius"),
+    ("grow", "Add every pixel within this radius", "radius"),
+    ("shrink", "Remove every pixel within this radius of the background", "radius"),
+    ("keep largest", "Keep the largest component", None),
+    ("invert", "Swap foreground and background", None),
+)
+_NANO = 1e9
+
+
+class EditDock(ScrolledDock):
+    """Tools for the defect mask.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    images, edit
+        The controllers that are called.
+    layers : SessionLayers
+        Knows the layer that is painted.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        images: ImageController,
+        edit: EditController,
+        layers: SessionLayers,
+    ) -> None:
+        super().__init__()
+        self._session, self._layers = session, layers
+        self._images, self._edit = images, edit
+        self._layer: Labels | None = None
+        self._create()
+        self._lay_out()
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
+        self._on_mask_layer_changed()
+        self._on_recovery_changed(session.recovery)
+        self._on_save_changed(session.save)
+        self._on_size_changed()
+
+    def release(self) -> None:
+        """Disconnect from the layer and the session."""
+        self._follow(None)
+        super().release()
+
+    def load(self) -> None:
+        """Ask for a mask file and bring it in."""
+        name = QFileDialog.getOpenFileName(self, "Load a mask", "", MASK_FILTER)[0]
+        if name:
+            self._edit.load(Path(name))
+
+    def save(self) -> None:
+        """Ask where to save the mask, beside the image by default."""
+        image = self._session.image
+        if image is None:
+            return
+        folder = image.path.parent if image.path is not None else Path.home()
+        proposed = self._session.save.path or folder / f"{image.name}_mask.png"
+        name = QFileDialog.getSaveFileName(self, "Save the mask", str(proposed), MASK_FILTER)[0]
+        if name:
+            self._edit.save(Path(name))
+
+    def _create(self) -> None:
+        self.state, self.size_text, self.keys = note(), note(), note(_keys_text())
+        self.recovery_text = note()
+        self.restore = button("Restore", "Bring the unsaved strokes back, as one undoable edit")
+        self.discard = button("Discard", "Delete the recovery copy")
+        self.tools = {mode: button(title, tip, checkable=True) for mode, title, tip in TOOLS}
+        self.brush = QSlider(Qt.Orientation.Horizontal)
+        self.brush.setRange(1, 120)
+        self.brush.setToolTip("Brush diameter in pixels")
+        self.undo = button("Undo", "Take the last edit back (Ctrl+Z)")
+        self.redo = button("Redo", "Do it again (Ctrl+Shift+Z)")
+        self.radius = QSpinBox()
+        self.radius.setRange(1, 50)
+        self.radius.setValue(2)
+        self.radius.setToolTip("Radius in pixels for the edits below")
+        self.edits = {name: button(name.capitalize(), tip) for name, tip, _ in EDIT_BUTTONS}
+        self.apply = button(
+            "Apply automatic mask", "Replace the mask by the automatic one, as one undoable edit"
+        )
+        self.load_mask = button("Load mask…", "Bring a mask file in, as one undoable edit")
+        self.save_mask = button("Save mask…", "PNG or TIFF, 0 and 255, the image's size (Alt+S)")
+        self.pixel_size = QDoubleSpinBox()
+        self.pixel_size.setRange(0, 1e6)
+        self.pixel_size.setDecimals(3)
+        self.pixel_size.setSuffix(" nm")
+        self.pixel_size.setSpecialValueText("unknown")
+        self.pixel_size.setKeyboardTracking(False)
+        self.pixel_size.setToolTip("Edge of one pixel; from FEI and Zeiss tags, or by hand")
+
+    def _lay_out(self) -> None:
+        self.recovery = group("Unsaved strokes found", self.recovery_text)
+        row = QHBoxLayout()
+        for part in (self.restore, self.discard):
+            row.addWidget(part)
+        self.recovery.layout().addLayout(row)
+        painting, whole = QWidget(), QWidget()
+        grid = QGridLayout(painting)
+        self.modes = QButtonGroup(self)
+        for column, tool in enumerate(self.tools.values()):
+            grid.addWidget(tool, column // 3, column % 3)
+            self.modes.addButton(tool)
+        grid.addWidget(self.brush, 2, 0, 1, 3)
+        grid.addWidget(self.undo, 3, 0)
+        grid.addWidget(self.redo, 3, 1)
+        edits = QGridLayout(whole)
+        edits.addWidget(self.radius, 0, 0)
+        for place, part in enumerate(self.edits.values(), start=1):
+            edits.addWidget(part, place // 2, place % 2)
+        for layout in (grid, edits):
+            layout.setContentsMargins(0, 0, 0, 0)
+        files, size = QWidget(), QWidget()
+        buttons, form = QHBoxLayout(files), QFormLayout(size)
+        buttons.addWidget(self.load_mask)
+        buttons.addWidget(self.save_mask)
+        form.addRow("pixel size", self.pixel_size)
+        form.addRow(self.size_text)
+        for layout in (buttons, form):
+            layout.setContentsMargins(0, 0, 0, 0)
+        self.add(
+            (
+                self.recovery,
+                self.state,
+                group("Paint", painting),
+                group("Whole mask", whole, self.apply),
+                group("File", files),
+                group("Size", size),
+                group("Keys", self.keys),
+            )
+        )
+
+    def _outside_table(self) -> Connections:
+        events = self._session.events
+        return (
+            (events.save, self._on_save_changed),
+            (events.recovery, self._on_recovery_changed),
+            (events.size, self._on_size_changed),
+            (events.pixel_size, self._on_pixel_size_changed),
+            (self._layers.mask_layer_changed, self._on_mask_layer_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        return (
+            (self.modes.buttonClicked, self._on_tool_clicked),
+            (self.brush.valueChanged, self._on_brush_moved),
+            (self.undo.clicked, self._on_undo_wanted),
+            (self.redo.clicked, self._on_redo_wanted),
+            *((part.clicked, self._on_edit_wanted) for part in self.edits.values()),
+            (self.apply.clicked, self._edit.apply_automatic),
+            (self.load_mask.clicked, self.load),
+            (self.save_mask.clicked, self.save),
+            (self.restore.clicked, self._edit.restore),
+            (self.discard.clicked, self._edit.discard),
+            (self.pixel_size.valueChanged, self._on_pixel_size_entered),
+        )
+
+    def _follow(self, layer: Labels | None) -> None:
+        if self._layer is not None:
+            self._layer.events.mode.disconnect(self._on_mode_changed)
+            self._layer.events.brush_size.disconnect(self._on_brush_changed)
+        self._layer = layer
+        if layer is not None:
+            layer.events.mode.connect(self._on_mode_changed)
+            layer.events.brush_size.connect(self._on_brush_changed)
+            self._on_mode_changed()
+            self._on_brush_changed()
+
+    def _on_mask_layer_changed(self) -> None:
+        self._follow(self._layers.mask_layer)
+        self.widget().setEnabled(self._layer is not None)
+        self._on_pixel_size_changed(self._session.pixel_size)
+
+    def _on_mode_changed(self) -> None:
+        tool = self.tools.get(str(self._layer.mode)) if self._layer is not None else None
+        self.modes.setExclusive(False)
+        for part in self.tools.values():
+            part.setChecked(part is tool)
+        self.modes.setExclusive(True)
+
+    def _on_brush_changed(self) -> None:
+        if self._layer is not None:
+            with signals_blocked(self.brush):
+                self.brush.setValue(round(self._layer.brush_size))
+
+    def _on_tool_clicked(self) -> None:
+        if self._layer is not None:
+            self._layers.select_mask()
+            mode = next(mode for mode, part in self.tools.items() if part.isChecked())
+            self._layer.mode = mode
+
+    def _on_brush_moved(self, value: int) -> None:
+        if self._layer is not None:
+            self._layer.brush_size = value
+
+    def _on_undo_wanted(self) -> None:
+        if self._layer is not None:
+            self._layer.undo()
+
+    def _on_redo_wanted(self) -> None:
+        if self._layer is not None:
+            self._layer.redo()
+
+    def _on_edit_wanted(self) -> None:
+        pressed = self.sender()
+        for name, _, parameter in EDIT_BUTTONS:
+            if self.edits[name] is pressed:
+                radius = self.radius.value()
+                values = {"radius": radius, "size": max(1, round(3.1416 * radius**2))}
+                self._edit.edit(name, **({parameter: values[parameter]} if parameter else {}))
+
+    def _on_save_changed(self, save: SaveState) -> None:
+        marks = {"clean": "", "unsaved": "● ", "recovery": "● ", "saved": "✓ ", "failed": "⚠ "}
+        self.state.setText(marks[save.state] + (save.message or "No strokes yet"))
+
+    def _on_recovery_changed(self, recovery: Recovery | None) -> None:
+        offered = recovery is not None and not recovery.from_this_process
+        self.recovery.setVisible(offered)
+        if recovery is not None and offered:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
+            self.recovery_text.setText(f"A mask of this image from {when} was never saved.")
+
+    def _on_size_changed(self) -> None:
+        self.size_text.setText(size_text(self._session.size, self._session.pixel_size))
+
+    def _on_pixel_size_changed(self, metres: float | None) -> None:
+        with signals_blocked(self.pixel_size):
+            self.pixel_size.setValue(0 if metres is None else metres * _NANO)
+        self._on_size_changed()
+
+    def _on_pixel_size_entered(self, nanometres: float) -> None:
+        self._images.set_pixel_size(nanometres / _NANO if nanometres > 0 else None)
+
+
+def _keys_text() -> str:
+    rows = "".join(
+        f"<tr><td><b>{key}</b>&nbsp;</td><td>{what}</td></tr>" for key, what in SHORTCUTS
+    )
+    return f"<table>{rows}</table>"

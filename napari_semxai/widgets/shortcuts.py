@@ -1,0 +1,13 @@
+"""The keys of the workbench, in one place."""
+
+from __future__ import annotations
+
+SHORTCUTS = (
+    ("Alt+G", "generate candidates"),
+    ("Alt+M", "show or hide the mask"),
+    ("Alt+B", "brush"),
+    ("Alt+E", "erase"),
+    ("Alt+A", "apply the automatic mask"),
+    ("Alt+S", "save the mask"),
+)
+"""Keys and what they do. Shift and Alt combinations: napari's layers take the plain letters."""
