@@ -1,0 +1,1 @@
+"""The networks in a process of their own: `client` is what the rooms above see of it."""
