@@ -91,7 +91,8 @@ def encode(
     device : torch.device
         Where the network is.
     """
-    pixels = torch.from_numpy(np.ascontiguousarray(image)).to(device)
+    # A copy: images are read-only, which torch does not like.
+    pixels = torch.from_numpy(np.array(image, order="C")).to(device)
     channels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
     side = int(network.image_size)
     small = transforms.resize(channels.float().div(255), [side, side], antialias=True)
