@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from napari_semxai.algorithms.edge_strips import edge_strips
 from napari_semxai.algorithms.exposure import to_gray8
 from napari_semxai.store.tiff import is_tiff, read_tiff_page, tiff_page_count
 from napari_semxai.types import InputError, SemImage
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
+
+    from napari_semxai.types import Border
 
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
@@ -152,6 +155,18 @@ def without_info_bar(image: SemImage) -> SemImage:
         page=image.page,
         pixel_size=image.pixel_size,
     )
+
+
+def auto_border(image: SemImage) -> Border:
+    """Return the border that Algorithm 1 should ignore: edge strips and a known info bar.
+
+    Returns
+    -------
+    tuple of int
+        (top, right, bottom, left).
+    """
+    top, right, bottom, left = edge_strips(without_info_bar(image).gray)
+    return top, right, bottom + len(image.gray) - (image.picture_rows or len(image.gray)), left
 
 
 def image_files(folder: str | Path) -> list[Path]:

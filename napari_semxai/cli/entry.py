@@ -1,0 +1,71 @@
+"""Entry of the ``semxai`` command: arguments in, exit code out."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, NoReturn
+
+from napari_semxai import __version__
+from napari_semxai.cli import demo, mask, models, window
+from napari_semxai.cli.output import BAD_INPUT, INTERRUPTED, Output
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_DESCRIPTION = (
+    "Defect masks in SEM images with SAM 2. Without a command napari opens with the docks. "
+    "Exit codes: 0 done, 2 bad input, 3 some of many inputs failed."
+)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments without the program's name; by default those of this process.
+
+    Returns
+    -------
+    int
+        0 done; 2 bad input, with one line on stderr; 3 some of many inputs failed; 130 stopped
+        by the keyboard.
+    """
+    try:
+        options = make_parser().parse_args(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else BAD_INPUT
+    output = Output(as_json=options.json)
+    try:
+        return int(options.run(options, output))
+    except InputError as error:
+        output.error(str(error))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        output.error("stopped")
+        return INTERRUPTED
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Build the parser of the whole command."""
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument(
+        "--json", action="store_true", help="print one JSON object instead of text"
+    )
+    parser = _Parser(prog="semxai", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    parser.set_defaults(run=window.run, files=[], sample=False, json=False)
+    # Without a metavar the hidden command would be listed in the usage line.
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
+    for module in (demo, mask, models, window):
+        module.add_parser(commands, common)
+    return parser

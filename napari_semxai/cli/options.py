@@ -1,0 +1,121 @@
+"""Arguments that decide a mask, shared by the commands that make one."""
+
+from __future__ import annotations
+
+import argparse
+import math
+
+from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.cli.pipeline import MaskSettings
+from napari_semxai.store.models import BUNDLED, model_names
+from napari_semxai.types import FilterSettings, GenerateSettings
+
+_FILTERS = FilterSettings()
+
+
+def add_mask_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the network, the filters and Algorithm 1."""
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--model", default=BUNDLED, help=f"{', '.join(model_names())}, or the path of a checkpoint"
+    )
+    network.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    network.add_argument(
+        "--points-per-side",
+        type=count,
+        default=GenerateSettings().points_per_side,
+        metavar="P",
+        help="the network is asked at P x P points (default %(default)s)",
+    )
+    filters = parser.add_argument_group("candidates, as in SAM 2's automatic mask generator")
+    for name, text in (
+        ("pred_iou_thresh", "smallest predicted IoU"),
+        ("stability_score_thresh", "smallest stability score"),
+        ("box_nms_thresh", "largest box IoU between two candidates"),
+    ):
+        filters.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=fraction,
+            default=getattr(_FILTERS, name),
+            metavar="X",
+            help=f"{text} (default %(default)s)",
+        )
+    _add_algorithm_options(parser.add_argument_group("Algorithm 1"))
+
+
+def _add_algorithm_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--alpha", type=number, default=DEFAULT_ALPHA, help="centre bias (default %(default)s)"
+    )
+    group.add_argument(
+        "--beta",
+        type=fraction,
+        default=DEFAULT_BETA,
+        help="smallest area of the surface as a fraction of the image (default %(default)s)",
+    )
+    group.add_argument(
+        "--connectivity",
+        type=int,
+        choices=(4, 8),
+        default=8,
+        help="neighbours of a pixel (default %(default)s)",
+    )
+    group.add_argument(
+        "--ignore-border",
+        type=border,
+        default=None,
+        metavar="auto|N",
+        help="pixels at every side where no defect is looked for; auto, the default, measures "
+        "dark and constant strips and leaves out info bars",
+    )
+
+
+def settings_from(options: argparse.Namespace) -> MaskSettings:
+    """Collect the parsed arguments of `add_mask_options`."""
+    return MaskSettings(
+        model=options.model,
+        device=options.device,
+        generate=GenerateSettings(options.points_per_side, pred_iou_floor=options.pred_iou_thresh),
+        filters=FilterSettings(
+            options.pred_iou_thresh,
+            options.stability_score_thresh,
+            box_nms_thresh=options.box_nms_thresh,
+        ),
+        alpha=options.alpha,
+        beta=options.beta,
+        connectivity=options.connectivity,
+        ignore_border=options.ignore_border,
+    )
+
+
+def number(text: str) -> float:
+    """Parse a finite number."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    value = number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def count(text: str) -> int:
+    """Parse a whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def border(text: str) -> int | None:
+    """Parse "auto" (None) or a whole number from 0 on."""
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number of pixels")
+    return int(text)

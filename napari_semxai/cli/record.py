@@ -1,0 +1,114 @@
+"""The record of a mask: enough to make the same mask again, and nothing that changes by itself."""
+
+from __future__ import annotations
+
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.cli.output import plain
+from napari_semxai.store.digests import array_digest
+from napari_semxai.types import MaskSize
+
+if TYPE_CHECKING:
+    from napari_semxai.cli.pipeline import MaskResult, MaskSettings
+    from napari_semxai.types import BoolMask
+
+_PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
+
+
+def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict[str, Any]:
+    """Return everything about one mask as JSON can hold it; undefined numbers are null.
+
+    Parameters
+    ----------
+    result : MaskResult
+        The mask with its steps.
+    settings : MaskSettings
+        What was asked for.
+    source : str
+        What to call the image file.
+
+    Returns
+    -------
+    dict
+        Image, model, settings, versions, mask, winner and candidates.
+    """
+    image = result.image
+    record = {
+        "image": {
+            "file": source,
+            "page": image.page,
+            "shape": image.gray.shape,
+            "pixel_size_m": image.pixel_size,
+            "sha256": array_digest(image.pixels),
+        },
+        "model": {
+            "name": result.model.name,
+            "sha256": result.model.sha256,
+            "device": result.model.device,
+        },
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "connectivity": settings.connectivity,
+        "ignore_border": {
+            "requested": "auto" if settings.ignore_border is None else settings.ignore_border,
+            "top_right_bottom_left": result.border,
+        },
+        "points_per_side": settings.generate.points_per_side,
+        "pred_iou_thresh": settings.filters.pred_iou_thresh,
+        "stability_score_thresh": settings.filters.stability_score_thresh,
+        "box_nms_thresh": settings.filters.box_nms_thresh,
+        "versions": {
+            "python": platform.python_version(),
+            **{package: version(package) for package in _PACKAGES},
+        },
+        "mask": _mask_values(result),
+        "winner": result.truth.winner,
+        "candidates": _candidates(result),
+    }
+    return dict(plain(record))
+
+
+def size_of(mask: BoolMask) -> MaskSize:
+    """Return area, height and width of a mask (M, N)."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return MaskSize(0, 0, 0)
+    return MaskSize(
+        int(np.count_nonzero(mask)),
+        int(rows[-1] - rows[0]) + 1,
+        int(columns[-1] - columns[0]) + 1,
+    )
+
+
+def _mask_values(result: MaskResult) -> dict[str, Any]:
+    size, pixel = size_of(result.truth.mask), result.image.pixel_size
+    return {
+        "area_px": size.area,
+        "height_px": size.height,
+        "width_px": size.width,
+        "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
+        "touches_edge": result.truth.touches_edge,
+        "reason": result.truth.reason,
+    }
+
+
+def _candidates(result: MaskResult) -> list[dict[str, Any]]:
+    pool, truth = result.pool, result.truth
+    columns = {
+        "score": truth.scores,
+        "area": truth.areas,
+        "centroid": truth.centroids,
+        "distance": truth.distances,
+        "eligible": truth.eligible,
+        "predicted_iou": pool.predicted_iou,
+        "stability_score": pool.stability_score,
+        "box": pool.boxes,
+        "point": pool.points,
+    }
+    return [
+        {name: values[index] for name, values in columns.items()} for index in range(len(pool))
+    ]
