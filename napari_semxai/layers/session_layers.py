@@ -270,7 +270,7 @@ class SessionLayers:
         for layer in (self.image_layer, *self._owned.values()):
             layer.scale = (*layer.scale[:-2], micrometres, micrometres)
             layer.units = (*layer.units[:-2], *(("pixel" if metres is None else "um",) * 2))
-        self._viewer.scale_bar.visible = metres is not None
+        self._viewer.canvas.overlays.scale_bar.visible = metres is not None
         self._viewer.reset_view()
 
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
