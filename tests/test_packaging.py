@@ -159,8 +159,3 @@ def test_import_is_light() -> None:
     runs = [json.loads(_run(sys.executable, "-c", code, cwd=ROOT)) for _ in range(3)]
     assert min(seconds for seconds, _ in runs) < 0.3
     assert not set(HEAVY + WINDOW) & set(runs[0][1])
-
-
-def test_readme_pictures_have_absolute_addresses() -> None:
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
-    assert all(address.startswith("https://") for address in pictures)

@@ -1,0 +1,69 @@
+"""What the documentation shows is run, parsed or looked up."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from napari_semxai.cli.entry import make_parser
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
+FENCE = re.compile(r"^```\w*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
+
+
+def _blocks(page: Path) -> list[str]:
+    return FENCE.findall(page.read_text(encoding="utf-8"))
+
+
+def _command_lines() -> list[str]:
+    lines = [line for page in PAGES for block in _blocks(page) for line in block.splitlines()]
+    commands = (line.partition("#")[0].strip().removeprefix(".venv/bin/") for line in lines)
+    return sorted({line for line in commands if re.match(r"semxai( |$)", line)})
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_example_runs(example: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Dice" in done.stdout
+
+
+@pytest.mark.parametrize("line", _command_lines())
+def test_command_line_is_understood(line: str) -> None:
+    make_parser().parse_args(shlex.split(line)[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_make_targets_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for block in _blocks(page):
+        for target in re.findall(r"^make ([\w-]+)", block, flags=re.MULTILINE):
+            assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_examples_are_shown_on_a_page() -> None:
+    shown = {name for page in PAGES for name in re.findall(r'--8<-- "(\S+)"', page.read_text())}
+    assert shown == {path.name for path in EXAMPLES}
+
+
+def test_readme_pictures_have_absolute_addresses() -> None:
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    assert all(address.startswith("https://") for address in pictures)
+
+
+def test_system_libraries_are_those_that_setup_installs() -> None:
+    setup = (ROOT / "scripts" / "setup.sh").read_text()
+    wanted = re.findall(r"^lib\S+\.so\.\d+ (\S+)$", setup, flags=re.MULTILINE)
+    page = (ROOT / "docs" / "install.md").read_text()
+    listed = page.partition("sudo apt-get install ")[2].partition("```")[0]
+    assert wanted
+    assert listed.replace("\\", "").split() == wanted
