@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.state.session import Session
+from napari_semxai.types import SemImage
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def jobs():
+    """Jobs whose results are handed over in their own thread, as soon as they are there."""
+    jobs = Jobs(lambda function: function())
+    yield jobs
+    jobs.close()
+
+
+@pytest.fixture
+def image():
+    gray = np.random.default_rng(0).integers(80, 120, (96, 128)).astype(np.uint8)
+    return SemImage("a", gray, gray)

@@ -1,0 +1,75 @@
+import threading
+
+import pytest
+
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.types import InputError
+
+
+@pytest.fixture
+def queue():
+    return []
+
+
+@pytest.fixture
+def jobs(queue):
+    jobs = Jobs(queue.append)
+    yield jobs
+    jobs.close()
+
+
+def run(jobs, destination, function, seen):
+    jobs.run(destination, function, seen.append, lambda message: seen.append(("failed", message)))
+
+
+def test_only_the_newest_of_a_destination_is_delivered(jobs, queue):
+    seen = []
+    for value in (1, 2):
+        run(jobs, "a", lambda value=value: value, seen)
+    run(jobs, "b", lambda: 3, seen)
+    jobs.close()
+    assert seen == []
+    run_all(queue)
+    assert seen == []
+
+
+def test_results_are_handed_over_where_deliver_says(queue):
+    seen = []
+    jobs = Jobs(queue.append)
+    first = threading.Event()
+    run(jobs, "a", first.wait, seen)
+    run(jobs, "a", lambda: 2, seen)
+    run(jobs, "b", lambda: 3, seen)
+    first.set()
+    jobs._threads.shutdown(wait=True)
+    assert seen == []
+    run_all(queue)
+    assert sorted(seen) == [2, 3]
+
+
+def test_bad_input_is_told_in_its_own_words(queue):
+    seen = []
+    jobs = Jobs(queue.append)
+
+    def fail():
+        raise InputError("x.png: no such file")
+
+    run(jobs, "a", fail, seen)
+    jobs._threads.shutdown(wait=True)
+    run_all(queue)
+    assert seen == [("failed", "x.png: no such file")]
+
+
+def test_a_forgotten_job_is_not_delivered(queue):
+    seen = []
+    jobs = Jobs(queue.append)
+    run(jobs, "a", lambda: 1, seen)
+    jobs.forget("a")
+    jobs._threads.shutdown(wait=True)
+    run_all(queue)
+    assert seen == []
+
+
+def run_all(queue):
+    for function in queue:
+        function()
