@@ -44,10 +44,34 @@ TABLE_MILLISECONDS = 100
 _BORDERS = [("auto: dark or constant strips", None), ("none", 0), *((f"{n} px", n) for n in
             (1, 2, 3, 4, 5, 8, 12, 16, 24, 32))]  # fmt: skip
 _THRESHOLDS: dict[str, dict[str, Any]] = {
-    "pred_iou_thresh": {"label": "predicted IoU ≥", "min": 0.0, "max": 1.0, "step": 0.01},
-    "stability_score_thresh": {"label": "stability ≥", "min": 0.0, "max": 1.0, "step": 0.01},
-    "stability_score_offset": {"label": "stability offset", "min": 0.125, "max": 8, "step": 0.125},
-    "box_nms_thresh": {"label": "NMS box IoU ≤", "min": 0.0, "max": 1.0, "step": 0.05},
+    "pred_iou_thresh": {
+        "label": "predicted IoU ≥",
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.01,
+        "tooltip": "Leave out masks that the network itself thinks worse of",
+    },
+    "stability_score_thresh": {
+        "label": "stability ≥",
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.01,
+        "tooltip": "Leave out masks whose area depends much on the logit threshold",
+    },
+    "stability_score_offset": {
+        "label": "stability offset",
+        "min": 0.125,
+        "max": 8,
+        "step": 0.125,
+        "tooltip": "Stability is the area above + this logit over the area above − this logit",
+    },
+    "box_nms_thresh": {
+        "label": "NMS box IoU ≤",
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.05,
+        "tooltip": "Of candidates whose boxes overlap more, only the best predicted stays",
+    },
 }
 _GRID: dict[str, dict[str, Any]] = {
     "points_per_side": {
@@ -170,6 +194,7 @@ class CandidatesDock(ScrolledDock):
         layout.addRow(self.table)
         layout.addRow(self.ranked)
         self.advanced = QCollapsible("Advanced")
+        self.advanced.toggleButton().setToolTip("Border, components, thresholds and grid")
         for form in (self.components, self.filters, self.grid):
             self.advanced.addWidget(form.native)
         layout.addRow(self.advanced)

@@ -45,6 +45,11 @@ class SettingsForm(Generic[S]):
             for entry in self._container:
                 entry.value = getattr(settings, entry.name)
 
+    @property
+    def entries(self) -> list[Any]:
+        """The magicgui widgets of the form."""
+        return list(self._container)
+
     def __getitem__(self, name: str) -> Any:
         return self._container[name]
 

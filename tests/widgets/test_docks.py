@@ -1,0 +1,275 @@
+"""Docks as views: model to widget and widget to model."""
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
+
+from napari_semxai.controllers.evaluate import EvaluateController
+from napari_semxai.layers.comparison import Comparison
+from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.state.session import (
+    AlgorithmSettings,
+    Generation,
+    ModelChoice,
+    SaveState,
+    Session,
+)
+from napari_semxai.types import FilterSettings, MaskSize, ModelInfo
+from napari_semxai.widgets.candidates_dock import CandidatesDock
+from napari_semxai.widgets.edit_dock import EDIT_BUTTONS, EditDock
+from napari_semxai.widgets.scores_dock import ScoresDock, size_text
+from tests.layers.test_session_layers import automatic_of, make_image
+
+
+class Controller:
+    """Stands in for any controller and notes its calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *arguments, **keywords: self.calls.append((name, arguments, keywords))
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def controller():
+    return Controller()
+
+
+@pytest.fixture
+def layers(viewer, session, controller):
+    layers = SessionLayers(viewer, session, controller)
+    yield layers
+    layers.release()
+
+
+@pytest.fixture
+def candidates(qtbot, viewer, session, controller, layers):
+    dock = CandidatesDock(viewer, session, controller, controller, layers)
+    qtbot.addWidget(dock)
+    session.image = make_image()
+    controller.calls.clear()
+    yield dock
+    dock.release()
+
+
+@pytest.fixture
+def edit(qtbot, session, controller, layers):
+    dock = EditDock(session, controller, controller, layers)
+    qtbot.addWidget(dock)
+    session.image = make_image()
+    yield dock
+    dock.release()
+
+
+@pytest.fixture
+def scores(qtbot, viewer, session, layers):
+    comparison = Comparison(viewer, layers, EvaluateController(session, None))
+    dock = ScoresDock(viewer, session, Controller(), comparison)
+    qtbot.addWidget(dock)
+    yield dock
+    dock.release()
+    comparison.release()
+
+
+def test_a_newcomer_sees_a_welcome_instead_of_a_form(candidates, session):
+    assert not candidates.form.isHidden()
+    session.image = None
+    assert candidates.form.isHidden()
+    assert not candidates.welcome.isHidden()
+
+
+def test_sliders_show_and_set_alpha_and_beta(candidates, session, controller):
+    session.algorithm = AlgorithmSettings(alpha=3.5, beta=0.125)
+    assert (candidates.alpha.value(), candidates.beta.value()) == (3.5, 0.125)
+    assert controller.calls == []
+    candidates.alpha.setValue(4.0)
+    assert controller.calls[-1] == ("set_algorithm", (), {"alpha": 4.0})
+    candidates.beta.setValue(0.5)
+    assert controller.calls[-1] == ("set_algorithm", (), {"beta": 0.5})
+
+
+def test_advanced_forms_show_and_set(candidates, session, controller):
+    session.filters = FilterSettings(pred_iou_thresh=0.5)
+    assert candidates.filters["pred_iou_thresh"].value == 0.5
+    assert controller.calls == []
+    candidates.filters["box_nms_thresh"].value = 0.4
+    expected = FilterSettings(pred_iou_thresh=0.5, box_nms_thresh=0.4)
+    assert controller.calls[-1] == ("set_filters", (expected,), {})
+    candidates.components["ignore_border"].value = 3
+    assert controller.calls[-1][2] == {"connectivity": 8, "ignore_border": 3}
+    candidates.components["connectivity"].value = 4
+    assert controller.calls[-1][2] == {"connectivity": 4, "ignore_border": 3}
+    candidates.grid["points_per_side"].value = 16
+    assert controller.calls[-1][1][0].points_per_side == 16
+
+
+def test_progress_and_time_left_are_shown(candidates, session):
+    session.generation = Generation("running", "decode", 64, 1024, 7.4)
+    assert candidates.status.text() == "64 of 1024 points, about 7 s left"
+    assert candidates.progress.value() == 64
+    assert candidates.cancel.isEnabled()
+    assert not candidates.generate.isEnabled()
+    session.generation = Generation("failed", message="the engine stopped")
+    assert candidates.status.text() == "the engine stopped"
+    assert candidates.generate.isEnabled()
+
+
+def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller):
+    session.automatic = automatic_of()
+    model = candidates.table.model()
+    qtbot.waitUntil(lambda: model.rowCount() == 3)
+    notes = [model.index(row, 6).data() for row in range(3)]
+    assert notes[0] == "winner"
+    assert notes.count("area ≤ β") == 0 or notes[-1] == "area ≤ β"
+    candidates.table.clicked.emit(model.index(1, 0))
+    assert controller.calls[-1] == ("choose_winner", (model.order[1],), {})
+    candidates.table.entered.emit(model.index(2, 0))
+    assert controller.calls[-1] == ("show_preview", (model.order[2],), {})
+
+
+def test_warnings_are_visible(candidates, session):
+    session.automatic = automatic_of(border=(0, 0, 0, 0))
+    assert "touches" in candidates.warning.text() or "defect" in candidates.warning.text()
+
+
+def test_the_winner_map_goes_where_it_is_clicked(qtbot, candidates, session, controller):
+    session.automatic = automatic_of()
+    candidates.map.resize(200, 100)
+    qtbot.mouseClick(candidates.map, Qt.MouseButton.LeftButton, pos=candidates.map.rect().center())
+    name, _, keywords = controller.calls[-1]
+    assert name == "set_algorithm"
+    assert keywords["alpha"] == pytest.approx(5, abs=0.1)
+    assert keywords["beta"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_model_picker_shows_and_sets(candidates, session, controller):
+    session.model = ModelInfo("bundled", "ab" * 32, "cpu")
+    assert "bundled on cpu" in candidates.model.loaded.text()
+    candidates.model.device.setCurrentText("cpu")
+    candidates.model.device.activated.emit(1)
+    assert controller.calls[-1] == ("choose_model", (ModelChoice("bundled", "cpu"),), {})
+
+
+def test_steps_become_layers(candidates, session, viewer):
+    session.automatic = automatic_of()
+    candidates.steps["winner"].setChecked(True)
+    assert viewer.layers["2 winner M_k"].visible
+
+
+def test_picking_a_layer_opens_it(candidates, viewer, controller):
+    layer = viewer.add_image(np.zeros((8, 9), np.uint8), name="other")
+    candidates.image.picked.emit(layer)
+    name, (array, title, _), keywords = controller.calls[-1]
+    assert (name, title, keywords["page"]) == ("open_array", "other", 0)
+    assert array.shape == (8, 9)
+
+
+def test_the_picker_follows_names_and_removal(candidates, viewer):
+    layer = viewer.add_image(np.zeros((8, 9), np.uint8), name="other")
+    layer.name = "renamed"
+    texts = [candidates.image.itemText(i) for i in range(candidates.image.count())]
+    assert texts == ["(none)", "a", "renamed"]
+    viewer.layers.remove(layer)
+    assert candidates.image.count() == 2
+    assert candidates.image.layer.name == "a"
+
+
+def test_painting_tools_follow_the_layer(edit, layers):
+    edit.tools["paint"].click()
+    assert layers.mask_layer.mode == "paint"
+    layers.mask_layer.mode = "erase"
+    assert edit.tools["erase"].isChecked()
+    edit.brush.setValue(33)
+    assert layers.mask_layer.brush_size == 33
+    layers.mask_layer.brush_size = 12
+    assert edit.brush.value() == 12
+
+
+def test_undo_and_redo(edit, layers):
+    layers.mask_layer.paint((10, 10), 1)
+    edit.undo.click()
+    assert not layers.mask_layer.data.any()
+    edit.redo.click()
+    assert layers.mask_layer.data.any()
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in EDIT_BUTTONS])
+def test_every_whole_mask_edit_has_a_button(edit, controller, name):
+    edit.radius.setValue(5)
+    edit.edits[name].click()
+    verb, arguments, keywords = controller.calls[-1]
+    assert (verb, arguments) == ("edit", (name,))
+    assert keywords in ({}, {"radius": 5}, {"size": 79})
+
+
+def test_the_save_state_is_visible(edit, session):
+    session.save = SaveState("unsaved", message="Unsaved strokes")
+    assert edit.state.text() == "● Unsaved strokes"
+
+
+def test_pixel_size_is_shown_and_entered_in_nanometres(edit, session, controller):
+    session.pixel_size = 2.5e-9
+    assert edit.pixel_size.value() == 2.5
+    edit.pixel_size.setValue(4)
+    name, (metres,), _ = controller.calls[-1]
+    assert name == "set_pixel_size"
+    assert metres == pytest.approx(4e-9)
+
+
+def test_without_an_image_editing_is_off(edit, session):
+    assert edit.widget().isEnabled()
+    session.image = None
+    assert not edit.widget().isEnabled()
+
+
+def test_scores_follow_and_are_copied(scores, session, layers, viewer):
+    session.image = make_image()
+    session.automatic = automatic_of()
+    truth = viewer.add_labels(layers.mask_layer.data.copy(), name="expert")
+    scores.truth.picked.emit(truth)
+    assert scores.values["dice"].text() == "1.0000"
+    assert scores.bars["iou"].value() == 1000
+    layers.mask_layer.fill((50, 60), 0)
+    assert scores.values["dice"].text() == "0.0000"
+    assert scores.values["precision"].text() == "–"
+    scores.copy.click()
+    names, values = QApplication.clipboard().text().strip().split("\n")
+    row = dict(zip(names.split("\t"), values.split("\t"), strict=True))
+    assert row["fn"] == str((truth.data != 0).sum())
+    assert row["truth"] == "expert"
+
+
+def test_sizes_in_pixels_and_micrometres():
+    size = MaskSize(area=400, height=10, width=50)
+    assert size_text(size, None) == "defect: 400 px, 50 × 10 px, ⌀ 22.6 px"
+    assert "0.0016 µm², 0.1 × 0.02 µm, ⌀ 0.04514 µm" in size_text(size, 2e-9)
+
+
+def test_every_control_has_a_tooltip(candidates, edit, scores):
+    for dock in (candidates, edit, scores):
+        controls = [*dock.findChildren(QPushButton), *dock.findChildren(QComboBox)]
+        ours = [control for control in controls if not control.objectName().startswith("qt_")]
+        assert ours
+        assert [control for control in ours if not control.toolTip()] == []
+    for form in (candidates.components, candidates.filters, candidates.grid):
+        assert all(entry.tooltip for entry in form.entries)
+
+
+@pytest.mark.parametrize("name", ["candidates", "edit", "scores"])
+def test_docks_fit_a_small_laptop(request, name):
+    hint = request.getfixturevalue(name).minimumSizeHint()
+    assert hint.height() <= 300
+    assert hint.width() <= 420
