@@ -3,6 +3,8 @@
 # `make demo`; CRAFT=1 brings them into the tests.
 BIN := .venv/bin
 lean := pyqt5,batch
+CHECKS := "ruff check" "ruff format --check" mypy lint-imports typos \
+	"validate-pyproject pyproject.toml" "npe2 validate napari.yaml"
 extras = $(if $(filter-out 0,$(CRAFT)),all,$(lean))
 
 .PHONY: demo test test-slow lint docs setup-demo setup-dev clean
@@ -19,14 +21,10 @@ test: setup-dev
 test-slow: setup-dev
 	$(BIN)/python -m pytest -m slow
 
+# All checks run, also after one has failed.
 lint: setup-dev
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
-	$(BIN)/mypy
-	$(BIN)/lint-imports
-	$(BIN)/typos
-	$(BIN)/validate-pyproject pyproject.toml
-	$(BIN)/npe2 validate napari.yaml
+	@failed=0; for check in $(CHECKS); do \
+		echo "--- $$check"; $(BIN)/$$check || failed=1; done; exit $$failed
 
 docs: setup-dev
 	$(BIN)/mkdocs build --strict
