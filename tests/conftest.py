@@ -33,7 +33,8 @@ def _running_timers() -> dict[int, Any]:
     from qtpy.compat import isalive
     from qtpy.QtCore import QTimer
 
-    timers = [thing for thing in gc.get_objects() if isinstance(thing, QTimer)]
+    # Not isinstance: some lazy objects warn when they are asked for their class.
+    timers = [thing for thing in gc.get_objects() if issubclass(type(thing), QTimer)]
     return {id(timer): timer for timer in timers if isalive(timer) and timer.isActive()}
 
 
