@@ -107,6 +107,8 @@ class Workbench:
         """Take a painting tool."""
         layer = self.layers.mask_layer
         if layer is not None:
+            # napari paints only on a visible, selected layer.
+            layer.visible = True
             self.layers.select_mask()
             layer.mode = mode
 

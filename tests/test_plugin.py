@@ -1,0 +1,328 @@
+"""The main job in a real viewer, with the real engine process and the bundled network."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+
+import napari
+import numpy as np
+import psutil
+import pytest
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_semxai import plugin, scores
+from napari_semxai.algorithms.ground_truth import ground_truth
+from napari_semxai.store.masks import read_mask
+from napari_semxai.types import GenerateSettings
+
+GENERATE_MILLISECONDS = 120_000
+
+
+@pytest.fixture(autouse=True)
+def _own_recovery_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugin, "recovery_folder", lambda: tmp_path / "recovery")
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def workbench(viewer, qtbot):
+    workbench = plugin.open_workbench(viewer)
+    workbench.segment.set_generate(GenerateSettings(points_per_side=8))
+    yield workbench
+    workbench.close()
+    plugin._workbenches.pop(viewer, None)
+
+
+@pytest.fixture
+def sample(workbench, qtbot):
+    workbench.open_sample()
+    qtbot.waitUntil(lambda: workbench.session.image is not None)
+    return workbench
+
+
+@pytest.fixture
+def generated(sample, qtbot):
+    sample.segment.generate()
+    qtbot.waitUntil(
+        lambda: sample.session.generation.state in ("done", "failed"),
+        timeout=GENERATE_MILLISECONDS,
+    )
+    assert sample.session.generation.state == "done", sample.session.generation.message
+    return sample
+
+
+def drag(workbench, start, end):
+    """Paint with real mouse events from one (row, column) to another."""
+    canvas = workbench.viewer.window._qt_viewer.canvas
+    widget = canvas.native
+    points = [QPoint(*_on_canvas(workbench.viewer, widget, place)) for place in (start, end)]
+    QTest.mouseMove(widget, points[0])
+    QTest.mousePress(widget, Qt.MouseButton.LeftButton, pos=points[0])
+    for step in range(1, 11):
+        QTest.mouseMove(widget, points[0] + (points[1] - points[0]) * step / 10)
+        QApplication.processEvents()
+    QTest.mouseRelease(widget, Qt.MouseButton.LeftButton, pos=points[1])
+    QApplication.processEvents()
+
+
+def _on_canvas(viewer, widget, place):
+    camera = viewer.camera
+    zoom, (centre_row, centre_column) = camera.zoom, camera.center[-2:]
+    return (
+        round(widget.width() / 2 + (place[1] - centre_column) * zoom),
+        round(widget.height() / 2 + (place[0] - centre_row) * zoom),
+    )
+
+
+def test_the_main_job(generated, qtbot, tmp_path):
+    workbench, session = generated, generated.session
+    assert session.model.name == "bundled"
+    assert len(session.pool) > 0
+
+    for alpha in (0.5, 2.0, 4.0):
+        workbench.segment.set_algorithm(alpha=alpha)
+        expected = ground_truth(
+            session.automatic.pool, alpha=alpha, ignore_border=workbench.segment.border()
+        )
+        np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, expected.mask)
+
+    assert workbench.segment.border() == (0, 3, 0, 0)
+    assert session.readout.truth == "SEM defect, exact mask"
+    before = session.readout.scores
+    layer = workbench.layers.mask_layer
+    workbench.paint("paint")
+    drag(workbench, (100, 100), (130, 160))
+    assert session.edited
+    assert layer.data[115, 130] == 1
+    truth = workbench.viewer.layers["SEM defect, exact mask"].data
+    assert session.readout.scores == scores(layer.data, truth) != before
+
+    painted = layer.data.copy()
+    workbench.segment.set_algorithm(alpha=1.0)
+    np.testing.assert_array_equal(layer.data, painted)
+
+    layer.undo()
+    assert session.readout.scores == scores(layer.data, truth)
+    layer.redo()
+    np.testing.assert_array_equal(layer.data, painted)
+
+    workbench.edit.save(tmp_path / "mask.png")
+    qtbot.waitUntil(lambda: session.save.state == "saved")
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), painted != 0)
+
+
+def test_a_person_sees_mask_and_numbers(generated, qtbot):
+    workbench = generated
+    layer = workbench.layers.mask_layer
+    picture = lambda: workbench.viewer.screenshot(canvas_only=True, flash=False)[..., :3]  # noqa: E731
+    layer.visible = False
+    QTest.qWait(100)
+    plain = picture().astype(int)
+    layer.visible = True
+    workbench.edit.begin(workbench.layers.watch.live)
+    layer.fill((10, 10), 1)
+    QTest.qWait(100)
+    painted = picture().astype(int)
+    orange = painted[..., 0] - painted[..., 2] - (plain[..., 0] - plain[..., 2])
+    assert (orange > 40).sum() > 1000
+    dock = workbench.dock("Scores")
+    assert dock.values["dice"].text() == f"{workbench.session.readout.scores.dice:.4f}"
+
+
+def test_the_engine_may_die_and_the_mask_stays(generated, qtbot):
+    workbench, session = generated, generated.session
+    workbench.layers.mask_layer.paint((50, 50), 1)
+    mask = workbench.layers.mask_layer.data.copy()
+    workbench.segment.set_generate(GenerateSettings(points_per_side=64))
+    workbench.segment.generate()
+    qtbot.waitUntil(lambda: session.generation.done > 0, timeout=GENERATE_MILLISECONDS)
+    os.kill(workbench.engine.pid, signal.SIGKILL)
+    qtbot.waitUntil(lambda: session.generation.state == "failed")
+    assert "engine" in session.generation.message
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, mask)
+    workbench.segment.set_generate(GenerateSettings(points_per_side=4))
+    workbench.segment.generate()
+    qtbot.waitUntil(lambda: session.generation.state == "done", timeout=GENERATE_MILLISECONDS)
+
+
+def test_cancel_keeps_the_window_and_the_mask(generated, qtbot):
+    workbench, session = generated, generated.session
+    workbench.segment.set_generate(GenerateSettings(points_per_side=64))
+    workbench.segment.generate()
+    qtbot.waitUntil(lambda: session.generation.done > 0, timeout=GENERATE_MILLISECONDS)
+    workbench.segment.cancel()
+    done = session.generation.done
+    QTest.qWait(800)
+    assert (session.generation.state, session.generation.done) == ("cancelled", done)
+    assert session.automatic is not None
+
+
+def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    workbench = plugin.open_workbench(viewer)
+    qtbot.waitUntil(lambda: workbench.engine.pid is not None)
+    process = psutil.Process(workbench.engine.pid)
+    viewer.close()
+    qtbot.waitUntil(lambda: not process.is_running() or process.status() == "zombie")
+    assert viewer not in plugin._workbenches
+
+
+def test_opening_twice_opens_once(workbench, viewer):
+    docks = dict(workbench.docks)
+    assert plugin.open_workbench(viewer) is workbench
+    assert plugin.make_scores_dock(viewer) is docks["Scores"]
+    assert workbench.docks == docks
+    assert len(viewer.window.dock_widgets) == 3
+
+
+def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
+    old = workbench.docks["Scores"]
+    viewer.window.remove_dock_widget(old)
+    old.deleteLater()
+    del old
+    qtbot.waitUntil(lambda: "Scores" not in workbench.docks)
+    workbench.show()
+    assert set(viewer.window.dock_widgets) == set(plugin.DOCKS)
+
+
+def test_two_viewers_share_nothing(workbench, make_napari_viewer):
+    other = plugin.workbench_of(make_napari_viewer())
+    assert other.session is not workbench.session
+    assert other.engine is not workbench.engine
+    other.close()
+
+
+def test_the_window_fits_a_small_laptop(workbench, viewer):
+    window = viewer.window._qt_window
+    assert window.minimumSizeHint().width() <= 1366
+    assert window.minimumSizeHint().height() <= 768
+
+
+def test_keys_work(sample, viewer):
+    layer = sample.layers.mask_layer
+    window = viewer.window._qt_viewer.canvas.native
+    QTest.keyClick(window, Qt.Key.Key_M, Qt.KeyboardModifier.AltModifier)
+    QApplication.processEvents()
+    assert not layer.visible
+    QTest.keyClick(window, Qt.Key.Key_B, Qt.KeyboardModifier.AltModifier)
+    QApplication.processEvents()
+    assert layer.mode == "paint"
+
+
+def test_an_image_dropped_on_the_viewer_is_taken(workbench, viewer, qtbot):
+    viewer.add_image(np.random.default_rng(0).random((50, 60)), name="dropped")
+    qtbot.waitUntil(lambda: workbench.session.image is not None)
+    assert workbench.session.image.name == "dropped"
+    assert workbench.session.image.gray.dtype == np.uint8
+    assert [layer.name for layer in viewer.layers] == ["dropped", "defect mask"]
+
+
+def test_pages_of_a_stack_are_images_of_their_own(workbench, viewer, qtbot):
+    stack = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
+    viewer.add_image(stack, name="stack")
+    qtbot.waitUntil(lambda: workbench.session.image is not None)
+    page = viewer.dims.current_step[0]
+    np.testing.assert_array_equal(workbench.session.image.gray, stack[page])
+    workbench.layers.mask_layer.paint((10, 10), 1)
+    viewer.dims.set_current_step(0, (page + 1) % 3)
+    qtbot.waitUntil(lambda: (workbench.session.image.gray == stack[(page + 1) % 3]).all())
+    assert not workbench.layers.mask_layer.data.any()
+    viewer.dims.set_current_step(0, page)
+    qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
+
+
+def run_python(code, tmp_path, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env=os.environ | {"XDG_STATE_HOME": str(tmp_path)} | environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+GUI_FLOW = """
+    import sys, napari
+    from qtpy.QtTest import QTest
+    from napari_semxai.plugin import open_workbench
+    from napari_semxai.types import GenerateSettings
+    viewer = napari.Viewer(show=True)
+    workbench = open_workbench(viewer)
+    session = workbench.session
+    def wait(condition):
+        for _ in range(12000):
+            if condition():
+                return
+            QTest.qWait(10)
+        raise SystemExit("waited too long")
+    workbench.open_sample()
+    wait(lambda: session.image is not None)
+    workbench.segment.set_generate(GenerateSettings(points_per_side=4))
+    workbench.segment.generate()
+    wait(lambda: session.generation.state in ("done", "failed"))
+    workbench.layers.mask_layer.paint((100, 100), 1)
+    workbench.edit.edit("grow", radius=2)
+    wait(lambda: session.proposal is not None)
+    wait(lambda: session.save.state == "recovery")
+"""
+
+
+def test_the_napari_process_imports_no_network_library(tmp_path):
+    result = run_python(
+        GUI_FLOW
+        + """
+    heavy = {"torch", "tensorflow", "cv2", "sam2", "pytorch_grad_cam", "xplique"}
+    print("state", session.generation.state, "heavy", sorted(heavy & set(sys.modules)))
+    workbench.close()
+    """,
+        tmp_path,
+    )
+    assert "state done heavy []" in result.stdout, result.stderr
+
+
+def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napari_viewer, qtbot):
+    code = GUI_FLOW + "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    result = run_python(code, tmp_path)
+    assert result.returncode == -signal.SIGKILL, result.stderr
+    folder = tmp_path / "napari-semxai" / "recovery"
+    monkeypatch.setattr(plugin, "recovery_folder", lambda: folder)
+    workbench = plugin.open_workbench(make_napari_viewer(show=True))
+    workbench.open_sample()
+    qtbot.waitUntil(lambda: workbench.session.recovery is not None)
+    dock = workbench.dock("Edit & review")
+    assert not dock.recovery.isHidden()
+    dock.restore.click()
+    qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
+    assert workbench.layers.mask_layer.data[100, 100] == 1
+    workbench.close()
+    plugin._workbenches.pop(workbench.viewer, None)
+
+
+def test_opening_the_workbench_is_quick(make_napari_viewer):
+    """The workbench takes little beside napari's own start, measured in the same process."""
+    import time
+
+    begin = time.perf_counter()
+    viewer = make_napari_viewer(show=True)
+    QApplication.processEvents()
+    middle = time.perf_counter()
+    workbench = plugin.open_workbench(viewer)
+    QApplication.processEvents()
+    end = time.perf_counter()
+    assert end - middle < 1.5 * max(1.0, (middle - begin) / 2)
+    workbench.close()
+    plugin._workbenches.pop(viewer, None)
+
+
+def test_the_current_viewer_is_used(workbench, viewer):
+    assert napari.current_viewer() is viewer
+    assert plugin.open_workbench() is workbench
