@@ -2,50 +2,27 @@
 
 from __future__ import annotations
 
-import os
-from collections import Counter
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.options import add_mask_options, settings_from
 from napari_semxai.cli.output import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
-from napari_semxai.cli.pipeline import MaskResult, Pipeline
+from napari_semxai.cli.pipeline import Pipeline
 from napari_semxai.cli.record import mask_record, size_of
+from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING, find_sources
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.images import image_files, page_count, page_name, read_image
+from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import write_mask
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from napari_semxai.cli.output import Output
+    from napari_semxai.cli.pipeline import MaskResult
+    from napari_semxai.cli.sources import Source
     from napari_semxai.types import GenerateUpdate
-
-MASK_ENDING = "_mask.png"
-RECORD_ENDING = ".json"
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """One image to do.
-
-    Attributes
-    ----------
-    path, page
-        Where it is.
-    name : str
-        Its path as seen from the common folder of all inputs.
-    stem : Path
-        Where its results go, without ending, as seen from the output folder.
-    """
-
-    path: Path
-    page: int
-    name: str
-    stem: Path
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -76,81 +53,15 @@ def run(options: argparse.Namespace, output: Output) -> int:
         pipeline.load()
     try:
         for number, source in enumerate(sources, start=1):
-            place = f"{number}/{len(sources)} {source.name}"
+            place = f"{number}/{len(sources)} {_label(source)}"
             try:
                 done.append(_do(source, options.output, pipeline, output, place))
             except InputError as error:
-                failed[f"{source.name} page {source.page}"] = str(error)
+                failed[_label(source)] = str(error)
     except KeyboardInterrupt:
         stopped = True
     output.result({"output": options.output, "masks": done, "failed": failed, "stopped": stopped})
     return _conclude(done, failed, stopped, len(sources), output)
-
-
-def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]:
-    """List the images of files and folders; what cannot be listed goes into `failed`.
-
-    Results of this command are not taken for images.
-    """
-    pages: list[tuple[Path, int, int]] = []
-    roots: list[Path] = []
-    for given in inputs:
-        try:
-            found = _images_of(given)
-            for path in found:
-                total = _pages_of(path, failed)
-                pages += [(path, page, total) for page in range(total)]
-            roots.append(given if given.is_dir() else given.parent)
-        except InputError as error:
-            failed[str(given)] = str(error)
-    if not roots:
-        return []
-    root = Path(os.path.commonpath([folder.resolve() for folder in roots]))
-    named = [(path, page, total, path.resolve().relative_to(root)) for path, page, total in pages]
-    stems = Counter(relative.with_suffix("") for _, page, _, relative in named if page == 0)
-    return list(_sources(named, stems))
-
-
-def _sources(
-    named: Sequence[tuple[Path, int, int, Path]], stems: Counter[Path]
-) -> Iterator[Source]:
-    """Give each image its own place for results; the same image twice is done once."""
-    seen: set[tuple[Path, int]] = set()
-    for path, page, total, relative in named:
-        if (relative, page) in seen:
-            continue
-        seen.add((relative, page))
-        stem = relative.with_suffix("")
-        if stems[stem] > 1:
-            # a.png beside a.tif: the ending tells their results apart.
-            stem = stem.with_name(f"{stem.name}_{relative.suffix[1:]}")
-        if total > 1:
-            stem = stem.with_name(page_name(stem, page))
-        yield Source(path, page, relative.as_posix(), stem)
-
-
-def _images_of(given: Path) -> list[Path]:
-    if not given.exists():
-        raise InputError(f"{given}: no such file or folder")
-    if not given.is_dir():
-        return [given]
-    found = [path for path in image_files(given) if not _is_result(path)]
-    if not found:
-        raise InputError(f"{given}: no TIFF, JPEG, PNG or BMP image in this folder")
-    return found
-
-
-def _is_result(path: Path) -> bool:
-    stem = path.name.removesuffix(MASK_ENDING)
-    return stem != path.name and path.with_name(stem + RECORD_ENDING).is_file()
-
-
-def _pages_of(path: Path, failed: dict[str, str]) -> int:
-    try:
-        return page_count(path)
-    except InputError as error:
-        failed[str(path)] = str(error)
-        return 0
 
 
 def _do(
@@ -162,9 +73,9 @@ def _do(
         output.progress(f"{place}: {update.stage} {update.done}/{update.total}")
 
     result = pipeline.run(read_image(source.path, source.page), show)
-    stem = folder / source.stem
-    mask_path = stem.with_name(stem.name + MASK_ENDING)
-    record_path = stem.with_name(stem.name + RECORD_ENDING)
+    mask_path, record_path = (
+        Path(f"{folder / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
+    )
     write_mask(mask_path, result.truth.mask)
     write_json(record_path, mask_record(result, pipeline.settings, source.name))
     output.say(f"{place}: {summary(result)}")
@@ -193,6 +104,10 @@ def summary(result: MaskResult) -> str:
         text += f", {size.area * (result.image.pixel_size * 1e6) ** 2:.4g} µm²"
     text += f", surface is candidate {truth.winner} of {len(result.pool)}"
     return text + (", touches the edge: check it" if truth.touches_edge else "")
+
+
+def _label(source: Source) -> str:
+    return source.name if source.page == 0 else f"{source.name} page {source.page + 1}"
 
 
 def _conclude(

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.candidates import filter_candidates
-from napari_semxai.algorithms.ground_truth import (
-    as_border,
-    ground_truth,
-)
-from napari_semxai.backends.sam2 import Segmenter
+from napari_semxai.algorithms.ground_truth import as_border, ground_truth
 from napari_semxai.store.images import auto_border
 from napari_semxai.types import (
     Border,
@@ -26,9 +22,8 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_semxai.types import (
-        GenerateUpdate,
-    )
+    from napari_semxai.backends.sam2 import Segmenter
+    from napari_semxai.types import GenerateUpdate
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,21 +74,19 @@ class MaskResult:
     seconds: dict[str, float]
 
 
-@dataclass
 class Pipeline:
     """Runs images through one network, loaded when the first one comes.
 
-    Attributes
+    Parameters
     ----------
     settings : MaskSettings
         The same for all images.
-    load_seconds : float
-        How long the network took to load; 0 before.
     """
 
-    settings: MaskSettings
-    load_seconds: float = 0.0
-    _segmenter: Segmenter | None = field(default=None, repr=False)
+    def __init__(self, settings: MaskSettings) -> None:
+        self.settings = settings
+        self.load_seconds = 0.0
+        self._segmenter: Segmenter | None = None
 
     def load(self) -> Segmenter:
         """Load the network, which imports torch."""

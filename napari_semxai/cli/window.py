@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.cli.output import BAD_INPUT, DONE, Output
-from napari_semxai.store.images import page_count, read_image
+from napari_semxai.store.images import read_image
 
 if TYPE_CHECKING:
     import argparse
 
     from napari import Viewer
+
+    from napari_semxai.types import SemImage
 
 _START_SECONDS = 5.0
 
@@ -22,7 +24,9 @@ _START_SECONDS = 5.0
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
     """Register the command; it is not listed, since ``semxai`` alone does the same."""
     parser = commands.add_parser("window", parents=[common], description=__doc__)
-    parser.add_argument("files", nargs="*", metavar="FILE", type=Path, help="images to open")
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", type=Path, help="images; the first page of each"
+    )
     parser.add_argument("--sample", action="store_true", help="open the sample image")
     parser.set_defaults(run=run)
 
@@ -32,30 +36,28 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if not has_display():
         output.error("no display to open napari on; see semxai --help for commands without one")
         return BAD_INPUT
+    images = [read_image(path) for path in options.files]
     import napari
-
-    from napari_semxai.plugin import open_workbench
 
     viewer = napari.Viewer()
     if options.sample:
         viewer.open_sample("napari-semxai", "defect")
-    open_files(viewer, options.files)
-    open_workbench(viewer)
+    show(viewer, images)
     napari.run()
     return DONE
 
 
-def open_files(viewer: Viewer, files: list[Path]) -> None:
-    """Add every image of `files` as a layer, a page of a multi-page file each."""
-    for path in files:
-        for page in range(page_count(path)):
-            image = read_image(path, page)
-            viewer.add_image(
-                image.pixels,
-                name=image.name,
-                rgb=image.pixels.ndim == 3,
-                metadata={"path": path, "page": page, "pixel_size": image.pixel_size},
-            )
+def show(viewer: Viewer, images: list[SemImage]) -> None:
+    """Open the docks, with a layer for every image and the first one chosen."""
+    from napari_semxai.plugin import open_workbench, workbench_of
+
+    workbench = workbench_of(viewer)
+    for image in images:
+        layer = viewer.add_image(image.pixels, name=image.name, rgb=image.pixels.ndim == 3)
+        workbench.layers.adopt(workbench.layers.plane_of(layer), image)
+    if images:
+        workbench.images.show(images[0])
+    open_workbench(viewer)
 
 
 def has_display() -> bool:

@@ -1,0 +1,90 @@
+"""The window, in this process and in one of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_semxai.cli import main, window
+from napari_semxai.cli.output import Output
+from napari_semxai.store.images import read_image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """An 8-bit picture, and a 16-bit one with a pixel size."""
+    ramp = np.arange(64 * 48, dtype=np.uint16).reshape(64, 48)
+    Image.fromarray((ramp % 200).astype(np.uint8)).save(tmp_path / "a.png")
+    header = "[Scan]\r\nPixelWidth=2e-9\r\n"
+    tifffile.imwrite(tmp_path / "b.tif", ramp, extratags=[(34682, "s", 0, header, True)])
+    return [tmp_path / "b.tif", tmp_path / "a.png"]
+
+
+def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
+    from napari_semxai.plugin import DOCKS, workbench_of
+
+    viewer = make_napari_viewer()
+    window.show(viewer, [read_image(path) for path in files])
+    session = workbench_of(viewer).session
+    assert session.image is not None
+    assert session.image.name == "b"
+    assert session.pixel_size == 2e-9
+    assert [layer.name for layer in viewer.layers][:2] == ["b", "a"]
+    assert set(DOCKS) <= set(viewer.window.dock_widgets)
+    workbench_of(viewer).close()
+
+
+def test_without_a_display(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(window, "has_display", lambda: False)
+    assert main([]) == 2
+    assert "no display" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there always is a display")
+def test_display_by_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"):
+        monkeypatch.delenv(name, raising=False)
+    assert not window.has_display()
+    monkeypatch.setenv("DISPLAY", ":7")
+    assert window.has_display()
+
+
+def test_a_damaged_file_is_said_before_napari_starts(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window, "has_display", lambda: True)
+    (tmp_path / "a.tif").write_bytes(b"II*\0")
+    assert main(["window", str(tmp_path / "a.tif")]) == 2
+    assert "a.tif: cannot be read" in capsys.readouterr().err
+
+
+def test_the_window_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[str]] = []
+    popen = subprocess.Popen
+
+    def quick(command: list[str], **options: Any) -> Any:
+        started.append(command)
+        return popen([sys.executable, "-c", "pass"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", quick)
+    window.start(["--sample"], Output())
+    assert started == [[sys.executable, "-m", "napari_semxai.cli", "window", "--sample"]]
+
+
+def test_a_window_that_cannot_open_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(window.sys, "executable", "false")
+    window.start([], Output())
+    assert "could not be opened (exit code 1)" in capsys.readouterr().err
