@@ -141,8 +141,14 @@ class Workbench:
 _workbenches: WeakKeyDictionary[napari.Viewer, Workbench] = WeakKeyDictionary()
 
 
-def workbench_of(viewer: napari.Viewer) -> Workbench:
-    """Return the one workbench of a viewer, made when it is asked for first."""
+def workbench_of(viewer: napari.Viewer | None = None) -> Workbench:
+    """Return the one workbench of a viewer, made when it is asked for first.
+
+    Without a viewer it is the current one's: napari calls the docks' factories with nothing.
+    """
+    viewer = viewer or napari.current_viewer() or napari.Viewer()
+    # A command gets a proxy, through which plugins must not touch the window.
+    viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _workbenches:
         workbench = Workbench(viewer)
         _workbenches[viewer] = workbench
@@ -154,23 +160,22 @@ def workbench_of(viewer: napari.Viewer) -> Workbench:
 
 def open_workbench(viewer: napari.Viewer | None = None) -> Workbench:
     """Open all docks in a viewer, by default the current one or a new one."""
-    viewer = viewer or napari.current_viewer() or napari.Viewer()
     workbench = workbench_of(viewer)
     workbench.show()
     return workbench
 
 
-def make_candidates_dock(viewer: napari.Viewer) -> QWidget:
+def make_candidates_dock(viewer: napari.Viewer | None = None) -> QWidget:
     """Return the Mask candidates dock of a viewer."""
     return workbench_of(viewer).dock(DOCKS[0])
 
 
-def make_edit_dock(viewer: napari.Viewer) -> QWidget:
+def make_edit_dock(viewer: napari.Viewer | None = None) -> QWidget:
     """Return the Edit & review dock of a viewer."""
     return workbench_of(viewer).dock(DOCKS[1])
 
 
-def make_scores_dock(viewer: napari.Viewer) -> QWidget:
+def make_scores_dock(viewer: napari.Viewer | None = None) -> QWidget:
     """Return the Scores dock of a viewer."""
     return workbench_of(viewer).dock(DOCKS[2])
 
