@@ -86,6 +86,7 @@ class SessionLayers:
         self.image_layer: Image | None = None
         self.watch: MaskWatch | None = None
         self._owned: dict[str, Labels] = {}
+        self._sources: dict[str, object] = {}
         self._images: list[tuple[Plane, SemImage]] = []
         self._shown_steps: frozenset[str] = frozenset()
         events = session.events
@@ -156,7 +157,7 @@ class SessionLayers:
         if self.watch is not None:
             self.watch.release()
             self.watch = None
-        owned, self._owned = self._owned, {}
+        owned, self._owned, self._sources = self._owned, {}, {}
         for layer in owned.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -189,11 +190,13 @@ class SessionLayers:
             # The mask layer was closed by hand; a new result brings a new one.
             self._begin_mask(self._session.image)
             self.mask_layer_changed.emit()
+        mask = automatic.truth.mask
         if self._session.edited:
-            self._show("automatic", "automatic mask", (colors.AUTOMATIC,), automatic.truth.mask)
-            self._owned["automatic"].contour = 2
-        elif self.watch is not None:
-            self.watch.write(automatic.truth.mask)
+            if self._is_new("automatic", mask):
+                self._show("automatic", "automatic mask", (colors.AUTOMATIC,), mask)
+                self._owned["automatic"].contour = 2
+        elif self.watch is not None and self._is_new("defect", mask):
+            self.watch.write(mask)
         for name in self._shown_steps:
             self._show_step(name)
 
@@ -214,9 +217,22 @@ class SessionLayers:
 
     def _show_step(self, name: str) -> None:
         automatic = self._session.automatic
-        if automatic is not None:
-            title, palette = STEPS[name]
+        if automatic is None:
+            return
+        title, palette = STEPS[name]
+        source = automatic.pool if name == "candidates" else automatic.truth.surface
+        if self._is_new(name, source):
             self._show(name, title, palette, step_labels(name, automatic))
+
+    def _is_new(self, role: str, source: object) -> bool:
+        """Return whether a visible layer shows something else than `source`, and note it.
+
+        While a slider moves, most motions change neither winner nor candidates.
+        """
+        shown = self._owned.get(role)
+        same = shown is not None and shown.visible and self._sources.get(role) is source
+        self._sources[role] = source
+        return not same
 
     def _show(
         self, role: str, title: str, palette: tuple[str, ...], values: BoolMask | np.ndarray

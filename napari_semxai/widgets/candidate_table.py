@@ -93,7 +93,12 @@ class CandidateTable(QTableView):
         self.setMinimumSize(120, 150)
         self.setToolTip("Click a row to make it the winner; hover to preview it")
         self.verticalHeader().setDefaultSectionSize(20)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # Measuring every cell on every slider motion would cost more than all the rest.
+        header = self.horizontalHeader()
+        header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
+        for column, (title, _) in enumerate(COLUMNS):
+            header.resizeSection(column, header.fontMetrics().horizontalAdvance(title) + 24)
+        header.setStretchLastSection(True)
         self.entered.connect(self._on_entered)
         self.clicked.connect(self._on_clicked)
 

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from napari.layers import Image
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -29,6 +30,8 @@ from napari_semxai.widgets.welcome import Welcome
 from napari_semxai.widgets.winner_map import WinnerMap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.components import ViewerModel
 
     from napari_semxai.controllers.images import ImageController
@@ -125,8 +128,8 @@ class CandidatesDock(ScrolledDock):
         self._images, self._segment = images, segment
         self._create(viewer)
         self._lay_out()
-        self._show_table = qthrottled(self.table.set_automatic, timeout=TABLE_MILLISECONDS)
-        self._show_map = qthrottled(self.map.set_automatic, timeout=TABLE_MILLISECONDS)
+        self._show_table = _trailing(self.table.set_automatic)
+        self._show_map = _trailing(self.map.set_automatic)
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
 
@@ -332,6 +335,11 @@ class CandidatesDock(ScrolledDock):
         self._layers.show_steps(frozenset(names))
 
 
+def _trailing(show: Callable[[Automatic | None], None]) -> Any:
+    """Return `show` at the table's pace, never within the motion itself."""
+    return qthrottled(show, timeout=TABLE_MILLISECONDS, leading=False)
+
+
 def _progress_text(generation: Generation) -> str:
     stages = {"load": "Loading the network …", "encode": "Encoding the image …"}
     if generation.state == "failed":
@@ -356,5 +364,5 @@ def _verdict(automatic: Automatic) -> str:
     winner = "chosen by hand" if automatic.overridden else "winner"
     return (
         f"{len(automatic.pool)} candidates, {winner} {truth.winner}; "
-        f"defect {int(truth.mask.sum())} px"
+        f"defect {np.count_nonzero(truth.mask)} px"
     )
