@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 CLOSE_SECONDS = 1.0
 _TAIL_BYTES = 4096
+# Minus SIGKILL, a name that Windows lacks.
+_KILLED = -9
 
 
 class Child:
@@ -137,7 +139,7 @@ class Child:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]
         code = self._process.returncode
-        if code == -getattr(signal, "SIGKILL", 0):
+        if code == _KILLED:
             return "The engine was killed, probably because the machine ran out of memory."
         how = f"exit code {code}" if code >= 0 else signal.Signals(-code).name
         said = next((line for line in reversed(lines) if line), "no message")

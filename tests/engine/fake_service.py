@@ -34,7 +34,7 @@ class Echo:
 
 @dataclass(frozen=True)
 class Hang:
-    """Answered once; the second step burns processor time for ever."""
+    """Answered once; then burns processor time for ever, even when it is closed."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,11 @@ def _echo(request: Echo) -> Generator[Any, None, None]:
 
 
 def _hang(_request: Hang) -> Generator[Any, None, None]:
-    yield "hanging"
-    while True:
-        pass
+    try:
+        yield "hanging"
+    finally:
+        while True:
+            pass
 
 
 def _fail(request: Fail) -> Generator[Any, None, None]:
