@@ -70,15 +70,17 @@ class Workbench:
 
     def show(self) -> None:
         """Open all docks as tabs on the right."""
-        window = self.viewer.window
-        shown = window.dock_widgets
         for title in DOCKS:
-            if title not in shown:
-                dock = window.add_dock_widget(
-                    self.dock(title), name=title, area="right", tabify=True
+            widget = self.dock(title)
+            if widget.parent() is None:
+                # The name that napari's menus give it, so that they toggle this same dock.
+                name = f"{title} (SEMXAI)"
+                dock = self.viewer.window.add_dock_widget(
+                    widget, name=name, area="right", tabify=True
                 )
                 # A single "&" would mark a mnemonic on the tab.
                 dock.setWindowTitle(title.replace("&", "&&"))
+            widget.parent().show()
         self.dock(DOCKS[0]).parent().raise_()
 
     def close(self) -> None:

@@ -190,7 +190,7 @@ def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
     del old
     qtbot.waitUntil(lambda: "Scores" not in workbench.docks)
     workbench.show()
-    assert set(viewer.window.dock_widgets) == set(plugin.DOCKS)
+    assert set(viewer.window.dock_widgets) == {f"{title} (SEMXAI)" for title in plugin.DOCKS}
 
 
 def test_two_viewers_share_nothing(workbench, make_napari_viewer):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from napari._app_model import get_app_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qt6
 
 PLUGIN = "napari-semxai"
-DOCKS = ("Mask candidates", "Edit & review", "Scores")
+DOCKS = ["Mask candidates", "Edit & review", "Scores"]
 
 
 @pytest.fixture
@@ -24,18 +25,29 @@ def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
     return make_napari_viewer(show=True)
 
 
-def test_every_dock_opens_by_its_name(viewer: napari.Viewer) -> None:
+def _visible_docks(viewer: napari.Viewer) -> list[str]:
+    docks = viewer.window._wrapped_dock_widgets
+    return [t for t in DOCKS for name, dock in docks.items() if t in name and not dock.isHidden()]
+
+
+def _menu_item(command: str) -> None:
+    get_app_model().commands.execute_command(f"{PLUGIN}.{command}").result()
+
+
+def test_every_dock_opens_by_its_name(viewer: napari.Viewer, qtbot: QtBot) -> None:
     for title in DOCKS:
-        _, widget = viewer.window.add_plugin_dock_widget(PLUGIN, title)
-        assert widget.isVisible() or widget.parent() is not None
-    assert all(any(title in name for name in viewer.window.dock_widgets) for title in DOCKS)
+        viewer.window.add_plugin_dock_widget(PLUGIN, title)
+    qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS)
+    _menu_item("open_workbench")
+    assert _visible_docks(viewer) == DOCKS
 
 
-def test_workbench_command_opens_all_docks(viewer: napari.Viewer) -> None:
-    from napari._app_model import get_app_model
-
-    get_app_model().commands.execute_command(f"{PLUGIN}.open_workbench").result()
-    assert set(DOCKS) <= set(viewer.window.dock_widgets)
+def test_menu_items_and_workbench_share_their_docks(viewer: napari.Viewer, qtbot: QtBot) -> None:
+    _menu_item("scores_dock")
+    qtbot.waitUntil(lambda: _visible_docks(viewer) == ["Scores"])
+    _menu_item("open_workbench")
+    qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS)
+    assert len(viewer.window.dock_widgets) == len(DOCKS)
 
 
 def test_docks_fit_a_small_laptop(viewer: napari.Viewer, qtbot: QtBot) -> None:
