@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from napari_semxai.algorithms.candidates import filter_candidates
-from napari_semxai.algorithms.edge_strips import edge_strips
 from napari_semxai.algorithms.ground_truth import (
     Defect,
     as_border,
@@ -19,6 +18,7 @@ from napari_semxai.algorithms.ground_truth import (
     rank,
 )
 from napari_semxai.state.session import Automatic, Generation
+from napari_semxai.store.images import auto_border
 from napari_semxai.types import GenerateRequest, GenerateUpdate, ModelInfo, WarmRequest
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class SegmentController:
         session = self._session
         self._chosen, self._filtered = None, None
         self._forget_defects()
-        self._strips = (0, 0, 0, 0) if image is None else _strips(image)
+        self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = Generation()
         session.edited = False
@@ -232,10 +232,3 @@ class SegmentController:
 
 def _nothing() -> None:
     """Ignore the end of a warm-up: its one answer has arrived."""
-
-
-def _strips(image: SemImage) -> Border:
-    """Return the edge strips, the info bar that the file's tags tell of among them."""
-    top, right, bottom, left = edge_strips(image.gray)
-    rows = len(image.gray)
-    return top, right, max(bottom, rows - (image.picture_rows or rows)), left
