@@ -34,7 +34,7 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
         [sys.executable, example], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "Dice" in done.stdout
+    assert done.stdout.strip()
 
 
 @pytest.mark.parametrize("line", _command_lines())
