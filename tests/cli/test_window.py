@@ -39,7 +39,7 @@ def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
     assert session.image.name == "b"
     assert session.pixel_size == 2e-9
     assert [layer.name for layer in viewer.layers][:2] == ["b", "a"]
-    assert set(DOCKS) <= set(viewer.window.dock_widgets)
+    assert set(DOCKS) <= set(workbench_of(viewer).docks)
     workbench_of(viewer).close()
 
 
