@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from napari_semxai.backends.bundled import build_bundled_architecture
+from training.losses import click_loss, pair_ious, pair_losses
+from training.samples import make_sample
+from training.step import boxes_of, correction, decode, encode, training_loss, unpack
+
+
+@pytest.fixture(scope="module")
+def samples():
+    return [make_sample(seed, 128, 6) for seed in range(2)]
+
+
+def test_samples_repeat_and_clicks_lie_in_their_targets(samples):
+    again = make_sample(0, 128, 6)
+    assert np.array_equal(again.image, samples[0].image)
+    points, targets, valid = unpack(samples)
+    assert targets.shape == (2, 6, 3, 64, 64)
+    for image in range(2):
+        for click in range(6):
+            column, row = points[image, click].long().tolist()
+            area = (
+                slice(max(0, row // 2 - 1), row // 2 + 2),
+                slice(max(0, column // 2 - 1), column // 2 + 2),
+            )
+            for target, there in zip(targets[image, click], valid[image, click], strict=True):
+                assert not there or target[area].any()
+    areas = targets.flatten(3).sum(3)
+    both = valid[:, :, 1]
+    assert torch.all(areas[:, :, 0][both] <= areas[:, :, 1][both])
+
+
+def test_perfect_masks_cost_nothing_and_have_iou_one():
+    target = torch.zeros(1, 1, 8, 8)
+    target[:, :, 2:5, 3:6] = 1
+    right, wrong = 40 * (target - 0.5), 40 * (0.5 - target)
+    losses = pair_losses(torch.cat([right, wrong], 1), target)
+    assert losses[0, 0, 0] < 1e-3 < losses[0, 1, 0]
+    ious = pair_ious(torch.cat([right, wrong], 1), target)
+    assert ious.flatten().tolist() == [1.0, 0.0]
+
+
+def test_loss_takes_the_best_offer_for_each_target_and_leaves_missing_ones_out():
+    target = torch.zeros(1, 2, 8, 8)
+    target[0, 0, 2:5, 3:6] = 1
+    logits = torch.cat([40 * (target[:, :1] - 0.5), torch.zeros(1, 2, 8, 8)], 1)
+    predicted = torch.tensor([[1.0, 9 / 64, 9 / 64]])
+    valid = torch.tensor([[True, False]])
+    loss, ious = click_loss(logits, predicted, target, valid)
+    assert ious[0, 0, 0] == 1
+    assert ious[0, :, 1].sum() == 0
+    assert loss < 0.1
+
+
+def test_boxes_and_corrections_fit_the_masks():
+    generator = torch.Generator().manual_seed(0)
+    target = torch.zeros(4, 32, 32, dtype=torch.uint8)
+    target[:, 8:16, 4:24] = 1
+    low, high = boxes_of(target, generator).mean(0)
+    assert abs(low[0] - 8) < 4
+    assert abs(high[1] - 32) < 4
+    mask = target.clone()
+    mask[:, 8:12] = 0
+    points, labels = correction(mask, target, generator)
+    assert labels.flatten().tolist() == [1] * 4
+    assert torch.all((points[:, 0, 1] >= 16) & (points[:, 0, 1] < 24))
+    mask = target.clone()
+    mask[:, 20:24, 20:24] = 1
+    points, labels = correction(mask, target, generator)
+    assert labels.flatten().tolist() == [0] * 4
+
+
+def test_a_window_of_the_frame_is_decoded_as_the_same_place_of_the_whole_frame(samples):
+    torch.manual_seed(0)
+    network = build_bundled_architecture()
+    image = torch.randn(1, 3, 512, 512)
+    with torch.no_grad():
+        encoded = encode(network, image, (0, 0))
+        prompts = (torch.tensor([[[200.0, 300.0]]]), torch.ones(1, 1, dtype=torch.int))
+        owner = torch.zeros(1, dtype=torch.long)
+        logits, predicted = decode(network, encoded, owner, prompts)
+        part = encode(network, image[:, :, 256:384, 128:256], (16, 8))
+        shifted = (prompts[0] - torch.tensor([128.0, 256.0]), prompts[1])
+        window, _ = decode(network, part, owner, shifted)
+    assert logits.shape == (1, 4, 128, 128)
+    assert predicted.shape == (1, 4)
+    assert window.shape == (1, 4, 32, 32)
+
+
+def test_training_steps_lower_the_loss_and_repeat(samples):
+    def run():
+        torch.manual_seed(0)
+        network = build_bundled_architecture()
+        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+        losses = []
+        for _ in range(4):
+            generator = torch.Generator().manual_seed(0)
+            loss, figures = training_loss(network, samples, generator)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        assert {"one_click", "smallest", "round_1", "round_2"} <= set(figures)
+        return losses
+
+    first = run()
+    assert first[-1] < first[0]
+    assert run() == pytest.approx(first, rel=1e-3)

