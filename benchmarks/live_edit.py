@@ -72,7 +72,8 @@ def slide(workbench, repeats: int) -> list[float]:
     """Move α to and fro without changing the winner."""
     times = []
     for step in range(repeats):
-        times.append(clock(lambda step=step: workbench.segment.set_algorithm(alpha=1 + step % 7 / 100)))
+        alpha = 1 + step % 7 / 100
+        times.append(clock(lambda alpha=alpha: workbench.segment.set_algorithm(alpha=alpha)))
         QApplication.processEvents()
     return times
 

@@ -22,14 +22,12 @@ def fill_holes(mask: BoolMask, size: int = 0) -> BoolMask:
     if size <= 0:
         return filled
     holes = filled & ~mask
-    large: BoolMask = morphology.remove_small_objects(holes, size + 1)
-    return mask | (holes & ~large)
+    return filled & ~_without_small(holes, size + 1, connectivity=1)
 
 
 def remove_specks(mask: BoolMask, size: int = 16) -> BoolMask:
     """Remove 8-connected components of fewer than `size` pixels."""
-    kept: BoolMask = morphology.remove_small_objects(mask, max(size, 1), connectivity=2)
-    return kept
+    return _without_small(mask, size, connectivity=2)
 
 
 def smooth(mask: BoolMask, radius: int = 2) -> BoolMask:
@@ -83,3 +81,12 @@ def _in_box(mask: BoolMask, margin: int, edit: Callable[[BoolMask], BoolMask]) -
         )
         result[box] = edit(mask[box])
     return result
+
+
+def _without_small(mask: BoolMask, size: int, connectivity: int) -> BoolMask:
+    """Remove components of fewer than `size` pixels; `connectivity` counts as in scikit-image."""
+    labels, _ = ndimage.label(mask, ndimage.generate_binary_structure(2, connectivity))
+    kept = np.bincount(labels.ravel()) >= size
+    kept[0] = False
+    large: BoolMask = kept[labels]
+    return large

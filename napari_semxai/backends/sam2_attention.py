@@ -173,4 +173,5 @@ def image_to_tokens(layer: Projections, tokens: Tensor, placed: Tensor) -> Tenso
     # The query bias differs from token to token, so unlike the key bias it does not cancel.
     constant = torch.matmul(keys, layer.q_bias.transpose(1, 2)).flatten(1, 2)
     logits = torch.baddbmm(constant, folded, placed.transpose(1, 2))
-    return logits.unflatten(1, keys.shape[1:3]).softmax(dim=2).flatten(1, 2)
+    attention: Tensor = logits.unflatten(1, keys.shape[1:3]).softmax(dim=2).flatten(1, 2)
+    return attention

@@ -26,7 +26,7 @@ class BatchSizer:
 
     def size(self) -> int:
         """Batch size to use next."""
-        tried = []
+        tried: list[int] = []
         for size in self._sizes:
             # The next size would take twice as long as the last one did at its best.
             if tried and 2 * tried[-1] * min(self._times[tried[-1]]) > LONGEST_BATCH:

@@ -108,7 +108,7 @@ class Progress:
     def missing(self, crop: int, floor: float) -> list[NDArray[np.int64]]:
         """Return the points of each level with masks above `floor` that are not in the pool."""
         above = (self.best[crop] > floor) & (self.best[crop] <= self.reached[crop][:, None])
-        needed = above.any(axis=1)
+        needed: NDArray[np.bool_] = np.asarray(above.any(axis=1))
         return [level[needed[level]] for level in self.plans[crop].levels]
 
     @property

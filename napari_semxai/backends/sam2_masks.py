@@ -75,7 +75,8 @@ def _measure_dense(logits: Tensor, shape: tuple[int, int]) -> MeasuredMask:
 
 def _curve(counts: NDArray[np.int64]) -> NDArray[np.int32]:
     """Pixels above each level from pixels between levels."""
-    return (counts.sum() - np.cumsum(counts)[:TOP]).astype(np.int32)
+    above: NDArray[np.int32] = (counts.sum() - np.cumsum(counts)[:TOP]).astype(np.int32)
+    return above
 
 
 def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
