@@ -1,0 +1,81 @@
+"""Make the pictures of the documentation from the real window.
+
+Run from the project's root, on Linux: ``xvfb-run -s "-screen 0 1366x768x24" python
+scripts/screenshots.py``. Writes ``docs/images/workbench-*.png``; look at them before committing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import napari
+from napari._qt.dialogs.qt_notification import NapariQtNotification
+from qtpy.QtTest import QTest
+
+from napari_semxai.plugin import DOCKS, Workbench, open_workbench
+
+PATIENCE_SECONDS = 300
+
+
+def main() -> None:
+    """Go through the main job on the sample image and take a picture of every step."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("docs/images"))
+    folder = parser.parse_args().folder
+    viewer = napari.Viewer()
+    viewer.window._qt_window.resize(1366, 768)
+    workbench = open_workbench(viewer)
+    take(workbench, folder, "start", DOCKS[0])
+    workbench.open_sample()
+    wait(lambda: workbench.session.image is not None)
+    viewer.reset_view()
+    take(workbench, folder, "image", DOCKS[0])
+    workbench.segment.generate()
+    wait(lambda: workbench.session.generation.done >= 256)
+    take(workbench, folder, "generating", DOCKS[0])
+    wait(lambda: workbench.session.generation.state == "done")
+    take(workbench, folder, "mask", DOCKS[0])
+    for box in workbench.dock(DOCKS[0]).steps.values():
+        box.setChecked(True)
+    workbench.layers.mask_layer.visible = False
+    take(workbench, folder, "steps", DOCKS[0])
+    for box in workbench.dock(DOCKS[0]).steps.values():
+        box.setChecked(False)
+    workbench.paint("paint")
+    for step in range(12):
+        workbench.layers.mask_layer.paint((150 + step, 300 + 4 * step), 1)
+    workbench.images.set_pixel_size(2.5e-9)
+    wait(lambda: workbench.session.save.state == "recovery")
+    take(workbench, folder, "edit", DOCKS[1])
+    take(workbench, folder, "scores", DOCKS[2])
+    viewer.close()
+
+
+def wait(condition) -> None:
+    """Let Qt work until a condition holds."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            sys.exit("waited too long")
+        QTest.qWait(20)
+
+
+def take(workbench: Workbench, folder: Path, name: str, dock: str) -> None:
+    """Save the whole window with one dock in front."""
+    workbench.dock(dock).parent().raise_()
+    window = workbench.viewer.window
+    QTest.qWait(600)
+    # napari's word on PyQt5 would cover the canvas.
+    for popup in window._qt_window.findChildren(NapariQtNotification):
+        popup.close()
+    QTest.qWait(200)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"workbench-{name}.png"
+    workbench.viewer.screenshot(str(path), canvas_only=False, flash=False)
+
+
+if __name__ == "__main__":
+    main()
