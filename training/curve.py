@@ -1,0 +1,52 @@
+"""Put the training curves of all branches into one CSV and one picture for the docs."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+
+from training.train import CACHE, COLUMNS
+
+
+def read(path: Path) -> list[dict[str, float]]:
+    """Read a branch's curve."""
+    with path.open(newline="") as file:
+        return [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+
+
+def main() -> None:
+    """Write curve and picture."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("branches", nargs="+", help="names of the branches, first to last")
+    parser.add_argument("--folder", type=Path, default=CACHE)
+    parser.add_argument("--output", type=Path, default=Path("docs/images/bundled_training.csv"))
+    options = parser.parse_args()
+    curves = {name: read(options.folder / f"{name}.csv") for name in options.branches}
+    with options.output.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("branch", *COLUMNS))
+        for name, rows in curves.items():
+            writer.writerows((name, *(f"{row[column]:g}" for column in COLUMNS)) for row in rows)
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, panels = plt.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
+    for name, rows in curves.items():
+        steps = [row["step"] for row in rows]
+        for panel, column in zip(panels, ("loss", "one_click"), strict=True):
+            values = np.array([row[column] for row in rows])
+            smooth = [values[max(0, i - 4) : i + 1].mean() for i in range(len(values))]
+            panel.plot(steps, smooth, label=name)
+    panels[0].set(xlabel="step", ylabel="training loss")
+    panels[1].set(xlabel="step", ylabel="1 click, best of 3, IoU (all regions)")
+    panels[0].legend()
+    figure.savefig(options.output.with_suffix(".png"), dpi=110)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
