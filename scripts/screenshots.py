@@ -7,7 +7,9 @@ scripts/screenshots.py``. Writes ``docs/images/workbench-*.png``; look at them b
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -25,6 +27,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
     folder = parser.parse_args().folder
+    # Recovery copies of these pictures are not a person's work.
+    os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1366, 768)
     workbench = open_workbench(viewer)

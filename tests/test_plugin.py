@@ -74,7 +74,7 @@ def drag(workbench, start, end):
 
 
 def _on_canvas(viewer, widget, place):
-    camera = viewer.camera
+    camera = viewer.scene.camera
     zoom, (centre_row, centre_column) = camera.zoom, camera.center[-2:]
     return (
         round(widget.width() / 2 + (place[1] - centre_column) * zoom),

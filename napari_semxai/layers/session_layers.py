@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_semxai.layers import colors
@@ -14,7 +14,7 @@ from napari_semxai.layers.mask_watch import MaskWatch
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels, Layer
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_semxai.controllers.edit import EditController
@@ -283,11 +283,18 @@ class SessionLayers:
         if self.image_layer is None:
             return
         micrometres = 1.0 if metres is None else metres * 1e6
-        for layer in (self.image_layer, *self._owned.values()):
+        # Masks of this image that other people's layers hold must stay on top of it.
+        shape = self.image_layer.data.shape[:2] if self.image_layer.rgb else ()
+        shape = shape or self.image_layer.data.shape[-2:]
+        masks = [layer for layer in self._labels() if layer.data.shape[-2:] == shape]
+        for layer in (self.image_layer, *masks):
             layer.scale = (*layer.scale[:-2], micrometres, micrometres)
             layer.units = (*layer.units[:-2], *(("pixel" if metres is None else "um",) * 2))
         self._viewer.canvas.overlays.scale_bar.visible = metres is not None
         self._viewer.reset_view()
+
+    def _labels(self) -> list[Labels]:
+        return [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
 
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
         if truth is not None:

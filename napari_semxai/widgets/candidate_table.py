@@ -97,7 +97,8 @@ class CandidateTable(QTableView):
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         for column, (title, _) in enumerate(COLUMNS):
-            header.resizeSection(column, header.fontMetrics().horizontalAdvance(title) + 24)
+            width = header.fontMetrics().horizontalAdvance(max(title, "000000", key=len))
+            header.resizeSection(column, width + 16)
         header.setStretchLastSection(True)
         self.entered.connect(self._on_entered)
         self.clicked.connect(self._on_clicked)

@@ -363,6 +363,6 @@ def _verdict(automatic: Automatic) -> str:
         return "⚠ The component touches the image's edge or the ignored border"
     winner = "chosen by hand" if automatic.overridden else "winner"
     return (
-        f"{len(automatic.pool)} candidates, {winner} {truth.winner}; "
+        f"candidates: {len(automatic.pool)}, {winner} {truth.winner}; "
         f"defect {np.count_nonzero(truth.mask)} px"
     )

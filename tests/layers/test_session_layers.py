@@ -163,6 +163,7 @@ def test_renaming_changes_nothing(session, layers, viewer):
 
 def test_pixel_size_scales_every_layer_and_shows_the_bar(session, layers, viewer):
     session.image = make_image()
+    viewer.add_labels(np.zeros((96, 128), np.uint8), name="expert")
     session.pixel_size = 2e-9
     for layer in viewer.layers:
         np.testing.assert_allclose(layer.scale, 0.002)
