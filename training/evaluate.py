@@ -175,6 +175,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, help="scenes of each kind at most")
     parser.add_argument("--side", type=int, default=32, help="grid points a side")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th scene from the i-th")
+    parser.add_argument("--merge", type=Path, nargs="+", help="only print the table of these CSVs")
     parser.add_argument("--output", type=Path, help="CSV of all rows, and the table beside it")
     return parser.parse_args()
 
@@ -182,6 +183,9 @@ def parse() -> argparse.Namespace:
 def main() -> None:
     """Evaluate and print the table."""
     options = parse()
+    if options.merge:
+        print(table([row for path in options.merge for row in read(path)]))
+        return
     torch.set_num_threads(1)
     segmenter = load_segmenter(options.model, options.weights)
     part, parts = (int(number) for number in options.part.split("/"))
@@ -203,6 +207,15 @@ def write(rows: list[Row], path: Path) -> None:
         writer.writerow(Row.__slots__)
         writer.writerows([getattr(row, name) for name in Row.__slots__] for row in rows)
     path.with_suffix(".json").write_text(json.dumps(summary(rows), indent=1))
+
+
+def read(path: Path) -> list[Row]:
+    """Read the rows that `write` wrote."""
+    with path.open(newline="") as file:
+        names = Row.__slots__[1:]
+        return [
+            Row(row["kind"], *(float(row[name]) for name in names)) for row in csv.DictReader(file)
+        ]
 
 
 if __name__ == "__main__":
