@@ -46,7 +46,7 @@ def filter_candidates(pool: CandidatePool, settings: FilterSettings) -> NDArray[
     boxes = pool.boxes[passed]
     scores = pool.predicted_iou[passed]
     crops = pool.crop_boxes
-    if crops is None or len(passed) == 0 or (crops == crops[0]).all():
+    if crops is None or len(passed) == 0:
         return passed[non_maximum_suppression(boxes, scores, settings.box_nms_thresh)]
     return passed[_suppress_crops(boxes, scores, crops[passed], settings.box_nms_thresh)]
 
@@ -109,7 +109,8 @@ def _overlapping(
     areas = ((high - low)[:, 1] * (high - low)[:, 0]).astype(np.float32)
     by_area = np.argsort(areas, kind="stable")
     ranked = areas[by_area]
-    limit = np.inf if threshold <= 0 else 1.001 / threshold
+    # A little more than 1 / threshold, for the rounding of the areas.
+    limit = 1.001 / max(threshold, 1e-6)
     stops = np.searchsorted(ranked, ranked.astype(np.float64) * limit, side="right")
     counts = stops - np.arange(len(boxes)) - 1
     counts = np.maximum(counts, 0)
@@ -131,7 +132,7 @@ def _overlapping(
         inter = np.maximum(size[:, 1], 0) * np.maximum(size[:, 0], 0)
         with np.errstate(invalid="ignore"):
             iou = inter / (areas[i] + areas[j] - inter)
-        found = iou > np.float32(threshold)
+        found = iou.astype(np.float64) > threshold
         pairs.append(np.stack([np.minimum(i, j)[found], np.maximum(i, j)[found]]))
         position = stop
     both = np.concatenate(pairs, axis=1)

@@ -9,7 +9,7 @@ from qtpy.QtCore import QPointF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_semxai.algorithms.ground_truth import rank
+from napari_semxai.algorithms.winner_map import winner_envelope
 from napari_semxai.layers.colors import CANDIDATES
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Automatic
     from napari_semxai.types import CandidatePool
 
-_COLUMNS, _ROWS = 60, 40
+_COLUMNS, _ROWS = 120, 45
 _NOBODY = QColor("#808080")
 
 
@@ -57,7 +57,9 @@ class WinnerMap(QWidget):
         pool = None if automatic is None else automatic.pool
         if pool is not self._pool:
             self._pool = pool
-            self._picture = None if pool is None else _picture(winners(pool, *self._limits))
+            self._picture = None
+            if automatic is not None:
+                self._picture = _picture(winners(automatic, *self._limits))
             self.update()
 
     def set_point(self, alpha: float, beta: float) -> None:
@@ -87,21 +89,16 @@ class WinnerMap(QWidget):
         self.picked.emit(alpha_limit * min(max(x, 0), 1), beta_limit * min(max(y, 0), 1))
 
 
-def winners(pool: CandidatePool, alpha_limit: float, beta_limit: float) -> NDArray[np.int64]:
+def winners(automatic: Automatic, alpha_limit: float, beta_limit: float) -> NDArray[np.int64]:
     """Return the winner at each point of the map, -1 for none, shape (rows, columns).
 
     Row 0 is the largest beta.
     """
+    truth = automatic.truth
+    envelope = winner_envelope(truth.areas, truth.distances, automatic.pool.shape)
     alphas = (np.arange(_COLUMNS) + 0.5) / _COLUMNS * alpha_limit
     betas = (np.arange(_ROWS)[::-1] + 0.5) / _ROWS * beta_limit
-    found = np.full((_ROWS, _COLUMNS), -1)
-    for row, beta in enumerate(betas):
-        for column, alpha in enumerate(alphas):
-            winner = rank(pool.areas, pool.centroids, pool.shape, alpha=alpha, beta=beta).winner
-            if winner is None:
-                break
-            found[row, column] = winner
-    return found
+    return envelope.winners(alphas, betas)
 
 
 def _picture(found: NDArray[np.int64]) -> QImage:

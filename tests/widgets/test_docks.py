@@ -6,6 +6,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
+from napari_semxai.algorithms.ground_truth import rank
 from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
@@ -20,6 +21,7 @@ from napari_semxai.types import FilterSettings, MaskSize, ModelInfo
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.edit_dock import EDIT_BUTTONS, EditDock
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
+from napari_semxai.widgets.winner_map import winners
 from tests.layers.test_session_layers import automatic_of, make_image
 
 
@@ -153,6 +155,16 @@ def test_the_winner_map_goes_where_it_is_clicked(qtbot, candidates, session, con
     assert name == "set_algorithm"
     assert keywords["alpha"] == pytest.approx(5, abs=0.1)
     assert keywords["beta"] == pytest.approx(0.5, abs=0.02)
+
+
+def test_the_winner_map_is_what_ranking_says():
+    automatic = automatic_of()
+    found = winners(automatic, 10.0, 1.0)
+    pool, (rows, columns) = automatic.pool, found.shape
+    for row, column in ((0, 0), (rows - 1, 0), (rows - 1, columns - 1), (rows // 2, columns // 2)):
+        alpha, beta = (column + 0.5) / columns * 10, 1 - (row + 0.5) / rows
+        expected = rank(pool.areas, pool.centroids, pool.shape, alpha=alpha, beta=beta).winner
+        assert found[row, column] == (-1 if expected is None else expected)
 
 
 def test_the_model_picker_shows_and_sets(candidates, session, controller):
