@@ -83,7 +83,7 @@ class CandidatePool:
     points : ndarray of float32, shape (n, 2)
         The prompt (row, column) each candidate answers.
     crop_boxes : ndarray of int32, shape (n, 4), or None
-        The part of the image the network saw, as in `boxes`; None: always the whole image.
+        The part of the image the network saw, as in `boxes`; None where no crops were asked for.
     """
 
     shape: tuple[int, int]

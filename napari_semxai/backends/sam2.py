@@ -7,9 +7,14 @@ The network is the ``sam2`` package's own. Its decoder runs in a faster form of 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.backends.sam2_batches import BatchSizer
@@ -35,8 +40,6 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
 
 EMBEDDING_BYTES = 512 * 2**20
 """Memory for embeddings of the images last used: about 10 of official networks, 100 bundled."""
@@ -61,6 +64,25 @@ def choose_device(device: str = "auto") -> torch.device:
     if not there.get(name, True):
         raise InputError(f"No {name} device here: use auto or cpu.")
     return torch.device(device)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Masks that answer a prompt.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, shape (k, M, N)
+        k is 3 or 1.
+    predicted_iou : ndarray of float32, shape (k,)
+        The network's own estimate of each mask's IoU.
+    logits : ndarray of float32, shape (k, h, w)
+        Low-resolution mask logits, to be given back with the next click.
+    """
+
+    masks: NDArray[np.bool_]
+    predicted_iou: NDArray[np.float32]
+    logits: NDArray[np.float32]
 
 
 class Segmenter:
@@ -146,6 +168,88 @@ class Segmenter:
             yield from generation.run(progress, settings.pred_iou_floor)
         finally:
             self._progress.put(key, progress)
+
+    @torch.no_grad()
+    def predict(
+        self,
+        image: NDArray[np.uint8],
+        points: NDArray[Any],
+        labels: NDArray[Any],
+        box: tuple[float, float, float, float] | None = None,
+        mask_logits: NDArray[np.float32] | None = None,
+        multimask: bool = True,
+    ) -> Prediction:
+        """Answer clicks, a box and an earlier mask; the image is encoded once.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N) or (M, N, 3)
+            The image.
+        points : ndarray, shape (p, 2)
+            Clicks (row, column); p may be 0 with a box or a mask.
+        labels : ndarray of int, shape (p,)
+            1 for foreground, 0 for background.
+        box : tuple of float, optional
+            (row0, col0, row1, col1).
+        mask_logits : ndarray of float32, shape (h, w), optional
+            One of `Prediction.logits` of an earlier answer. Such a prompt changes the image
+            embedding, so that nothing of it is shared and the answer takes a little longer.
+        multimask : bool
+            Three masks for an ambiguous prompt, or one.
+
+        Raises
+        ------
+        InputError
+            If there is no prompt, or points and labels differ in number.
+        """
+        points = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+        if len(points) != len(labels):
+            raise InputError(f"{len(points)} points need as many labels, got {len(labels)}.")
+        if len(points) == 0 and box is None and mask_logits is None:
+            raise InputError("A prediction needs at least one point, a box or a mask.")
+        embedding = self.embed(image)
+        clicks = self._clicks(points, labels, box, embedding.shape)
+        masks = None
+        if mask_logits is not None:
+            masks = torch.from_numpy(mask_logits)[None, None].to(self.network.device)
+        sparse, dense = self.network.sam_prompt_encoder(clicks, boxes=None, masks=masks)
+        shared = embedding.shared
+        if masks is not None:
+            shared = self._decoder.share(embedding.embedding, embedding.high_resolution, dense)
+        decoded = self._decoder.decode(shared, sparse)
+        decoder = self.network.sam_mask_decoder
+        every = list(range(decoder.num_mask_tokens))
+        logits = self._decoder.upscale(shared, decoded, 0, every)[None]
+        iou = decoded.predicted_iou
+        if multimask:
+            logits, iou = logits[:, 1:], iou[:, 1:]
+        elif decoder.dynamic_multimask_via_stability:
+            logits, iou = decoder._dynamic_multimask_via_stability(logits, iou)
+        else:
+            logits, iou = logits[:, :1], iou[:, :1]
+        large = functional.interpolate(logits, embedding.shape, mode="bilinear")[0] > 0
+        small = logits[0].clamp(-32, 32)
+        return Prediction(large.cpu().numpy(), iou[0].cpu().numpy(), small.cpu().numpy())
+
+    def _clicks(
+        self,
+        points: NDArray[np.float32],
+        labels: NDArray[Any],
+        box: tuple[float, float, float, float] | None,
+        shape: tuple[int, int],
+    ) -> tuple[Tensor, Tensor] | None:
+        """Points and labels as the prompt encoder wants them; a box is two corners first."""
+        marks = np.asarray(labels, dtype=np.int32)
+        if box is not None:
+            corners = np.asarray(box, dtype=np.float32).reshape(2, 2)
+            points = np.concatenate([corners, points])
+            marks = np.concatenate([np.array([2, 3], np.int32), marks])
+        if len(points) == 0:
+            return None
+        xy = torch.from_numpy(points[:, ::-1].copy()) / torch.tensor([shape[1], shape[0]])
+        device = self.network.device
+        coords = (xy * self.network.image_size).to(device)
+        return coords[None], torch.from_numpy(marks)[None].to(device)
 
 
 def generate_candidates(  # noqa: PLR0913 - the public signature is fixed

@@ -101,7 +101,7 @@ class Progress:
 
     def __init__(self, shape: tuple[int, int], plans: list[CropPlan]) -> None:
         self.plans = plans
-        self.builder = PoolBuilder(shape)
+        self.builder = PoolBuilder(shape, crops=len(plans) > 1)
         self.reached = [np.full(len(plan.points), np.inf, np.float32) for plan in plans]
         self.best = [np.full((len(plan.points), 3), np.inf, np.float32) for plan in plans]
 

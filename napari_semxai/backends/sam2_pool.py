@@ -87,10 +87,14 @@ class PoolBuilder:
     ----------
     shape : tuple of int
         (M, N) of the image.
+    crops : bool
+        Whether there are crops beside the whole image; candidates of different crops are
+        compared with each other even if those of one crop are all that is left.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], *, crops: bool = False) -> None:
         self.shape = shape
+        self._crops = crops
         self._candidates: list[Candidate] = []
 
     @property
@@ -137,6 +141,7 @@ class PoolBuilder:
         lengths = np.array([len(candidate.runs) for candidate in every], dtype=np.int64)
         runs = [candidate.runs for candidate in every]
         none = np.empty((0, 2), np.int32)
+        crop_boxes = np.array([x.crop for x in every], np.int32).reshape(-1, 4)
         return CandidatePool(
             shape=self.shape,
             runs=np.concatenate(runs) if runs else none,
@@ -149,7 +154,7 @@ class PoolBuilder:
             ),
             boxes=np.array([x.box for x in every], np.int32).reshape(-1, 4),
             points=np.array([x.point for x in every], np.float32).reshape(-1, 2),
-            crop_boxes=np.array([x.crop for x in every], np.int32).reshape(-1, 4),
+            crop_boxes=crop_boxes if self._crops else None,
         )
 
 

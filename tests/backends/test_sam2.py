@@ -1,0 +1,246 @@
+"""The fast generator against the sam2 package's own, with the same weights."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+from sam2.build_sam import build_sam2
+
+from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.backends.bundled import (
+    BUNDLED_WEIGHTS,
+    build_bundled,
+    build_bundled_architecture,
+    fit_feature_sizes,
+    image_predictor,
+)
+from napari_semxai.backends.sam2 import Segmenter, choose_device
+from napari_semxai.backends.sam2_decoder import SharedImageDecoder
+from napari_semxai.types import FilterSettings, GenerateSettings, InputError, ModelInfo
+
+OFFSET = 0.125
+
+
+def varied(network):
+    """Random weights whose masks differ from point to point, as those of trained ones do."""
+    with torch.no_grad():
+        for part in (network.sam_prompt_encoder.point_embeddings, network.sam_mask_decoder):
+            for parameter in part.parameters():
+                if parameter.ndim > 1:
+                    parameter.mul_(2.5)
+    return network.eval()
+
+
+def official(size):
+    torch.manual_seed(0)
+    return varied(build_sam2(f"configs/sam2.1/sam2.1_hiera_{size}.yaml", device="cpu"))
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    torch.manual_seed(0)
+    return varied(build_bundled_architecture())
+
+
+@pytest.fixture
+def segmenter(small_network):
+    return Segmenter.from_network(small_network, ModelInfo("random", "", "cpu"))
+
+
+def scene(shape=(200, 260)):
+    return scene_of_class(1, 0, shape=shape).image
+
+
+def reference_generator(network, settings, filters):
+    with warnings.catch_warnings():
+        # sam2 scripts its transforms, which torch deprecates.
+        warnings.simplefilter("ignore")
+        generator = SAM2AutomaticMaskGenerator(
+            network,
+            points_per_side=settings.points_per_side,
+            pred_iou_thresh=filters.pred_iou_thresh,
+            stability_score_thresh=filters.stability_score_thresh,
+            stability_score_offset=filters.stability_score_offset,
+            box_nms_thresh=filters.box_nms_thresh,
+            crop_n_layers=settings.crop_n_layers,
+        )
+    fit_feature_sizes(generator.predictor)
+    return generator
+
+
+def middling(pool, nms):
+    """Thresholds that about half of the candidates pass, away from every candidate's value."""
+
+    def gap(values, share):
+        ordered = np.sort(np.unique(values))
+        if len(ordered) < 3:
+            return float(ordered[0]) / 2
+        near = ordered[int(len(ordered) * (share - 0.15)) :][: max(3, int(len(ordered) * 0.3))]
+        widest = int(np.diff(near).argmax())
+        return float(near[widest] + near[widest + 1]) / 2
+
+    stability = gap(pool.stability(OFFSET), 0.3)
+    return FilterSettings(gap(pool.predicted_iou, 0.4), stability, OFFSET, nms)
+
+
+def assert_equal_to_reference(network, image, settings, nms=0.98, least=2):
+    segmenter = Segmenter.from_network(network, ModelInfo("random", "", "cpu"))
+    *_, last = segmenter.generate(image, settings)
+    pool, filters = last.pool, middling(last.pool, nms)
+    kept = filter_candidates(pool, filters)
+    rgb = np.repeat(image[..., None], 3, axis=2)
+    expected = reference_generator(network, settings, filters).generate(rgb)
+    assert len(kept) == len(expected) >= least
+    for index, reference in zip(kept, expected, strict=True):
+        assert pool.predicted_iou[index] == pytest.approx(reference["predicted_iou"], abs=1e-4)
+        # Only pixels whose logit is zero up to rounding may differ.
+        different = (pool.mask(index) != reference["segmentation"]).sum()
+        assert different <= 1 + 1e-4 * image.size
+        assert pool.points[index][::-1] == pytest.approx(reference["point_coords"][0], abs=1e-3)
+        assert pool.stability(OFFSET)[index] == pytest.approx(
+            reference["stability_score"], abs=1e-4
+        )
+
+
+@pytest.mark.parametrize("shape", [(200, 200), (150, 260)])
+def test_candidates_are_the_references(small_network, shape):
+    assert_equal_to_reference(small_network, scene(shape), GenerateSettings(6, 0.0))
+
+
+def test_candidates_with_crops_are_the_references(small_network):
+    assert_equal_to_reference(small_network, scene(), GenerateSettings(4, 0.0, 1), least=1)
+
+
+@pytest.mark.skipif(not BUNDLED_WEIGHTS.is_file(), reason="no bundled weights yet")
+@pytest.mark.parametrize("crops", [0, 1])
+def test_candidates_of_the_bundled_network_are_the_references(crops):
+    settings = GenerateSettings(8 if crops == 0 else 4, 0.0, crops)
+    assert_equal_to_reference(build_bundled(), scene((240, 240)), settings, nms=0.7)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["t", "s", "b+"])
+@pytest.mark.parametrize(("shape", "crops"), [((480, 480), 0), ((300, 500), 1)])
+def test_official_candidates_are_the_references(size, shape, crops):
+    assert_equal_to_reference(
+        official(size), scene(shape), GenerateSettings(4, 0.0, crops), least=1
+    )
+
+
+def test_levels_go_from_coarse_to_fine(segmenter):
+    updates = list(segmenter.generate(scene(), GenerateSettings(16, 0.0)))
+    levels = [update.done for update in updates if update.pool is not None]
+    assert levels == [4, 16, 64, 256]
+    assert updates[0].stage == "encode"
+    assert updates[-1].seconds_left == 0
+    assert len(updates[-1].pool) == 3 * 256
+
+
+def test_a_cancelled_generation_goes_on_where_it_stopped(segmenter):
+    image, settings = scene(), GenerateSettings(8, 0.0)
+    first = segmenter.generate(image, settings)
+    for update in first:
+        if update.done >= 5:
+            break
+    first.close()
+    rest = list(segmenter.generate(image, settings))
+    assert rest[-1].total == 64 - update.done
+    assert len(rest[-1].pool) == 3 * 64
+
+
+def test_a_second_generation_decodes_nothing(segmenter):
+    image, settings = scene(), GenerateSettings(4, 0.0)
+    *_, first = segmenter.generate(image, settings)
+    (again,) = segmenter.generate(image.copy(), settings)
+    assert again.total == 0
+    np.testing.assert_array_equal(again.pool.runs, first.pool.runs)
+
+
+def test_a_lower_floor_decodes_only_what_is_below_the_old_one(small_network, segmenter):
+    image = scene()
+    *_, everything = segmenter.generate(image, GenerateSettings(5, 0.0))
+    floor = float(np.quantile(everything.pool.predicted_iou, 0.6))
+    other = Segmenter.from_network(small_network, ModelInfo("random", "", "cpu"))
+    *_, above = other.generate(image, GenerateSettings(5, floor))
+    assert (above.pool.predicted_iou > floor).all()
+    assert len(above.pool) < len(everything.pool)
+    *_, all_again = other.generate(image, GenerateSettings(5, 0.0))
+    assert len(all_again.pool) == len(everything.pool)
+    np.testing.assert_allclose(
+        all_again.pool.predicted_iou, everything.pool.predicted_iou, atol=1e-5
+    )
+
+
+def test_out_of_memory_halves_the_batch(segmenter, monkeypatch):
+    sizes, decode = [], SharedImageDecoder.decode
+
+    def short_of_memory(self, shared, prompts):
+        sizes.append(len(prompts))
+        if len(prompts) > 1:
+            raise torch.OutOfMemoryError("out of memory")
+        return decode(self, shared, prompts)
+
+    monkeypatch.setattr(SharedImageDecoder, "decode", short_of_memory)
+    monkeypatch.setattr("napari_semxai.backends.sam2_batches.LONGEST_BATCH", 1e9)
+    *_, last = segmenter.generate(scene(), GenerateSettings(4, 0.0))
+    assert max(sizes) == 2
+    assert sizes[-1] == 1
+    assert len(last.pool) == 3 * 16
+
+
+PROMPTS = {
+    "click": ([[60, 70]], [1], None),
+    "clicks": ([[60, 70], [20, 200]], [1, 0], None),
+    "box": ([], [], (40, 50, 120, 160)),
+    "box and click": ([[60, 70]], [1], (40, 50, 120, 160)),
+}
+
+
+@pytest.mark.parametrize("prompt", PROMPTS)
+@pytest.mark.parametrize("multimask", [True, False])
+@pytest.mark.parametrize("with_mask", [False, True])
+def test_predictions_are_the_references(small_network, segmenter, prompt, multimask, with_mask):
+    points, labels, box = PROMPTS[prompt]
+    image = scene()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predictor = image_predictor(small_network)
+        predictor.set_image(np.repeat(image[..., None], 3, axis=2))
+    earlier = segmenter.predict(image, points, labels, box).logits[0] if with_mask else None
+    answer = segmenter.predict(image, points, labels, box, earlier, multimask)
+    masks, iou, logits = predictor.predict(
+        np.array(points, float)[:, ::-1].copy() if points else None,
+        np.array(labels) if labels else None,
+        np.array([box[1], box[0], box[3], box[2]]) if box else None,
+        None if earlier is None else earlier[None],
+        multimask_output=multimask,
+    )
+    np.testing.assert_allclose(answer.predicted_iou, iou, atol=1e-4)
+    np.testing.assert_allclose(answer.logits, logits, atol=1e-3)
+    assert (answer.masks != masks.astype(bool)).mean() < 1e-3
+
+
+def test_a_second_click_does_not_encode_again(segmenter, small_network, monkeypatch):
+    image = scene()
+    segmenter.predict(image, [[10, 10]], [1])
+    monkeypatch.setattr(small_network, "forward_image", None)
+    assert segmenter.predict(image.copy(), [[90, 90]], [1]).masks.shape == (3, *image.shape)
+
+
+@pytest.mark.parametrize(("points", "labels"), [([], []), ([[1, 2]], [])])
+def test_prompts_that_say_nothing_are_refused(segmenter, points, labels):
+    with pytest.raises(InputError, match="point"):
+        segmenter.predict(scene(), points, labels)
+
+
+def test_images_of_other_depth_are_refused(segmenter):
+    with pytest.raises(InputError, match="8-bit"):
+        next(segmenter.generate(np.zeros((9, 9), np.uint16), GenerateSettings(2)))
+
+
+def test_unknown_devices_are_refused():
+    with pytest.raises(InputError, match="abacus"):
+        choose_device("abacus")
