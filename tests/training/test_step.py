@@ -48,7 +48,8 @@ def test_loss_takes_the_best_offer_for_each_target_and_leaves_missing_ones_out()
     target = torch.zeros(1, 2, 8, 8)
     target[0, 0, 2:5, 3:6] = 1
     logits = torch.cat([40 * (target[:, :1] - 0.5), torch.zeros(1, 2, 8, 8)], 1)
-    predicted = torch.tensor([[1.0, 9 / 64, 9 / 64]])
+    # The two other offers are empty masks, whose true IoU is 0.
+    predicted = torch.tensor([[1.0, 0.0, 0.0]])
     valid = torch.tensor([[True, False]])
     loss, ious = click_loss(logits, predicted, target, valid)
     assert ious[0, 0, 0] == 1
