@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 CROP_NMS_THRESH = 0.7
 """Box IoU above which a mask found in two crops is kept once, as in the reference."""
-PAIRS_AT_ONCE = 1 << 18
+BLOCK = 64
+"""Boxes compared at once with all boxes of similar area."""
 
 
 def filter_candidates(pool: CandidatePool, settings: FilterSettings) -> NDArray[np.int64]:
@@ -106,35 +107,31 @@ def _overlapping(
     """
     low = boxes[:, :2].astype(np.float32)
     high = np.maximum(boxes[:, 2:] - 1, boxes[:, :2]).astype(np.float32)
-    areas = ((high - low)[:, 1] * (high - low)[:, 0]).astype(np.float32)
-    by_area = np.argsort(areas, kind="stable")
-    ranked = areas[by_area]
+    size = high - low
+    areas = size[:, 1] * size[:, 0]
+    order = np.argsort(areas, kind="stable")
+    sides = np.concatenate([low, high, areas[:, None]], axis=1)[order].T.copy()
     # A little more than 1 / threshold, for the rounding of the areas.
-    limit = 1.001 / max(threshold, 1e-6)
-    stops = np.searchsorted(ranked, ranked.astype(np.float64) * limit, side="right")
-    counts = stops - np.arange(len(boxes)) - 1
-    counts = np.maximum(counts, 0)
-    ends = np.cumsum(counts)
-    pairs: list[NDArray[np.int64]] = [np.empty((2, 0), np.int64)]
-    position = 0
-    while position < len(boxes):
-        done = ends[position] - counts[position]
-        stop = max(position + 1, int(np.searchsorted(ends, done + PAIRS_AT_ONCE, "right")))
-        a = np.repeat(np.arange(position, stop), counts[position:stop])
-        b = (
-            a
-            + 1
-            + np.arange(len(a))
-            - np.repeat(ends[position:stop] - counts[position:stop] - done, counts[position:stop])
-        )
-        i, j = by_area[a], by_area[b]
-        size = np.minimum(high[i], high[j]) - np.maximum(low[i], low[j])
-        inter = np.maximum(size[:, 1], 0) * np.maximum(size[:, 0], 0)
-        with np.errstate(invalid="ignore"):
-            iou = inter / (areas[i] + areas[j] - inter)
-        found = iou.astype(np.float64) > threshold
-        pairs.append(np.stack([np.minimum(i, j)[found], np.maximum(i, j)[found]]))
-        position = stop
+    largest = sides[4].astype(np.float64) * (1.001 / max(threshold, 1e-6))
+    stops = np.searchsorted(sides[4], largest, side="right")
+    pairs = [np.empty((2, 0), np.int64)]
+    for start in range(0, len(boxes), BLOCK):
+        stop = min(start + BLOCK, len(boxes))
+        iou = _box_iou(sides[:, start:stop, None], sides[:, None, start : stops[stop - 1]])
+        one, other = np.nonzero(iou > np.float64(threshold))
+        later = other > one
+        found = order[np.stack([one[later], other[later]]) + start]
+        pairs.append(np.sort(found, axis=0))
     both = np.concatenate(pairs, axis=1)
-    both = both[:, np.lexsort(both[::-1])]
+    both = both[:, np.argsort(both[0], kind="stable")]
     return both[0], both[1]
+
+
+def _box_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np.float32]:
+    """IoU of boxes (row0, col0, row1, col1, area) along the first axis; NaN for two of no area."""
+    rows = np.minimum(one[2], other[2]) - np.maximum(one[0], other[0])
+    columns = np.minimum(one[3], other[3]) - np.maximum(one[1], other[1])
+    inter = np.maximum(columns, 0) * np.maximum(rows, 0)
+    with np.errstate(invalid="ignore"):
+        iou: NDArray[np.float32] = inter / (one[4] + other[4] - inter)
+    return iou
