@@ -92,6 +92,7 @@ def test_a_window_of_the_frame_is_decoded_as_the_same_place_of_the_whole_frame(s
     assert window.shape == (1, 4, 32, 32)
 
 
+@pytest.mark.slow
 def test_training_steps_lower_the_loss_and_repeat(samples):
     def run():
         torch.manual_seed(0)
