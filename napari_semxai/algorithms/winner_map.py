@@ -103,8 +103,9 @@ def winner_envelope(
             continue
         start = -np.inf
         while top >= 0:
-            rise = slopes[index] - slopes[kept[top]]
-            start = float(np.log(areas[kept[top]] / areas[index]) / rise)
+            rise = float(slopes[index] - slopes[kept[top]])
+            # Python's division: over a difference too small to matter it is infinite.
+            start = float(np.log(areas[kept[top]] / areas[index])) / rise
             if start > starts[top]:
                 break
             top, start = before[top], -np.inf

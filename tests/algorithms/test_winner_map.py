@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from napari_semxai.algorithms.winner_map import winner_envelope
@@ -15,6 +15,7 @@ def scores_at(candidates, alpha, beta):
     return np.where(areas > beta * SHAPE[0] * SHAPE[1], scores, -np.inf)
 
 
+@example([(1, 0.0), (2, 2.2250738585e-313)], 0.0, 0.0)
 @given(
     st.lists(candidate, max_size=30),
     st.floats(0, 20),
