@@ -1,5 +1,7 @@
 """Docks as views: model to widget and widget to model."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -135,7 +137,8 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
     qtbot.waitUntil(lambda: model.rowCount() == 3)
     notes = [model.index(row, 6).data() for row in range(3)]
     assert notes[0] == "winner"
-    assert notes.count("area ≤ β") == 0 or notes[-1] == "area ≤ β"
+    eligible = session.automatic.truth.eligible[model.order]
+    assert [note == "area ≤ β" for note in notes] == [not passed for passed in eligible]
     candidates.table.clicked.emit(model.index(1, 0))
     assert controller.calls[-1] == ("choose_winner", (model.order[1],), {})
     candidates.table.entered.emit(model.index(2, 0))
@@ -143,8 +146,11 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
 
 
 def test_warnings_are_visible(candidates, session):
-    session.automatic = automatic_of(border=(0, 0, 0, 0))
-    assert "touches" in candidates.warning.text() or "defect" in candidates.warning.text()
+    session.automatic = automatic_of()
+    assert candidates.warning.text() == "candidates: 3, winner 0; defect 600 px"
+    truth = replace(session.automatic.truth, touches_edge=True)
+    session.automatic = replace(session.automatic, truth=truth)
+    assert "touches the image's edge" in candidates.warning.text()
 
 
 def test_the_winner_map_goes_where_it_is_clicked(qtbot, candidates, session, controller):
