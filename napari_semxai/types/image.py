@@ -1,0 +1,41 @@
+"""An image as it was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SemImage:
+    """One image as it was read, and as the networks and the canvas see it.
+
+    Attributes
+    ----------
+    name : str
+        What to call the image in tables and file names.
+    pixels : ndarray, shape (M, N) or (M, N, 3)
+        The values as stored; never changed.
+    gray : ndarray of uint8, shape (M, N)
+        8-bit grey; 8-bit pictures unscaled, others scaled by percentile.
+    path : Path or None
+        The file the image came from.
+    page : int
+        Page within a multi-page file.
+    pixel_size : float or None
+        Edge of one pixel in metres, when known.
+    picture_rows : int or None
+        Rows above the info bar, where the file's tags tell that there is one.
+    """
+
+    name: str
+    pixels: NDArray[Any]
+    gray: NDArray[np.uint8]
+    path: Path | None = None
+    page: int = 0
+    pixel_size: float | None = None
+    picture_rows: int | None = None
