@@ -5,6 +5,24 @@ Every value is compared by identity and never changed after it was made. Coordin
 """
 
 from napari_semxai.types.arrays import BoolMask, Border, FloatArray, InputError, IntArray
+from napari_semxai.types.concepts import (
+    ConceptBank,
+    ConceptMaps,
+    CraftFitRequest,
+    CraftTransformRequest,
+)
+from napari_semxai.types.explain import (
+    CAM_METHODS,
+    CamMethod,
+    Classification,
+    ClassifyRequest,
+    ExplainProgress,
+    GradcamRequest,
+    LayerNode,
+    LayersRequest,
+    NetworkLayers,
+)
+from napari_semxai.types.heatmap import Heatmap, jet
 from napari_semxai.types.image import SemImage
 from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
 from napari_semxai.types.pool import (
@@ -14,23 +32,42 @@ from napari_semxai.types.pool import (
     GenerateSettings,
 )
 from napari_semxai.types.segment import GenerateRequest, GenerateUpdate, ModelInfo, WarmRequest
+from napari_semxai.types.tuning import CraftSweepRequest, SweepAdvice, SweepRow
 
 __all__ = [
+    "CAM_METHODS",
     "CURVE_LEVELS",
     "BoolMask",
     "Border",
+    "CamMethod",
     "CandidatePool",
+    "Classification",
+    "ClassifyRequest",
+    "ConceptBank",
+    "ConceptMaps",
+    "CraftFitRequest",
+    "CraftSweepRequest",
+    "CraftTransformRequest",
+    "ExplainProgress",
     "FilterSettings",
     "FloatArray",
     "GenerateRequest",
     "GenerateSettings",
     "GenerateUpdate",
+    "GradcamRequest",
     "GroundTruth",
+    "Heatmap",
     "InputError",
     "IntArray",
+    "LayerNode",
+    "LayersRequest",
     "MaskSize",
     "ModelInfo",
+    "NetworkLayers",
     "Scores",
     "SemImage",
+    "SweepAdvice",
+    "SweepRow",
     "WarmRequest",
+    "jet",
 ]

@@ -1,0 +1,167 @@
+"""Concepts of a class (CRAFT): how they are asked for, the bank, and their maps in an image.
+
+The requests belong to the service "explain", see `napari_semxai.types.explain`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CraftFitRequest:
+    """Ask for the concepts of a class; answered by a `ConceptBank`, from the cache if it is there.
+
+    Attributes
+    ----------
+    images : tuple of Path or ndarray of uint8, shape (M, N)
+        Images of the class; files are read in the engine.
+    classifier, device : str
+        See the module.
+    target : int
+        Index of the class.
+    layer : str
+        Where to split the network; "" takes the default.
+    n_concepts : int
+        Number of concepts k.
+    patch_size : int
+        Side of the square crops in pixels of the network's input.
+    seed : int
+        Of the factorization.
+    """
+
+    images: tuple[Path | NDArray[np.uint8], ...]
+    classifier: str
+    target: int
+    layer: str = ""
+    n_concepts: int = 10
+    patch_size: int = 64
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConceptBank:
+    """Concepts of a class; the first axis is the concept, most important first.
+
+    Attributes
+    ----------
+    path : Path
+        The saved bank, for `CraftTransformRequest`.
+    key : str
+        Names network, layer, class, k, patch, images and seed by a digest.
+    target, class_name, layer, n_concepts, patch_size, seed
+        As asked for, the default layer by its name.
+    sha256 : str
+        Digest of the classifier's weights.
+    importances : ndarray of float32, shape (k,)
+        Total Sobol indices (global), descending.
+    colors : ndarray of uint8, shape (k, 3)
+        One colour per concept, to be used wherever the concept is shown.
+    crops : ndarray of uint8, shape (k, c, p, p)
+        The c = 10 crops (fewer where there are fewer) that show each concept most, best first.
+    crop_images : ndarray of int32, shape (k, c)
+        Index of the crop's image in the request's `images`.
+    crop_boxes : ndarray of int32, shape (k, c, 4)
+        (row0, col0, row1, col1), half open, in pixels of that image.
+    r2 : float
+        Share of the activations' variance that the concepts reconstruct.
+    agreement : float
+        Share of images whose predicted class is the same from reconstructed activations.
+    n_images : int
+        Images the bank was made from.
+    """
+
+    path: Path
+    key: str
+    target: int
+    class_name: str
+    layer: str
+    n_concepts: int
+    patch_size: int
+    seed: int
+    sha256: str
+    importances: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+    crops: NDArray[np.uint8]
+    crop_images: NDArray[np.int32]
+    crop_boxes: NDArray[np.int32]
+    r2: float
+    agreement: float
+    n_images: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CraftTransformRequest:
+    """Ask for the concepts in one image; answered by `ConceptMaps`.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        8-bit grey.
+    classifier, device : str
+        The classifier that the bank was made with; another one is refused.
+    bank : Path
+        `ConceptBank.path`.
+    refinement : str
+        "none", or "guided": upsampling that follows the edges of the image.
+    """
+
+    image: NDArray[np.uint8]
+    classifier: str
+    bank: Path
+    refinement: str = "none"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConceptMaps:
+    """Concepts of a bank in one image; the first axis is the concept, most important first.
+
+    Attributes
+    ----------
+    maps : ndarray of float32, shape (k, M, N)
+        How strongly each concept acts at each pixel, not negative, in the bank's own unit, so
+        that maps of different images compare; all 0 where a concept is absent.
+    low_maps : ndarray of float32, shape (k, m, n)
+        The same at the resolution of the split layer, before upsampling.
+    importances : ndarray of float32, shape (k,)
+        Total Sobol indices over the bank's images (global).
+    local_importances : ndarray of float32, shape (k,)
+        Total Sobol indices for this image alone.
+    colors : ndarray of uint8, shape (k, 3)
+        One colour per concept, the same for every image of the bank.
+    rendering : ndarray of uint8, shape (M, N, 3)
+        The five most important concepts in pure colours on black, each shown above its own
+        90th percentile as CRAFT's figures do.
+    target : int
+        Index of the explained class.
+    layers : tuple of str
+        Dotted names of the split layers; one, except for a combination.
+    sha256 : str
+        Digest of the classifier's weights.
+    bank : str
+        Key of the bank.
+    refinement : str
+        "none" or "guided", see `CraftTransformRequest`.
+    """
+
+    maps: NDArray[np.float32]
+    low_maps: NDArray[np.float32]
+    importances: NDArray[np.float32]
+    local_importances: NDArray[np.float32]
+    colors: NDArray[np.uint8]
+    rendering: NDArray[np.uint8]
+    target: int
+    layers: tuple[str, ...]
+    sha256: str
+    bank: str
+    refinement: str = "none"
+
+    def rgb(self) -> NDArray[np.uint8]:
+        """Return the picture of all concepts, shape (M, N, 3): what Algorithm 3 reads."""
+        return self.rendering
