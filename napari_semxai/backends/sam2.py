@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.backends.devices import choose_device
 from napari_semxai.backends.sam2_batches import BatchSizer
 from napari_semxai.backends.sam2_decoder import SharedImageDecoder
 from napari_semxai.backends.sam2_generate import Box, Generation, Progress, plan_crops
@@ -45,25 +46,6 @@ EMBEDDING_BYTES = 512 * 2**20
 """Memory for embeddings of the images last used: about 10 of official networks, 100 bundled."""
 POOL_BYTES = 512 * 2**20
 """Memory for candidates of the images last used."""
-
-
-def choose_device(device: str = "auto") -> torch.device:
-    """Return the device to compute on; "auto" is CUDA, then MPS, then the CPU.
-
-    Raises
-    ------
-    InputError
-        If `device` is not one of "auto", "cpu", "cuda", "mps", or is not there.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        device = next((name for name, found in there.items() if found), "cpu")
-    name = device.split(":")[0]
-    if name not in ("cpu", *there):
-        raise InputError(f"Unknown device {device!r}: use auto, cpu, cuda or mps.")
-    if not there.get(name, True):
-        raise InputError(f"No {name} device here: use auto or cpu.")
-    return torch.device(device)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

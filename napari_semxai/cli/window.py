@@ -54,7 +54,8 @@ def show(viewer: Viewer, images: list[SemImage]) -> None:
     workbench = workbench_of(viewer)
     for image in images:
         layer = viewer.add_image(image.pixels, name=image.name, rgb=image.pixels.ndim == 3)
-        workbench.layers.adopt(workbench.layers.plane_of(layer), image)
+        planes = workbench.layers.planes
+        planes.adopt(planes.plane_of(layer), image)
     if images:
         workbench.images.show(images[0])
     open_workbench(viewer)

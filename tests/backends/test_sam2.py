@@ -17,7 +17,7 @@ from napari_semxai.backends.bundled import (
     fit_feature_sizes,
     image_predictor,
 )
-from napari_semxai.backends.sam2 import Segmenter, choose_device
+from napari_semxai.backends.sam2 import Segmenter
 from napari_semxai.backends.sam2_decoder import SharedImageDecoder
 from napari_semxai.types import FilterSettings, GenerateSettings, InputError, ModelInfo
 
@@ -239,8 +239,3 @@ def test_prompts_that_say_nothing_are_refused(segmenter, points, labels):
 def test_images_of_other_depth_are_refused(segmenter):
     with pytest.raises(InputError, match="8-bit"):
         next(segmenter.generate(np.zeros((9, 9), np.uint16), GenerateSettings(2)))
-
-
-def test_unknown_devices_are_refused():
-    with pytest.raises(InputError, match="abacus"):
-        choose_device("abacus")

@@ -3,7 +3,8 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_semxai.algorithms.ground_truth import ground_truth
-from napari_semxai.layers.session_layers import SessionLayers, step_labels
+from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.layers.step_layers import step_labels
 from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
 from napari_semxai.types import SemImage
 from tests.pools import pool_of, scene_masks
@@ -119,11 +120,11 @@ def test_a_proposal_is_one_undoable_edit(session, layers):
 def test_steps_are_shown_and_hidden(session, layers, viewer):
     session.image = make_image()
     session.automatic = automatic_of()
-    layers.show_steps(frozenset({"winner", "complement", "candidates"}))
+    layers.steps.show(frozenset({"winner", "complement", "candidates"}))
     np.testing.assert_array_equal(viewer.layers["2 winner M_k"].data, scene_masks()[0])
     np.testing.assert_array_equal(viewer.layers["3 complement"].data, ~scene_masks()[0])
     assert len(np.unique(viewer.layers["1 candidates"].data)) == 4
-    layers.show_steps(frozenset({"winner"}))
+    layers.steps.show(frozenset({"winner"}))
     assert not viewer.layers["3 complement"].visible
     assert viewer.layers["2 winner M_k"].visible
 
@@ -144,7 +145,7 @@ def test_the_preview_comes_and_goes(session, layers, viewer):
 def test_layers_deleted_by_hand_come_back_when_needed(session, layers, viewer, edit):
     session.image = make_image()
     session.automatic = automatic_of()
-    layers.show_steps(frozenset({"winner"}))
+    layers.steps.show(frozenset({"winner"}))
     viewer.layers.remove("2 winner M_k")
     viewer.layers.remove("defect mask")
     assert layers.mask_layer is None
@@ -170,7 +171,7 @@ def test_pixel_size_scales_every_layer_and_shows_the_bar(session, layers, viewer
         assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
     assert viewer.canvas.overlays.scale_bar.visible
     session.automatic = automatic_of()
-    layers.show_steps(frozenset({"winner"}))
+    layers.steps.show(frozenset({"winner"}))
     np.testing.assert_allclose(viewer.layers["2 winner M_k"].scale, 0.002)
     session.pixel_size = None
     np.testing.assert_allclose(layers.mask_layer.scale, 1)
@@ -210,6 +211,6 @@ def test_a_truth_of_another_image_is_not_offered(session, layers, viewer):
 def test_planes_of_a_stack(layers, viewer):
     layer = viewer.add_image(np.arange(3 * 4 * 5).reshape(3, 4, 5))
     viewer.dims.set_current_step(0, 2)
-    plane = layers.plane_of(layer)
+    plane = layers.planes.plane_of(layer)
     assert plane.page == 2
     np.testing.assert_array_equal(plane.pixels, layer.data[2])

@@ -107,28 +107,28 @@ def test_sliders_show_and_set_alpha_and_beta(candidates, session, controller):
 
 def test_advanced_forms_show_and_set(candidates, session, controller):
     session.filters = FilterSettings(pred_iou_thresh=0.5)
-    assert candidates.filters["pred_iou_thresh"].value == 0.5
+    assert candidates.advanced.filters["pred_iou_thresh"].value == 0.5
     assert controller.calls == []
-    candidates.filters["box_nms_thresh"].value = 0.4
+    candidates.advanced.filters["box_nms_thresh"].value = 0.4
     expected = FilterSettings(pred_iou_thresh=0.5, box_nms_thresh=0.4)
     assert controller.calls[-1] == ("set_filters", (expected,), {})
-    candidates.components["ignore_border"].value = 3
+    candidates.advanced.components["ignore_border"].value = 3
     assert controller.calls[-1][2] == {"connectivity": 8, "ignore_border": 3}
-    candidates.components["connectivity"].value = 4
+    candidates.advanced.components["connectivity"].value = 4
     assert controller.calls[-1][2] == {"connectivity": 4, "ignore_border": 3}
-    candidates.grid["points_per_side"].value = 16
+    candidates.advanced.grid["points_per_side"].value = 16
     assert controller.calls[-1][1][0].points_per_side == 16
 
 
 def test_progress_and_time_left_are_shown(candidates, session):
     session.generation = Generation("running", "decode", 64, 1024, 7.4)
-    assert candidates.status.text() == "64 of 1024 points, about 7 s left"
-    assert candidates.progress.value() == 64
-    assert candidates.cancel.isEnabled()
-    assert not candidates.generate.isEnabled()
+    assert candidates.run.status.text() == "64 of 1024 points, about 7 s left"
+    assert candidates.run.progress.value() == 64
+    assert candidates.run.cancel.isEnabled()
+    assert not candidates.run.generate.isEnabled()
     session.generation = Generation("failed", message="the engine stopped")
-    assert candidates.status.text() == "the engine stopped"
-    assert candidates.generate.isEnabled()
+    assert candidates.run.status.text() == "the engine stopped"
+    assert candidates.run.generate.isEnabled()
 
 
 def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller):
@@ -189,7 +189,7 @@ def test_steps_become_layers(candidates, session, viewer):
 
 def test_picking_a_layer_opens_it(candidates, viewer, controller):
     layer = viewer.add_image(np.zeros((8, 9), np.uint8), name="other")
-    candidates.image.picked.emit(layer)
+    candidates.image.layer.picked.emit(layer)
     name, (array, title, _), keywords = controller.calls[-1]
     assert (name, title, keywords["page"]) == ("open_array", "other", 0)
     assert array.shape == (8, 9)
@@ -198,11 +198,11 @@ def test_picking_a_layer_opens_it(candidates, viewer, controller):
 def test_the_picker_follows_names_and_removal(candidates, viewer):
     layer = viewer.add_image(np.zeros((8, 9), np.uint8), name="other")
     layer.name = "renamed"
-    texts = [candidates.image.itemText(i) for i in range(candidates.image.count())]
+    texts = [candidates.image.layer.itemText(i) for i in range(candidates.image.layer.count())]
     assert texts == ["(none)", "a", "renamed"]
     viewer.layers.remove(layer)
-    assert candidates.image.count() == 2
-    assert candidates.image.layer.name == "a"
+    assert candidates.image.layer.count() == 2
+    assert candidates.image.layer.layer.name == "a"
 
 
 def test_painting_tools_follow_the_layer(edit, layers):
@@ -282,7 +282,11 @@ def test_every_control_has_a_tooltip(candidates, edit, scores):
         ours = [control for control in controls if not control.objectName().startswith("qt_")]
         assert ours
         assert [control for control in ours if not control.toolTip()] == []
-    for form in (candidates.components, candidates.filters, candidates.grid):
+    for form in (
+        candidates.advanced.components,
+        candidates.advanced.filters,
+        candidates.advanced.grid,
+    ):
         assert all(entry.tooltip for entry in form.entries)
 
 

@@ -1,0 +1,107 @@
+"""The Labels layers that the session itself makes for one image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.layers import colors
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Image, Labels, Layer
+    from numpy.typing import NDArray
+
+ROLE = "semxai_role"
+DEFECT = "defect"
+DEFECT_OPACITY = 0.55
+
+
+class OwnedLayers:
+    """One layer for each role, laid over the current image's picture.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers go.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._picture: Image | None = None
+        self._layers: dict[str, Labels] = {}
+        self._sources: dict[str, object] = {}
+
+    def begin(self, picture: Image | None) -> None:
+        """Remove the layers of the previous image; those to come lie over `picture`."""
+        layers, self._layers, self._sources = self._layers, {}, {}
+        self._picture = picture
+        for layer in layers.values():
+            if layer in self._viewer.layers:
+                self._viewer.layers.remove(layer)
+
+    def forget(self, gone: Layer) -> None:
+        """Drop a layer that was removed by hand."""
+        self._layers = {role: layer for role, layer in self._layers.items() if layer is not gone}
+
+    def hide(self, role: str) -> None:
+        """Hide the layer of a role, where there is one."""
+        if role in self._layers:
+            self._layers[role].visible = False
+
+    def is_new(self, role: str, source: object) -> bool:
+        """Return whether a visible layer shows something else than `source`, and note it.
+
+        While a slider moves, most motions change neither winner nor candidates.
+        """
+        shown = self._layers.get(role)
+        same = shown is not None and shown.visible and self._sources.get(role) is source
+        self._sources[role] = source
+        return not same
+
+    def show(
+        self, role: str, title: str, palette: tuple[str, ...], values: NDArray[Any]
+    ) -> Labels:
+        """Show `values` (M, N) in the layer of a role, made where there is none."""
+        layer = self._layers.get(role)
+        if layer is None:
+            return self.add(role, title, palette, values)
+        layer.visible = True
+        np.copyto(layer.data, values, casting="unsafe")
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+        return layer
+
+    def add(self, role: str, title: str, palette: tuple[str, ...], values: NDArray[Any]) -> Labels:
+        """Add a layer for a role; only the defect mask can be painted."""
+        active = self._viewer.layers.selection.active
+        layer = self._viewer.add_labels(
+            values.astype(np.uint8),
+            name=title,
+            colormap=colors.role_colormap(*palette),
+            opacity=DEFECT_OPACITY,
+            metadata={ROLE: role},
+            **self._place(),
+        )
+        self._layers[role] = layer
+        if role != DEFECT:
+            layer.editable = False
+            self._put_below_mask(layer)
+            self._viewer.layers.selection.active = active
+        return layer
+
+    def _place(self) -> dict[str, Any]:
+        picture = self._picture
+        if picture is None:
+            return {}
+        return {
+            "scale": picture.scale[-2:],
+            "translate": picture.translate[-2:],
+            "units": picture.units[-2:],
+        }
+
+    def _put_below_mask(self, layer: Labels) -> None:
+        mask = self._layers.get(DEFECT)
+        if mask is not None:
+            layers = self._viewer.layers
+            layers.move(layers.index(layer), layers.index(mask))

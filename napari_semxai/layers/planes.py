@@ -1,0 +1,94 @@
+"""Two-dimensional pictures within Image layers, and which image each one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Image
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from numpy.typing import NDArray
+
+    from napari_semxai.types import SemImage
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """One two-dimensional picture of an Image layer.
+
+    Attributes
+    ----------
+    layer : napari.layers.Image
+        The layer.
+    index : tuple of int
+        Steps along the leading axes; empty for a two-dimensional layer.
+    """
+
+    layer: Image
+    index: tuple[int, ...] = ()
+
+    @property
+    def page(self) -> int:
+        """Page within the layer's file."""
+        return self.index[0] if self.index else 0
+
+    @property
+    def pixels(self) -> NDArray[Any]:
+        """The values, shape (M, N), (M, N, 3) or (M, N, 4)."""
+        data = self.layer.data[0] if self.layer.multiscale else self.layer.data
+        return np.asarray(data[self.index])
+
+
+class Planes:
+    """Remember which plane of which layer shows an image.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers are.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._images: list[tuple[Plane, SemImage]] = []
+
+    def adopt(self, plane: Plane, image: SemImage) -> None:
+        """Use a plane of a layer as the picture of `image` instead of adding a layer."""
+        self._images = [(known, value) for known, value in self._images if known != plane]
+        self._images.append((plane, image))
+
+    def forget(self, layer: object) -> None:
+        """Drop a layer that was removed."""
+        self._images = [known for known in self._images if known[0].layer is not layer]
+
+    def image_of(self, plane: Plane) -> SemImage | None:
+        """Return the image that a plane shows, if it was opened before."""
+        return next((image for known, image in self._images if known == plane), None)
+
+    def plane_of(self, layer: Image) -> Plane:
+        """Return the plane of `layer` that is displayed now."""
+        leading = self._viewer.dims.current_step[-layer.ndim : -2] if layer.ndim > 2 else ()
+        return Plane(layer, tuple(int(step) for step in leading))
+
+    def layer_of(self, image: SemImage) -> Image:
+        """Return the layer that shows `image`, added where there is none."""
+        for plane, known in self._images:
+            if known is image and plane.layer in self._viewer.layers:
+                return plane.layer
+        rgb = image.pixels.ndim == 3
+        layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
+        if not rgb:
+            layer.contrast_limits = _contrast(image)
+        self.adopt(Plane(layer), image)
+        return layer
+
+
+def _contrast(image: SemImage) -> tuple[float, float]:
+    if image.pixels.dtype == np.uint8:
+        return 0.0, 255.0
+    step = max(1, min(image.pixels.shape[:2]) // 512)
+    low, high = np.nanpercentile(image.pixels[::step, ::step], (0.5, 99.5))
+    return float(low), float(max(high, low + 1e-6))
