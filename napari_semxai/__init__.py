@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_semxai.algorithms.edge_strips import edge_strips
+    from napari_semxai.algorithms.explanation_masks import concept_masks, gradcam_mask
     from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
     from napari_semxai.algorithms.metrics import scores
     from napari_semxai.backends.sam2 import generate_candidates
@@ -25,8 +26,10 @@ _ROOMS = {
     "GroundTruth": "types",
     "InputError": "types",
     "Scores": "types",
+    "concept_masks": "algorithms.explanation_masks",
     "edge_strips": "algorithms.edge_strips",
     "generate_candidates": "backends.sam2",
+    "gradcam_mask": "algorithms.explanation_masks",
     "ground_truth": "algorithms.ground_truth",
     "scores": "algorithms.metrics",
 }
@@ -39,8 +42,10 @@ __all__ = [
     "InputError",
     "Scores",
     "__version__",
+    "concept_masks",
     "edge_strips",
     "generate_candidates",
+    "gradcam_mask",
     "ground_truth",
     "scores",
 ]

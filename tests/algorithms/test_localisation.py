@@ -1,0 +1,133 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from napari_semxai.algorithms.explanation_masks import threshold_mask
+from napari_semxai.algorithms.localisation import (
+    TYPICAL_DEFECT_SHARE,
+    RankedMap,
+    centre_disc,
+    otsu_mask,
+    trivial_baselines,
+)
+from napari_semxai.algorithms.metrics import scores
+
+# Few different values, so that ties are the rule.
+PAIRS = st.tuples(st.integers(1, 8), st.integers(2, 8)).flatmap(
+    lambda shape: st.tuples(
+        arrays(np.float32, shape, elements=st.sampled_from([-1, 0, 0.25, 0.5, 0.75, 2, 3.5])),
+        arrays(bool, shape),
+    )
+)
+
+
+@given(PAIRS)
+def test_equals_scikit_learn(pair):
+    values, truth = pair
+    found = RankedMap(values).localisation(truth)
+    if truth.any():
+        expected = average_precision_score(truth.ravel(), values.ravel())
+        assert found.average_precision == pytest.approx(expected)
+    if truth.any() and not truth.all():
+        assert found.auroc == pytest.approx(roc_auc_score(truth.ravel(), values.ravel()))
+    else:
+        assert math.isnan(found.auroc)
+
+
+@given(PAIRS)
+def test_relevance_mass_and_rank_by_their_formulas(pair):
+    values, truth = pair
+    found = RankedMap(values).localisation(truth)
+    positive = np.maximum(values, 0)
+    if not truth.any():
+        assert math.isnan(found.relevance_mass)
+        assert math.isnan(found.relevance_rank)
+        return
+    if positive.any():
+        mass = positive[truth].sum() / positive.sum()
+        assert found.relevance_mass == pytest.approx(mass, rel=1e-6)
+    # Ties: the mean over all orders, which is what their share within the truth gives.
+    number = np.count_nonzero(truth)
+    cut = np.sort(values.ravel())[::-1][number - 1]
+    above, tied = values > cut, values == cut
+    places = number - np.count_nonzero(above)
+    share = np.count_nonzero(truth & tied) / np.count_nonzero(tied)
+    expected = (np.count_nonzero(truth & above) + places * share) / number
+    assert found.relevance_rank == pytest.approx(expected)
+
+
+@given(PAIRS)
+def test_pointing_game_shares_ties(pair):
+    values, truth = pair
+    found = RankedMap(values).localisation(truth)
+    if truth.any() and values.max() > 0:
+        assert found.pointing_game == pytest.approx(truth[values == values.max()].mean())
+    else:
+        assert math.isnan(found.pointing_game)
+
+
+@given(PAIRS)
+def test_the_curve_is_what_the_slider_gives(pair):
+    values, truth = pair
+    ranked = RankedMap(values)
+    taus = np.linspace(0, 1, 29)
+    curve = ranked.dice_curve(truth, taus)
+    expected = [scores(threshold_mask(values, tau), truth).dice for tau in taus]
+    np.testing.assert_allclose(curve, expected)
+    if not truth.any():
+        return
+    found = ranked.localisation(truth)
+    assert found.best_dice >= max(expected) - 1e-12 or not math.isfinite(found.best_tau)
+    if math.isfinite(found.best_tau):
+        reached = scores(threshold_mask(values, found.best_tau), truth).dice
+        assert found.best_dice == pytest.approx(reached)
+
+
+@given(arrays(np.float32, (6, 7), elements=st.floats(0, 1, width=32)), st.floats(0, 1))
+def test_curve_and_slider_agree_to_the_last_bit(values, tau):
+    truth = np.zeros((6, 7), bool)
+    truth[2:4, 1:5] = True
+    expected = scores(threshold_mask(values, tau), truth).dice
+    assert RankedMap(values).dice_curve(truth, np.array([tau]))[0] == pytest.approx(expected)
+
+
+def test_nothing_is_learned_from_an_empty_map():
+    truth = np.eye(4, dtype=bool)
+    found = RankedMap(np.zeros((4, 4), np.float32)).localisation(truth)
+    assert found.auroc == 0.5
+    assert found.average_precision == pytest.approx(0.25)
+    assert found.relevance_rank == pytest.approx(0.25)
+    assert math.isnan(found.relevance_mass)
+    assert math.isnan(found.pointing_game)
+    assert found.best_dice == 0
+
+
+def test_shapes_must_agree():
+    with pytest.raises(ValueError, match="shape"):
+        RankedMap(np.zeros((3, 3), np.float32)).localisation(np.zeros((3, 4), bool))
+
+
+def test_missing_values_are_the_least():
+    values = np.array([[np.nan, 1.0], [0.5, 0.0]], np.float32)
+    found = RankedMap(values).localisation(np.array([[False, True], [False, False]]))
+    assert (found.auroc, found.pointing_game, found.relevance_mass) == (1, 1, pytest.approx(2 / 3))
+
+
+def test_baselines():
+    gray = np.full((100, 100), 90, np.uint8)
+    gray[40:50, 40:60] = 200
+    found = trivial_baselines(gray)
+    assert list(found) == ["empty", "centre disc", "Otsu"]
+    assert not found["empty"].any()
+    np.testing.assert_array_equal(found["Otsu"], gray == 200)
+    np.testing.assert_array_equal(otsu_mask(255 - gray), gray == 200)
+    assert not otsu_mask(np.full((9, 9), 7, np.uint8)).any()
+    disc = centre_disc((480, 480))
+    assert disc.mean() == pytest.approx(TYPICAL_DEFECT_SHARE, rel=0.01)
+    np.testing.assert_array_equal(disc, disc[::-1, ::-1])
+    np.testing.assert_array_equal(disc, disc.T)
