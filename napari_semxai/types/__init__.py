@@ -31,6 +31,17 @@ from napari_semxai.types.pool import (
     FilterSettings,
     GenerateSettings,
 )
+from napari_semxai.types.project import (
+    MaskEdit,
+    MaskRecipe,
+    ProjectImage,
+    ProjectInfo,
+    ProjectStatus,
+    ReviewChange,
+    ReviewEvent,
+    ReviewRecord,
+    ReviewState,
+)
 from napari_semxai.types.segment import GenerateRequest, GenerateUpdate, ModelInfo, WarmRequest
 from napari_semxai.types.tuning import CraftSweepRequest, SweepAdvice, SweepRow
 
@@ -61,9 +72,18 @@ __all__ = [
     "IntArray",
     "LayerNode",
     "LayersRequest",
+    "MaskEdit",
+    "MaskRecipe",
     "MaskSize",
     "ModelInfo",
     "NetworkLayers",
+    "ProjectImage",
+    "ProjectInfo",
+    "ProjectStatus",
+    "ReviewChange",
+    "ReviewEvent",
+    "ReviewRecord",
+    "ReviewState",
     "Scores",
     "SemImage",
     "SweepAdvice",

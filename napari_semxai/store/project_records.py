@@ -1,0 +1,202 @@
+"""Records of a project: what a change makes of one, and how one lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.store.digests import array_digest
+from napari_semxai.store.project_files import read_json
+from napari_semxai.types import (
+    BoolMask,
+    InputError,
+    MaskEdit,
+    MaskRecipe,
+    ReviewEvent,
+    ReviewRecord,
+    ReviewState,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.types import ProjectImage, ReviewChange
+
+_FORMAT = "napari-semxai record"
+_VERSION = 1
+
+
+def utc_now() -> str:
+    """Return the time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> BoolMask | None:
+    """Return the mask that `change` writes, or None where it leaves the mask alone.
+
+    Raises
+    ------
+    InputError
+        When the mask does not fit the image, or a review needs one and there is none.
+    """
+    if change.state is ReviewState.NO_DEFECT:
+        return np.zeros(image.shape, dtype=bool)
+    if change.mask is None:
+        if change.state is not None and change.state.is_truth and not old.mask_sha256:
+            raise InputError(f"{image.id}: has no mask yet, so it cannot be {change.state}")
+        return None
+    if change.mask.shape != image.shape:
+        raise InputError(f"{image.id}: mask of shape {change.mask.shape}, image {image.shape}")
+    return np.asarray(change.mask, dtype=bool)
+
+
+def next_record(
+    image: ProjectImage, old: ReviewRecord, change: ReviewChange, mask: BoolMask | None
+) -> ReviewRecord:
+    """Return the record after `change`.
+
+    A review sets the state. A changed mask without a review makes an earlier review void: the
+    state is "candidate" again, and `ReviewRecord.voided` keeps what it was.
+
+    Parameters
+    ----------
+    image : ProjectImage
+        Whose mask it is.
+    old : ReviewRecord
+        The record before.
+    change : ReviewChange
+        What was asked for.
+    mask : ndarray of bool or None
+        As `new_mask` answered.
+    """
+    digest = old.mask_sha256 if mask is None else array_digest(mask)
+    edited = digest != old.mask_sha256
+    state, voided = old.state, old.voided
+    if change.state is not None:
+        state, voided = change.state, None
+    elif edited and old.state is not ReviewState.CANDIDATE:
+        state, voided = ReviewState.CANDIDATE, old.state
+    record = replace(
+        old,
+        state=state,
+        voided=voided,
+        label=old.label if change.label is None else change.label,
+        comment=old.comment if change.comment is None else change.comment,
+        time=utc_now(),
+        mask_sha256=digest,
+        area=old.area if mask is None else int(np.count_nonzero(mask)),
+        confidence=old.confidence if change.confidence is None else change.confidence,
+        score=old.score if change.score is None else change.score,
+        recipe=_next_recipe(image, old, change, mask, edited),
+    )
+    kind = "review" if change.state is not None else "edit" if edited else "note"
+    event = ReviewEvent(
+        record.time, kind, record.state, record.label, record.comment, record.mask_sha256
+    )
+    return replace(record, history=(*old.history, event))
+
+
+def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
+    """Return the record of a mask file that is not the one the record was written for.
+
+    That is a mask changed or removed by another program, or one whose record a crash prevented.
+    """
+    digest = "" if mask is None else array_digest(mask)
+    if digest == record.mask_sha256:
+        return record
+    reviewed = record.state is not ReviewState.CANDIDATE
+    return replace(
+        record,
+        state=ReviewState.CANDIDATE,
+        voided=record.state if reviewed else record.voided,
+        mask_sha256=digest,
+        area=0 if mask is None else int(np.count_nonzero(mask)),
+        recipe=None,
+    )
+
+
+def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]:
+    """Return a record as JSON holds it."""
+    values = asdict(record)
+    for edit in values["recipe"]["edits"] if record.recipe else ():
+        # One line a run would make the file long for people and machines.
+        edit["runs"] = " ".join(map(str, edit["runs"]))
+    history = [{**entry, "state": str(entry["state"])} for entry in values.pop("history")]
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        **values,
+        "state": str(record.state),
+        "voided": None if record.voided is None else str(record.voided),
+        "mask_file_sha256": mask_file_sha256,
+        "history": history,
+    }
+
+
+def read_record(path: Path) -> tuple[ReviewRecord, str]:
+    """Read a record, and the digest that its mask file had when it was written.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or is damaged.
+    """
+    values = read_json(path, _FORMAT, _VERSION)
+    try:
+        return _record(values), str(values["mask_file_sha256"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
+
+
+def _record(values: dict[str, Any]) -> ReviewRecord:
+    voided, recipe = values["voided"], values["recipe"]
+    return ReviewRecord(
+        image=values["image"],
+        annotator=values["annotator"],
+        state=ReviewState(values["state"]),
+        voided=None if voided is None else ReviewState(voided),
+        label=values["label"],
+        comment=values["comment"],
+        time=values["time"],
+        mask_sha256=values["mask_sha256"],
+        area=int(values["area"]),
+        confidence=values["confidence"],
+        score=values["score"],
+        recipe=None if recipe is None else _recipe(recipe),
+        history=tuple(
+            ReviewEvent(**{**entry, "state": ReviewState(entry["state"])})
+            for entry in values["history"]
+        ),
+    )
+
+
+def _recipe(values: dict[str, Any]) -> MaskRecipe:
+    edits = tuple(
+        MaskEdit(
+            edit["name"],
+            tuple(edit["box"]),
+            tuple(map(int, edit["runs"].split())),
+            edit["details"],
+        )
+        for edit in values["edits"]
+    )
+    return MaskRecipe(**{**values, "edits": edits})
+
+
+def _next_recipe(
+    image: ProjectImage,
+    old: ReviewRecord,
+    change: ReviewChange,
+    mask: BoolMask | None,
+    edited: bool,
+) -> MaskRecipe | None:
+    """Never a recipe that makes another mask than the one beside it."""
+    if mask is None or (not edited and change.recipe is None):
+        return old.recipe
+    if change.recipe is not None and change.state is not ReviewState.NO_DEFECT:
+        return change.recipe
+    base = "empty" if not mask.any() else "mask"
+    return MaskRecipe(base, array_digest(mask), image.sha256)

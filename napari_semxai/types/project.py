@@ -1,0 +1,265 @@
+"""A project: many images, several annotators, and what is known of every mask."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from napari_semxai.types.arrays import BoolMask
+
+
+class ReviewState(StrEnum):
+    """What an annotator says of the mask of an image."""
+
+    CANDIDATE = "candidate"
+    ACCEPTED = "accepted"
+    CORRECTED = "corrected"
+    NO_DEFECT = "no defect"
+    REJECTED = "rejected"
+    UNSURE = "unsure"
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether a mask in this state counts as truth for scores."""
+        return self in (ReviewState.ACCEPTED, ReviewState.CORRECTED, ReviewState.NO_DEFECT)
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectInfo:
+    """What holds for the whole project.
+
+    Attributes
+    ----------
+    id : str
+        Random, never changes.
+    name : str
+        For people.
+    created : str
+        UTC, ISO 8601.
+    source : str
+        Folder or file that the project was made from.
+    class_names : mapping
+        Class label to the name shown for it.
+    """
+
+    id: str
+    name: str
+    created: str
+    source: str
+    class_names: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectImage:
+    """One image of a project; what is not known is "" or None.
+
+    Attributes
+    ----------
+    id : str
+        Names the image's masks and records; safe as a file name; never changes.
+    path : Path
+        The original file, which is only ever read.
+    page : int
+        Page of a multi-page file, counted from 0.
+    shape : tuple of int
+        (M, N) pixels.
+    sha256 : str
+        Digest of the pixels as stored in the file.
+    label, label_source : str
+        Class, and the column or file that it came from.
+    lot, wafer, defect : str
+        Identifiers of the inspection.
+    pixel_size : float or None
+        Metres.
+    """
+
+    id: str
+    path: Path
+    page: int
+    shape: tuple[int, int]
+    sha256: str
+    label: str = ""
+    label_source: str = ""
+    lot: str = ""
+    wafer: str = ""
+    defect: str = ""
+    pixel_size: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MaskEdit:
+    """One edit of a mask: the pixels that it flipped, so that applying it again undoes it.
+
+    Attributes
+    ----------
+    name : str
+        For example "stroke", "fill holes", "SAM click".
+    box : tuple of int
+        (row0, column0, row1, column1), ends excluded; all 0 where nothing changed.
+    runs : tuple of int
+        Lengths of runs in the box, row by row: kept, flipped, kept, …
+    details : mapping
+        What the edit was asked for, for example the prompts of a SAM click.
+    """
+
+    name: str
+    box: tuple[int, int, int, int]
+    runs: tuple[int, ...]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRecipe:
+    """How a mask was made: what it began with, then every edit in order.
+
+    Attributes
+    ----------
+    base : str
+        "empty", "automatic" (Algorithm 1 over SAM 2 candidates) or "mask" (given as it is).
+    base_sha256 : str
+        Digest of the mask before the first edit.
+    image_sha256 : str
+        Digest of the image's pixels.
+    settings : mapping
+        Of an automatic base: model and its digest, alpha, beta, thresholds; see
+        ``docs/projects.md``.
+    edits : tuple of MaskEdit
+        In order.
+    versions : mapping
+        Package name to version.
+    """
+
+    base: str
+    base_sha256: str
+    image_sha256: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    edits: tuple[MaskEdit, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewEvent:
+    """One line of a record's history.
+
+    Attributes
+    ----------
+    time : str
+        UTC, ISO 8601.
+    kind : str
+        "review", "edit" or "note".
+    state : ReviewState
+        After the event.
+    label, comment : str
+        After the event.
+    mask_sha256 : str
+        Digest of the mask after the event; "" without a mask.
+    """
+
+    time: str
+    kind: str
+    state: ReviewState
+    label: str
+    comment: str
+    mask_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewRecord:
+    """What one annotator says of one image.
+
+    Attributes
+    ----------
+    image, annotator : str
+        Whose record it is.
+    state : ReviewState
+        "candidate" until reviewed, and again after a later edit.
+    voided : ReviewState or None
+        The review that a later edit of the mask made void.
+    label : str
+        Class as this annotator sees it; "" where nothing was said.
+    comment : str
+        Free text.
+    time : str
+        Of the last event; UTC, ISO 8601.
+    mask_sha256 : str
+        Digest of the mask (M, N) as an array of bool; "" without a mask.
+    area : int
+        Foreground pixels.
+    confidence : float or None
+        Of the classifier for its class.
+    score : float or None
+        Of the automatic mask.
+    recipe : MaskRecipe or None
+        How the mask was made.
+    history : tuple of ReviewEvent
+        Oldest first; only ever grows.
+    """
+
+    image: str
+    annotator: str
+    state: ReviewState = ReviewState.CANDIDATE
+    voided: ReviewState | None = None
+    label: str = ""
+    comment: str = ""
+    time: str = ""
+    mask_sha256: str = ""
+    area: int = 0
+    confidence: float | None = None
+    score: float | None = None
+    recipe: MaskRecipe | None = None
+    history: tuple[ReviewEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReviewChange:
+    """What to write about one image; None leaves as it is.
+
+    Attributes
+    ----------
+    state : ReviewState or None
+        A review. Without it a changed mask makes an earlier review void.
+    mask : ndarray of bool, shape (M, N), or None
+        The mask; "no defect" writes an empty one whatever is given.
+    recipe : MaskRecipe or None
+        How `mask` was made.
+    label, comment : str or None
+        Class and free text.
+    confidence, score : float or None
+        See `ReviewRecord`.
+    """
+
+    state: ReviewState | None = None
+    mask: BoolMask | None = None
+    recipe: MaskRecipe | None = None
+    label: str | None = None
+    comment: str | None = None
+    confidence: float | None = None
+    score: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """How far a project is.
+
+    Attributes
+    ----------
+    images : int
+        How many there are.
+    reviewed : int
+        Images that at least one annotator has reviewed.
+    states : mapping
+        Annotator to the number of images in each state; images without a record are left out.
+    voided : mapping
+        Annotator to the number of reviews that a later edit made void.
+    damaged : tuple of str
+        Files that cannot be read.
+    """
+
+    images: int
+    reviewed: int
+    states: Mapping[str, Mapping[ReviewState, int]]
+    voided: Mapping[str, int]
+    damaged: tuple[str, ...] = ()
