@@ -25,7 +25,11 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     """Register the command; it is not listed, since ``semxai`` alone does the same."""
     parser = commands.add_parser("window", parents=[common], description=__doc__)
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", type=Path, help="images; the first page of each"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        type=Path,
+        help="images; several pages open at the first",
     )
     parser.add_argument("--sample", action="store_true", help="open the sample image")
     parser.set_defaults(run=run)
@@ -53,9 +57,7 @@ def show(viewer: Viewer, images: list[SemImage]) -> None:
 
     workbench = workbench_of(viewer)
     for image in images:
-        layer = viewer.add_image(image.pixels, name=image.name, rgb=image.pixels.ndim == 3)
-        planes = workbench.layers.planes
-        planes.adopt(planes.plane_of(layer), image)
+        workbench.layers.planes.layer_of(image)
     if images:
         workbench.images.show(images[0])
     open_workbench(viewer)

@@ -49,6 +49,14 @@ class ImageController:
         """Read a file in the background and make it the current image."""
         self._open(partial(read_image, path, page))
 
+    def turn_page(self, step: int) -> None:
+        """Open the page that lies `step` pages on in the current image's file."""
+        image = self._session.image
+        if image is not None and image.path is not None:
+            page = image.page + step
+            if 0 <= page < image.page_count:
+                self.open_file(image.path, page)
+
     def open_array(
         self,
         array: NDArray[Any],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 import numpy as np
 from napari.layers import Image
@@ -54,6 +55,7 @@ class Planes:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self._images: list[tuple[Plane, SemImage]] = []
+        self._added: WeakSet[Image] = WeakSet()
 
     def adopt(self, plane: Plane, image: SemImage) -> None:
         """Use a plane of a layer as the picture of `image` instead of adding a layer."""
@@ -78,12 +80,27 @@ class Planes:
         for plane, known in self._images:
             if known is image and plane.layer in self._viewer.layers:
                 return plane.layer
+        self._close_pages(image)
         rgb = image.pixels.ndim == 3
         layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
         if not rgb:
             layer.contrast_limits = _contrast(image)
         self.adopt(Plane(layer), image)
+        self._added.add(layer)
         return layer
+
+    def show_only(self, picture: Image) -> None:
+        """Hide the pictures of other images, which may lie above `picture`."""
+        for plane, _ in self._images:
+            plane.layer.visible = plane.layer is picture
+
+    def _close_pages(self, image: SemImage) -> None:
+        """Remove the layer of another page, so that turning pages leaves one layer a file."""
+        for plane, known in list(self._images):
+            same_file = known.path is not None and known.path == image.path
+            if same_file and plane.layer in self._added:
+                self._added.discard(plane.layer)
+                self._viewer.layers.remove(plane.layer)
 
 
 def _contrast(image: SemImage) -> tuple[float, float]:

@@ -94,8 +94,11 @@ class SessionLayers:
             self.watch = None
         self.image_layer = None if image is None else self.planes.layer_of(image)
         self._owned.begin(self.image_layer)
-        if image is not None:
+        if image is not None and self.image_layer is not None:
+            self.planes.show_only(self.image_layer)
             self._begin_mask(image)
+            # No event tells of a pixel size that is the previous image's as well.
+            self._on_pixel_size_changed(image.pixel_size)
         self.mask_layer_changed.emit()
         for layer in self._viewer.layers:
             self._offer_truth(layer)

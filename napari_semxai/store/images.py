@@ -6,9 +6,11 @@ import struct
 import warnings
 import zlib
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import imagecodecs
 import numpy as np
 from PIL import Image
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import Border
 
+_PNG_SIGNATURE, _PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
 # What tifffile, its codecs and Pillow raise on damaged files.
@@ -66,7 +69,7 @@ def read_image(path: str | Path, page: int = 0) -> SemImage:
     with reading(path):
         if is_tiff(path):
             stored = read_tiff_page(path, page)
-            return image_from_array(
+            image = image_from_array(
                 stored.pixels,
                 page_name(path, page) if stored.page_count > 1 else path.stem,
                 path=path,
@@ -74,9 +77,10 @@ def read_image(path: str | Path, page: int = 0) -> SemImage:
                 pixel_size=stored.pixel_size,
                 picture_rows=stored.picture_rows,
             )
+            return replace(image, page_count=stored.page_count)
         if page != 0:
             raise InputError(f"{path}: has 1 page, so there is no page {page}")
-        return image_from_array(_read_with_pillow(path), path.stem, path=path)
+        return image_from_array(_read_picture(path), path.stem, path=path)
 
 
 def page_count(path: str | Path) -> int:
@@ -153,6 +157,7 @@ def without_info_bar(image: SemImage) -> SemImage:
         gray=image.gray[:rows],
         path=image.path,
         page=image.page,
+        page_count=image.page_count,
         pixel_size=image.pixel_size,
     )
 
@@ -198,12 +203,14 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_with_pillow(path: Path) -> NDArray[Any]:
+def _read_picture(path: Path) -> NDArray[Any]:
     with warnings.catch_warnings():
         # Mosaics are large on purpose; twice the limit is an error all the same.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture = Image.open(path, formats=("BMP", "JPEG", "PNG"))
     with picture:
+        if _is_deep_png(path):
+            return _read_deep_png(path)
         if picture.mode == "P":
             return _gray_where_equal(np.asarray(picture.convert("RGB")))
         if picture.mode in ("LA", "La"):
@@ -211,6 +218,18 @@ def _read_with_pillow(path: Path) -> NDArray[Any]:
         if picture.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX", "PA"):
             return np.asarray(picture.convert("RGB"))
         return np.asarray(picture)
+
+
+def _is_deep_png(path: Path) -> bool:
+    # The header's bit depth; Pillow cuts 16-bit colours and grey with opacity to 8 bits.
+    with path.open("rb") as file:
+        start = file.read(_PNG_BIT_DEPTH + 1)
+    return start.startswith(_PNG_SIGNATURE) and start[_PNG_BIT_DEPTH] == 16
+
+
+def _read_deep_png(path: Path) -> NDArray[Any]:
+    pixels = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 2 else pixels
 
 
 def _gray_where_equal(rgb: NDArray[Any]) -> NDArray[Any]:

@@ -26,6 +26,8 @@ class SemImage:
         The file the image came from.
     page : int
         Page within a multi-page file.
+    page_count : int
+        Pages of the file; 1 for an array.
     pixel_size : float or None
         Edge of one pixel in metres, when known.
     picture_rows : int or None
@@ -37,5 +39,6 @@ class SemImage:
     gray: NDArray[np.uint8]
     path: Path | None = None
     page: int = 0
+    page_count: int = 1
     pixel_size: float | None = None
     picture_rows: int | None = None

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_semxai.widgets.layer_combo import LayerCombo
-from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -49,10 +49,14 @@ class ImagePicker(QWidget):
         self._images, self._layers = images, layers
         self.layer = LayerCombo(viewer, Image, "The SEM image to work on")
         self.open = button("Open…", "Open an SEM image file (TIFF, PNG, JPEG, BMP)")
-        row = QHBoxLayout(self)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.addWidget(self.layer, stretch=1)
-        row.addWidget(self.open)
+        self.previous = button("◀", "Previous page of the file")
+        self.page, self.following = note(), button("▶", "Next page of the file")
+        self.pages = _row(self.previous, self.page, self.following)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(_row(self.layer, self.open))
+        column.addWidget(self.pages)
+        self.set_image(session.image)
 
     def outside_table(self) -> Connections:
         """Return what to connect to things that outlive this widget."""
@@ -65,13 +69,21 @@ class ImagePicker(QWidget):
         """Return what to connect of its own parts."""
         return (
             (self.open.clicked, self.open_file),
+            (self.previous.clicked, self._on_previous_wanted),
+            (self.following.clicked, self._on_next_wanted),
             (self.layer.picked, self.open_layer),
             (self.layer.refreshed, self.refresh),
         )
 
-    def set_image(self, _image: SemImage | None) -> None:
-        """Show the layer of the current image."""
+    def set_image(self, image: SemImage | None) -> None:
+        """Show the layer of the current image, and which page of its file it is."""
         self.layer.set_layer(self._layers.image_layer)
+        count = 1 if image is None else image.page_count
+        self.pages.setVisible(count > 1)
+        if image is not None and count > 1:
+            self.page.setText(f"page {image.page + 1} of {count}")
+            self.previous.setEnabled(image.page > 0)
+            self.following.setEnabled(image.page < count - 1)
 
     def refresh(self) -> None:
         """Follow the layers on offer; without an image the newest becomes the current one."""
@@ -107,7 +119,31 @@ class ImagePicker(QWidget):
             page=plane.page,
         )
 
+    def _on_previous_wanted(self) -> None:
+        self._turn_page(-1)
+
+    def _on_next_wanted(self) -> None:
+        self._turn_page(1)
+
+    def _turn_page(self, step: int) -> None:
+        layer = self._layers.image_layer
+        if layer is not None and layer.ndim > 2:
+            # napari opened the whole file as one layer: its slider stands for the pages.
+            page = self._layers.planes.plane_of(layer).page
+            self._viewer.dims.set_current_step(self._viewer.dims.ndim - layer.ndim, page + step)
+        else:
+            self._images.turn_page(step)
+
     def _on_step_changed(self) -> None:
         layer = self._layers.image_layer
         if layer is not None and layer.ndim > 2:
             self.open_layer(layer)
+
+
+def _row(*parts: QWidget) -> QWidget:
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return row

@@ -39,8 +39,30 @@ def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
     assert session.image.name == "b"
     assert session.pixel_size == 2e-9
     assert [layer.name for layer in viewer.layers][:2] == ["b", "a"]
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["b", "defect mask"]
     assert set(DOCKS) <= set(workbench_of(viewer).docks)
     workbench_of(viewer).close()
+
+
+def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Path) -> None:
+    from napari_semxai.plugin import DOCKS, workbench_of
+
+    stack = np.random.default_rng(0).integers(0, 255, (3, 64, 48), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "lot.tif", stack, photometric="minisblack")
+    viewer = make_napari_viewer()
+    window.show(viewer, [read_image(tmp_path / "lot.tif")])
+    workbench = workbench_of(viewer)
+    picker = workbench.dock(DOCKS[0]).image
+    assert picker.page.text() == "page 1 of 3"
+    workbench.layers.mask_layer.paint((10, 10), 1)
+    picker.following.click()
+    qtbot.waitUntil(lambda: picker.page.text() == "page 2 of 3")
+    np.testing.assert_array_equal(workbench.layers.image_layer.data, stack[1])
+    assert not workbench.layers.mask_layer.data.any()
+    picker.previous.click()
+    qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
+    assert [layer.name for layer in viewer.layers] == ["lot_p0001", "defect mask"]
+    workbench.close()
 
 
 def test_without_a_display(

@@ -54,6 +54,20 @@ def test_a_file_is_read_in_the_background(session, images, tmp_path):
     assert session.image.gray.dtype == np.uint8
 
 
+def test_pages_are_turned_within_the_file(session, images, tmp_path):
+    stack = np.random.default_rng(0).integers(0, 255, (3, 20, 30), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack")
+    wait(session.events.image, lambda: images.open_file(tmp_path / "a.tif"))
+    assert (session.image.page, session.image.page_count) == (0, 3)
+    for page in (1, 2):
+        wait(session.events.image, lambda: images.turn_page(1))
+        np.testing.assert_array_equal(session.image.gray, stack[page])
+    last = session.image
+    images.turn_page(1)
+    wait(session.events.image, lambda: images.turn_page(-1))
+    assert (last.page, session.image.page) == (2, 1)
+
+
 def test_a_bad_file_keeps_the_current_image(session, images, image, tmp_path):
     images.show(image)
     (tmp_path / "a.png").write_bytes(b"not a picture")

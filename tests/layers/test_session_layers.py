@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
@@ -107,6 +110,30 @@ def test_going_back_uses_the_same_picture(session, layers, viewer):
         session.image = image
     assert sorted(layer.name for layer in viewer.layers) == ["a", "b", "defect mask"]
     assert layers.image_layer.name == "a"
+
+
+def test_only_the_current_picture_is_visible(session, layers, viewer):
+    a, b = make_image("a"), make_image("b")
+    for image in (a, b, a):
+        session.image = image
+    assert [layer.name for layer in viewer.layers if layer.visible] == ["a", "defect mask"]
+
+
+def test_turning_pages_leaves_one_layer_a_file(session, layers, viewer):
+    first = make_image("stack_p0001")
+    for page in range(3):
+        session.image = replace(
+            first, name=f"p{page}", path=Path("stack.tif"), page=page, page_count=3
+        )
+    assert [layer.name for layer in viewer.layers] == ["p2", "defect mask"]
+
+
+def test_an_image_of_the_same_pixel_size_has_its_scale(session, layers):
+    for name in ("a", "b"):
+        session.image = replace(make_image(name), pixel_size=2e-9)
+        session.pixel_size = 2e-9
+        np.testing.assert_allclose(layers.image_layer.scale, 0.002)
+        np.testing.assert_allclose(layers.mask_layer.scale, 0.002)
 
 
 def test_a_proposal_is_one_undoable_edit(session, layers):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
+import imagecodecs
 import numpy as np
 import pytest
 import tifffile
@@ -67,6 +68,23 @@ def test_16bit_png_keeps_its_values(tmp_path: Path, gray: np.ndarray) -> None:
     np.testing.assert_array_equal(image.pixels, deep)
     assert image.gray.dtype == np.uint8
     assert image.gray.max() == 255
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_16bit_colours_keep_their_values(tmp_path: Path, gray: np.ndarray, channels: int) -> None:
+    deep = np.repeat((gray.astype(np.uint16) * 200 + 7)[..., None], channels, axis=2)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep))
+    image = read_image(tmp_path / "a.png")
+    np.testing.assert_array_equal(image.pixels, deep[..., 0] if channels == 2 else deep)
+    assert image.gray.shape == gray.shape
+    assert image.gray.max() == 255
+
+
+def test_a_cut_off_16bit_png_is_named(tmp_path: Path, gray: np.ndarray) -> None:
+    deep = np.repeat(gray.astype(np.uint16)[..., None], 3, axis=2)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(deep)[:200])
+    with pytest.raises(InputError, match=r"a\.png: cannot be read"):
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int16, np.uint32, np.float32, np.float64])

@@ -1,6 +1,7 @@
 """Docks as views: model to widget and widget to model."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -193,6 +194,17 @@ def test_picking_a_layer_opens_it(candidates, viewer, controller):
     name, (array, title, _), keywords = controller.calls[-1]
     assert (name, title, keywords["page"]) == ("open_array", "other", 0)
     assert array.shape == (8, 9)
+
+
+def test_pages_of_a_file_are_offered(candidates, session, controller):
+    image = candidates.image
+    assert image.pages.isHidden()
+    session.image = replace(make_image(), path=Path("a.tif"), page=1, page_count=2)
+    assert not image.pages.isHidden()
+    assert image.page.text() == "page 2 of 2"
+    assert not image.following.isEnabled()
+    image.previous.click()
+    assert controller.calls[-1] == ("turn_page", (-1,), {})
 
 
 def test_the_picker_follows_names_and_removal(candidates, viewer):
