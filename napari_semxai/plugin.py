@@ -11,6 +11,7 @@ import napari
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_semxai.controllers.download import DownloadController
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.images import ImageController
@@ -53,6 +54,7 @@ class Workbench:
         self.edit = EditController(self.session, self.jobs, recovery_folder())
         self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
         self.evaluate = EvaluateController(self.session, self.jobs)
+        self.downloads = DownloadController(self.session, self.jobs, self.segment)
         self.layers = SessionLayers(viewer, self.session, self.edit)
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
@@ -91,6 +93,7 @@ class Workbench:
         self.comparison.release()
         self.layers.release()
         self.edit.close()
+        self.downloads.cancel()
         self.engine.close()
         self.jobs.close()
         self.main_thread.close()
@@ -127,7 +130,7 @@ class Workbench:
     def _make(self, title: str) -> ScrolledDock:
         session, images, layers = self.session, self.images, self.layers
         if title == DOCKS[0]:
-            dock = CandidatesDock(self.viewer, session, images, self.segment, layers)
+            dock = CandidatesDock(session, images, self.segment, self.downloads, layers)
             dock.sample_wanted.connect(self.open_sample)
             return dock
         if title == DOCKS[1]:

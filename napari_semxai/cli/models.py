@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.output import BAD_INPUT, DONE, INTERRUPTED
 from napari_semxai.store.digests import file_sha256
-from napari_semxai.store.downloads import download_model
+from napari_semxai.store.downloads import digest_note, download_model
 from napari_semxai.store.folders import models_folder
 from napari_semxai.store.models import (
     BUNDLED,
@@ -96,7 +96,7 @@ def run_download(options: argparse.Namespace, output: Output) -> int:
             output.error(f"{model.name}: stopped, nothing was kept of it")
             return INTERRUPTED
         paths[model.name] = {"path": path, "sha256": file_sha256(path)}
-        output.say(f"{path}: {_digest_text(model, paths[model.name]['sha256'])}")
+        output.say(f"{path}: {digest_note(model, paths[model.name]['sha256'])}")
     output.result({"downloaded": paths})
     return DONE
 
@@ -165,11 +165,6 @@ def _official_row(model: OfficialModel) -> dict[str, Any]:
         "address": model.address,
         "sha256": model.sha256,
     }
-
-
-def _digest_text(model: OfficialModel, sha256: str) -> str:
-    known = "verified" if model.sha256 else "not known beforehand, so not verified"
-    return f"sha256 {sha256}, {known}"
 
 
 def _progress(output: Output, name: str) -> Callable[[int, int], None]:

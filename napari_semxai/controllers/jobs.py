@@ -24,7 +24,8 @@ class Jobs:
 
     def __init__(self, deliver: Callable[[Callable[[], None]], None]) -> None:
         self.deliver = deliver
-        self._threads = ThreadPoolExecutor(max_workers=2, thread_name_prefix="semxai-job")
+        # A download may hold one for minutes; opening and saving go on beside it.
+        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="semxai-job")
         self._newest: dict[str, int] = {}
 
     def run(

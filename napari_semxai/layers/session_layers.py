@@ -47,7 +47,7 @@ class SessionLayers:
     """A Labels layer that holds the truth came into the viewer."""
 
     def __init__(self, viewer: ViewerModel, session: Session, edit: EditController) -> None:
-        self._viewer = viewer
+        self.viewer = viewer
         self._session = session
         self._edit = edit
         self.image_layer: Image | None = None
@@ -81,7 +81,7 @@ class SessionLayers:
     def select_mask(self) -> None:
         """Make the defect mask the layer that is painted."""
         if self.mask_layer is not None:
-            self._viewer.layers.selection.active = self.mask_layer
+            self.viewer.layers.selection.active = self.mask_layer
 
     @property
     def mask_layer(self) -> Labels | None:
@@ -100,7 +100,7 @@ class SessionLayers:
             # No event tells of a pixel size that is the previous image's as well.
             self._on_pixel_size_changed(image.pixel_size)
         self.mask_layer_changed.emit()
-        for layer in self._viewer.layers:
+        for layer in self.viewer.layers:
             self._offer_truth(layer)
 
     def _begin_mask(self, image: SemImage) -> None:
@@ -111,7 +111,7 @@ class SessionLayers:
         self.watch.changed.connect(self._edit.mask_changed)
         self.watch.edited.connect(self._edit.stroked)
         self._edit.begin(self.watch.live)
-        self._viewer.layers.selection.active = layer
+        self.viewer.layers.selection.active = layer
 
     def _on_automatic_changed(self, automatic: Automatic | None) -> None:
         if automatic is None or self._session.image is None:
@@ -147,11 +147,11 @@ class SessionLayers:
         for layer in (self.image_layer, *masks):
             layer.scale = (*layer.scale[:-2], micrometres, micrometres)
             layer.units = (*layer.units[:-2], *(("pixel" if metres is None else "um",) * 2))
-        self._viewer.canvas.overlays.scale_bar.visible = metres is not None
-        self._viewer.reset_view()
+        self.viewer.canvas.overlays.scale_bar.visible = metres is not None
+        self.viewer.reset_view()
 
     def _labels(self) -> list[Labels]:
-        return [layer for layer in self._viewer.layers if isinstance(layer, Labels)]
+        return [layer for layer in self.viewer.layers if isinstance(layer, Labels)]
 
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
         if truth is not None:

@@ -79,6 +79,29 @@ class Generation:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Download:
+    """Progress of official weights.
+
+    Attributes
+    ----------
+    model : str
+        Official name.
+    state : str
+        "idle", "running", "done", "cancelled" or "failed".
+    done, total : int
+        Bytes.
+    message : str
+        How it ended.
+    """
+
+    model: str = ""
+    state: str = "idle"
+    done: int = 0
+    total: int = 0
+    message: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Automatic:
     """The automatic mask with all that led to it.
@@ -157,6 +180,7 @@ class Session:
     image: SemImage | None = None
     choice: ModelChoice = field(default_factory=ModelChoice)
     model: ModelInfo | None = None
+    download: Download = field(default_factory=Download)
     generate: GenerateSettings = field(default_factory=GenerateSettings)
     generation: Generation = field(default_factory=Generation)
     pool: CandidatePool | None = None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from contextlib import suppress
 from http.client import HTTPException
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.request import Request, urlopen
 
+from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.folders import models_folder
 from napari_semxai.types import InputError
 
@@ -65,8 +65,8 @@ def download_model(
         target.parent.mkdir(parents=True, exist_ok=True)
         _check_space(target.parent, model)
         with part.open("wb") as file:
-            digest = _receive(model, file, progress or _ignore, cancel or _never)
-        _check_received(part, model, digest)
+            _receive(model, file, progress or _ignore, cancel or _never)
+        _check_received(part, model)
         part.replace(target)
     except (HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or error
@@ -81,35 +81,41 @@ def download_model(
     return target
 
 
+def digest_note(model: OfficialModel, sha256: str) -> str:
+    """Return what a person reads about the digest of a downloaded file."""
+    known = "verified" if model.sha256 else "not known beforehand, so not verified"
+    return f"sha256 {sha256}, {known}"
+
+
 def _receive(
     model: OfficialModel,
     file: BinaryIO,
     progress: Callable[[int, int], None],
     cancel: Callable[[], bool],
-) -> str:
-    """Copy the answer into `file` and return its digest."""
-    digest, received = hashlib.sha256(), 0
+) -> None:
+    """Copy the answer into `file`."""
+    received = 0
     request = Request(model.address, headers={"User-Agent": "napari-semxai"})
     with urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:
         announced = answer.headers.get("Content-Length")
         if announced is not None and int(announced) != model.size:
             raise InputError(_wrong_size(model, int(announced)))
-        while block := answer.read(_BLOCK):
+        while block := answer.read1(_BLOCK):
             if cancel():
                 raise DownloadCancelled(model.name)
             received += len(block)
             if received > model.size:
                 raise InputError(_wrong_size(model, received))
             file.write(block)
-            digest.update(block)
             progress(received, model.size)
-    return digest.hexdigest()
 
 
-def _check_received(part: Path, model: OfficialModel, digest: str) -> None:
+def _check_received(part: Path, model: OfficialModel) -> None:
     size = part.stat().st_size
     if size != model.size:
         raise InputError(_wrong_size(model, size))
+    # What lies on the disk, not what came over the wire: another window may download as well.
+    digest = file_sha256(part)
     if model.sha256 not in (None, digest):
         raise InputError(
             f"{model.name}: {model.address} answered with other contents (sha256 {digest} "

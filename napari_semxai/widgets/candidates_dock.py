@@ -22,8 +22,7 @@ from napari_semxai.widgets.winner_map import WinnerMap
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari.components import ViewerModel
-
+    from napari_semxai.controllers.download import DownloadController
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.segment import SegmentController
     from napari_semxai.layers.session_layers import SessionLayers
@@ -40,29 +39,28 @@ class CandidatesDock(ScrolledDock):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
-        Whose Image layers are on offer.
     session : Session
         What is shown.
-    images, segment
+    images, segment, downloads
         The controllers that are called.
     layers : SessionLayers
-        Shows the steps.
+        Knows the images on offer and shows the steps.
     """
 
     sample_wanted = Signal()
 
     def __init__(
         self,
-        viewer: ViewerModel,
         session: Session,
         images: ImageController,
         segment: SegmentController,
+        downloads: DownloadController,
         layers: SessionLayers,
     ) -> None:
         super().__init__()
         self._session, self._layers, self._segment = session, layers, segment
-        self.image = ImagePicker(viewer, session, images, layers)
+        self._downloads = downloads
+        self.image = ImagePicker(session, images, layers)
         self._create()
         self._lay_out()
         self._show_table = _trailing(self.table.set_automatic)
@@ -118,6 +116,7 @@ class CandidatesDock(ScrolledDock):
             (events.image, self._on_image_changed),
             (events.choice, self.model.set_choice),
             (events.model, self.model.set_model),
+            (events.download, self.model.set_download),
             (events.message, self._on_message_changed),
             (events.generation, self.run.set_generation),
             (events.algorithm, self._on_algorithm_changed),
@@ -132,6 +131,8 @@ class CandidatesDock(ScrolledDock):
             (self.welcome.open_wanted, self.image.open_file),
             (self.welcome.sample_wanted, self.sample_wanted),
             (self.model.picked, self._segment.choose_model),
+            (self.model.panel.wanted, self._downloads.download),
+            (self.model.panel.cancelled, self._downloads.cancel),
             (self.run.generate.clicked, self._segment.generate),
             (self.run.cancel.clicked, self._segment.cancel),
             (self.alpha.valueChanged, self._on_alpha_moved),
@@ -151,6 +152,7 @@ class CandidatesDock(ScrolledDock):
         session = self._session
         self._on_image_changed(session.image)
         self.model.set_choice(session.choice)
+        self.model.set_download(session.download)
         if session.model is not None:
             self.model.set_model(session.model)
         self.run.set_generation(session.generation)

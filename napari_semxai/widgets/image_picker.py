@@ -13,8 +13,6 @@ from napari_semxai.widgets.layer_combo import LayerCombo
 from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
-    from napari.components import ViewerModel
-
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.layers.session_layers import SessionLayers
     from napari_semxai.state.session import Session
@@ -27,27 +25,19 @@ class ImagePicker(QWidget):
 
     Parameters
     ----------
-    viewer : napari.components.ViewerModel
-        Whose Image layers are on offer.
     session : Session
         What is shown.
     images : ImageController
         The controller that is called.
     layers : SessionLayers
-        Knows which layer shows the current image.
+        Knows the viewer, and which layer shows the current image.
     """
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        session: Session,
-        images: ImageController,
-        layers: SessionLayers,
-    ) -> None:
+    def __init__(self, session: Session, images: ImageController, layers: SessionLayers) -> None:
         super().__init__()
-        self._viewer, self._session = viewer, session
+        self._viewer, self._session = layers.viewer, session
         self._images, self._layers = images, layers
-        self.layer = LayerCombo(viewer, Image, "The SEM image to work on")
+        self.layer = LayerCombo(self._viewer, Image, "The SEM image to work on")
         self.open = button("Open…", "Open an SEM image file (TIFF, PNG, JPEG, BMP)")
         self.previous = button("◀", "Previous page of the file")
         self.page, self.following = note(), button("▶", "Next page of the file")

@@ -10,9 +10,11 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.store.models import OFFICIAL_MODELS, installed_path
+from napari_semxai.widgets.download_panel import DownloadPanel
 from napari_semxai.widgets.parts import note
 
 if TYPE_CHECKING:
+    from napari_semxai.state.session import Download
     from napari_semxai.types import ModelInfo
 
 _DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -37,12 +39,14 @@ class ModelPicker(QWidget):
         self.device.addItems(_DEVICES)
         self.device.setToolTip("auto: CUDA where there is one, then MPS, then the CPU")
         self.loaded = note("The engine starts …")
+        self.panel = DownloadPanel()
         self._choice = ModelChoice()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("model", self.model)
         layout.addRow("device", self.device)
         layout.addRow(self.loaded)
+        layout.addRow(self.panel)
         self.set_choice(self._choice)
         self.model.activated.connect(self._on_model_activated)
         self.device.activated.connect(self._on_device_activated)
@@ -61,6 +65,12 @@ class ModelPicker(QWidget):
         else:
             self.loaded.setText(f"{info.name} on {info.device} (sha256 {info.sha256[:12]}…)")
 
+    def set_download(self, download: Download) -> None:
+        """Show a download, and its file among the models once it is there."""
+        self.panel.set_download(download)
+        if download.state == "done":
+            self.set_choice(self._choice)
+
     def set_failed(self, message: str) -> None:
         """Show why nothing is loaded."""
         self.loaded.setText(message)
@@ -70,7 +80,7 @@ class ModelPicker(QWidget):
         self.model.addItem("bundled (small, synthetic images)", "bundled")
         for official in OFFICIAL_MODELS:
             here = installed_path(official) is not None
-            text = official.name if here else f"{official.name} (not installed)"
+            text = official.name if here else f"{official.name}, download…"
             self.model.addItem(text, official.name)
         if self.model.findData(current) < 0:
             self.model.addItem(current, current)
@@ -83,7 +93,11 @@ class ModelPicker(QWidget):
             model = QFileDialog.getOpenFileName(
                 self, "Open a SAM 2 checkpoint", "", "Checkpoints (*.pt *.safetensors)"
             )[0]
-        if model:
+        missing = next((each for each in OFFICIAL_MODELS if each.name == model), None)
+        if missing is not None and installed_path(missing) is None:
+            self.panel.offer(missing)
+            self.set_choice(self._choice)
+        elif model:
             self._pick(ModelChoice(model, self._choice.device))
         else:
             self.set_choice(self._choice)

@@ -23,7 +23,14 @@ CONTENT = bytes(range(256)) * 4096
 
 
 @contextmanager
-def serving(body: bytes, status: int = 200, announced: int | None = None) -> Iterator[str]:
+def serving(
+    body: bytes,
+    status: int = 200,
+    announced: int | None = None,
+    pause: threading.Event | None = None,
+) -> Iterator[str]:
+    """Serve `body` at an address; with `pause` its second half waits for the event."""
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
@@ -31,7 +38,10 @@ def serving(body: bytes, status: int = 200, announced: int | None = None) -> Ite
                 self.send_header("Content-Length", str(announced or len(body)))
             self.end_headers()
             with suppress(ConnectionError):  # the client may hang up
-                self.wfile.write(body)
+                self.wfile.write(body[: len(body) // 2])
+                if pause is not None:
+                    pause.wait(10)
+                self.wfile.write(body[len(body) // 2 :])
 
         def log_message(self, *args: object) -> None:
             pass
@@ -83,6 +93,19 @@ def test_no_name_before_the_end(tmp_path: Path) -> None:
     with serving(CONTENT) as address:
         download_model(entry(address, GOOD), tmp_path, progress=look)
     assert seen == {"tiny.pt.part"}
+
+
+def test_what_lies_on_the_disk_is_checked(tmp_path: Path) -> None:
+    """Another program may write the same file meanwhile."""
+
+    def meddle(done: int, total: int) -> None:
+        if done == total:
+            with (tmp_path / "tiny.pt.part").open("r+b") as file:
+                file.write(b"x")
+
+    with serving(CONTENT) as address, pytest.raises(InputError, match="other contents"):
+        download_model(entry(address, GOOD), tmp_path, progress=meddle)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_cancel_leaves_nothing(tmp_path: Path) -> None:

@@ -15,12 +15,14 @@ from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.session import (
     AlgorithmSettings,
+    Download,
     Generation,
     ModelChoice,
     SaveState,
     Session,
 )
 from napari_semxai.types import FilterSettings, MaskSize, ModelInfo
+from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.edit_dock import EDIT_BUTTONS, EditDock
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
@@ -61,8 +63,8 @@ def layers(viewer, session, controller):
 
 
 @pytest.fixture
-def candidates(qtbot, viewer, session, controller, layers):
-    dock = CandidatesDock(viewer, session, controller, controller, layers)
+def candidates(qtbot, session, controller, layers):
+    dock = CandidatesDock(session, controller, controller, controller, layers)
     qtbot.addWidget(dock)
     session.image = make_image()
     controller.calls.clear()
@@ -180,6 +182,40 @@ def test_the_model_picker_shows_and_sets(candidates, session, controller):
     candidates.model.device.setCurrentText("cpu")
     candidates.model.device.activated.emit(1)
     assert controller.calls[-1] == ("choose_model", (ModelChoice("bundled", "cpu"),), {})
+
+
+def test_official_weights_are_downloaded_only_when_asked_for(
+    candidates, session, controller, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("SEMXAI_MODEL_DIR", str(tmp_path))
+    monkeypatch.setattr(model_picker, "installed_path", lambda model: None)
+    picker, tiny = candidates.model, model_picker.OFFICIAL_MODELS[0]
+    row = picker.model.findData(tiny.name)
+    assert "download" in picker.model.itemText(row)
+    picker.model.setCurrentIndex(row)
+    picker.model.activated.emit(row)
+    assert controller.calls == []
+    assert picker.model.currentData() == "bundled"
+    assert not picker.panel.isHidden()
+    assert "156 MB" in picker.panel.text.text()
+    assert tiny.address in picker.panel.text.text()
+    assert candidates.minimumSizeHint().width() <= 420
+    picker.panel.start.click()
+    assert controller.calls == [("download", (tiny,), {})]
+
+
+def test_a_download_is_followed_and_cancelled(candidates, session, controller):
+    panel = candidates.model.panel
+    session.download = Download("large", "running", 5 * 10**8, 9 * 10**8)
+    assert panel.text.text() == "large: 500 of 900 MB"
+    assert (panel.progress.value(), panel.progress.maximum()) == (500_000, 900_000)
+    panel.cancel.click()
+    assert controller.calls == [("cancel", (), {})]
+    session.download = replace(session.download, state="failed", message="no network")
+    assert panel.text.text() == "no network"
+    assert panel.progress.isHidden()
+    panel.cancel.click()
+    assert panel.isHidden()
 
 
 def test_steps_become_layers(candidates, session, viewer):
