@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.digests import array_digest
+from napari_semxai.store.find_images import find_images
 from napari_semxai.store.images import read_image
+from napari_semxai.store.masks import read_mask
 from napari_semxai.store.project import Project, open_project
 from napari_semxai.store.project_files import (
     PROJECT_FILE,
@@ -16,13 +19,18 @@ from napari_semxai.store.project_files import (
     write_info,
 )
 from napari_semxai.store.project_records import utc_now
-from napari_semxai.store.project_sources import find_images
-from napari_semxai.types import InputError, ProjectImage, ProjectInfo
+from napari_semxai.types import (
+    InputError,
+    ProjectImage,
+    ProjectInfo,
+    ReviewChange,
+    ReviewState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_semxai.store.project_sources import SourceImage
+    from napari_semxai.store.project_sources import ImageSource, SourceImage
 
 
 def create_project(
@@ -32,20 +40,21 @@ def create_project(
     failed: dict[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Project:
-    """Make a project of a folder of images.
+    """Make a project of a folder of images, a Carinthia download, a table or a KLARF file.
 
-    The images stay where they are and are only read.
+    The images stay where they are and are only read. Masks that come with them are accepted
+    reviews ("no defect" where empty) of an annotator that has the name of the table.
 
     Parameters
     ----------
     folder : str or Path
         Made when missing; must not hold a project yet.
     source : str or Path
-        Where the images are.
+        See `find_images`.
     failed : dict, optional
         Gets the message of each image that cannot be read; without it the first one raises.
     progress : callable, optional
-        Called with the number of images read so far and all of them.
+        Called with the number of images read and masks written so far, and all of them.
 
     Raises
     ------
@@ -57,36 +66,78 @@ def create_project(
         raise InputError(f"{folder}: there is a project already; choose another folder")
     found = find_images(source)
     problems = dict(found.failed)
-    images = _read_all(found.images, problems, progress)
-    if problems and failed is None:
-        raise InputError(next(iter(problems.values())))
+    steps = _Steps(found.images, progress)
+    images = _read_all(found.images, problems, steps)
     if not images:
         raise InputError(f"{source}: none of its images can be read")
-    if failed is not None:
-        failed.update(problems)
-    name = folder.resolve().name
-    info = ProjectInfo(uuid.uuid4().hex, name, utc_now(), str(source), found.class_names)
-    write_images(folder, images)
+    _stop_at_first(problems, failed)
+    info = ProjectInfo(
+        uuid.uuid4().hex, folder.resolve().name, utc_now(), str(source), found.class_names
+    )
+    write_images(folder, list(images.values()))
+    with closing(Project(folder, info, tuple(images.values()))) as unfinished:
+        _write_masks(unfinished, found, images, problems, steps)
+    _stop_at_first(problems, failed)
     # Last, so that a folder is a project only when it is complete.
     write_info(folder, info)
     return open_project(folder)
 
 
+class _Steps:
+    """Counts images read and masks written."""
+
+    def __init__(
+        self, sources: tuple[SourceImage, ...], progress: Callable[[int, int], None] | None
+    ) -> None:
+        self._total = len(sources) + sum(source.mask is not None for source in sources)
+        self._progress = progress
+        self._done = 0
+
+    def step(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _stop_at_first(problems: dict[str, str], failed: dict[str, str] | None) -> None:
+    if failed is not None:
+        failed.update(problems)
+    elif problems:
+        raise InputError(next(iter(problems.values())))
+
+
 def _read_all(
-    sources: tuple[SourceImage, ...],
-    failed: dict[str, str],
-    progress: Callable[[int, int], None] | None,
-) -> list[ProjectImage]:
+    sources: tuple[SourceImage, ...], problems: dict[str, str], steps: _Steps
+) -> dict[SourceImage, ProjectImage]:
+    images = {}
     ids = unique_ids(source.name for source in sources)
-    images = []
-    for number, (image_id, source) in enumerate(zip(ids, sources, strict=True), start=1):
+    for image_id, source in zip(ids, sources, strict=True):
         try:
-            images.append(_project_image(image_id, source))
+            images[source] = _project_image(image_id, source)
         except InputError as error:
-            failed[source.name] = str(error)
-        if progress is not None:
-            progress(number, len(sources))
+            problems[source.name] = str(error)
+        steps.step()
     return images
+
+
+def _write_masks(
+    project: Project,
+    found: ImageSource,
+    images: dict[SourceImage, ProjectImage],
+    problems: dict[str, str],
+    steps: _Steps,
+) -> None:
+    for source, image in images.items():
+        if source.mask is None:
+            continue
+        try:
+            mask = read_mask(source.mask, image.shape)
+        except InputError as error:
+            problems[f"{source.name} mask"] = str(error)
+        else:
+            state = ReviewState.ACCEPTED if mask.any() else ReviewState.NO_DEFECT
+            project.write_review(image.id, found.annotator, ReviewChange(state, mask))
+        steps.step()
 
 
 def _project_image(image_id: str, source: SourceImage) -> ProjectImage:
