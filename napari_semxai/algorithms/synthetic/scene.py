@@ -51,6 +51,8 @@ def make_scene(spec: SceneSpec, seed: int) -> Scene:
         raise ValueError(f"label {spec.label}: choose one of {sorted(LABELS)}")
     rng = np.random.default_rng(seed)
     angle = rng.normal(0, 0.6) + (np.pi if rng.random() < 0.5 else 0)
+    if spec.light is not None:
+        angle = spec.light
     light = (float(np.sin(angle)), float(np.cos(angle)))
     image = imaging.surface_levels(rng, spec)
     imaging.add_bumps(rng, spec, image, light)

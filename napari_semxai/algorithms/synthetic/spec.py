@@ -54,6 +54,9 @@ class SceneSpec:
         Whether the lower edge carries a bar with text.
     footprint, charging, jitter : float
         Grey levels of a scan footprint and of charging, and line jitter in pixels.
+    light : float or None
+        Angle in radians from which relief looks bright, 0 for the right; drawn by the seed,
+        around left or right, when None.
     """
 
     shape: tuple[int, int] = (480, 480)
@@ -73,6 +76,7 @@ class SceneSpec:
     footprint: float = 0.0
     charging: float = 0.0
     jitter: float = 0.0
+    light: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,0 +1,256 @@
+"""Train the bundled classifier on synthetic scenes; resumes where it was interrupted.
+
+Every scene is new: nothing is seen twice. The first layers keep their ImageNet weights. The rate
+warms up, stays, and goes down over the last 40 % of ``--steps``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn import functional
+
+from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.backends.classifiers import normalised, resized
+from napari_semxai.backends.lite_classifier import LiteClassifier
+from napari_semxai.types import ClassifierInfo
+from training.classify_scenes import TRAINING_STREAM, VALIDATION_COUNT, VALIDATION_STREAM
+from training.classify_scenes import scene_at, scenes
+from training.pretrained import load_imagenet_classifier
+
+CACHE = Path.home() / ".cache" / "semxai-training"
+FROZEN = ("stem", "filter1", "project1", "expand2", "filter2", "project2", "blocks2")
+INFO = ClassifierInfo(
+    name="bundled",
+    sha256="",
+    architecture="lite0",
+    class_names=tuple(LABELS.values()),
+    input_size=(320, 320),
+    synthetic=True,
+)
+EMA = 0.99
+WARM_UP = 40
+COLUMNS = ("step", "images", "minutes", "rate", "loss", "accuracy", "validation_f1")
+
+
+@dataclass(slots=True, eq=False)
+class Run:
+    """Everything a run needs to go on."""
+
+    network: LiteClassifier
+    average: LiteClassifier
+    optimizer: torch.optim.Optimizer
+    step: int = 0
+    minutes: float = 0.0
+
+
+def new_run(rate: float) -> Run:
+    """Start from ImageNet."""
+    torch.manual_seed(0)
+    network, average = LiteClassifier(len(LABELS)), LiteClassifier(len(LABELS))
+    load_imagenet_classifier(network)
+    average.load_state_dict(network.state_dict())
+    for name in FROZEN:
+        network.features.get_submodule(name).requires_grad_(False)
+    known = [p for p in network.features.parameters() if p.requires_grad]
+    groups = [
+        {"params": known, "share": 0.5},
+        {"params": list(network.classifier.parameters()), "share": 3.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
+    for model in (network, average):
+        model.to(memory_format=torch.channels_last)
+    return Run(network, average, optimizer)
+
+
+def save(run: Run, path: Path) -> None:
+    """Write a checkpoint so that an interruption never leaves half of one."""
+    state = {
+        "network": run.network.state_dict(),
+        "average": run.average.state_dict(),
+        "optimizer": run.optimizer.state_dict(),
+        "numbers": (run.step, run.minutes),
+    }
+    temporary = path.with_suffix(".part")
+    torch.save(state, temporary)
+    temporary.replace(path)
+
+
+def load(run: Run, path: Path) -> None:
+    """Go on from the checkpoint at `path`."""
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    run.network.load_state_dict(state["network"])
+    run.average.load_state_dict(state["average"])
+    run.optimizer.load_state_dict(state["optimizer"])
+    run.step, run.minutes = state["numbers"]
+
+
+def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs (B, 1, H, W) in [0, 1] and class indices: the same for the same step."""
+    rng = np.random.default_rng([TRAINING_STREAM, step])
+    inputs, targets = [], []
+    for index in range(step * size, (step + 1) * size):
+        label = 1 + index % len(LABELS)
+        values = resized(scene_at(TRAINING_STREAM, label, index).image, INFO)
+        # The light comes from about the right, so top and bottom are alike, left and right not.
+        if rng.random() < 0.5:
+            values = values.flip(2)
+        gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
+        inputs.append((values * gain + offset).clamp(0, 1))
+        targets.append(label - 1)
+    return torch.cat(inputs), torch.tensor(targets)
+
+
+def rate_at(step: int, steps: int) -> float:
+    """Share of the learning rate at `step`."""
+    return min(1.0, (step + 1) / WARM_UP, max(0.0, (steps - step) / (0.4 * steps)))
+
+
+def update(run: Run, options: argparse.Namespace) -> tuple[float, float]:
+    """One optimizer step and one of the average; return loss and accuracy."""
+    values, targets = batch_at(run.step, options.batch)
+    for group in run.optimizer.param_groups:
+        group["lr"] = options.rate * group["share"] * rate_at(run.step, options.steps)
+    run.network.train()
+    inputs = normalised(values, INFO).to(memory_format=torch.channels_last)
+    logits = run.network(inputs)
+    loss = functional.cross_entropy(logits, targets)
+    run.optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
+    run.optimizer.step()
+    run.step += 1
+    keep = min(EMA, (1 + run.step) / (10 + run.step))
+    with torch.no_grad():
+        for old, new in zip(run.average.parameters(), run.network.parameters(), strict=True):
+            old.lerp_(new, 1 - keep)
+    return loss.item(), float((logits.argmax(1) == targets).float().mean())
+
+
+def validation_set() -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the validation scenes as inputs and class indices."""
+    found = list(scenes(VALIDATION_STREAM, VALIDATION_COUNT))
+    values = torch.cat([resized(scene.image, INFO) for scene in found])
+    return values, torch.tensor([scene.label - 1 for scene in found])
+
+
+@torch.inference_mode()
+def logits_of(network: nn.Module, values: torch.Tensor) -> torch.Tensor:
+    """Logits of many inputs in [0, 1]."""
+    network.eval()
+    return torch.cat([network(normalised(part, INFO)) for part in values.split(10)])
+
+
+def macro_f1(predicted: torch.Tensor, targets: torch.Tensor) -> float:
+    """Mean of the classes' F1 scores."""
+    scores = []
+    for label in range(len(LABELS)):
+        hits = int(((predicted == label) & (targets == label)).sum())
+        total = int((predicted == label).sum() + (targets == label).sum())
+        scores.append(2 * hits / total if total else 0.0)
+    return float(np.mean(scores))
+
+
+def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
+    """Temperature at which the validation scenes are most probable."""
+    grid = torch.exp(torch.linspace(np.log(0.25), np.log(4), 200))
+    losses = [functional.cross_entropy(logits / value, targets).item() for value in grid]
+    return float(grid[int(np.argmin(losses))])
+
+
+def train(run: Run, options: argparse.Namespace, path: Path) -> None:
+    """Train until the minutes or the steps are over."""
+    start = saved = time.monotonic()
+    before, sums = run.minutes, []
+    values, targets = validation_set()
+    while run.step < options.steps and time.monotonic() - start < options.minutes * 60:
+        sums.append(update(run, options))
+        run.minutes = before + (time.monotonic() - start) / 60
+        if run.step % 25 == 0 or run.step == options.steps:
+            score = float("nan")
+            if run.step % 100 == 0 or run.step == options.steps:
+                score = macro_f1(logits_of(run.average, values).argmax(1), targets)
+            loss, accuracy = np.mean(sums, axis=0)
+            rate = options.rate * rate_at(run.step, options.steps)
+            images = run.step * options.batch
+            row = (run.step, images, run.minutes, rate, loss, accuracy, score)
+            log(path.with_suffix(".csv"), [round(float(value), 6) for value in row])
+            sums = []
+        if time.monotonic() - saved > 120:
+            save(run, path)
+            saved = time.monotonic()
+    save(run, path)
+
+
+def log(path: Path, row: list[float]) -> None:
+    """Append a line to the training curve, and show it."""
+    print(*row, flush=True)
+    fresh = not path.exists()
+    with path.open("a", newline="") as file:
+        writer = csv.writer(file)
+        if fresh:
+            writer.writerow(COLUMNS)
+        writer.writerow(row)
+
+
+def export(run: Run, target: Path) -> None:
+    """Write the averaged weights as float16 safetensors, with their description beside."""
+    half = {name: tensor.half().contiguous() for name, tensor in run.average.state_dict().items()}
+    run.average.load_state_dict({name: tensor.float() for name, tensor in half.items()})
+    values, targets = validation_set()
+    logits = logits_of(run.average, values)
+    temperature = fit_temperature(logits, targets)
+    print("validation macro F1", macro_f1(logits.argmax(1), targets), "temperature", temperature)
+    save_file(half, target)
+    description = {
+        "architecture": INFO.architecture,
+        "class_names": INFO.class_names,
+        "input_size": INFO.input_size,
+        "channels": INFO.channels,
+        "mean": INFO.mean,
+        "std": INFO.std,
+        "temperature": round(temperature, 4),
+        "synthetic": True,
+    }
+    target.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--folder", type=Path, default=CACHE, help="checkpoints and curves")
+    parser.add_argument("--name", default="classifier", help="of the checkpoint")
+    parser.add_argument("--minutes", type=float, default=600.0)
+    parser.add_argument("--steps", type=int, default=900)
+    parser.add_argument("--batch", type=int, default=18)
+    parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--export", type=Path, help="only write the averaged weights")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Train or export."""
+    options = parse()
+    torch.set_num_threads(1)
+    options.folder.mkdir(parents=True, exist_ok=True)
+    path = options.folder / f"{options.name}.pt"
+    run = new_run(options.rate)
+    if path.exists():
+        load(run, path)
+    if options.export:
+        export(run, options.export)
+    else:
+        train(run, options, path)
+
+
+if __name__ == "__main__":
+    main()
