@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.explanation_masks import concept_masks, gradcam_mask
     from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
     from napari_semxai.algorithms.metrics import scores
+    from napari_semxai.backends.classifiers import load_classifier
     from napari_semxai.backends.sam2 import generate_candidates
     from napari_semxai.types import CandidatePool, GroundTruth, InputError, Scores
 
@@ -31,6 +32,7 @@ _ROOMS = {
     "generate_candidates": "backends.sam2",
     "gradcam_mask": "algorithms.explanation_masks",
     "ground_truth": "algorithms.ground_truth",
+    "load_classifier": "backends.classifiers",
     "scores": "algorithms.metrics",
 }
 
@@ -47,6 +49,7 @@ __all__ = [
     "generate_candidates",
     "gradcam_mask",
     "ground_truth",
+    "load_classifier",
     "scores",
 ]
 

@@ -23,8 +23,13 @@ from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.backends.classifiers import normalised, resized
 from napari_semxai.backends.lite_classifier import LiteClassifier
 from napari_semxai.types import ClassifierInfo
-from training.classify_scenes import TRAINING_STREAM, VALIDATION_COUNT, VALIDATION_STREAM
-from training.classify_scenes import scene_at, scenes
+from training.classify_scenes import (
+    TRAINING_STREAM,
+    VALIDATION_COUNT,
+    VALIDATION_STREAM,
+    scene_at,
+    scenes,
+)
 from training.pretrained import load_imagenet_classifier
 
 CACHE = Path.home() / ".cache" / "semxai-training"
@@ -95,7 +100,7 @@ def load(run: Run, path: Path) -> None:
 
 
 def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Inputs (B, 1, H, W) in [0, 1] and class indices: the same for the same step."""
+    """Return inputs (B, 1, H, W) in [0, 1] and class indices, the same for the same step."""
     rng = np.random.default_rng([TRAINING_STREAM, step])
     inputs, targets = [], []
     for index in range(step * size, (step + 1) * size):

@@ -48,6 +48,34 @@ def to_gray8(
     return _scaled(gray, *intensity_range(gray, low, high))
 
 
+def to_uint8(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return pixels as 8 bit like `to_gray8`, with their colours.
+
+    Parameters
+    ----------
+    pixels : ndarray, shape (M, N), (M, N, 3) or (M, N, 4)
+        Opacity is left out; colours are scaled alike, by the percentiles of their grey.
+
+    Returns
+    -------
+    ndarray of uint8, shape (M, N) or (M, N, 3)
+
+    Raises
+    ------
+    ValueError
+        For other shapes and types.
+    """
+    gray = to_gray8(pixels)
+    if pixels.ndim == 2:
+        return gray
+    colors = pixels[..., :3]
+    if colors.dtype == np.uint8:
+        return colors
+    if colors.dtype == bool:
+        return np.where(colors, np.uint8(255), np.uint8(0))
+    return _scaled(colors, *intensity_range(luminance(colors)))
+
+
 def luminance(pixels: NDArray[Any]) -> NDArray[Any]:
     """Return the grey of RGB or RGBA pixels (ITU-R BT.601 weights), in the same type.
 

@@ -6,17 +6,13 @@ before anything in it runs.
 
 from __future__ import annotations
 
-import pickle
 import re
-import struct
-import warnings
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from napari_semxai.backends.bundled import build_bundled, build_bundled_architecture
+from napari_semxai.backends.tensor_files import DamagedFileError, is_state_dict, read_content
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.models import (
     BUNDLED,
@@ -33,20 +29,6 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-# What torch and safetensors raise on files that are cut off, altered or something else.
-_DAMAGED = (
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SafetensorError,
-    TypeError,
-    ValueError,
-    struct.error,
-)
 _PATCH_EMBEDDING = "image_encoder.trunk.patch_embed.proj.weight"
 _BLOCK = re.compile(r"image_encoder\.trunk\.blocks\.(\d+)\.")
 _ONLY_IN_2_1 = "no_obj_embed_spatial"
@@ -100,18 +82,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
         When the file is damaged or holds anything else.
     """
     try:
-        if path.suffix.lower() == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            # torch remarks on old pickles; whatever they hold is refused below.
-            warnings.simplefilter("ignore")
-            content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise InputError(_unsafe(path) if _is_pickle(path) else _damaged(path)) from error
-    except _DAMAGED as error:
-        raise InputError(_damaged(path)) from error
+        content = read_content(path)
+    except DamagedFileError as error:
+        raise InputError(_cut_off_official(path) or str(error)) from error
     state = content.get("model", content) if isinstance(content, dict) else None
-    if not _is_state_dict(state):
+    if not is_state_dict(state):
         raise InputError(f"{path}: not a SAM 2 checkpoint (no weights by name in it)")
     return dict(state)
 
@@ -172,29 +147,8 @@ def _config_of(state: dict[str, Tensor]) -> str | None:
     return f"configs/{version}/{version}_hiera_{size}.yaml"
 
 
-def _is_state_dict(value: Any) -> TypeGuard[dict[str, Tensor]]:
-    return (
-        isinstance(value, dict)
-        and bool(value)
-        and all(isinstance(key, str) for key in value)
-        and all(isinstance(tensor, torch.Tensor) for tensor in value.values())
-    )
-
-
-def _is_pickle(path: Path) -> bool:
-    """Whether the file starts as torch's archives or bare pickles do."""
-    with path.open("rb") as file:
-        return file.read(4).startswith((b"PK\x03\x04", b"\x80"))
-
-
-def _unsafe(path: Path) -> str:
-    return (
-        f"{path}: holds more than weights and could run code, so it was not loaded and nothing "
-        'in it ran; save {"model": state_dict} or safetensors'
-    )
-
-
-def _damaged(path: Path) -> str:
+def _cut_off_official(path: Path) -> str | None:
+    """Say how long a file that goes by an official name should be, if it is not."""
     size = path.stat().st_size
     for official in OFFICIAL_MODELS:
         if path.name == official.file_name and size != official.size:
@@ -202,4 +156,4 @@ def _damaged(path: Path) -> str:
                 f"{path}: {size:,} bytes instead of {official.size:,}, so it is cut off or "
                 f"damaged; get it again with: semxai models download {official.name}"
             )
-    return f"{path}: cut off, or not a checkpoint ({size:,} bytes); copy it again"
+    return None

@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 # (repeats, kernel, stride, expansion, channels out) of each stage.
-_STAGES = (
+STAGES = (
     (1, 3, 1, 1, 16),
     (2, 3, 2, 6, 24),
     (2, 5, 2, 6, 40),
@@ -78,7 +78,7 @@ class LiteTrunk(nn.Module):
         self.stem = SameConv(3, 32, 3, 2)
         self.stages = nn.ModuleList()
         inputs = 32
-        for repeats, kernel, stride, expand, outputs in _STAGES:
+        for repeats, kernel, stride, expand, outputs in STAGES:
             blocks = []
             for index in range(repeats):
                 step = stride if index == 0 else 1

@@ -5,6 +5,7 @@ Every value is compared by identity and never changed after it was made. Coordin
 """
 
 from napari_semxai.types.arrays import BoolMask, Border, FloatArray, InputError, IntArray
+from napari_semxai.types.classify import ClassifierInfo
 from napari_semxai.types.concepts import (
     ConceptBank,
     ConceptMaps,
@@ -53,6 +54,7 @@ __all__ = [
     "CamMethod",
     "CandidatePool",
     "Classification",
+    "ClassifierInfo",
     "ClassifyRequest",
     "ConceptBank",
     "ConceptMaps",
