@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.explanation_masks import concept_masks, gradcam_mask
     from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
     from napari_semxai.algorithms.metrics import scores
+    from napari_semxai.algorithms.survey import survey_summary
     from napari_semxai.backends.classifiers import load_classifier
     from napari_semxai.backends.sam2 import generate_candidates
     from napari_semxai.types import CandidatePool, GroundTruth, InputError, Scores
@@ -34,6 +35,7 @@ _ROOMS = {
     "ground_truth": "algorithms.ground_truth",
     "load_classifier": "backends.classifiers",
     "scores": "algorithms.metrics",
+    "survey_summary": "algorithms.survey",
 }
 
 __all__ = [
@@ -51,6 +53,7 @@ __all__ = [
     "ground_truth",
     "load_classifier",
     "scores",
+    "survey_summary",
 ]
 
 

@@ -17,6 +17,7 @@ from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
@@ -26,13 +27,14 @@ from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.edit_dock import EditDock
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.scores_dock import ScoresDock
+from napari_semxai.widgets.survey_dock import SurveyDock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_semxai.widgets.parts import ScrolledDock
 
-DOCKS = ("Mask candidates", "Edit & review", "Scores")
+DOCKS = ("Mask candidates", "Edit & review", "Scores", "Survey")
 
 
 class Workbench:
@@ -55,6 +57,7 @@ class Workbench:
         self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
         self.evaluate = EvaluateController(self.session, self.jobs)
         self.downloads = DownloadController(self.session, self.jobs, self.segment)
+        self.survey = SurveyController(self.session, self.jobs)
         self.layers = SessionLayers(viewer, self.session, self.edit)
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
@@ -135,6 +138,8 @@ class Workbench:
             return dock
         if title == DOCKS[1]:
             return EditDock(session, images, self.edit, layers)
+        if title == "Survey":
+            return SurveyDock(session, self.survey, self.jobs)
         return ScoresDock(self.viewer, session, self.evaluate, self.comparison)
 
     def _on_dock_destroyed(self, title: str) -> None:
@@ -183,6 +188,11 @@ def make_edit_dock(viewer: napari.Viewer | None = None) -> QWidget:
 def make_scores_dock(viewer: napari.Viewer | None = None) -> QWidget:
     """Return the Scores dock of a viewer."""
     return workbench_of(viewer).dock(DOCKS[2])
+
+
+def make_survey_dock(viewer: napari.Viewer | None = None) -> QWidget:
+    """Return the Survey dock of a viewer."""
+    return workbench_of(viewer).dock("Survey")
 
 
 def _close(workbench: Workbench) -> None:

@@ -14,10 +14,13 @@ import time
 from pathlib import Path
 
 import napari
+import numpy as np
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from qtpy.QtTest import QTest
 
 from napari_semxai.plugin import DOCKS, Workbench, open_workbench
+from napari_semxai.store.survey import write_survey
+from napari_semxai.types.survey import AnswerSet
 
 PATIENCE_SECONDS = 300
 
@@ -54,8 +57,36 @@ def main() -> None:
     workbench.images.set_pixel_size(2.5e-9)
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", DOCKS[1])
-    take(workbench, folder, "scores", DOCKS[2])
+    take(workbench, folder, "scores", "Scores")
+    survey(workbench, folder)
     viewer.close()
+
+
+def survey(workbench: Workbench, folder: Path) -> None:
+    """Take pictures of the survey's two pages, with made-up answers."""
+    rng = np.random.default_rng(0)
+    path = Path(tempfile.mkdtemp()) / "survey.csv"
+    sets = [
+        AnswerSet(f"P-{person}", method, "SEM defect", tuple(answers.tolist()))
+        for person in range(9)
+        for method, middle in (("Grad-CAM", 3), ("CRAFT", 4))
+        for answers in [np.clip(rng.integers(middle - 1, middle + 2, 8), 1, 5)]
+    ]
+    write_survey(path, sets)
+    workbench.survey.open(path)
+    wait(lambda: workbench.session.survey is not None)
+    workbench.survey.begin("P-7K2QD", "CRAFT", "SEM defect")
+    workbench.survey.agree(True)
+    dock = workbench.dock("Survey")
+    dock.participant.setCurrentText("P-7K2QD")
+    dock.method.setCurrentText("CRAFT")
+    for item, answer in enumerate((4, 5, 3)):
+        workbench.survey.answer(item, answer)
+    workbench.survey.go(3)
+    take(workbench, folder, "survey", "Survey")
+    dock.pages.setCurrentIndex(1)
+    wait(lambda: dock.figure.drawn)
+    take(workbench, folder, "survey-summary", "Survey")
 
 
 def wait(condition) -> None:

@@ -9,6 +9,7 @@ from typing import ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.algorithms.survey import SurveyReport
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
     BoolMask,
@@ -23,6 +24,7 @@ from napari_semxai.types import (
     Scores,
     SemImage,
 )
+from napari_semxai.types.survey import AnswerSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +173,31 @@ class SaveState:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class SurveyState:
+    """The open survey and the answer set in front.
+
+    Attributes
+    ----------
+    path : Path
+        The survey file.
+    sets : tuple of AnswerSet
+        All of them, the current one included once it holds something.
+    consent_text : str
+        What participants are asked to agree to.
+    current : AnswerSet or None
+        Who answers what.
+    item : int
+        Index of the item in front.
+    """
+
+    path: Path
+    sets: tuple[AnswerSet, ...]
+    consent_text: str
+    current: AnswerSet | None = None
+    item: int = 0
+
+
 @dataclass
 class Session:
     """Everything one viewer's docks and layers show."""
@@ -196,4 +223,6 @@ class Session:
     loaded_truth: LoadedTruth | None = None
     readout: Readout | None = None
     save: SaveState = field(default_factory=SaveState)
+    survey: SurveyState | None = None
+    survey_report: SurveyReport | None = None
     message: str = ""

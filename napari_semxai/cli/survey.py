@@ -1,0 +1,77 @@
+"""``semxai survey``: what a survey's answers come to."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semxai.algorithms.survey import survey_report
+from napari_semxai.cli.output import DONE
+from napari_semxai.store.survey import read_survey
+from napari_semxai.types.survey import ITEMS
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_semxai.algorithms.survey import MethodComparison, MethodSummary
+    from napari_semxai.cli.output import Output
+
+
+def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    """Register the command."""
+    survey = commands.add_parser("survey", help="summarise answers of the explanation survey")
+    actions = survey.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    summary = actions.add_parser(
+        "summary",
+        parents=[common],
+        help="mean, standard deviation and agreement for each item",
+        description="Print mean, standard deviation, n and n agree for each item and method, "
+        "Cronbach's alpha where it is defined, and a paired comparison between the methods.",
+    )
+    summary.add_argument("file", type=Path, metavar="FILE", help="CSV as the Survey dock writes")
+    summary.add_argument(
+        "-o", "--output", type=Path, metavar="DIR", help="also write a table and figures there"
+    )
+    summary.set_defaults(run=run_summary)
+
+
+def run_summary(options: argparse.Namespace, output: Output) -> int:
+    """Print the summary and, where asked for, write it."""
+    report = survey_report(read_survey(options.file))
+    for entry in report.methods:
+        _say_method(entry, output)
+    for comparison in report.comparisons:
+        output.say(_comparison_text(comparison))
+    if not report.methods:
+        output.say("No answers yet.")
+    files: list[Path] = []
+    if options.output is not None:
+        # matplotlib takes half a second.
+        from napari_semxai.reports.survey import write_survey_report
+
+        files = write_survey_report(options.output, report)
+        output.say(f"Table and figures: {options.output}")
+    output.result({**asdict(report), "files": files})
+    return DONE
+
+
+def _say_method(entry: MethodSummary, output: Output) -> None:
+    output.say(f"{entry.method or 'explanations'}, {entry.n_participants} participants")
+    output.say("  item  mean   std   agree")
+    for number, (item, text) in enumerate(zip(entry.summary, ITEMS, strict=True), start=1):
+        numbers = f"{item.mean:5.2f} {item.std:5.2f}   {item.n_agree} of {item.n}"
+        output.say(f"  {number:4}  {numbers}  {text}")
+    summary = entry.summary
+    known = summary.cronbach_alpha == summary.cronbach_alpha
+    alpha = f"{summary.cronbach_alpha:.3f}" if known else "undefined"
+    output.say(f"  Cronbach's alpha {alpha}, over {summary.n_complete} complete answer sets")
+
+
+def _comparison_text(comparison: MethodComparison) -> str:
+    test = comparison.test
+    return (
+        f"{comparison.first} against {comparison.second}: {test.n} participants saw both, median "
+        f"difference {test.median_difference:+.2f}, Wilcoxon p = {test.p_value:.4f} (Holm "
+        f"{comparison.p_holm:.4f}), rank-biserial {test.rank_biserial:+.2f}"
+    )

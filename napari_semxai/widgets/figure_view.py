@@ -1,0 +1,149 @@
+"""A figure drawn away from the GUI thread, which can be saved for a report."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, Qt, Signal
+from qtpy.QtGui import QPixmap
+from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+
+from napari_semxai.reports.figure import png_bytes, save_figure
+from napari_semxai.widgets.parts import button, note
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from matplotlib.figure import Figure
+    from qtpy.QtGui import QMouseEvent, QResizeEvent
+
+    from napari_semxai.controllers.jobs import Jobs
+
+_FILTER = "Figures (*.svg *.png *.pdf)"
+
+
+class FigureView(QWidget):
+    """Shows a figure as wide as there is room.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        Draws and saves.
+    name : str
+        Tells this view's jobs from others', and is the proposed file name.
+    """
+
+    clicked = Signal(float, float)
+    """Place of a click as fractions of the figure's width (from the left) and height (up)."""
+
+    def __init__(self, jobs: Jobs, name: str) -> None:
+        super().__init__()
+        self._jobs, self._name = jobs, name
+        self._make: Callable[[], Figure] | None = None
+        self._pixmap = QPixmap()
+        self.picture = QLabel()
+        self.picture.setMinimumWidth(100)
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
+        self.message = note()
+        self.save = button("Save figure…", "SVG or PDF with text as text, or PNG with 300 dpi")
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.picture, self.message, self.save):
+            layout.addWidget(part)
+        self.picture.installEventFilter(self)
+        self.save.clicked.connect(self.ask_where)
+        self.set_figure(None)
+
+    def set_figure(
+        self, make: Callable[[], Figure] | None, narrow: Callable[[], Figure] | None = None
+    ) -> None:
+        """Show what `make` draws; it is called in another thread, again for saving.
+
+        `narrow` draws the same for the width of a dock.
+        """
+        self._make = make
+        self.save.setEnabled(make is not None)
+        self._jobs.forget(self._destination)
+        if make is None:
+            self._on_drawn(b"")
+            return
+        self.message.setText("Drawing …")
+        self._jobs.run(
+            self._destination, partial(_draw, narrow or make), self._on_drawn, self.message.setText
+        )
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a figure is to be seen."""
+        return not self._pixmap.isNull()
+
+    def release(self) -> None:
+        """Let go of a drawing that is not there yet."""
+        self._jobs.forget(self._destination)
+
+    def ask_where(self) -> None:
+        """Ask for a file name and save the figure."""
+        name = QFileDialog.getSaveFileName(self, "Save the figure", f"{self._name}.svg", _FILTER)[
+            0
+        ]
+        if name:
+            self.save_to(Path(name))
+
+    def save_to(self, path: Path) -> None:
+        """Save the figure."""
+        if self._make is not None:
+            self._jobs.run(
+                self._destination,
+                partial(_save, self._make, path),
+                self._on_saved,
+                self.message.setText,
+            )
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Scale the picture to the new width."""
+        super().resizeEvent(event)
+        self._scale()
+
+    def eventFilter(self, watched: QWidget, event: QEvent) -> bool:
+        """Tell clicks on the picture."""
+        if event.type() == QEvent.Type.MouseButtonPress and not self._pixmap.isNull():
+            self._on_pressed(event)
+        return bool(super().eventFilter(watched, event))
+
+    @property
+    def _destination(self) -> str:
+        return f"figure {self._name}"
+
+    def _on_pressed(self, event: QMouseEvent) -> None:
+        size = self.picture.pixmap().size()
+        x, y = event.pos().x() / size.width(), 1 - event.pos().y() / size.height()
+        if 0 <= x <= 1 and 0 <= y <= 1:
+            self.clicked.emit(x, y)
+
+    def _on_drawn(self, picture: bytes) -> None:
+        self._pixmap = QPixmap()
+        self._pixmap.loadFromData(picture)
+        self.message.setText("")
+        self._scale()
+
+    def _on_saved(self, path: Path) -> None:
+        self.message.setText(f"Saved {path}")
+
+    def _scale(self) -> None:
+        if self._pixmap.isNull():
+            self.picture.clear()
+            return
+        width = max(self.width(), self.picture.minimumWidth())
+        self.picture.setPixmap(
+            self._pixmap.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
+        )
+
+
+def _draw(make: Callable[[], Figure]) -> bytes:
+    return png_bytes(make(), dpi=130)
+
+
+def _save(make: Callable[[], Figure], path: Path) -> Path:
+    return save_figure(make(), path)

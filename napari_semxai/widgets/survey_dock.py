@@ -1,0 +1,271 @@
+"""The Survey dock: the explanation-satisfaction scale, and what its answers come to."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QPlainTextEdit,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from napari_semxai.reports.survey import likert_figure
+from napari_semxai.store.survey import consent_digest
+from napari_semxai.widgets.figure_view import FigureView
+from napari_semxai.widgets.parts import ScrolledDock, button, note
+from napari_semxai.widgets.survey_items import SurveyItems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_semxai.algorithms.survey import SurveyReport
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.survey import SurveyController
+    from napari_semxai.state.session import Session, SurveyState
+    from napari_semxai.types import SemImage
+    from napari_semxai.widgets.parts import Connections
+
+_METHODS = ("Grad-CAM", "CRAFT")
+_FILTER = "Survey answers (*.csv)"
+
+
+class SurveyDock(ScrolledDock):
+    """One page to answer, one with the summary.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    survey : SurveyController
+        Takes the answers.
+    jobs : Jobs
+        Draws the summary.
+    """
+
+    def __init__(self, session: Session, survey: SurveyController, jobs: Jobs) -> None:
+        super().__init__()
+        self._session, self._survey = session, survey
+        self._create(jobs)
+        self._lay_out()
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
+        self._on_image_changed(session.image)
+        self._on_survey_changed(session.survey)
+        self._on_report_changed(session.survey_report)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        self.figure.release()
+        super().release()
+
+    def open(self) -> None:
+        """Ask for the file of a survey that was begun."""
+        name = QFileDialog.getOpenFileName(self, "Open a survey", "", _FILTER)[0]
+        if name:
+            self._survey.open(Path(name))
+
+    def begin_file(self) -> None:
+        """Ask where the answers of a new survey go."""
+        name = QFileDialog.getSaveFileName(
+            self,
+            "Begin a survey",
+            "survey.csv",
+            _FILTER,
+            "",
+            QFileDialog.Option.DontConfirmOverwrite,
+        )[0]
+        if name:
+            self._survey.open(Path(name).with_suffix(".csv"))
+
+    def save_copy(self) -> None:
+        """Ask where a copy of all answers goes."""
+        name = QFileDialog.getSaveFileName(self, "Save a copy", "survey_copy.csv", _FILTER)[0]
+        if name:
+            self._survey.save_copy(Path(name).with_suffix(".csv"))
+
+    def _create(self, jobs: Jobs) -> None:
+        self.file, self.agreed_text, self.table = note(), note(), note()
+        self.new_file = button("New…", "Begin a survey; answers are written after every click")
+        self.open_file = button("Open…", "Go on with a survey, or read answers from CSV")
+        self.copy = button("Save a copy…", "Write all answers to another CSV file")
+        self.participant = _editable("A pseudonym, never a name")
+        self.new_id = button("New id", "A random pseudonym")
+        self.method = _editable("How the explanation was made; methods are compared")
+        self.explanation = _editable("Which explanation was shown, for example the image's name")
+        self.start = button("Start or resume", "Answer for this participant and explanation")
+        self.consent = QPlainTextEdit()
+        self.consent.setToolTip("What participants are asked to agree to; can be edited")
+        self.consent.setMaximumHeight(110)
+        self.keep_consent = button("Use this text", "Ask participants to agree to this text")
+        self.agreed = QCheckBox("The participant agrees")
+        self.agreed.setToolTip("Answers can be given after this; the wording is noted with them")
+        self.items = SurveyItems()
+        self.figure = FigureView(jobs, "survey")
+        self.summarise = button("Update", "Work out means, agreement and comparisons")
+
+    def _lay_out(self) -> None:
+        files, who, answer, summary = QHBoxLayout(), QHBoxLayout(), QWidget(), QWidget()
+        for part in (self.new_file, self.open_file, self.copy):
+            files.addWidget(part)
+        who.addWidget(self.participant, stretch=1)
+        who.addWidget(self.new_id)
+        form = QFormLayout(answer)
+        self.text = QCollapsible("Consent")
+        self.text.toggleButton().setToolTip("The text participants agree to")
+        for part in (self.consent, self.keep_consent):
+            self.text.addWidget(part)
+        form.addRow("participant", who)
+        form.addRow("method", self.method)
+        form.addRow("explanation", self.explanation)
+        for row in (self.start, self.text, self.agreed, self.agreed_text, self.items):
+            form.addRow(row)
+        column = QVBoxLayout(summary)
+        for part in (self.summarise, self.table, self.figure):
+            column.addWidget(part)
+        column.addStretch()
+        self.pages = QTabWidget()
+        self.pages.addTab(answer, "Answer")
+        self.pages.addTab(summary, "Summary")
+        self.column.addLayout(files)
+        self.add((self.file, self.pages))
+
+    def _outside_table(self) -> Connections:
+        events = self._session.events
+        return (
+            (events.image, self._on_image_changed),
+            (events.survey, self._on_survey_changed),
+            (events.survey_report, self._on_report_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        survey = self._survey
+        return (
+            (self.new_file.clicked, self.begin_file),
+            (self.open_file.clicked, self.open),
+            (self.copy.clicked, self.save_copy),
+            (self.new_id.clicked, self._on_id_wanted),
+            (self.start.clicked, self._on_started),
+            (self.keep_consent.clicked, self._on_consent_edited),
+            (self.agreed.clicked, survey.agree),
+            (self.items.answered, survey.answer),
+            (self.items.commented, survey.comment),
+            (self.items.moved, survey.go),
+            (self.summarise.clicked, survey.summarise),
+            (self.pages.currentChanged, self._on_page_turned),
+        )
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        if image is not None:
+            self.explanation.setCurrentText(image.name)
+
+    def _on_survey_changed(self, survey: SurveyState | None) -> None:
+        self.pages.setVisible(survey is not None)
+        self.copy.setEnabled(survey is not None and bool(survey.sets))
+        if survey is None:
+            self.file.setText("Begin a survey, or open one. One CSV file holds all answers.")
+            return
+        current = survey.current
+        self.file.setText(f"{survey.path.name}: answer sets {len(survey.sets)}")
+        self.file.setToolTip(str(survey.path))
+        _offer(self.participant, [known.participant for known in survey.sets])
+        _offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
+        _offer(self.explanation, [known.explanation for known in survey.sets])
+        if not self.consent.document().isModified():
+            self._show_consent(survey.consent_text)
+        self.agreed.setEnabled(current is not None)
+        self.agreed.setChecked(current is not None and bool(current.consent))
+        self.agreed_text.setText(_agreement(survey))
+        self.items.setVisible(current is not None)
+        if current is not None:
+            self.items.setEnabled(bool(current.consent))
+            self.items.set_answers(current, survey.item)
+
+    def _show_consent(self, text: str) -> None:
+        if self.consent.toPlainText() != text:
+            self.consent.setPlainText(text)
+        self.consent.document().setModified(False)
+
+    def _on_report_changed(self, report: SurveyReport | None) -> None:
+        self.table.setText("" if report is None else _summary(report))
+        make = None if report is None else partial(likert_figure, report.methods)
+        self.figure.set_figure(make, None if make is None else partial(make, compact=True))
+
+    def _on_id_wanted(self) -> None:
+        self.participant.setCurrentText(self._survey.new_participant())
+
+    def _on_started(self) -> None:
+        boxes = (self.participant, self.method, self.explanation)
+        self._survey.begin(*(box.currentText() for box in boxes))
+        survey = self._session.survey
+        if survey is not None and survey.current is not None:
+            self.participant.setCurrentText(survey.current.participant)
+            self.items.items[survey.item].setFocus()
+
+    def _on_consent_edited(self) -> None:
+        self.consent.document().setModified(False)
+        self._survey.set_consent_text(self.consent.toPlainText())
+
+    def _on_page_turned(self, page: int) -> None:
+        if page == 1:
+            self._survey.summarise()
+
+
+def _editable(tip: str) -> QComboBox:
+    box = QComboBox()
+    box.setEditable(True)
+    box.setToolTip(tip)
+    box.setMinimumContentsLength(8)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box
+
+
+def _offer(box: QComboBox, texts: Iterable[str]) -> None:
+    """Offer each text once and leave what is written."""
+    wanted = [text for text in dict.fromkeys(texts) if text]
+    if [box.itemText(index) for index in range(box.count())] == wanted:
+        return
+    with signals_blocked(box):
+        written = box.currentText()
+        box.clear()
+        box.addItems(wanted)
+        box.setCurrentText(written)
+
+
+def _agreement(survey: SurveyState) -> str:
+    if survey.current is None or not survey.current.consent:
+        return ""
+    same = survey.current.consent == consent_digest(survey.consent_text)
+    return "" if same else "agreed to an earlier wording of the text"
+
+
+def _summary(report: SurveyReport) -> str:
+    rows = []
+    for entry in report.methods:
+        rows.append(
+            f"<b>{entry.method or 'explanations'}</b>, participants: {entry.n_participants}"
+        )
+        summary = entry.summary
+        if math.isnan(summary.cronbach_alpha):
+            rows.append("Cronbach’s alpha is undefined for these answers")
+        else:
+            alpha, sets = summary.cronbach_alpha, summary.n_complete
+            rows.append(f"Cronbach’s alpha {alpha:.3f}, complete answer sets {sets}")
+    for pair in report.comparisons:
+        test = pair.test
+        rows.append(
+            f"{pair.first} – {pair.second}: participants who saw both {test.n}, median difference "
+            f"{test.median_difference:+.2f}, Wilcoxon p = {test.p_value:.4f} (Holm "
+            f"{pair.p_holm:.4f}), rank-biserial {test.rank_biserial:+.2f}"
+        )
+    return "<br>".join(rows) or "No answers yet."

@@ -1,0 +1,144 @@
+from pathlib import Path
+
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QComboBox, QPushButton
+
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.survey import SurveyController
+from napari_semxai.state.session import Session
+from napari_semxai.store.survey import read_survey
+from napari_semxai.types.survey import SCALE_VERSION
+from napari_semxai.widgets.main_thread import MainThread
+from napari_semxai.widgets.survey_dock import SurveyDock
+from tests.layers.test_session_layers import make_image
+
+
+@pytest.fixture
+def session():
+    return Session(image=make_image())
+
+
+@pytest.fixture
+def jobs(qapp):
+    main_thread = MainThread()
+    jobs = Jobs(main_thread.deliver)
+    yield jobs
+    jobs.close()
+    main_thread.close()
+
+
+@pytest.fixture
+def dock(qtbot, session, jobs, tmp_path):
+    survey = SurveyController(session, jobs)
+    dock = SurveyDock(session, survey, jobs)
+    qtbot.addWidget(dock)
+    dock.show()
+    survey.open(tmp_path / "survey.csv")
+    qtbot.waitUntil(lambda: session.survey is not None)
+    yield dock
+    dock.release()
+
+
+@pytest.fixture
+def answering(dock):
+    dock.participant.setCurrentText("P-1")
+    dock.method.setCurrentText("CRAFT")
+    dock.start.click()
+    dock.agreed.click()
+    return dock
+
+
+def shown(dock):
+    return [index for index, item in enumerate(dock.items.items) if item.isVisible()]
+
+
+def test_nothing_is_answered_beforehand_and_nothing_before_consent(dock, session):
+    dock.start.click()
+    assert session.survey.current.explanation == "a"
+    assert not dock.items.isEnabled()
+    choices = [choice for item in dock.items.items for choice in item.answers.values()]
+    assert not any(choice.isChecked() for choice in choices)
+    dock.agreed.click()
+    assert dock.items.isEnabled()
+    dock.consent.setPlainText("other words")
+    dock.keep_consent.click()
+    assert session.survey.consent_text == "other words"
+    assert "earlier wording" in dock.agreed_text.text()
+
+
+def test_eight_items_by_keyboard(qtbot, answering, session, tmp_path):
+    for index, value in enumerate((5, 4, 3, 2, 1, 5, 4, 3)):
+        assert shown(answering) == [index]
+        assert answering.items.progress.text().startswith(f"item {index + 1} of 8")
+        qtbot.keyClick(answering.items.items[index], Qt.Key.Key_0 + value)
+    assert session.survey.current.answers == (5, 4, 3, 2, 1, 5, 4, 3)
+    assert "8 answered ✓" in answering.items.progress.text()
+    items = answering.items
+    qtbot.keyClick(items.items[7], Qt.Key.Key_PageUp)
+    assert shown(answering) == [6]
+    qtbot.keyClick(items.items[6], Qt.Key.Key_0)
+    assert session.survey.current.answers[6] is None
+    assert not items.items[6].answers[4].isChecked()
+    qtbot.keyClicks(items.items[6].comment, "see 2")
+    items.items[6].comment.editingFinished.emit()
+    assert session.survey.current.comments[6] == "see 2"
+    assert session.survey.current.answers == (5, 4, 3, 2, 1, 5, None, 3)
+    answering._survey._jobs._threads.shutdown(wait=True)
+    (stored,) = read_survey(tmp_path / "survey.csv")
+    assert stored.answers == session.survey.current.answers
+    assert stored.scale == SCALE_VERSION
+
+
+def test_all_items_at_once(answering, session):
+    answering.items.all.click()
+    assert shown(answering) == list(range(8))
+    answering.items.items[6].answers[2].click()
+    assert session.survey.current.answers[6] == 2
+    assert len(shown(answering)) == 8
+
+
+def test_resuming_shows_the_first_open_item(answering, session):
+    answering.items.items[0].answers[5].click()
+    answering.participant.setCurrentText("P-2")
+    answering.start.click()
+    assert not answering.items.items[0].answers[5].isChecked()
+    answering.participant.setCurrentText("P-1")
+    answering.start.click()
+    assert shown(answering) == [1]
+    assert answering.items.items[0].answers[5].isChecked()
+
+
+def test_the_summary_page_draws_and_saves(qtbot, answering, session, tmp_path):
+    answering.items.items[0].answers[5].click()
+    answering.pages.setCurrentIndex(1)
+    qtbot.waitUntil(lambda: answering.figure.drawn)
+    assert "CRAFT" in answering.table.text()
+    assert "undefined" in answering.table.text()
+    answering.figure.save_to(tmp_path / "survey.svg")
+    qtbot.waitUntil(lambda: "Saved" in answering.figure.message.text())
+    assert "1 of 1 agree" in (tmp_path / "survey.svg").read_text()
+
+
+def test_files_are_asked_for(dock, monkeypatch, tmp_path):
+    asked = []
+    for name in ("getOpenFileName", "getSaveFileName"):
+        monkeypatch.setattr(
+            f"napari_semxai.widgets.survey_dock.QFileDialog.{name}",
+            lambda *_: (str(tmp_path / "other"), ""),
+        )
+    monkeypatch.setattr(dock._survey, "open", asked.append)
+    monkeypatch.setattr(dock._survey, "save_copy", asked.append)
+    dock.open()
+    dock.begin_file()
+    dock.save_copy()
+    assert asked == [tmp_path / "other", *[Path(tmp_path / "other.csv")] * 2]
+
+
+def test_the_dock_fits_a_small_laptop_and_explains_itself(answering):
+    hint = answering.minimumSizeHint()
+    assert hint.height() <= 300
+    assert hint.width() <= 420
+    controls = [*answering.findChildren(QPushButton), *answering.findChildren(QComboBox)]
+    ours = [control for control in controls if not control.objectName().startswith("qt_")]
+    assert [control for control in ours if not control.toolTip()] == []
