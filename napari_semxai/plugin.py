@@ -11,6 +11,7 @@ import napari
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_semxai.controllers.clicks import ClickController
 from napari_semxai.controllers.download import DownloadController
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.controllers.evaluate import EvaluateController
@@ -19,11 +20,13 @@ from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
+from napari_semxai.layers.click_tool import ClickTool
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.store.folders import recovery_folder
 from napari_semxai.widgets.candidates_dock import CandidatesDock
+from napari_semxai.widgets.click_panel import ClickPanel
 from napari_semxai.widgets.edit_dock import EditDock
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.scores_dock import ScoresDock
@@ -59,6 +62,8 @@ class Workbench:
         self.downloads = DownloadController(self.session, self.jobs, self.segment)
         self.survey = SurveyController(self.session, self.jobs)
         self.layers = SessionLayers(viewer, self.session, self.edit)
+        self.clicks = ClickController(self.session, self.engine, self.edit)
+        self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
         self.session.events.message.connect(_show_message)
@@ -94,6 +99,7 @@ class Workbench:
             dock.release()
         self.docks = {}
         self.comparison.release()
+        self.click_tool.release()
         self.layers.release()
         self.edit.close()
         self.downloads.cancel()
@@ -120,6 +126,10 @@ class Workbench:
             self.layers.select_mask()
             layer.mode = mode
 
+    def click(self) -> None:
+        """Take the SAM click tool, or put it away."""
+        self.clicks.activate(not self.session.clicks.active)
+
     def save(self) -> None:
         """Save the mask where it was saved last, or ask."""
         path = self.session.save.path
@@ -137,7 +147,7 @@ class Workbench:
             dock.sample_wanted.connect(self.open_sample)
             return dock
         if title == DOCKS[1]:
-            return EditDock(session, images, self.edit, layers)
+            return EditDock(session, images, self.edit, layers, ClickPanel(session, self.clicks))
         if title == "Survey":
             return SurveyDock(session, self.survey, self.jobs)
         return ScoresDock(self.viewer, session, self.evaluate, self.comparison)
@@ -218,6 +228,8 @@ def _bind_keys(workbench: Workbench) -> None:
         "Alt-M": workbench.toggle_mask,
         "Alt-B": partial(workbench.paint, "paint"),
         "Alt-E": partial(workbench.paint, "erase"),
+        "Alt-C": workbench.click,
+        "Alt-N": workbench.clicks.begin_object,
         "Alt-A": workbench.edit.apply_automatic,
         "Alt-S": workbench.save,
     }

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, IntArray
 
 
 def largest_component(mask: BoolMask, connectivity: int = 8) -> BoolMask:
@@ -53,6 +53,45 @@ def largest_component(mask: BoolMask, connectivity: int = 8) -> BoolMask:
     labels = _label_runs(starts, stops, mask.shape[1] + 2, connectivity)
     sizes = np.bincount(labels, weights=stops - starts)
     keep = labels == _first_largest(labels, sizes)
+    _paint(component, starts[keep], stops[keep])
+    return component
+
+
+def components_at(mask: BoolMask, seeds: IntArray, connectivity: int = 8) -> BoolMask:
+    """Keep the connected components of a mask that hold a seed.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        The mask; it is not changed.
+    seeds : ndarray of int, shape (k, 2)
+        Pixels (row, column) within the mask's shape; those on background count for nothing.
+    connectivity : {4, 8}
+        Whether diagonal neighbours belong together (8) or not (4).
+
+    Raises
+    ------
+    ValueError
+        If `connectivity` is neither 4 nor 8.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> mask = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 1]], dtype=bool)
+    >>> components_at(mask, np.array([[2, 2]])).sum()
+    np.int64(1)
+    """
+    check_connectivity(connectivity)
+    starts, stops = _runs(mask)
+    component = np.zeros(mask.shape, dtype=bool)
+    if starts.size == 0 or len(seeds) == 0:
+        return component
+    stride = mask.shape[1] + 2
+    places = seeds[:, 0] * stride + seeds[:, 1] + 1
+    runs = np.searchsorted(starts, places, side="right") - 1
+    runs = runs[(runs >= 0) & (places < stops[runs])]
+    labels = _label_runs(starts, stops, stride, connectivity)
+    keep = np.isin(labels, labels[runs])
     _paint(component, starts[keep], stops[keep])
     return component
 

@@ -98,6 +98,12 @@ class Segmenter:
         self._embeddings = Recent[Embedding](EMBEDDING_BYTES, lambda value: value.nbytes)
         self._progress = Recent[Progress](POOL_BYTES, lambda value: value.nbytes)
 
+    @property
+    def mask_prompt_shape(self) -> tuple[int, int]:
+        """Shape (h, w) of the logits of a mask prompt."""
+        rows, columns = self.network.sam_prompt_encoder.mask_input_size
+        return int(rows), int(columns)
+
     def embed(self, image: NDArray[np.uint8]) -> Embedding:
         """Encode an image, or recall it: the key is the image's content.
 
@@ -113,6 +119,10 @@ class Segmenter:
             known = encode(self.network, self._decoder, image, self.network.device)
             self._embeddings.put(key, known)
         return known
+
+    def remembers(self, image: NDArray[np.uint8]) -> bool:
+        """Return whether an image was encoded and is still in memory."""
+        return self._embeddings.get(image_digest(image)) is not None
 
     def generate(
         self, image: NDArray[np.uint8], settings: GenerateSettings

@@ -66,6 +66,11 @@ class EditController:
         self._left: list[Autosave] = []
         self._strokes = 0
 
+    @property
+    def mask(self) -> BoolMask | None:
+        """The mask of the current image (M, N), not to be written to; None without one."""
+        return None if self._mask is None else self._mask.mask
+
     def begin(self, mask: LiveMask) -> None:
         """Take `mask` as the mask of the current image, and look for its recovery copy."""
         image = self._session.image

@@ -130,6 +130,11 @@ class EngineClient:
         with self._lock:
             self._drop(destination, CANCEL_SECONDS)
 
+    def forget(self, destination: str) -> None:
+        """Drop what `destination` waits for, without ending a job by force soon."""
+        with self._lock:
+            self._drop(destination, RESTART_SECONDS)
+
     def close(self) -> None:
         """End the process and its threads; nothing is delivered any more."""
         with self._lock:

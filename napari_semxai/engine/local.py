@@ -57,6 +57,10 @@ class LocalEngine:
         """Drop what `destination` waits for; for callbacks."""
         self._newest.pop(destination, None)
 
+    def forget(self, destination: str) -> None:
+        """Drop what `destination` waits for; for callbacks."""
+        self.cancel(destination)
+
     def close(self) -> None:
         """Cancel everything."""
         self._newest.clear()

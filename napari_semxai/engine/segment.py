@@ -6,13 +6,14 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.backends.sam2 import Segmenter
-from napari_semxai.types import GenerateRequest, WarmRequest
+from napari_semxai.backends.sam2_clicks import answer_prompts
+from napari_semxai.types import Encoding, GenerateRequest, PredictRequest, WarmRequest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_semxai.engine.host import Handlers
-    from napari_semxai.types import GenerateUpdate, ModelInfo
+    from napari_semxai.types import GenerateUpdate, ModelInfo, PredictedMask
 
 
 @lru_cache(maxsize=2)
@@ -30,7 +31,23 @@ def _generate(request: GenerateRequest) -> Generator[ModelInfo | GenerateUpdate,
     yield from segmenter.generate(request.image, request.settings)
 
 
+def _predict(
+    request: PredictRequest,
+) -> Generator[ModelInfo | Encoding | PredictedMask, None, None]:
+    segmenter = _segmenter(request.model, request.device)
+    yield segmenter.info
+    if not segmenter.remembers(request.image):
+        yield Encoding()
+        segmenter.embed(request.image)
+    if request.prompts or request.mask is not None:
+        yield answer_prompts(segmenter, request.image, request.prompts, request.mask)
+
+
 def build() -> Handlers:
     """Return the generator that answers each type of request."""
-    handlers: dict[type, Any] = {WarmRequest: _warm, GenerateRequest: _generate}
+    handlers: dict[type, Any] = {
+        WarmRequest: _warm,
+        GenerateRequest: _generate,
+        PredictRequest: _predict,
+    }
     return handlers

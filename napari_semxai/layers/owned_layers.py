@@ -81,7 +81,7 @@ class OwnedLayers:
             colormap=colors.role_colormap(*palette),
             opacity=DEFECT_OPACITY,
             metadata={ROLE: role},
-            **self._place(),
+            **placement(self._picture),
         )
         self._layers[role] = layer
         if role != DEFECT:
@@ -90,18 +90,19 @@ class OwnedLayers:
             self._viewer.layers.selection.active = active
         return layer
 
-    def _place(self) -> dict[str, Any]:
-        picture = self._picture
-        if picture is None:
-            return {}
-        return {
-            "scale": picture.scale[-2:],
-            "translate": picture.translate[-2:],
-            "units": picture.units[-2:],
-        }
-
     def _put_below_mask(self, layer: Labels) -> None:
         mask = self._layers.get(DEFECT)
         if mask is not None:
             layers = self._viewer.layers
             layers.move(layers.index(layer), layers.index(mask))
+
+
+def placement(picture: Layer | None) -> dict[str, Any]:
+    """Return what lays a new two-dimensional layer over the last two axes of `picture`."""
+    if picture is None:
+        return {}
+    return {
+        "scale": picture.scale[-2:],
+        "translate": picture.translate[-2:],
+        "units": picture.units[-2:],
+    }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
@@ -21,6 +22,7 @@ from napari_semxai.types import (
     IntArray,
     MaskSize,
     ModelInfo,
+    Prompts,
     Scores,
     SemImage,
 )
@@ -131,10 +133,43 @@ class Automatic:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Proposal:
-    """A whole mask to be brought into the defect mask as one undoable edit."""
+    """A whole mask to be brought into the defect mask as one undoable edit.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        The new mask.
+    title : str
+        What the edit is called.
+    details : mapping
+        What the edit was asked for, as JSON can hold it.
+    """
 
     mask: BoolMask
     title: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Clicks:
+    """The SAM click tool.
+
+    Attributes
+    ----------
+    active : bool
+        Whether clicks on the image are prompts.
+    prompts : Prompts
+        Of the object that is worked on.
+    state : str
+        "idle", "loading", "encoding", "answering" or "failed".
+    message : str
+        What a person reads.
+    """
+
+    active: bool = False
+    prompts: Prompts = field(default_factory=Prompts)
+    state: str = "idle"
+    message: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -217,6 +252,7 @@ class Session:
     preview: BoolMask | None = None
     edited: bool = False
     proposal: Proposal | None = None
+    clicks: Clicks = field(default_factory=Clicks)
     recovery: Recovery | None = None
     pixel_size: float | None = None
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))

@@ -43,7 +43,16 @@ from napari_semxai.types.project import (
     ReviewRecord,
     ReviewState,
 )
-from napari_semxai.types.segment import GenerateRequest, GenerateUpdate, ModelInfo, WarmRequest
+from napari_semxai.types.segment import (
+    Encoding,
+    GenerateRequest,
+    GenerateUpdate,
+    ModelInfo,
+    PredictedMask,
+    PredictRequest,
+    Prompts,
+    WarmRequest,
+)
 from napari_semxai.types.tuning import CraftSweepRequest, SweepAdvice, SweepRow
 
 __all__ = [
@@ -61,6 +70,7 @@ __all__ = [
     "CraftFitRequest",
     "CraftSweepRequest",
     "CraftTransformRequest",
+    "Encoding",
     "ExplainProgress",
     "FilterSettings",
     "FloatArray",
@@ -79,9 +89,12 @@ __all__ = [
     "MaskSize",
     "ModelInfo",
     "NetworkLayers",
+    "PredictRequest",
+    "PredictedMask",
     "ProjectImage",
     "ProjectInfo",
     "ProjectStatus",
+    "Prompts",
     "ReviewChange",
     "ReviewEvent",
     "ReviewRecord",

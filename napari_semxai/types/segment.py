@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semxai.types.arrays import BoolMask
 from napari_semxai.types.pool import CandidatePool, GenerateSettings
 
 
@@ -86,3 +87,72 @@ class GenerateUpdate:
     total: int
     seconds_left: float | None = None
     pool: CandidatePool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prompts:
+    """Clicks on one object, and a box around it.
+
+    Attributes
+    ----------
+    points : tuple of (float, float)
+        Clicks (row, column), oldest first.
+    foreground : tuple of bool
+        Whether each click is on the object.
+    box : tuple of float or None
+        (row0, column0, row1, column1).
+    """
+
+    points: tuple[tuple[float, float], ...] = ()
+    foreground: tuple[bool, ...] = ()
+    box: tuple[float, float, float, float] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self.points) or self.box is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictRequest:
+    """Ask what a prompt means; answered by a `ModelInfo`, then a `PredictedMask`.
+
+    An `Encoding` comes before the mask where the image was not encoded yet. Without any prompt
+    the image is only encoded, so that the next request finds that done.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        What the network sees.
+    model, device : str
+        As in `WarmRequest`.
+    prompts : Prompts
+        Clicks and a box.
+    mask : ndarray of bool, shape (M, N), or None
+        The object as it is now, to be refined.
+    """
+
+    image: NDArray[np.uint8]
+    model: str
+    device: str
+    prompts: Prompts
+    mask: BoolMask | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """The image is being encoded; the first answer on an image waits for it."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictedMask:
+    """The mask that answers a prompt.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        The object.
+    predicted_iou : float
+        The network's own estimate of its IoU.
+    """
+
+    mask: BoolMask
+    predicted_iou: float

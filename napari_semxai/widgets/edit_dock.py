@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_semxai.layers.session_layers import SessionLayers
     from napari_semxai.state.session import SaveState, Session
     from napari_semxai.store.autosave import Recovery
+    from napari_semxai.widgets.click_panel import ClickPanel
     from napari_semxai.widgets.parts import Connections
 
 TOOLS = (
@@ -64,6 +65,8 @@ class EditDock(ScrolledDock):
         The controllers that are called.
     layers : SessionLayers
         Knows the layer that is painted.
+    clicks : ClickPanel
+        The SAM click tool.
     """
 
     def __init__(
@@ -72,8 +75,10 @@ class EditDock(ScrolledDock):
         images: ImageController,
         edit: EditController,
         layers: SessionLayers,
+        clicks: ClickPanel,
     ) -> None:
         super().__init__()
+        self.clicks = clicks
         self._session, self._layers = session, layers
         self._images, self._edit = images, edit
         self._layer: Labels | None = None
@@ -88,6 +93,7 @@ class EditDock(ScrolledDock):
     def release(self) -> None:
         """Disconnect from the layer and the session."""
         self._follow(None)
+        self.clicks.release()
         super().release()
 
     def load(self) -> None:
@@ -170,6 +176,7 @@ class EditDock(ScrolledDock):
                 self.recovery,
                 self.state,
                 group("Paint", painting),
+                group("SAM click", self.clicks),
                 group("Whole mask", whole, self.apply),
                 group("File", files),
                 group("Size", size),

@@ -7,6 +7,8 @@ SHORTCUTS = (
     ("Alt+M", "show or hide the mask"),
     ("Alt+B", "brush"),
     ("Alt+E", "erase"),
+    ("Alt+C", "SAM click"),
+    ("Alt+N", "SAM click on another object"),
     ("Alt+A", "apply the automatic mask"),
     ("Alt+S", "save the mask"),
 )

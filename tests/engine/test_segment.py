@@ -13,10 +13,14 @@ from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.local import LocalEngine
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.types import (
+    Encoding,
     GenerateRequest,
     GenerateSettings,
     GenerateUpdate,
     ModelInfo,
+    PredictedMask,
+    PredictRequest,
+    Prompts,
     WarmRequest,
 )
 
@@ -89,6 +93,25 @@ def test_jobs_that_alternate_answer_as_they_would_alone(
     for request, name in ((queued, "queue"), (current, "image")):
         local.submit(request, destination="alone", **inbox.of("alone"))
         assert_equal(last_pool(inbox.rest(), "alone"), last_pool(events, name))
+
+
+def test_a_click_encodes_once_and_answers_as_in_this_process(
+    client: EngineClient, inbox: Inbox, weights: Path
+) -> None:
+    image = np.random.default_rng(3).integers(0, 256, (96, 128), dtype=np.uint8)
+    prompts = Prompts(((40.0, 50.0),), (True,))
+    request = PredictRequest(image, str(weights), "cpu", prompts)
+    client.submit(request, destination="click", **inbox.of("click"))
+    first = [value for _, _, value in inbox.until("click", "done")][:-1]
+    client.submit(request, destination="click", **inbox.of("click"))
+    second = [value for _, _, value in inbox.until("click", "done")][:-1]
+    assert [type(value) for value in first] == [ModelInfo, Encoding, PredictedMask]
+    assert [type(value) for value in second] == [ModelInfo, PredictedMask]
+    LocalEngine().submit(request, destination="alone", **inbox.of("alone"))
+    alone = next(v for _, _, v in inbox.rest() if isinstance(v, PredictedMask))
+    for found in (first[-1], second[-1]):
+        assert isinstance(found, PredictedMask)
+        np.testing.assert_array_equal(found.mask, alone.mask)
 
 
 def test_a_missing_checkpoint_is_told_in_one_line(

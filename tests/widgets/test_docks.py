@@ -24,6 +24,7 @@ from napari_semxai.state.session import (
 from napari_semxai.types import FilterSettings, MaskSize, ModelInfo
 from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
+from napari_semxai.widgets.click_panel import ClickPanel
 from napari_semxai.widgets.edit_dock import EDIT_BUTTONS, EditDock
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
 from napari_semxai.widgets.winner_map import winners
@@ -74,7 +75,7 @@ def candidates(qtbot, session, controller, layers):
 
 @pytest.fixture
 def edit(qtbot, session, controller, layers):
-    dock = EditDock(session, controller, controller, layers)
+    dock = EditDock(session, controller, controller, layers, ClickPanel(session, controller))
     qtbot.addWidget(dock)
     session.image = make_image()
     yield dock

@@ -1,0 +1,57 @@
+"""What a SAM click may change in a mask: the component that it touches or makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.algorithms.components import components_at, largest_component
+
+if TYPE_CHECKING:
+    from napari_semxai.types import BoolMask, Prompts
+
+
+def object_at(mask: BoolMask, row: int, column: int) -> BoolMask:
+    """Return the 8-connected component of a mask that holds a pixel; empty for background."""
+    return components_at(mask, np.array([[row, column]]))
+
+
+def still_there(mask: BoolMask, known: BoolMask) -> BoolMask:
+    """Return the 8-connected components of `mask` that meet an object known from before."""
+    return components_at(mask, np.argwhere(mask & known))
+
+
+def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
+    """Return the part of a network's answer that belongs to the object it was asked for.
+
+    Networks scatter specks over an image. The object is every 8-connected component of the
+    answer that holds a foreground click or meets the object before; the largest where none does.
+
+    Parameters
+    ----------
+    answer : ndarray of bool, shape (M, N)
+        The network's mask.
+    before : ndarray of bool, shape (M, N)
+        The object when the network was asked; all False for a new one.
+    prompts : Prompts
+        What the network was asked.
+    """
+    clicks = [
+        point
+        for point, foreground in zip(prompts.points, prompts.foreground, strict=True)
+        if foreground
+    ]
+    pixels = np.floor(np.array(clicks).reshape(-1, 2)).astype(np.int64)
+    seeds = np.concatenate([pixels, np.argwhere(answer & before)])
+    found = components_at(answer, seeds)
+    return found if found.any() else largest_component(answer)
+
+
+def take_answer(mask: BoolMask, before: BoolMask, after: BoolMask) -> BoolMask:
+    """Return `mask` with the change from `before` to `after`, and nothing else, brought in.
+
+    Whatever was painted since `before` was sent stays, unless it is where the object changed.
+    """
+    changed = before != after
+    return np.where(changed, after, mask)

@@ -1,0 +1,260 @@
+"""SAM clicks: points and boxes on the image that refine the mask through the engine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.algorithms.click_edits import object_at, own_part, still_there, take_answer
+from napari_semxai.state.session import Proposal
+from napari_semxai.types import (
+    BoolMask,
+    Encoding,
+    ModelInfo,
+    PredictedMask,
+    PredictRequest,
+    Prompts,
+)
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.edit import EditController
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import SemImage
+
+CLICK = "click"
+SAM_CLICK = "SAM click"
+_UNDONE_KEPT = 30
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """One question to the network: the object before, the prompts, and what it is called."""
+
+    before: BoolMask
+    prompts: Prompts
+    title: str = SAM_CLICK
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """Mask and prompts before an answer, so that an undone click is not asked again."""
+
+    mask: int
+    prompts: Prompts
+    known: BoolMask | None
+
+
+class ClickController:
+    """What the SAM click tool can ask for.
+
+    One object is worked on at a time. Clicks add up for it; the object as it is in the mask, with
+    every brush stroke, is the mask prompt. While the network works, newer clicks wait and are
+    asked together when it is done, so that only the newest click delivers.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the network.
+    edit : EditController
+        Knows the mask.
+    """
+
+    def __init__(self, session: Session, engine: EngineClient, edit: EditController) -> None:
+        self._session = session
+        self._engine = engine
+        self._edit = edit
+        self._busy = False
+        self._known: BoolMask | None = None
+        self._answered = Prompts()
+        self._asked: _Asked | None = None
+        self._waiting: tuple[_Asked, BoolMask | None] | None = None
+        self._steps: list[_Step] = []
+        session.events.image.connect(self._on_image_changed)
+
+    def activate(self, active: bool) -> None:
+        """Take the tool or put it away; the image is encoded before the first click."""
+        if active == self._session.clicks.active:
+            return
+        self._change(active=active, message="")
+        if active:
+            self._encode()
+        else:
+            self.begin_object()
+
+    def begin_object(self) -> None:
+        """Let the next click begin another object."""
+        self._known, self._answered, self._steps = None, Prompts(), []
+        self._change(prompts=Prompts())
+
+    def click(self, row: float, column: float, foreground: bool = True) -> None:
+        """Refine the object by a click, or begin one.
+
+        A foreground click inside another component of the mask goes on with that component.
+
+        Parameters
+        ----------
+        row, column : float
+            Pixel coordinates within the image.
+        foreground : bool
+            Whether the click is on the object.
+        """
+        mask = self._edit.mask
+        if mask is None:
+            return
+        self._step_back(mask)
+        hit = object_at(mask, int(row), int(column))
+        known = self._object(mask)
+        prompts = self._session.clicks.prompts
+        if hit.any() and not (hit & known).any():
+            known, prompts = hit, Prompts()
+        if not (foreground or known.any() or prompts):
+            self._change(message="Nothing here to take away from: click on the defect first")
+            return
+        prompts = replace(
+            prompts,
+            points=(*prompts.points, (float(row), float(column))),
+            foreground=(*prompts.foreground, foreground),
+        )
+        self._ask(_Asked(known, prompts))
+
+    def box(self, row0: float, column0: float, row1: float, column1: float) -> None:
+        """Begin a new object by a box around it; corners in any order."""
+        mask = self._edit.mask
+        if mask is not None:
+            rows, columns = sorted((row0, row1)), sorted((column0, column1))
+            box = (rows[0], columns[0], rows[1], columns[1])
+            self._ask(_Asked(np.zeros_like(mask), Prompts(box=box)))
+
+    def refine_mask(self, mask: BoolMask, title: str) -> None:
+        """Let SAM 2 make an object of any mask, for example of an explanation's.
+
+        The mask is the prompt together with the box around it; the answer is added to the defect
+        mask as one undoable edit, and clicks go on from there.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (M, N)
+            The prompt.
+        title : str
+            What the edit is called.
+        """
+        current = self._edit.mask
+        if current is None or mask.shape != current.shape or not mask.any():
+            self._session.message = f"{title}: no mask of the image's size to begin from"
+            return
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = tuple(map(float, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
+        asked = _Asked(np.zeros_like(mask), Prompts(box=box), title)  # type: ignore[arg-type]
+        self._ask(asked, prompt=mask)
+
+    def cancel(self) -> None:
+        """Do not wait for the answer."""
+        self._engine.cancel(CLICK)
+        self._busy, self._asked, self._waiting = False, None, None
+        self._change(state="idle", message="")
+
+    def _object(self, mask: BoolMask) -> BoolMask:
+        return np.zeros_like(mask) if self._known is None else still_there(mask, self._known)
+
+    def _ask(self, asked: _Asked, prompt: BoolMask | None = None) -> None:
+        self._change(prompts=asked.prompts)
+        if self._busy:
+            self._waiting = (asked, prompt)
+            return
+        self._asked = asked
+        if prompt is None and asked.before.any():
+            prompt = asked.before
+        self._submit(asked.prompts, prompt)
+
+    def _encode(self) -> None:
+        if not self._busy:
+            self._submit(Prompts(), None)
+
+    def _submit(self, prompts: Prompts, mask: BoolMask | None) -> None:
+        session = self._session
+        if session.image is None:
+            return
+        self._busy = True
+        choice = session.choice
+        loading = session.model is None
+        self._change(
+            state="loading" if loading else "answering",
+            message="Loading the network …" if loading else "",
+        )
+        self._engine.submit(
+            PredictRequest(session.image.gray, choice.model, choice.device, prompts, mask),
+            destination=CLICK,
+            on_update=self._on_update,
+            on_done=self._on_done,
+            on_failed=self._on_failed,
+        )
+
+    def _on_update(self, answer: Any) -> None:
+        if isinstance(answer, ModelInfo):
+            self._session.model = answer
+        elif isinstance(answer, Encoding):
+            self._change(state="encoding", message="Encoding the image …")
+        elif isinstance(answer, PredictedMask) and self._waiting is None:
+            self._take(answer)
+
+    def _take(self, answer: PredictedMask) -> None:
+        asked, mask = self._asked, self._edit.mask
+        if asked is None or mask is None:
+            return
+        after = own_part(answer.mask, asked.before, asked.prompts)
+        result = take_answer(mask, asked.before, after)
+        step = _Step(_fingerprint(mask), self._answered, self._known)
+        self._steps = [*self._steps[-_UNDONE_KEPT:], step]
+        self._known, self._answered = after, asked.prompts
+        if np.array_equal(result, mask):
+            self._change(message="The network would not change the mask here")
+            return
+        details = {**asdict(asked.prompts), "predicted_iou": answer.predicted_iou}
+        self._session.proposal = Proposal(result, asked.title, details)
+        self._change(message=f"Predicted IoU {answer.predicted_iou:.2f}")
+
+    def _on_done(self) -> None:
+        waiting = self._waiting
+        self._busy, self._asked, self._waiting = False, None, None
+        if waiting is not None:
+            self._ask(*waiting)
+        else:
+            message = self._session.clicks.message
+            self._change(state="idle", message="" if message.endswith("…") else message)
+
+    def _on_failed(self, message: str) -> None:
+        self._busy, self._asked, self._waiting = False, None, None
+        self._change(state="failed", message=message)
+        self._session.message = message
+
+    def _step_back(self, mask: BoolMask) -> None:
+        """Forget the clicks whose answers were undone."""
+        if not self._steps:
+            return
+        now = _fingerprint(mask)
+        for number, step in enumerate(self._steps):
+            if step.mask == now:
+                self._known, self._answered = step.known, step.prompts
+                self._change(prompts=step.prompts)
+                self._steps = self._steps[:number]
+                return
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        self._engine.forget(CLICK)
+        self._busy, self._asked, self._waiting = False, None, None
+        self._known, self._answered, self._steps = None, Prompts(), []
+        self._change(prompts=Prompts(), state="idle", message="")
+        if image is not None and self._session.clicks.active:
+            self._encode()
+
+    def _change(self, **values: Any) -> None:
+        self._session.clicks = replace(self._session.clicks, **values)
+
+
+def _fingerprint(mask: BoolMask) -> int:
+    return hash(np.packbits(mask).tobytes())

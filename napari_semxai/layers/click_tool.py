@@ -1,0 +1,130 @@
+"""The SAM click tool on the canvas: clicks and boxes in, prompts shown."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.layers.prompt_layers import PromptLayers
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from napari_semxai.controllers.clicks import ClickController
+    from napari_semxai.layers.session_layers import SessionLayers
+    from napari_semxai.state.session import Clicks, Session
+
+DRAG_PIXELS = 5
+"""Screen pixels from which a click is a box."""
+
+
+class ClickTool:
+    """Hand clicks on the defect mask to `clicks`, and show the prompts.
+
+    A click is foreground, with Shift or the right button background, a drag is a box.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the prompts are shown.
+    session : Session
+        Knows whether the tool is active.
+    layers : SessionLayers
+        Knows the defect mask.
+    clicks : ClickController
+        Told about clicks and boxes.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        layers: SessionLayers,
+        clicks: ClickController,
+    ) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._layers = layers
+        self._clicks = clicks
+        self._marks = PromptLayers(viewer)
+        self._followed: Labels | None = None
+        self._connections = (
+            (session.events.clicks, self._on_clicks_changed),
+            (layers.mask_layer_changed, self._on_mask_layer_changed),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+
+    def release(self) -> None:
+        """Listen and show no longer."""
+        self._follow(None)
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._viewer.mouse_drag_callbacks.remove(self._on_drag)
+
+    def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
+        layer = self._layers.mask_layer
+        if layer is None or not self._session.clicks.active or event.button not in (1, 2):
+            return
+        foreground = event.button == 1 and "Shift" not in event.modifiers
+        start, pressed = self._pixel(layer, event.position), np.asarray(event.pos)
+        moved = False
+        yield
+        while event.type == "mouse_move":
+            moved = moved or bool(np.abs(np.asarray(event.pos) - pressed).max() > DRAG_PIXELS)
+            if moved and event.button == 1:
+                self._marks.show_box((*start, *self._pixel(layer, event.position)))
+            yield
+        if moved and event.button == 1:
+            self._clicks.box(*start, *self._pixel(layer, event.position))
+        elif not moved and self._inside(layer, start):
+            self._clicks.click(*start, foreground=foreground)
+
+    def _pixel(self, layer: Labels, position: tuple[float, ...]) -> tuple[float, float]:
+        """Where a click is, in the network's coordinates: pixel (0, 0) spans 0 to 1."""
+        row, column = layer.world_to_data(position)[-2:]
+        return float(row) + 0.5, float(column) + 0.5
+
+    def _inside(self, layer: Labels, place: tuple[float, float]) -> bool:
+        rows, columns = layer.data.shape
+        return bool(0 <= place[0] < rows and 0 <= place[1] < columns)
+
+    def _on_clicks_changed(self, clicks: Clicks, before: Clicks) -> None:
+        layer = self._layers.mask_layer
+        if clicks.active != before.active:
+            self._follow(layer if clicks.active else None)
+        if clicks.prompts is not before.prompts:
+            self._show_prompts()
+
+    def _on_mask_layer_changed(self) -> None:
+        if self._session.clicks.active:
+            self._follow(self._layers.mask_layer)
+
+    def _follow(self, layer: Labels | None) -> None:
+        """Take the mouse of a mask layer, until another tool takes it."""
+        known, self._followed = self._followed, layer
+        if known is not None:
+            known.events.mode.disconnect(self._on_mode_changed)
+            known.mouse_pan = known.mode == "pan_zoom"
+        if layer is None:
+            self._marks.hide()
+            return
+        self._marks.begin(layer)
+        layer.visible = True
+        self._layers.select_mask()
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = False
+        layer.events.mode.connect(self._on_mode_changed)
+
+    def _on_mode_changed(self) -> None:
+        self._clicks.activate(False)
+
+    def _show_prompts(self) -> None:
+        prompts = self._session.clicks.prompts
+        self._marks.show_points(prompts.points, prompts.foreground)
+        self._marks.show_box(prompts.box)

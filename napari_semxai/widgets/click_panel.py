@@ -1,0 +1,65 @@
+"""The SAM click tool in the dock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QGridLayout, QWidget
+from superqt.utils import signals_blocked
+
+from napari_semxai.widgets.parts import button, note
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.clicks import ClickController
+    from napari_semxai.state.session import Clicks, Session
+
+_HOW = (
+    "Click: defect. Shift+click or right click: not the defect. Drag: a box around another object."
+)
+
+
+class ClickPanel(QWidget):
+    """Take the SAM click tool, begin another object, see what the network does.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    clicks : ClickController
+        What is called.
+    """
+
+    def __init__(self, session: Session, clicks: ClickController) -> None:
+        super().__init__()
+        self._session, self._clicks = session, clicks
+        self.tool = button(
+            "SAM click", "Clicks and boxes on the image refine the mask by SAM 2", checkable=True
+        )
+        self.another = button("New object", "Let the next click begin another object")
+        self.cancel = button("Cancel", "Do not wait for the answer")
+        self.how, self.status = note(_HOW), note()
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tool, 0, 0)
+        layout.addWidget(self.another, 0, 1)
+        layout.addWidget(self.status, 1, 0)
+        layout.addWidget(self.cancel, 1, 1)
+        layout.addWidget(self.how, 2, 0, 1, 2)
+        self.tool.toggled.connect(clicks.activate)
+        self.another.clicked.connect(clicks.begin_object)
+        self.cancel.clicked.connect(clicks.cancel)
+        session.events.clicks.connect(self._on_clicks_changed)
+        self._on_clicks_changed(session.clicks)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        self._session.events.clicks.disconnect(self._on_clicks_changed)
+
+    def _on_clicks_changed(self, clicks: Clicks) -> None:
+        with signals_blocked(self.tool):
+            self.tool.setChecked(clicks.active)
+        self.how.setVisible(clicks.active)
+        self.another.setEnabled(bool(clicks.prompts))
+        self.cancel.setVisible(clicks.state in ("loading", "encoding", "answering"))
+        self.status.setVisible(bool(clicks.message))
+        self.status.setText(clicks.message)

@@ -1,0 +1,190 @@
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.live_scores import LiveMask
+from napari_semxai.controllers.clicks import ClickController
+from napari_semxai.types import Encoding, ModelInfo, PredictedMask
+
+
+class Engine:
+    """Keeps requests until a test answers them."""
+
+    def __init__(self):
+        self.requests = []
+
+    def submit(self, request, *, destination, on_update, on_done, on_failed):
+        assert destination == "click"
+        self.requests.append((request, on_update, on_done, on_failed))
+
+    def forget(self, destination):
+        self.requests = []
+
+    cancel = forget
+
+    def answer(self, mask, *, end=True):
+        request, on_update, on_done, _ = self.requests.pop(0)
+        on_update(ModelInfo("fake", "", "cpu"))
+        if mask is not None:
+            on_update(PredictedMask(mask, 0.9))
+        on_done()
+        return request
+
+
+class Edit:
+    """The mask as napari would hold it: proposals are written at once."""
+
+    def __init__(self, session, shape):
+        self.live = LiveMask(np.zeros(shape))
+        session.events.proposal.connect(self.take)
+
+    def take(self, proposal):
+        self.live.sync(proposal.mask)
+
+    @property
+    def mask(self):
+        return self.live.mask
+
+
+def disc(row, column, radius=8, shape=(96, 128)):
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def edit(session, image):
+    session.image = image
+    return Edit(session, image.gray.shape)
+
+
+@pytest.fixture
+def clicks(session, engine, edit):
+    return ClickController(session, engine, edit)
+
+
+def test_a_click_makes_an_object_and_leaves_the_others(session, engine, edit, clicks):
+    edit.live.sync(disc(80, 100))
+    clicks.click(20, 30)
+    assert session.clicks.prompts.points == ((20, 30),)
+    request = engine.answer(disc(20, 30) | disc(60, 60, 3))
+    assert request.mask is None
+    np.testing.assert_array_equal(edit.mask, disc(20, 30) | disc(80, 100))
+    assert session.proposal.title == "SAM click"
+    assert session.proposal.details["points"] == ((20.0, 30.0),)
+    assert session.clicks.state == "idle"
+
+
+def test_the_next_click_refines_the_object_with_its_strokes(engine, edit, clicks):
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    painted = disc(20, 30) | disc(24, 34)
+    edit.live.sync(painted | disc(80, 100))
+    clicks.click(28, 38, foreground=False)
+    request = engine.answer(disc(20, 30, 6))
+    np.testing.assert_array_equal(request.mask, painted)
+    assert request.prompts.foreground == (True, False)
+    np.testing.assert_array_equal(edit.mask, disc(20, 30, 6) | disc(80, 100))
+
+
+def test_a_click_in_another_component_goes_on_with_that_one(engine, edit, clicks):
+    edit.live.sync(disc(80, 100))
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    clicks.click(80, 100)
+    request = engine.answer(disc(80, 100, 9))
+    np.testing.assert_array_equal(request.mask, disc(80, 100))
+    assert request.prompts.points == ((80, 100),)
+    np.testing.assert_array_equal(edit.mask, disc(20, 30) | disc(80, 100, 9))
+
+
+def test_clicks_made_while_the_network_works_are_asked_together(session, engine, edit, clicks):
+    clicks.click(20, 30)
+    clicks.click(22, 34)
+    clicks.click(26, 34, foreground=False)
+    assert len(engine.requests) == 1
+    engine.answer(disc(50, 50))
+    assert not edit.mask.any()
+    request = engine.answer(disc(20, 30))
+    assert len(request.prompts.points) == 3
+    np.testing.assert_array_equal(edit.mask, disc(20, 30))
+    assert engine.requests == []
+
+
+def test_strokes_painted_meanwhile_stay(engine, edit, clicks):
+    clicks.click(20, 30)
+    edit.live.sync(disc(60, 60, 3))
+    engine.answer(disc(20, 30))
+    np.testing.assert_array_equal(edit.mask, disc(20, 30) | disc(60, 60, 3))
+
+
+def test_an_undone_click_is_not_asked_again(session, engine, edit, clicks):
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    clicks.click(24, 34)
+    engine.answer(disc(20, 30, 12))
+    edit.live.sync(disc(20, 30))
+    clicks.click(15, 30)
+    request = engine.answer(disc(20, 30, 9))
+    assert request.prompts.points == ((20, 30), (15, 30))
+    edit.live.sync(np.zeros_like(edit.mask))
+    clicks.click(50, 50)
+    assert engine.answer(None).prompts.points == ((50, 50),)
+
+
+def test_a_background_click_needs_an_object(session, engine, clicks):
+    clicks.click(20, 30, foreground=False)
+    assert engine.requests == []
+    assert "click on the defect first" in session.clicks.message
+
+
+def test_a_box_begins_another_object(engine, edit, clicks):
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    clicks.box(90, 70, 40, 50)
+    request = engine.answer(disc(60, 60))
+    assert request.prompts.box == (40, 50, 90, 70)
+    assert request.mask is None
+    np.testing.assert_array_equal(edit.mask, disc(20, 30) | disc(60, 60))
+
+
+def test_any_mask_can_be_the_prompt(session, engine, edit, clicks):
+    edit.live.sync(disc(20, 30))
+    clicks.refine_mask(disc(60, 60), "SAM of CRAFT mask")
+    request = engine.answer(disc(60, 62))
+    np.testing.assert_array_equal(request.mask, disc(60, 60))
+    assert request.prompts.box == (52, 52, 69, 69)
+    assert session.proposal.title == "SAM of CRAFT mask"
+    np.testing.assert_array_equal(edit.mask, disc(20, 30) | disc(60, 62))
+    clicks.refine_mask(np.ones((3, 3), bool), "other")
+    assert "other" in session.message
+
+
+def test_the_tool_encodes_the_image_before_the_first_click(session, engine, clicks):
+    clicks.activate(True)
+    request, on_update, on_done, _ = engine.requests.pop()
+    assert not request.prompts
+    on_update(Encoding())
+    assert session.clicks.state == "encoding"
+    assert "Encoding" in session.clicks.message
+    on_done()
+    assert (session.clicks.state, session.clicks.message) == ("idle", "")
+
+
+def test_errors_are_said_and_the_next_click_is_asked(session, engine, clicks):
+    clicks.click(20, 30)
+    engine.requests.pop()[3]("no network")
+    assert session.clicks.state == "failed"
+    assert session.message == "no network"
+    clicks.click(20, 30)
+    assert len(engine.requests) == 1
+
+
+def test_another_image_begins_anew(session, engine, clicks):
+    clicks.click(20, 30)
+    session.image = None
+    assert not session.clicks.prompts
+    assert engine.requests == []
