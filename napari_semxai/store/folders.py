@@ -24,3 +24,8 @@ def model_folders() -> tuple[Path, ...]:
 def recovery_folder() -> Path:
     """Folder of the recovery copies of unsaved masks."""
     return _DIRS.user_state_path / "recovery"
+
+
+def project_index_folder() -> Path:
+    """Folder of the indexes of projects; each is rebuilt from the project's files when missing."""
+    return _DIRS.user_cache_path / "projects"

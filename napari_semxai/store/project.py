@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from napari_semxai.store.folders import recovery_folder
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.store.project_files import (
+    IMAGES_FILE,
     annotator_folder,
     annotator_names,
     mask_path,
@@ -31,7 +31,7 @@ from napari_semxai.store.project_records import (
     record_values,
     voided_by_hand,
 )
-from napari_semxai.types import InputError, ProjectStatus, ReviewRecord, ReviewState
+from napari_semxai.types import InputError, ReviewRecord
 
 if TYPE_CHECKING:
     from napari_semxai.types import (
@@ -164,26 +164,6 @@ class Project:
         path = mask_path(annotator_folder(self.folder, annotator), image.id)
         return read_mask(path, image.shape) if path.exists() else None
 
-    def status(self) -> ProjectStatus:
-        """Count the reviews of every annotator."""
-        states: dict[str, Counter[ReviewState]] = {}
-        voided: Counter[str] = Counter()
-        reviewed, damaged = set(), []
-        for annotator in self.annotators():
-            counts = states.setdefault(annotator, Counter())
-            for image in self.images:
-                try:
-                    record = self.record(image.id, annotator)
-                except InputError as error:
-                    damaged.append(str(error))
-                    continue
-                if record is not None:
-                    counts[record.state] += 1
-                    voided[annotator] += record.voided is not None
-                    if record.state is not ReviewState.CANDIDATE:
-                        reviewed.add(image.id)
-        return ProjectStatus(len(self.images), len(reviewed), states, voided, tuple(damaged))
-
     def write_review(self, image_id: str, annotator: str, change: ReviewChange) -> ReviewRecord:
         """Write a review, an edited mask, or both; what was there before stays in the history.
 
@@ -238,6 +218,9 @@ class Project:
 
     def _claim(self, folder: Path, annotator: str) -> None:
         """Hold the annotator's lock until `close`; the system lets go of it when we die."""
+        # Nothing is written to the empty mount point of a drive that is away.
+        if not (self.folder / IMAGES_FILE).is_file():
+            raise InputError(f"{self.folder}: the project is away; is its drive there?")
         if folder in self._locks:
             return
         lock = FileLock(folder / ".lock", timeout=0, thread_local=False)

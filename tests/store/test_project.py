@@ -152,24 +152,6 @@ def test_one_program_writes_as_an_annotator(project):
     assert project.record("a", "anna").state is ReviewState.REJECTED
 
 
-def test_status_counts_reviews(project):
-    project.write_review("a", "Anna", ReviewChange(ReviewState.ACCEPTED, square()))
-    project.write_review("b", "Anna", ReviewChange(ReviewState.ACCEPTED, square()))
-    project.write_review("b", "Anna", ReviewChange(mask=square(side=2)))
-    project.write_review("a", "Ben", ReviewChange(ReviewState.NO_DEFECT))
-    project.write_review("c", "Ben", ReviewChange(mask=square()))
-    next(project.folder.rglob("ben/records/c.json")).write_text("{")
-    status = project.status()
-    assert (status.images, status.reviewed) == (3, 1)
-    assert status.states == {
-        "anna": {ReviewState.ACCEPTED: 1, ReviewState.CANDIDATE: 1},
-        "ben": {ReviewState.NO_DEFECT: 1},
-    }
-    assert status.voided["anna"] == 1
-    assert len(status.damaged) == 1
-    assert "ben" in status.damaged[0]
-
-
 def test_failed_write_keeps_the_mask_elsewhere(project, tmp_path):
     rescue = tmp_path / "rescue"
     blocked = open_project(project.folder, rescue_folder=rescue)

@@ -1,0 +1,53 @@
+from contextlib import closing
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_semxai.store.project_agreement import (
+    consensus_mask,
+    image_agreement,
+    project_agreement,
+)
+from napari_semxai.store.project_create import create_project
+from napari_semxai.types import ReviewChange, ReviewState
+
+SHAPE = (5, 6)
+
+
+@pytest.fixture
+def project(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in "abc":
+        tifffile.imwrite(images / f"{name}.tif", np.full(SHAPE, 7, dtype=np.uint8))
+    with closing(create_project(tmp_path / "project", images)) as project:
+        yield project
+
+
+def row(length):
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[0, :length] = True
+    return mask
+
+
+def test_agreement_and_consensus(project):
+    write = project.write_review
+    write("a", "anna", ReviewChange(ReviewState.ACCEPTED, row(4), label="1"))
+    write("a", "ben", ReviewChange(ReviewState.CORRECTED, row(2), label="1"))
+    write("a", "cy", ReviewChange(ReviewState.CORRECTED, row(3)))
+    write("b", "anna", ReviewChange(ReviewState.NO_DEFECT, label="2"))
+    write("b", "ben", ReviewChange(ReviewState.NO_DEFECT, label="1"))
+    write("c", "anna", ReviewChange(mask=row(1)))
+    names = project.annotators()
+    assert image_agreement(project, "a", names)["anna", "ben"].dice == pytest.approx(2 / 3)
+    assert image_agreement(project, "c", names) == {}
+    np.testing.assert_array_equal(consensus_mask(project, "a", names), row(3))
+    assert consensus_mask(project, "c", ["ben"]) is None
+    first, *others = project_agreement(project, names)
+    assert (first.first, first.second, first.masks, first.empty) == ("anna", "ben", 2, 1)
+    assert first.dice_mean == pytest.approx((2 / 3 + 1) / 2)
+    assert (first.states, first.labels) == (2, 2)
+    assert first.state_kappa == pytest.approx(1 / 3)
+    assert first.label_kappa == pytest.approx(0)
+    assert [pair.masks for pair in others] == [1, 1]
