@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.backends.architectures import build_architecture
+from napari_semxai.backends.exported_program import read_program
 from napari_semxai.backends.tensor_files import is_state_dict, read_content
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.types import ClassifierInfo, InputError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 BUNDLED_CLASSIFIER = Path(__file__).parents[1] / "weights" / "bundled_classifier.safetensors"
 
+PROGRAM = "pt2"
 _WRAPPERS = ("module.", "_orig_mod.")
 _LARGEST = 4096
 
@@ -40,6 +42,8 @@ def read_classifier(path_or_name: str | Path) -> tuple[nn.Module, ClassifierInfo
     if not path.is_file():
         raise InputError(f"{path}: no such file" + ("; reinstall the package" if bundled else ""))
     info = read_description(path, name=BUNDLED if bundled else path.name)
+    if _is_program(path):
+        return read_program(path), info
     state = _weights_of(read_content(path), path)
     network = build_architecture(info.architecture, len(info.class_names), info.channels)
     _fill(network, state, path, info.architecture)
@@ -71,7 +75,8 @@ def read_description(path: Path, name: str | None = None) -> ClassifierInfo:
         raise InputError(f"{beside}: not JSON ({error})") from error
     if not isinstance(values, dict):
         raise InputError(f"{beside}: not a JSON object with architecture, class_names, …")
-    return _Description(values, beside).info(name or path.name, file_sha256(path))
+    description = _Description(values, beside, program=_is_program(path))
+    return description.info(name or path.name, file_sha256(path))
 
 
 def description_of(info: ClassifierInfo) -> dict[str, Any]:
@@ -91,8 +96,9 @@ def description_of(info: ClassifierInfo) -> dict[str, Any]:
 class _Description:
     """Checked values of a description; every refusal names the file and the key."""
 
-    def __init__(self, values: dict[str, Any], path: Path) -> None:
+    def __init__(self, values: dict[str, Any], path: Path, *, program: bool = False) -> None:
         self._values = values
+        self._program = program
         self._path = path
 
     def info(self, name: str, sha256: str) -> ClassifierInfo:
@@ -104,7 +110,7 @@ class _Description:
         return ClassifierInfo(
             name=name,
             sha256=sha256,
-            architecture=self._text("architecture"),
+            architecture=PROGRAM if self._program else self._text("architecture"),
             class_names=self._class_names(),
             input_size=self._input_size(),
             channels=channels,
@@ -160,6 +166,10 @@ class _Description:
             kind = "positive number" if positive else "number"
             raise self._wrong(key, f"{len(default)} {kind}{'s' if len(default) > 1 else ''}")
         return tuple(float(value) for value in values)
+
+
+def _is_program(path: Path) -> bool:
+    return path.suffix.lower() == ".pt2"
 
 
 def _weights_of(content: Any, path: Path) -> dict[str, Tensor]:

@@ -86,7 +86,7 @@ class _Maps:
         return note
 
     def last_block(self, network: str) -> str:
-        """Return the innermost module with parts of its own that returned the last map."""
+        """Return the innermost module with parts that returned the last map, or its maker."""
         if not self._made:
             raise InputError(f"{network}: makes no maps that could be explained")
         last = self._made[-1][2]
@@ -97,4 +97,4 @@ class _Maps:
             if output is last and times[name] == 1
         ]
         blocks = [name for name, has_parts in makers if has_parts]
-        return (blocks or [name for name, _ in makers])[0]
+        return blocks[0] if blocks else makers[-1][0]

@@ -15,7 +15,7 @@ from napari_semxai.types import ClassifierInfo
         ("lite0", "features.head", 64),
         ("resnet18", "layer4.1", 64),
         ("mobilenet_v3_small", "features.12", 64),
-        ("squeezenet1_1", "classifier.1", 64),
+        ("squeezenet1_1", "classifier.2", 64),
         ("vit_b_32", "encoder.layers.encoder_layer_11.ln_1", 224),
         ("swin_t", "features.7.1.norm1", 64),
     ],
