@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     Color = tuple[int, int, int]
 
+PAPER_COLORS = ((39, 205, 255), (250, 0, 81), (255, 185, 27), (0, 172, 88), (108, 0, 110))
+"""Colours of the concepts in CRAFT's published figures, most important first."""
+
 
 def gradcam_mask(rgb: NDArray[Any], tau: float) -> BoolMask:
     """Return the mask of a rendered Grad-CAM picture (Algorithm 2, as published).

@@ -143,8 +143,9 @@ class RankedMap:
         """Return how many true pixels lie at or above each level."""
         if truth.shape != self._shape:
             raise ValueError(f"the map has shape {self._shape}, the truth {truth.shape}")
-        cumulative = np.cumsum((truth != 0).ravel()[self._order])
-        return cumulative[self._ends - 1].astype(np.float64)
+        cumulative = np.cumsum((truth != 0).ravel()[self._order], dtype=np.float64)
+        hits: NDArray[np.float64] = cumulative[self._ends - 1]
+        return hits
 
     def _best(self, inside: NDArray[np.float64], positives: float) -> tuple[float, float]:
         """Return the best Dice of any tau, and a tau in the middle of those that reach it."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 ROLE = "semxai_role"
+EXPLANATION = "explanation"
 DEFECT = "defect"
 DEFECT_OPACITY = 0.55
 

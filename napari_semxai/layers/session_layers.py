@@ -53,7 +53,7 @@ class SessionLayers:
         self.image_layer: Image | None = None
         self.watch: MaskWatch | None = None
         self.planes = Planes(viewer)
-        self._owned = OwnedLayers(viewer)
+        self.owned = OwnedLayers(viewer)
         events = session.events
         self._connections = (
             (events.image, self._on_image_changed),
@@ -68,7 +68,7 @@ class SessionLayers:
         for signal, slot in self._connections:
             signal.connect(slot)
         # Connected last: the mask itself follows a slider first.
-        self.steps = StepLayers(session, self._owned)
+        self.steps = StepLayers(session, self.owned)
 
     def release(self) -> None:
         """Show the session no longer; the layers stay."""
@@ -93,7 +93,7 @@ class SessionLayers:
             self.watch.release()
             self.watch = None
         self.image_layer = None if image is None else self.planes.layer_of(image)
-        self._owned.begin(self.image_layer)
+        self.owned.begin(self.image_layer)
         if image is not None and self.image_layer is not None:
             self.planes.show_only(self.image_layer)
             self._begin_mask(image)
@@ -105,7 +105,7 @@ class SessionLayers:
 
     def _begin_mask(self, image: SemImage) -> None:
         empty = np.zeros(image.gray.shape, dtype=np.uint8)
-        layer = self._owned.add(DEFECT, "defect mask", (colors.DEFECT,), empty)
+        layer = self.owned.add(DEFECT, "defect mask", (colors.DEFECT,), empty)
         layer.brush_size = max(3, round(min(image.gray.shape) / 60))
         self.watch = MaskWatch(layer)
         self.watch.changed.connect(self._edit.mask_changed)
@@ -122,15 +122,15 @@ class SessionLayers:
             self.mask_layer_changed.emit()
         mask = automatic.truth.mask
         if self._session.edited:
-            if self._owned.is_new("automatic", mask):
-                layer = self._owned.show("automatic", "automatic mask", (colors.AUTOMATIC,), mask)
+            if self.owned.is_new("automatic", mask):
+                layer = self.owned.show("automatic", "automatic mask", (colors.AUTOMATIC,), mask)
                 layer.contour = 2
-        elif self.watch is not None and self._owned.is_new(DEFECT, mask):
+        elif self.watch is not None and self.owned.is_new(DEFECT, mask):
             self.watch.write(mask)
 
     def _on_edited_changed(self, edited: bool) -> None:
         if not edited:
-            self._owned.hide("automatic")
+            self.owned.hide("automatic")
 
     def _on_proposal_changed(self, proposal: Proposal | None) -> None:
         if proposal is not None and self.watch is not None:
@@ -155,7 +155,7 @@ class SessionLayers:
 
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
         if truth is not None:
-            self._owned.add("truth", truth.name, (colors.TRUTH,), truth.mask).contour = 2
+            self.owned.add("truth", truth.name, (colors.TRUTH,), truth.mask).contour = 2
 
     def _on_layer_inserted(self, event: object) -> None:
         self._offer_truth(event.value)  # type: ignore[attr-defined]
@@ -175,4 +175,4 @@ class SessionLayers:
             self.watch = None
             self._edit.leave()
             self.mask_layer_changed.emit()
-        self._owned.forget(gone)
+        self.owned.forget(gone)

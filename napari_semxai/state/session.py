@@ -11,6 +11,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.survey import SurveyReport
+from napari_semxai.state.explanation import Explanation
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
     BoolMask,
@@ -261,4 +262,5 @@ class Session:
     save: SaveState = field(default_factory=SaveState)
     survey: SurveyState | None = None
     survey_report: SurveyReport | None = None
+    explanation: Explanation = field(default_factory=Explanation)
     message: str = ""

@@ -8,6 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 from superqt.utils import signals_blocked
 
+from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -77,7 +79,11 @@ class LayerCombo(QComboBox):
         for layer in self._layers:
             if layer is not None:
                 layer.events.name.disconnect(self._on_layers_changed)
-        found = [layer for layer in self._viewer.layers if isinstance(layer, self._type)]
+        found = [
+            layer
+            for layer in self._viewer.layers
+            if isinstance(layer, self._type) and layer.metadata.get(ROLE) != EXPLANATION
+        ]
         self._layers = [None, *found]
         for layer in found:
             layer.events.name.connect(self._on_layers_changed)

@@ -1,0 +1,101 @@
+"""Requests of one kind, and how far they are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.state.explanation import Activity
+from napari_semxai.types import ExplainProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.explanation import Explanation
+
+
+class Asking:
+    """Send requests and keep one `Activity` of the explanation equal to how far they are.
+
+    Parameters
+    ----------
+    engine : EngineClient
+        Answers.
+    explanation : Explanation
+        Holds the activity.
+    field : str
+        Its name.
+    """
+
+    def __init__(self, engine: EngineClient, explanation: Explanation, field: str) -> None:
+        self._engine, self._explanation, self._field = engine, explanation, field
+        self._waiting: set[str] = set()
+
+    def ask(
+        self,
+        request: Any,
+        destination: str,
+        receive: Callable[[Any], None],
+        *,
+        background: bool = False,
+    ) -> None:
+        """Send a request; `receive` is called with every answer that is not mere progress."""
+        self._waiting.add(destination)
+        self._show(Activity("running", "starting"))
+
+        def on_update(answer: Any) -> None:
+            if isinstance(answer, ExplainProgress):
+                self._show(
+                    Activity(
+                        "running", answer.stage, answer.done, answer.total, answer.seconds_left
+                    )
+                )
+            else:
+                receive(answer)
+
+        def on_done() -> None:
+            self._waiting.discard(destination)
+            if not self._waiting:
+                self._show(Activity("done"))
+
+        def on_failed(message: str) -> None:
+            self._waiting.discard(destination)
+            self._show(Activity("failed", message=message))
+
+        self._engine.submit(
+            request,
+            destination=destination,
+            on_update=on_update,
+            on_done=on_done,
+            on_failed=on_failed,
+            background=background,
+        )
+
+    def waits_for(self, destination: str) -> bool:
+        """Return whether an answer for `destination` is still to come."""
+        return destination in self._waiting
+
+    def cancel(self) -> None:
+        """Stop everything that was asked for here."""
+        if self._waiting:
+            self._drop(self._waiting, self._engine.cancel)
+            self._show(replace(getattr(self._explanation, self._field), state="cancelled"))
+
+    def forget(self, *destinations: str) -> None:
+        """Drop these, by default all: their image or network is no longer the current one.
+
+        Nobody waits for them to stop, so that they may take their time.
+        """
+        self._drop(destinations or self._waiting, self._engine.forget)
+        if not self._waiting:
+            self._show(Activity())
+
+    def _drop(self, destinations: Iterable[str], end: Callable[[str], None]) -> None:
+        for destination in tuple(destinations):
+            if destination in self._waiting:
+                self._waiting.remove(destination)
+                end(destination)
+
+    def _show(self, activity: Activity) -> None:
+        setattr(self._explanation, self._field, activity)

@@ -1,0 +1,227 @@
+"""Concepts: what parts of its images a class is recognised by (CRAFT)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.controllers.asking import Asking
+from napari_semxai.controllers.classify import target_of
+from napari_semxai.state.explanation import Focus
+from napari_semxai.store.images import image_files
+from napari_semxai.types import (
+    ConceptBank,
+    ConceptMaps,
+    CraftFitRequest,
+    CraftSweepRequest,
+    CraftTransformRequest,
+    SemImage,
+    SweepAdvice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Sequence
+
+    from napari_semxai.controllers.images import ImageController
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.result_cache import ResultCache
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.explanation import ClassifierChoice, CraftSettings, FitImage
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import SweepRow
+
+FIT, MAPS, TUNE = "concepts", "concept maps", "tuning"
+
+
+class ConceptController:
+    """What the CRAFT part of the Explain dock can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the service "explain".
+    jobs : Jobs
+        Lists folders.
+    cache : ResultCache
+        Keeps the maps of the images seen last.
+    images : ImageController
+        Opens the image of a crop.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        engine: EngineClient,
+        jobs: Jobs,
+        cache: ResultCache,
+        images: ImageController,
+    ) -> None:
+        self._session, self._explanation = session, session.explanation
+        self._jobs, self._cache, self._images = jobs, cache, images
+        self._asking = Asking(engine, session.explanation, "fitting")
+        self._banks: dict[tuple[ClassifierChoice, int | None], _Fitted] = {}
+        events = session.explanation.events
+        self._connections = (
+            (events.image_key, self._on_key_changed),
+            (events.classification, self._refresh),
+            (events.target, self._refresh),
+            (events.choice, self._on_choice_changed),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Follow the session no longer."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+
+    def add_images(self, images: Sequence[FitImage]) -> None:
+        """Fit on these images too."""
+        known = self._explanation.fit_images
+        self._explanation.fit_images = known + tuple(i for i in images if i not in known)
+
+    def add_folder(self, folder: Path) -> None:
+        """Fit on the images of a folder too."""
+        self._jobs.run(
+            "fit images", partial(image_files, folder), self.add_images, self._on_failed
+        )
+
+    def add_current(self) -> None:
+        """Fit on the current image too."""
+        image = self._session.image
+        if image is not None:
+            self.add_images([image])
+
+    def clear_images(self) -> None:
+        """Fit on nothing yet."""
+        self._explanation.fit_images = ()
+
+    def set_craft(self, settings: CraftSettings) -> None:
+        """Choose how concepts are fitted next time and how their maps are refined now."""
+        before, self._explanation.craft = self._explanation.craft, settings
+        if before.refinement != settings.refinement:
+            self._refresh()
+
+    def fit(self) -> None:
+        """Find the concepts of the class in the chosen images, then in the current one."""
+        explanation, target = self._explanation, target_of(self._session)
+        images = explanation.fit_images
+        if target is None or not images:
+            self._session.message = "Choose a class, and images that show it, to fit concepts on"
+            return
+        craft, choice = explanation.craft, explanation.choice
+        request = CraftFitRequest(
+            images=_as_requested(images),
+            classifier=choice.classifier,
+            target=target,
+            layer=craft.layer,
+            n_concepts=craft.n_concepts,
+            patch_size=craft.patch_size,
+            seed=craft.seed,
+            device=choice.device,
+        )
+        self._asking.ask(request, FIT, partial(self._on_fitted, choice, images))
+
+    def tune(self) -> None:
+        """Try layers, numbers of concepts and patch sizes, and say which suit best."""
+        explanation, target = self._explanation, target_of(self._session)
+        if target is None or not explanation.fit_images:
+            self._session.message = "Choose a class, and images that show it, to tune on"
+            return
+        explanation.sweep, explanation.advice = (), None
+        request = CraftSweepRequest(
+            images=_as_requested(explanation.fit_images),
+            classifier=explanation.choice.classifier,
+            target=target,
+            device=explanation.choice.device,
+        )
+        self._asking.ask(request, TUNE, self._on_sweep, background=True)
+
+    def use(self, row: SweepRow) -> None:
+        """Take the settings of a row of the tuning."""
+        self.set_craft(
+            replace(
+                self._explanation.craft,
+                layer=row.layer,
+                n_concepts=row.n_concepts,
+                patch_size=row.patch_size,
+            )
+        )
+
+    def cancel(self) -> None:
+        """Stop what is running; the concepts so far stay."""
+        self._asking.cancel()
+
+    def open_crop(self, concept: int, number: int) -> None:
+        """Open the image that a crop was taken from, there."""
+        explanation = self._explanation
+        if explanation.bank is None:
+            return
+        image = explanation.bank_images[int(explanation.bank.crop_images[concept, number])]
+        row0, column0, row1, column1 = explanation.bank.crop_boxes[concept, number].tolist()
+        explanation.focus = Focus(image, (row0, column0, row1, column1))
+        if isinstance(image, Path):
+            self._images.open_file(image)
+        else:
+            self._images.show(image)
+
+    def _on_key_changed(self, key: str) -> None:
+        if not key:
+            # Another image.
+            self._asking.forget(MAPS)
+        self._refresh()
+
+    def _on_choice_changed(self) -> None:
+        self._asking.forget()
+        self._refresh()
+
+    def _on_fitted(
+        self, choice: ClassifierChoice, images: tuple[FitImage, ...], bank: ConceptBank
+    ) -> None:
+        self._banks[choice, bank.target] = (bank, images)
+        self._refresh()
+
+    def _on_sweep(self, answer: Any) -> None:
+        if isinstance(answer, SweepAdvice):
+            self._explanation.sweep, self._explanation.advice = answer.rows, answer
+        else:
+            self._explanation.sweep = (*self._explanation.sweep, answer)
+
+    def _on_maps(self, key: Hashable, maps: ConceptMaps) -> None:
+        self._cache.put(key, maps, maps.maps.nbytes + maps.rendering.nbytes)
+        self._explanation.concepts = maps
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+    def _refresh(self) -> None:
+        """Show the concepts of the class in the current image; ask for them where unknown."""
+        explanation, image = self._explanation, self._session.image
+        target = target_of(self._session)
+        bank, images = self._banks.get((explanation.choice, target), (None, ()))
+        explanation.bank_images = images
+        explanation.bank = bank
+        if bank is None or image is None or not explanation.image_key:
+            explanation.concepts = None
+            return
+        refinement, choice = explanation.craft.refinement, explanation.choice
+        key = (explanation.image_key, bank.key, refinement)
+        known = self._cache.get(key)
+        if known is None:
+            request = CraftTransformRequest(
+                image.gray, choice.classifier, bank.path, refinement, choice.device
+            )
+            self._asking.ask(request, MAPS, partial(self._on_maps, key))
+        else:
+            explanation.concepts = known
+
+
+_Fitted = tuple[ConceptBank, tuple["FitImage", ...]]
+
+
+def _as_requested(images: Sequence[FitImage]) -> tuple[Any, ...]:
+    return tuple(image.gray if isinstance(image, SemImage) else image for image in images)

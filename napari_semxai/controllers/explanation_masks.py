@@ -1,0 +1,225 @@
+"""Masks from explanations, live while thresholds move, and where they can go."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, TypedDict, Unpack
+
+import numpy as np
+
+from napari_semxai.algorithms.explanation_masks import (
+    PAPER_COLORS,
+    color_distances,
+    gradcam_mask,
+    resized_mask,
+    threshold_mask,
+    weighted_map,
+)
+from napari_semxai.state.explanation import (
+    HEAT_MAP,
+    PICTURE,
+    UNION,
+    WEIGHTED,
+    ExplanationMasks,
+    ExplanationPicture,
+)
+from napari_semxai.state.session import Proposal
+from napari_semxai.store.images import read_image
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.explanation import MaskSettings
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask, ConceptMaps, FloatArray, Heatmap
+
+_FIGURE_SHAPE, _FIGURE_CROP = (700, 1800), (151, 488, 556, 892)
+
+
+class MaskChange(TypedDict, total=False):
+    """Fields of `MaskSettings` to replace."""
+
+    tau: float
+    concept_tau: float
+    delta: float
+    paper: bool
+    concepts: frozenset[int]
+    local: bool
+
+
+class ExplanationMaskController:
+    """Keep the session's explanation masks equal to its explanations and thresholds.
+
+    Parameters
+    ----------
+    session : Session
+        Where the masks go.
+    jobs : Jobs
+        Reads pictures.
+    prompt : callable
+        Takes a mask and a title, and gives the mask to SAM as a prompt.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Jobs,
+        prompt: Callable[[BoolMask, str], None],
+    ) -> None:
+        self._session, self._explanation, self._jobs = session, session.explanation, jobs
+        self._prompt = prompt
+        # Of the explanation shown now, and of the one before it.
+        self._distances = lru_cache(maxsize=2)(_distances)
+        self._rendered = lru_cache(maxsize=2)(_rendered)
+        self._weighted = lru_cache(maxsize=2)(_weighted)
+        events = session.explanation.events
+        self._connections = (
+            (session.events.image, self._on_image_changed),
+            (events.heatmaps, self._show),
+            (events.concepts, self._show),
+            (events.picture, self._show),
+            (events.mask_settings, self._show),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Follow the session no longer."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+
+    def set_masks(self, **change: Unpack[MaskChange]) -> None:
+        """Change thresholds, route or shown concepts, and apply them at once."""
+        self._explanation.mask_settings = replace(self._explanation.mask_settings, **change)
+
+    def load_picture(self, path: Path, method: str) -> None:
+        """Read a rendered explanation of the current image; `method` "gradcam" or "craft"."""
+        self._jobs.run(
+            "explanation picture",
+            partial(_read_picture, path, method),
+            self.set_picture,
+            self._on_failed,
+        )
+
+    def set_picture(self, picture: ExplanationPicture | None) -> None:
+        """Use a rendered explanation, or another crop or other colours of it; None drops it."""
+        self._explanation.picture = picture
+
+    def send(self, name: str) -> None:
+        """Bring a mask of the explanation into the mask editor as one undoable edit."""
+        mask = self._explanation.masks.masks.get(name)
+        if mask is not None:
+            self._session.proposal = Proposal(mask, f"mask from explanation: {name}")
+
+    def send_to_sam(self, name: str) -> None:
+        """Give a mask of the explanation to SAM as a prompt."""
+        mask = self._explanation.masks.masks.get(name)
+        if mask is not None:
+            self._prompt(mask, f"SAM from explanation: {name}")
+
+    def _on_image_changed(self) -> None:
+        self._explanation.picture = None
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+    def _show(self) -> None:
+        explanation, masks = self._explanation, {}
+        labels = None
+        if explanation.heatmaps.active is not None:
+            heatmap = explanation.heatmaps.active
+            masks[HEAT_MAP] = self._heat_mask(heatmap, explanation.mask_settings)
+        if explanation.concepts is not None:
+            found = self._concept_masks(explanation.concepts, explanation.mask_settings)
+            labels = _labels(found, explanation.concepts.maps.shape[1:])
+            masks |= self._joined(found, labels, explanation.concepts)
+        if explanation.picture is not None and self._session.image is not None:
+            mask = self._picture_mask(explanation.picture, explanation.mask_settings)
+            masks[PICTURE] = resized_mask(mask, self._session.image.gray.shape)
+        explanation.masks = ExplanationMasks(masks, labels)
+
+    def _heat_mask(self, heatmap: Heatmap, settings: MaskSettings) -> BoolMask:
+        if settings.paper:
+            return gradcam_mask(self._rendered(heatmap), settings.tau)
+        return threshold_mask(heatmap.values, settings.tau)
+
+    def _concept_masks(self, maps: ConceptMaps, settings: MaskSettings) -> dict[int, BoolMask]:
+        """Return the masks of the shown concepts by number, most important first."""
+        shown = [concept for concept in range(len(maps.maps)) if concept in settings.concepts]
+        if not settings.paper:
+            return {c: threshold_mask(maps.maps[c], settings.concept_tau) for c in shown}
+        distances = self._distances(maps)
+        return {c: distances[c] <= settings.delta for c in shown if c < len(distances)}
+
+    def _picture_mask(self, picture: ExplanationPicture, settings: MaskSettings) -> BoolMask:
+        if picture.method == "craft":
+            near = self._distances(picture) <= settings.delta
+            shown = [mask for number, mask in enumerate(near) if number in settings.concepts]
+            return np.logical_or.reduce(shown) if shown else np.zeros(near.shape[1:], dtype=bool)
+        row0, column0, row1, column1 = picture.crop or (0, 0, *picture.rgb.shape[:2])
+        return gradcam_mask(picture.rgb[row0:row1, column0:column1], settings.tau)
+
+    def _joined(
+        self, found: dict[int, BoolMask], labels: NDArray[np.uint8], maps: ConceptMaps
+    ) -> dict[str, BoolMask]:
+        settings = self._explanation.mask_settings
+        masks = {concept_name(concept): mask for concept, mask in found.items()}
+        masks[UNION] = labels > 0
+        if not settings.paper:
+            weighted = self._weighted(maps, settings.concepts, settings.local)
+            masks[WEIGHTED] = threshold_mask(weighted, settings.concept_tau)
+        return masks
+
+
+def concept_name(concept: int) -> str:
+    """Return what a concept is called: numbers begin at 1."""
+    return f"concept {concept + 1}"
+
+
+def _rendered(heatmap: Heatmap) -> NDArray[np.uint8]:
+    return heatmap.rgb()
+
+
+def _distances(explanation: ConceptMaps | ExplanationPicture) -> FloatArray:
+    if isinstance(explanation, ExplanationPicture):
+        colors = explanation.colors or PAPER_COLORS
+        return color_distances(explanation.rgb, colors, crop=explanation.crop)
+    # The rendering shows no more concepts than the paper has colours.
+    return color_distances(explanation.rgb(), explanation.colors[: len(PAPER_COLORS)])
+
+
+def _weighted(maps: ConceptMaps, concepts: frozenset[int], local: bool) -> FloatArray:
+    chosen = sorted(concept for concept in concepts if concept < len(maps.maps))
+    weights = maps.local_importances if local else maps.importances
+    return weighted_map(maps.maps[chosen], weights[chosen])
+
+
+def _labels(found: dict[int, BoolMask], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    labels = np.zeros(shape, dtype=np.uint8)
+    # The most important one is written last.
+    for concept, mask in reversed(found.items()):
+        labels[mask] = concept + 1
+    return labels
+
+
+def _read_picture(path: Path, method: str) -> ExplanationPicture:
+    pixels = read_image(path).pixels
+    if pixels.ndim != 3 or pixels.dtype != np.uint8:
+        raise InputError(
+            f"{path}: not an 8-bit colour picture; a rendered explanation is one, a float map "
+            "or a mask is not"
+        )
+    figure = method == "craft" and pixels.shape[:2] == _FIGURE_SHAPE
+    return ExplanationPicture(
+        np.ascontiguousarray(pixels[..., :3]),
+        path.name,
+        method,
+        _FIGURE_CROP if figure else None,
+        PAPER_COLORS if method == "craft" else (),
+    )

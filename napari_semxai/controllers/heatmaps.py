@@ -1,0 +1,186 @@
+"""Heat maps: why the classifier says what it says, by Grad-CAM and its relatives."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_semxai.controllers.asking import Asking
+from napari_semxai.controllers.classify import target_of
+from napari_semxai.state.explanation import Heatmaps
+from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from napari_semxai.controllers.result_cache import ResultCache
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.explanation import CamSettings
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask, NetworkLayers
+
+QUICK_SECONDS = 3.0
+"""Heat maps that take no longer follow the image, the class and the settings by themselves."""
+
+
+class HeatmapController:
+    """What the Grad-CAM part of the Explain dock can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the service "explain".
+    cache : ResultCache
+        Keeps answers, so that they are back as soon as their image is.
+    mask : callable
+        Returns the defect mask as it is now, or None.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        engine: EngineClient,
+        cache: ResultCache,
+        mask: Callable[[], BoolMask | None],
+    ) -> None:
+        self._session, self._explanation = session, session.explanation
+        self._cache, self._mask = cache, mask
+        self._asking = Asking(engine, session.explanation, "explaining")
+        self._wanted: list[CamSettings] = []
+        self._shown: dict[CamSettings, Heatmap] = {}
+        events = session.explanation.events
+        self._connections = (
+            (events.choice, self.clear),
+            (events.image_key, self._on_key_changed),
+            (events.classification, self._refresh),
+            (events.network, self._refresh),
+            (events.target, self._refresh),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Follow the session no longer."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+
+    def set_cam(self, settings: CamSettings) -> None:
+        """Choose method and layers; quick heat maps follow, slow ones wait for `explain`."""
+        explanation = self._explanation
+        begun = explanation.cam in self._wanted
+        explanation.cam = settings
+        if begun and settings not in self._wanted and self._is_quick(settings):
+            self._wanted.append(settings)
+        self._refresh()
+
+    def set_follow(self, follow: bool) -> None:
+        """Choose whether quick heat maps follow the image, the class and the settings."""
+        self._explanation.follow = follow
+        self._refresh()
+
+    def explain(self) -> None:
+        """Make the heat map of the current settings."""
+        settings = self._explanation.cam
+        if settings not in self._wanted:
+            self._wanted.append(settings)
+        if settings.inside_mask or self._known(settings) is None:
+            self._request(settings)
+        else:
+            self._refresh()
+
+    def show_next(self) -> None:
+        """Look at the next one of the heat maps that were made."""
+        made = list(self._shown)
+        if made:
+            cam = self._explanation.cam
+            self.set_cam(made[(made.index(cam) + 1) % len(made)] if cam in made else made[0])
+
+    def clear(self) -> None:
+        """Show no heat map any more."""
+        self._asking.forget()
+        self._wanted = []
+        self._show({})
+
+    def cancel(self) -> None:
+        """Stop what is running; the heat maps so far stay."""
+        self._asking.cancel()
+
+    def _on_key_changed(self, key: str) -> None:
+        if key:
+            self._refresh()
+        else:
+            # Another image.
+            self._asking.forget()
+            self._show({})
+
+    def _refresh(self) -> None:
+        """Show what is known of the wanted heat maps and ask for the quick ones of the rest."""
+        target = target_of(self._session)
+        shown = {
+            settings: heatmap
+            for settings, heatmap in self._shown.items()
+            if settings.inside_mask and heatmap.target == target
+        }
+        for settings in self._wanted:
+            known = self._known(settings)
+            if known is not None:
+                shown[settings] = known
+            elif target is not None and self._is_quick(settings):
+                self._request(settings)
+        self._show(shown)
+
+    def _known(self, settings: CamSettings) -> Heatmap | None:
+        found: Heatmap | None = self._cache.get(self._key(settings, target_of(self._session)))
+        return found
+
+    def _request(self, settings: CamSettings) -> None:
+        image, choice = self._session.image, self._explanation.choice
+        target = target_of(self._session)
+        destination = f"heat map of class {target} by {settings}"
+        if image is None or (self._asking.waits_for(destination) and not settings.inside_mask):
+            return
+        request = GradcamRequest(
+            image=image.gray,
+            classifier=choice.classifier,
+            target=target,
+            layers=settings.layers,
+            method=settings.method,
+            mask=self._mask() if settings.inside_mask else None,
+            device=choice.device,
+        )
+        self._asking.ask(request, destination, partial(self._on_heatmap, settings))
+
+    def _on_heatmap(self, settings: CamSettings, found: Heatmap) -> None:
+        if self._explanation.image_key and not settings.inside_mask:
+            self._cache.put(self._key(settings, found.target), found, found.values.nbytes)
+        if target_of(self._session) in (None, found.target):
+            self._show(self._shown | {settings: found})
+
+    def _show(self, heatmaps: dict[CamSettings, Heatmap]) -> None:
+        self._shown = heatmaps
+        active = heatmaps.get(self._explanation.cam)
+        self._explanation.heatmaps = Heatmaps(active, tuple(heatmaps.values()))
+
+    def _is_quick(self, settings: CamSettings) -> bool:
+        # What happens inside a mask would otherwise run after every stroke.
+        follows = self._explanation.follow and self._explanation.image_key != ""
+        if not follows or settings.inside_mask:
+            return False
+        seconds = seconds_of(self._explanation.network, settings)
+        return seconds is not None and seconds <= QUICK_SECONDS
+
+    def _key(self, settings: CamSettings, target: int | None) -> Hashable:
+        return self._explanation.image_key, self._explanation.choice, settings, target
+
+
+def seconds_of(network: NetworkLayers | None, settings: CamSettings) -> float | None:
+    """Estimate how long a heat map takes; None while the network is not known."""
+    method = next((known for known in CAM_METHODS if known.name == settings.method), None)
+    if network is None or method is None:
+        return None
+    names = settings.layers or (network.cam_default,)
+    shapes = [node.shape for node in network.layers if node.name in names]
+    channels = sum(shape[0] for shape in shapes if shape)
+    return method.cost(channels) * network.seconds_per_pass

@@ -1,0 +1,201 @@
+"""Float maps over the current image: transparent where there is nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from napari.layers import Image
+from napari.utils.colormaps import Colormap, ensure_colormap
+from numpy.typing import NDArray
+
+from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
+
+if TYPE_CHECKING:
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+OPACITY = 0.65
+_FADE = 0.35
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FloatMap:
+    """A map to show.
+
+    Attributes
+    ----------
+    title : str
+        Name of its layer.
+    source : object
+        What it was made from; the same source is not shown again.
+    values : ndarray of float32, shape (M, N)
+        In their own unit; transparent where 0, less, or NaN.
+    colormap : Colormap
+        From transparent to opaque.
+    rank : int
+        Layers of lower rank lie above.
+    """
+
+    title: str
+    source: object
+    values: NDArray[np.float32]
+    colormap: Colormap
+    rank: int = 0
+
+
+class FloatLayers:
+    """One Image layer for each role, used again for the next image.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers go.
+    """
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._picture: Image | None = None
+        self._layers: dict[str, Image] = {}
+        self._sources: dict[str, object] = {}
+        self._tiles: dict[str, tuple[tuple[int, int], Image]] = {}
+        self._ranks: WeakKeyDictionary[Image, int] = WeakKeyDictionary()
+        self.color_bars = True
+
+    def begin(self, picture: Image | None) -> None:
+        """Lay all layers over another image's picture, hidden until they show something."""
+        self._picture = picture
+        for role in self._layers:
+            self.hide(role)
+
+    def forget(self, gone: Layer) -> None:
+        """Drop a layer that was removed by hand."""
+        self._layers = {role: layer for role, layer in self._layers.items() if layer is not gone}
+        self._tiles = {role: tile for role, tile in self._tiles.items() if role in self._layers}
+
+    def hide(self, role: str) -> None:
+        """Show nothing in the layer of a role."""
+        self._sources.pop(role, None)
+        if role in self._layers:
+            self._layers[role].visible = False
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The roles that have a layer."""
+        return tuple(self._layers)
+
+    def show(self, role: str, shown: FloatMap, tile: tuple[int, int] = (0, 0)) -> Image:
+        """Show a map in the layer of a role, made where there is none.
+
+        Parameters
+        ----------
+        role : str
+            What the layer is for.
+        shown : FloatMap
+            The map.
+        tile : tuple of int
+            Row and column in the grid of pictures side by side; (0, 0) lies over the image.
+        """
+        layer = self._layers.get(role)
+        if layer is None:
+            layer = self._add(role, shown)
+        elif self._sources.get(role) is not shown.source:
+            layer.data = with_holes(shown.values)
+            layer.contrast_limits_range = layer.contrast_limits = _limits(shown.values)
+        self._sources[role] = shown.source
+        if layer.name != shown.title:
+            layer.name = shown.title
+        if layer.colormap.name != shown.colormap.name:
+            layer.colormap = shown.colormap
+        self._put(role, layer, tile)
+        layer.visible = True
+        return layer
+
+    def place(self) -> None:
+        """Lay the layers over the picture again, which has another scale now."""
+        tiles, self._tiles = self._tiles, {}
+        for role, (tile, _) in tiles.items():
+            if role in self._layers:
+                self._put(role, self._layers[role], tile)
+
+    def set_color_bars(self, visible: bool) -> None:
+        """Show or hide the colour bars."""
+        self.color_bars = visible
+        for layer in self._layers.values():
+            layer.colorbar.visible = visible
+
+    def _add(self, role: str, shown: FloatMap) -> Image:
+        active = self._viewer.layers.selection.active
+        layer = Image(
+            with_holes(shown.values),
+            name=shown.title,
+            colormap=shown.colormap,
+            contrast_limits=_limits(shown.values),
+            opacity=OPACITY,
+            blending="translucent",
+            metadata={ROLE: EXPLANATION},
+        )
+        layer.colorbar.visible = self.color_bars
+        self._viewer.layers.insert(self._index_for(shown.rank), layer)
+        self._viewer.layers.selection.active = active
+        self._layers[role] = layer
+        self._ranks[layer] = shown.rank
+        return layer
+
+    def _index_for(self, rank: int) -> int:
+        """Return the place above the picture and just below all layers of lower rank."""
+        layers = self._viewer.layers
+        known = {layers.index(layer): self._ranks[layer] for layer in self._layers.values()}
+        lower = [index for index, other in known.items() if other < rank]
+        under = [] if self._picture is None else [layers.index(self._picture)]
+        return min(lower) if lower else max([*known, *under], default=-1) + 1
+
+    def _put(self, role: str, layer: Image, tile: tuple[int, int]) -> None:
+        picture = self._picture
+        if picture is None or self._tiles.get(role) == (tile, picture):
+            return
+        self._tiles[role] = tile, picture
+        for name, value in tile_place(picture, tile).items():
+            setattr(layer, name, value)
+
+
+def tile_place(picture: Image, tile: tuple[int, int]) -> dict[str, Any]:
+    """Return scale, units and translation of a tile in a grid of copies of a picture."""
+    scale = np.asarray(picture.scale[-2:])
+    shape = np.asarray(picture.data.shape[:2] if picture.rgb else picture.data.shape[-2:])
+    gap = np.ceil(shape.max() / 40)
+    return {
+        "scale": scale,
+        "units": picture.units[-2:],
+        "translate": np.asarray(picture.translate[-2:]) + scale * (shape + gap) * tile,
+    }
+
+
+def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
+    # Without any evidence there is still a range to show.
+    return 0.0, max(float(np.fmax.reduce(values, axis=None)), float(np.finfo(np.float32).tiny))
+
+
+def with_holes(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a map with NaN, which napari leaves out, where it holds nothing."""
+    holes: NDArray[np.float32] = np.where(values > 0, values, np.float32(np.nan))
+    return holes
+
+
+def heat_colormap() -> Colormap:
+    """Return a perceptually uniform map of heat that fades out towards 0."""
+    colors = ensure_colormap("inferno").map(np.linspace(0.25, 1.0, 128))
+    colors[:, 3] = np.clip(np.linspace(0, 1 / _FADE, 128), 0, 1)
+    return Colormap(colors, name="semxai heat")
+
+
+@lru_cache(maxsize=64)
+def concept_colormap(color: tuple[int, int, int]) -> Colormap:
+    """Return a map from transparent to one colour."""
+    colors = np.ones((128, 4))
+    colors[:, :3] = np.asarray(color) / 255
+    colors[:, 3] = np.linspace(0, 1, 128)
+    return Colormap(colors, name="semxai concept #{:02x}{:02x}{:02x}".format(*color))

@@ -1,0 +1,208 @@
+"""What one viewer shows of explanations: fields are replaced, never mutated, and say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from psygnal import SignalGroupDescriptor
+
+from napari_semxai.types import (
+    BoolMask,
+    Classification,
+    ConceptBank,
+    ConceptMaps,
+    Heatmap,
+    NetworkLayers,
+    SemImage,
+    SweepAdvice,
+    SweepRow,
+)
+
+HEAT_MAP, PICTURE, UNION, WEIGHTED = "heat map", "picture", "concepts, union", "concepts, weighted"
+FitImage: TypeAlias = Path | SemImage
+
+
+@dataclass(frozen=True, slots=True)
+class ClassifierChoice:
+    """The network that is explained, and where it runs."""
+
+    classifier: str = "bundled"
+    device: str = "auto"
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """Progress of one kind of request.
+
+    Attributes
+    ----------
+    state : str
+        "idle", "running", "done", "cancelled" or "failed".
+    stage : str
+        What the engine does now.
+    done, total : int
+        Steps of this stage.
+    seconds_left : float or None
+        Estimate from measured speed.
+    message : str
+        Why it failed.
+    """
+
+    state: str = "idle"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CamSettings:
+    """Which heat map is wanted.
+
+    Attributes
+    ----------
+    method : str
+        A name of `CAM_METHODS`.
+    layers : tuple of str
+        Target layers; () takes the default.
+    inside_mask : bool
+        Explain the evidence inside the defect mask only.
+    """
+
+    method: str = "gradcam"
+    layers: tuple[str, ...] = ()
+    inside_mask: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CraftSettings:
+    """Which concepts are wanted; fields as in `CraftFitRequest` and `CraftTransformRequest`."""
+
+    layer: str = ""
+    n_concepts: int = 10
+    patch_size: int = 64
+    seed: int = 0
+    refinement: str = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """How masks are taken from explanations.
+
+    Attributes
+    ----------
+    tau : float
+        Share of a heat map's maximum; Algorithm 2's threshold in paper mode.
+    concept_tau : float
+        Share of a concept map's maximum; unused in paper mode.
+    delta : float
+        Algorithm 3's tolerance, in 8-bit colour values; used in paper mode only.
+    paper : bool
+        Go through rendered colours as published, instead of the float maps.
+    concepts : frozenset of int
+        The concepts that are shown and joined.
+    local : bool
+        Weight concepts by their importance for this image instead of for the class.
+    """
+
+    tau: float = 0.5
+    concept_tau: float = 0.5
+    delta: float = 60.0
+    paper: bool = False
+    concepts: frozenset[int] = frozenset(range(3))
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Heatmaps:
+    """The heat maps of the current image: the one that is looked at, and all."""
+
+    active: Heatmap | None = None
+    all: tuple[Heatmap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplanationMasks:
+    """The masks of the current image's explanations by name.
+
+    Attributes
+    ----------
+    masks : dict of str to ndarray of bool, shape (M, N)
+        `HEAT_MAP`, "concept 1" …, `UNION`, `WEIGHTED`, `PICTURE`, those that there are.
+    labels : ndarray of uint8, shape (M, N), or None
+        Number of the most important shown concept at each pixel, from 1; 0 for none.
+    """
+
+    masks: dict[str, BoolMask]
+    labels: NDArray[np.uint8] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ExplanationPicture:
+    """A rendered explanation that was made elsewhere.
+
+    Attributes
+    ----------
+    rgb : ndarray of uint8, shape (m, n, 3)
+        The picture.
+    name : str
+        Its file.
+    method : str
+        "gradcam" reads it by Algorithm 2, "craft" by Algorithm 3.
+    crop : (row0, col0, row1, col1) or None
+        Where the heat map lies; None for the whole picture.
+    colors : tuple of (int, int, int)
+        Concept colours for Algorithm 3.
+    """
+
+    rgb: NDArray[np.uint8]
+    name: str
+    method: str = "gradcam"
+    crop: tuple[int, int, int, int] | None = None
+    colors: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Focus:
+    """A place to look at: (row0, col0, row1, col1), half open, in pixels of an image."""
+
+    image: FitImage
+    box: tuple[int, int, int, int]
+
+
+@dataclass
+class Explanation:
+    """The explanations of the current image and how they are asked for.
+
+    `image_key` names the current image by its pixels once that is known; "" before.
+    """
+
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+
+    image_key: str = ""
+    choice: ClassifierChoice = field(default_factory=ClassifierChoice)
+    network: NetworkLayers | None = None
+    classification: Classification | None = None
+    target: int | None = None
+    cam: CamSettings = field(default_factory=CamSettings)
+    follow: bool = True
+    heatmaps: Heatmaps = field(default_factory=Heatmaps)
+    craft: CraftSettings = field(default_factory=CraftSettings)
+    fit_images: tuple[FitImage, ...] = ()
+    bank: ConceptBank | None = None
+    bank_images: tuple[FitImage, ...] = ()
+    concepts: ConceptMaps | None = None
+    sweep: tuple[SweepRow, ...] = ()
+    advice: SweepAdvice | None = None
+    mask_settings: MaskSettings = field(default_factory=MaskSettings)
+    picture: ExplanationPicture | None = None
+    focus: Focus | None = None
+    masks: ExplanationMasks = field(default_factory=lambda: ExplanationMasks({}))
+    classifying: Activity = field(default_factory=Activity)
+    explaining: Activity = field(default_factory=Activity)
+    fitting: Activity = field(default_factory=Activity)

@@ -1,0 +1,447 @@
+"""Classes, heat maps, concepts and masks: what is asked for, and what becomes of the answers."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from napari_semxai.algorithms.explanation_masks import (
+    PAPER_COLORS,
+    concept_masks,
+    gradcam_mask,
+    resized_mask,
+    threshold_mask,
+    weighted_map,
+)
+from napari_semxai.controllers.classify import ClassifyController
+from napari_semxai.controllers.concepts import ConceptController
+from napari_semxai.controllers.explanation_masks import ExplanationMaskController
+from napari_semxai.controllers.heatmaps import HeatmapController, seconds_of
+from napari_semxai.controllers.result_cache import ResultCache
+from napari_semxai.state.explanation import (
+    HEAT_MAP,
+    PICTURE,
+    UNION,
+    WEIGHTED,
+    CamSettings,
+    ClassifierChoice,
+    CraftSettings,
+)
+from napari_semxai.types import (
+    ClassifyRequest,
+    CraftFitRequest,
+    CraftSweepRequest,
+    CraftTransformRequest,
+    ExplainProgress,
+    GradcamRequest,
+    LayersRequest,
+    SemImage,
+    SweepAdvice,
+    SweepRow,
+)
+from tests import explanations as make
+
+LAYERCAM = CamSettings("layercam")
+
+
+def another_image(name="b", seed=7):
+    gray = np.random.default_rng(seed).integers(80, 120, make.SHAPE).astype(np.uint8)
+    return SemImage(name, gray, gray)
+
+
+class Images:
+    def __init__(self, session):
+        self.session, self.opened = session, []
+
+    def show(self, image):
+        self.session.image = image
+
+    def open_file(self, path):
+        self.opened.append(path)
+
+
+@pytest.fixture
+def engine():
+    return make.Engine()
+
+
+@pytest.fixture
+def jobs():
+    return make.NowJobs()
+
+
+@pytest.fixture
+def cache():
+    return ResultCache()
+
+
+@pytest.fixture
+def classify(session, engine, jobs, cache):
+    controller = ClassifyController(session, engine, jobs, cache)
+    yield controller
+    controller.release()
+
+
+@pytest.fixture
+def heat(session, engine, cache, classify):
+    mask = np.zeros(make.SHAPE, bool)
+    controller = HeatmapController(session, engine, cache, lambda: mask)
+    yield controller
+    controller.release()
+
+
+@pytest.fixture
+def images(session):
+    return Images(session)
+
+
+@pytest.fixture
+def craft(session, engine, jobs, cache, classify, images):
+    controller = ConceptController(session, engine, jobs, cache, images)
+    yield controller
+    controller.release()
+
+
+@pytest.fixture
+def prompts():
+    return []
+
+
+@pytest.fixture
+def masks(session, jobs, prompts):
+    controller = ExplanationMaskController(session, jobs, lambda *prompt: prompts.append(prompt))
+    yield controller
+    controller.release()
+
+
+@pytest.fixture(autouse=True)
+def controllers(classify, heat, craft, masks):
+    """All of them follow the session."""
+
+
+@pytest.fixture
+def warm(session, engine, classify, image):
+    session.image = image
+    classify.warm()
+    engine.answer(LayersRequest, make.network())
+    engine.answer(ClassifyRequest, make.classification())
+    return session.explanation
+
+
+@pytest.fixture
+def explained(warm, heat, engine):
+    heat.explain()
+    engine.answer(GradcamRequest, make.heatmap())
+    return warm
+
+
+@pytest.fixture
+def fitted(warm, craft, engine, image):
+    craft.add_images([image, Path("a.png")])
+    craft.fit()
+    engine.answer(CraftFitRequest, make.bank())
+    engine.answer(CraftTransformRequest, make.concept_maps())
+    return warm
+
+
+def test_nothing_runs_before_the_dock_is_looked_at(session, classify, heat, engine, image):
+    session.image = image
+    assert engine.jobs == {}
+    classify.warm()
+    assert engine.request(ClassifyRequest).image is image.gray
+    classify.warm()
+    assert len(engine.jobs) == 2
+
+
+def test_a_class_is_known_and_kept(session, engine, warm, image):
+    assert warm.classification.predicted == 2
+    assert warm.classifying.state == "done"
+    session.image = another_image()
+    assert warm.classification is None
+    engine.answer(ClassifyRequest, make.classification(4))
+    session.image = image
+    assert warm.classification.predicted == 2
+    assert engine.jobs == {}
+
+
+def test_a_late_class_of_the_image_before_is_dropped(session, engine, classify, image):
+    session.image = image
+    classify.warm()
+    engine.answer(LayersRequest, make.network())
+    session.image = another_image()
+    assert "classify" in engine.cancelled
+
+
+def test_another_classifier_starts_again(session, engine, classify, explained):
+    classify.choose_classifier(ClassifierChoice("own.safetensors"))
+    assert explained.network is explained.classification is explained.heatmaps.active is None
+    assert engine.request(LayersRequest).classifier == "own.safetensors"
+    assert engine.request(ClassifyRequest).classifier == "own.safetensors"
+
+
+def test_a_failure_is_told(session, engine, classify, image):
+    session.image = image
+    classify.warm()
+    engine.fail(LayersRequest, "own.pt: refused")
+    assert session.explanation.classifying.message == "own.pt: refused"
+
+
+def test_progress_is_told(warm, heat, engine):
+    heat.explain()
+    engine.answer(GradcamRequest, ExplainProgress("runs", 3, 10, 4.5), done=False)
+    activity = warm.explaining
+    assert (activity.state, activity.stage, activity.done, activity.total) == (
+        "running",
+        "runs",
+        3,
+        10,
+    )
+    heat.cancel()
+    assert warm.explaining.state == "cancelled"
+    assert engine.jobs == {}
+
+
+def test_a_heat_map_is_asked_for_the_predicted_class(warm, heat, engine, image):
+    heat.explain()
+    request = engine.request(GradcamRequest)
+    assert (request.target, request.method, request.mask) == (2, "gradcam", None)
+    assert request.image is image.gray
+    engine.answer(GradcamRequest, make.heatmap())
+    assert warm.heatmaps.active is warm.heatmaps.all[0]
+    assert warm.explaining.state == "done"
+
+
+def test_methods_stand_side_by_side(explained, heat, engine):
+    heat.set_cam(LAYERCAM)
+    assert engine.request(GradcamRequest).method == "layercam"
+    engine.answer(GradcamRequest, make.heatmap(method="layercam"))
+    assert [found.method for found in explained.heatmaps.all] == ["gradcam", "layercam"]
+    assert explained.heatmaps.active.method == "layercam"
+    heat.set_cam(CamSettings())
+    assert explained.heatmaps.active.method == "gradcam"
+    assert engine.jobs == {}
+    heat.clear()
+    assert explained.heatmaps.all == ()
+
+
+def test_slow_methods_wait_for_the_button(explained, heat, engine):
+    slow = CamSettings("scorecam")
+    assert seconds_of(explained.network, slow) == pytest.approx(257 * 0.05)
+    heat.set_cam(slow)
+    assert engine.jobs == {}
+    assert explained.heatmaps.active is None
+    heat.explain()
+    assert engine.request(GradcamRequest).method == "scorecam"
+
+
+def test_a_class_already_explained_is_back_at_once(explained, classify, engine):
+    first = explained.heatmaps.active
+    classify.set_target(4)
+    assert explained.heatmaps.active is None
+    assert engine.request(GradcamRequest).target == 4
+    engine.answer(GradcamRequest, make.heatmap(4))
+    classify.set_target(2)
+    assert explained.heatmaps.active is first
+    assert engine.jobs == {}
+
+
+def test_an_answer_for_another_class_is_only_kept(explained, classify, engine):
+    classify.set_target(4)
+    classify.set_target(2)
+    engine.answer(GradcamRequest, make.heatmap(4))
+    assert explained.heatmaps.active.target == 2
+    classify.set_target(4)
+    assert explained.heatmaps.active.target == 4
+
+
+def test_heat_maps_follow_the_image_and_come_back(session, explained, engine, image):
+    first = explained.heatmaps.active
+    session.image = other = another_image()
+    assert explained.heatmaps.all == ()
+    engine.answer(ClassifyRequest, make.classification())
+    assert engine.request(GradcamRequest).image is other.gray
+    engine.answer(GradcamRequest, make.heatmap())
+    session.image = image
+    assert explained.heatmaps.active is first
+    assert engine.jobs == {}
+
+
+def test_nothing_follows_unless_wanted(session, explained, heat, engine):
+    heat.set_follow(False)
+    session.image = another_image()
+    engine.answer(ClassifyRequest, make.classification())
+    assert engine.jobs == {}
+
+
+def test_why_inside_this_mask(explained, heat, engine):
+    heat.set_cam(CamSettings(inside_mask=True))
+    assert engine.jobs == {}
+    heat.explain()
+    assert engine.request(GradcamRequest).mask.shape == make.SHAPE
+    engine.answer(GradcamRequest, make.heatmap())
+    heat.explain()
+    # The mask may have changed: asked again, not taken from the cache.
+    assert engine.request(GradcamRequest) is not None
+
+
+def test_concepts_need_a_class_and_images(session, warm, craft, engine):
+    craft.fit()
+    assert "images that show it" in session.message
+    assert engine.jobs == {}
+
+
+def test_images_to_fit_on(session, warm, craft, tmp_path, image):
+    Picture.fromarray(image.gray).save(tmp_path / "a.png")
+    craft.add_folder(tmp_path)
+    craft.add_images([tmp_path / "a.png"])
+    craft.add_current()
+    assert warm.fit_images == (tmp_path / "a.png", image)
+    craft.clear_images()
+    assert warm.fit_images == ()
+
+
+def test_a_fit_is_asked_for_and_shown(warm, craft, engine, image):
+    craft.add_images([image, Path("a.png")])
+    craft.set_craft(CraftSettings("layer3", 7, 48, 3, "guided"))
+    craft.fit()
+    request = engine.request(CraftFitRequest)
+    assert request.images == (image.gray, Path("a.png"))
+    assert (request.layer, request.n_concepts, request.patch_size, request.seed) == (
+        "layer3",
+        7,
+        48,
+        3,
+    )
+    engine.answer(CraftFitRequest, ExplainProgress("factorize", 1, 3), make.bank())
+    request = engine.request(CraftTransformRequest)
+    assert (request.bank, request.refinement) == (Path("bank.safetensors"), "guided")
+    engine.answer(CraftTransformRequest, make.concept_maps())
+    assert warm.bank.n_concepts == 6
+    assert len(warm.concepts.maps) == 6
+    assert warm.fitting.state == "done"
+
+
+def test_concepts_follow_the_image_and_the_class(session, fitted, classify, engine, image):
+    first = fitted.concepts
+    session.image = another_image()
+    assert fitted.concepts is None
+    engine.answer(ClassifyRequest, make.classification())
+    engine.answer(CraftTransformRequest, make.concept_maps())
+    session.image = image
+    assert fitted.concepts is first
+    classify.set_target(0)
+    assert fitted.bank is fitted.concepts is None
+    classify.set_target(2)
+    assert fitted.concepts is first
+    assert engine.jobs == {}
+
+
+def test_a_crop_leads_to_its_place(fitted, craft, images):
+    craft.open_crop(1, 1)
+    assert images.opened == [Path("a.png")]
+    assert fitted.focus.box == (8, 16, 40, 48)
+
+
+def test_tuning_tells_as_it_goes(fitted, craft, engine):
+    rows = [SweepRow("layer3", k, 64, 0.9, 0.95, 0.8, 5, float("nan"), 3.0) for k in (5, 12)]
+    craft.tune()
+    engine.answer(CraftSweepRequest, rows[0], done=False)
+    assert fitted.sweep == (rows[0],)
+    engine.answer(CraftSweepRequest, rows[1], SweepAdvice(tuple(rows), 1, ("more stable",)))
+    assert fitted.advice.suggested == 1
+    craft.use(rows[1])
+    assert (fitted.craft.layer, fitted.craft.n_concepts) == ("layer3", 12)
+
+
+def test_float_maps_are_the_truth(explained, fitted, masks):
+    masks.set_masks(tau=0.3, concept_tau=0.6, concepts=frozenset((0, 2)))
+    found, maps = explained.masks.masks, fitted.concepts.maps
+    np.testing.assert_array_equal(
+        found[HEAT_MAP], threshold_mask(explained.heatmaps.active.values, 0.3)
+    )
+    for number in (0, 2):
+        np.testing.assert_array_equal(
+            found[f"concept {number + 1}"], threshold_mask(maps[number], 0.6)
+        )
+    assert "concept 2" not in found
+    np.testing.assert_array_equal(found[UNION], found["concept 1"] | found["concept 3"])
+    weights = fitted.concepts.importances[[0, 2]]
+    expected = threshold_mask(weighted_map(maps[[0, 2]], weights), 0.6)
+    np.testing.assert_array_equal(found[WEIGHTED], expected)
+    np.testing.assert_array_equal(explained.masks.labels > 0, found[UNION])
+    both = found["concept 1"] & found["concept 3"]
+    assert set(explained.masks.labels[both]) <= {1}
+
+
+def test_local_importances_weigh_this_image(fitted, masks):
+    masks.set_masks(local=True, concepts=frozenset(range(6)))
+    concepts = fitted.concepts
+    expected = threshold_mask(weighted_map(concepts.maps, concepts.local_importances), 0.5)
+    np.testing.assert_array_equal(fitted.masks.masks[WEIGHTED], expected)
+
+
+def test_paper_mode_is_algorithms_2_and_3(explained, fitted, masks):
+    masks.set_masks(paper=True, tau=0.7, delta=40.0, concepts=frozenset((0, 1)))
+    found = explained.masks.masks
+    np.testing.assert_array_equal(
+        found[HEAT_MAP], gradcam_mask(explained.heatmaps.active.rgb(), 0.7)
+    )
+    expected = concept_masks(fitted.concepts.rgb(), PAPER_COLORS, 40.0)
+    np.testing.assert_array_equal(found["concept 2"], expected[1])
+    np.testing.assert_array_equal(found[UNION], expected[:2].any(axis=0))
+    assert WEIGHTED not in found
+
+
+def test_pictures_made_elsewhere(session, warm, masks, tmp_path):
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (40, 70, 3), dtype=np.uint8)
+    rgb[5:20, 10:30] = PAPER_COLORS[1]
+    Picture.fromarray(rgb).save(tmp_path / "figure.png")
+    masks.load_picture(tmp_path / "figure.png", "craft")
+    assert warm.picture.colors == PAPER_COLORS
+    crop = (0, 5, 32, 64)
+    masks.set_picture(type(warm.picture)(rgb, "figure", "craft", crop, PAPER_COLORS))
+    masks.set_masks(delta=20.0, concepts=frozenset((1,)))
+    expected = concept_masks(rgb, PAPER_COLORS, 20.0, crop=crop)[1]
+    np.testing.assert_array_equal(warm.masks.masks[PICTURE], resized_mask(expected, make.SHAPE))
+    masks.set_picture(type(warm.picture)(rgb, "figure", "gradcam", crop))
+    masks.set_masks(tau=0.25)
+    expected = gradcam_mask(rgb[0:32, 5:64], 0.25)
+    np.testing.assert_array_equal(warm.masks.masks[PICTURE], resized_mask(expected, make.SHAPE))
+    session.image = another_image()
+    assert PICTURE not in warm.masks.masks
+
+
+def test_a_figure_of_the_published_size_is_cropped(warm, masks, tmp_path):
+    Picture.fromarray(np.zeros((700, 1800, 3), np.uint8)).save(tmp_path / "figure.png")
+    masks.load_picture(tmp_path / "figure.png", "craft")
+    assert warm.picture.crop == (151, 488, 556, 892)
+
+
+def test_a_grey_picture_is_refused(session, warm, masks, tmp_path):
+    Picture.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "mask.png")
+    masks.load_picture(tmp_path / "mask.png", "gradcam")
+    assert "mask.png: not an 8-bit colour picture" in session.message
+
+
+def test_a_mask_goes_to_the_editor_and_to_sam(session, explained, masks, prompts):
+    masks.send(HEAT_MAP)
+    assert session.proposal.mask is explained.masks.masks[HEAT_MAP]
+    assert "heat map" in session.proposal.title
+    masks.send_to_sam(HEAT_MAP)
+    assert prompts == [(explained.masks.masks[HEAT_MAP], "SAM from explanation: heat map")]
+
+
+def test_the_cache_keeps_what_fits():
+    cache = ResultCache(limit=100)
+    cache.put("a", 1, 60)
+    cache.put("b", 2, 30)
+    assert cache.get("a") == 1
+    cache.put("c", 3, 40)
+    assert (cache.get("a"), cache.get("b"), cache.get("c")) == (1, None, 3)
+    cache.put("huge", 4, 1000)
+    assert (cache.get("huge"), len(cache)) == (4, 1)
+    cache.put("huge", 5, 10)
+    cache.put("d", 6, 90)
+    assert (cache.get("huge"), cache.get("d")) == (5, 6)

@@ -1,0 +1,174 @@
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+
+from napari_semxai.controllers.explanation_masks import ExplanationMaskController
+from napari_semxai.layers.explanations import (
+    CONCEPT_MASKS,
+    HEAT_MASK,
+    ExplanationLayers,
+    Look,
+)
+from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.state.explanation import Focus, Heatmaps
+from napari_semxai.state.session import Session
+from tests import explanations as make
+from tests.layers.test_session_layers import Edit, make_image
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def layers(viewer, session):
+    layers = SessionLayers(viewer, session, Edit())
+    yield layers
+    layers.release()
+
+
+@pytest.fixture
+def masks(session):
+    controller = ExplanationMaskController(session, make.NowJobs(), print)
+    yield controller
+    controller.release()
+
+
+@pytest.fixture
+def shown(viewer, session, layers, masks):
+    shown = ExplanationLayers(viewer, session, layers)
+    session.image = make_image()
+    yield shown
+    shown.release()
+
+
+def show_heat(session, *heatmaps):
+    session.explanation.heatmaps = Heatmaps(heatmaps[0] if heatmaps else None, heatmaps)
+
+
+def test_a_heat_map_in_its_own_unit_with_holes(viewer, session, shown):
+    found = make.heatmap(raw_maximum=3.5)
+    show_heat(session, found)
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    assert isinstance(layer, Image)
+    np.testing.assert_array_equal(np.isnan(layer.data), found.values == 0)
+    np.testing.assert_allclose(np.nan_to_num(layer.data), found.values * 3.5)
+    assert tuple(layer.contrast_limits) == pytest.approx((0, 3.5))
+    assert layer.colorbar.visible
+    assert layer.colormap.map(np.array([0.0]))[0, 3] == 0
+    # It lies over the picture and below the mask, which stays the one that is painted.
+    assert [viewer.layers.index(name) for name in ("a", layer.name)] == [0, 1]
+    assert viewer.layers.selection.active.name == "defect mask"
+
+
+def test_no_evidence_shows_nothing(viewer, session, shown):
+    show_heat(session, make.heatmap(raw_maximum=0))
+    assert np.isnan(viewer.layers["Grad-CAM: Class 3"].data).all()
+
+
+def test_one_layer_serves_every_image_and_method(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    show_heat(session, make.heatmap(4, "layercam", 7.0))
+    assert layer.name == "LayerCAM: Class 5"
+    assert tuple(layer.contrast_limits) == pytest.approx((0, 7.0))
+    session.image = make_image("b")
+    show_heat(session)
+    assert not layer.visible
+    show_heat(session, make.heatmap())
+    assert layer.visible
+    assert layer in viewer.layers
+
+
+def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
+    masks.set_masks(concepts=frozenset((0, 2)), concept_tau=0.5)
+    session.explanation.concepts = concepts = make.concept_maps()
+    for number in (0, 2):
+        layer = viewer.layers[f"concept {number + 1}"]
+        assert layer.visible
+        top = layer.colormap.map(np.array([1.0]))[0]
+        np.testing.assert_allclose(top, [*concepts.colors[number] / 255, 1], atol=1e-6)
+        np.testing.assert_allclose(np.nan_to_num(layer.data), concepts.maps[number])
+    labels = viewer.layers[CONCEPT_MASKS]
+    color = labels.colormap.map(np.array([3], np.uint8))[0]
+    np.testing.assert_allclose(color[:3], concepts.colors[2] / 255, atol=1e-3)
+    masks.set_masks(concepts=frozenset((2,)))
+    assert not viewer.layers["concept 1"].visible
+    assert set(np.unique(labels.data)) == {0, 3}
+    # More important concepts lie above less important ones.
+    masks.set_masks(concepts=frozenset((0, 2)))
+    assert viewer.layers.index("concept 1") > viewer.layers.index("concept 3")
+
+
+def test_masks_follow_the_sliders(viewer, session, shown, masks):
+    show_heat(session, make.heatmap())
+    layer = viewer.layers[HEAT_MASK]
+    for tau in (0.2, 0.6, 0.9):
+        masks.set_masks(tau=tau)
+        np.testing.assert_array_equal(layer.data != 0, make.peak() > np.float32(tau))
+    shown.set_look(Look(masks=False))
+    assert not layer.visible
+    masks.set_masks(tau=0.3)
+    shown.set_look(Look())
+    assert layer.visible
+    np.testing.assert_array_equal(layer.data != 0, make.peak() > np.float32(0.3))
+
+
+def test_everything_is_hidden_and_back(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    session.explanation.concepts = make.concept_maps()
+    names = ("Grad-CAM: Class 3", "concept 1", HEAT_MASK, CONCEPT_MASKS)
+    shown.set_look(Look(visible=False))
+    assert not any(viewer.layers[name].visible for name in names)
+    shown.set_look(Look())
+    assert all(viewer.layers[name].visible for name in names)
+
+
+def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
+    show_heat(session, make.heatmap(), make.heatmap(method="layercam"), make.heatmap(1))
+    assert "LayerCAM: Class 3" not in viewer.layers
+    shown.set_look(Look(side_by_side=True))
+    copies = [viewer.layers[f"image, copy {number}"] for number in (1, 2)]
+    beside = viewer.layers["LayerCAM: Class 3"]
+    np.testing.assert_array_equal(copies[0].translate, beside.translate)
+    assert beside.translate[1] > make.SHAPE[1]
+    assert viewer.layers["Grad-CAM: Class 2"].translate[0] > make.SHAPE[0]
+    assert tuple(viewer.layers["Grad-CAM: Class 3"].translate) == (0, 0)
+    session.pixel_size = 2e-6
+    np.testing.assert_array_equal(copies[0].scale, beside.scale)
+    np.testing.assert_array_equal(copies[0].translate, beside.translate)
+    shown.set_look(Look())
+    assert not any("copy" in layer.name for layer in viewer.layers)
+    assert not beside.visible
+
+
+def test_layers_follow_the_pixel_size(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    session.pixel_size = 4e-9
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    np.testing.assert_array_equal(layer.scale, viewer.layers["a"].scale)
+    assert layer.units == viewer.layers["a"].units
+
+
+def test_a_layer_removed_by_hand_comes_back_with_the_next_map(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    viewer.layers.remove("Grad-CAM: Class 3")
+    show_heat(session, make.heatmap())
+    assert viewer.layers["Grad-CAM: Class 3"].visible
+
+
+def test_a_crop_is_looked_at_where_it_lies(viewer, session, shown):
+    other = make_image("b")
+    session.explanation.focus = Focus(other, (10, 30, 20, 50))
+    before = viewer.scene.camera.center
+    session.image = other
+    assert viewer.scene.camera.center != before
+    assert viewer.scene.camera.center[-2:] == pytest.approx((14.5, 39.5))
+    assert session.explanation.focus is None
