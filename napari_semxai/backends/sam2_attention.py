@@ -1,9 +1,14 @@
-"""Attention between a few tokens and many image positions, as products of small rank.
+"""Attention between a few tokens and an image, without an image of its own for any prompt.
 
-With T tokens and H heads, every attention between tokens and an image of N positions has only
-``H * T`` distinct rows, so projecting the tokens through the image side's weights replaces the
-projection of all N positions. The functions here are the attention layers of SAM 2's mask
-decoder in that form: equal to the originals up to rounding.
+A prompt with T tokens and H heads changes the image of N positions and D channels only by
+``H * T`` maps: after each layer of SAM 2's mask decoder its image is
+
+    scale * (base + rows.T @ vectors) + bias
+
+with a `base` of shape (N, D) and a `bias` that all prompts share. Every product with the image
+is therefore a product with the shared base, known per image, and one with the few rows of the
+prompt. The layer norm needs only the mean and the variance of each position, which follow from
+the same products. All of this equals the original layers up to rounding.
 """
 
 from __future__ import annotations
@@ -13,165 +18,197 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Projections:
-    """Weights of one attention layer, split by head.
+class PromptImage:
+    """The image as each prompt of a batch sees it: ``scale * (base + rows.T @ vectors) + bias``.
 
     Attributes
     ----------
-    q, k, v : Tensor, shape (H, c, D)
-        Input projections.
-    q_bias, k_bias, v_bias : Tensor, shape (H, 1, c)
-        Their biases.
-    out : Tensor, shape (H, c, D)
-        Output projection, transposed.
-    out_bias : Tensor, shape (D,)
-        Its bias.
-    scale : float
-        Factor on the logits, ``c ** -0.5``.
+    scale : Tensor, shape (B, 1, N)
+        Factor of each position.
+    rows : Tensor, shape (B, R, N)
+        Attention to the tokens of all layers so far.
+    vectors : Tensor, shape (B, R, D)
+        What each row adds.
+    values : tuple of Tensor, shape (B, H, T, c + 1)
+        Values of the tokens, layer by layer, from which the vectors come; the last channel is 1.
     """
 
-    q: Tensor
-    k: Tensor
-    v: Tensor
-    q_bias: Tensor
-    k_bias: Tensor
-    v_bias: Tensor
-    out: Tensor
-    out_bias: Tensor
-    scale: float
+    scale: Tensor
+    rows: Tensor
+    vectors: Tensor
+    values: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, attention: Any) -> Projections:
-        """Split the weights of a ``sam2`` attention module by head."""
-        heads = int(attention.num_heads)
-        width = attention.internal_dim // heads
+    def unchanged(cls, like: Tensor) -> PromptImage:
+        """Return the image before any layer, on the device of `like`."""
+        none = like.new_empty(1, 0, 0)
+        return cls(like.new_ones(1, 1, 1), none, none, ())
 
-        def split(linear: Any) -> tuple[Tensor, Tensor]:
-            weight = linear.weight.detach().reshape(heads, width, -1)
-            return weight, linear.bias.detach().reshape(heads, 1, width)
+    def one(self, index: int) -> PromptImage:
+        """Return the image of one prompt, a batch of one."""
+        own = slice(index, index + 1)
+        values = tuple(each[own] for each in self.values)
+        return PromptImage(self.scale[own], self.rows[own], self.vectors[own], values)
 
-        q, q_bias = split(attention.q_proj)
-        k, k_bias = split(attention.k_proj)
-        v, v_bias = split(attention.v_proj)
-        out = attention.out_proj.weight.detach().t().reshape(heads, width, -1).contiguous()
-        out_bias = attention.out_proj.bias.detach()
-        return cls(q, k, v, q_bias, k_bias, v_bias, out, out_bias, float(width**-0.5))
 
-    def queries(self, tokens: Tensor) -> Tensor:
-        """Scaled queries of tokens (B, T, D), shape (B, H, T, c)."""
-        projected = torch.matmul(tokens.unsqueeze(1), self.q.transpose(1, 2))
-        return (projected + self.q_bias) * self.scale
+def by_head(tokens: Tensor, maps: Tensor) -> Tensor:
+    """Multiply tokens (B, H, T, c) and maps (H, c, N) head by head, shape (B, H * T, N).
 
-    def values_out(self, tokens: Tensor) -> Tensor:
-        """Values of tokens (B, T, D) taken through the output projection, (B, H * T, D).
+    Nothing is copied in a batch of one.
+    """
+    batch, _, count, _ = tokens.shape
+    products = torch.bmm(tokens.transpose(0, 1).flatten(1, 2), maps)
+    split: Tensor = products.unflatten(1, (batch, count)).transpose(0, 1).flatten(1, 2)
+    return split
 
-        The weights over the tokens sum to one in each head, so a share of the output bias in
-        every row adds up to the bias itself.
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeadMap:
+    """One projection of the image, split by head.
+
+    Attributes
+    ----------
+    weight : Tensor, shape (H, c, D)
+        The projection.
+    base : Tensor, shape (H, c, N)
+        The shared base, projected.
+    fixed : Tensor, shape (H, c, N) or (H, c, 1)
+        What no prompt changes, projected: position encoding and biases.
+    """
+
+    weight: Tensor
+    base: Tensor
+    fixed: Tensor
+
+    @classmethod
+    def of(cls, linear: Any, heads: int, base: Tensor, fixed: Tensor) -> HeadMap:
+        """Project `base` (N, D) and `fixed` (N or 1, D) by a linear layer."""
+        weight = linear.weight.detach().unflatten(0, (heads, -1))
+        bias = linear.bias.detach().reshape(heads, -1, 1)
+        return cls(weight, weight @ base.t(), weight @ fixed.t() + bias)
+
+    def merged(self) -> HeadMap:
+        """Return the projection of an image no prompt has changed yet."""
+        return HeadMap(self.weight, self.base + self.fixed, self.fixed[..., :1].clone())
+
+    def logits(self, tokens: Tensor, image: PromptImage) -> Tensor:
+        """Multiply tokens (B, H, T, c) and the projected image, shape (B, H * T, N)."""
+        own = by_head(tokens, self.base)
+        if not image.values:
+            return own
+        folded = torch.matmul(tokens, self.weight).flatten(1, 2)
+        own = own.baddbmm_(folded @ image.vectors.transpose(1, 2), image.rows)
+        return torch.addcmul(by_head(tokens, self.fixed), own, image.scale)
+
+    def mean(self, weights: Tensor, image: PromptImage) -> Tensor:
+        """Weighted means of the projected image, shape (B, H, T, c).
+
+        Parameters
+        ----------
+        weights : Tensor, shape (B, H * T, N)
+            They sum to 1 along the last axis.
+        image : PromptImage
+            The images.
         """
-        values = torch.matmul(tokens.unsqueeze(1), self.v.transpose(1, 2)) + self.v_bias
-        rows = torch.matmul(values, self.out) + self.out_bias / len(self.q)
-        return rows.flatten(1, 2)
+        heads = len(self.weight)
+        scaled = weights * image.scale if image.values else weights
+        split = scaled.unflatten(1, (heads, -1)).transpose(0, 1)
+        own = torch.bmm(split.flatten(1, 2), self.base.transpose(1, 2))
+        means: Tensor = own.unflatten(1, split.shape[1:3]).transpose(0, 1)
+        if image.values:
+            mixed = torch.bmm(scaled, image.rows.transpose(1, 2)).unflatten(1, (heads, -1))
+            vectors = torch.matmul(image.vectors.unsqueeze(1), self.weight.transpose(1, 2))
+            means = means + torch.matmul(mixed, vectors) + self.fixed.transpose(1, 2)
+        return means
 
-    def recombine(self, context: Tensor) -> Tensor:
-        """Take per-head context (B, H, T, c) through the output projection, (B, T, D)."""
-        return torch.matmul(context, self.out).sum(dim=1) + self.out_bias
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NormWeights:
+    """What a layer norm does to the values of tokens that were added to the image before it.
 
-def tokens_to_shared_image(
-    layer: Projections, tokens: Tensor, keys: Tensor, values: Tensor
-) -> Tensor:
-    """Attend from tokens to one image whose keys and values are known already.
-
-    Parameters
+    Attributes
     ----------
-    layer : Projections
-        The attention layer.
-    tokens : Tensor, shape (B, T, D)
-        Tokens with their position encoding.
-    keys, values : Tensor, shape (H, N, c)
-        Projected image, the same for every prompt.
-
-    Returns
-    -------
-    Tensor, shape (B, T, D)
+    out : tuple of Tensor, shape (H, c + 1, D)
+        For each layer so far, from values to vectors of zero mean; the last row is the bias.
+    gain : Tensor, shape (D,)
+        Weight of the norm.
+    eps : float
+        Added to the variance.
     """
-    batch, count = tokens.shape[:2]
-    queries = layer.queries(tokens).transpose(0, 1).flatten(1, 2)
-    weights = torch.bmm(queries, keys.transpose(1, 2)).softmax(dim=-1)
-    context = torch.bmm(weights, values)
-    return layer.recombine(context.unflatten(1, (batch, count)).transpose(0, 1))
+
+    out: tuple[Tensor, ...]
+    gain: Tensor
+    eps: float
 
 
-def tokens_to_image(layer: Projections, tokens: Tensor, placed: Tensor, image: Tensor) -> Tensor:
-    """Attend from tokens to an image of their own.
+def norm_weights(layers: Any) -> list[NormWeights]:
+    """Return the weights of the image's norm in each layer of a ``sam2`` transformer."""
+    weights: list[NormWeights] = []
+    gain, constant = torch.ones(()), torch.zeros(())
+    out: list[Tensor] = []
+    for layer in layers:
+        attention, norm = layer.cross_attn_image_to_token, layer.norm4
+        heads = int(attention.num_heads)
+        project = attention.out_proj
+        matrix = project.weight.detach().t().unflatten(0, (heads, -1))
+        # The attention of a position sums to 1 in each head: a share of the bias in each of them.
+        bias = ((project.bias + constant) / heads).detach().expand(heads, 1, -1)
+        out = [each * gain for each in out] + [torch.cat([matrix, bias], dim=1)]
+        out = [each - each.mean(dim=-1, keepdim=True) for each in out]
+        gain, constant = norm.weight.detach(), norm.bias.detach()
+        weights.append(NormWeights(tuple(out), gain, norm.eps))
+    return weights
 
-    The key bias adds the same number to a whole row of logits and cancels in the softmax.
 
-    Parameters
+@dataclass(frozen=True, slots=True, eq=False)
+class NormMaps:
+    """The layer norm of an image to which attention was added.
+
+    Attributes
     ----------
-    layer : Projections
-        The attention layer.
-    tokens : Tensor, shape (B, T, D)
-        Tokens with their position encoding.
-    placed, image : Tensor, shape (B, N, D)
-        Image with and without its position encoding.
-
-    Returns
-    -------
-    Tensor, shape (B, T, D)
+    weights : NormWeights
+        Of the network.
+    energy : Tensor, shape (N,)
+        Squared length of the centred base at each position.
+    cross : tuple of Tensor, shape (H, c + 1, N)
+        Twice the product of ``weights.out`` and the centred base.
     """
-    queries = layer.queries(tokens)
-    folded = torch.matmul(queries, layer.k).flatten(1, 2)
-    weights = torch.bmm(folded, placed.transpose(1, 2)).softmax(dim=-1)
-    context = torch.bmm(weights, image).unflatten(1, queries.shape[1:3])
-    values = torch.matmul(context, layer.v.transpose(1, 2)) + layer.v_bias
-    return layer.recombine(values)
 
+    weights: NormWeights
+    energy: Tensor
+    cross: tuple[Tensor, ...]
 
-def shared_image_to_tokens(layer: Projections, tokens: Tensor, queries: Tensor) -> Tensor:
-    """Attention weights of one shared image over each prompt's tokens.
+    @classmethod
+    def of(cls, weights: NormWeights, base: Tensor) -> tuple[NormMaps, Tensor]:
+        """Return the maps of a base (N, D), and the base after the norm."""
+        centred = base - base.mean(dim=1, keepdim=True)
+        cross = tuple(2 * (out @ centred.t()) for out in weights.out)
+        return cls(weights, centred.square().sum(dim=1), cross), centred * weights.gain
 
-    Parameters
-    ----------
-    layer : Projections
-        The attention layer.
-    tokens : Tensor, shape (B, T, D)
-        Tokens with their position encoding.
-    queries : Tensor, shape (H, c, N)
-        Scaled queries of the image.
+    def add(self, image: PromptImage, attention: Tensor, values: Tensor) -> PromptImage:
+        """Add what the image positions read from the tokens, and normalize.
 
-    Returns
-    -------
-    Tensor, shape (B, H * T, N)
-    """
-    keys = torch.matmul(tokens.unsqueeze(1), layer.k.transpose(1, 2)) + layer.k_bias
-    return torch.matmul(keys, queries).softmax(dim=2).flatten(1, 2)
-
-
-def image_to_tokens(layer: Projections, tokens: Tensor, placed: Tensor) -> Tensor:
-    """Attention weights of each prompt's own image over its tokens.
-
-    Parameters
-    ----------
-    layer : Projections
-        The attention layer.
-    tokens : Tensor, shape (B, T, D)
-        Tokens with their position encoding.
-    placed : Tensor, shape (B, N, D)
-        Image with its position encoding.
-
-    Returns
-    -------
-    Tensor, shape (B, H * T, N)
-    """
-    keys = torch.matmul(tokens.unsqueeze(1), layer.k.transpose(1, 2)) + layer.k_bias
-    keys = keys * layer.scale
-    folded = torch.matmul(keys, layer.q).flatten(1, 2)
-    # The query bias differs from token to token, so unlike the key bias it does not cancel.
-    constant = torch.matmul(keys, layer.q_bias.transpose(1, 2)).flatten(1, 2)
-    logits = torch.baddbmm(constant, folded, placed.transpose(1, 2))
-    attention: Tensor = logits.unflatten(1, keys.shape[1:3]).softmax(dim=2).flatten(1, 2)
-    return attention
+        Parameters
+        ----------
+        image : PromptImage
+            The images before.
+        attention : Tensor, shape (B, H * T, N)
+            Weights over the T tokens, which sum to 1 in each head.
+        values : Tensor, shape (B, H, T, c)
+            Values of the tokens.
+        """
+        values = functional.pad(values, (0, 1), value=1.0)
+        every, rows = (*image.values, values), attention
+        if image.values:
+            rows = torch.cat([image.rows, attention.div_(image.scale)], dim=1)
+        pairs = zip(every, self.weights.out, strict=True)
+        vectors = torch.cat([torch.matmul(v, out).flatten(1, 2) for v, out in pairs], dim=1)
+        cross = torch.cat([by_head(v, c) for v, c in zip(every, self.cross, strict=True)], dim=1)
+        cross = cross.baddbmm_(vectors @ vectors.transpose(1, 2), rows).mul_(rows)
+        variance = (cross.sum(dim=1, keepdim=True) + self.energy) / vectors.shape[-1]
+        scale = torch.rsqrt(variance + self.weights.eps / image.scale.square())
+        return PromptImage(scale, rows, vectors * self.weights.gain, every)

@@ -2,8 +2,8 @@
 
 The decoder of the ``sam2`` package repeats the image for every prompt and upscales every mask.
 `SharedImageDecoder` computes the same function up to rounding: what depends on the image alone
-is computed once, attention is folded to small products (`sam2_attention`), the predicted IoU is
-known before any upscaling, and upscaling is three matrix products that keep channels last.
+is computed once, no prompt has an image of its own (`sam2_attention`), the predicted IoU is
+known before any upscaling, and upscaling is a chain of matrix products (`sam2_upscale`).
 
 References
 ----------
@@ -17,18 +17,57 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from napari_semxai.backends.sam2_attention import (
-    Projections,
-    image_to_tokens,
-    shared_image_to_tokens,
-    tokens_to_image,
-    tokens_to_shared_image,
-)
+from napari_semxai.backends.sam2_attention import HeadMap, NormMaps, PromptImage, norm_weights
+from napari_semxai.backends.sam2_upscale import UpscaleMaps, Upscaler
 
-UPSCALE_ROWS = 1024
-"""Image positions upscaled at once on a CPU; keeps intermediate values in the cache."""
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Look:
+    """What tokens see of the shared image.
+
+    Attributes
+    ----------
+    keys, values : HeadMap
+        The image side of the attention; keys have the position encoding.
+    """
+
+    keys: HeadMap
+    values: HeadMap
+
+    def attend(self, attention: Any, tokens: Tensor, images: list[PromptImage]) -> Tensor:
+        """Attend from tokens (B, T, D) to their images; shape (B, T, D)."""
+        queries = _project(attention.q_proj, attention, tokens) * _scale(attention)
+        seen = [
+            self.values.mean(self.keys.logits(own, image).softmax(dim=-1), image)
+            for own, image in zip(queries.chunk(len(images)), images, strict=True)
+        ]
+        answer: Tensor = attention.out_proj(torch.cat(seen).transpose(1, 2).flatten(2))
+        return answer
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Stage:
+    """The shared image before one layer.
+
+    Attributes
+    ----------
+    look : Look
+        Read by the tokens.
+    queries : HeadMap
+        Reads the tokens.
+    norm : NormMaps
+        Takes what was read.
+    """
+
+    look: Look
+    queries: HeadMap
+    norm: NormMaps
+
+    def answer(self, keys: Tensor, values: Tensor, image: PromptImage) -> PromptImage:
+        """Attend from the images to tokens with these keys and values, shape (B, H, T, c)."""
+        logits = self.queries.logits(keys, image).unflatten(1, keys.shape[1:3])
+        return self.norm.add(image, logits.softmax(dim=2).flatten(1, 2), values)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,28 +76,17 @@ class SharedImage:
 
     Attributes
     ----------
-    grid : tuple of int
-        (h, w) of the embedding; masks have four times that size.
-    image, position : Tensor, shape (1, N, D)
-        Embedding with the dense prompt added, and its position encoding.
-    keys, values : Tensor, shape (H, N, c)
-        The first layer's projections, for tokens that look at the image.
-    queries : Tensor, shape (H, c, N)
-        The first layer's scaled projection, for the image that looks at tokens.
-    mid : Tensor, shape (N or 1, 4 * D / 4)
-        What is added after the first upscaling: bias and high-resolution features.
-    fine : Tensor, shape (4 * N or 1, 4 * D / 8)
-        The same after the second upscaling.
+    stages : tuple of Stage
+        Layer by layer.
+    last : Look
+        What the tokens see in the end.
+    upscale : UpscaleMaps
+        For the masks.
     """
 
-    grid: tuple[int, int]
-    image: Tensor
-    position: Tensor
-    keys: Tensor
-    values: Tensor
-    queries: Tensor
-    mid: Tensor
-    fine: Tensor
+    stages: tuple[Stage, ...]
+    last: Look
+    upscale: UpscaleMaps
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,16 +95,17 @@ class DecodedTokens:
 
     Attributes
     ----------
-    image : Tensor, shape (B, N, D)
-        The image as each prompt sees it.
-    mask_tokens : Tensor, shape (B, K, D)
-        One token per mask: the single mask first, then the three of an ambiguous prompt.
+    images : list of PromptImage
+        The image as each prompt sees it, B batches of one.
+    hyper : Tensor, shape (B, K, D / 8)
+        What turns an upscaled image into each mask's logits: the single mask first, then the
+        three of an ambiguous prompt.
     predicted_iou : Tensor, shape (B, K)
         The network's own estimate of each mask's IoU.
     """
 
-    image: Tensor
-    mask_tokens: Tensor
+    images: list[PromptImage]
+    hyper: Tensor
     predicted_iou: Tensor
 
 
@@ -94,13 +123,10 @@ class SharedImageDecoder:
         self._decoder = network.sam_mask_decoder
         transformer = self._decoder.transformer
         self._layers = list(transformer.layers)
-        self._to_image = [Projections.of(x.cross_attn_token_to_image) for x in self._layers]
-        self._to_tokens = [Projections.of(x.cross_attn_image_to_token) for x in self._layers]
-        self._final = Projections.of(transformer.final_attn_token_to_image)
+        self._norms = norm_weights(self._layers)
+        self._final = transformer.final_attn_token_to_image
         self._final_norm = transformer.norm_final_attn
-        first, self._norm, self._act, second, self._act_fine = self._decoder.output_upscaling
-        self._mid_weight, self._mid_bias = _as_product(first)
-        self._fine_weight, self._fine_bias = _as_product(second)
+        self._upscaler = Upscaler(self._decoder.output_upscaling)
 
     def share(
         self, embedding: Tensor, high_resolution: list[Tensor], dense: Tensor | None = None
@@ -118,35 +144,24 @@ class SharedImageDecoder:
         """
         if dense is None:
             dense = self._prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
-        image = (embedding + dense).flatten(2).transpose(1, 2).contiguous()
-        position = self._prompts.get_dense_pe().flatten(2).transpose(1, 2).contiguous()
-        placed = image + position
-        look, answer = self._to_image[0], self._to_tokens[0]
+        base = (embedding + dense)[0].flatten(1).t().contiguous()
+        position = self._prompts.get_dense_pe()[0].flatten(1).t()
+        bias = torch.zeros_like(base[:1])
+        stages: list[Stage] = []
+        for layer, weights in zip(self._layers, self._norms, strict=True):
+            answer = layer.cross_attn_image_to_token
+            look = _look(layer.cross_attn_token_to_image, base, position, bias)
+            queries = HeadMap.of(answer.q_proj, answer.num_heads, base, position + bias)
+            if not stages:
+                look, queries = Look(look.keys.merged(), look.values.merged()), queries.merged()
+            norm, base = NormMaps.of(weights, base)
+            stages.append(Stage(look, queries, norm))
+            bias = layer.norm4.bias.detach()[None]
+        last = _look(self._final, base, position, bias)
         grid = (int(embedding.shape[-2]), int(embedding.shape[-1]))
-        mid, fine = self._added(grid, high_resolution)
-        queries = torch.matmul(placed, answer.q.transpose(1, 2)) + answer.q_bias
-        return SharedImage(
-            grid=grid,
-            image=image,
-            position=position,
-            keys=torch.matmul(placed, look.k.transpose(1, 2)) + look.k_bias,
-            values=torch.matmul(image, look.v.transpose(1, 2)) + look.v_bias,
-            queries=queries.mul(answer.scale).transpose(1, 2).contiguous(),
-            mid=mid,
-            fine=fine,
-        )
-
-    def _added(self, grid: tuple[int, int], features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Biases and high-resolution features in the order `upscale` computes in."""
-        rows, cols = grid
-        mid = self._mid_bias.expand(rows * cols, -1)
-        fine = self._fine_bias.expand(4 * rows * cols, -1)
-        if not self._decoder.use_high_res_features:
-            return mid, fine
-        finest, middle = features
-        middle = middle.reshape(-1, rows, 2, cols, 2).permute(1, 3, 2, 4, 0)
-        finest = finest.reshape(-1, rows, 2, 2, cols, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
-        return mid + middle.reshape(mid.shape), fine + finest.reshape(fine.shape)
+        features = high_resolution if self._decoder.use_high_res_features else []
+        upscale = self._upscaler.share(grid, base, bias, features)
+        return SharedImage(tuple(stages), last, upscale)
 
     def decode(self, shared: SharedImage, prompts: Tensor) -> DecodedTokens:
         """Run the transformer and predict each mask's quality, without any mask.
@@ -165,40 +180,18 @@ class SharedImageDecoder:
         first = len(own) - 2
         last = first + 1 + decoder.num_mask_tokens
         tokens = torch.cat([torch.cat(own).expand(len(prompts), -1, -1), prompts], dim=1)
-        queries, image = tokens, shared.image
-        for index in range(len(self._layers)):
-            queries, image = self._block(index, shared, (queries, tokens), image)
-        wanted = queries[:, first:last]
-        placed = image + shared.position
-        answer = tokens_to_image(self._final, wanted + tokens[:, first:last], placed, image)
-        answer = self._final_norm(wanted + answer)
-        return DecodedTokens(image, answer[:, 1:], decoder.iou_prediction_head(answer[:, 0]))
-
-    def _block(
-        self, index: int, shared: SharedImage, both: tuple[Tensor, Tensor], image: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """One two-way layer; the first one uses what prompts share."""
-        layer, look, answer = self._layers[index], self._to_image[index], self._to_tokens[index]
-        queries, tokens = both
-        if layer.skip_first_layer_pe:
-            queries = layer.norm1(layer.self_attn(q=queries, k=queries, v=queries))
-        else:
-            placed = queries + tokens
-            queries = layer.norm1(queries + layer.self_attn(q=placed, k=placed, v=queries))
-        image_placed = shared.position if index == 0 else image + shared.position
-        if index == 0:
-            seen = tokens_to_shared_image(look, queries + tokens, shared.keys, shared.values)
-        else:
-            seen = tokens_to_image(look, queries + tokens, image_placed, image)
-        queries = layer.norm2(queries + seen)
-        queries = layer.norm3(queries + layer.mlp(queries))
-        if index == 0:
-            weights = shared_image_to_tokens(answer, queries + tokens, shared.queries)
-        else:
-            weights = image_to_tokens(answer, queries + tokens, image_placed)
-        image = image.expand(len(queries), -1, -1)
-        image = torch.baddbmm(image, weights.transpose(1, 2), answer.values_out(queries))
-        return queries, layer.norm4(image)
+        # On a CPU one image at a time stays in the cache, while tokens are cheaper together.
+        count = len(tokens) if tokens.device.type == "cpu" else 1
+        images = [PromptImage.unchanged(tokens)] * count
+        queries = tokens
+        for layer, stage in zip(self._layers, shared.stages, strict=True):
+            queries, images = _two_way(layer, stage, queries, tokens, images)
+        wanted, placed = queries[:, first:last], (queries + tokens)[:, first:last]
+        answer = self._final_norm(wanted + shared.last.attend(self._final, placed, images))
+        singles = [each.one(i) for each in images for i in range(len(each.rows))]
+        networks = decoder.output_hypernetworks_mlps
+        hyper = torch.stack([net(answer[:, 1 + k]) for k, net in enumerate(networks)], dim=1)
+        return DecodedTokens(singles, hyper, decoder.iou_prediction_head(answer[:, 0]))
 
     def upscale(
         self, shared: SharedImage, decoded: DecodedTokens, prompt: int, masks: list[int]
@@ -220,25 +213,40 @@ class SharedImageDecoder:
         -------
         Tensor of float32, shape (len(masks), 4 h, 4 w)
         """
-        networks = self._decoder.output_hypernetworks_mlps
-        hyper = torch.stack([networks[k](decoded.mask_tokens[prompt, k]) for k in masks])
-        image = decoded.image[prompt]
-        step = UPSCALE_ROWS if image.device.type == "cpu" else len(image)
-        norm, pieces = self._norm, []
-        for start in range(0, len(image), step):
-            stop = min(start + step, len(image))
-            x = torch.addmm(shared.mid[start:stop], image[start:stop], self._mid_weight)
-            x = x.view(-1, len(norm.weight))
-            x = self._act(functional.layer_norm(x, x.shape[1:], norm.weight, norm.bias, norm.eps))
-            x = torch.addmm(shared.fine[4 * start : 4 * stop], x, self._fine_weight)
-            pieces.append(hyper @ self._act_fine(x).view(-1, hyper.shape[1]).t())
-        rows, cols = shared.grid
-        logits = torch.cat(pieces, dim=1).view(-1, rows, cols, 2, 2, 2, 2)
-        return logits.permute(0, 1, 3, 5, 2, 4, 6).reshape(-1, 4 * rows, 4 * cols)
+        hyper = decoded.hyper[prompt, masks]
+        return self._upscaler.logits(shared.upscale, decoded.images[prompt], hyper)
 
 
-def _as_product(convolution: Any) -> tuple[Tensor, Tensor]:
-    """Weights (in, 4 * out) and bias (4 * out,) of a 2 x 2 transposed convolution of stride 2."""
-    weight = convolution.weight.detach()
-    matrix = weight.permute(0, 2, 3, 1).reshape(len(weight), -1).contiguous()
-    return matrix, convolution.bias.detach().repeat(4)
+def _two_way(
+    layer: Any, stage: Stage, queries: Tensor, tokens: Tensor, images: list[PromptImage]
+) -> tuple[Tensor, list[PromptImage]]:
+    """One layer of the transformer: tokens (B, T, D) look at the images, then the other way."""
+    if layer.skip_first_layer_pe:
+        queries = layer.norm1(layer.self_attn(q=queries, k=queries, v=queries))
+    else:
+        placed = queries + tokens
+        queries = layer.norm1(queries + layer.self_attn(q=placed, k=placed, v=queries))
+    seen = stage.look.attend(layer.cross_attn_token_to_image, queries + tokens, images)
+    queries = layer.norm2(queries + seen)
+    queries = layer.norm3(queries + layer.mlp(queries))
+    answer = layer.cross_attn_image_to_token
+    keys = _project(answer.k_proj, answer, queries + tokens) * _scale(answer)
+    values = _project(answer.v_proj, answer, queries)
+    parts = zip(keys.chunk(len(images)), values.chunk(len(images)), images, strict=True)
+    return queries, [stage.answer(key, value, image) for key, value, image in parts]
+
+
+def _scale(attention: Any) -> float:
+    return float((attention.internal_dim // attention.num_heads) ** -0.5)
+
+
+def _project(linear: Any, attention: Any, tokens: Tensor) -> Tensor:
+    """Project tokens (B, T, D) and split them by head, shape (B, H, T, c)."""
+    projected: Tensor = linear(tokens).unflatten(-1, (attention.num_heads, -1)).transpose(1, 2)
+    return projected
+
+
+def _look(attention: Any, base: Tensor, position: Tensor, bias: Tensor) -> Look:
+    heads = int(attention.num_heads)
+    keys = HeadMap.of(attention.k_proj, heads, base, position + bias)
+    return Look(keys, HeadMap.of(attention.v_proj, heads, base, bias))

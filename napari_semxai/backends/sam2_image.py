@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -49,11 +49,19 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
-        """Memory in bytes."""
-        shared = self.shared
-        own = [self.embedding, *self.high_resolution, shared.image, shared.position]
-        own += [shared.keys, shared.values, shared.queries, shared.mid, shared.fine]
-        return sum(tensor.nbytes for tensor in own)
+        """Memory in bytes; the few weights of the network in it count too."""
+        return _tensor_bytes(self)
+
+
+def _tensor_bytes(value: object) -> int:
+    """Memory of the tensors in a value, however deep."""
+    if isinstance(value, Tensor):
+        return value.nbytes
+    if is_dataclass(value):
+        return sum(_tensor_bytes(getattr(value, field.name)) for field in fields(value))
+    if isinstance(value, list | tuple):
+        return sum(_tensor_bytes(each) for each in value)
+    return 0
 
 
 def image_digest(image: NDArray[np.uint8]) -> str:

@@ -23,6 +23,8 @@ TOP = len(CURVE_LEVELS)
 ZERO = TOP // 2
 DENSE_PIXELS = 1_500_000
 """Masks up to this many pixels are enlarged whole; larger ones cell by cell."""
+GPU_MASKS = 16
+"""Masks enlarged at once on a GPU."""
 CHUNK_VALUES = 1 << 19
 """Values of crossing cells enlarged at once."""
 
@@ -54,23 +56,33 @@ def measure_masks(logits: Tensor, shape: tuple[int, int]) -> list[MeasuredMask]:
         (M, N) of the image or crop.
     """
     enlarged = shape[0] >= logits.shape[1] and shape[1] >= logits.shape[2]
-    if shape[0] * shape[1] <= DENSE_PIXELS or not enlarged:
-        return [_measure_dense(mask, shape) for mask in logits]
-    cells = Cells(tuple(logits.shape[1:]), shape)
-    return [cells.measure(mask) for mask in logits.cpu()]
+    if shape[0] * shape[1] > DENSE_PIXELS and enlarged:
+        cells = Cells(tuple(logits.shape[1:]), shape)
+        return [cells.measure(mask) for mask in logits.cpu()]
+    # A CPU works best on one mask in its cache; a GPU should not wait for us after each.
+    chunks = logits.split(1 if logits.device.type == "cpu" else GPU_MASKS)
+    return [each for chunk in chunks for each in _measure_dense(chunk, shape)]
 
 
 def level_bins(values: Tensor) -> Tensor:
-    """Count the `CURVE_LEVELS` below each value, uint8; exact, as the levels are 1/8 apart."""
-    scaled = torch.ceil(values * LEVELS_PER_UNIT)
-    return scaled.clamp_(-ZERO, ZERO + 1).add_(ZERO).to(torch.uint8)
+    """Return the number of `CURVE_LEVELS` below each value, less 64; positive if it is above 0.
+
+    Int8, and exact, as the levels are 1/8 apart.
+    """
+    return (values * LEVELS_PER_UNIT).ceil_().clamp_(-ZERO, ZERO + 1).to(torch.int8)
 
 
-def _measure_dense(logits: Tensor, shape: tuple[int, int]) -> MeasuredMask:
-    full = functional.interpolate(logits[None, None], shape, mode="bilinear")[0, 0]
-    counts = torch.bincount(level_bins(full).view(-1), minlength=TOP + 1)
-    inside = (full > 0).cpu().numpy()
-    return MeasuredMask(runs_of(inside), _curve(counts.cpu().numpy()))
+def _measure_dense(logits: Tensor, shape: tuple[int, int]) -> list[MeasuredMask]:
+    full = functional.interpolate(logits[None], shape, mode="bilinear")[0]
+    bins = level_bins(full).cpu()
+    return [MeasuredMask(runs_of((each > 0).numpy()), _curve(_counts(each))) for each in bins]
+
+
+def _counts(bins: Tensor) -> NDArray[np.int64]:
+    """Pixels in each of the bins -64 to 65, shape (130,)."""
+    unsigned = bins.reshape(-1).view(torch.uint8)
+    counts: NDArray[np.int64] = torch.bincount(unsigned, minlength=256).numpy()
+    return np.roll(counts, ZERO)[: TOP + 1]
 
 
 def _curve(counts: NDArray[np.int64]) -> NDArray[np.int32]:
@@ -127,20 +139,21 @@ class Cells:
         corners = np.stack([bins[:-1, :-1], bins[:-1, 1:], bins[1:, :-1], bins[1:, 1:]])
         low, high = corners.min(axis=0), corners.max(axis=0)
         even = low == high
-        counts = np.bincount(low[even], weights=self._sizes[even], minlength=TOP + 1)
+        bin_of_cell = low[even].astype(np.int64) + ZERO
+        counts = np.bincount(bin_of_cell, weights=self._sizes[even], minlength=TOP + 1)
         counts = counts.astype(np.int64)
-        crossing = (low <= ZERO) & (high > ZERO)
-        first, pixels = self._pixels(low > ZERO, crossing)
+        crossing = (low <= 0) & (high > 0)
+        first, pixels = self._pixels(low > 0, crossing)
         where = np.argwhere(~even)
         step = max(1, CHUNK_VALUES // (self._rows.width * self._cols.width))
         for start in range(0, len(where), step):
             cells = where[start : start + step]
-            values = level_bins(self._enlarge(padded, cells)).numpy()
-            counts += np.bincount(values[self._valid(cells)], minlength=TOP + 1)
+            values = level_bins(self._enlarge(padded, cells))
+            counts += _counts(values[torch.from_numpy(self._valid(cells))])
             chosen = crossing[cells[:, 0], cells[:, 1]]
             rows, cols = self._index(cells[chosen])
-            pixels[rows - first, cols] = values[chosen] > ZERO
-        outside = (bool(low[0, 0] > ZERO), bool(low[-1, -1] > ZERO))
+            pixels[rows - first, cols] = values.numpy()[chosen] > 0
+        outside = (bool(low[0, 0] > 0), bool(low[-1, -1] > 0))
         size = self.large[0] * self.large[1]
         runs = _runs(pixels.ravel(), first * self.large[1], size, outside)
         return MeasuredMask(runs, _curve(counts))
