@@ -80,7 +80,7 @@ class Classifier:
             For other shapes and types.
         """
         try:
-            pixels = to_uint8(image) if self.info.channels == 3 else to_gray8(image)
+            pixels = image_pixels(image, self.info.channels)
         except ValueError as error:
             raise InputError(f"cannot be classified: {error}") from error
         return normalised(resized(pixels, self.info), self.info)
@@ -107,6 +107,17 @@ class Classifier:
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return calibrated probabilities of `logits`, shape (…, classes)."""
         return torch.softmax(logits.float() / self.info.temperature, -1)
+
+
+def image_pixels(image: NDArray[Any], channels: int) -> NDArray[np.uint8]:
+    """Return an image as 8 bit, in grey for a network of one channel.
+
+    Raises
+    ------
+    ValueError
+        For what is no image.
+    """
+    return to_uint8(image) if channels == 3 else to_gray8(image)
 
 
 def resized(pixels: NDArray[np.uint8], info: ClassifierInfo) -> Tensor:
