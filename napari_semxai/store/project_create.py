@@ -39,6 +39,7 @@ def create_project(
     *,
     failed: dict[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
+    pixel_size: float | None = None,
 ) -> Project:
     """Make a project of a folder of images, a Carinthia download, a table or a KLARF file.
 
@@ -55,6 +56,8 @@ def create_project(
         Gets the message of each image that cannot be read; without it the first one raises.
     progress : callable, optional
         Called with the number of images read and masks written so far, and all of them.
+    pixel_size : float, optional
+        Metres, for images whose size neither their file nor the source tells.
 
     Raises
     ------
@@ -67,7 +70,7 @@ def create_project(
     found = find_images(source)
     problems = dict(found.failed)
     steps = _Steps(found.images, progress)
-    images = _read_all(found.images, problems, steps)
+    images = _read_all(found.images, problems, steps, pixel_size)
     if not images:
         raise InputError(f"{source}: none of its images can be read")
     _stop_at_first(problems, failed)
@@ -107,13 +110,16 @@ def _stop_at_first(problems: dict[str, str], failed: dict[str, str] | None) -> N
 
 
 def _read_all(
-    sources: tuple[SourceImage, ...], problems: dict[str, str], steps: _Steps
+    sources: tuple[SourceImage, ...],
+    problems: dict[str, str],
+    steps: _Steps,
+    pixel_size: float | None,
 ) -> dict[SourceImage, ProjectImage]:
     images = {}
     ids = unique_ids(source.name for source in sources)
     for image_id, source in zip(ids, sources, strict=True):
         try:
-            images[source] = _project_image(image_id, source)
+            images[source] = _project_image(image_id, source, pixel_size)
         except InputError as error:
             problems[source.name] = str(error)
         steps.step()
@@ -140,9 +146,10 @@ def _write_masks(
         steps.step()
 
 
-def _project_image(image_id: str, source: SourceImage) -> ProjectImage:
+def _project_image(image_id: str, source: SourceImage, pixel_size: float | None) -> ProjectImage:
     image = read_image(source.path, source.page)
     rows, columns = image.gray.shape
+    sizes = (source.pixel_size, image.pixel_size, pixel_size)
     return ProjectImage(
         id=image_id,
         path=source.path,
@@ -154,5 +161,5 @@ def _project_image(image_id: str, source: SourceImage) -> ProjectImage:
         lot=source.lot,
         wafer=source.wafer,
         defect=source.defect,
-        pixel_size=image.pixel_size if source.pixel_size is None else source.pixel_size,
+        pixel_size=next((size for size in sizes if size is not None), None),
     )

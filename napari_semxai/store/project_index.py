@@ -6,7 +6,6 @@ import hashlib
 import os
 import threading
 import time
-from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +20,15 @@ from napari_semxai.store.project_files import (
     RECORD_SUFFIX,
     annotator_folder,
 )
-from napari_semxai.store.queue_query import FOLDERS, IMAGES, META, REVIEWS, SCHEMA, queue_query
+from napari_semxai.store.queue_query import (
+    FOLDERS,
+    IMAGES,
+    META,
+    REVIEWS,
+    SCHEMA,
+    find_latest,
+    queue_query,
+)
 from napari_semxai.types import InputError, ProjectStatus, QueueRow, ReviewState
 
 if TYPE_CHECKING:
@@ -30,10 +37,11 @@ if TYPE_CHECKING:
     from napari_semxai.store.project import Project
     from napari_semxai.types import QueueFilter
 
-_VERSION = 1
+_VERSION = 2
 # A folder changed this recently may change again without its time telling.
 _SETTLED_NS = 2_000_000_000
 _LOCK_SECONDS = 5.0
+_STATES = {state.value: state for state in ReviewState}
 
 Stamp: TypeAlias = tuple[int, int, int, int]
 
@@ -92,6 +100,7 @@ class ProjectIndex:
             gone = REVIEWS.c.annotator.not_in(annotators)
             changed |= set(connection.scalars(sa.select(REVIEWS.c.image).where(gone)))
             connection.execute(sa.delete(REVIEWS).where(gone))
+            find_latest(connection, changed)
         return changed
 
     def queue(self, wanted: QueueFilter) -> tuple[QueueRow, ...]:
@@ -99,25 +108,14 @@ class ProjectIndex:
         with self._engine.connect() as connection:
             rows = connection.execute(queue_query(wanted)).all()
         return tuple(
-            QueueRow(
-                row.image,
-                row.number,
-                row.annotator,
-                ReviewState(row.state),
-                ReviewState(row.voided) if row.voided else None,
-                row.label,
-                row.confidence,
-                row.score,
-                row.time,
-                bool(row.mask_sha256),
-            )
-            for row in rows
+            QueueRow(image, number, annotator, _STATES[state], _STATES.get(voided), *rest)
+            for image, number, annotator, state, voided, *rest in rows
         )
 
     def status(self) -> ProjectStatus:
         """Count the reviews of every annotator."""
-        states: dict[str, Counter[ReviewState]] = {}
-        voided: Counter[str] = Counter()
+        states: dict[str, dict[ReviewState, int]] = {}
+        voided: dict[str, int] = {}
         counts = sa.select(
             REVIEWS.c.annotator, REVIEWS.c.state, sa.func.count(), sa.func.count(REVIEWS.c.voided)
         ).where(REVIEWS.c.damaged.is_(None))
@@ -128,8 +126,8 @@ class ProjectIndex:
         with self._engine.connect() as connection:
             groups = counts.group_by(REVIEWS.c.annotator, REVIEWS.c.state)
             for annotator, state, count, void in connection.execute(groups):
-                states.setdefault(annotator, Counter())[ReviewState(state)] = count
-                voided[annotator] += void
+                states.setdefault(annotator, {})[ReviewState(state)] = count
+                voided[annotator] = voided.get(annotator, 0) + void
             return ProjectStatus(
                 len(self._project.images),
                 connection.scalar(reviewed) or 0,
@@ -172,8 +170,8 @@ class ProjectIndex:
         with engine.begin() as connection:
             if connection.scalar(sa.select(META.c.stamp)) == stamp:
                 return
-            for old in SCHEMA.sorted_tables:
-                connection.execute(sa.delete(old))
+            SCHEMA.drop_all(connection)
+            SCHEMA.create_all(connection)
             rows = [
                 {
                     "id": image.id,
@@ -237,7 +235,7 @@ class ProjectIndex:
         row: dict[str, Any] = dict(zip(_STAMP_COLUMNS, stamp, strict=True))
         row |= {"image": image, "annotator": annotator, "state": ReviewState.CANDIDATE.value}
         row |= dict.fromkeys(("voided", "confidence", "score", "damaged"))
-        row |= {"label": "", "time": "", "mask_sha256": ""}
+        row |= {"label": "", "time": "", "has_mask": False, "latest": False}
         try:
             record = self._project.record(image, annotator)
         except InputError as error:
@@ -252,7 +250,7 @@ class ProjectIndex:
             "score": record.score,
             "label": record.label,
             "time": record.time,
-            "mask_sha256": record.mask_sha256,
+            "has_mask": bool(record.mask_sha256),
         }
 
 

@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from napari_semxai.types import QueueOrder, ReviewState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from napari_semxai.types import QueueFilter
 
 SCHEMA = sa.MetaData()
@@ -39,7 +41,8 @@ REVIEWS = sa.Table(
     sa.Column("confidence", sa.Float),
     sa.Column("score", sa.Float),
     sa.Column("time", sa.Text, nullable=False),
-    sa.Column("mask_sha256", sa.Text, nullable=False),
+    sa.Column("has_mask", sa.Boolean, nullable=False),
+    sa.Column("latest", sa.Boolean, nullable=False),
     sa.Column("damaged", sa.Text),
     sa.Column("record_time", sa.BigInteger, nullable=False),
     sa.Column("record_size", sa.BigInteger, nullable=False),
@@ -49,38 +52,44 @@ REVIEWS = sa.Table(
 
 
 def queue_query(wanted: QueueFilter) -> sa.Select[Any]:
-    """Return the question for the images that `wanted` lets through, one row for each."""
-    review = _one_review(wanted.annotator)
-    values = {
+    """Return the question for the images that `wanted` lets through.
+
+    Rows have the fields of `QueueRow`, in its order.
+    """
+    values: dict[str, Any] = {
         "image": IMAGES.c.id,
         "number": IMAGES.c.number,
-        "annotator": sa.func.coalesce(review.c.annotator, ""),
-        "state": sa.func.coalesce(review.c.state, ReviewState.CANDIDATE.value),
-        "voided": review.c.voided,
-        "label": sa.func.coalesce(sa.func.nullif(review.c.label, ""), IMAGES.c.label),
-        "confidence": review.c.confidence,
-        "score": review.c.score,
-        "time": sa.func.coalesce(review.c.time, ""),
-        "mask_sha256": sa.func.coalesce(review.c.mask_sha256, ""),
+        "annotator": sa.func.coalesce(REVIEWS.c.annotator, ""),
+        "state": sa.func.coalesce(REVIEWS.c.state, ReviewState.CANDIDATE.value),
+        "voided": REVIEWS.c.voided,
+        "label": sa.func.coalesce(sa.func.nullif(REVIEWS.c.label, ""), IMAGES.c.label),
+        "confidence": REVIEWS.c.confidence,
+        "score": REVIEWS.c.score,
+        "time": sa.func.coalesce(REVIEWS.c.time, ""),
+        "has_mask": sa.func.coalesce(REVIEWS.c.has_mask, False),
     }
-    query = sa.select(*(value.label(name) for name, value in values.items())).select_from(
-        IMAGES.outerjoin(review, IMAGES.c.id == review.c.image)
-    )
-    query = query.where(*_conditions(wanted, values))
-    return query.order_by(*_order(wanted, values))
+    mine: sa.ColumnElement[bool] = REVIEWS.c.latest
+    if wanted.annotator is not None:
+        mine = REVIEWS.c.annotator == wanted.annotator.strip().casefold()
+    joined = IMAGES.outerjoin(REVIEWS, sa.and_(IMAGES.c.id == REVIEWS.c.image, mine))
+    query = sa.select(*values.values()).select_from(joined)
+    return query.where(*_conditions(wanted, values)).order_by(*_order(wanted, values))
 
 
-def _one_review(annotator: str | None) -> sa.Subquery:
-    """Return at most one review of each image: the annotator's, or the latest of anybody."""
-    if annotator is not None:
-        name = annotator.strip().casefold()
-        return sa.select(REVIEWS).where(REVIEWS.c.annotator == name).subquery()
-    rank = sa.func.row_number().over(
-        partition_by=REVIEWS.c.image,
-        order_by=(REVIEWS.c.state == ReviewState.CANDIDATE.value, REVIEWS.c.time.desc()),
+def find_latest(connection: sa.Connection, images: Iterable[str]) -> None:
+    """Mark the review that stands for everybody: the latest, candidates behind all others."""
+    other = REVIEWS.alias()
+    first = (
+        sa.select(other.c.annotator)
+        .where(other.c.image == REVIEWS.c.image)
+        .order_by(other.c.state == ReviewState.CANDIDATE.value, other.c.time.desc())
+        .limit(1)
+        .scalar_subquery()
     )
-    ranked = sa.select(REVIEWS, rank.label("rank")).subquery()
-    return sa.select(ranked).where(ranked.c.rank == 1).subquery()
+    mark = sa.update(REVIEWS).where(REVIEWS.c.image == sa.bindparam("marked"))
+    rows = [{"marked": image} for image in images]
+    if rows:
+        connection.execute(mark.values(latest=REVIEWS.c.annotator == first), rows)
 
 
 def _conditions(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[bool]]:

@@ -1,0 +1,119 @@
+"""Time to open and to filter a project of 5,000 images with two annotators.
+
+Run: python benchmarks/project_index.py [--images N]
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+SIDE = 64
+RUNS = 9
+
+
+def build(folder: Path, count: int) -> None:
+    """Write small images, and reviews of two annotators."""
+    from napari_semxai.store.project_create import create_project
+    from napari_semxai.types import ReviewChange, ReviewState
+
+    images = folder / "images"
+    images.mkdir()
+    for number in range(count):
+        pixels = np.full((SIDE, SIDE), number % 251, dtype=np.uint8)
+        tifffile.imwrite(images / f"{number:05}.tif", pixels)
+    random = np.random.default_rng(0)
+    states = list(ReviewState)
+    start = time.perf_counter()
+    with closing(create_project(folder / "project", images)) as project:
+        print(f"create from a folder: {time.perf_counter() - start:.1f} s")
+        start = time.perf_counter()
+        for number, image in enumerate(project.images):
+            for annotator in ("anna", "ben"):
+                change = ReviewChange(
+                    states[(number + len(annotator)) % len(states)],
+                    random.random((SIDE, SIDE)) > 0.9,
+                    label=str(number % 6 + 1),
+                    confidence=float(random.random()),
+                    score=float(random.random()),
+                )
+                project.write_review(image.id, annotator, change)
+        each = (time.perf_counter() - start) / (2 * count)
+    print(f"write one review (mask and record, flushed to disk): {1000 * each:.1f} ms")
+
+
+def measure(folder: Path, what: str) -> None:
+    """Open in a process of its own, as a start of the program does, and ask."""
+    start = time.perf_counter()
+    from napari_semxai.store.project import open_project
+    from napari_semxai.store.project_index import ProjectIndex
+    from napari_semxai.types import QueueFilter, QueueOrder, ReviewChange, ReviewState
+
+    imported = time.perf_counter()
+    project = open_project(folder / "project")
+    with closing(ProjectIndex(project, folder / "cache")) as index:
+        opened = time.perf_counter()
+        print(f"{what}: {opened - imported:.2f} s (and {imported - start:.2f} s of imports)")
+        if what != "open, warm index":
+            return
+        filters = {
+            "everything by number": QueueFilter(),
+            "one annotator's accepted": QueueFilter("anna", frozenset([ReviewState.ACCEPTED])),
+            "not reviewed by anybody": QueueFilter(states=frozenset([ReviewState.CANDIDATE])),
+            "class 3 by confidence": QueueFilter(
+                labels=frozenset("3"), order=QueueOrder.CONFIDENCE
+            ),
+            "confidence 0.2 to 0.4 by score": QueueFilter(
+                "ben", confidence=(0.2, 0.4), order=QueueOrder.SCORE, descending=True
+            ),
+            "name contains 77": QueueFilter(text="77", order=QueueOrder.NAME),
+        }
+        for name, wanted in filters.items():
+            times = sorted(
+                _seconds(lambda wanted=wanted: index.queue(wanted)) for _ in range(RUNS)
+            )
+            print(
+                f"filter, {name}: median {1000 * times[RUNS // 2]:.0f} ms, "
+                f"worst {1000 * times[-1]:.0f} ms, {len(index.queue(wanted))} images"
+            )
+        print(f"status: {1000 * _seconds(index.status):.0f} ms")
+        print(f"refresh, nothing new: {1000 * _seconds(index.refresh):.0f} ms")
+        with closing(open_project(folder / "project")) as other:
+            other.write_review(project.images[7].id, "zoe", ReviewChange(ReviewState.UNSURE))
+            print(f"refresh, one review of another: {1000 * _seconds(index.refresh):.0f} ms")
+            other.write_review(project.images[7].id, "ben", ReviewChange(ReviewState.UNSURE))
+        print(f"refresh, in a folder of 5,000 records: {1000 * _seconds(index.refresh):.0f} ms")
+
+
+def _seconds(call: object) -> float:
+    start = time.perf_counter()
+    call()  # type: ignore[operator]
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Build once, then measure in children."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--measure", nargs=2, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.measure:
+        measure(Path(options.measure[0]), options.measure[1])
+        return
+    with tempfile.TemporaryDirectory() as name:
+        build(Path(name), options.images)
+        for what in ("open, index rebuilt", "open, warm index"):
+            command = [sys.executable, __file__, "--measure", name, what]
+            subprocess.run(command, check=True)
+
+
+if __name__ == "__main__":
+    main()

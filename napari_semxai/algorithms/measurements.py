@@ -1,0 +1,101 @@
+"""Size, place and shape of a mask as one object, in pixels and in micrometres."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+from skimage.measure import regionprops
+
+if TYPE_CHECKING:
+    from napari_semxai.types import BoolMask
+
+_MICRO = 1e6
+# Name of a length or area in pixels, and the power of the pixel size it grows with.
+_SCALED = {
+    "area": 2,
+    "height": 1,
+    "width": 1,
+    "equivalent_diameter": 1,
+    "perimeter": 1,
+    "major_axis": 1,
+    "minor_axis": 1,
+}
+
+
+def measure(mask: BoolMask, pixel_size: float | None = None) -> dict[str, float | int | None]:
+    """Measure all foreground of a mask as one object.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        The mask.
+    pixel_size : float, optional
+        Metres; without it there are no values in micrometres.
+
+    Returns
+    -------
+    dict
+        ``components`` (8-connected); ``row0, column0, row1, column1`` (bounding box, ends
+        excluded); ``centroid_row, centroid_column``; ``orientation_deg`` (from the rows' axis to
+        the major axis, -90 to 90); ``eccentricity``; and with the endings ``_px`` and ``_um``
+        (``_px``, ``_um2`` for the area) ``area, height, width, equivalent_diameter, perimeter,
+        major_axis, minor_axis``. None where an empty mask has no such value.
+    """
+    regions = regionprops(mask.astype(np.uint8))
+    values = _empty() if not regions else _values(regions[0])
+    values["components"] = int(ndimage.label(mask, np.ones((3, 3)))[1])
+    for name, power in _SCALED.items():
+        pixels = values.pop(name)
+        values[f"{name}_px"] = pixels
+        known = None if pixel_size is None or pixels is None else (pixel_size * _MICRO) ** power
+        unit = "um2" if power == 2 else "um"
+        values[f"{name}_{unit}"] = None if known is None or pixels is None else pixels * known
+    return values
+
+
+def _values(region: object) -> dict[str, float | int | None]:
+    known = {name: getattr(region, name) for name in _PROPERTIES}
+    row0, column0, row1, column1 = map(int, known["bbox"])
+    return {
+        "row0": row0,
+        "column0": column0,
+        "row1": row1,
+        "column1": column1,
+        "centroid_row": float(known["centroid"][0]),
+        "centroid_column": float(known["centroid"][1]),
+        "orientation_deg": float(np.degrees(known["orientation"])),
+        "eccentricity": float(known["eccentricity"]),
+        "area": int(known["area"]),
+        "height": row1 - row0,
+        "width": column1 - column0,
+        "equivalent_diameter": float(known["equivalent_diameter_area"]),
+        "perimeter": float(known["perimeter"]),
+        "major_axis": float(known["axis_major_length"]),
+        "minor_axis": float(known["axis_minor_length"]),
+    }
+
+
+_PROPERTIES = (
+    "bbox",
+    "centroid",
+    "orientation",
+    "eccentricity",
+    "area",
+    "equivalent_diameter_area",
+    "perimeter",
+    "axis_major_length",
+    "axis_minor_length",
+)
+
+
+def _empty() -> dict[str, float | int | None]:
+    places = ("row0", "column0", "row1", "column1", "centroid_row", "centroid_column")
+    values: dict[str, float | int | None] = dict.fromkeys((*places, "orientation_deg"))
+    values |= dict.fromkeys(("eccentricity", "equivalent_diameter", "perimeter"))
+    return (
+        values
+        | dict.fromkeys(("major_axis", "minor_axis"))
+        | dict.fromkeys(("area", "height", "width"), 0)
+    )

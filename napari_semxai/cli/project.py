@@ -1,0 +1,195 @@
+"""``semxai project``: many images, several annotators, plain files."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.cli import project_replay
+from napari_semxai.cli.options import fraction, number
+from napari_semxai.cli.output import DONE, SOME_FAILED
+from napari_semxai.types import InputError, ReviewState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari_semxai.cli.output import Output
+
+_FORMATS = ("png", "tif", "coco-rle", "coco-polygons", "carinthia-s", "measurements")
+
+
+def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    """Register the command and its own commands."""
+    project = commands.add_parser("project", help="make, review, export and replay projects")
+    actions = project.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    folder = argparse.ArgumentParser(add_help=False, parents=[common])
+    folder.add_argument("project", type=Path, metavar="DIR", help="folder of the project")
+
+    def add(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = actions.add_parser(name, parents=[folder], help=text)
+        parser.set_defaults(run=run)
+        return parser
+
+    init = add("init", run_init, "make a project; images stay where they are")
+    init.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        required=True,
+        metavar="FOLDER|CSV|KLARF",
+        help="images, a Carinthia or Carinthia-S download, a table, or a KLARF 1.1, 1.2 or 1.8",
+    )
+    init.add_argument(
+        "--pixel-size", type=number, metavar="NM", help="where neither image nor source tells"
+    )
+    add("status", run_status, "count reviews, and say how far annotators agree")
+    _add_import(add("import", run_import, "bring existing masks in as reviews"))
+    _add_export(add("export", run_export, "write masks, COCO JSON, a data set or measurements"))
+    _add_replay(add("replay", project_replay.run, "make masks again from their recipes"))
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="FOLDER|CSV|JSON")
+    parser.add_argument("--annotator", required=True, metavar="NAME", help="whose they become")
+    parser.add_argument(
+        "--state",
+        type=ReviewState,
+        choices=list(ReviewState),
+        default=ReviewState.ACCEPTED,
+        help="of masks with foreground (default %(default)s)",
+    )
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR|FILE")
+    parser.add_argument("--format", choices=_FORMATS, default="png", help="default %(default)s")
+    parser.add_argument(
+        "--annotator", metavar="NAME", help='whose masks; "consensus" for the majority'
+    )
+    parser.add_argument(
+        "--every-state",
+        action="store_true",
+        help="candidates, rejected and unsure masks too, not only truth",
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--annotator", metavar="NAME", help="by default everybody")
+    parser.add_argument("--image", action="append", metavar="ID", help="by default every image")
+    parser.add_argument(
+        "--no-network", action="store_true", help="check the stored edits only, in seconds"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=fraction,
+        default=project_replay.TOLERANCE,
+        metavar="X",
+        help="share of pixels in which a network's step may differ (default %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def run_init(options: argparse.Namespace, output: Output) -> int:
+    """Make a project; images that cannot be read are named and left out."""
+    from napari_semxai.store.project_create import create_project
+
+    failed: dict[str, str] = {}
+    project = create_project(
+        options.project,
+        options.source,
+        failed=failed,
+        progress=lambda done, total: output.progress(f"{done}/{total}"),
+        pixel_size=None if options.pixel_size is None else options.pixel_size * 1e-9,
+    )
+    names = project.annotators()
+    output.say(
+        f"{options.project}: {len(project.images)} images"
+        + (f", masks of {', '.join(names)}" if names else "")
+    )
+    output.result(
+        {
+            "project": options.project,
+            "images": len(project.images),
+            "annotators": names,
+            "failed": failed,
+        }
+    )
+    return _conclude(failed, output)
+
+
+def run_status(options: argparse.Namespace, output: Output) -> int:
+    """Print how far the project is."""
+    from napari_semxai.store.project import open_project
+    from napari_semxai.store.project_agreement import project_agreement
+    from napari_semxai.store.project_index import ProjectIndex
+
+    project = open_project(options.project)
+    with closing(ProjectIndex(project)) as index:
+        status = index.status()
+    output.say(f"{project.info.name}: {status.reviewed} of {status.images} images reviewed")
+    for name, counts in status.states.items():
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        void = f"; {status.voided[name]} void after a later edit" if status.voided[name] else ""
+        output.say(f"  {name}: {states}{void}")
+    pairs = []
+    if len(status.states) > 1 and not status.damaged:
+        pairs = project_agreement(
+            project,
+            sorted(status.states),
+            lambda done, total: output.progress(f"agreement {done}/{total}"),
+        )
+    for pair in pairs:
+        output.say(
+            f"  {pair.first} and {pair.second}: Dice {pair.dice_mean:.3f} ± {pair.dice_std:.3f}, "
+            f"IoU {pair.iou_mean:.3f} ± {pair.iou_std:.3f} ({pair.masks} images, {pair.empty} of "
+            f"them empty for both), kappa of states {pair.state_kappa:.3f} ({pair.states}), "
+            f"of classes {pair.label_kappa:.3f} ({pair.labels})"
+        )
+    output.result(asdict(status) | {"agreement": [asdict(pair) for pair in pairs]})
+    return _conclude({name: name for name in status.damaged}, output)
+
+
+def run_import(options: argparse.Namespace, output: Output) -> int:
+    """Bring masks in; those that fit no image are named."""
+    from napari_semxai.store.project import open_project
+    from napari_semxai.store.project_imports import import_masks
+
+    failed: dict[str, str] = {}
+    with closing(open_project(options.project)) as project:
+        count = import_masks(project, options.source, options.annotator, options.state, failed)
+    output.say(f"{options.project}: {count} masks of {options.annotator}")
+    output.result({"imported": count, "annotator": options.annotator, "failed": failed})
+    return _conclude(failed, output)
+
+
+def run_export(options: argparse.Namespace, output: Output) -> int:
+    """Write masks in the wanted form."""
+    from napari_semxai.store import project_exports as exports
+    from napari_semxai.store.project import open_project
+    from napari_semxai.store.project_masks import chosen_masks
+
+    project = open_project(options.project)
+    chosen = chosen_masks(project, options.annotator, every_state=options.every_state)
+    target, form = options.output, options.format
+    if form.startswith("coco"):
+        count = exports.export_coco(project, chosen, target, form.removeprefix("coco-"))
+    elif form == "carinthia-s":
+        count = exports.export_carinthia(project, chosen, target)
+    elif form == "measurements":
+        count = exports.export_measurements(project, chosen, target)
+    else:
+        count = exports.export_masks(project, chosen, target, f".{form}")
+    if not count:
+        raise InputError(f"{options.project}: no mask is accepted, corrected or without defect")
+    output.say(f"{target}: {count} masks")
+    output.result({"output": target, "format": form, "masks": count})
+    return DONE
+
+
+def _conclude(failed: Mapping[str, Any], output: Output) -> int:
+    for message in failed.values():
+        output.error(message)
+    return SOME_FAILED if failed else DONE

@@ -1,0 +1,129 @@
+"""Exports of a project: mask files, COCO JSON, the Carinthia-S layout, measurements."""
+
+from __future__ import annotations
+
+import csv
+import io
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tifffile
+
+from napari_semxai.algorithms.measurements import measure
+from napari_semxai.store.atomic import atomic_write, write_json
+from napari_semxai.store.coco import coco_document
+from napari_semxai.store.images import page_count
+from napari_semxai.store.masks import write_mask
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from napari_semxai.store.project import Project
+    from napari_semxai.store.project_masks import ChosenMask
+    from napari_semxai.types import ProjectImage
+
+_CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
+_EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
+
+
+def export_masks(
+    project: Project, chosen: Iterable[ChosenMask], folder: Path, suffix: str = ".png"
+) -> int:
+    """Write every mask as ``<id><suffix>``, 0 and 255; return how many.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be written, or is one of the project's images.
+    """
+    count = 0
+    for one in chosen:
+        write_mask(_free(project, folder / f"{one.image.id}{suffix}"), one.mask)
+        count += 1
+    return count
+
+
+def export_coco(project: Project, chosen: Iterable[ChosenMask], path: Path, form: str) -> int:
+    """Write a COCO data set with "rle" or "polygons"; return how many images it has."""
+    document = coco_document(chosen, project.info.class_names, form)
+    write_json(_free(project, path), document)
+    return len(document["images"])
+
+
+def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Path) -> int:
+    """Write the layout of Carinthia-S below ``data``; return how many images it has.
+
+    Images are copied byte for byte; a page of a multi-page TIFF becomes a TIFF of its own. What
+    is known beyond the four columns of the set stands in columns behind them.
+    """
+    rows: list[tuple[str, ...]] = []
+    data = folder / "data"
+    for one in chosen:
+        image = _copy_image(project, one.image, data / "images")
+        mask = _free(project, data / "masks" / f"{one.image.id}.png")
+        write_mask(mask, one.mask)
+        paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
+        rows.append((*paths, one.image.id, one.label, *_known(one.image)))
+    columns = [*_CARINTHIA_COLUMNS, *_EXTRA_COLUMNS]
+    if not any(any(row[4:]) for row in rows):
+        columns, rows = columns[:4], [row[:4] for row in rows]
+    _write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
+    return len(rows)
+
+
+def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Path) -> int:
+    """Write one row of measurements for each mask; return how many."""
+    names = project.info.class_names
+    rows: list[dict[str, Any]] = []
+    for one in chosen:
+        image = one.image
+        row: dict[str, Any] = {"id": image.id, "file": image.path.name, "page": image.page}
+        row |= {"class": one.label, "class_name": names.get(one.label, "")}
+        row |= dict(zip(_EXTRA_COLUMNS, _known(image), strict=True))
+        row |= {"state": one.state, "annotators": " ".join(one.annotators)}
+        rows.append(row | measure(one.mask, image.pixel_size) | {"comment": one.comment})
+    if not rows:
+        raise InputError(f"{project.folder}: no mask to measure")
+    values = [["" if value is None else value for value in row.values()] for row in rows]
+    _write_table(_free(project, path), list(rows[0]), values, ",")
+    return len(rows)
+
+
+def _known(image: ProjectImage) -> tuple[str, str, str, str, str]:
+    size = "" if image.pixel_size is None else repr(image.pixel_size)
+    return image.label_source, image.lot, image.wafer, image.defect, size
+
+
+def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
+    if page_count(image.path) == 1:
+        path = _free(project, folder / f"{image.id}{image.path.suffix.lower()}")
+        with image.path.open("rb") as origin, atomic_write(path) as copy:
+            shutil.copyfileobj(origin, copy)
+        return path
+    path = _free(project, folder / f"{image.id}.tif")
+    pixels = np.asarray(project.read_image(image.id).pixels)
+    kind = "rgb" if pixels.ndim == 3 else "minisblack"
+    with atomic_write(path) as copy:
+        tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)
+    return path
+
+
+def _free(project: Project, path: Path) -> Path:
+    """Return `path` unless that would write over one of the project's images."""
+    if path.exists() and any(path.samefile(image.path) for image in project.images):
+        raise InputError(f"{path}: is an image of the project; choose another folder")
+    return path
+
+
+def _write_table(
+    path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str
+) -> None:
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode())

@@ -1,0 +1,65 @@
+import json
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from napari.plugins.io import save_layers
+from npe2 import PluginManager, read
+from PIL import Image
+from pycocotools.coco import COCO
+
+from napari_semxai.layers.files import get_reader, write_coco_layer, write_mask_layer
+from napari_semxai.types import InputError
+
+PLUGIN = "napari-semxai"
+
+
+@pytest.fixture(autouse=True)
+def _manifest():
+    PluginManager.instance().discover()
+
+
+@pytest.fixture
+def layer():
+    return Labels(np.random.default_rng(0).integers(0, 3, (12, 15)), name="mine")
+
+
+@pytest.mark.parametrize("name", ["a_mask.png", "a_mask.tif"])
+def test_mask_picture_through_npe2(layer, tmp_path, name):
+    path = str(tmp_path / name)
+    assert save_layers(path, [layer], plugin=PLUGIN) == [path]
+    ((data, meta, kind),) = read([path], stack=False, plugin_name=PLUGIN)
+    np.testing.assert_array_equal(data, layer.data != 0)
+    assert (meta["name"], kind) == ("a_mask", "labels")
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), 255 * (layer.data != 0))
+
+
+def test_coco_through_npe2(layer, tmp_path, capsys):
+    path = str(tmp_path / "a.json")
+    assert save_layers(path, [layer], plugin=PLUGIN) == [path]
+    coco = COCO(path)
+    np.testing.assert_array_equal(coco.annToMask(coco.anns[1]), layer.data != 0)
+    ((data, meta, _),) = read([path], stack=False, plugin_name=PLUGIN)
+    np.testing.assert_array_equal(data, layer.data != 0)
+    assert meta["name"] == "mine"
+
+
+def test_other_files_are_left_to_others(tmp_path):
+    broken = tmp_path / "a_mask.png"
+    broken.write_bytes(b"no picture")
+    settings = tmp_path / "settings.json"
+    settings.write_text("{}")
+    images = [{"id": number, "height": 2, "width": 2} for number in range(17)]
+    many = tmp_path / "many.json"
+    many.write_text(json.dumps({"images": images, "annotations": []}))
+    for path in (broken, settings, many, tmp_path / "gone.json"):
+        assert get_reader(str(path)) is None
+    assert get_reader([str(settings)]) is None
+
+
+def test_volume_is_refused(tmp_path):
+    """Called as npe2 does; napari turns the error into its own words."""
+    volume = np.ones((2, 3, 4), dtype=int)
+    for write, name in ((write_coco_layer, "a.json"), (write_mask_layer, "a.png")):
+        with pytest.raises(InputError, match="shape"):
+            write(str(tmp_path / name), volume, {})

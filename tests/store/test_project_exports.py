@@ -1,0 +1,172 @@
+import csv
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+from pycocotools.coco import COCO
+
+from napari_semxai.store.project_create import create_project
+from napari_semxai.store.project_exports import (
+    export_carinthia,
+    export_coco,
+    export_masks,
+    export_measurements,
+)
+from napari_semxai.store.project_imports import import_masks
+from napari_semxai.store.project_masks import chosen_masks
+from napari_semxai.types import InputError, ReviewChange, ReviewState
+
+SHAPE = (24, 30)
+
+
+def blob(seed):
+    """A mask with parts, holes and corners that touch."""
+    return np.random.default_rng(seed).random(SHAPE) > 0.6
+
+
+@pytest.fixture
+def project(tmp_path):
+    images = tmp_path / "images"
+    images.mkdir()
+    random = np.random.default_rng(1)
+    Image.fromarray(random.integers(0, 255, SHAPE, dtype=np.uint8)).save(images / "a.jpg")
+    pages = random.integers(0, 60000, (3, *SHAPE), dtype=np.uint16)
+    tifffile.imwrite(images / "stack.tif", pages, photometric="minisblack")
+    rows = ["path,page,class,lot,wafer,defect,pixel_size_nm", "a.jpg,,7,L1,W1,11,2"]
+    rows += [f"stack.tif,{page},8,L1,W2,{page},2.5" for page in range(3)]
+    (images / "list.csv").write_text("\n".join(rows))
+    with closing(create_project(tmp_path / "project", images / "list.csv")) as project:
+        write = project.write_review
+        write("a", "anna", ReviewChange(ReviewState.CORRECTED, blob(1), label="9", comment="x;y"))
+        write("stack_p0001", "anna", ReviewChange(ReviewState.ACCEPTED, blob(2)))
+        write("stack_p0002", "anna", ReviewChange(ReviewState.NO_DEFECT))
+        write("stack_p0003", "anna", ReviewChange(ReviewState.REJECTED, blob(4)))
+        yield project
+
+
+TRUTH = {"a": blob(1), "stack_p0001": blob(2), "stack_p0002": np.zeros(SHAPE, dtype=bool)}
+
+
+def check_masks(project, annotator):
+    assert {one.image.id for one in chosen_masks(project, annotator)} == set(TRUTH)
+    for name, mask in TRUTH.items():
+        np.testing.assert_array_equal(project.mask(name, annotator), mask)
+    assert project.record("stack_p0002", annotator).state is ReviewState.NO_DEFECT
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_mask_files(project, tmp_path, suffix):
+    assert export_masks(project, chosen_masks(project), tmp_path / "out", suffix) == 3
+    read = tifffile.imread if suffix == ".tif" else lambda path: np.asarray(Image.open(path))
+    for name, mask in TRUTH.items():
+        np.testing.assert_array_equal(read(tmp_path / "out" / f"{name}{suffix}"), 255 * mask)
+    assert import_masks(project, tmp_path / "out", "ben") == 3
+    check_masks(project, "ben")
+
+
+@pytest.mark.parametrize("form", ["rle", "polygons"])
+def test_coco(project, tmp_path, capsys, form):
+    path = tmp_path / "coco.json"
+    assert export_coco(project, chosen_masks(project), path, form) == 3
+    coco = COCO(path)
+    for image in coco.loadImgs(coco.getImgIds()):
+        wanted = TRUTH[image["semxai_id"]]
+        annotations = coco.loadAnns(coco.getAnnIds(imgIds=image["id"]))
+        assert len(annotations) == wanted.any()
+        for annotation in annotations:
+            np.testing.assert_array_equal(coco.annToMask(annotation), wanted)
+            assert annotation["area"] == wanted.sum()
+    first = coco.loadImgs(1)[0]
+    assert (first["lot"], first["wafer"], first["defect"]) == ("L1", "W1", "11")
+    assert (first["label"], first["class_source"]) == ("9", "list.csv:class")
+    assert first["pixel_size_m"] == pytest.approx(2e-9)
+    assert import_masks(project, path, "ben") == 3
+    check_masks(project, "ben")
+    assert project.record("a", "ben").label == "9"
+
+
+def test_carinthia_layout(project, tmp_path):
+    assert export_carinthia(project, chosen_masks(project), tmp_path / "out") == 3
+    data = tmp_path / "out" / "data"
+    with (data / "carinthia-s.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file, delimiter=";"))
+    assert [row["label"] for row in rows] == ["9", "8", "8"]
+    assert list(rows[0])[:4] == ["image_path", "mask_path", "filename", "label"]
+    assert (data / rows[0]["image_path"]).read_bytes() == project.image("a").path.read_bytes()
+    page = tifffile.imread(data / rows[1]["image_path"])
+    np.testing.assert_array_equal(page, project.read_image("stack_p0001").pixels)
+    with closing(create_project(tmp_path / "again", tmp_path / "out")) as again:
+        check_masks(again, "carinthia-s")
+        for image in again.images:
+            old = project.image(image.id)
+            assert image.sha256 == old.sha256
+            known = ("lot", "wafer", "defect", "pixel_size")
+            assert [getattr(image, name) for name in known] == [
+                getattr(old, name) for name in known
+            ]
+
+
+def test_measurements(project, tmp_path):
+    path = tmp_path / "sizes.csv"
+    assert export_measurements(project, chosen_masks(project), path) == 3
+    with path.open(newline="") as file:
+        first, _, empty = csv.DictReader(file)
+    assert first["id"] == "a"
+    assert first["comment"] == "x;y"
+    assert int(first["area_px"]) == blob(1).sum()
+    assert float(first["area_um2"]) == pytest.approx(blob(1).sum() * 4e-6)
+    assert (first["lot"], first["class"], first["state"]) == ("L1", "9", "corrected")
+    assert (empty["area_px"], empty["perimeter_px"], empty["state"]) == ("0", "", "no defect")
+
+
+def test_which_masks_are_chosen(project):
+    assert sum(1 for _ in chosen_masks(project, every_state=True)) == 4
+    project.write_review("a", "ben", ReviewChange(ReviewState.ACCEPTED, blob(5)))
+    project.write_review("a", "cy", ReviewChange(ReviewState.ACCEPTED, blob(6)))
+    with pytest.raises(InputError, match="masks of anna, ben, cy; name one, or consensus"):
+        list(chosen_masks(project))
+    with pytest.raises(InputError, match="'zoe' has no masks"):
+        list(chosen_masks(project, "zoe"))
+    (mine,) = chosen_masks(project, "Ben")
+    np.testing.assert_array_equal(mine.mask, blob(5))
+    first, *others = chosen_masks(project, "consensus")
+    votes = blob(1).astype(int) + blob(5) + blob(6)
+    np.testing.assert_array_equal(first.mask, votes >= 2)
+    assert first.annotators == ("anna", "ben", "cy")
+    assert first.label == "7"
+    assert len(others) == 2
+
+
+def test_originals_are_not_overwritten(project, tmp_path):
+    images = tmp_path / "images"
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    (images / "a.png").symlink_to("a.jpg")
+    with pytest.raises(InputError, match="is an image of the project"):
+        export_masks(project, chosen_masks(project), images)
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_imports_that_do_not_fit(project, tmp_path):
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    with pytest.raises(InputError, match="holds no mask"):
+        import_masks(project, masks, "ben")
+    Image.fromarray(np.zeros((3, 3), np.uint8)).save(masks / "a_mask.png")
+    Image.fromarray(255 * blob(1).astype(np.uint8)).save(masks / "stack_p0001.png")
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(masks / "stack.png")
+    with pytest.raises(InputError, match="3x3 pixels"):
+        import_masks(project, masks, "ben")
+    failed = {}
+    assert import_masks(project, masks, "ben", ReviewState.CANDIDATE, failed) == 1
+    assert set(failed) == {"a", "stack"}
+    assert "has no image of this name" in failed["stack"]
+    assert project.record("stack_p0001", "ben").state is ReviewState.CANDIDATE
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"images": [{"id": 1}]}))
+    with pytest.raises(InputError, match="no COCO data set"):
+        import_masks(project, other, "ben")
+    with pytest.raises(InputError, match="no such file"):
+        import_masks(project, tmp_path / "nothing", "ben")
