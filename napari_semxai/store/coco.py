@@ -130,7 +130,7 @@ def _image(number: int, one: ChosenMask) -> dict[str, Any]:
     image = one.image
     known = {
         "label": one.label,
-        "class_source": image.label_source,
+        "class_source": one.label_source,
         "lot": image.lot,
         "wafer": image.wafer,
         "defect": image.defect,

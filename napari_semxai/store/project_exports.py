@@ -66,7 +66,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
         mask = _free(project, data / "masks" / f"{one.image.id}.png")
         write_mask(mask, one.mask)
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
-        rows.append((*paths, one.image.id, one.label, *_known(one.image)))
+        rows.append((*paths, one.image.id, one.label, *_known(one)))
     columns = [*_CARINTHIA_COLUMNS, *_EXTRA_COLUMNS]
     if not any(any(row[4:]) for row in rows):
         columns, rows = columns[:4], [row[:4] for row in rows]
@@ -82,7 +82,7 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Pa
         image = one.image
         row: dict[str, Any] = {"id": image.id, "file": image.path.name, "page": image.page}
         row |= {"class": one.label, "class_name": names.get(one.label, "")}
-        row |= dict(zip(_EXTRA_COLUMNS, _known(image), strict=True))
+        row |= dict(zip(_EXTRA_COLUMNS, _known(one), strict=True))
         row |= {"state": one.state, "annotators": " ".join(one.annotators)}
         rows.append(row | measure(one.mask, image.pixel_size) | {"comment": one.comment})
     if not rows:
@@ -92,9 +92,10 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Pa
     return len(rows)
 
 
-def _known(image: ProjectImage) -> tuple[str, str, str, str, str]:
+def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
+    image = one.image
     size = "" if image.pixel_size is None else repr(image.pixel_size)
-    return image.label_source, image.lot, image.wafer, image.defect, size
+    return one.label_source, image.lot, image.wafer, image.defect, size
 
 
 def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:

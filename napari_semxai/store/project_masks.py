@@ -30,8 +30,9 @@ class ChosenMask:
         Of the annotator's record; "consensus" for a majority.
     annotators : tuple of str
         Whose masks went in.
-    label : str
-        Class: the annotator's, or that of the table; the most frequent one for a majority.
+    label, label_source : str
+        Class: the annotator's, or that of the table; the most frequent one for a majority. Its
+        source is then the annotator's name.
     comment : str
         The annotator's.
     """
@@ -41,6 +42,7 @@ class ChosenMask:
     state: str
     annotators: tuple[str, ...]
     label: str
+    label_source: str
     comment: str
 
 
@@ -90,19 +92,21 @@ def _chosen(
         record, mask = project.record(image.id, name), project.mask(image.id, name)
         if record is None or mask is None or not (every_state or record.state.is_truth):
             continue
-        label = record.label or image.label
-        found.append(ChosenMask(image, mask, record.state, (name,), label, record.comment))
+        label = (record.label, name) if record.label else (image.label, image.label_source)
+        found.append(ChosenMask(image, mask, record.state, (name,), *label, record.comment))
     return found
 
 
 def _majority(chosen: list[ChosenMask]) -> ChosenMask:
     labels = [one.label for one in chosen]
+    label = max(dict.fromkeys(labels), key=labels.count)
     mask = majority_mask([one.mask for one in chosen])
     return ChosenMask(
         image=chosen[0].image,
         mask=mask,
         state=CONSENSUS if mask.any() else ReviewState.NO_DEFECT,
         annotators=tuple(name for one in chosen for name in one.annotators),
-        label=max(dict.fromkeys(labels), key=labels.count),
+        label=label,
+        label_source=chosen[labels.index(label)].label_source,
         comment="",
     )

@@ -81,7 +81,7 @@ def test_coco(project, tmp_path, capsys, form):
             assert annotation["area"] == wanted.sum()
     first = coco.loadImgs(1)[0]
     assert (first["lot"], first["wafer"], first["defect"]) == ("L1", "W1", "11")
-    assert (first["label"], first["class_source"]) == ("9", "list.csv:class")
+    assert (first["label"], first["class_source"]) == ("9", "anna")
     assert first["pixel_size_m"] == pytest.approx(2e-9)
     assert import_masks(project, path, "ben") == 3
     check_masks(project, "ben")
@@ -103,6 +103,9 @@ def test_carinthia_layout(project, tmp_path):
         for image in again.images:
             old = project.image(image.id)
             assert image.sha256 == old.sha256
+            own = image.id == "a"
+            assert image.label == ("9" if own else old.label)
+            assert image.label_source == ("anna" if own else "list.csv:class")
             known = ("lot", "wafer", "defect", "pixel_size")
             assert [getattr(image, name) for name in known] == [
                 getattr(old, name) for name in known

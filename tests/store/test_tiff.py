@@ -9,7 +9,13 @@ import pytest
 import tifffile
 
 from napari_semxai.store.images import read_image, without_info_bar
-from napari_semxai.store.tiff import fei_picture_rows, fei_pixel_size, zeiss_pixel_size
+from napari_semxai.store.tiff import (
+    fei_picture_rows,
+    fei_pixel_size,
+    read_tiff_page,
+    tiff_page_count,
+    zeiss_pixel_size,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +98,21 @@ def test_a_broken_header_does_not_hide_the_image(tmp_path: Path) -> None:
         read = read_image(tmp_path / name)
         assert read.pixel_size is None
         np.testing.assert_array_equal(read.gray, image)
+
+
+def test_page_of_many_is_found_without_reading_the_others_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "many.tif"
+    pixels = np.arange(30, dtype=np.uint8)[:, None, None] + np.zeros((30, 4, 4), dtype=np.uint8)
+    tifffile.imwrite(path, pixels, photometric="minisblack")
+    assert tiff_page_count(path) == 30
+    parsed = []
+    asked = tifffile.TiffPage.__init__
+    monkeypatch.setattr(
+        tifffile.TiffPage, "__init__", lambda *a, **k: parsed.append(1) or asked(*a, **k)
+    )
+    assert read_tiff_page(path, 29).pixels[0, 0] == 29
+    assert len(parsed) < 5
+    tifffile.imwrite(path, pixels[:2], photometric="minisblack")
+    assert tiff_page_count(path) == 2
