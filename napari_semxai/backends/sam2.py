@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.backends.devices import choose_device
@@ -28,6 +27,7 @@ from napari_semxai.backends.sam2_image import (
     encode,
     image_digest,
 )
+from napari_semxai.backends.sam2_masks import measure_masks
 from napari_semxai.backends.sam2_pool import PoolBuilder
 from napari_semxai.types import (
     CandidatePool,
@@ -36,6 +36,7 @@ from napari_semxai.types import (
     GenerateUpdate,
     InputError,
     ModelInfo,
+    mask_of_runs,
 )
 
 if TYPE_CHECKING:
@@ -171,7 +172,10 @@ class Segmenter:
         mask_logits: NDArray[np.float32] | None = None,
         multimask: bool = True,
     ) -> Prediction:
-        """Answer clicks, a box and an earlier mask; the image is encoded once.
+        """Answer clicks, a box and an earlier mask.
+
+        The image is encoded by the first prompt on it and remembered, so that every further
+        one takes milliseconds (docs/performance.md).
 
         Parameters
         ----------
@@ -201,27 +205,25 @@ class Segmenter:
             raise InputError("A prediction needs at least one point, a box or a mask.")
         embedding = self.embed(image)
         clicks = self._clicks(points, labels, box, embedding.shape)
-        masks = None
+        prompt = None
         if mask_logits is not None:
-            masks = torch.from_numpy(mask_logits)[None, None].to(self.network.device)
-        sparse, dense = self.network.sam_prompt_encoder(clicks, boxes=None, masks=masks)
+            prompt = torch.from_numpy(mask_logits)[None, None].to(self.network.device)
+        sparse, dense = self.network.sam_prompt_encoder(clicks, boxes=None, masks=prompt)
         shared = embedding.shared
-        if masks is not None:
+        if prompt is not None:
             shared = self._decoder.share(embedding.embedding, embedding.high_resolution, dense)
         decoded = self._decoder.decode(shared, sparse)
         decoder = self.network.sam_mask_decoder
-        every = list(range(decoder.num_mask_tokens))
-        logits = self._decoder.upscale(shared, decoded, 0, every)[None]
-        iou = decoded.predicted_iou
-        if multimask:
-            logits, iou = logits[:, 1:], iou[:, 1:]
-        elif decoder.dynamic_multimask_via_stability:
+        single = not multimask and not decoder.dynamic_multimask_via_stability
+        wanted = [0] if single else list(range(int(multimask), decoder.num_mask_tokens))
+        logits = self._decoder.upscale(shared, decoded, 0, wanted)[None]
+        iou = decoded.predicted_iou[:, wanted]
+        if not multimask and not single:
             logits, iou = decoder._dynamic_multimask_via_stability(logits, iou)
-        else:
-            logits, iou = logits[:, :1], iou[:, :1]
-        large = functional.interpolate(logits, embedding.shape, mode="bilinear")[0] > 0
+        measured = measure_masks(logits[0], embedding.shape)
+        masks = np.stack([mask_of_runs(each.runs, embedding.shape) for each in measured])
         small = logits[0].clamp(-32, 32)
-        return Prediction(large.cpu().numpy(), iou[0].cpu().numpy(), small.cpu().numpy())
+        return Prediction(masks, iou[0].cpu().numpy(), small.cpu().numpy())
 
     def _clicks(
         self,

@@ -31,6 +31,7 @@ from napari_semxai.types.pool import (
     CandidatePool,
     FilterSettings,
     GenerateSettings,
+    mask_of_runs,
 )
 from napari_semxai.types.project import (
     MaskEdit,
@@ -113,4 +114,5 @@ __all__ = [
     "SweepRow",
     "WarmRequest",
     "jet",
+    "mask_of_runs",
 ]

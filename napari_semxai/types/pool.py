@@ -15,6 +15,14 @@ CURVE_LEVELS: NDArray[np.float64] = np.linspace(-8.0, 8.0, 129)
 """Mask logits at which `CandidatePool.area_curves` counts pixels; 0 is entry 64."""
 
 
+def mask_of_runs(runs: NDArray[np.int32], shape: tuple[int, int]) -> BoolMask:
+    """Return the mask of shape (M, N) with these runs (start, stop) of flat indices."""
+    flat = np.zeros(shape[0] * shape[1], dtype=bool)
+    for start, stop in runs.tolist():
+        flat[start:stop] = True
+    return flat.reshape(shape)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class CandidatePool:
     """Mask candidates of one image in compact form; never an n x M x N array.
@@ -59,11 +67,8 @@ class CandidatePool:
 
     def mask(self, index: int) -> BoolMask:
         """Return candidate `index` as a bool array of shape (M, N)."""
-        flat = np.zeros(self.shape[0] * self.shape[1], dtype=bool)
         own = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]
-        for start, stop in own.tolist():
-            flat[start:stop] = True
-        return flat.reshape(self.shape)
+        return mask_of_runs(own, self.shape)
 
     @property
     def stability_score(self) -> FloatArray:

@@ -8,6 +8,7 @@ import torch
 from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from sam2.build_sam import build_sam2
 
+from napari_semxai.algorithms import candidates
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.bundled import (
@@ -65,10 +66,26 @@ def reference_generator(network, settings, filters):
             stability_score_thresh=filters.stability_score_thresh,
             stability_score_offset=filters.stability_score_offset,
             box_nms_thresh=filters.box_nms_thresh,
+            crop_nms_thresh=candidates.CROP_NMS_THRESH,
             crop_n_layers=settings.crop_n_layers,
         )
     fit_feature_sizes(generator.predictor)
     return generator
+
+
+def reference_candidates(network, image, settings, filters):
+    """The reference's masks, each with the logits it comes from."""
+    generator = reference_generator(network, settings, filters)
+    predict, logits = generator.predictor._predict, {}
+
+    def recorded(*args, **kwargs):
+        masks, iou, low = predict(*args, **kwargs)
+        logits.update(zip(iou.flatten().tolist(), masks.flatten(0, 1).numpy(), strict=True))
+        return masks, iou, low
+
+    generator.predictor._predict = recorded
+    found = generator.generate(np.repeat(image[..., None], 3, axis=2))
+    return [mask | {"logits": logits[mask["predicted_iou"]]} for mask in found]
 
 
 def middling(pool, nms):
@@ -86,23 +103,52 @@ def middling(pool, nms):
     return FilterSettings(gap(pool.predicted_iou, 0.4), stability, OFFSET, nms)
 
 
+def is_near(iou, stability, filters):
+    """Whether rounding may decide on a candidate."""
+    return (
+        abs(iou - filters.pred_iou_thresh) < 1e-5
+        or abs(stability - filters.stability_score_thresh) < 1e-5
+    )
+
+
+def assert_same_mask(mask, reference):
+    """Only pixels whose logit is zero up to rounding may differ."""
+    column, row, width, height = map(int, reference["crop_box"])
+    crop = (slice(row, row + height), slice(column, column + width))
+    different = mask[crop] != reference["segmentation"][crop]
+    assert np.abs(reference["logits"][different]).max(initial=0) < 1e-4
+    inside = np.zeros_like(mask)
+    inside[crop] = True
+    assert not mask[~inside].any()
+
+
 def assert_equal_to_reference(network, image, settings, nms=0.98, least=2):
+    """Equal as docs/performance.md defines it."""
     segmenter = Segmenter.from_network(network, ModelInfo("random", "", "cpu"))
     *_, last = segmenter.generate(image, settings)
     pool, filters = last.pool, middling(last.pool, nms)
-    kept = filter_candidates(pool, filters)
-    rgb = np.repeat(image[..., None], 3, axis=2)
-    expected = reference_generator(network, settings, filters).generate(rgb)
-    assert len(kept) == len(expected) >= least
-    for index, reference in zip(kept, expected, strict=True):
-        assert pool.predicted_iou[index] == pytest.approx(reference["predicted_iou"], abs=1e-4)
-        # Only pixels whose logit is zero up to rounding may differ.
-        different = (pool.mask(index) != reference["segmentation"]).sum()
-        assert different <= 1 + 1e-4 * image.size
-        assert pool.points[index][::-1] == pytest.approx(reference["point_coords"][0], abs=1e-3)
-        assert pool.stability(OFFSET)[index] == pytest.approx(
-            reference["stability_score"], abs=1e-4
-        )
+    stability = pool.stability(OFFSET)
+    ours = [
+        index
+        for index in filter_candidates(pool, filters).tolist()
+        if not is_near(pool.predicted_iou[index], stability[index], filters)
+    ]
+    theirs = [
+        mask
+        for mask in reference_candidates(network, image, settings, filters)
+        if not is_near(mask["predicted_iou"], mask["stability_score"], filters)
+    ]
+    assert len(ours) == len(theirs) >= least
+    values = [mask["predicted_iou"] for mask in theirs]
+    np.testing.assert_allclose(pool.predicted_iou[ours], values, atol=1e-5)
+    for reference in theirs:
+        x, y = reference["point_coords"][0]
+        apart = np.abs(pool.points[ours] - (y, x)).max(axis=1)
+        apart += np.abs(pool.predicted_iou[ours] - reference["predicted_iou"])
+        index = ours.pop(int(apart.argmin()))
+        assert apart.min() < 2e-3
+        assert stability[index] == pytest.approx(reference["stability_score"], abs=1e-4)
+        assert_same_mask(pool.mask(index), reference)
 
 
 @pytest.mark.parametrize("shape", [(200, 200), (150, 260)])
@@ -123,11 +169,12 @@ def test_candidates_of_the_bundled_network_are_the_references(crops):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", ["t", "s", "b+"])
-@pytest.mark.parametrize(("shape", "crops"), [((480, 480), 0), ((300, 500), 1)])
-def test_official_candidates_are_the_references(size, shape, crops):
-    assert_equal_to_reference(
-        official(size), scene(shape), GenerateSettings(4, 0.0, crops), least=1
-    )
+@pytest.mark.parametrize(("shape", "crops"), [((480, 480), 0), ((300, 500), 0), ((300, 500), 1)])
+def test_official_candidates_are_the_references(size, shape, crops, monkeypatch):
+    # Without suppression of boxes, which in random masks are mostly alike, many are compared.
+    monkeypatch.setattr(candidates, "CROP_NMS_THRESH", 1.0)
+    settings = GenerateSettings(4 if crops else 8, 0.0, crops)
+    assert_equal_to_reference(official(size), scene(shape), settings, nms=1.0, least=30)
 
 
 def test_levels_go_from_coarse_to_fine(segmenter):
