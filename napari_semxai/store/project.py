@@ -25,6 +25,7 @@ from napari_semxai.store.project_files import (
     record_path,
 )
 from napari_semxai.store.project_records import (
+    check_mask,
     new_mask,
     next_record,
     read_record,
@@ -191,6 +192,7 @@ class Project:
             the folder cannot be written.
         """
         image = self.image(image_id)
+        check_mask(image, change)
         folder = annotator_folder(self.folder, annotator)
         with self._writing:
             try:

@@ -34,13 +34,19 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def check_mask(image: ProjectImage, change: ReviewChange) -> None:
+    """Raise `InputError` when the mask of a change does not have the image's size."""
+    if change.mask is not None and change.mask.shape != image.shape:
+        raise InputError(f"{image.id}: mask of shape {change.mask.shape}, image {image.shape}")
+
+
 def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> BoolMask | None:
     """Return the mask that `change` writes, or None where it leaves the mask alone.
 
     Raises
     ------
     InputError
-        When the mask does not fit the image, or a review needs one and there is none.
+        When a review needs a mask and there is none.
     """
     if change.state is ReviewState.NO_DEFECT:
         return np.zeros(image.shape, dtype=bool)
@@ -48,8 +54,6 @@ def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> Bo
         if change.state is not None and change.state.is_truth and not old.mask_sha256:
             raise InputError(f"{image.id}: has no mask yet, so it cannot be {change.state}")
         return None
-    if change.mask.shape != image.shape:
-        raise InputError(f"{image.id}: mask of shape {change.mask.shape}, image {image.shape}")
     return np.asarray(change.mask, dtype=bool)
 
 

@@ -25,7 +25,7 @@ SETTINGS = {
     "beta": 0.05,
     "connectivity": 8,
     "ignore_border": {"requested": "auto"},
-    "points_per_side": 2,
+    "points_per_side": 4,
     "pred_iou_thresh": 0.3,
     "stability_score_thresh": 0.3,
     "box_nms_thresh": 0.7,
@@ -54,6 +54,7 @@ def click(segmenter, image, mask, point):
     return mask_patch(mask, after, "SAM click", {**asdict(prompts), "object": drawn}), after
 
 
+@pytest.mark.slow
 def test_network_steps_come_out_the_same(project, capsys):
     image = project.read_image("a")
     pipeline = Pipeline(mask_settings(SETTINGS, "cpu"))

@@ -19,7 +19,8 @@ SHAPE = (24, 32)
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     images = tmp_path / "images"
     images.mkdir()
     random = np.random.default_rng(0)
@@ -174,6 +175,7 @@ def test_replaced_image_is_refused(project):
 def test_mask_of_another_size_is_refused(project):
     with pytest.raises(InputError, match="mask of shape"):
         project.write_review("a", "Anna", ReviewChange(mask=np.zeros((3, 3), dtype=bool)))
+    assert not (project.folder.parent / "state").exists()
     with pytest.raises(InputError, match="no image 'z'"):
         project.mask("z", "Anna")
 

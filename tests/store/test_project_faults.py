@@ -23,7 +23,8 @@ WRITER = Path(__file__).with_name("project_writer.py")
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     images = tmp_path / "images"
     images.mkdir()
     for index in range(5):
