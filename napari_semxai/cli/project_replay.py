@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -189,12 +189,8 @@ def mask_settings(settings: Mapping[str, Any], device: str) -> MaskSettings:
         return MaskSettings(
             model=settings["model"]["name"],
             device=device,
-            generate=GenerateSettings(points_per_side=settings["points_per_side"]),
-            filters=FilterSettings(
-                pred_iou_thresh=settings["pred_iou_thresh"],
-                stability_score_thresh=settings["stability_score_thresh"],
-                box_nms_thresh=settings["box_nms_thresh"],
-            ),
+            generate=GenerateSettings(**_known(GenerateSettings, settings)),
+            filters=FilterSettings(**_known(FilterSettings, settings)),
             alpha=settings["alpha"],
             beta=settings["beta"],
             connectivity=settings["connectivity"],
@@ -202,6 +198,11 @@ def mask_settings(settings: Mapping[str, Any], device: str) -> MaskSettings:
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"the recipe's settings lack {error}") from error
+
+
+def _known(kind: type[GenerateSettings | FilterSettings], settings: Mapping[str, Any]) -> Any:
+    """Return the fields of `kind` that the settings have; others are as by default."""
+    return {field.name: settings[field.name] for field in fields(kind) if field.name in settings}
 
 
 def _drawn(values: Mapping[str, Any], shape: tuple[int, ...]) -> BoolMask:

@@ -92,6 +92,13 @@ def test_network_steps_come_out_the_same(project, capsys):
     assert "made with other weights" in failed["a (strange)"]
 
 
+def test_every_setting_counts():
+    crops = mask_settings({**SETTINGS, "crop_n_layers": 1, "stability_score_offset": 2.0}, "cpu")
+    assert (crops.generate.points_per_side, crops.generate.crop_n_layers) == (4, 1)
+    assert crops.filters.stability_score_offset == 2.0
+    assert crops.ignore_border is None
+
+
 def test_settings_that_lack_something():
     with pytest.raises(InputError, match="settings lack 'alpha'"):
         mask_settings({key: SETTINGS[key] for key in SETTINGS if key != "alpha"}, "cpu")
