@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import argparse
 import csv
-import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,16 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.nn import functional
 
+from napari_semxai.algorithms.classification import (
+    ClassificationScores,
+    classification_scores,
+    fit_temperature,
+)
 from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.backends.classifier_files import description_of, description_path
 from napari_semxai.backends.classifiers import normalised, resized
 from napari_semxai.backends.lite_classifier import LiteClassifier
+from napari_semxai.store.atomic import write_json
 from napari_semxai.types import ClassifierInfo
 from training.classify_scenes import (
     TRAINING_STREAM,
@@ -160,21 +166,9 @@ def logits_of(network: nn.Module, values: torch.Tensor) -> torch.Tensor:
     return torch.cat([network(normalised(part, INFO)) for part in values.split(10)])
 
 
-def macro_f1(predicted: torch.Tensor, targets: torch.Tensor) -> float:
-    """Mean of the classes' F1 scores."""
-    scores = []
-    for label in range(len(LABELS)):
-        hits = int(((predicted == label) & (targets == label)).sum())
-        total = int((predicted == label).sum() + (targets == label).sum())
-        scores.append(2 * hits / total if total else 0.0)
-    return float(np.mean(scores))
-
-
-def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    """Temperature at which the validation scenes are most probable."""
-    grid = torch.exp(torch.linspace(np.log(0.25), np.log(4), 200))
-    losses = [functional.cross_entropy(logits / value, targets).item() for value in grid]
-    return float(grid[int(np.argmin(losses))])
+def scores_of(logits: torch.Tensor, targets: torch.Tensor) -> ClassificationScores:
+    """Scores of the most probable classes."""
+    return classification_scores(targets.numpy(), logits.argmax(1).numpy(), len(LABELS))
 
 
 def train(run: Run, options: argparse.Namespace, path: Path) -> None:
@@ -188,7 +182,7 @@ def train(run: Run, options: argparse.Namespace, path: Path) -> None:
         if run.step % 25 == 0 or run.step == options.steps:
             score = float("nan")
             if run.step % 100 == 0 or run.step == options.steps:
-                score = macro_f1(logits_of(run.average, values).argmax(1), targets)
+                score = scores_of(logits_of(run.average, values), targets).macro_f1
             loss, accuracy = np.mean(sums, axis=0)
             rate = options.rate * rate_at(run.step, options.steps)
             images = run.step * options.batch
@@ -218,20 +212,12 @@ def export(run: Run, target: Path) -> None:
     run.average.load_state_dict({name: tensor.float() for name, tensor in half.items()})
     values, targets = validation_set()
     logits = logits_of(run.average, values)
-    temperature = fit_temperature(logits, targets)
-    print("validation macro F1", macro_f1(logits.argmax(1), targets), "temperature", temperature)
+    temperature = round(fit_temperature(logits.double().numpy(), targets.numpy()), 4)
+    scores = scores_of(logits, targets)
+    print("step", run.step, "validation macro F1", scores.macro_f1, "temperature", temperature)
     save_file(half, target)
-    description = {
-        "architecture": INFO.architecture,
-        "class_names": INFO.class_names,
-        "input_size": INFO.input_size,
-        "channels": INFO.channels,
-        "mean": INFO.mean,
-        "std": INFO.std,
-        "temperature": round(temperature, 4),
-        "synthetic": True,
-    }
-    target.with_suffix(".json").write_text(json.dumps(description, indent=2) + "\n")
+    target.chmod(0o644)
+    write_json(description_path(target), description_of(replace(INFO, temperature=temperature)))
 
 
 def parse() -> argparse.Namespace:

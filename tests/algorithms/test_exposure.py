@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from napari_semxai.algorithms.exposure import intensity_range, luminance, to_gray8
+from napari_semxai.algorithms.exposure import intensity_range, luminance, to_gray8, to_uint8
 
 
 def ramp16() -> np.ndarray:
@@ -119,3 +119,20 @@ def test_any_numbers_give_a_monotone_8bit_image(image: np.ndarray) -> None:
     finite = np.isfinite(image)
     order = np.argsort(image[finite], kind="stable")
     assert np.all(np.diff(gray[finite][order].astype(int)) >= 0)
+
+
+def test_colours_are_kept_and_scaled_alike():
+    rng = np.random.default_rng(0)
+    colors = rng.integers(0, 256, (20, 30, 3), np.uint8)
+    np.testing.assert_array_equal(to_uint8(colors), colors)
+    np.testing.assert_array_equal(to_uint8(np.dstack([colors, colors[..., :1]])), colors)
+    deep = colors.astype(np.uint16) * 100
+    low, high = intensity_range(luminance(deep))
+    want = np.clip((deep - low) * (255 / (high - low)), 0, 255)
+    np.testing.assert_allclose(to_uint8(deep), want, atol=0.51)
+    np.testing.assert_array_equal(to_uint8(colors > 128), np.where(colors > 128, 255, 0))
+
+
+def test_gray_stays_gray():
+    gray = np.arange(12, dtype=np.uint16).reshape(3, 4)
+    np.testing.assert_array_equal(to_uint8(gray), to_gray8(gray))

@@ -134,3 +134,16 @@ def test_jpeg_artefacts_need_no_file_and_keep_the_shape():
     plain, rough = make_scene(spec, 4).image, make_scene(replace(spec, jpeg=30), 4).image
     assert plain.shape == rough.shape
     assert 0 < np.abs(plain.astype(int) - rough).mean() < 12
+
+
+def test_light_can_be_fixed_and_changes_nothing_else():
+    drawn = make_scene(SceneSpec(label=4, radius=40), seed=2)
+    fixed = [make_scene(SceneSpec(label=4, radius=40, light=light), seed=2) for light in (0, 3.1)]
+    np.testing.assert_array_equal(drawn.defect, fixed[0].defect)
+    np.testing.assert_array_equal(drawn.defect, fixed[1].defect)
+    bumps = [
+        make_scene(SceneSpec(radius=40, light=light, noise=0), seed=2).image.astype(int)
+        for light in (0, np.pi)
+    ]
+    difference = bumps[0] - bumps[1]
+    assert np.abs(difference[drawn.defect]).mean() > 3
