@@ -226,7 +226,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--folder", type=Path, default=CACHE, help="checkpoints and curves")
     parser.add_argument("--name", default="classifier", help="of the checkpoint")
     parser.add_argument("--minutes", type=float, default=600.0)
-    parser.add_argument("--steps", type=int, default=1150)
+    parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=18)
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--export", type=Path, help="only write the averaged weights")
