@@ -15,10 +15,12 @@ from pathlib import Path
 
 import napari
 import numpy as np
+import tifffile
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from qtpy.QtTest import QTest
 
 from napari_semxai.plugin import DOCKS, Workbench, open_workbench
+from napari_semxai.sample_data import sample_six_classes
 from napari_semxai.store.survey import write_survey
 from napari_semxai.types.survey import AnswerSet
 
@@ -32,6 +34,7 @@ def main() -> None:
     folder = parser.parse_args().folder
     # Recovery copies of these pictures are not a person's work.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
+    os.environ["SEMXAI_MODEL_DIR"] = "/data/models"
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1366, 768)
     workbench = open_workbench(viewer)
@@ -40,6 +43,7 @@ def main() -> None:
     wait(lambda: workbench.session.image is not None)
     viewer.reset_view()
     take(workbench, folder, "image", DOCKS[0])
+    download(workbench, folder)
     workbench.segment.generate()
     wait(lambda: workbench.session.generation.done >= 256)
     take(workbench, folder, "generating", DOCKS[0])
@@ -59,6 +63,7 @@ def main() -> None:
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
     survey(workbench, folder)
+    pages(workbench, folder)
     viewer.close()
 
 
@@ -87,6 +92,29 @@ def survey(workbench: Workbench, folder: Path) -> None:
     dock.pages.setCurrentIndex(1)
     wait(lambda: dock.figure.drawn)
     take(workbench, folder, "survey-summary", "Survey")
+
+
+def download(workbench: Workbench, folder: Path) -> None:
+    """Pick an official size as a person does, and decline."""
+    picker = workbench.dock(DOCKS[0]).model
+    picker.model.setCurrentIndex(picker.model.findData("sam2.1_hiera_tiny"))
+    picker.model.activated.emit(picker.model.currentIndex())
+    take(workbench, folder, "download", DOCKS[0])
+    picker.panel.cancel.click()
+
+
+def pages(workbench: Workbench, folder: Path) -> None:
+    """Open a file of six pages and go to the second one."""
+    images = [data for data, _, kind in sample_six_classes() if kind == "image"]
+    path = Path(tempfile.mkdtemp()) / "lot.tif"
+    tifffile.imwrite(path, np.stack(images), photometric="minisblack")
+    for page, act in enumerate(
+        (lambda: workbench.images.open_file(path), lambda: workbench.images.turn_page(1))
+    ):
+        act()
+        wait(lambda page=page: workbench.session.image.name == f"lot_p{page + 1:04d}")
+    workbench.viewer.reset_view()
+    take(workbench, folder, "pages", DOCKS[0])
 
 
 def wait(condition) -> None:

@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -20,7 +21,9 @@ if sys.platform == "linux":
     os.environ["QT_QPA_PLATFORM"] = "xcb"
 
 _QT_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
-_PATIENCE_SECONDS = 3.0
+# Both are waited out only by a test that fails, so that a busy machine fails none.
+_PATIENCE_SECONDS = 15.0
+_WAIT_MILLISECONDS = 30_000
 
 
 def _top_level_widgets() -> dict[int, Any]:
@@ -53,6 +56,13 @@ _LOOKS: dict[str, Callable[[], dict[int, Any]]] = {
     "threads": _threads,
     "child processes": _child_processes,
 }
+
+
+@pytest.fixture
+def qtbot(qtbot: Any) -> Any:
+    """Return pytest-qt's bot, more patient where a test does not say how long to wait."""
+    qtbot.waitUntil = partial(qtbot.waitUntil, timeout=_WAIT_MILLISECONDS)
+    return qtbot
 
 
 @pytest.fixture(autouse=True)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 
 import napari
 import numpy as np
@@ -308,17 +309,15 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napa
 
 
 def test_opening_the_workbench_is_quick(make_napari_viewer):
-    """The workbench takes little beside napari's own start, measured in the same process."""
-    import time
-
-    begin = time.perf_counter()
+    """Beyond napari's own start, in processor time: a busy machine stretches the wall clock."""
     viewer = make_napari_viewer(show=True)
     QApplication.processEvents()
-    middle = time.perf_counter()
+    wall, start = time.perf_counter(), time.process_time()
     workbench = plugin.open_workbench(viewer)
     QApplication.processEvents()
-    end = time.perf_counter()
-    assert end - middle < 1.5 * max(1.0, (middle - begin) / 2)
+    assert time.process_time() - start < 1.5
+    # Nor does it wait, for example for the engine.
+    assert time.perf_counter() - wall < 15
     workbench.close()
     plugin._workbenches.pop(viewer, None)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Image
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_semxai.widgets.layer_combo import LayerCombo
@@ -41,10 +42,11 @@ class ImagePicker(QWidget):
         self.open = button("Open…", "Open an SEM image file (TIFF, PNG, JPEG, BMP)")
         self.previous = button("◀", "Previous page of the file")
         self.page, self.following = note(), button("▶", "Next page of the file")
-        self.pages = _row(self.previous, self.page, self.following)
+        self.page.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.pages = _row(self.previous, self.page, self.following, wide=self.page)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(_row(self.layer, self.open))
+        column.addWidget(_row(self.layer, self.open, wide=self.layer))
         column.addWidget(self.pages)
         self.set_image(session.image)
 
@@ -130,10 +132,10 @@ class ImagePicker(QWidget):
             self.open_layer(layer)
 
 
-def _row(*parts: QWidget) -> QWidget:
+def _row(*parts: QWidget, wide: QWidget) -> QWidget:
     row = QWidget()
     layout = QHBoxLayout(row)
     layout.setContentsMargins(0, 0, 0, 0)
     for part in parts:
-        layout.addWidget(part)
+        layout.addWidget(part, stretch=int(part is wide))
     return row

@@ -71,7 +71,7 @@ class WinnerMap(QWidget):
         """Draw the map and the current point."""
         painter = QPainter(self)
         if self._picture is None:
-            painter.fillRect(self.rect(), self.palette().alternateBase())
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
             painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "α×β map of winners")
         else:
             painter.drawImage(self.rect(), self._picture)

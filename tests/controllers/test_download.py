@@ -49,7 +49,7 @@ def until(session, act, *states):
 
     session.events.download.connect(look)
     act()
-    assert done.wait(10)
+    assert done.wait(30)
     session.events.download.disconnect(look)
     return seen
 

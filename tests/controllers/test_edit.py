@@ -44,7 +44,7 @@ def told(session):
 
         signal.connect(look)
         act()
-        assert done.wait(5), f"{name} is {getattr(session, name)}"
+        assert done.wait(30), f"{name} is {getattr(session, name)}"
         signal.disconnect(look)
         return getattr(session, name)
 

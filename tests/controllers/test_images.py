@@ -36,7 +36,7 @@ def wait(signal, act):
     done = threading.Event()
     signal.connect(lambda _: done.set())
     act()
-    assert done.wait(5)
+    assert done.wait(30)
 
 
 def test_the_old_image_is_left_before_the_new_one_opens(session, images, image, calls):

@@ -53,14 +53,14 @@ def test_no_orphan_when_the_parent_is_killed(request_: str) -> None:
     parent, engine = start_parent(request_, "threading.Event().wait()")
     parent.kill()
     parent.communicate()
-    assert ends(engine, seconds=2.0)
+    assert ends(engine, seconds=20.0)
 
 
 @pytest.mark.parametrize("ending", ["sys.exit()", "raise RuntimeError", "import os; os._exit(0)"])
 def test_no_orphan_when_the_parent_ends_without_closing(ending: str) -> None:
     parent, engine = start_parent("Hang()", f"said.wait(); {ending}")
     parent.communicate()
-    assert ends(engine, seconds=2.0)
+    assert ends(engine, seconds=20.0)
 
 
 def test_the_process_ends_with_its_input() -> None:

@@ -40,7 +40,7 @@ def serving(
             with suppress(ConnectionError):  # the client may hang up
                 self.wfile.write(body[: len(body) // 2])
                 if pause is not None:
-                    pause.wait(10)
+                    pause.wait(30)
                 self.wfile.write(body[len(body) // 2 :])
 
         def log_message(self, *args: object) -> None:
