@@ -95,6 +95,7 @@ class Workbench:
 
     def close(self) -> None:
         """Write what is unsaved, end the engine and let go of the viewer."""
+        _workbenches.pop(self.viewer, None)
         for dock in self.docks.values():
             dock.release()
         self.docks = {}
@@ -206,7 +207,7 @@ def make_survey_dock(viewer: napari.Viewer | None = None) -> QWidget:
 
 
 def _close(workbench: Workbench) -> None:
-    if _workbenches.pop(workbench.viewer, None) is workbench:
+    if _workbenches.get(workbench.viewer) is workbench:
         workbench.close()
 
 

@@ -181,7 +181,7 @@ def test_opening_twice_opens_once(workbench, viewer):
     assert plugin.open_workbench(viewer) is workbench
     assert plugin.make_scores_dock(viewer) is docks["Scores"]
     assert workbench.docks == docks
-    assert len(viewer.window.dock_widgets) == 3
+    assert len(viewer.window.dock_widgets) == len(plugin.DOCKS)
 
 
 def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QGroupBox, QProgressBar
 
 from napari_semxai.store.folders import models_folder
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button, note, set_bar
 
 if TYPE_CHECKING:
     from napari_semxai.state.session import Download
@@ -63,7 +63,7 @@ class DownloadPanel(QGroupBox):
         self.text.setText(download.message or f"{download.model}: {megabytes}")
         # A QProgressBar counts in 32 bits.
         self.progress.setRange(0, download.total // 1000)
-        self.progress.setValue(download.done // 1000)
+        set_bar(self.progress, download.done // 1000)
         self._show_buttons()
         self.setVisible(download.state != "idle")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QGridLayout, QProgressBar, QWidget
 
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button, note, set_bar
 
 if TYPE_CHECKING:
     from napari_semxai.state.session import Generation
@@ -36,7 +36,7 @@ class GenerateBar(QWidget):
         self.cancel.setEnabled(running)
         self.progress.setVisible(running)
         self.progress.setRange(0, generation.total)
-        self.progress.setValue(generation.done)
+        set_bar(self.progress, generation.done)
         self.status.setText(_progress_text(generation))
 
 

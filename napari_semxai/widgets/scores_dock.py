@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai.widgets.layer_combo import LayerCombo
-from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, note
+from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, note, set_bar
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -147,7 +147,7 @@ class ScoresDock(ScrolledDock):
             value = math.nan if readout is None else getattr(readout.scores, name)
             known = not math.isnan(value)
             self.values[name].setText(f"{value:.4f}" if known else "–")
-            self.bars[name].setValue(round(value * _STEPS) if known else 0)
+            set_bar(self.bars[name], round(value * _STEPS) if known else 0)
         self.counts.setText(_NOTHING if readout is None else _counts(readout.scores))
 
     def _on_size_changed(self) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
 from napari_semxai.algorithms.ground_truth import rank
@@ -18,10 +18,11 @@ from napari_semxai.state.session import (
     Download,
     Generation,
     ModelChoice,
+    Readout,
     SaveState,
     Session,
 )
-from napari_semxai.types import FilterSettings, MaskSize, ModelInfo
+from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Scores
 from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
@@ -317,6 +318,29 @@ def test_scores_follow_and_are_copied(scores, session, layers, viewer):
     row = dict(zip(names.split("\t"), values.split("\t"), strict=True))
     assert row["fn"] == str((truth.data != 0).sum())
     assert row["truth"] == "expert"
+
+
+class Paints(QObject):
+    """Counts the paint events of the widgets it filters."""
+
+    count = 0
+
+    def eventFilter(self, watched, event):
+        self.count += event.type() == QEvent.Type.Paint
+        return False
+
+
+def test_bars_are_not_painted_within_a_stroke(qtbot, scores, session):
+    with qtbot.waitExposed(scores):
+        scores.show()
+    QApplication.processEvents()
+    paints = Paints()
+    for bar in scores.bars.values():
+        bar.installEventFilter(paints)
+    session.readout = Readout("a", "b", Scores(tp=1, fp=1, fn=1, tn=1))
+    assert scores.bars["dice"].value() == 500
+    assert paints.count == 0
+    qtbot.waitUntil(lambda: paints.count >= len(scores.bars))
 
 
 def test_sizes_in_pixels_and_micrometres():
