@@ -36,18 +36,15 @@ from napari_semxai.types.pool import (
 from napari_semxai.types.project import (
     MaskEdit,
     MaskRecipe,
-    PairAgreement,
     ProjectImage,
     ProjectInfo,
     ProjectStatus,
-    QueueFilter,
-    QueueOrder,
-    QueueRow,
     ReviewChange,
     ReviewEvent,
     ReviewRecord,
     ReviewState,
 )
+from napari_semxai.types.queue import PairAgreement, QueueFilter, QueueOrder, QueueRow
 from napari_semxai.types.segment import (
     Encoding,
     GenerateRequest,
