@@ -17,6 +17,8 @@ from napari_semxai.controllers.edit import EditController
 from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.research import ResearchController
+from napari_semxai.controllers.runs import RunController
 from napari_semxai.controllers.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
@@ -29,6 +31,7 @@ from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
 from napari_semxai.widgets.edit_dock import EditDock
 from napari_semxai.widgets.main_thread import MainThread
+from napari_semxai.widgets.research_dock import ResearchDock
 from napari_semxai.widgets.scores_dock import ScoresDock
 from napari_semxai.widgets.survey_dock import SurveyDock
 
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.widgets.parts import ScrolledDock
 
-DOCKS = ("Mask candidates", "Edit & review", "Scores", "Survey")
+DOCKS = ("Mask candidates", "Edit & review", "Scores", "Survey", "Research")
 
 
 class Workbench:
@@ -61,6 +64,8 @@ class Workbench:
         self.evaluate = EvaluateController(self.session, self.jobs)
         self.downloads = DownloadController(self.session, self.jobs, self.segment)
         self.survey = SurveyController(self.session, self.jobs)
+        self.research = ResearchController(self.session, self.jobs, self.evaluate)
+        self.runs = RunController(self.session, self.main_thread.deliver)
         self.layers = SessionLayers(viewer, self.session, self.edit)
         self.clicks = ClickController(self.session, self.engine, self.edit)
         self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
@@ -105,6 +110,7 @@ class Workbench:
         self.edit.close()
         self.downloads.cancel()
         self.engine.close()
+        self.runs.close()
         self.jobs.close()
         self.main_thread.close()
 
@@ -149,6 +155,8 @@ class Workbench:
             return dock
         if title == DOCKS[1]:
             return EditDock(session, images, self.edit, layers, ClickPanel(session, self.clicks))
+        if title == "Research":
+            return ResearchDock(session, self.research, self.runs, self.segment, self.jobs)
         if title == "Survey":
             return SurveyDock(session, self.survey, self.jobs)
         return ScoresDock(self.viewer, session, self.evaluate, self.comparison)
@@ -204,6 +212,11 @@ def make_scores_dock(viewer: napari.Viewer | None = None) -> QWidget:
 def make_survey_dock(viewer: napari.Viewer | None = None) -> QWidget:
     """Return the Survey dock of a viewer."""
     return workbench_of(viewer).dock("Survey")
+
+
+def make_research_dock(viewer: napari.Viewer | None = None) -> QWidget:
+    """Return the Research dock of a viewer."""
+    return workbench_of(viewer).dock("Research")
 
 
 def _close(workbench: Workbench) -> None:

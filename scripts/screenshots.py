@@ -62,9 +62,18 @@ def main() -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
+    research(workbench, folder)
     survey(workbench, folder)
     pages(workbench, folder)
     viewer.close()
+
+
+def research(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of the sweep of the current image."""
+    workbench.research.sweep()
+    dock = workbench.dock("Research")
+    wait(lambda: dock.figure.drawn)
+    take(workbench, folder, "research", "Research")
 
 
 def survey(workbench: Workbench, folder: Path) -> None:

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import stats
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -79,12 +78,17 @@ def paired_test(first: ArrayLike, second: ArrayLike) -> PairedTest:
     median = float(np.median(differences)) if differences.size else float("nan")
     if not different.size:
         return PairedTest(differences.size, 0, median, 1.0, 0.0)
-    ranks = stats.rankdata(np.abs(different))
+    # Imported here: it takes longer than most commands that never compare.
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.abs(different))
     effect = float((np.sign(different) * ranks).sum() / ranks.sum())
     return PairedTest(differences.size, different.size, median, _p_value(different), effect)
 
 
 def _p_value(different: NDArray[np.floating]) -> float:
+    from scipy import stats
+
     if different.size == 1:
         return 1.0
     exact = different.size <= _ALL_SIGNS_UP_TO

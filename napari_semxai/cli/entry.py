@@ -6,7 +6,17 @@ import argparse
 from typing import TYPE_CHECKING, NoReturn
 
 from napari_semxai import __version__
-from napari_semxai.cli import demo, mask, models, project, survey, train_classifier, window
+from napari_semxai.cli import (
+    demo,
+    evaluate,
+    mask,
+    models,
+    project,
+    survey,
+    sweep,
+    train_classifier,
+    window,
+)
 from napari_semxai.cli.output import BAD_INPUT, INTERRUPTED, Output
 from napari_semxai.types import InputError
 
@@ -66,6 +76,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=window.run, files=[], sample=False, json=False)
     # Without a metavar the hidden command would be listed in the usage line.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for module in (demo, mask, models, project, survey, train_classifier, window):
+    for module in (demo, evaluate, mask, models, project, survey, sweep, train_classifier, window):
         module.add_parser(commands, common)
     return parser

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai import __version__
+from napari_semxai.cli.batch import (
+    Stopwatch,
+    add_batch_options,
+    batch_options,
+    clock,
+    run_batch,
+)
 from napari_semxai.cli.options import add_mask_options, settings_from
 from napari_semxai.cli.output import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
-from napari_semxai.cli.pipeline import Pipeline
+from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.cli.record import mask_record, size_of
 from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING, find_sources
 from napari_semxai.store.atomic import write_json
+from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import write_mask
-from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     import argparse
@@ -22,7 +34,6 @@ if TYPE_CHECKING:
     from napari_semxai.cli.output import Output
     from napari_semxai.cli.pipeline import MaskResult
     from napari_semxai.cli.sources import Source
-    from napari_semxai.types import GenerateUpdate
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -38,7 +49,69 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE|FOLDER")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
     add_mask_options(parser)
+    add_batch_options(parser)
     parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskWork:
+    """Makes the mask of an image and its record, unless they are there already.
+
+    Attributes
+    ----------
+    settings : MaskSettings
+        Everything that decides a mask.
+    output : Path
+        Where results go.
+    """
+
+    settings: MaskSettings
+    output: Path
+
+    def load(self) -> Pipeline:
+        """Load the network."""
+        pipeline = Pipeline(self.settings)
+        pipeline.load()
+        return pipeline
+
+    def do(self, pipeline: Pipeline, source: Source) -> dict[str, Any]:
+        """Write both files of one image and return the short result."""
+        mask_path, record_path = (
+            Path(f"{self.output / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
+        )
+        key = self.key(pipeline, source)
+        known = _known(record_path, mask_path, key)
+        if known is not None:
+            return known
+        result = pipeline.run(read_image(source.path, source.page))
+        short = {
+            "image": source.name,
+            "page": source.page,
+            "mask": str(mask_path),
+            "record": str(record_path),
+            "area_px": size_of(result.truth.mask).area,
+            "winner": result.truth.winner,
+            "candidates": len(result.pool),
+            "touches_edge": result.truth.touches_edge,
+            "reason": result.truth.reason,
+            "summary": summary(result),
+        }
+        record = mask_record(result, pipeline.settings, source.name)
+        # The mask first: a record without its mask would be taken for done.
+        write_mask(mask_path, result.truth.mask)
+        write_json(record_path, {**record, "key": key, "summary": short["summary"]})
+        return short
+
+    def key(self, pipeline: Pipeline, source: Source) -> str:
+        """Return the digest of all that decides the mask: content, settings, network, version."""
+        parts = (
+            file_sha256(source.path),
+            source.page,
+            self.settings,
+            pipeline.load().info.sha256,
+            __version__,
+        )
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
@@ -47,49 +120,55 @@ def run(options: argparse.Namespace, output: Output) -> int:
     done: list[dict[str, Any]] = []
     stopped = False
     sources = find_sources(options.inputs, failed)
-    pipeline = Pipeline(settings_from(options))
-    if sources:
-        # A model that cannot be loaded is one fault, not one of every image.
-        pipeline.load()
+    work = MaskWork(settings_from(options), options.output)
+    watch = Stopwatch(len(sources))
     try:
-        for number, source in enumerate(sources, start=1):
-            place = f"{number}/{len(sources)} {_label(source)}"
-            try:
-                done.append(_do(source, options.output, pipeline, output, place))
-            except InputError as error:
-                failed[_label(source)] = str(error)
+        for answer in run_batch(work, sources, batch_options(options), partial(_show, output)):
+            label, text = _label(answer.item), watch.tick()
+            if answer.result is None:
+                failed[label] = answer.error
+            else:
+                done.append(answer.result)
+                place = f"{len(done) + len(failed)}/{len(sources)}"
+                output.say(f"{place} {label}: {answer.result['summary']}")
+            output.progress(text)
     except KeyboardInterrupt:
         stopped = True
+    done.sort(key=lambda entry: (entry["image"], entry["page"]))
+    if len(done) > 1:
+        output.say(f"{len(done)} images in {clock(watch.seconds)}")
     output.result({"output": options.output, "masks": done, "failed": failed, "stopped": stopped})
     return _conclude(done, failed, stopped, len(sources), output)
 
 
-def _do(
-    source: Source, folder: Path, pipeline: Pipeline, output: Output, place: str
-) -> dict[str, Any]:
-    """Make the mask of one image, write both files, and return the short result."""
-
-    def show(update: GenerateUpdate) -> None:
-        output.progress(f"{place}: {update.stage} {update.done}/{update.total}")
-
-    result = pipeline.run(read_image(source.path, source.page), show)
-    mask_path, record_path = (
-        Path(f"{folder / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
+def _show(output: Output, pipeline: Pipeline) -> None:
+    """Show how far the network is with an image."""
+    pipeline.on_update = lambda update: output.progress(
+        f"{update.stage} {update.done}/{update.total}"
     )
-    write_mask(mask_path, result.truth.mask)
-    write_json(record_path, mask_record(result, pipeline.settings, source.name))
-    output.say(f"{place}: {summary(result)}")
-    size = size_of(result.truth.mask)
+
+
+def _known(record_path: Path, mask_path: Path, key: str) -> dict[str, Any] | None:
+    """Return the short result of an earlier run with the same key; None without one."""
+    if not (record_path.is_file() and mask_path.is_file()):
+        return None
+    try:
+        record = json.loads(record_path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict) or record.get("key") != key:
+        return None
     return {
-        "image": source.name,
-        "page": source.page,
-        "mask": mask_path,
-        "record": record_path,
-        "area_px": size.area,
-        "winner": result.truth.winner,
-        "candidates": len(result.pool),
-        "touches_edge": result.truth.touches_edge,
-        "reason": result.truth.reason,
+        "image": record["image"]["file"],
+        "page": record["image"]["page"],
+        "mask": str(mask_path),
+        "record": str(record_path),
+        "area_px": record["mask"]["area_px"],
+        "winner": record["winner"],
+        "candidates": len(record["candidates"]),
+        "touches_edge": record["mask"]["touches_edge"],
+        "reason": record["mask"]["reason"],
+        "summary": record["summary"],
     }
 
 

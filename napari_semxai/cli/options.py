@@ -13,8 +13,11 @@ from napari_semxai.types import FilterSettings, GenerateSettings
 _FILTERS = FilterSettings()
 
 
-def add_mask_options(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the network, the filters and Algorithm 1."""
+def add_mask_options(parser: argparse.ArgumentParser, *, plane: bool = False) -> None:
+    """Add the arguments of the network, the filters and Algorithm 1.
+
+    With `plane` alpha and beta are left to the command.
+    """
     network = parser.add_argument_group("network")
     network.add_argument(
         "--model", default=BUNDLED, help=f"{', '.join(model_names())}, or the path of a checkpoint"
@@ -40,10 +43,13 @@ def add_mask_options(parser: argparse.ArgumentParser) -> None:
             metavar="X",
             help=f"{text} (default %(default)s)",
         )
-    _add_algorithm_options(parser.add_argument_group("Algorithm 1"))
+    group = parser.add_argument_group("Algorithm 1")
+    if not plane:
+        _add_plane_options(group)
+    _add_component_options(group)
 
 
-def _add_algorithm_options(group: argparse._ArgumentGroup) -> None:
+def _add_plane_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--alpha", type=number, default=DEFAULT_ALPHA, help="centre bias (default %(default)s)"
     )
@@ -53,6 +59,9 @@ def _add_algorithm_options(group: argparse._ArgumentGroup) -> None:
         default=DEFAULT_BETA,
         help="smallest area of the surface as a fraction of the image (default %(default)s)",
     )
+
+
+def _add_component_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--connectivity",
         type=int,

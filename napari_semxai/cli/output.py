@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ DONE = 0
 BAD_INPUT = 2
 SOME_FAILED = 3
 INTERRUPTED = 130
+PROGRESS_LINES = "SEMXAI_PROGRESS_LINES"
+"""When set, every progress is a line of its own: a dock reads along."""
 
 
 class Output:
@@ -52,6 +55,10 @@ class Output:
 
     def progress(self, text: str) -> None:
         """Show `text` in place of the last progress, on a terminal only."""
+        if os.environ.get(PROGRESS_LINES):
+            if text:
+                sys.stderr.write(text + "\n")
+            return
         if not sys.stderr.isatty() or (not text and not self._progress_length):
             return
         sys.stderr.write("\r" + text.ljust(self._progress_length) + ("" if text else "\r"))

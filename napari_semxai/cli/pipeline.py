@@ -86,6 +86,7 @@ class Pipeline:
     def __init__(self, settings: MaskSettings) -> None:
         self.settings = settings
         self.load_seconds = 0.0
+        self.on_update: Callable[[GenerateUpdate], None] | None = None
         self._segmenter: Segmenter | None = None
 
     def load(self) -> Segmenter:
@@ -119,12 +120,11 @@ class Pipeline:
         start = time.perf_counter()
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
-        everything = _candidates(segmenter, image, settings.generate, on_update)
+        everything = _candidates(segmenter, image, settings.generate, on_update or self.on_update)
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()
-        wanted = settings.ignore_border
-        border = auto_border(image) if wanted is None else as_border(wanted)
+        border = self.border(image)
         truth = ground_truth(
             pool,
             alpha=settings.alpha,
@@ -139,6 +139,11 @@ class Pipeline:
             "algorithm_1": time.perf_counter() - filtered,
         }
         return MaskResult(image, pool, truth, border, segmenter.info, seconds)
+
+    def border(self, image: SemImage) -> Border:
+        """Return the border of an image that Algorithm 1 ignores."""
+        wanted = self.settings.ignore_border
+        return auto_border(image) if wanted is None else as_border(wanted)
 
 
 def _candidates(

@@ -83,6 +83,11 @@ class EvaluateController:
             return
         self._show()
 
+    @property
+    def truth(self) -> BoolMask | None:
+        """A copy of the truth mask that is compared with; None without one."""
+        return None if self._pair is None else self._pair[1].mask.mask.copy()
+
     def _on_truth_loaded(self, mask: BoolMask, name: str) -> None:
         self._session.loaded_truth = LoadedTruth(mask, name)
 

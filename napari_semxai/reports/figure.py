@@ -60,6 +60,29 @@ def save_figures(
     return [save_figure(figure, stem.with_name(stem.name + suffix)) for suffix in suffixes]
 
 
+def panel_place(figure: Figure, x: float, y: float) -> tuple[float, float] | None:
+    """Return the data coordinates of a point of a drawn figure.
+
+    Parameters
+    ----------
+    figure : Figure
+        Drawn before.
+    x, y : float
+        Fractions of its width, from the left, and height, from below.
+
+    Returns
+    -------
+    tuple of float or None
+        None outside all panels; colour bars are none.
+    """
+    point = figure.bbox.width * x, figure.bbox.height * y
+    for axes in figure.axes:
+        if axes.get_label() != "<colorbar>" and axes.bbox.contains(*point):
+            column, row = axes.transData.inverted().transform(point)
+            return float(column), float(row)
+    return None
+
+
 def png_bytes(figure: Figure, dpi: float = 96) -> bytes:
     """Return a figure as PNG for a screen."""
     file = io.BytesIO()

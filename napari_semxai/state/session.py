@@ -11,6 +11,7 @@ from psygnal import SignalGroupDescriptor
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.survey import SurveyReport
+from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
@@ -234,6 +235,47 @@ class SurveyState:
     item: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageSweep:
+    """Algorithm 1 over alpha and beta on the current image.
+
+    Attributes
+    ----------
+    result : SweepResult
+        Of this one image.
+    plane : ImagePlane
+        Its scores and winners.
+    advice : str
+        The best point in words.
+    """
+
+    result: SweepResult
+    plane: ImagePlane
+    advice: str
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """A ``semxai`` command that was started from a dock.
+
+    Attributes
+    ----------
+    command : tuple of str
+        Its arguments.
+    output : Path
+        Where its results go.
+    state : str
+        "running", "done", "failed" or "stopped".
+    lines : tuple of str
+        The last lines that it printed.
+    """
+
+    command: tuple[str, ...]
+    output: Path
+    state: str = "running"
+    lines: tuple[str, ...] = ()
+
+
 @dataclass
 class Session:
     """Everything one viewer's docks and layers show."""
@@ -262,5 +304,7 @@ class Session:
     save: SaveState = field(default_factory=SaveState)
     survey: SurveyState | None = None
     survey_report: SurveyReport | None = None
+    sweep: ImageSweep | None = None
+    run: RunState | None = None
     explanation: Explanation = field(default_factory=Explanation)
     message: str = ""

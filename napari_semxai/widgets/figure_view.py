@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
 
-from napari_semxai.reports.figure import png_bytes, save_figure
+from napari_semxai.reports.figure import panel_place, png_bytes, save_figure
 from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
@@ -35,14 +35,15 @@ class FigureView(QWidget):
         Tells this view's jobs from others', and is the proposed file name.
     """
 
-    clicked = Signal(float, float)
-    """Place of a click as fractions of the figure's width (from the left) and height (up)."""
+    picked = Signal(float, float)
+    """Data coordinates (x, y) of a click within a panel of the figure."""
 
     def __init__(self, jobs: Jobs, name: str) -> None:
         super().__init__()
         self._jobs, self._name = jobs, name
         self._make: Callable[[], Figure] | None = None
         self._pixmap = QPixmap()
+        self._figure: Figure | None = None
         self.picture = QLabel()
         self.picture.setMinimumWidth(100)
         self.picture.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
@@ -67,7 +68,7 @@ class FigureView(QWidget):
         self.save.setEnabled(make is not None)
         self._jobs.forget(self._destination)
         if make is None:
-            self._on_drawn(b"")
+            self._on_drawn((None, b""))
             return
         self.message.setText("Drawing …")
         self._jobs.run(
@@ -119,10 +120,12 @@ class FigureView(QWidget):
     def _on_pressed(self, event: QMouseEvent) -> None:
         size = self.picture.pixmap().size()
         x, y = event.pos().x() / size.width(), 1 - event.pos().y() / size.height()
-        if 0 <= x <= 1 and 0 <= y <= 1:
-            self.clicked.emit(x, y)
+        place = None if self._figure is None else panel_place(self._figure, x, y)
+        if place is not None:
+            self.picked.emit(*place)
 
-    def _on_drawn(self, picture: bytes) -> None:
+    def _on_drawn(self, drawn: tuple[Figure | None, bytes]) -> None:
+        self._figure, picture = drawn
         self._pixmap = QPixmap()
         self._pixmap.loadFromData(picture)
         self.message.setText("")
@@ -141,8 +144,9 @@ class FigureView(QWidget):
         )
 
 
-def _draw(make: Callable[[], Figure]) -> bytes:
-    return png_bytes(make(), dpi=130)
+def _draw(make: Callable[[], Figure]) -> tuple[Figure, bytes]:
+    figure = make()
+    return figure, png_bytes(figure, dpi=130)
 
 
 def _save(make: Callable[[], Figure], path: Path) -> Path:

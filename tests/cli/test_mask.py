@@ -164,6 +164,30 @@ def test_results_are_not_taken_for_images(tmp_path: Path, quick: list[str]) -> N
     assert names == ["a.png", "drawn_mask.png"]
 
 
+def test_what_is_done_is_not_done_again(
+    tmp_path: Path, quick: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        save(tmp_path / f"in/{number}.png", seed=number)
+    command = ["mask", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *quick]
+    assert main(command) == 0
+    seen = []
+    run = mask.Pipeline.run
+    monkeypatch.setattr(
+        mask.Pipeline, "run", lambda self, image: seen.append(image.name) or run(self, image)
+    )
+    main(command)
+    assert seen == []
+    save(tmp_path / "in/1.png", seed=9)
+    main(command)
+    assert seen == ["1"]
+    (tmp_path / "out/0_mask.png").unlink()
+    main(command)
+    assert seen == ["1", "0"]
+    main([*command, "--alpha", "1"])
+    assert seen == ["1", "0", "0", "1"]
+
+
 def test_stopping_keeps_what_is_done(
     tmp_path: Path,
     quick: list[str],
@@ -172,14 +196,14 @@ def test_stopping_keeps_what_is_done(
 ) -> None:
     for number in range(3):
         save(tmp_path / f"in/{number}.png")
-    do = mask._do
+    do = mask.MaskWork.do
 
-    def interrupted(source: Any, *arguments: Any) -> Any:
+    def interrupted(work: Any, pipeline: Any, source: Any) -> Any:
         if source.name == "1.png":
             raise KeyboardInterrupt
-        return do(source, *arguments)
+        return do(work, pipeline, source)
 
-    monkeypatch.setattr(mask, "_do", interrupted)
+    monkeypatch.setattr(mask.MaskWork, "do", interrupted)
     code = main(["mask", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *quick, "--json"])
     assert code == 130
     captured = capsys.readouterr()

@@ -1,0 +1,200 @@
+"""``semxai sweep``: Algorithm 1 over alpha and beta, on every image with a true mask."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.cli.batch import Stopwatch, add_batch_options, batch_options, run_batch
+from napari_semxai.cli.options import add_mask_options, number, settings_from
+from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
+from napari_semxai.cli.pipeline import MaskSettings, Pipeline
+from napari_semxai.store.atomic import write_json
+from napari_semxai.store.dataset import TruthImage, open_dataset
+from napari_semxai.store.digests import file_sha256
+from napari_semxai.store.images import read_image
+from napari_semxai.store.masks import read_mask
+from napari_semxai.store.pools import read_pool, write_pool
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
+    from napari_semxai.cli.output import Output
+
+Axis = tuple[float, float, int]
+
+
+def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    """Register the command."""
+    parser = commands.add_parser(
+        "sweep",
+        parents=[common],
+        help="suggest alpha and beta from images with true masks",
+        description="Score Algorithm 1 at every alpha and beta on images with true masks (see "
+        "semxai evaluate for the layouts). The network runs once per image; its candidates are "
+        "kept in DIR/pools. Writes the plane as CSV and as a picture, and suggests a point with "
+        "the evidence for it.",
+    )
+    parser.add_argument("dataset", type=Path, metavar="DATASET")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    add_mask_options(parser, plane=True)
+    for name, default in (("alpha", (0.0, 10.0, 41)), ("beta", (0.0, 0.8, 41))):
+        parser.add_argument(
+            f"--{name}",
+            type=axis,
+            default=default,
+            metavar=f"{name[0].upper()}0:{name[0].upper()}1:N",
+            help="first, last and number of values (default {:g}:{:g}:{})".format(*default),
+        )
+    add_batch_options(parser)
+    parser.set_defaults(run=run)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepWork:
+    """Scores the plane of one image; the network's answer is kept and used again.
+
+    Attributes
+    ----------
+    settings : MaskSettings
+        Of network, filters and components.
+    alphas, betas : tuple
+        First, last and number of values.
+    pools : Path
+        Where candidates are kept.
+    """
+
+    settings: MaskSettings
+    alphas: Axis
+    betas: Axis
+    pools: Path
+
+    def load(self) -> Pipeline:
+        """Return the pipeline; its network is loaded when the first pool is missing."""
+        return Pipeline(self.settings)
+
+    def do(self, pipeline: Pipeline, item: TruthImage) -> dict[str, Any]:
+        """Return the plane of one image."""
+        # scikit-image takes half a second.
+        from napari_semxai.algorithms.sweep import sweep_image
+
+        image = read_image(item.path, item.page)
+        path = self.pools / f"{item.name}.npz"
+        key = self.key(item)
+        pool = read_pool(path, key)
+        if pool is None:
+            pool = pipeline.run(image).pool
+            write_pool(path, pool, key)
+        plane = sweep_image(
+            pool,
+            read_mask(item.truth, pool.shape),
+            np.linspace(*self.alphas),
+            np.linspace(*self.betas),
+            connectivity=self.settings.connectivity,
+            ignore_border=pipeline.border(image),
+        )
+        return {"plane": plane}
+
+    def key(self, item: TruthImage) -> str:
+        """Return the digest of what decides the candidates."""
+        own = self.settings
+        network = file_sha256(own.model) if Path(own.model).is_file() else own.model
+        parts = (file_sha256(item.path), item.page, network, own.generate, own.filters)
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Sweep every image, put them together and write everything."""
+    failed: dict[str, str] = {}
+    images = open_dataset(options.dataset, failed)
+    axes = options.alpha, options.beta
+    options.alpha = options.beta = 0.0
+    work = SweepWork(settings_from(options), *axes, options.output / "pools")
+    planes: dict[TruthImage, ImagePlane] = {}
+    watch = Stopwatch(len(images))
+    for answer in run_batch(work, images, batch_options(options)):
+        output.progress(watch.tick())
+        if answer.result is None:
+            failed[answer.item.name] = answer.error
+        else:
+            planes[answer.item] = answer.result["plane"]
+    ordered = {image: planes[image] for image in images if image in planes}
+    if ordered:
+        _report(options.output, ordered, axes, output)
+    for message in failed.values():
+        output.error(message)
+    if failed:
+        return SOME_FAILED if ordered else BAD_INPUT
+    return DONE
+
+
+def axis(text: str) -> Axis:
+    """Parse first:last:number."""
+    parts = text.split(":")
+    if len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not FIRST:LAST:NUMBER, for example 0:8:17")
+    return number(parts[0]), number(parts[1]), int(parts[2])
+
+
+def _report(
+    folder: Path, planes: dict[TruthImage, ImagePlane], axes: tuple[Axis, Axis], output: Output
+) -> None:
+    from napari_semxai.algorithms.sweep import advice, sweep_set
+    from napari_semxai.reports.figure import save_figures
+    from napari_semxai.reports.sweep import sweep_figure
+    from napari_semxai.reports.tables import write_csv
+
+    alphas, betas = (np.linspace(*own) for own in axes)
+    result = sweep_set(list(planes.values()), alphas, betas)
+    only = next(iter(planes.values())) if len(planes) == 1 else None
+    row, column = result.best
+    per_image = [
+        {
+            "image": image.name,
+            "label": image.label,
+            "dice": plane.dice[row, column],
+            "iou": plane.iou[row, column],
+            "dice_left_out": left_out,
+            "best_dice": plane.dice.max(),
+        }
+        for (image, plane), left_out in zip(planes.items(), result.left_out, strict=True)
+    ]
+    files = [
+        write_csv(folder / "plane.csv", _plane_rows(result)),
+        write_csv(folder / "images.csv", per_image),
+        *save_figures(sweep_figure(result, only), folder / "sweep"),
+    ]
+    values = {
+        "alpha": result.alpha,
+        "beta": result.beta,
+        "mean_dice": result.mean[row, column],
+        "mean_iou": result.mean_iou[row, column],
+        "interval": result.interval,
+        "mean_dice_left_out": float(np.mean(result.left_out)),
+        "images": len(planes),
+        "advice": advice(result),
+    }
+    write_json(folder / "sweep.json", plain(values))
+    output.say(values["advice"])
+    output.say(f"Table and pictures: {folder}")
+    output.result({**values, "files": files})
+
+
+def _plane_rows(result: SweepResult) -> list[dict[str, Any]]:
+    columns: dict[str, NDArray[np.float64]] = {
+        "mean_dice": result.mean,
+        "median_dice": result.median,
+        "worst_dice": result.worst,
+        "mean_iou": result.mean_iou,
+    }
+    return [
+        {"alpha": alpha, "beta": beta, **{n: v[row, column] for n, v in columns.items()}}
+        for row, beta in enumerate(result.betas)
+        for column, alpha in enumerate(result.alphas)
+    ]

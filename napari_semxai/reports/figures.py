@@ -1,0 +1,129 @@
+"""Figures for a paper: the steps of Algorithm 1, and explanations over the image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from matplotlib.patches import Patch
+
+from napari_semxai.reports.figure import COLORS, new_figure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from numpy.typing import NDArray
+
+    from napari_semxai.types import BoolMask, CandidatePool, FloatArray, GroundTruth
+
+_DEFECT, _WINNER, _COMPLEMENT = "#E69F00", "#0072B2", "#D55E00"
+_OPACITY = 0.5
+
+
+def steps_figure(
+    gray: NDArray[np.uint8],
+    pool: CandidatePool,
+    truth: GroundTruth,
+    pixel_size: float | None = None,
+) -> Figure:
+    """Draw image, candidates, winner, complement and mask of Algorithm 1 side by side.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (M, N)
+        The image.
+    pool, truth : CandidatePool, GroundTruth
+        What to show.
+    pixel_size : float, optional
+        Edge of a pixel in metres, for a scale bar.
+    """
+    titles = ("image", "candidates", "winner M$_k$", "complement", "mask")
+    figure = new_figure(2.1 * len(titles), 2.3 * gray.shape[0] / gray.shape[1] + 0.3)
+    panels = figure.subplots(1, len(titles))
+    for axes, letter, title in zip(panels, "abcde", titles, strict=True):
+        _show(axes, gray)
+        axes.set_title(f"({letter}) {title}", fontsize=8)
+    for number, index in enumerate(np.argsort(-pool.areas, kind="stable").tolist()):
+        _tint(panels[1], pool.mask(index), COLORS[number % len(COLORS)])
+    _tint(panels[2], truth.surface, _WINNER)
+    _tint(panels[3], ~truth.surface, _COMPLEMENT)
+    _tint(panels[4], truth.mask, _DEFECT)
+    if pixel_size is not None:
+        _scale_bar(panels[0], gray.shape, pixel_size)
+    return figure
+
+
+def overlay_figure(
+    gray: NDArray[np.uint8], values: FloatArray, *, title: str, mask: BoolMask | None = None
+) -> Figure:
+    """Draw a heat map over the image with its colour bar, and the outline of a mask.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (M, N)
+        The image.
+    values : ndarray of float, shape (M, N)
+        Relevance; the colours run from 0 to its maximum.
+    title : str
+        What made it.
+    mask : ndarray of bool, shape (M, N), optional
+        Outlined in white.
+    """
+    figure = new_figure(3.6, 3.0)
+    axes = figure.subplots()
+    _show(axes, gray)
+    top = float(np.nanmax(values))
+    shown = axes.imshow(values, cmap="inferno", vmin=0, vmax=top if top > 0 else 1, alpha=_OPACITY)
+    if mask is not None and mask.any() and not mask.all():
+        axes.contour(mask, levels=[0.5], colors="white", linewidths=1)
+    axes.set_title(title, fontsize=9)
+    figure.colorbar(shown, ax=axes, label="relevance")
+    return figure
+
+
+def concepts_figure(gray: NDArray[np.uint8], concepts: Mapping[str, BoolMask]) -> Figure:
+    """Draw masks of concepts over the image, with a legend of their names.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (M, N)
+        The image.
+    concepts : mapping of str to ndarray of bool, shape (M, N)
+        Name and mask of each, the most important first.
+    """
+    figure = new_figure(3.6, 3.2)
+    axes = figure.subplots()
+    _show(axes, gray)
+    handles = []
+    for number, (name, mask) in enumerate(concepts.items()):
+        color = COLORS[number % len(COLORS)]
+        _tint(axes, mask, color)
+        handles.append(Patch(color=color, alpha=_OPACITY, label=name))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
+    return figure
+
+
+def _show(axes: Axes, gray: NDArray[np.uint8]) -> None:
+    axes.imshow(gray, cmap="gray", vmin=0, vmax=255)
+    axes.set_axis_off()
+
+
+def _tint(axes: Axes, mask: BoolMask, color: str) -> None:
+    layer = np.zeros((*mask.shape, 4), dtype=np.float32)
+    layer[mask] = (*to_rgb(color), _OPACITY)
+    axes.imshow(layer)
+
+
+def _scale_bar(axes: Axes, shape: tuple[int, ...], pixel_size: float) -> None:
+    """Draw a bar of a round length, about a quarter of the image."""
+    wanted = 0.25 * shape[1] * pixel_size * 1e9
+    step = 10.0 ** np.floor(np.log10(wanted))
+    length = max(factor * step for factor in (1, 2, 5) if factor * step <= wanted)
+    columns = length * 1e-9 / pixel_size
+    row, column = 0.93 * shape[0], 0.05 * shape[1]
+    axes.plot([column, column + columns], [row, row], color="white", linewidth=2)
+    words = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    axes.text(column, row - 0.03 * shape[0], words, color="white", fontsize=7)

@@ -1,0 +1,153 @@
+"""Tables of an evaluation as CSV, Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.algorithms.evaluation import METRICS
+from napari_semxai.store.atomic import atomic_write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_semxai.algorithms.evaluation import (
+        Comparison,
+        ImageScores,
+        MethodTable,
+        Summary,
+    )
+
+TITLES = {
+    "accuracy": "Accuracy",
+    "precision": "Precision",
+    "recall": "Recall",
+    "dice": "Dice",
+    "iou": "IoU",
+}
+_LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
+
+
+def image_rows(rows: Iterable[ImageScores]) -> list[dict[str, Any]]:
+    """Return one flat row per image and method."""
+    return [
+        {
+            "image": row.image,
+            "label": row.label,
+            "method": row.method,
+            **{name: getattr(row.scores, name) for name in METRICS},
+            **asdict(row.scores),
+            "area_px": row.scores.tp + row.scores.fp,
+            "true_area_px": row.scores.tp + row.scores.fn,
+            **({} if row.localisation is None else asdict(row.localisation)),
+        }
+        for row in rows
+    ]
+
+
+def summary_rows(tables: Iterable[MethodTable]) -> list[dict[str, Any]]:
+    """Return one flat row per method and score."""
+    return [
+        {
+            "method": table.method,
+            "score": name,
+            **asdict(summary),
+            "images": table.n,
+            "empty_truths": table.n_empty_truths,
+            "empty_masks": table.n_empty_masks,
+        }
+        for table in tables
+        for name, summary in table.summaries.items()
+    ]
+
+
+def comparison_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
+    """Return one flat row per comparison."""
+    return [
+        {
+            "metric": entry.metric,
+            "first": entry.first,
+            "second": entry.second,
+            **asdict(entry.test),
+            "p_holm": entry.p_holm,
+        }
+        for entry in comparisons
+    ]
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Write rows with the union of their columns, atomically; NaN is an empty cell."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, columns)
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+    return _write(path, text.getvalue())
+
+
+def write_markdown(path: Path, tables: Sequence[MethodTable]) -> Path:
+    """Write the table of five scores as Markdown."""
+    return _write(path, markdown_table(tables))
+
+
+def markdown_table(tables: Sequence[MethodTable]) -> str:
+    """Return mean ± standard deviation of the five scores, one row per method."""
+    head = ["method", *TITLES.values(), "n", "empty truths"]
+    rows = [
+        [
+            table.method,
+            *(_mean_std(table.summaries[name], table.n, "±") for name in METRICS),
+            str(table.n),
+            str(table.n_empty_truths),
+        ]
+        for table in tables
+    ]
+    lines = [head, ["---"] * len(head), *rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def write_latex(path: Path, tables: Sequence[MethodTable]) -> Path:
+    """Write the table of five scores for LaTeX (booktabs)."""
+    lines = [
+        r"\begin{tabular}{l" + "c" * len(METRICS) + "}",
+        r"\toprule",
+        " & ".join(["Method", *TITLES.values()]) + r" \\",
+        r"\midrule",
+        *(
+            " & ".join(
+                [
+                    "".join(_LATEX.get(letter, letter) for letter in table.method),
+                    *(_mean_std(table.summaries[name], table.n, r"$\pm$") for name in METRICS),
+                ]
+            )
+            + r" \\"
+            for table in tables
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+    ]
+    return _write(path, "\n".join(lines) + "\n")
+
+
+def _mean_std(summary: Summary, images: int, sign: str) -> str:
+    if not summary.n:
+        return "–"
+    text = f"{summary.mean:.3f}"
+    if not math.isnan(summary.std):
+        text += f" {sign} {summary.std:.3f}"
+    return text if summary.n == images else f"{text} (n = {summary.n})"
+
+
+def _cell(value: Any) -> Any:
+    return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def _write(path: Path, text: str) -> Path:
+    with atomic_write(path) as file:
+        file.write(text.encode())
+    return path

@@ -1,0 +1,161 @@
+"""Many images on processes and on a real Dask cluster, with workers that die."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+
+from napari_semxai.cli import main
+from napari_semxai.cli.batch import Answer, BatchOptions, _chunks, clock, pace, run_batch
+from napari_semxai.types import InputError
+
+
+@dataclass(frozen=True)
+class Square:
+    """Stands in for a network: squares numbers, dies once on one and refuses another."""
+
+    folder: Path
+    deadly: int = -1
+    always: bool = False
+
+    def load(self) -> str:
+        (self.folder / f"loaded-{os.getpid()}").touch()
+        return "network"
+
+    def do(self, loaded: str, item: int) -> dict[str, Any]:
+        assert loaded == "network"
+        mark = self.folder / "died"
+        if item == self.deadly and (self.always or not mark.exists()):
+            mark.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if item == 13:
+            raise InputError("13: unlucky")
+        return {"square": item * item}
+
+
+def squares(answers: list[Answer]) -> dict[int, int]:
+    return {answer.item: answer.result["square"] for answer in answers if answer.result}
+
+
+EXPECTED = {number: number * number for number in range(20) if number != 13}
+
+
+def test_in_this_process_in_order(tmp_path: Path) -> None:
+    answers = list(run_batch(Square(tmp_path), range(20), BatchOptions()))
+    assert [answer.item for answer in answers] == list(range(20))
+    assert squares(answers) == EXPECTED
+    assert answers[13].error == "13: unlucky"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_a_dead_process_loses_nothing(tmp_path: Path) -> None:
+    answers = list(run_batch(Square(tmp_path, deadly=7), range(20), BatchOptions(jobs=2)))
+    assert (tmp_path / "died").exists()
+    assert squares(answers) == EXPECTED
+    assert len(answers) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_an_item_that_always_kills_is_named(tmp_path: Path) -> None:
+    work = Square(tmp_path, deadly=0, always=True)
+    answers = list(run_batch(work, range(20), BatchOptions(jobs=2)))
+    assert squares(answers) == {key: value for key, value in EXPECTED.items() if key}
+    (died,) = [answer for answer in answers if answer.item == 0]
+    assert "died on it 3 times" in died.error
+
+
+def test_tasks_hold_16_to_64_images() -> None:
+    sizes = {n: {len(chunk) for chunk in _chunks(range(n), 2)} for n in (1000, 100_000)}
+    assert sizes == {1000: {64, 40}, 100_000: {64, 32}}
+    assert [len(chunk) for chunk in _chunks(range(10), 4)] == [3, 3, 3, 1]
+
+
+def test_pace_and_time_left() -> None:
+    assert pace(10, 100, 5.0) == "10/100, 2.00 images/s, about 0 min 45 s left"
+    assert pace(0, 5, 0.0) == "0/5"
+    assert clock(7290) == "2 h 01 min"
+
+
+def test_an_address_without_a_scheduler_is_bad_input(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    with pytest.raises(InputError, match="no Dask scheduler"):
+        list(run_batch(Square(tmp_path), [1], BatchOptions(scheduler="nonsense://x")))
+
+
+def _folder(path: Path, count: int) -> Path:
+    path.mkdir()
+    for number in range(count):
+        pixels = np.random.default_rng(number).integers(40, 200, (40, 56), dtype=np.uint8)
+        Image.fromarray(pixels).save(path / f"{number:02}.png")
+    (path / "broken.png").write_bytes(b"no picture")
+    return path
+
+
+def _files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_the_same_masks_everywhere(tmp_path: Path, quick: list[str]) -> None:
+    """In-process, two processes, and Dask with a worker killed in the middle."""
+    distributed = pytest.importorskip("distributed")
+    inputs = _folder(tmp_path / "in", 48)
+    command = ["mask", str(inputs), *quick, "--threads", "1"]
+    assert main([*command, "-o", str(tmp_path / "one")]) == 3
+    assert main([*command, "-o", str(tmp_path / "two"), "--jobs", "2"]) == 3
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        _killing(tmp_path / "dask"),
+    ):
+        code = main(
+            [*command, "-o", str(tmp_path / "dask"), "--scheduler", cluster.scheduler_address]
+        )
+    assert code == 3
+    expected = _files(tmp_path / "one")
+    assert len(expected) == 96
+    assert _files(tmp_path / "two") == expected
+    assert _files(tmp_path / "dask") == expected
+
+
+class _killing:
+    """Kills one Dask worker as soon as the first result is there."""
+
+    def __init__(self, output: Path) -> None:
+        self._output, self._stop = output, threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+        self.killed = 0
+
+    def __enter__(self) -> _killing:
+        self._before = {child.pid for child in psutil.Process().children(recursive=True)}
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+        assert self.killed
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.02):
+            if list(self._output.glob("*.json")):
+                workers = [
+                    child
+                    for child in psutil.Process().children(recursive=True)
+                    if child.pid in self._before and "spawn_main" in " ".join(child.cmdline())
+                ]
+                workers[0].kill()
+                self.killed = workers[0].pid
+                return

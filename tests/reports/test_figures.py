@@ -1,0 +1,36 @@
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.ground_truth import ground_truth
+from napari_semxai.reports.figure import save_figure
+from napari_semxai.reports.figures import concepts_figure, overlay_figure, steps_figure
+from tests.pools import pool_of, scene_masks
+
+MASKS = scene_masks()
+GRAY = np.where(MASKS[1], 200, 90).astype(np.uint8)
+
+
+@pytest.mark.parametrize(("pixel", "words"), [(1e-9, "20 nm"), (5e-8, "1 µm")])
+def test_the_steps_with_a_scale_bar(tmp_path, pixel, words):
+    truth = ground_truth(MASKS, ignore_border=(0, 3, 0, 0))
+    figure = steps_figure(GRAY, pool_of(MASKS), truth, pixel)
+    shown = figure.axes[4].images[1].get_array()
+    np.testing.assert_array_equal(shown[..., 3] > 0, truth.mask)
+    text = save_figure(figure, tmp_path / "a.svg").read_text()
+    assert words in text
+    assert "(e) mask" in text
+
+
+def test_a_heat_map_with_its_colour_bar(tmp_path):
+    figure = overlay_figure(GRAY, MASKS[1] * 0.7, title="Grad-CAM", mask=MASKS[1])
+    assert figure.axes[0].images[1].get_clim() == (0, 0.7)
+    assert ">relevance</text>" in save_figure(figure, tmp_path / "a.svg").read_text()
+    overlay_figure(GRAY, np.zeros(GRAY.shape), title="nothing", mask=np.zeros_like(MASKS[1]))
+
+
+def test_concepts_with_a_legend():
+    figure = concepts_figure(GRAY, {"concept 1": MASKS[1], "concept 2": MASKS[2]})
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "concept 1",
+        "concept 2",
+    ]

@@ -1,0 +1,21 @@
+import numpy as np
+
+from napari_semxai.algorithms.sweep import sweep_image, sweep_set
+from napari_semxai.reports.figure import save_figure
+from napari_semxai.reports.sweep import sweep_figure
+from tests.pools import pool_of, scene_masks
+
+ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
+
+
+def test_pictures_of_one_image_and_of_many(tmp_path):
+    masks = scene_masks()
+    plane = sweep_image(
+        pool_of(masks), masks[1], ALPHAS, BETAS, connectivity=8, ignore_border=(0, 3, 0, 0)
+    )
+    one = sweep_figure(sweep_set([plane], ALPHAS, BETAS), plane)
+    assert [axes.get_title() for axes in one.axes[:3]] == ["Dice", "IoU", "winner"]
+    many = sweep_figure(sweep_set([plane] * 3, ALPHAS, BETAS))
+    shown = many.axes[0].collections[0].get_array()
+    np.testing.assert_array_equal(np.asarray(shown).reshape(plane.dice.shape), plane.dice)
+    assert ">worst image</text>" in save_figure(many, tmp_path / "a.svg").read_text()

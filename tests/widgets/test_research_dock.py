@@ -1,0 +1,114 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtWidgets import QComboBox, QPushButton
+
+from napari_semxai.algorithms.sweep import sweep_image, sweep_set
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.state.explanation import ExplanationMasks
+from napari_semxai.state.session import ImageSweep, RunState, Session
+from napari_semxai.widgets.main_thread import MainThread
+from napari_semxai.widgets.research_dock import ResearchDock
+from tests.layers.test_session_layers import automatic_of, make_image
+from tests.pools import pool_of, scene_masks
+from tests.widgets.test_docks import Controller
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def dock(qtbot, session):
+    main_thread = MainThread()
+    jobs = Jobs(main_thread.deliver)
+    dock = ResearchDock(session, Controller(), Controller(), Controller(), jobs)
+    qtbot.addWidget(dock)
+    dock.resize(420, 700)
+    dock.show()
+    yield dock
+    dock.release()
+    jobs.close()
+    main_thread.close()
+
+
+def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
+    alphas, betas = np.linspace(0, 10, 11), np.linspace(0, 1, 11)
+    masks = scene_masks()
+    plane = sweep_image(
+        pool_of(masks), masks[1], alphas, betas, connectivity=8, ignore_border=(0, 3, 0, 0)
+    )
+    session.sweep = ImageSweep(sweep_set([plane], alphas, betas), plane, "words")
+    assert dock.advice.text() == "words"
+    qtbot.waitUntil(lambda: dock.figure.drawn)
+    axes = dock.figure._figure.axes[0]
+    middle = (axes.bbox.x0 + axes.bbox.x1) / 2, (axes.bbox.y0 + axes.bbox.y1) / 2
+    size = dock.figure.picture.pixmap().size()
+    whole = dock.figure._figure.bbox
+    place = QPoint(
+        round(middle[0] / whole.width * size.width()),
+        round((1 - middle[1] / whole.height) * size.height()),
+    )
+    qtbot.mouseClick(dock.figure.picture, Qt.MouseButton.LeftButton, pos=place)
+    name, _, keywords = dock._segment.calls[-1]
+    assert name == "set_algorithm"
+    assert keywords["alpha"] == pytest.approx(5, abs=0.3)
+    assert keywords["beta"] == pytest.approx(0.5, abs=0.03)
+    qtbot.mouseClick(dock.figure.picture, Qt.MouseButton.LeftButton, pos=QPoint(0, 0))
+    assert len(dock._segment.calls) == 1
+    session.sweep = None
+    assert not dock.figure.drawn
+
+
+def test_a_run_is_started_followed_and_opened(dock, session, tmp_path):
+    dock.start.click()
+    assert dock._runs.calls == []
+    assert "Choose a data set" in dock.state.text()
+    dock.dataset.setText("scenes")
+    dock.output.setText(str(tmp_path))
+    dock.jobs.setValue(2)
+    dock.start.click()
+    command = ["sweep", "scenes", "-o", str(tmp_path), "--jobs", "2"]
+    assert dock._runs.calls == [("start", (command, Path(tmp_path)), {})]
+    session.run = RunState(tuple(command), tmp_path, lines=("1/2", "2/2"))
+    assert dock.log.toPlainText() == "1/2\n2/2"
+    assert (dock.start.isEnabled(), dock.stop.isEnabled()) == (False, True)
+    session.run = RunState(tuple(command), tmp_path, "done")
+    values = {"alpha": 3.5, "beta": 0.25, "advice": "take these"}
+    (tmp_path / "sweep.json").write_text(json.dumps(values))
+    Image.new("RGB", (90, 30)).save(tmp_path / "sweep.png")
+    dock.open.click()
+    assert dock.result.toPlainText() == "take these"
+    assert dock.picture.pixmap().width() > 100
+    dock.apply.click()
+    assert dock._segment.calls[-1] == ("set_algorithm", (), {"alpha": 3.5, "beta": 0.25})
+
+
+def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path):
+    dock.figures.draw.click()
+    assert "nothing of this kind" in dock.figures.figure.message.text()
+    session.image, session.automatic = make_image(), automatic_of()
+    dock.figures.draw.click()
+    qtbot.waitUntil(lambda: dock.figures.figure.drawn)
+    dock.figures.figure.save_to(tmp_path / "steps.svg")
+    qtbot.waitUntil(lambda: "Saved" in dock.figures.figure.message.text())
+    assert "(e) mask" in (tmp_path / "steps.svg").read_text()
+    masks = session.automatic.truth.mask
+    session.explanation.masks = ExplanationMasks({"concept 1": masks})
+    dock.figures.kind.setCurrentText("concepts")
+    dock.figures.draw.click()
+    qtbot.waitUntil(lambda: dock.figures.figure.drawn)
+
+
+def test_the_dock_fits_a_small_laptop_and_explains_itself(dock):
+    hint = dock.minimumSizeHint()
+    assert hint.height() <= 300
+    assert hint.width() <= 420
+    controls = [*dock.findChildren(QPushButton), *dock.findChildren(QComboBox)]
+    ours = [control for control in controls if not control.objectName().startswith("qt_")]
+    assert [control for control in ours if not control.toolTip()] == []
