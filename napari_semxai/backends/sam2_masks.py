@@ -1,9 +1,9 @@
 """From low-resolution mask logits to runs and area curves, without full-size stacks.
 
 SAM 2 enlarges every mask bilinearly to the image's size before it looks at it. Here one mask at
-a time is enlarged where the image is small; where it is large, only those low-resolution cells
-are enlarged whose corners lie on different sides of a level: inside a cell bilinear values stay
-between the corners.
+a time is enlarged: whole where the image is small; where it is large, in bands of rows, and of
+each band only the columns whose low-resolution cells have corners on different sides of a level,
+as inside a cell bilinear values stay between the corners.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ DENSE_PIXELS = 1_500_000
 """Masks up to this many pixels are enlarged whole; larger ones cell by cell."""
 GPU_MASKS = 16
 """Masks enlarged at once on a GPU."""
-CHUNK_VALUES = 1 << 19
-"""Values of crossing cells enlarged at once."""
+CHUNK_VALUES = 1 << 18
+"""Values of a band enlarged at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -93,32 +93,16 @@ def _curve(counts: NDArray[np.int64]) -> NDArray[np.int32]:
 
 def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
     """Return the runs (start, stop) of True in the flattened mask, shape (r, 2)."""
-    return _runs(mask.ravel(), 0, mask.size, (False, False))
-
-
-def _runs(
-    flat: NDArray[np.bool_], first: int, size: int, outside: tuple[bool, bool]
-) -> NDArray[np.int32]:
-    """Return runs among `size` pixels: `flat` from `first` on, `outside` before and after."""
-    before, after = outside
-    if flat.size and first == 0:
-        before = bool(flat[0])
-    if flat.size and first + flat.size == size:
-        after = bool(flat[-1])
-    flips = [np.flatnonzero(flat[1:] != flat[:-1]) + (first + 1)]
-    if before:
-        flips.insert(0, np.zeros(1, np.int64))
-    if flat.size and flat[0] != before:
-        flips.insert(int(before), np.array([first]))
-    if flat.size and flat[-1] != after:
-        flips.append(np.array([first + flat.size]))
-    if after:
-        flips.append(np.array([size]))
-    return np.concatenate(flips).astype(np.int32).reshape(-1, 2)
+    flat = mask.ravel()
+    if flat.size == 0:
+        return np.empty((0, 2), np.int32)
+    flips = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    before, after = [0] * int(flat[0]), [flat.size] * int(flat[-1])
+    return np.concatenate([before, flips, after]).astype(np.int32).reshape(-1, 2)
 
 
 class Cells:
-    """Bilinear enlargement of (h, w) values to (M, N), one low-resolution cell at a time.
+    """Bilinear enlargement of (h, w) values to (M, N), only where corners of cells differ.
 
     Parameters
     ----------
@@ -128,82 +112,49 @@ class Cells:
 
     def __init__(self, small: tuple[int, ...], large: tuple[int, int]) -> None:
         self.large = large
-        self._rows = _Axis(small[0], large[0])
-        self._cols = _Axis(small[1], large[1])
-        self._sizes = np.outer(self._rows.counts, self._cols.counts)
+        self._row, down = _cells(small[0], large[0])
+        # As a matrix: a product is faster than to gather and blend two rows for each row.
+        self._down = torch.zeros(large[0], small[0] + 2)
+        self._down.scatter_(1, self._row[:, None], 1 - down[:, None])
+        self._down.scatter_(1, self._row[:, None] + 1, down[:, None])
+        self._col, self._right = _cells(small[1], large[1])
+        self._step = max(1, CHUNK_VALUES // large[1])
 
     def measure(self, logits: Tensor) -> MeasuredMask:
         """Measure one mask, shape (h, w), on the CPU."""
         padded = functional.pad(logits[None], (1, 1, 1, 1), mode="replicate")[0]
-        bins = level_bins(padded).numpy()
-        corners = np.stack([bins[:-1, :-1], bins[:-1, 1:], bins[1:, :-1], bins[1:, 1:]])
-        low, high = corners.min(axis=0), corners.max(axis=0)
-        even = low == high
-        bin_of_cell = low[even].astype(np.int64) + ZERO
-        counts = np.bincount(bin_of_cell, weights=self._sizes[even], minlength=TOP + 1)
-        counts = counts.astype(np.int64)
-        crossing = (low <= 0) & (high > 0)
-        first, pixels = self._pixels(low > 0, crossing)
-        where = np.argwhere(~even)
-        step = max(1, CHUNK_VALUES // (self._rows.width * self._cols.width))
-        for start in range(0, len(where), step):
-            cells = where[start : start + step]
-            values = level_bins(self._enlarge(padded, cells))
-            counts += _counts(values[torch.from_numpy(self._valid(cells))])
-            chosen = crossing[cells[:, 0], cells[:, 1]]
-            rows, cols = self._index(cells[chosen])
-            pixels[rows - first, cols] = values.numpy()[chosen] > 0
-        outside = (bool(low[0, 0] > 0), bool(low[-1, -1] > 0))
-        size = self.large[0] * self.large[1]
-        runs = _runs(pixels.ravel(), first * self.large[1], size, outside)
-        return MeasuredMask(runs, _curve(counts))
+        bins = level_bins(padded)
+        wide = torch.lerp(padded[:, self._col], padded[:, self._col + 1], self._right)
+        inside = np.empty(self.large, dtype=bool)
+        counts = np.zeros(TOP + 1, np.int64)
+        for start in range(0, self.large[0], self._step):
+            stop = min(start + self._step, self.large[0])
+            rows = slice(int(self._row[start]), int(self._row[stop - 1]) + 2)
+            corners = bins[rows]
+            left, right = self._span(corners)
+            outside = (stop - start) * (self.large[1] - (right - left))
+            counts[int(corners[0, 0]) + ZERO] += outside
+            inside[start:stop] = bool(corners[0, 0] > 0)
+            values = level_bins(self._down[start:stop, rows] @ wide[rows, left:right])
+            counts += _counts(values)
+            inside[start:stop, left:right] = (values > 0).numpy()
+        return MeasuredMask(runs_of(inside), _curve(counts))
 
-    def _pixels(
-        self, inside: NDArray[np.bool_], crossing: NDArray[np.bool_]
-    ) -> tuple[int, NDArray[np.bool_]]:
-        """First row, and pixels of the rows in which anything changes; crossing cells to fill."""
-        groups = np.flatnonzero(crossing.any(axis=1))
-        if len(groups) == 0:
-            return 0, np.empty((0, self.large[1]), dtype=bool)
-        rows = slice(int(groups[0]), int(groups[-1]) + 1)
-        first = int(self._rows.counts[: rows.start].sum())
-        pixels = inside[rows].repeat(self._cols.counts, axis=1)
-        return first, pixels.repeat(self._rows.counts[rows], axis=0)
-
-    def _index(self, cells: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Rows (k, a, 1) and columns (k, 1, b) of the pixels of cells (k, 2)."""
-        return self._rows.index[cells[:, 0]][:, :, None], self._cols.index[cells[:, 1]][:, None]
-
-    def _valid(self, cells: NDArray[np.int64]) -> NDArray[np.bool_]:
-        rows, cols = self._rows.valid[cells[:, 0]], self._cols.valid[cells[:, 1]]
-        both: NDArray[np.bool_] = rows[:, :, None] & cols[:, None]
-        return both
-
-    def _enlarge(self, padded: Tensor, cells: NDArray[np.int64]) -> Tensor:
-        """Values of the pixels of cells (k, 2), shape (k, a, b)."""
-        row, col = torch.from_numpy(cells).unbind(1)
-        right = self._cols.weight[col]
-        top = padded[row, col, None] * (1 - right) + padded[row, col + 1, None] * right
-        row1 = row + 1
-        bottom = padded[row1, col, None] * (1 - right) + padded[row1, col + 1, None] * right
-        down = self._rows.weight[row].unsqueeze(2)
-        return top.unsqueeze(1) * (1 - down) + bottom.unsqueeze(1) * down
+    def _span(self, corners: Tensor) -> tuple[int, int]:
+        """Columns (start, stop) of pixels whose cells are not all in the bin of the first one."""
+        other = np.flatnonzero((corners != corners[0, 0]).any(dim=0).numpy())
+        if len(other) == 0:
+            return 0, 0
+        edges = np.searchsorted(self._col.numpy(), [other[0] - 1, other[-1] + 1])
+        return int(edges[0]), int(edges[1])
 
 
-class _Axis:
-    """Which pixels of one axis lie between which two samples, and how far along."""
+def _cells(small: int, large: int) -> tuple[Tensor, Tensor]:
+    """Between which two samples each pixel of an axis lies, and how far along.
 
-    def __init__(self, small: int, large: int) -> None:
-        scale = np.float32(small) / np.float32(large)
-        source = scale * (np.arange(large, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
-        # With one sample of padding on both sides every pixel lies in a cell of its own.
-        group = np.floor(source).astype(np.int64) + 1
-        self.counts = np.bincount(group, minlength=small + 1)
-        self.width = int(self.counts.max())
-        first = np.cumsum(self.counts) - self.counts
-        offsets = np.arange(self.width)
-        self.valid = offsets < self.counts[:, None]
-        # Short cells repeat their last pixel, so that all cells have one size.
-        last = np.maximum(self.counts - 1, 0)[:, None]
-        self.index = np.minimum(first[:, None] + np.minimum(offsets, last), large - 1)
-        self.weight = torch.from_numpy(source - np.floor(source))[torch.from_numpy(self.index)]
+    With one sample of padding on both sides every pixel lies between two.
+    """
+    scale = np.float32(small) / np.float32(large)
+    source = scale * (np.arange(large, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
+    first = np.floor(source)
+    return torch.from_numpy(first.astype(np.int64) + 1), torch.from_numpy(source - first)

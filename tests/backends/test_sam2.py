@@ -1,6 +1,7 @@
 """The fast generator against the sam2 package's own, with the same weights."""
 
 import warnings
+from collections import defaultdict
 
 import numpy as np
 import pytest
@@ -76,11 +77,12 @@ def reference_generator(network, settings, filters):
 def reference_candidates(network, image, settings, filters):
     """The reference's masks, each with the logits it comes from."""
     generator = reference_generator(network, settings, filters)
-    predict, logits = generator.predictor._predict, {}
+    predict, logits = generator.predictor._predict, defaultdict(list)
 
     def recorded(*args, **kwargs):
         masks, iou, low = predict(*args, **kwargs)
-        logits.update(zip(iou.flatten().tolist(), masks.flatten(0, 1).numpy(), strict=True))
+        for value, mask in zip(iou.flatten().tolist(), masks.flatten(0, 1).numpy(), strict=True):
+            logits[value].append(mask)
         return masks, iou, low
 
     generator.predictor._predict = recorded
@@ -115,8 +117,10 @@ def assert_same_mask(mask, reference):
     """Only pixels whose logit is zero up to rounding may differ."""
     column, row, width, height = map(int, reference["crop_box"])
     crop = (slice(row, row + height), slice(column, column + width))
-    different = mask[crop] != reference["segmentation"][crop]
-    assert np.abs(reference["logits"][different]).max(initial=0) < 1e-4
+    expected = reference["segmentation"][crop]
+    # Masks of different crops may have the same predicted IoU.
+    logits = next(each for each in reference["logits"] if np.array_equal(each > 0, expected))
+    assert np.abs(logits[mask[crop] != expected]).max(initial=0) < 1e-4
     inside = np.zeros_like(mask)
     inside[crop] = True
     assert not mask[~inside].any()
