@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 
 EMBEDDING_BYTES = 512 * 2**20
-"""Memory for embeddings of the images last used: about 10 of official networks, 100 bundled."""
+"""Memory for embeddings of the images last used: about 8 of official networks, 60 bundled."""
 POOL_BYTES = 512 * 2**20
 """Memory for candidates of the images last used."""
 
