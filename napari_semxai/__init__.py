@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.metrics import scores
     from napari_semxai.algorithms.survey import survey_summary
     from napari_semxai.backends.classifiers import load_classifier
+    from napari_semxai.backends.craft import Concepts, craft
+    from napari_semxai.backends.gradcam import gradcam
     from napari_semxai.backends.sam2 import generate_candidates
-    from napari_semxai.types import CandidatePool, GroundTruth, InputError, Scores
+    from napari_semxai.types import CandidatePool, GroundTruth, Heatmap, InputError, Scores
 
 __version__ = version("napari-semxai")
 
@@ -25,12 +27,16 @@ _ROOMS = {
     "DEFAULT_ALPHA": "algorithms.ground_truth",
     "DEFAULT_BETA": "algorithms.ground_truth",
     "CandidatePool": "types",
+    "Concepts": "backends.craft",
     "GroundTruth": "types",
+    "Heatmap": "types",
     "InputError": "types",
     "Scores": "types",
     "concept_masks": "algorithms.explanation_masks",
+    "craft": "backends.craft",
     "edge_strips": "algorithms.edge_strips",
     "generate_candidates": "backends.sam2",
+    "gradcam": "backends.gradcam",
     "gradcam_mask": "algorithms.explanation_masks",
     "ground_truth": "algorithms.ground_truth",
     "load_classifier": "backends.classifiers",
@@ -42,13 +48,17 @@ __all__ = [
     "DEFAULT_ALPHA",
     "DEFAULT_BETA",
     "CandidatePool",
+    "Concepts",
     "GroundTruth",
+    "Heatmap",
     "InputError",
     "Scores",
     "__version__",
     "concept_masks",
+    "craft",
     "edge_strips",
     "generate_candidates",
+    "gradcam",
     "gradcam_mask",
     "ground_truth",
     "load_classifier",

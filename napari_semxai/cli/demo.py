@@ -35,7 +35,8 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         parents=[common],
         help="find the defect in a sample image, step by step",
         description="Make a synthetic SEM image whose defect is known exactly, find the defect, "
-        "print and picture every step, and open napari with the docks where there is a display.",
+        "explain what a classifier sees in it, print and picture every step, and open napari "
+        "with the docks where there is a display.",
     )
     parser.add_argument(
         "-o",
@@ -46,6 +47,9 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         help="where the pictures go (default %(default)s)",
     )
     parser.add_argument("--no-window", action="store_true", help="do not open napari")
+    parser.add_argument(
+        "--no-craft", action="store_true", help="do not look for concepts, which takes minutes"
+    )
     add_mask_options(parser)
     parser.set_defaults(run=run)
 
@@ -71,7 +75,12 @@ def run(options: argparse.Namespace, output: Output) -> int:
     write_mask(options.output / "exact_mask.png", scene.defect)
     write_mask(options.output / "sample_mask.png", result.truth.mask)
     pictures = _write_pictures(options.output, result, found)
+    # Imports torchvision and more.
+    from napari_semxai.cli.demo_explain import explain_sample
+
+    explained = explain_sample(scene, options.output, output, concepts=not options.no_craft)
     record = mask_record(result, pipeline.settings, "sample.png")
+    record["explanation"] = explained
     record["scores"] = {name: getattr(found, name) for name in _SCORES}
     write_json(options.output / "demo.json", plain(record))
     output.say(f"Pictures of every step: {options.output}")

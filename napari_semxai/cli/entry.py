@@ -9,6 +9,7 @@ from napari_semxai import __version__
 from napari_semxai.cli import (
     demo,
     evaluate,
+    explain,
     mask,
     models,
     project,
@@ -76,6 +77,17 @@ def make_parser() -> argparse.ArgumentParser:
     parser.set_defaults(run=window.run, files=[], sample=False, json=False)
     # Without a metavar the hidden command would be listed in the usage line.
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for module in (demo, evaluate, mask, models, project, survey, sweep, train_classifier, window):
+    for module in (
+        demo,
+        evaluate,
+        explain,
+        mask,
+        models,
+        project,
+        survey,
+        sweep,
+        train_classifier,
+        window,
+    ):
         module.add_parser(commands, common)
     return parser

@@ -10,15 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai import __version__
-from napari_semxai.cli.batch import (
-    Stopwatch,
-    add_batch_options,
-    batch_options,
-    clock,
-    run_batch,
-)
+from napari_semxai.cli.batch import add_batch_options, batch_options
+from napari_semxai.cli.each import do_each
 from napari_semxai.cli.options import add_mask_options, settings_from
-from napari_semxai.cli.output import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.cli.record import mask_record, size_of
 from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING, find_sources
@@ -29,7 +23,6 @@ from napari_semxai.store.masks import write_mask
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
 
     from napari_semxai.cli.output import Output
     from napari_semxai.cli.pipeline import MaskResult
@@ -117,28 +110,13 @@ class MaskWork:
 def run(options: argparse.Namespace, output: Output) -> int:
     """Do every image; what fails is named, and the rest is done."""
     failed: dict[str, str] = {}
-    done: list[dict[str, Any]] = []
-    stopped = False
     sources = find_sources(options.inputs, failed)
     work = MaskWork(settings_from(options), options.output)
-    watch = Stopwatch(len(sources))
-    try:
-        for answer in run_batch(work, sources, batch_options(options), partial(_show, output)):
-            label, text = _label(answer.item), watch.tick()
-            if answer.result is None:
-                failed[label] = answer.error
-            else:
-                done.append(answer.result)
-                place = f"{len(done) + len(failed)}/{len(sources)}"
-                output.say(f"{place} {label}: {answer.result['summary']}")
-            output.progress(text)
-    except KeyboardInterrupt:
-        stopped = True
-    done.sort(key=lambda entry: (entry["image"], entry["page"]))
-    if len(done) > 1:
-        output.say(f"{len(done)} images in {clock(watch.seconds)}")
-    output.result({"output": options.output, "masks": done, "failed": failed, "stopped": stopped})
-    return _conclude(done, failed, stopped, len(sources), output)
+    outcome = do_each(
+        work, sources, failed, batch_options(options), output, partial(_show, output)
+    )
+    output.result({"output": options.output, "masks": outcome.done, **outcome.rest})
+    return outcome.conclude(output)
 
 
 def _show(output: Output, pipeline: Pipeline) -> None:
@@ -183,22 +161,3 @@ def summary(result: MaskResult) -> str:
         text += f", {size.area * (result.image.pixel_size * 1e6) ** 2:.4g} µm²"
     text += f", surface is candidate {truth.winner} of {len(result.pool)}"
     return text + (", touches the edge: check it" if truth.touches_edge else "")
-
-
-def _label(source: Source) -> str:
-    return source.name if source.page == 0 else f"{source.name} page {source.page + 1}"
-
-
-def _conclude(
-    done: Sequence[object], failed: dict[str, str], stopped: bool, total: int, output: Output
-) -> int:
-    for message in failed.values():
-        output.error(message)
-    if stopped:
-        output.error(f"stopped; {len(done)} of {total} images are done and kept")
-        return INTERRUPTED
-    if failed and done:
-        output.error(f"{len(failed)} failed, {len(done)} done")
-    if failed:
-        return SOME_FAILED if done else BAD_INPUT
-    return DONE

@@ -71,6 +71,14 @@ def tinted(picture: NDArray[np.uint8], mask: BoolMask, color: str) -> NDArray[np
     return result
 
 
+def blended(
+    picture: NDArray[np.uint8], colors: NDArray[np.uint8], strength: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Lay colours (M, N, 3) over an RGB picture, by a strength (M, N) from 0 to 1."""
+    opacity = (_OPACITY * strength)[..., None]
+    return np.rint(picture + opacity * (colors.astype(np.float32) - picture)).astype(np.uint8)
+
+
 def as_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Repeat a grey picture (M, N) over three channels."""
     return np.repeat(gray[..., None], 3, axis=2)

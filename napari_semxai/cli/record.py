@@ -14,7 +14,7 @@ from napari_semxai.types import MaskSize
 
 if TYPE_CHECKING:
     from napari_semxai.cli.pipeline import MaskResult, MaskSettings
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, SemImage
 
 _PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
@@ -36,15 +36,8 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
     dict
         Image, model, settings, versions, mask, winner and candidates.
     """
-    image = result.image
     record = {
-        "image": {
-            "file": source,
-            "page": image.page,
-            "shape": image.gray.shape,
-            "pixel_size_m": image.pixel_size,
-            "sha256": array_digest(image.pixels),
-        },
+        "image": image_values(result.image, source),
         "model": {
             "name": result.model.name,
             "sha256": result.model.sha256,
@@ -61,15 +54,31 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
         "pred_iou_thresh": settings.filters.pred_iou_thresh,
         "stability_score_thresh": settings.filters.stability_score_thresh,
         "box_nms_thresh": settings.filters.box_nms_thresh,
-        "versions": {
-            "python": platform.python_version(),
-            **{package: version(package) for package in _PACKAGES},
-        },
+        "versions": versions(*_PACKAGES),
         "mask": _mask_values(result),
         "winner": result.truth.winner,
         "candidates": _candidates(result),
     }
     return dict(plain(record))
+
+
+def image_values(image: SemImage, source: str) -> dict[str, Any]:
+    """Return what identifies an image; `source` is what to call its file."""
+    return {
+        "file": source,
+        "page": image.page,
+        "shape": image.gray.shape,
+        "pixel_size_m": image.pixel_size,
+        "sha256": array_digest(image.pixels),
+    }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python and of packages."""
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
 
 
 def size_of(mask: BoolMask) -> MaskSize:

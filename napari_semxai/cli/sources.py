@@ -14,7 +14,7 @@ from napari_semxai.types import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MASK_ENDING = "_mask.png"
+MASK_ENDING, OVERLAY_ENDING = "_mask.png", "_overlay.png"
 RECORD_ENDING = ".json"
 
 
@@ -37,11 +37,16 @@ class Source:
     name: str
     stem: Path
 
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+        return self.name if self.page == 0 else f"{self.name} page {self.page + 1}"
+
 
 def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]:
     """List the images of files and folders, each once.
 
-    Masks that the command wrote itself, with their record beside them, are not images.
+    Masks and overlays that a command wrote, with their record beside them, are not images.
 
     Parameters
     ----------
@@ -92,7 +97,7 @@ def _images_of(given: Path) -> list[Path]:
 
 
 def _is_result(path: Path) -> bool:
-    stem = path.name.removesuffix(MASK_ENDING)
+    stem = path.name.removesuffix(MASK_ENDING).removesuffix(OVERLAY_ENDING)
     return stem != path.name and path.with_name(stem + RECORD_ENDING).is_file()
 
 

@@ -21,6 +21,11 @@ def array_digest(array: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
+def text_digest(*parts: str) -> str:
+    """Return the sha256 of some texts in their order, as 64 hex digits."""
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
 def file_sha256(path: str | Path) -> str:
     """Return the sha256 of a file's bytes, as 64 hex digits.
 

@@ -29,3 +29,8 @@ def recovery_folder() -> Path:
 def project_index_folder() -> Path:
     """Folder of the indexes of projects; each is rebuilt from the project's files when missing."""
     return _DIRS.user_cache_path / "projects"
+
+
+def concepts_folder() -> Path:
+    """Folder of the concepts of CRAFT, which can be computed again."""
+    return _DIRS.user_cache_path / "concepts"

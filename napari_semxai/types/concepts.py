@@ -132,7 +132,7 @@ class ConceptMaps:
     importances : ndarray of float32, shape (k,)
         Total Sobol indices over the bank's images (global).
     local_importances : ndarray of float32, shape (k,)
-        Total Sobol indices for this image alone.
+        Total Sobol indices for this image alone; NaN while they are not known.
     colors : ndarray of uint8, shape (k, 3)
         One colour per concept, the same for every image of the bank.
     rendering : ndarray of uint8, shape (M, N, 3)

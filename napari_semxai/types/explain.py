@@ -1,20 +1,21 @@
 """Requests to the service "explain" of the engine, and its answers.
 
-Every request names the classifier as `load_classifier` takes it ("bundled", a name or a path)
-and the device ("auto", "cpu", "cuda", "mps"), and is answered by zero or more `ExplainProgress`
-values and then one result:
+Every request names the classifier as `load_classifier` takes it ("bundled" or a path) and the
+device ("auto" or "cpu": explanations run on the CPU), and is answered by zero or more
+`ExplainProgress` values and then one result:
 
-====================== ============================================
-request                result
-====================== ============================================
-`WarmRequest`          `ModelInfo`, network loaded and run once
-`ClassifyRequest`      `Classification`
-`LayersRequest`        `NetworkLayers`
-`GradcamRequest`       `Heatmap`
-`CraftFitRequest`      `ConceptBank`
-`CraftTransformRequest` `ConceptMaps`
-`CraftSweepRequest`    `SweepRow` after each setting, then `SweepAdvice`
-====================== ============================================
+======================= ===========================================
+request                 result
+======================= ===========================================
+`WarmRequest`           `ClassifierInfo`, network loaded and run once
+`ClassifyRequest`       `Classification`
+`LayersRequest`         `NetworkLayers`
+`GradcamRequest`        `Heatmap`
+`CraftFitRequest`       `ConceptBank`
+`CraftTransformRequest` `ConceptMaps`, twice where the importances in
+                        this image take long: NaN at first
+`CraftSweepRequest`     `SweepRow` after each setting, then `SweepAdvice`
+======================= ===========================================
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semxai.types.arrays import BoolMask
-from napari_semxai.types.segment import ModelInfo
+from napari_semxai.types.classify import ClassifierInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,13 @@ class Classification:
         Calibrated where the classifier holds a temperature; they sum to 1.
     class_names : tuple of str, length c
         Name of each class.
-    info : ModelInfo
-        Name, digest and device of the classifier.
-    training : str
-        One line for people on what it was trained on; "" when unknown.
+    info : ClassifierInfo
+        Of the classifier; people must be told where it is `ClassifierInfo.synthetic`.
     """
 
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
-    info: ModelInfo
-    training: str = ""
+    info: ClassifierInfo
 
     @property
     def predicted(self) -> int:
@@ -137,7 +135,7 @@ class CamMethod:
     name, title : str
         For requests, and for people.
     passes : float
-        Runs of the network; a backward pass counts as two.
+        Time it takes, in forward passes of one image (measured on a ResNet-18).
     passes_per_channel : float
         The same for each channel of the target layer.
     whole_network : bool
@@ -156,22 +154,22 @@ class CamMethod:
 
 
 CAM_METHODS: tuple[CamMethod, ...] = (
-    CamMethod("gradcam", "Grad-CAM", 3),
-    CamMethod("gradcam++", "Grad-CAM++", 3),
-    CamMethod("xgradcam", "XGrad-CAM", 3),
-    CamMethod("hirescam", "HiResCAM", 3),
-    CamMethod("layercam", "LayerCAM", 3),
-    CamMethod("elementwise", "Grad-CAM element-wise", 3),
+    CamMethod("gradcam", "Grad-CAM", 2),
+    CamMethod("gradcam++", "Grad-CAM++", 2),
+    CamMethod("xgradcam", "XGrad-CAM", 2),
+    CamMethod("hirescam", "HiResCAM", 2),
+    CamMethod("layercam", "LayerCAM", 2),
+    CamMethod("elementwise", "Grad-CAM element-wise", 2),
     CamMethod("eigencam", "Eigen-CAM", 1),
-    CamMethod("eigengradcam", "Eigen-Grad-CAM", 3),
+    CamMethod("eigengradcam", "Eigen-Grad-CAM", 2),
     CamMethod("kpcacam", "KPCA-CAM", 1),
-    CamMethod("segeigencam", "Seg-Eigen-CAM", 3),
+    CamMethod("segeigencam", "Seg-Eigen-CAM", 2),
     CamMethod("fem", "FEM", 1),
-    CamMethod("finercam", "Finer-CAM", 3),
-    CamMethod("shapleycam", "Shapley-CAM", 6),
-    CamMethod("randomcam", "Random-CAM (baseline)", 3),
-    CamMethod("fullgrad", "FullGrad", 3, whole_network=True),
-    CamMethod("ablationcam", "Ablation-CAM", 3, 1.0),
+    CamMethod("finercam", "Finer-CAM", 2),
+    CamMethod("shapleycam", "Shapley-CAM", 2),
+    CamMethod("randomcam", "Random-CAM (baseline)", 2),
+    CamMethod("fullgrad", "FullGrad", 15, whole_network=True),
+    CamMethod("ablationcam", "Ablation-CAM", 2, 1.0),
     CamMethod("scorecam", "Score-CAM", 1, 1.0),
 )
 """All methods, default first, the slow ones last."""
@@ -193,7 +191,7 @@ class NetworkLayers:
         Measured: one forward pass of one image.
     craft_missing : str
         What to install before CRAFT can run; "" when it can.
-    info : ModelInfo
+    info : ClassifierInfo
         Of the classifier.
     """
 
@@ -203,7 +201,7 @@ class NetworkLayers:
     methods: tuple[CamMethod, ...]
     seconds_per_pass: float
     craft_missing: str
-    info: ModelInfo
+    info: ClassifierInfo
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PICTURES = ("1_candidates", "2_winner", "3_complement", "4_mask", "5_scores", "sample")
+PICTURES += ("6_gradcam", "6_gradcam_mask")
 
 
 def picture(path: Path) -> np.ndarray:
@@ -29,9 +30,18 @@ def picture(path: Path) -> np.ndarray:
 def test_every_step_is_said_and_pictured(
     tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["demo", "--no-window", "-o", str(tmp_path), *quick]) == 0
+    assert main(["demo", "--no-window", "--no-craft", "-o", str(tmp_path), *quick]) == 0
     text = capsys.readouterr().out
-    for word in ("encoder", "decoder", "algorithm 1", "Candidates:", "Winner M_k", "Dice", "IoU"):
+    for word in (
+        "encoder",
+        "decoder",
+        "algorithm 1",
+        "Candidates:",
+        "Winner M_k",
+        "Dice",
+        "IoU",
+        "Classifier: ",
+    ):
         assert word in text
     for name in PICTURES:
         rows, columns = picture(tmp_path / f"{name}.png").shape[:2]
@@ -44,7 +54,7 @@ def test_every_step_is_said_and_pictured(
 
 
 def test_json(tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["demo", "--no-window", "--json", "-o", str(tmp_path), *quick]) == 0
+    assert main(["demo", "--no-window", "--no-craft", "--json", "-o", str(tmp_path), *quick]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["scores"].keys() == {"dice", "iou", "precision", "recall", "accuracy"}
     assert result["seconds"]["encoder"] > 0
@@ -64,7 +74,7 @@ def test_the_window_opens_only_where_there_is_a_display(
     started: list[list[str]] = []
     monkeypatch.setattr(window, "has_display", lambda: display)
     monkeypatch.setattr(window, "start", lambda arguments, output: started.append(arguments))
-    assert main(["demo", "-o", str(tmp_path), *quick]) == 0
+    assert main(["demo", "--no-craft", "-o", str(tmp_path), *quick]) == 0
     assert started == ([["--sample"]] if display else [])
     assert ("No display" in capsys.readouterr().out) != display
 
@@ -75,6 +85,6 @@ def test_bundled_network_finds_the_sample_defect(
 ) -> None:
     if not BUNDLED_WEIGHTS.is_file():
         pytest.skip("the bundled weights are not in this tree")
-    assert main(["demo", "--no-window", "--json", "-o", str(tmp_path)]) == 0
+    assert main(["demo", "--no-window", "--no-craft", "--json", "-o", str(tmp_path)]) == 0
     assert json.loads(capsys.readouterr().out)["scores"]["dice"] >= 0.9
     assert os.listdir(tmp_path)

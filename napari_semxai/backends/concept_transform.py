@@ -1,0 +1,122 @@
+"""The concepts of a saved bank in one image; needs no xplique."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from napari_semxai.backends.concept_bank import read_bank
+from napari_semxai.backends.concept_maps import (
+    coefficients,
+    importance_steps,
+    latents_of,
+    rendering,
+    upsampled,
+)
+from napari_semxai.backends.network_split import Split, split_network
+from napari_semxai.types import ConceptMaps, ExplainProgress, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.backends.classifiers import Classifier
+    from napari_semxai.backends.concept_bank import ConceptVectors
+    from napari_semxai.types import ConceptBank
+
+REFINEMENTS = ("none", "guided")
+_splits: WeakKeyDictionary[Classifier, dict[str, Split]] = WeakKeyDictionary()
+
+
+def new_split(classifier: Classifier, layer: str) -> Split:
+    """Split a copy of the classifier's network, which nobody else runs."""
+    rows, columns = classifier.info.input_size
+    probe = np.random.default_rng(0).integers(0, 256, (rows, columns), dtype=np.uint8)
+    with classifier.lock:
+        return split_network(classifier.network, layer, classifier.to_input(probe))
+
+
+def transform_steps(
+    image: NDArray[Any], classifier: Classifier, path: Path, refinement: str = "none"
+) -> Generator[ConceptMaps | ExplainProgress, None, ConceptMaps]:
+    """Find the concepts of a bank in an image.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        The image.
+    classifier : Classifier
+        The one that the bank was made with.
+    path : Path
+        The bank.
+    refinement : str
+        "none" or "guided".
+
+    Yields
+    ------
+    ConceptMaps or ExplainProgress
+        The maps as soon as they are there, without the importances in this image (NaN) where
+        those take long; then how far these are.
+
+    Returns
+    -------
+    ConceptMaps
+        With everything.
+
+    Raises
+    ------
+    InputError
+        When the bank is damaged or belongs to another classifier.
+    """
+    if refinement not in REFINEMENTS:
+        raise InputError(f"refinement {refinement!r}: choose one of {', '.join(REFINEMENTS)}")
+    bank, concepts = _bank(path, path.stat().st_mtime_ns) if path.is_file() else read_bank(path)
+    if bank.sha256 != classifier.info.sha256:
+        raise InputError(f"{path}: made with another classifier; fit the concepts again")
+    with classifier.lock:
+        splits = _splits.setdefault(classifier, {})
+        if bank.layer not in splits:
+            splits[bank.layer] = new_split(classifier, bank.layer)
+        split = splits[bank.layer]
+        found = coefficients(latents_of(split, classifier.to_input(image)), concepts.vectors)
+    low = np.ascontiguousarray(found[0].transpose(2, 0, 1)[concepts.order], dtype=np.float32)
+    maps = _concept_maps(bank, low, image, refinement)
+    if not split.linear:
+        yield maps
+    steps = importance_steps(split, found, concepts.vectors, bank.target)
+    try:
+        while True:
+            done, total = next(steps)
+            yield ExplainProgress("importances", done, total)
+    except StopIteration as end:
+        return replace(maps, local_importances=end.value[0][concepts.order])
+
+
+@lru_cache(maxsize=8)
+def _bank(path: Path, _changed: int) -> tuple[ConceptBank, ConceptVectors]:
+    return read_bank(path)
+
+
+def _concept_maps(
+    bank: ConceptBank, low: NDArray[np.float32], image: NDArray[Any], refinement: str
+) -> ConceptMaps:
+    shape = (image.shape[0], image.shape[1])
+    return ConceptMaps(
+        maps=upsampled(low, shape, image if refinement == "guided" else None),
+        low_maps=low,
+        importances=bank.importances,
+        local_importances=np.full(len(low), np.nan, np.float32),
+        colors=bank.colors,
+        rendering=rendering(low, shape, bank.colors),
+        target=bank.target,
+        layers=(bank.layer,),
+        sha256=bank.sha256,
+        bank=bank.key,
+        refinement=refinement,
+    )

@@ -1,0 +1,221 @@
+"""The Grad-CAM family: where a network found evidence for a class.
+
+References
+----------
+.. [1] R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+   Gradient-based Localization", ICCV 2017.
+.. [2] J. Gildenblat et al., "PyTorch library for CAM methods",
+   https://github.com/jacobgil/pytorch-grad-cam, 2021.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import cv2
+import numpy as np
+from torch import Tensor
+
+from napari_semxai.backends.cam_methods import BATCH_SIZES, SQUARED_METHODS, CamRun, run_cam
+from napari_semxai.backends.dense_head import DenseHead
+from napari_semxai.backends.network_layers import cam_fault, layers_of
+from napari_semxai.backends.stepwise import finish, stepwise
+from napari_semxai.types import CAM_METHODS, BoolMask, ExplainProgress, Heatmap, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from napari_semxai.backends.classifiers import Classifier
+    from napari_semxai.types import CamMethod
+
+# Places of a map that every one of them is compared with.
+_MOST_PLACES = 64 * 64
+# grad-cam reshapes what these read in one place of two.
+_CHANNELS_FIRST = ("ablationcam", "shapleycam")
+# The first compares whole images, the second takes out the layer that the evidence is read from.
+_NOT_INSIDE_MASK = ("finercam", "ablationcam")
+
+
+def gradcam(
+    image: NDArray[Any],
+    classifier: Classifier,
+    *,
+    target: int | None = None,
+    layer: str | Sequence[str] | None = None,
+    method: str = "gradcam",
+    mask: BoolMask | None = None,
+) -> Heatmap:
+    """Explain a class by a method of the Grad-CAM family.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        The image.
+    classifier : Classifier
+        Whose answer is explained.
+    target : int, optional
+        Index of the class; by default the predicted one.
+    layer : str or sequence of str, optional
+        Target layers by dotted name; the maps of several are averaged. By default the
+        classifier's own.
+    method : str
+        A name of `napari_semxai.types.CAM_METHODS`.
+    mask : ndarray of bool, shape (M, N), optional
+        Explain only the evidence that the network finds inside this mask.
+
+    Returns
+    -------
+    Heatmap
+        At the image's size.
+
+    Raises
+    ------
+    InputError
+        For a class, layer, method or mask that the classifier cannot be asked about.
+    """
+    layers = (layer,) if isinstance(layer, str) else tuple(layer or ())
+    return finish(
+        gradcam_steps(image, classifier, target=target, layers=layers, method=method, mask=mask)
+    )
+
+
+def gradcam_steps(
+    image: NDArray[Any],
+    classifier: Classifier,
+    *,
+    target: int | None = None,
+    layers: tuple[str, ...] = (),
+    method: str = "gradcam",
+    mask: BoolMask | None = None,
+) -> Generator[ExplainProgress, None, Heatmap]:
+    """Do the same as `gradcam` as a generator; the slow methods yield after every batch."""
+    chosen = method_of(method)
+    target = _target_of(image, classifier, target)
+    layers = () if chosen.whole_network else layers or (classifier.default_layer,)
+    inputs = classifier.to_input(image)
+    check_layers(classifier, layers, chosen)
+    rows, columns = image.shape[:2]
+    _check_mask(mask, (rows, columns), chosen)
+    question = _Question(inputs, layers, method, target, mask, classifier.default_layer)
+    if chosen.passes_per_channel:
+        run = yield from _slow(classifier, question)
+    else:
+        with classifier.lock:
+            run = question.ask(classifier.network)
+    values = cv2.resize(run.values, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return Heatmap(
+        values=np.clip(values, 0, 1) if run.raw_maximum > 0 else np.zeros_like(values),
+        raw_maximum=run.raw_maximum,
+        method=chosen.name,
+        target=target,
+        class_name=classifier.class_names[target],
+        layers=layers,
+        sha256=classifier.info.sha256,
+        inside_mask=mask is not None,
+    )
+
+
+def method_of(name: str) -> CamMethod:
+    """Find a method by its name."""
+    for method in CAM_METHODS:
+        if method.name == name:
+            return method
+    names = ", ".join(method.name for method in CAM_METHODS)
+    raise InputError(f"{name}: no such method; choose one of {names}")
+
+
+def check_target(classifier: Classifier, target: int) -> int:
+    """Return `target` when the classifier has such a class; grad-cam would say nothing."""
+    names = classifier.class_names
+    if not 0 <= target < len(names):
+        raise InputError(
+            f"class {target}: {classifier.info.name} has the classes 0 to {len(names) - 1} "
+            f"({', '.join(names)})"
+        )
+    return target
+
+
+def _target_of(image: NDArray[Any], classifier: Classifier, target: int | None) -> int:
+    if target is None:
+        return int(np.argmax(classifier.predict(image)))
+    return check_target(classifier, target)
+
+
+def check_layers(classifier: Classifier, layers: tuple[str, ...], method: CamMethod) -> None:
+    """Refuse layers that the network lacks or that give no map to explain."""
+    known = layers_of(classifier)
+    for name in layers:
+        output = known.get(name)
+        reason = cam_fault(output)
+        if output is not None and not reason:
+            _, rows, columns = output.map_shape
+            if method.name in SQUARED_METHODS and rows * columns > _MOST_PLACES:
+                reason = f"its map of {rows} x {columns} is too fine for {method.title}"
+            elif method.name in _CHANNELS_FIRST and output.layout != "channels_first":
+                reason = f"{method.title} needs a map with channels first"
+        if reason:
+            raise InputError(
+                f"layer {name}: {reason}; by default it is {classifier.default_layer}"
+            )
+
+
+def _check_mask(mask: BoolMask | None, shape: tuple[int, int], method: CamMethod) -> None:
+    if mask is None:
+        return
+    if mask.shape != shape:
+        raise InputError(f"the mask has shape {mask.shape}, the image {shape}")
+    if not mask.any():
+        raise InputError("the mask is empty: there is nothing inside it to explain")
+    if method.name in _NOT_INSIDE_MASK:
+        raise InputError(f"{method.title} cannot look inside a mask; LayerCAM and HiResCAM can")
+
+
+def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgress, None, CamRun]:
+    """Run a method that needs the network once a channel, on a copy that nobody else runs."""
+    with classifier.lock:
+        network = copy.deepcopy(classifier.network)
+    known = layers_of(classifier)
+    batch = BATCH_SIZES[question.method]
+    # One run more for the map itself, and for Ablation-CAM one for what it compares with.
+    total = sum(-(-known[name].map_shape[0] // batch) + 2 for name in question.layers)
+
+    def work(checkpoint: Callable[[], None]) -> CamRun:
+        network.register_forward_pre_hook(lambda *_: checkpoint())
+        return question.ask(network)
+
+    steps, start = stepwise(work), time.perf_counter()
+    try:
+        while True:
+            done = next(steps)
+            left = (time.perf_counter() - start) / done * max(0, total - done)
+            yield ExplainProgress(question.method, min(done, total), total, left)
+    except StopIteration as end:
+        run: CamRun = end.value
+        return run
+    finally:
+        steps.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """Everything but the network that decides a map."""
+
+    inputs: Tensor
+    layers: tuple[str, ...]
+    method: str
+    target: int
+    mask: BoolMask | None
+    last_layer: str
+
+    def ask(self, network: nn.Module) -> CamRun:
+        modules = [network.get_submodule(name) for name in self.layers]
+        if self.mask is not None:
+            shape = (self.mask.shape[0], self.mask.shape[1])
+            network = DenseHead(network, self.last_layer, self.inputs, shape)
+        return run_cam(network, self.inputs, modules, self.method, self.target, self.mask)

@@ -1,0 +1,293 @@
+"""From one image to the files of its explanation; imports torch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from napari_semxai.algorithms.explanation_masks import threshold_mask, weighted_map
+from napari_semxai.backends.classifiers import load_classifier
+from napari_semxai.backends.concept_bank import read_bank
+from napari_semxai.backends.concept_transform import transform_steps
+from napari_semxai.backends.craft import fit_steps
+from napari_semxai.backends.factorize import CraftSettings
+from napari_semxai.backends.gradcam import check_target, gradcam_steps
+from napari_semxai.cli.output import plain
+from napari_semxai.cli.pictures import as_rgb, blended, write_picture
+from napari_semxai.cli.record import image_values, size_of, versions
+from napari_semxai.cli.sources import (
+    MASK_ENDING,
+    OVERLAY_ENDING,
+    RECORD_ENDING,
+    find_sources,
+)
+from napari_semxai.store.atomic import atomic_write, write_json
+from napari_semxai.store.images import read_image
+from napari_semxai.store.masks import write_mask
+from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap, InputError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Generator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.backends.classifiers import Classifier
+    from napari_semxai.cli.output import Output
+    from napari_semxai.cli.sources import Source
+    from napari_semxai.types import ConceptBank, SemImage
+
+MAP_ENDING, CONCEPTS_ENDING = ".npy", "_concepts.npy"
+T = TypeVar("T")
+_PACKAGES = ("napari-semxai", "grad-cam", "torch", "numpy")
+
+
+def explain_work(
+    options: argparse.Namespace, sources: Sequence[Source], output: Output
+) -> ExplainWork:
+    """Collect what decides the explanations, and find the concepts where they are asked for.
+
+    Raises
+    ------
+    InputError
+        When the classifier or the concepts cannot be had: one fault, not one of every image.
+    """
+    classifier = load_classifier(options.classifier)
+    target = _target_of(options.target, classifier)
+    bank = None
+    if options.method == "craft" and sources:
+        bank = _fit(options, sources, classifier, output)
+    return ExplainWork(
+        classifier=options.classifier,
+        method=options.method,
+        target=target,
+        layers=tuple(options.layer),
+        tau=options.tau,
+        bank=bank,
+        refinement=options.refinement,
+        output=options.output,
+    )
+
+
+def show_progress(output: Output, explainer: Explainer) -> None:
+    """Show how far an explanation is."""
+    explainer.on_update = lambda update: output.progress(
+        f"{update.stage} {update.done}/{update.total}"
+    )
+
+
+def _fit(
+    options: argparse.Namespace,
+    sources: Sequence[Source],
+    classifier: Classifier,
+    output: Output,
+) -> Path:
+    """Find the concepts of one class and return where they are kept."""
+    if len(options.layer) > 1:
+        raise InputError("craft splits the network at one layer; give --layer once")
+    if options.fit_on:
+        failed: dict[str, str] = {}
+        sources = find_sources(options.fit_on, failed)
+        if failed:
+            raise InputError(next(iter(failed.values())))
+    images = [read_image(source.path, source.page).gray for source in sources]
+    target = _target_of(options.target, classifier)
+    if target is None:
+        votes = Counter(int(classifier.predict(image).argmax()) for image in images)
+        target = votes.most_common(1)[0][0]
+    settings = CraftSettings(
+        target, "".join(options.layer), options.concepts, options.patch_size, options.seed
+    )
+    bank: ConceptBank = _finish(
+        fit_steps(images, classifier, settings),
+        lambda update: output.progress(f"{update.stage} {update.done}/{update.total}"),
+    )
+    output.say(
+        f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
+        f"images: R² {bank.r2:.2f}, same class from concepts alone {bank.agreement:.0%}"
+    )
+    return bank.path
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainWork:
+    """Explains an image and writes the files.
+
+    Attributes
+    ----------
+    classifier, method, target, layers, tau, refinement
+        As on the command line; the class by its index.
+    bank : Path or None
+        Concepts, for the method craft.
+    output : Path
+        Where results go.
+    """
+
+    classifier: str
+    method: str
+    target: int | None
+    layers: tuple[str, ...]
+    tau: float
+    bank: Path | None
+    refinement: str
+    output: Path
+
+    def load(self) -> Explainer:
+        """Load the classifier."""
+        return Explainer(load_classifier(self.classifier))
+
+    def do(self, explainer: Explainer, source: Source) -> dict[str, Any]:
+        """Explain one image, write its files, and return the short result."""
+        image = read_image(source.path, source.page)
+        answer = explainer.answer(image, self)
+        values = map_of(answer)
+        mask = threshold_mask(values, self.tau)
+        record = explainer.record(image, source, answer)
+        record |= {"method": self.method, "explanation": _details(answer, self.bank)}
+        record["mask"] = {"tau": self.tau, "area_px": size_of(mask).area}
+        stem = str(self.output / source.stem)
+        _write_array(Path(stem + MAP_ENDING), values)
+        if isinstance(answer, ConceptMaps):
+            _write_array(Path(stem + CONCEPTS_ENDING), answer.maps)
+        write_picture(Path(stem + OVERLAY_ENDING), overlay_of(image.gray, answer))
+        write_mask(stem + MASK_ENDING, mask)
+        write_json(stem + RECORD_ENDING, dict(plain(record)))
+        return {
+            "image": source.name,
+            "page": source.page,
+            **{name: record[name] for name in ("predicted", "target", "mask")},
+            "record": stem + RECORD_ENDING,
+            "summary": _summary(record),
+        }
+
+
+class Explainer:
+    """A classifier that is asked about one image after the other.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Whose answers are explained.
+
+    Attributes
+    ----------
+    on_update : callable
+        Told the progress of an explanation.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.on_update: Callable[[ExplainProgress], None] = lambda _update: None
+        self._classifier = classifier
+
+    def answer(self, image: SemImage, work: ExplainWork) -> Heatmap | ConceptMaps:
+        """Explain an image."""
+        steps: Generator[Any, None, Any]
+        if work.bank is not None:
+            steps = transform_steps(image.gray, self._classifier, work.bank, work.refinement)
+        else:
+            steps = gradcam_steps(
+                image.gray,
+                self._classifier,
+                target=work.target,
+                layers=work.layers,
+                method=work.method,
+            )
+        answer: Heatmap | ConceptMaps = _finish(steps, self.on_update)
+        return answer
+
+    def record(
+        self, image: SemImage, source: Source, answer: Heatmap | ConceptMaps
+    ) -> dict[str, Any]:
+        """Return what the classifier says of an image, and what was explained."""
+        info, names = self._classifier.info, self._classifier.class_names
+        probabilities = self._classifier.predict(image.gray)
+        return {
+            "image": image_values(image, source.name),
+            "classifier": {
+                "name": info.name,
+                "sha256": info.sha256,
+                "trained_on_synthetic_images_only": info.synthetic,
+            },
+            "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
+            "predicted": names[int(probabilities.argmax())],
+            "target": names[answer.target],
+            "layers": answer.layers,
+            "versions": versions(*_PACKAGES),
+        }
+
+
+def _summary(record: dict[str, Any]) -> str:
+    probability = record["probabilities"][record["predicted"]]
+    text = f"{record['predicted']} ({probability:.0%}), explained: {record['target']}"
+    text += f", mask {record['mask']['area_px']:,} px"
+    if record["classifier"]["trained_on_synthetic_images_only"]:
+        text += "; the classifier knows synthetic images only"
+    return text
+
+
+def map_of(answer: Heatmap | ConceptMaps) -> NDArray[np.float32]:
+    """Return one float map: the heat map, or all concepts by their importance, scaled to 1."""
+    if isinstance(answer, Heatmap):
+        return answer.values
+    union = weighted_map(answer.maps, answer.importances)
+    peak = float(union.max(initial=0.0))
+    return np.asarray(union / peak if peak > 0 else union, np.float32)
+
+
+def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArray[np.uint8]:
+    """Return the explanation in its colours over the image, shape (M, N, 3)."""
+    if isinstance(answer, Heatmap):
+        return blended(as_rgb(gray), answer.rgb(), answer.values)
+    rendering = answer.rgb()
+    return blended(as_rgb(gray), rendering, rendering.max(axis=2) / np.float32(255))
+
+
+def _details(answer: Heatmap | ConceptMaps, path: Path | None) -> dict[str, Any]:
+    if isinstance(answer, Heatmap):
+        return {"raw_maximum": answer.raw_maximum}
+    quality = {} if path is None else _quality(path)
+    return {
+        "importances": answer.importances,
+        "importances_in_this_image": answer.local_importances,
+        "colors": answer.colors,
+        "bank": answer.bank,
+        "refinement": answer.refinement,
+        **quality,
+    }
+
+
+def _quality(path: Path) -> dict[str, float]:
+    bank, _ = read_bank(path)
+    return {"r2": bank.r2, "agreement": bank.agreement}
+
+
+def _target_of(text: str | None, classifier: Classifier) -> int | None:
+    """Understand a class by its name or index."""
+    if text is None:
+        return None
+    if text in classifier.class_names:
+        return classifier.class_names.index(text)
+    if text.isdecimal():
+        return check_target(classifier, int(text))
+    raise InputError(f"class {text}: choose one of {', '.join(classifier.class_names)}")
+
+
+def _finish(steps: Generator[Any, None, T], on_update: Callable[[ExplainProgress], None]) -> T:
+    """Run steps to their end with their progress told."""
+    while True:
+        try:
+            update = next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if isinstance(update, ExplainProgress):
+            on_update(update)
+
+
+def _write_array(path: Path, values: NDArray[np.float32]) -> None:
+    with atomic_write(path) as file:
+        np.save(file, values, allow_pickle=False)

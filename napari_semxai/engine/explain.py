@@ -1,0 +1,126 @@
+"""The explanation service of the engine: which request is answered by which generator."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.backends.classifiers import Classifier, load_classifier
+from napari_semxai.backends.concept_transform import transform_steps
+from napari_semxai.backends.craft import fit_steps
+from napari_semxai.backends.factorize import CraftSettings
+from napari_semxai.backends.gradcam import gradcam_steps
+from napari_semxai.backends.layer_tree import describe_layers
+from napari_semxai.backends.stepwise import finish
+from napari_semxai.backends.tuning import sweep_steps
+from napari_semxai.store.images import read_image
+from napari_semxai.types import (
+    Classification,
+    ClassifyRequest,
+    CraftFitRequest,
+    CraftSweepRequest,
+    CraftTransformRequest,
+    GradcamRequest,
+    InputError,
+    LayersRequest,
+    WarmRequest,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.engine.host import Handlers, Steps
+    from napari_semxai.types import ClassifierInfo, NetworkLayers
+
+
+def _classifier(name: str, device: str) -> Classifier:
+    if device not in ("auto", "cpu"):
+        raise InputError(f"device {device}: explanations run on the CPU; choose auto or cpu")
+    # A file that was replaced is another classifier.
+    path = Path(name)
+    return _loaded(name, path.stat().st_mtime_ns if path.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _loaded(name: str, _changed: int) -> Classifier:
+    return load_classifier(name)
+
+
+def _warm(request: WarmRequest) -> Generator[ClassifierInfo, None, None]:
+    classifier = _classifier(request.model, request.device)
+    blank = np.zeros(classifier.info.input_size, np.uint8)
+    finish(gradcam_steps(blank, classifier, target=0))
+    yield classifier.info
+
+
+def _classify(request: ClassifyRequest) -> Generator[Classification, None, None]:
+    classifier = _classifier(request.classifier, request.device)
+    probabilities = classifier.predict(request.image)
+    yield Classification(probabilities, classifier.class_names, classifier.info)
+
+
+def _layers(request: LayersRequest) -> Generator[NetworkLayers, None, None]:
+    yield describe_layers(_classifier(request.classifier, request.device))
+
+
+def _gradcam(request: GradcamRequest) -> Steps:
+    classifier = _classifier(request.classifier, request.device)
+    yield from _answers(
+        gradcam_steps(
+            request.image,
+            classifier,
+            target=request.target,
+            layers=request.layers,
+            method=request.method,
+            mask=request.mask,
+        )
+    )
+
+
+def _fit(request: CraftFitRequest) -> Steps:
+    classifier = _classifier(request.classifier, request.device)
+    settings = CraftSettings(
+        request.target, request.layer, request.n_concepts, request.patch_size, request.seed
+    )
+    yield from _answers(fit_steps(_read(request.images), classifier, settings))
+
+
+def _transform(request: CraftTransformRequest) -> Steps:
+    classifier = _classifier(request.classifier, request.device)
+    yield from _answers(
+        transform_steps(request.image, classifier, request.bank, request.refinement)
+    )
+
+
+def _sweep(request: CraftSweepRequest) -> Steps:
+    classifier = _classifier(request.classifier, request.device)
+    yield from _answers(sweep_steps(_read(request.images), classifier, request))
+
+
+def _answers(steps: Generator[Any, None, Any]) -> Steps:
+    """Yield what a generator yields, then what it returns."""
+    result = yield from steps
+    yield result
+
+
+def _read(images: tuple[Path | NDArray[np.uint8], ...]) -> list[NDArray[np.uint8]]:
+    return [read_image(image).gray if isinstance(image, Path) else image for image in images]
+
+
+def build() -> Handlers:
+    """Return the generator that answers each type of request."""
+    handlers: dict[type, Any] = {
+        WarmRequest: _warm,
+        ClassifyRequest: _classify,
+        LayersRequest: _layers,
+        GradcamRequest: _gradcam,
+        CraftFitRequest: _fit,
+        CraftTransformRequest: _transform,
+        CraftSweepRequest: _sweep,
+    }
+    return handlers

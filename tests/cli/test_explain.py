@@ -1,0 +1,116 @@
+"""Explanations of files and folders with the bundled classifier."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import napari_semxai as sx
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.backends import concept_bank
+from napari_semxai.backends.xplique_import import craft_missing
+from napari_semxai.cli import main
+from napari_semxai.cli.sources import find_sources
+from napari_semxai.store.masks import read_mask
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def save(path: Path, seed: int = 0) -> np.ndarray:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = scene_of_class(1, seed, (96, 128)).image
+    Image.fromarray(image).save(path)
+    return image
+
+
+def test_gradcam_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    image = save(tmp_path / "lot/a.png")
+    save(tmp_path / "lot/sub/b.png", 1)
+    command = ["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out"), "--target", "pit"]
+    assert main([*command, "--tau", "0.7", "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [entry["image"] for entry in answer["explanations"]] == ["a.png", "sub/b.png"]
+    heatmap = sx.gradcam(image, sx.load_classifier(), target=1)
+    values = np.load(tmp_path / "out/a.npy")
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, heatmap.values, atol=1e-6)
+    mask = read_mask(tmp_path / "out/a_mask.png", (96, 128))
+    np.testing.assert_array_equal(mask, values > 0.7 * values.max())
+    with Image.open(tmp_path / "out/sub/b_overlay.png") as overlay:
+        assert (overlay.size, overlay.mode) == ((128, 96), "RGB")
+    record = json.loads((tmp_path / "out/a.json").read_text("utf-8"))
+    assert record["target"] == "pit"
+    assert record["method"] == "gradcam"
+    assert record["classifier"]["trained_on_synthetic_images_only"]
+    assert record["explanation"]["raw_maximum"] == pytest.approx(heatmap.raw_maximum, rel=1e-4)
+    assert record["mask"] == {"tau": 0.7, "area_px": int(mask.sum())}
+    assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_the_predicted_class_and_several_layers(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    layers = ["--layer", "features.expand4", "--layer", "features.head"]
+    command = ["explain", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), *layers]
+    assert main([*command, "--method", "layercam"]) == 0
+    record = json.loads((tmp_path / "out/a.json").read_text("utf-8"))
+    assert record["target"] == record["predicted"]
+    assert record["layers"] == ["features.expand4", "features.head"]
+
+
+def test_what_fails_is_named_and_the_rest_is_done(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "lot/a.png")
+    (tmp_path / "lot/b.png").write_bytes(b"no picture")
+    assert main(["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out")]) == 3
+    assert "b.png" in capsys.readouterr().err
+    assert (tmp_path / "out/a.npy").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--target", "dragon"], "class dragon: choose one of particle"),
+        (["--target", "6"], "class 6"),
+        (["--layer", "nope"], "layer nope"),
+        (["--classifier", "/nowhere/a.safetensors"], "/nowhere/a.safetensors"),
+        (["--method", "craft", "--layer", "a", "--layer", "b"], "give --layer once"),
+    ],
+)
+def test_bad_input_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    save(tmp_path / "a.png")
+    assert main(["explain", str(tmp_path / "a.png"), "-o", str(tmp_path), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_results_are_not_taken_for_images(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    assert main(["explain", str(tmp_path / "a.png"), "-o", str(tmp_path)]) == 0
+    assert (tmp_path / "a_overlay.png").is_file()
+    assert [source.name for source in find_sources([tmp_path], {})] == ["a.png"]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
+@pytest.mark.filterwarnings("default")
+def test_craft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concept_bank, "concepts_folder", lambda: tmp_path / "cache")
+    for seed in range(3):
+        save(tmp_path / f"lot/{seed}.png", seed)
+    command = ["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out"), "--method", "craft"]
+    command += ["--concepts", "4", "--layer", "features.head", "--refinement", "guided"]
+    assert main(command) == 0
+    assert np.load(tmp_path / "out/1_concepts.npy").shape == (4, 96, 128)
+    assert np.load(tmp_path / "out/1.npy").max() == 1
+    record = json.loads((tmp_path / "out/1.json").read_text("utf-8"))
+    assert len(record["explanation"]["importances"]) == 4
+    assert 0 < record["explanation"]["r2"] <= 1

@@ -1,0 +1,110 @@
+"""The explanation service with the bundled classifier in a real process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import napari_semxai as sx
+from napari_semxai.engine.client import EngineClient
+from napari_semxai.engine.host import Scheduler
+from napari_semxai.engine.local import LocalEngine
+from napari_semxai.types import (
+    Classification,
+    ClassifyRequest,
+    CraftFitRequest,
+    GradcamRequest,
+    LayersRequest,
+    NetworkLayers,
+    WarmRequest,
+)
+from tests.networks import random_image
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.engine.conftest import Inbox
+
+IMAGE = random_image(0, (96, 128))
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[EngineClient]:
+    client = EngineClient("explain")
+    client.start()
+    yield client
+    client.close()
+
+
+def test_two_layers_at_once_are_both_right(client: EngineClient, inbox: Inbox) -> None:
+    layers = ("features.expand4", "features.head")
+    for layer in layers:
+        request = GradcamRequest(IMAGE, "bundled", 2, (layer,), "layercam")
+        client.submit(request, destination=layer, **inbox.of(layer))
+    events = inbox.until(layers[0], "done")
+    if (layers[1], "done", None) not in events:
+        events += inbox.until(layers[1], "done")
+    classifier = sx.load_classifier()
+    for layer in layers:
+        [found] = [value for name, kind, value in events if (name, kind) == (layer, "update")]
+        expected = sx.gradcam(IMAGE, classifier, target=2, layer=layer, method="layercam")
+        np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
+        assert found.layers == (layer,)
+
+
+def test_a_slow_method_lets_another_map_in_between() -> None:
+    classifier = sx.load_classifier()
+    answers: list[tuple[str, int, object]] = []
+    scheduler = Scheduler(lambda *answer: answers.append(answer))
+    from napari_semxai.engine.explain import build
+
+    handlers = build()
+    slow = GradcamRequest(IMAGE, "bundled", 1, ("features.expand4",), "scorecam")
+    scheduler.take(1, slow, True)
+    scheduler.step(handlers)
+    scheduler.step(handlers)
+    scheduler.take(2, GradcamRequest(IMAGE, "bundled", 1), False)
+    scheduler.step(handlers)
+    kind, number, heatmap = answers[-1]
+    assert (kind, number) == ("update", 2)
+    expected = sx.gradcam(IMAGE, classifier, target=1)
+    np.testing.assert_allclose(heatmap.values, expected.values, atol=1e-5)
+    scheduler.cancel(1)
+    scheduler.step(handlers)
+    assert answers[-1] == ("cancelled", 1, None)
+
+
+def test_warm_classify_and_layers(inbox: Inbox) -> None:
+    engine = LocalEngine("explain")
+    for request in (
+        WarmRequest("bundled", "auto"),
+        ClassifyRequest(IMAGE, "bundled"),
+        LayersRequest("bundled"),
+    ):
+        engine.submit(request, destination="a", **inbox.of("a"))
+    info, classification, layers = [value for _, kind, value in inbox.rest() if kind == "update"]
+    assert info.sha256 == sx.load_classifier().info.sha256
+    assert isinstance(classification, Classification)
+    assert classification.probabilities.sum() == pytest.approx(1)
+    assert classification.info.synthetic
+    assert isinstance(layers, NetworkLayers)
+    assert layers.concepts_default
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        GradcamRequest(IMAGE, "/nowhere/a.safetensors"),
+        GradcamRequest(IMAGE, "bundled", 99),
+        GradcamRequest(IMAGE, "bundled", device="cuda"),
+        CraftFitRequest((), "bundled", 0),
+    ],
+)
+def test_what_cannot_be_done_is_one_line(inbox: Inbox, request_: object) -> None:
+    LocalEngine("explain").submit(request_, destination="a", **inbox.of("a"))
+    [(_, kind, message)] = inbox.rest()
+    assert kind == "failed"
+    assert "\n" not in message
+    assert not message.startswith("RuntimeError")
