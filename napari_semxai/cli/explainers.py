@@ -185,19 +185,17 @@ class Explainer:
 
     def answer(self, image: SemImage, work: ExplainWork) -> Heatmap | ConceptMaps:
         """Explain an image."""
-        steps: Generator[Any, None, Any]
         if work.bank is not None:
-            steps = transform_steps(image.gray, self._classifier, work.bank, work.refinement)
-        else:
-            steps = gradcam_steps(
-                image.gray,
-                self._classifier,
-                target=work.target,
-                layers=work.layers,
-                method=work.method,
-            )
-        answer: Heatmap | ConceptMaps = _finish(steps, self.on_update)
-        return answer
+            concepts = transform_steps(image.gray, self._classifier, work.bank, work.refinement)
+            return _finish(concepts, self.on_update)
+        heatmap = gradcam_steps(
+            image.gray,
+            self._classifier,
+            target=work.target,
+            layers=work.layers,
+            method=work.method,
+        )
+        return _finish(heatmap, self.on_update)
 
     def record(
         self, image: SemImage, source: Source, answer: Heatmap | ConceptMaps
