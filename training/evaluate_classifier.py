@@ -101,8 +101,8 @@ def table(scores: ClassificationScores) -> str:
     return "\n".join(lines)
 
 
-def draw_curve(source: Path) -> None:
-    """Copy the training curve and draw it."""
+def draw_curve(source: Path) -> str:
+    """Copy the training curve and draw it; return what the training took, as Markdown."""
     target = IMAGES / "classifier_training.csv"
     if source.exists():
         shutil.copyfile(source, target)
@@ -120,6 +120,11 @@ def draw_curve(source: Path) -> None:
     panels[1].set(xlabel="step", ylabel="validation macro F1", ylim=(0.5, 1))
     figure.savefig(target.with_suffix(".png"), dpi=110)
     plt.close(figure)
+    last = rows[-1]
+    return (
+        f"Trained for {last['step']:.0f} steps on {last['images']:,.0f} scenes, in "
+        f"{last['minutes']:.0f} minutes of one thread on a core shared with other work.\n"
+    )
 
 
 def main() -> None:
@@ -130,7 +135,7 @@ def main() -> None:
     torch.set_num_threads(1)
     classifier = load_classifier()
     found: dict[str, object] = {"sha256": classifier.info.sha256}
-    text = []
+    text = [draw_curve(options.curve)]
     for name, stream in SETS.items():
         if digest(stream) != DIGESTS[stream]:
             raise SystemExit(f"the {name} scenes are not those that were fixed before training")
@@ -140,7 +145,6 @@ def main() -> None:
     write_json(Path("training/results/classifier.json"), plain(found))
     head, rest = CARD.read_text().split(BEGIN)
     CARD.write_text("\n".join([head + BEGIN, *text, END]) + rest.split(END)[1])
-    draw_curve(options.curve)
 
 
 if __name__ == "__main__":
