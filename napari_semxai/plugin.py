@@ -12,9 +12,11 @@ from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_semxai.controllers.clicks import ClickController
+from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.download import DownloadController
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.controllers.evaluate import EvaluateController
+from napari_semxai.controllers.explaining import Explaining
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.research import ResearchController
@@ -24,12 +26,14 @@ from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.click_tool import ClickTool
 from napari_semxai.layers.comparison import Comparison
+from napari_semxai.layers.explanations import ExplanationLayers
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.store.folders import recovery_folder
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
 from napari_semxai.widgets.edit_dock import EditDock
+from napari_semxai.widgets.explain_dock import ExplainDock
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.research_dock import ResearchDock
 from napari_semxai.widgets.scores_dock import ScoresDock
@@ -40,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.widgets.parts import ScrolledDock
 
-DOCKS = ("Mask candidates", "Edit & review", "Scores", "Survey", "Research")
+DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")
 
 
 class Workbench:
@@ -69,6 +73,12 @@ class Workbench:
         self.layers = SessionLayers(viewer, self.session, self.edit)
         self.clicks = ClickController(self.session, self.engine, self.edit)
         self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
+        self.explain_engine = EngineClient("explain", deliver=self.main_thread.deliver)
+        self.explaining = Explaining(
+            self.session, self.explain_engine, self.jobs, self.images, self.edit, self.clicks
+        )
+        self.explanations = ExplanationLayers(viewer, self.session, self.layers)
+        self.table = ComparisonTableController(self.session, self.jobs)
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
         self.session.events.message.connect(_show_message)
@@ -106,11 +116,14 @@ class Workbench:
         self.docks = {}
         self.comparison.release()
         self.click_tool.release()
+        self.explanations.release()
+        self.explaining.release()
         self.layers.release()
         self.edit.close()
         self.downloads.cancel()
         self.engine.close()
         self.runs.close()
+        self.explain_engine.close()
         self.jobs.close()
         self.main_thread.close()
 
@@ -157,9 +170,16 @@ class Workbench:
             return EditDock(session, images, self.edit, layers, ClickPanel(session, self.clicks))
         if title == "Research":
             return ResearchDock(session, self.research, self.runs, self.segment, self.jobs)
+        if title == "Explain":
+            return ExplainDock(session, self.explaining, self.explanations)
         if title == "Survey":
             return SurveyDock(session, self.survey, self.jobs)
-        return ScoresDock(self.viewer, session, self.evaluate, self.comparison)
+        scores = ScoresDock(self.viewer, session, self.evaluate, self.comparison, self.table)
+        scores.tau_picked.connect(self._set_tau)
+        return scores
+
+    def _set_tau(self, tau: float) -> None:
+        self.explaining.masks.set_masks(tau=tau)
 
     def _on_dock_destroyed(self, title: str) -> None:
         dock = self.docks.pop(title, None)
@@ -204,9 +224,14 @@ def make_edit_dock(viewer: napari.Viewer | None = None) -> QWidget:
     return workbench_of(viewer).dock(DOCKS[1])
 
 
+def make_explain_dock(viewer: napari.Viewer | None = None) -> QWidget:
+    """Return the Explain dock of a viewer."""
+    return workbench_of(viewer).dock("Explain")
+
+
 def make_scores_dock(viewer: napari.Viewer | None = None) -> QWidget:
     """Return the Scores dock of a viewer."""
-    return workbench_of(viewer).dock(DOCKS[2])
+    return workbench_of(viewer).dock("Scores")
 
 
 def make_survey_dock(viewer: napari.Viewer | None = None) -> QWidget:
@@ -246,6 +271,8 @@ def _bind_keys(workbench: Workbench) -> None:
         "Alt-N": workbench.clicks.begin_object,
         "Alt-A": workbench.edit.apply_automatic,
         "Alt-S": workbench.save,
+        "Alt-X": workbench.explanations.toggle,
+        "Alt-Shift-X": workbench.explaining.heatmaps.show_next,
     }
     for key, action in actions.items():
         workbench.viewer.bind_key(key, _handler(action), overwrite=True)

@@ -8,16 +8,17 @@ from napari_semxai.algorithms.explanation_masks import PAPER_COLORS
 from napari_semxai.types import (
     CAM_METHODS,
     Classification,
+    ClassifierInfo,
     ConceptBank,
     ConceptMaps,
     Heatmap,
     InputError,
     LayerNode,
-    ModelInfo,
     NetworkLayers,
 )
 
-INFO = ModelInfo("bundled", "ab" * 32, "cpu")
+NAMES = tuple(f"Class {number}" for number in range(1, 7))
+INFO = ClassifierInfo("bundled", "ab" * 32, "lite0", NAMES, (224, 224), synthetic=True)
 SHAPE = (96, 128)
 
 
@@ -79,8 +80,7 @@ class NowJobs:
 def classification(predicted=2, n=6):
     probabilities = np.full(n, 0.1 / (n - 1), np.float32)
     probabilities[predicted] = 0.9
-    names = tuple(f"Class {number}" for number in range(1, n + 1))
-    return Classification(probabilities, names, INFO, "trained on synthetic images")
+    return Classification(probabilities, NAMES, INFO)
 
 
 def network(seconds_per_pass=0.05):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.qt6
 
 PLUGIN = "napari-semxai"
-DOCKS = ["Mask candidates", "Edit & review", "Scores", "Survey", "Research"]
+DOCKS = ["Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research"]
 
 
 @pytest.fixture

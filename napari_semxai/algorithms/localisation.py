@@ -66,12 +66,18 @@ class RankedMap:
     def __init__(self, values: FloatArray) -> None:
         flat = np.nan_to_num(np.asarray(values, dtype=np.float32).ravel(), nan=0.0)
         self._shape = values.shape
-        self._order = np.argsort(-flat, kind="stable")
+        self._order = np.argsort(-flat, kind="stable").astype(np.int32)
         self._falling = flat[self._order]
         # Where a run of equal values ends: a threshold cannot part equal values.
         self._ends = np.append(np.flatnonzero(np.diff(self._falling)) + 1, flat.size)
         self._levels = self._falling[self._ends - 1].astype(np.float64)
         self.maximum = float(self._falling[0])
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the sorted map takes."""
+        arrays = self._order, self._falling, self._ends, self._levels
+        return sum(array.nbytes for array in arrays)
 
     def localisation(self, truth: BoolMask) -> Localisation:
         """Score the map against a truth.

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.live_scores import MaskChange
     from napari_semxai.controllers.evaluate import EvaluateController
     from napari_semxai.layers.session_layers import SessionLayers
+    from napari_semxai.types import BoolMask
 
 
 class Comparison:
@@ -33,6 +34,8 @@ class Comparison:
 
     pair_changed = Signal()
     """Another layer is compared."""
+    changed = Signal()
+    """Pixels of a followed layer, or which layers are followed."""
 
     def __init__(
         self, viewer: ViewerModel, layers: SessionLayers, evaluate: EvaluateController
@@ -41,6 +44,7 @@ class Comparison:
         self._watches: dict[Labels, _Follower] = {}
         self.prediction: Labels | None = None
         self.truth: Labels | None = None
+        self.kept: list[Labels] = []
         self._connections = (
             (layers.mask_layer_changed, self._on_mask_layer_changed),
             (layers.truth_added, self.set_truth),
@@ -55,6 +59,7 @@ class Comparison:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self.prediction = self.truth = None
+        self.kept = []
         self._follow()
 
     def set_prediction(self, layer: Labels | None) -> None:
@@ -67,6 +72,23 @@ class Comparison:
         self.truth = layer
         self._follow()
 
+    def keep(self, layer: Labels | None) -> None:
+        """Judge this layer beside whichever is picked, until it is removed."""
+        if layer is not None and layer not in self.kept:
+            self.kept.append(layer)
+            self._follow()
+
+    def judged(self) -> dict[str, BoolMask]:
+        """Return the masks that are judged by name, the picked one first."""
+        layers = [self.prediction, *self.kept]
+        named = [found for found in map(self._named, layers) if found is not None]
+        return {found.name: found.mask.mask for found in named}
+
+    def judge(self) -> tuple[str, BoolMask] | None:
+        """Return name and mask of the truth."""
+        truth = self._named(self.truth)
+        return None if truth is None else (truth.name, truth.mask.mask)
+
     def _on_mask_layer_changed(self) -> None:
         self.set_prediction(self._layers.mask_layer)
 
@@ -76,9 +98,13 @@ class Comparison:
             self.set_prediction(None)
         if gone is self.truth:
             self.set_truth(None)
+        if gone in self.kept:
+            self.kept.remove(gone)
+            self._follow()
 
     def _follow(self) -> None:
-        wanted = [layer for layer in (self.prediction, self.truth) if layer is not None]
+        followed = (self.prediction, self.truth, *self.kept)
+        wanted = [layer for layer in followed if layer is not None]
         for layer in [layer for layer in self._watches if layer not in wanted]:
             self._watches.pop(layer).release()
         for layer in wanted:
@@ -86,6 +112,7 @@ class Comparison:
                 self._watches[layer] = _Follower(self._watch_of(layer), self)
         self._compare()
         self.pair_changed.emit()
+        self.changed.emit()
 
     def _watch_of(self, layer: Labels) -> MaskWatch:
         """Return a watch; the defect mask has one already, and one live copy is enough."""
@@ -102,6 +129,7 @@ class Comparison:
     def mask_changed(self, watch: MaskWatch, change: MaskChange) -> None:
         """Count a change of a followed layer."""
         self._evaluate.mask_changed(watch.live, change)
+        self.changed.emit()
 
 
 class _Follower:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Image
+from psygnal import Signal
 
 from napari_semxai.controllers.explanation_masks import concept_name
 from napari_semxai.layers import colors
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_semxai.layers.session_layers import SessionLayers
-    from napari_semxai.state.explanation import ExplanationMasks, FitImage
+    from napari_semxai.state.explanation import ExplanationMasks, FitImage, MaskSettings
     from napari_semxai.state.session import Session
     from napari_semxai.types import Heatmap, SemImage
 
 HEAT_MASK, PICTURE_MASK, CONCEPT_MASKS = "heat map mask", "picture mask", "concept masks"
 _TITLES = {method.name: method.title for method in CAM_METHODS}
-_CONTOUR = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,9 @@ class ExplanationLayers:
         Knows the picture of the image, and holds the masks.
     """
 
+    look_changed = Signal(Look)
+    """What is on show is another choice."""
+
     def __init__(self, viewer: ViewerModel, session: Session, layers: SessionLayers) -> None:
         self._viewer, self._layers = viewer, layers
         self._session, self._explanation = session, session.explanation
@@ -84,7 +87,7 @@ class ExplanationLayers:
             (session.events.pixel_size, self._on_pixel_size_changed),
             (events.heatmaps, self._show_heatmaps),
             (events.concepts, self._show_concepts),
-            (events.mask_settings, self._show_concepts),
+            (events.mask_settings, self._on_mask_settings_changed),
             (events.masks, self._show_masks),
             (events.focus, self._on_focus_changed),
             (viewer.layers.events.removed, self._on_layer_removed),
@@ -99,11 +102,18 @@ class ExplanationLayers:
 
     def set_look(self, look: Look) -> None:
         """Choose what is on show."""
-        self.look = look
+        spread, self.look = look.side_by_side != self.look.side_by_side, look
         self._show_heatmaps()
         self._show_concepts()
         self._show_masks()
         self._floats.set_color_bars(look.color_bars)
+        if spread:
+            self._viewer.reset_view()
+        self.look_changed.emit(look)
+
+    def toggle(self) -> None:
+        """Show or hide all explanations."""
+        self.set_look(replace(self.look, visible=not self.look.visible))
 
     def _on_image_layer_changed(self) -> None:
         self._remove_copies()
@@ -133,6 +143,10 @@ class ExplanationLayers:
         if not self.look.side_by_side:
             return active
         return active + [found for found in heatmaps.all if found is not heatmaps.active]
+
+    def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
+        if new.concepts != old.concepts:
+            self._show_concepts()
 
     def _show_concepts(self) -> None:
         concepts = self._explanation.concepts
@@ -166,7 +180,7 @@ class ExplanationLayers:
             if name not in shown:
                 owned.hide(role)
             elif owned.is_new(role, shown[name]):
-                owned.show(role, role, (color,), shown[name]).contour = _CONTOUR
+                owned.show(role, role, (color,), shown[name])
         if found.labels is None or not shown:
             owned.hide(CONCEPT_MASKS)
         elif owned.is_new(CONCEPT_MASKS, found.labels):
@@ -178,7 +192,6 @@ class ExplanationLayers:
             return
         palette = tuple("#{:02x}{:02x}{:02x}".format(*color) for color in concepts.colors.tolist())
         layer = self._layers.owned.show(CONCEPT_MASKS, CONCEPT_MASKS, palette, found.labels)
-        layer.contour = _CONTOUR
         if layer.metadata.get("palette") != palette:
             layer.metadata["palette"] = palette
             layer.colormap = colors.role_colormap(*palette)

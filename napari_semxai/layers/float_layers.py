@@ -12,7 +12,7 @@ from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
+from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, set_visible
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -80,7 +80,9 @@ class FloatLayers:
         """Show nothing in the layer of a role."""
         self._sources.pop(role, None)
         if role in self._layers:
-            self._layers[role].visible = False
+            set_visible(self._layers[role], False)
+            # What is hidden still counts when napari fits the view.
+            self._put(role, self._layers[role], (0, 0))
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -103,15 +105,14 @@ class FloatLayers:
         if layer is None:
             layer = self._add(role, shown)
         elif self._sources.get(role) is not shown.source:
-            layer.data = with_holes(shown.values)
-            layer.contrast_limits_range = layer.contrast_limits = _limits(shown.values)
+            _set_values(layer, with_holes(shown.values), _limits(shown.values))
         self._sources[role] = shown.source
         if layer.name != shown.title:
             layer.name = shown.title
         if layer.colormap.name != shown.colormap.name:
             layer.colormap = shown.colormap
         self._put(role, layer, tile)
-        layer.visible = True
+        set_visible(layer, True)
         return layer
 
     def place(self) -> None:
@@ -172,6 +173,17 @@ def tile_place(picture: Image, tile: tuple[int, int]) -> dict[str, Any]:
         "units": picture.units[-2:],
         "translate": np.asarray(picture.translate[-2:]) + scale * (shape + gap) * tile,
     }
+
+
+def _set_values(layer: Image, data: NDArray[np.float32], limits: tuple[float, float]) -> None:
+    if layer.data.shape == data.shape:
+        # A new array would be sliced anew, with thumbnail and histogram: several times slower.
+        np.copyto(layer.data, data)
+        layer.refresh(thumbnail=False, extent=False, highlight=False)
+    else:
+        layer.data = data
+    if tuple(layer.contrast_limits) != limits:
+        layer.contrast_limits_range = layer.contrast_limits = limits
 
 
 def _limits(values: NDArray[np.float32]) -> tuple[float, float]:

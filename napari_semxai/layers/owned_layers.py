@@ -49,7 +49,7 @@ class OwnedLayers:
     def hide(self, role: str) -> None:
         """Hide the layer of a role, where there is one."""
         if role in self._layers:
-            self._layers[role].visible = False
+            set_visible(self._layers[role], False)
 
     def is_new(self, role: str, source: object) -> bool:
         """Return whether a visible layer shows something else than `source`, and note it.
@@ -68,9 +68,11 @@ class OwnedLayers:
         layer = self._layers.get(role)
         if layer is None:
             return self.add(role, title, palette, values)
-        layer.visible = True
         np.copyto(layer.data, values, casting="unsafe")
-        layer.refresh(thumbnail=False, extent=False, highlight=False)
+        if layer.visible:
+            layer.refresh(thumbnail=False, extent=False, highlight=False)
+        else:
+            layer.visible = True
         return layer
 
     def add(self, role: str, title: str, palette: tuple[str, ...], values: NDArray[Any]) -> Labels:
@@ -107,3 +109,9 @@ def placement(picture: Layer | None) -> dict[str, Any]:
         "translate": picture.translate[-2:],
         "units": picture.units[-2:],
     }
+
+
+def set_visible(layer: Layer, visible: bool) -> None:
+    """Show or hide a layer; napari would draw one anew that is shown already."""
+    if layer.visible != visible:
+        layer.visible = visible

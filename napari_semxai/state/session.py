@@ -12,6 +12,7 @@ from psygnal import SignalGroupDescriptor
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.survey import SurveyReport
 from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
+from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
@@ -301,6 +302,7 @@ class Session:
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))
     loaded_truth: LoadedTruth | None = None
     readout: Readout | None = None
+    comparison: ComparisonTable = field(default_factory=ComparisonTable)
     save: SaveState = field(default_factory=SaveState)
     survey: SurveyState | None = None
     survey_report: SurveyReport | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize, Qt
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
     QFrame,
     QGroupBox,
@@ -80,6 +80,8 @@ class ScrolledDock(QScrollArea):
     destroyed, never when it closes; whoever made it calls `release` then.
     """
 
+    painted = Signal()
+
     def __init__(self) -> None:
         super().__init__()
         self._outside: Connections = ()
@@ -91,6 +93,17 @@ class ScrolledDock(QScrollArea):
         self.column.setContentsMargins(6, 6, 6, 6)
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(body)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Tell when the parts are painted: Qt has no other sign of a tab coming to the front."""
+        if event.type() == QEvent.Type.Paint:
+            self.painted.emit()
+        return bool(super().eventFilter(watched, event))
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether a person can see it; Qt only moves docks behind other tabs out of the window."""
+        return not self.widget().visibleRegion().isEmpty()
 
     def minimumSizeHint(self) -> QSize:
         """Return a size as wide as the parts need; their height scrolls."""

@@ -7,24 +7,38 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QApplication,
     QFileDialog,
     QFormLayout,
     QGridLayout,
+    QHBoxLayout,
     QLabel,
     QProgressBar,
     QWidget,
 )
+from superqt.utils import qthrottled
 
+from napari_semxai.controllers.comparison_table import table_lines
+from napari_semxai.widgets.comparison_panel import ComparisonPanel
 from napari_semxai.widgets.layer_combo import LayerCombo
-from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, note, set_bar
+from napari_semxai.widgets.parts import (
+    MASK_FILTER,
+    ScrolledDock,
+    button,
+    group,
+    note,
+    set_bar,
+)
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
 
+    from napari_semxai.controllers.comparison_table import ComparisonTableController
     from napari_semxai.controllers.evaluate import EvaluateController
     from napari_semxai.layers.comparison import Comparison
+    from napari_semxai.state.explanation import MaskSettings
     from napari_semxai.state.session import Readout, Session
     from napari_semxai.types import MaskSize, Scores
     from napari_semxai.widgets.parts import Connections
@@ -36,6 +50,9 @@ SCORES = (
     ("recall", "recall", "TP / (TP + FN); undefined for an empty truth"),
     ("accuracy", "accuracy", "(TP + TN) / all; high for an empty mask when defects are small"),
 )
+TABLE_MILLISECONDS = 60
+"""The tables follow sliders and strokes at this pace; the pair above follows every motion."""
+
 _STEPS = 1000
 _NOTHING = "Pick a prediction and a truth of the same size."
 
@@ -52,8 +69,13 @@ class ScoresDock(ScrolledDock):
     evaluate : EvaluateController
         Reads truth masks.
     comparison : Comparison
-        Follows the two chosen layers.
+        Follows the chosen layers.
+    table : ComparisonTableController
+        Compares everything.
     """
+
+    tau_picked = Signal(float)
+    """A person clicked this threshold of the heat maps."""
 
     def __init__(
         self,
@@ -61,24 +83,34 @@ class ScoresDock(ScrolledDock):
         session: Session,
         evaluate: EvaluateController,
         comparison: Comparison,
+        table: ComparisonTableController,
     ) -> None:
         super().__init__()
         self._session, self._evaluate, self._comparison = session, evaluate, comparison
+        self._table = table
+        self._stale = True
         self.prediction = LayerCombo(viewer, Labels, "The mask to be judged")
         self.truth = LayerCombo(viewer, Labels, "The mask it is judged by")
         self.values = {name: QLabel("–") for name, _, _ in SCORES}
         self.bars = {name: QProgressBar() for name, _, _ in SCORES}
         self.counts, self.size_text = note(), note()
         self.load = button("Load truth…", "Compare with a mask file of the image's size")
-        self.copy = button("Copy", "Copy the scores as a table")
+        self.keep = button("Keep", "Judge this prediction beside whichever is picked next")
+        self.copy = button("Copy", "Copy all scores as a table")
+        self.save = button("Save CSV…", "Write all scores, and the Dice curves beside them")
+        self.panel = ComparisonPanel()
+        self._refresh = qthrottled(self._on_refresh_due, TABLE_MILLISECONDS, leading=False)
         self._lay_out()
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._on_pair_changed()
         self._on_readout_changed(session.readout)
         self._on_size_changed()
+        self.panel.set_comparison(session.comparison)
+        self.panel.curve.set_tau(session.explanation.mask_settings.tau)
 
     def release(self) -> None:
         """Disconnect from the viewer and the session."""
+        self._refresh.cancel()
         self.prediction.release()
         self.truth.release()
         super().release()
@@ -99,12 +131,32 @@ class ScoresDock(ScrolledDock):
         values = [readout.prediction, readout.truth]
         values += [f"{getattr(scores, name):.6f}" for name, _, _ in SCORES]
         values += [str(count) for count in (scores.tp, scores.fp, scores.fn, scores.tn)]
-        return "\t".join(names) + "\n" + "\t".join(values) + "\n"
+        pair = ["\t".join(names), "\t".join(values)]
+        comparison = self._session.comparison
+        rest = ["", *table_lines(comparison, "\t")] if comparison.masks else []
+        return "\n".join([*pair, *rest]) + "\n"
+
+    def save_csv(self) -> None:
+        """Ask for a file and write all scores to it."""
+        name = QFileDialog.getSaveFileName(self, "Save the scores", "scores.csv", "CSV (*.csv)")[0]
+        if name:
+            self._table.save(Path(name))
+
+    def _on_painted(self) -> None:
+        """Compare what has changed while nobody looked."""
+        if self._stale:
+            self._refresh()
 
     def _lay_out(self) -> None:
         pickers, table = QWidget(), QWidget()
         form, grid = QFormLayout(pickers), QGridLayout(table)
-        form.addRow("prediction", self.prediction)
+        picked, end = QHBoxLayout(), QWidget()
+        picked.addWidget(self.prediction, stretch=1)
+        picked.addWidget(self.keep)
+        buttons = QHBoxLayout(end)
+        buttons.addWidget(self.copy)
+        buttons.addWidget(self.save)
+        form.addRow("prediction", picked)
         form.addRow("truth", self.truth)
         for row, (name, title, tip) in enumerate(SCORES):
             label = QLabel(title)
@@ -115,17 +167,24 @@ class ScoresDock(ScrolledDock):
             for column, part in enumerate((label, self.values[name], self.bars[name])):
                 part.setToolTip(tip)
                 grid.addWidget(part, row, column)
-        for layout in (form, grid):
+        for layout in (form, grid, buttons):
             layout.setContentsMargins(0, 0, 0, 0)
-        self.add((pickers, self.load, table, self.counts, self.size_text, self.copy))
+        everything = group("All of this image", self.panel)
+        self.add((pickers, self.load, table, self.counts, self.size_text, everything, end))
 
     def _outside_table(self) -> Connections:
-        events = self._session.events
+        events, explanation = self._session.events, self._session.explanation.events
         return (
             (events.readout, self._on_readout_changed),
             (events.size, self._on_size_changed),
             (events.pixel_size, self._on_size_changed),
             (self._comparison.pair_changed, self._on_pair_changed),
+            (self._comparison.changed, self._refresh),
+            (events.comparison, self.panel.set_comparison),
+            (events.automatic, self._refresh),
+            (explanation.masks, self._refresh),
+            (explanation.heatmaps, self._refresh),
+            (explanation.mask_settings, self._on_mask_settings_changed),
         )
 
     def _inside_table(self) -> Connections:
@@ -135,7 +194,11 @@ class ScoresDock(ScrolledDock):
             (self.truth.picked, self._comparison.set_truth),
             (self.truth.refreshed, self._on_pair_changed),
             (self.load.clicked, self.load_truth),
+            (self.painted, self._on_painted),
+            (self.keep.clicked, self._on_keep_wanted),
             (self.copy.clicked, self._on_copy_wanted),
+            (self.save.clicked, self.save_csv),
+            (self.panel.curve.picked, self.tau_picked),
         )
 
     def _on_pair_changed(self) -> None:
@@ -152,6 +215,22 @@ class ScoresDock(ScrolledDock):
 
     def _on_size_changed(self) -> None:
         self.size_text.setText(size_text(self._session.size, self._session.pixel_size))
+
+    def _on_refresh_due(self) -> None:
+        self._stale = not self.on_screen
+        if self._stale:
+            return
+        masks, automatic = self._comparison.judged(), self._session.automatic
+        if automatic is not None and self._session.edited:
+            masks["automatic mask"] = automatic.truth.mask
+        self._table.refresh(masks, self._comparison.judge())
+
+    def _on_mask_settings_changed(self, settings: MaskSettings) -> None:
+        self.panel.curve.set_tau(settings.tau)
+        self._refresh()
+
+    def _on_keep_wanted(self) -> None:
+        self._comparison.keep(self._comparison.prediction)
 
     def _on_copy_wanted(self) -> None:
         QApplication.clipboard().setText(self.text())

@@ -11,5 +11,7 @@ SHORTCUTS = (
     ("Alt+N", "SAM click on another object"),
     ("Alt+A", "apply the automatic mask"),
     ("Alt+S", "save the mask"),
+    ("Alt+X", "show or hide explanations"),
+    ("Alt+Shift+X", "next heat map of this image"),
 )
 """Keys and what they do. Shift and Alt combinations: napari's layers take the plain letters."""

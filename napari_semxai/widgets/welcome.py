@@ -13,6 +13,7 @@ _TEXT = """<h3>Defect masks from SEM images</h3>
 <li><b>Generate</b> candidates with SAM 2.</li>
 <li>Move <b>α</b> and <b>β</b> until the defect is outlined.</li>
 <li>Correct it by hand in <b>Edit &amp; review</b>.</li>
+<li>Ask <b>Explain</b> what the classifier sees, and why.</li>
 <li>Watch Dice and IoU in <b>Scores</b>, and save the mask.</li>
 </ol>
 <p>Nothing leaves this machine.</p>"""

@@ -147,6 +147,7 @@ def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
     shown.set_look(Look())
     assert not any("copy" in layer.name for layer in viewer.layers)
     assert not beside.visible
+    assert tuple(beside.translate) == (0, 0)
 
 
 def test_layers_follow_the_pixel_size(viewer, session, shown):

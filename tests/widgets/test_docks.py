@@ -6,13 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
 from napari_semxai.algorithms.ground_truth import rank
+from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.session import (
     AlgorithmSettings,
     Download,
@@ -29,6 +31,8 @@ from napari_semxai.widgets.click_panel import ClickPanel
 from napari_semxai.widgets.edit_dock import EDIT_BUTTONS, EditDock
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
 from napari_semxai.widgets.winner_map import winners
+from tests import explanations as make
+from tests.explanations import NowJobs
 from tests.layers.test_session_layers import automatic_of, make_image
 
 
@@ -86,7 +90,8 @@ def edit(qtbot, session, controller, layers):
 @pytest.fixture
 def scores(qtbot, viewer, session, layers):
     comparison = Comparison(viewer, layers, EvaluateController(session, None))
-    dock = ScoresDock(viewer, session, Controller(), comparison)
+    table = ComparisonTableController(session, NowJobs())
+    dock = ScoresDock(viewer, session, Controller(), comparison, table)
     qtbot.addWidget(dock)
     yield dock
     dock.release()
@@ -314,7 +319,7 @@ def test_scores_follow_and_are_copied(scores, session, layers, viewer):
     assert scores.values["dice"].text() == "0.0000"
     assert scores.values["precision"].text() == "–"
     scores.copy.click()
-    names, values = QApplication.clipboard().text().strip().split("\n")
+    names, values = QApplication.clipboard().text().split("\n")[:2]
     row = dict(zip(names.split("\t"), values.split("\t"), strict=True))
     assert row["fn"] == str((truth.data != 0).sum())
     assert row["truth"] == "expert"
@@ -368,3 +373,49 @@ def test_docks_fit_a_small_laptop(request, name):
     hint = request.getfixturevalue(name).minimumSizeHint()
     assert hint.height() <= 300
     assert hint.width() <= 420
+
+
+@pytest.fixture
+def shown_scores(qtbot, scores, session, layers, viewer):
+    session.image = make_image()
+    session.automatic = automatic_of()
+    truth = viewer.add_labels(layers.mask_layer.data.copy(), name="expert")
+    scores.truth.picked.emit(truth)
+    scores.show()
+    qtbot.waitUntil(lambda: scores.panel.masks.rowCount() == 4)
+    return scores
+
+
+def test_all_masks_of_an_image_stand_in_one_table(qtbot, shown_scores, session, viewer):
+    dock, table = shown_scores, shown_scores.panel.masks
+    names = [table.item(row, 0).text() for row in range(table.rowCount())]
+    assert names == [
+        "defect mask",
+        "empty (trivial)",
+        "centre disc (trivial)",
+        "Otsu (trivial)",
+    ]
+    assert table.item(0, 1).text() == "1.000"
+    other = viewer.add_labels(np.zeros_like(dock._comparison.truth.data), name="other")
+    dock.prediction.picked.emit(other)
+    dock.keep.click()
+    dock.prediction.picked.emit(viewer.layers["defect mask"])
+    qtbot.waitUntil(lambda: table.rowCount() == 5)
+    assert table.item(1, 0).text() == "other"
+    other.fill((1, 1), 1)
+    qtbot.waitUntil(lambda: table.item(1, 6).text() == str(other.data.size))
+    viewer.layers.remove(other)
+    qtbot.waitUntil(lambda: table.rowCount() == 4)
+
+
+def test_maps_and_curve_follow(qtbot, shown_scores, session):
+    dock, found = shown_scores, make.heatmap()
+    assert dock.panel.maps.isHidden()
+    session.explanation.heatmaps = Heatmaps(found, (found,))
+    qtbot.waitUntil(lambda: dock.panel.maps.rowCount() == 1)
+    auroc = session.comparison.maps[0].localisation.auroc
+    assert dock.panel.maps.item(0, 4).text() == f"{auroc:.3f}"
+    dock.panel.curve.resize(226, 150)
+    with qtbot.waitSignal(dock.tau_picked) as picked:
+        qtbot.mouseClick(dock.panel.curve, Qt.MouseButton.LeftButton, pos=QPoint(119, 60))
+    assert picked.args[0] == pytest.approx(0.5, abs=0.01)

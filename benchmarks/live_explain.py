@@ -1,0 +1,109 @@
+"""Time what the GUI thread spends while a person moves thresholds and toggles explanations.
+
+Run from the project's root, with a display: ``python -m benchmarks.live_explain``. Prints a table
+in Markdown: time from the widget's signal to the layer's data being set, by the clock and in
+processor time of the GUI thread, which a busy machine does not lengthen. The explanations are
+bumps, so that no network is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from statistics import median
+
+import napari
+import numpy as np
+from qtpy.QtWidgets import QApplication
+
+from napari_semxai.plugin import open_workbench
+from napari_semxai.state.explanation import Heatmaps
+from napari_semxai.store.images import image_from_array
+from tests import explanations as make
+
+
+def main() -> None:
+    """Measure at the sizes asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[480, 2048])
+    parser.add_argument("--repeats", type=int, default=40)
+    arguments = parser.parse_args()
+    viewer = napari.Viewer()
+    workbench = open_workbench(viewer)
+    print("| image | what | median, ms | 95 % of them below, ms | median processor time, ms |")
+    print("|---|---|---|---|---|")
+    for size in arguments.sizes:
+        for what, found in measure(workbench, size, arguments.repeats).items():
+            wall, busy = zip(*found, strict=True)
+            figures = median(wall), float(np.percentile(wall, 95)), median(busy)
+            print(f"| {size}² | {what} |", " | ".join(f"{figure:.1f}" for figure in figures), "|")
+    viewer.close()
+
+
+def measure(workbench, size: int, repeats: int) -> dict[str, list[tuple[float, float]]]:
+    """Return times in milliseconds of every kind of motion on one image size."""
+    gray = np.random.default_rng(0).integers(80, 120, (size, size)).astype(np.uint8)
+    workbench.images.show(image_from_array(gray, f"{size}"))
+    state, width = workbench.session.explanation, size / 8
+    found = [
+        heat_of(size, target, (size // 2, size // (2 + target)), width) for target in range(2)
+    ]
+    while not state.image_key:
+        QApplication.processEvents()
+    show(state, found[0])
+    state.concepts = concepts_of(size)
+    QApplication.processEvents()
+    masks = workbench.dock("Explain").masks
+    results = {
+        "τ of the heat map": times(repeats, lambda n: masks.tau.setValue(0.2 + n % 30 / 50)),
+        "τ of three concepts": times(
+            repeats, lambda n: masks.concept_tau.setValue(0.2 + n % 30 / 50)
+        ),
+        "a concept on or off": times(
+            repeats, lambda n: toggle(workbench, frozenset((0, 1, 2)) if n % 2 else {0, 1})
+        ),
+        "a class already computed": times(repeats, lambda n: show(state, found[n % 2])),
+    }
+    masks.paper.setChecked(True)
+    results["τ in paper mode"] = times(repeats, lambda n: masks.tau.setValue(0.2 + n % 30 / 50))
+    results["δ in paper mode"] = times(repeats, lambda n: masks.delta.setValue(40 + n % 30))
+    masks.paper.setChecked(False)
+    return results
+
+
+def heat_of(size: int, target: int, place: tuple[int, int], width: float):
+    """Return a heat map with one bump."""
+    found = make.heatmap(target, place=place, shape=(size, size))
+    found.values[:] = make.peak((size, size), place, width)
+    return found
+
+
+def concepts_of(size: int):
+    """Return six concept maps."""
+    return make.concept_maps(shape=(size, size))
+
+
+def show(state, heatmap) -> None:
+    """Make a heat map the one that is looked at."""
+    state.heatmaps = Heatmaps(heatmap, (heatmap,))
+
+
+def toggle(workbench, concepts) -> None:
+    """Show these concepts."""
+    workbench.explaining.masks.set_masks(concepts=frozenset(concepts))
+
+
+def times(repeats: int, act) -> list[tuple[float, float]]:
+    """Return how long each of some actions takes; the first two, which make layers, are out."""
+    found = []
+    for number in range(repeats + 2):
+        begin, busy = time.perf_counter(), time.thread_time()
+        act(number)
+        busy, wall = time.thread_time() - busy, time.perf_counter() - begin
+        found.append((wall * 1e3, busy * 1e3))
+        QApplication.processEvents()
+    return found[2:]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,228 @@
+"""Compare all masks and maps of the current image with one truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.algorithms.explanation_masks import weighted_map
+from napari_semxai.algorithms.localisation import RankedMap, trivial_baselines
+from napari_semxai.algorithms.metrics import scores
+from napari_semxai.controllers.explanation_masks import concept_name
+from napari_semxai.controllers.result_cache import ResultCache
+from napari_semxai.state.comparison import TAUS, ComparisonTable, MapRow, MaskRow
+from napari_semxai.state.explanation import WEIGHTED
+from napari_semxai.store.atomic import atomic_write
+from napari_semxai.types import CAM_METHODS, BoolMask, FloatArray, SemImage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import ConceptMaps, Heatmap
+
+_SORTED_BYTES = 2**28
+PAPER_MAP = "heat map, rendered (Algorithm 2)"
+_TITLES = {method.name: method.title for method in CAM_METHODS}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """What is compared, taken out of the session before a thread works on it."""
+
+    image: SemImage
+    truth_name: str
+    truth: BoolMask
+    masks: dict[str, BoolMask]
+    maps: dict[str, tuple[object, Callable[[], FloatArray]]]
+
+
+class ComparisonTableController:
+    """Keep the session's comparison table up to date when asked to.
+
+    Parameters
+    ----------
+    session : Session
+        Where the table goes.
+    jobs : Jobs
+        Sorts maps and counts masks.
+    """
+
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        self._session, self._jobs = session, jobs
+        self._sorted = ResultCache(limit=_SORTED_BYTES)
+        self._lock = Lock()
+        self._baselines = lru_cache(maxsize=2)(_baselines)
+
+    def refresh(self, masks: dict[str, BoolMask], truth: tuple[str, BoolMask] | None) -> None:
+        """Compare these masks, the explanations and the baselines with the truth.
+
+        Parameters
+        ----------
+        masks : dict of str to ndarray of bool, shape (M, N)
+            Masks to judge first, by name.
+        truth : (str, ndarray of bool) or None
+            Name and mask to judge by.
+        """
+        image, explanation = self._session.image, self._session.explanation
+        if image is None or truth is None or truth[1].shape != image.gray.shape:
+            self._jobs.forget("comparison")
+            self._session.comparison = ComparisonTable()
+            return
+        shape = image.gray.shape
+        own = {name: mask.copy() for name, mask in masks.items() if mask.shape == shape}
+        found = {name: mask for name, mask in explanation.masks.masks.items() if mask.size}
+        judged = _Judged(image, truth[0], truth[1].copy(), own | found, self._maps())
+        self._jobs.run(
+            "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the table, and beside it the Dice curves of the maps, as CSV."""
+        table = self._session.comparison
+        self._jobs.run("save scores", partial(_write, path, table), _nothing, self._on_failed)
+
+    def _maps(self) -> dict[str, tuple[object, Callable[[], FloatArray]]]:
+        explanation = self._session.explanation
+        settings, concepts = explanation.mask_settings, explanation.concepts
+        maps: dict[str, tuple[object, Callable[[], FloatArray]]] = {}
+        for heatmap in explanation.heatmaps.all:
+            title = _TITLES.get(heatmap.method, heatmap.method)
+            maps[title] = heatmap, partial(getattr, heatmap, "values")
+        active = explanation.heatmaps.active
+        if settings.paper and active is not None:
+            maps[PAPER_MAP] = (active, "red"), partial(_red, active)
+        if concepts is not None:
+            shown = frozenset(c for c in settings.concepts if c < len(concepts.maps))
+            for number in sorted(shown):
+                maps[concept_name(number)] = (
+                    (concepts, number),
+                    partial(concepts.maps.__getitem__, number),
+                )
+            key = (concepts, shown, settings.local)
+            maps[WEIGHTED] = key, partial(_weighted, *key)
+        return maps
+
+    def _compare(self, judged: _Judged) -> ComparisonTable:
+        rows = [MaskRow(name, scores(mask, judged.truth)) for name, mask in judged.masks.items()]
+        rows += [
+            MaskRow(name, scores(mask, judged.truth), trivial=True)
+            for name, mask in self._baselines(judged.image).items()
+        ]
+        maps = []
+        for name, (source, make) in judged.maps.items():
+            ranked = self._ranked(_Source(source, make))
+            maps.append(
+                MapRow(
+                    name, ranked.localisation(judged.truth), ranked.dice_curve(judged.truth, TAUS)
+                )
+            )
+        return ComparisonTable(judged.truth_name, tuple(rows), tuple(maps))
+
+    def _ranked(self, source: _Source) -> RankedMap:
+        """Sort a map once; called in threads."""
+        with self._lock:
+            known: RankedMap | None = self._sorted.get(source)
+        if known is not None:
+            return known
+        ranked = RankedMap(source.make())
+        with self._lock:
+            self._sorted.put(source, ranked, ranked.nbytes)
+        return ranked
+
+    def _on_compared(self, table: ComparisonTable) -> None:
+        self._session.comparison = table
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+class _Source:
+    """What a map is made from, and how; equal where it is made from the same."""
+
+    def __init__(self, source: object, make: Callable[[], FloatArray]) -> None:
+        self._source, self.make = source, make
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source) and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash(self._source)
+
+
+def _baselines(image: SemImage) -> dict[str, BoolMask]:
+    return trivial_baselines(image.gray)
+
+
+def _red(heatmap: Heatmap) -> NDArray[np.float32]:
+    return heatmap.rgb()[..., 0].astype(np.float32)
+
+
+def _weighted(maps: ConceptMaps, concepts: frozenset[int], local: bool) -> FloatArray:
+    chosen = sorted(concepts)
+    weights = maps.local_importances if local else maps.importances
+    return weighted_map(maps.maps[chosen], weights[chosen])
+
+
+MASK_COLUMNS = ("dice", "iou", "precision", "recall", "accuracy")
+MAP_COLUMNS = (
+    "relevance_mass",
+    "relevance_rank",
+    "pointing_game",
+    "auroc",
+    "average_precision",
+    "best_dice",
+    "best_tau",
+)
+_COUNTS = ("tp", "fp", "fn", "tn")
+
+
+def table_lines(table: ComparisonTable, separator: str) -> list[str]:
+    """Return the whole table as lines: masks first, then maps; blank where undefined."""
+    areas = ("predicted_area", "true_area")
+    header = ("name", "truth", *MASK_COLUMNS, *areas, *_COUNTS, *MAP_COLUMNS)
+    lines: list[tuple[str, ...]] = [header]
+    for row in table.masks:
+        found = row.scores
+        values = [_text(getattr(found, name)) for name in MASK_COLUMNS]
+        counts = [found.tp + found.fp, found.tp + found.fn, found.tp, found.fp, found.fn, found.tn]
+        blank = [""] * len(MAP_COLUMNS)
+        lines.append((row.name, table.truth, *values, *map(str, counts), *blank))
+    for shown in table.maps:
+        values = [_text(getattr(shown.localisation, name)) for name in MAP_COLUMNS]
+        blank = [""] * (len(MASK_COLUMNS) + len(areas) + len(_COUNTS))
+        lines.append((shown.name, table.truth, *blank, *values))
+    return [separator.join(_quoted(value, separator) for value in line) for line in lines]
+
+
+def _text(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6f}"
+
+
+def _quoted(value: str, separator: str) -> str:
+    if separator in value or '"' in value or "\n" in value:
+        return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+def _write(path: Path, table: ComparisonTable) -> None:
+    with atomic_write(path) as file:
+        file.write(("\n".join(table_lines(table, ",")) + "\n").encode())
+    if table.maps:
+        names = ",".join(_quoted(row.name, ",") for row in table.maps)
+        curves = np.column_stack([TAUS, *(row.curve for row in table.maps)])
+        lines = [f"tau,{names}", *(",".join(f"{value:.6f}" for value in row) for row in curves)]
+        with atomic_write(path.with_name(f"{path.stem}_dice_tau.csv")) as file:
+            file.write(("\n".join(lines) + "\n").encode())
+
+
+def _nothing(_: object) -> None:
+    """Ignore the end of a write."""

@@ -1,0 +1,65 @@
+"""All that the Explain dock can ask for, over one engine and one cache."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_semxai.controllers.classify import ClassifyController
+from napari_semxai.controllers.concepts import ConceptController
+from napari_semxai.controllers.explanation_masks import ExplanationMaskController
+from napari_semxai.controllers.heatmaps import HeatmapController
+from napari_semxai.controllers.result_cache import ResultCache
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.clicks import ClickController
+    from napari_semxai.controllers.edit import EditController
+    from napari_semxai.controllers.images import ImageController
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask
+
+
+class Explaining:
+    """The four controllers of explanations.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the service "explain".
+    jobs : Jobs
+        Runs what takes longer than a frame.
+    images : ImageController
+        Opens the image of a crop.
+    edit : EditController
+        Knows the defect mask.
+    clicks : ClickController
+        Takes masks as prompts for SAM.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        engine: EngineClient,
+        jobs: Jobs,
+        images: ImageController,
+        edit: EditController,
+        clicks: ClickController,
+    ) -> None:
+        self._edit = edit
+        cache = ResultCache()
+        self.classify = ClassifyController(session, engine, jobs, cache)
+        self.heatmaps = HeatmapController(session, engine, cache, self._mask)
+        self.concepts = ConceptController(session, engine, jobs, cache, images)
+        self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask)
+
+    def release(self) -> None:
+        """Follow the session no longer."""
+        for controller in (self.classify, self.heatmaps, self.concepts, self.masks):
+            controller.release()
+
+    def _mask(self) -> BoolMask | None:
+        mask = self._edit.mask
+        return None if mask is None else mask.copy()

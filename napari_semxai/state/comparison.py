@@ -1,0 +1,61 @@
+"""Everything that is judged by one truth, side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semxai.algorithms.localisation import Localisation
+from napari_semxai.types import Scores
+
+TAUS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
+"""Where Dice curves are drawn; the values at them are exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRow:
+    """A mask against the truth; a trivial one is what every method has to beat."""
+
+    name: str
+    scores: Scores
+    trivial: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MapRow:
+    """A float map against the truth.
+
+    Attributes
+    ----------
+    name : str
+        Of the map.
+    localisation : Localisation
+        Needs no threshold.
+    curve : ndarray of float64, shape (t,)
+        Dice at each of `TAUS`.
+    """
+
+    name: str
+    localisation: Localisation
+    curve: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ComparisonTable:
+    """All masks and maps of the current image against one truth, by name.
+
+    Attributes
+    ----------
+    truth : str
+        What they are judged by; "" where there is none.
+    masks : tuple of MaskRow
+        The picked prediction first, the trivial baselines last.
+    maps : tuple of MapRow
+        Heat maps and concept maps.
+    """
+
+    truth: str = ""
+    masks: tuple[MaskRow, ...] = ()
+    maps: tuple[MapRow, ...] = field(default=())

@@ -1,0 +1,159 @@
+"""One concept: its colour, its importance, and the crops that show it most."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
+from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap
+from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from superqt.utils import signals_blocked
+
+from napari_semxai.controllers.explanation_masks import concept_name
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from qtpy.QtGui import QMouseEvent, QPaintEvent
+
+_CROP, _FRAME, _SWATCH = 34, 2, 12
+
+
+class CropStrip(QWidget):
+    """Crops in a row, framed in the concept's colour.
+
+    Parameters
+    ----------
+    crops : ndarray of uint8, shape (c, p, p)
+        Best first.
+    color : QColor
+        Of the concept.
+    """
+
+    picked = Signal(int)
+    """Emitted with the number of the crop a person clicked."""
+
+    def __init__(self, crops: NDArray[np.uint8], color: QColor) -> None:
+        super().__init__()
+        self._color = color
+        self._pictures = [_pixmap(crop) for crop in crops]
+        self.setFixedHeight(_CROP)
+        self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setToolTip("Click a crop to open its image there")
+
+    def sizeHint(self) -> QSize:
+        """Return the preferred size."""
+        return QSize(_CROP * len(self._pictures), _CROP)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the crops."""
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        painter.setPen(QPen(self._color, _FRAME))
+        for number, picture in enumerate(self._pictures):
+            place = QRectF(number * self._step + 1, 1, self._step - 3, self._step - 3)
+            painter.drawPixmap(place, picture, QRectF(picture.rect()))
+            painter.drawRect(place)
+        painter.end()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Pick the crop under the mouse."""
+        number = int(QPointF(event.pos()).x() / self._step)
+        if 0 <= number < len(self._pictures):
+            self.picked.emit(number)
+
+    @property
+    def _step(self) -> float:
+        width: float = self.width() / max(len(self._pictures), 1)
+        return min(float(_CROP), width)
+
+
+class ImportanceBar(QWidget):
+    """A bar from 0 to the largest importance, in the concept's colour."""
+
+    def __init__(self, color: QColor) -> None:
+        super().__init__()
+        self._color, self._share = color, 0.0
+        self.setFixedHeight(_SWATCH)
+        self.setToolTip("Total Sobol index: the share of the class score's variance")
+
+    def set_share(self, share: float) -> None:
+        """Show a share of the largest importance, 0 to 1."""
+        self._share = share
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the bar."""
+        painter = QPainter(self)
+        painter.fillRect(QRectF(0, 0, self.width() * self._share, self.height()), self._color)
+        painter.end()
+
+
+class ConceptRow(QWidget):
+    """Tick a concept to show it; click a crop to go there.
+
+    Parameters
+    ----------
+    number : int
+        Of the concept, from 0.
+    color : tuple of int
+        Red, green and blue.
+    crops : ndarray of uint8, shape (c, p, p)
+        Best first.
+    """
+
+    toggled = Signal(int, bool)
+    """Emitted with the concept's number and whether it is ticked."""
+    crop_picked = Signal(int, int)
+    """Emitted with the numbers of the concept and of the crop."""
+
+    def __init__(self, number: int, color: tuple[int, int, int], crops: NDArray[np.uint8]) -> None:
+        super().__init__()
+        self._number = number
+        self.box = QCheckBox(concept_name(number))
+        self.box.setToolTip("Show this concept, and let masks join it")
+        self.bar, self.value = ImportanceBar(QColor(*color)), QLabel("–")
+        self.strip = CropStrip(crops, QColor(*color))
+        swatch = QLabel()
+        picture = QPixmap(_SWATCH, _SWATCH)
+        picture.fill(QColor(*color))
+        swatch.setPixmap(picture)
+        line = QHBoxLayout()
+        line.addWidget(swatch)
+        line.addWidget(self.box)
+        line.addWidget(self.bar, stretch=1)
+        line.addWidget(self.value)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 2)
+        layout.setSpacing(1)
+        layout.addLayout(line)
+        layout.addWidget(self.strip)
+        self.box.toggled.connect(self._on_box_toggled)
+        self.strip.picked.connect(self._on_crop_picked)
+
+    def set_shown(self, shown: bool) -> None:
+        """Tick or untick the concept, without telling."""
+        with signals_blocked(self.box):
+            self.box.setChecked(shown)
+
+    def set_importance(self, importance: float, largest: float) -> None:
+        """Show an importance; NaN is not known yet."""
+        known = not math.isnan(importance)
+        self.value.setText(f"{importance:.3f}" if known else "–")
+        share = importance / largest if known and largest > 0 else 0.0
+        self.bar.set_share(min(max(share, 0.0), 1.0))
+
+    def _on_box_toggled(self, checked: bool) -> None:
+        self.toggled.emit(self._number, checked)
+
+    def _on_crop_picked(self, number: int) -> None:
+        self.crop_picked.emit(self._number, number)
+
+
+def _pixmap(crop: NDArray[np.uint8]) -> QPixmap:
+    pixels = np.ascontiguousarray(crop)
+    rows, columns = pixels.shape
+    image = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
+    return QPixmap.fromImage(image)
