@@ -7,7 +7,7 @@ from torch.nn import functional
 
 ENTROPY_WEIGHT = 5.0
 DICE_WEIGHT = 1.0
-IOU_WEIGHT = 10.0
+IOU_WEIGHT = 4.0
 
 
 def pair_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.synthetic import Scene, make_scene, sample_spec
+from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
 from training.scenes import TRAINING_STREAM
 
 TARGETS = 3
+DISCS = (20.0, 50.0)
+"""Radii in pixels of the first exercise."""
+CROWDED = 0.7
+"""Share of the scenes that hold several defects."""
 _DEFECT = ("particle", "pit", "scratch", "residue", "bridge", "break")
 
 
@@ -39,7 +43,7 @@ class Sample:
 def make_sample(seed: int, size: int, clicks: int) -> Sample:
     """Make training sample number `seed`."""
     rng = np.random.default_rng([TRAINING_STREAM, seed])
-    scene = make_scene(sample_spec(rng, (size, size)), int(rng.integers(2**62)))
+    scene = make_scene(_draw_spec(rng, size), int(rng.integers(2**62)))
     masks = np.stack([region.mask for region in scene.regions])
     kinds = [region.kind for region in scene.regions]
     areas = masks.sum((1, 2))
@@ -57,6 +61,32 @@ def make_sample(seed: int, size: int, clicks: int) -> Sample:
             valid[number, place] = True
     columns_rows = points[:, ::-1].astype(np.float32)
     return Sample(scene.image, columns_rows, targets, valid)
+
+
+def make_disc_sample(seed: int, size: int, clicks: int) -> Sample:
+    """Make a first exercise: a scene, where every click means two discs around it."""
+    rng = np.random.default_rng([TRAINING_STREAM, seed])
+    scene = make_scene(sample_spec(rng, (size, size)), int(rng.integers(2**62)))
+    points = rng.uniform(0, size, (clicks, 2)).astype(np.float32)
+    places = np.arange(size // 2) * 2 + 0.5
+    column, row = points[:, :1] - places, points[:, 1:] - places
+    distance = np.hypot(row[:, :, None], column[:, None, :])
+    discs = np.stack([distance < radius for radius in DISCS], axis=1)
+    targets = np.zeros((clicks, TARGETS, size // 2, size // 16), np.uint8)
+    targets[:, : len(DISCS)] = np.packbits(discs, axis=-1)
+    valid = np.arange(TARGETS) < np.full((clicks, 1), len(DISCS))
+    return Sample(scene.image, points, targets, valid)
+
+
+def _draw_spec(rng: np.random.Generator, size: int) -> SceneSpec:
+    """Draw a scene; half of them crowded.
+
+    With one defect a scene, a network learns what stands out and ignores where the click is.
+    """
+    spec = sample_spec(rng, (size, size))
+    if spec.label == 6 or rng.random() < 1 - CROWDED:
+        return spec
+    return replace(spec, defects=int(rng.integers(2, 7)), radius=0.7 * spec.radius)
 
 
 def _wanted(kind: str, kinds: list[str]) -> bool:

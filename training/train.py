@@ -21,10 +21,11 @@ from safetensors.torch import load_file, save_file
 from torch import distributed, multiprocessing, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from napari_semxai.backends.bundled import build_bundled_architecture
+from napari_semxai.backends.bundled import IMAGE_SIZE, build_bundled_architecture
 from training.pretrained import load_imagenet
-from training.samples import make_sample
-from training.step import training_loss
+from training.samples import make_disc_sample, make_sample
+from training.start import look_at_the_click, quieten
+from training.step import to_images, training_loss
 
 CACHE = Path.home() / ".cache" / "semxai-training"
 WARM_UP = 150
@@ -56,17 +57,25 @@ def build_network() -> nn.Module:
     return network
 
 
-def new_run(rate: float, weights: Path | None) -> Run:
-    """Start from ImageNet, or from exported `weights` with a fresh optimizer."""
+def new_run(rate: float, weights: Path | None, encoder_only: bool = False) -> Run:
+    """Start from ImageNet, or from exported `weights` with a fresh optimizer.
+
+    With `encoder_only` the prompt encoder and the mask decoder begin anew.
+    """
     network, average = build_network(), build_network()
     if weights:
         state = {name: tensor.float() for name, tensor in load_file(weights).items()}
-        network.load_state_dict(state)
+        if encoder_only:
+            state = {name: t for name, t in state.items() if name.startswith("image_encoder.")}
+        network.load_state_dict(state, strict=not encoder_only)
+    if encoder_only or not weights:
+        look_at_the_click(network)
+        quieten(network, to_images([make_sample(seed, IMAGE_SIZE, 1) for seed in range(2)]))
     average.load_state_dict(network.state_dict())
-    trunk = list(network.image_encoder.trunk.parameters())
-    known = {id(parameter) for parameter in trunk}
+    encoder = list(network.image_encoder.parameters())
+    known = {id(parameter) for parameter in encoder}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
-    groups = [{"params": trunk, "share": 0.3}, {"params": rest, "share": 1.0}]
+    groups = [{"params": encoder, "share": 0.1}, {"params": rest, "share": 1.0}]
     return Run(network, average, torch.optim.AdamW(groups, lr=rate, weight_decay=0.01))
 
 
@@ -126,13 +135,15 @@ def update(run: Run, options: argparse.Namespace) -> dict[str, float]:
     rank, world = distributed.get_rank(), distributed.get_world_size()
     first = run.images + rank * options.batch
     seeds = range(first, first + options.batch)
-    samples = [make_sample(seed, options.size, options.clicks) for seed in seeds]
+    make = make_disc_sample if run.step < options.discs else make_sample
+    samples = [make(seed, options.size, options.clicks) for seed in seeds]
     generator = torch.Generator().manual_seed(run.step * world + rank)
     rate = rate_at(run, options.rate, options.decay)
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group["share"]
     # The fused attention is slow backwards for tokens of 8 channels a head.
-    with torch.autocast("cpu", torch.bfloat16), sdpa_kernel(SDPBackend.MATH):
+    half = torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16)
+    with half, sdpa_kernel(SDPBackend.MATH):
         loss, figures = training_loss(run.network, samples, generator, options.rounds)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
@@ -205,11 +216,15 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4, help="images a step and process")
     parser.add_argument("--clicks", type=int, default=12, help="clicks an image")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--discs", type=int, default=0, help="steps of the first exercise")
+    parser.add_argument("--bfloat16", action="store_true", help="faster where the CPU has it")
+    parser.add_argument("--freeze-trunk", action="store_true", help="learn the rest only")
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--decay", type=int, default=0, help="steps of a branch that ends at 0")
     parser.add_argument("--branch", default="main", help="name of the checkpoint to go on with")
     parser.add_argument("--from-branch", default="main", help="where a new branch starts")
     parser.add_argument("--init-from", type=Path, help="exported weights, fresh optimizer")
+    parser.add_argument("--encoder-only", action="store_true", help="begin the decoder anew")
     parser.add_argument("--export", type=Path, help="only write the branch's averaged weights")
     return parser.parse_args()
 
@@ -222,12 +237,13 @@ def work(rank: int, options: argparse.Namespace) -> None:
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.processes
     )
     path = options.folder / f"{options.branch}.pt"
-    run = new_run(options.rate, options.init_from)
+    run = new_run(options.rate, options.init_from, options.encoder_only)
     source = path if path.exists() else options.folder / f"{options.from_branch}.pt"
     if source.exists() and (source == path or not options.init_from):
         load(run, source)
     if options.decay and (source != path or run.decay_start < 0):
         run.decay_start = run.step
+    run.network.image_encoder.trunk.requires_grad_(not options.freeze_trunk)
     distributed.barrier()
     train(run, options, path)
     distributed.destroy_process_group()

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
+from sam2.modeling.sam.transformer import Attention
 from sam2.modeling.sam2_base import SAM2Base
 from sam2.sam2_image_predictor import SAM2ImagePredictor
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 BUNDLED_WEIGHTS = Path(__file__).parents[1] / "weights" / "bundled_sam2.safetensors"
 IMAGE_SIZE = 512
 WIDTH = 128
+HEADS = 4
 
 
 def build_bundled_architecture() -> nn.Module:
@@ -64,6 +66,10 @@ def build_bundled_architecture() -> nn.Module:
             "dynamic_multimask_stability_thresh": 0.98,
         },
     )
+    # sam2 writes 8 heads for 256 channels: heads of 8 channels would hardly tell places apart.
+    for module in network.modules():
+        if isinstance(module, Attention):
+            module.num_heads = HEADS
     network.eval()
     return network
 
