@@ -97,3 +97,10 @@ def _left_over(before: dict[str, dict[int, Any]]) -> dict[str, list[Any]]:
             return left
         del found, left
         QTest.qWait(50)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _application(request: pytest.FixtureRequest) -> None:
+    """Make the application first: tests of networks import cv2, which points Qt at its plugins."""
+    os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
+    request.getfixturevalue("qapp")

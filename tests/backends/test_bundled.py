@@ -73,7 +73,7 @@ def test_box_and_mask_prompt_find_the_defect(predictor, scene):
     rows, columns = np.nonzero(scene.defect)
     box = np.array([columns.min(), rows.min(), columns.max(), rows.max()], np.float32)
     masks, _, logits = predictor.predict(box=box, multimask_output=False)
-    assert best_iou(masks, scene.defect) > 0.7
+    assert best_iou(masks, scene.defect) > 0.6
     again, _, _ = predictor.predict(
         inner(scene.defect), np.array([1]), mask_input=logits, multimask_output=False
     )
