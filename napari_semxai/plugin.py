@@ -11,6 +11,7 @@ import napari
 from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_semxai.controllers.annotators import AnnotatorsController
 from napari_semxai.controllers.clicks import ClickController
 from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.download import DownloadController
@@ -19,30 +20,42 @@ from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.explaining import Explaining
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.projects import ProjectController
+from napari_semxai.controllers.queue import QueueController
+from napari_semxai.controllers.queue_masks import QueueMasks
+from napari_semxai.controllers.recipe import RecipeRecorder
 from napari_semxai.controllers.research import ResearchController
+from napari_semxai.controllers.review import ReviewController
 from napari_semxai.controllers.runs import RunController
 from napari_semxai.controllers.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
+from napari_semxai.controllers.thumbnails import Thumbnails
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.click_tool import ClickTool
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.explanations import ExplanationLayers
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.session import Session
-from napari_semxai.store.folders import recovery_folder
+from napari_semxai.store.folders import projects_folder, recovery_folder, shortcuts_file
+from napari_semxai.types import ReviewState
+from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.edit_dock import EditDock
+from napari_semxai.widgets.edit_dock import CLICKS, KEYS, EditDock
 from napari_semxai.widgets.explain_dock import ExplainDock
+from napari_semxai.widgets.keys_panel import KeysPanel
 from napari_semxai.widgets.main_thread import MainThread
+from napari_semxai.widgets.queue_panel import QueuePanel
 from napari_semxai.widgets.research_dock import ResearchDock
+from napari_semxai.widgets.review_panel import ReviewPanel
 from napari_semxai.widgets.scores_dock import ScoresDock
+from napari_semxai.widgets.shortcuts import KeyTable
 from napari_semxai.widgets.survey_dock import SurveyDock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_semxai.widgets.parts import ScrolledDock
+    from napari_semxai.widgets.parts import Panel, ScrolledDock
 
 DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")
 
@@ -62,6 +75,7 @@ class Workbench:
         self.main_thread = MainThread()
         self.engine = EngineClient("segment", deliver=self.main_thread.deliver)
         self.jobs = Jobs(self.main_thread.deliver)
+        self.writes = Jobs(self.main_thread.deliver, threads=1)
         self.segment = SegmentController(self.session, self.engine)
         self.edit = EditController(self.session, self.jobs, recovery_folder())
         self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
@@ -70,7 +84,20 @@ class Workbench:
         self.survey = SurveyController(self.session, self.jobs)
         self.research = ResearchController(self.session, self.jobs, self.evaluate)
         self.runs = RunController(self.session, self.main_thread.deliver)
+        # Before the layers: an edit is noted just before it is written.
+        self.recorder = RecipeRecorder(self.session, self.edit)
         self.layers = SessionLayers(viewer, self.session, self.edit)
+        self.review = ReviewController(
+            self.session, self.images, self.edit, self.recorder, self.jobs, self.writes
+        )
+        self.queue = QueueController(self.session, self.review, self.writes)
+        self.projects = ProjectController(
+            self.session, self.review, self.jobs, projects_folder(), recovery_folder()
+        )
+        self.annotators = AnnotatorsController(self.session, self.review, self.jobs)
+        self.queue_masks = QueueMasks(
+            self.session, self.review, self.queue, self.engine, self.jobs, self.writes
+        )
         self.clicks = ClickController(self.session, self.engine, self.edit)
         self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
         self.explain_engine = EngineClient("explain", deliver=self.main_thread.deliver)
@@ -82,7 +109,7 @@ class Workbench:
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
         self.session.events.message.connect(_show_message)
-        _bind_keys(self)
+        self.keys = KeyTable(viewer, self.layers, _actions(self), shortcuts_file())
         self.segment.warm()
 
     def dock(self, title: str) -> ScrolledDock:
@@ -115,16 +142,20 @@ class Workbench:
             dock.release()
         self.docks = {}
         self.comparison.release()
+        self.keys.release()
         self.click_tool.release()
         self.explanations.release()
         self.explaining.release()
         self.layers.release()
+        self.queue_masks.cancel()
         self.edit.close()
+        self.review.end()
         self.downloads.cancel()
         self.engine.close()
         self.runs.close()
         self.explain_engine.close()
         self.jobs.close()
+        self.writes.close()
         self.main_thread.close()
 
     def open_sample(self) -> None:
@@ -151,7 +182,9 @@ class Workbench:
         self.clicks.activate(not self.session.clicks.active)
 
     def save(self) -> None:
-        """Save the mask where it was saved last, or ask."""
+        """Save the mask in the project or where it was saved last, or ask."""
+        if self.review.save():
+            return
         path = self.session.save.path
         if self.session.save.state in ("saved", "failed") and path is not None:
             self.edit.save(path)
@@ -167,7 +200,7 @@ class Workbench:
             dock.sample_wanted.connect(self.open_sample)
             return dock
         if title == DOCKS[1]:
-            return EditDock(session, images, self.edit, layers, ClickPanel(session, self.clicks))
+            return EditDock(session, images, self.edit, layers, self._panels())
         if title == "Research":
             return ResearchDock(session, self.research, self.runs, self.segment, self.jobs)
         if title == "Explain":
@@ -180,6 +213,19 @@ class Workbench:
 
     def _set_tau(self, tau: float) -> None:
         self.explaining.masks.set_masks(tau=tau)
+
+    def _panels(self) -> dict[str, Panel]:
+        session, review = self.session, self.review
+        thumbnails = Thumbnails(session, review, self.jobs)
+        return {
+            "Queue": QueuePanel(
+                session, self.projects, self.queue, review, self.queue_masks, thumbnails
+            ),
+            "Review": ReviewPanel(session, review),
+            "Annotators": AnnotatorsPanel(session, self.annotators),
+            CLICKS: ClickPanel(session, self.clicks),
+            KEYS: KeysPanel(self.keys),
+        }
 
     def _on_dock_destroyed(self, title: str) -> None:
         dock = self.docks.pop(title, None)
@@ -261,27 +307,25 @@ def _show_message(message: str) -> None:
         show_warning(message)
 
 
-def _bind_keys(workbench: Workbench) -> None:
-    actions: dict[str, Callable[[], None]] = {
-        "Alt-G": workbench.segment.generate,
-        "Alt-M": workbench.toggle_mask,
-        "Alt-B": partial(workbench.paint, "paint"),
-        "Alt-E": partial(workbench.paint, "erase"),
-        "Alt-C": workbench.click,
-        "Alt-N": workbench.clicks.begin_object,
-        "Alt-A": workbench.edit.apply_automatic,
-        "Alt-S": workbench.save,
-        "Alt-X": workbench.explanations.toggle,
-        "Alt-Shift-X": workbench.explaining.heatmaps.show_next,
+def _actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
+    """Return what each of `SHORTCUTS` does."""
+    review = workbench.review
+    return {
+        "generate": workbench.segment.generate,
+        "accept": review.accept,
+        "no defect": partial(review.review, ReviewState.NO_DEFECT),
+        "reject": partial(review.review, ReviewState.REJECTED),
+        "unsure": partial(review.review, ReviewState.UNSURE),
+        "next": partial(workbench.queue.step, 1),
+        "previous": partial(workbench.queue.step, -1),
+        "next unreviewed": workbench.queue.next_unreviewed,
+        "mask": workbench.toggle_mask,
+        "explanation": workbench.explanations.toggle,
+        "next heat map": workbench.explaining.heatmaps.show_next,
+        "brush": partial(workbench.paint, "paint"),
+        "erase": partial(workbench.paint, "erase"),
+        "click": workbench.click,
+        "new object": workbench.clicks.begin_object,
+        "automatic": workbench.edit.apply_automatic,
+        "save": workbench.save,
     }
-    for key, action in actions.items():
-        workbench.viewer.bind_key(key, _handler(action), overwrite=True)
-
-
-def _handler(action: Callable[[], None]) -> Callable[[object], None]:
-    """Return a key handler that leaves out the viewer napari passes."""
-
-    def handle(_viewer: object) -> None:
-        action()
-
-    return handle

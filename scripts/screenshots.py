@@ -17,11 +17,15 @@ import napari
 import numpy as np
 import tifffile
 from napari._qt.dialogs.qt_notification import NapariQtNotification
+from PIL import Image
 from qtpy.QtTest import QTest
 
+from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.plugin import DOCKS, Workbench, open_workbench
 from napari_semxai.sample_data import sample_six_classes
+from napari_semxai.store.project_create import create_project
 from napari_semxai.store.survey import write_survey
+from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
 
 PATIENCE_SECONDS = 300
@@ -63,6 +67,7 @@ def main() -> None:
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
     research(workbench, folder)
+    review(workbench, folder)
     survey(workbench, folder)
     pages(workbench, folder)
     viewer.close()
@@ -74,6 +79,36 @@ def research(workbench: Workbench, folder: Path) -> None:
     dock = workbench.dock("Research")
     wait(lambda: dock.figure.drawn)
     take(workbench, folder, "research", "Research")
+
+
+def review(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of a queue, with a SAM click on its image."""
+    scratch = Path(tempfile.mkdtemp())
+    scenes = [scene_of_class(1 + n % 4, n, shape=(480, 480)) for n in range(12)]
+    (scratch / "wafers").mkdir()
+    for number, scene in enumerate(scenes):
+        Image.fromarray(scene.image).save(scratch / "wafers" / f"die_{number:02}.png")
+    project = create_project(scratch / "wafers inspected", scratch / "wafers")
+    for image, scene in zip(project.images, scenes, strict=True):
+        label, score = str(scene.label), 0.6 + scene.label / 12
+        change = ReviewChange(mask=scene.defect, label=label, score=score)
+        project.write_review(image.id, "Anna", change)
+    project.close()
+    workbench.projects.open(project.folder, "Anna")
+    states = (ReviewState.NO_DEFECT, ReviewState.UNSURE, ReviewState.REJECTED)
+    for number, state in enumerate(states, start=1):
+        wait(lambda n=number: workbench.session.queue and workbench.session.queue.number == n)
+        workbench.review.review(state)
+    wait(lambda: workbench.session.queue.reviewed == 3)
+    workbench.viewer.reset_view()
+    workbench.clicks.activate(True)
+    workbench.queue.find("5")
+    wait(lambda: workbench.session.queue.number == 5)
+    row, column = np.argwhere(scenes[4].defect).mean(axis=0)
+    workbench.clicks.click(row, column)
+    wait(lambda: workbench.session.clicks.state == "idle")
+    take(workbench, folder, "review", DOCKS[1])
+    workbench.clicks.activate(False)
 
 
 def survey(workbench: Workbench, folder: Path) -> None:

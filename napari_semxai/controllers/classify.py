@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.controllers.asking import Asking
-from napari_semxai.controllers.edit import image_key
+from napari_semxai.controllers.recovery import image_key
 from napari_semxai.types import ClassifyRequest, LayersRequest
 
 if TYPE_CHECKING:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.algorithms.click_edits import object_at, own_part, still_there, take_answer
+from napari_semxai.algorithms.mask_patches import mask_patch
+from napari_semxai.controllers.recipe import model_values
 from napari_semxai.state.session import Proposal
 from napari_semxai.types import (
     BoolMask,
@@ -36,6 +38,7 @@ class _Asked:
     before: BoolMask
     prompts: Prompts
     title: str = SAM_CLICK
+    mask: BoolMask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,7 +75,7 @@ class ClickController:
         self._known: BoolMask | None = None
         self._answered = Prompts()
         self._asked: _Asked | None = None
-        self._waiting: tuple[_Asked, BoolMask | None] | None = None
+        self._waiting: _Asked | None = None
         self._steps: list[_Step] = []
         session.events.image.connect(self._on_image_changed)
 
@@ -149,8 +152,8 @@ class ClickController:
             return
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = tuple(map(float, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
-        asked = _Asked(np.zeros_like(mask), Prompts(box=box), title)  # type: ignore[arg-type]
-        self._ask(asked, prompt=mask)
+        prompts = Prompts(box=box)  # type: ignore[arg-type]
+        self._ask(_Asked(np.zeros_like(mask), prompts, title, mask))
 
     def cancel(self) -> None:
         """Do not wait for the answer."""
@@ -161,15 +164,14 @@ class ClickController:
     def _object(self, mask: BoolMask) -> BoolMask:
         return np.zeros_like(mask) if self._known is None else still_there(mask, self._known)
 
-    def _ask(self, asked: _Asked, prompt: BoolMask | None = None) -> None:
-        self._change(prompts=asked.prompts)
+    def _ask(self, asked: _Asked) -> None:
         if self._busy:
-            self._waiting = (asked, prompt)
+            self._waiting = asked
+            self._change(prompts=asked.prompts)
             return
         self._asked = asked
-        if prompt is None and asked.before.any():
-            prompt = asked.before
-        self._submit(asked.prompts, prompt)
+        before = asked.before if asked.before.any() else None
+        self._submit(asked.prompts, before if asked.mask is None else asked.mask)
 
     def _encode(self) -> None:
         if not self._busy:
@@ -181,17 +183,19 @@ class ClickController:
             return
         self._busy = True
         choice = session.choice
-        loading = session.model is None
-        self._change(
-            state="loading" if loading else "answering",
-            message="Loading the network …" if loading else "",
-        )
+        # Asked first: the network works while the window shows that it does.
         self._engine.submit(
             PredictRequest(session.image.gray, choice.model, choice.device, prompts, mask),
             destination=CLICK,
             on_update=self._on_update,
             on_done=self._on_done,
             on_failed=self._on_failed,
+        )
+        loading = session.model is None
+        self._change(
+            prompts=prompts,
+            state="loading" if loading else "answering",
+            message="Loading the network …" if loading else "",
         )
 
     def _on_update(self, answer: Any) -> None:
@@ -214,7 +218,13 @@ class ClickController:
         if np.array_equal(result, mask):
             self._change(message="The network would not change the mask here")
             return
-        details = {**asdict(asked.prompts), "predicted_iou": answer.predicted_iou}
+        details = {
+            **asdict(asked.prompts),
+            "object": _drawn(asked.before),
+            "prompt": None if asked.mask is None else _drawn(asked.mask),
+            "model": model_values(self._session.choice, self._session.model),
+            "predicted_iou": answer.predicted_iou,
+        }
         self._session.proposal = Proposal(result, asked.title, details)
         self._change(message=f"Predicted IoU {answer.predicted_iou:.2f}")
 
@@ -222,7 +232,7 @@ class ClickController:
         waiting = self._waiting
         self._busy, self._asked, self._waiting = False, None, None
         if waiting is not None:
-            self._ask(*waiting)
+            self._ask(waiting)
         else:
             message = self._session.clicks.message
             self._change(state="idle", message="" if message.endswith("…") else message)
@@ -254,6 +264,12 @@ class ClickController:
 
     def _change(self, **values: Any) -> None:
         self._session.clicks = replace(self._session.clicks, **values)
+
+
+def _drawn(mask: BoolMask) -> dict[str, Any]:
+    """Return a mask as the runs that draw it, for the recipe."""
+    edit = mask_patch(np.zeros_like(mask), mask, "")
+    return {"box": list(edit.box), "runs": " ".join(map(str, edit.runs))}
 
 
 def _fingerprint(mask: BoolMask) -> int:

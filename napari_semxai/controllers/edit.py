@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+from psygnal import Signal
+
 from napari_semxai.algorithms import mask_edits
 from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave
+from napari_semxai.controllers.recovery import discard_copy, find_copy, image_key, write_copy
 from napari_semxai.state.session import Proposal, SaveState
 from napari_semxai.store.autosave import (
     Recovery,
     discard_recovery,
-    list_recoveries,
     load_recovery,
-    save_recovery,
 )
-from napari_semxai.store.digests import array_digest
 from napari_semxai.store.masks import read_mask, write_mask
-from napari_semxai.types import InputError
+from napari_semxai.types import BoolMask, SemImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.live_scores import LiveMask
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask, SemImage
 
 EDITS: dict[str, Callable[..., BoolMask]] = {
     "fill holes": mask_edits.fill_holes,
@@ -37,6 +37,25 @@ EDITS: dict[str, Callable[..., BoolMask]] = {
     "keep largest": mask_edits.keep_largest,
     "invert": mask_edits.invert,
 }
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Left:
+    """A mask that was let go with changes that no file holds yet.
+
+    Attributes
+    ----------
+    key : str
+        Of its recovery copy.
+    image : SemImage
+        Whose mask it is.
+    mask : ndarray of bool, shape (M, N)
+        A copy.
+    """
+
+    key: str
+    image: SemImage
+    mask: BoolMask
 
 
 class EditController:
@@ -54,6 +73,11 @@ class EditController:
         Longest time in seconds from a stroke to the start of its copy.
     """
 
+    left = Signal(Left)
+    """An image is left with unsaved strokes, whatever the way."""
+    stroke_begun = Signal()
+    """The mask is no longer the one that was stored."""
+
     def __init__(
         self, session: Session, jobs: Jobs, recovery_folder: Path, wait: float = LONGEST_WAIT
     ) -> None:
@@ -64,26 +88,53 @@ class EditController:
         self._mask: LiveMask | None = None
         self._autosave: Autosave | None = None
         self._left: list[Autosave] = []
-        self._strokes = 0
+        self._strokes = self._kept = 0
+        self._image: SemImage | None = None
+        self._key = ""
 
     @property
     def mask(self) -> BoolMask | None:
         """The mask of the current image (M, N), not to be written to; None without one."""
         return None if self._mask is None else self._mask.mask
 
+    @property
+    def unsaved(self) -> bool:
+        """Whether there are strokes that no file but the recovery copy holds."""
+        return self._strokes != self._kept
+
+    def keep(self) -> None:
+        """Note that the mask as it is now is being written elsewhere."""
+        self._kept = self._strokes
+
+    def kept(self, key: str, message: str) -> None:
+        """Drop the recovery copy of a mask that was written elsewhere."""
+        if key == self._key and not self.unsaved:
+            if self._autosave is not None:
+                self._autosave.forget()
+            self._session.save = SaveState("saved", message=message)
+        elif key == self._key:
+            return
+        self._jobs.run(
+            "forget copy", partial(discard_copy, self._folder, key), _nothing, self._on_failed
+        )
+
     def begin(self, mask: LiveMask) -> None:
         """Take `mask` as the mask of the current image, and look for its recovery copy."""
         image = self._session.image
         if image is None:
             raise RuntimeError("a mask was begun without an image")
-        self._mask = mask
-        self._strokes = 0
-        self._autosave = Autosave(partial(self._write_copy, image, mask), self._wait)
+        self._mask, self._image = mask, image
+        self._key = self._session.opening.key or image_key(image)
+        self._strokes = self._kept = 0
+        self._autosave = Autosave(partial(self._write_copy, self._key, image, mask), self._wait)
         self._session.save = SaveState()
         self._session.recovery = None
         self._session.size = mask.size
         self._jobs.run(
-            "recovery", partial(self._find_copy, image), self._on_copy_found, self._on_failed
+            "recovery",
+            partial(self._find_copy, self._key, mask.mask.copy()),
+            self._on_copy_found,
+            self._on_failed,
         )
 
     def mask_changed(self) -> None:
@@ -94,6 +145,8 @@ class EditController:
     def stroked(self) -> None:
         """Note a change a person made: it forks the mask and is copied soon."""
         self._strokes += 1
+        if self._strokes == self._kept + 1:
+            self.stroke_begun.emit()
         self._session.edited = True
         if self._session.save.state != "unsaved":
             self._session.save = SaveState("unsaved", message="Unsaved strokes")
@@ -141,11 +194,16 @@ class EditController:
         )
 
     def leave(self) -> None:
-        """Let the current image go: its strokes are copied without waiting for the next copy."""
+        """Let the current image go: the one function through which every way of leaving goes.
+
+        Strokes are copied without waiting for the next copy, and `left` tells of them.
+        """
+        if self._mask is not None and self._image is not None and self.unsaved:
+            self.left.emit(Left(self._key, self._image, self._mask.mask.copy()))
         if self._autosave is not None:
             self._autosave.hurry()
             self._left = [*self._left[-8:], self._autosave]
-        self._mask = self._autosave = None
+        self._mask = self._autosave = self._image = None
         self._session.edited = False
 
     def close(self) -> None:
@@ -191,27 +249,19 @@ class EditController:
         else:
             self._session.proposal = Proposal(mask, title)
 
-    def _write_copy(self, image: SemImage, mask: LiveMask) -> None:
+    def _write_copy(self, key: str, image: SemImage, mask: LiveMask) -> None:
         """Write a recovery copy; called in a thread."""
-        try:
-            path = save_recovery(
-                self._folder, image_key(image), mask.mask.copy(), _image_info(image)
-            )
-        except InputError as error:
-            state = SaveState("failed", message=f"{error}; the strokes are in memory only")
-        else:
-            state = SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
+        state = write_copy(self._folder, key, image, mask.mask.copy())
         self._jobs.deliver(lambda: self._on_copied(mask, state))
 
     def _on_copied(self, mask: LiveMask, state: SaveState) -> None:
         if mask is self._mask and self._session.save.state != "saved":
             self._session.save = state
 
-    def _find_copy(self, image: SemImage) -> Recovery | None:
+    def _find_copy(self, key: str, stored: BoolMask) -> Recovery | None:
         for autosave in self._left:
             autosave.flush()
-        key = image_key(image)
-        return next((copy for copy in list_recoveries(self._folder) if copy.key == key), None)
+        return find_copy(self._folder, key, stored)
 
     def _on_copy_found(self, recovery: Recovery | None) -> None:
         self._session.recovery = recovery
@@ -226,14 +276,15 @@ class EditController:
             self._autosave.forget()
         self._session.save = SaveState("saved", path, f"Saved to {path.name}")
         self._jobs.run(
-            "forget copy", partial(self._discard_copy, image), lambda _: None, self._on_failed
+            "forget copy",
+            partial(discard_copy, self._folder, self._key),
+            _nothing,
+            self._on_failed,
         )
 
-    def _discard_copy(self, image: SemImage) -> None:
-        key = image_key(image)
-        for recovery in list_recoveries(self._folder):
-            if recovery.key == key:
-                discard_recovery(recovery.path)
+    def _forget_copy(self, key: str) -> None:
+        discard = partial(discard_copy, self._folder, key)
+        self._jobs.run("forget copy", discard, _nothing, self._on_failed)
 
     def _on_save_failed(self, message: str) -> None:
         self._session.save = SaveState("failed", message=message)
@@ -243,10 +294,5 @@ class EditController:
         self._session.message = message
 
 
-def image_key(image: SemImage) -> str:
-    """Return what names an image in recovery copies: its pixels, whatever the file is called."""
-    return array_digest(image.gray)
-
-
-def _image_info(image: SemImage) -> dict[str, str | int]:
-    return {"name": image.name, "path": str(image.path or ""), "page": image.page}
+def _nothing(_: object) -> None:
+    """Take no notice."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_semxai.state.review import Opening
 from napari_semxai.store.images import image_from_array, read_image
 from napari_semxai.types import InputError
 
@@ -73,13 +74,23 @@ class ImageController:
         """
         self._open(partial(_from_file_or_array, array, name, path, page), on_ready)
 
-    def show(self, image: SemImage | None) -> None:
-        """Make `image` the current one: the one function through which an image is left."""
+    def show(self, image: SemImage | None, opening: Opening | None = None) -> None:
+        """Make `image` the current one; the one before is left through `EditController.leave`.
+
+        Parameters
+        ----------
+        image : SemImage or None
+            None shows nothing.
+        opening : Opening, optional
+            The stored mask that an image of a project comes with.
+        """
         self._jobs.forget("open image")
         if image is self._session.image:
             return
         self._edit.leave()
+        self._session.opening = opening or Opening()
         self._segment.open(image)
+        self._session.edited = self._session.opening.edited
         self._session.pixel_size = None if image is None else image.pixel_size
 
     def set_pixel_size(self, metres: float | None) -> None:

@@ -20,12 +20,14 @@ class Jobs:
     ----------
     deliver : callable
         Runs a function on the thread that the results belong to.
+    threads : int
+        How many; 1 keeps the order of the calls.
     """
 
-    def __init__(self, deliver: Callable[[Callable[[], None]], None]) -> None:
+    def __init__(self, deliver: Callable[[Callable[[], None]], None], threads: int = 4) -> None:
         self.deliver = deliver
         # A download may hold one for minutes; opening and saving go on beside it.
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="semxai-job")
+        self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="semxai-job")
         self._newest: dict[str, int] = {}
 
     def run(

@@ -83,7 +83,8 @@ class SegmentController:
 
     def open(self, image: SemImage | None) -> None:
         """Make `image` the current one; what belonged to the previous one is let go."""
-        self._engine.cancel(CANDIDATES)
+        # Not by force: the engine may be at work for the queue, or hold what comes back soon.
+        self._engine.forget(CANDIDATES)
         session = self._session
         self._chosen, self._filtered = None, None
         self._forget_defects()

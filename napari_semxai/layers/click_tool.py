@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from napari_semxai.controllers.clicks import ClickController
     from napari_semxai.layers.session_layers import SessionLayers
-    from napari_semxai.state.session import Clicks, Session
+    from napari_semxai.state.review import Clicks
+    from napari_semxai.state.session import Session
 
 DRAG_PIXELS = 5
 """Screen pixels from which a click is a box."""
@@ -52,6 +53,7 @@ class ClickTool:
         self._clicks = clicks
         self._marks = PromptLayers(viewer)
         self._followed: Labels | None = None
+        self._shown = session.clicks.prompts
         self._connections = (
             (session.events.clicks, self._on_clicks_changed),
             (layers.mask_layer_changed, self._on_mask_layer_changed),
@@ -98,7 +100,8 @@ class ClickTool:
         layer = self._layers.mask_layer
         if clicks.active != before.active:
             self._follow(layer if clicks.active else None)
-        if clicks.prompts is not before.prompts:
+        # While the network answers, drawing marks would only keep its answer waiting.
+        if clicks.state != "answering" and clicks.prompts is not self._shown:
             self._show_prompts()
 
     def _on_mask_layer_changed(self) -> None:
@@ -125,6 +128,6 @@ class ClickTool:
         self._clicks.activate(False)
 
     def _show_prompts(self) -> None:
-        prompts = self._session.clicks.prompts
+        prompts = self._shown = self._session.clicks.prompts
         self._marks.show_points(prompts.points, prompts.foreground)
         self._marks.show_box(prompts.box)

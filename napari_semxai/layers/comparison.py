@@ -90,7 +90,11 @@ class Comparison:
         return None if truth is None else (truth.name, truth.mask.mask)
 
     def _on_mask_layer_changed(self) -> None:
-        self.set_prediction(self._layers.mask_layer)
+        mask = self._layers.mask_layer
+        if mask in self._watches and self._watches[mask].watch is not self._layers.watch:
+            # The next image's mask lies in the same layer, under another watch.
+            self._watches.pop(mask).release()
+        self.set_prediction(mask)
 
     def _on_layer_removed(self, event: object) -> None:
         gone = event.value  # type: ignore[attr-defined]

@@ -33,11 +33,22 @@ class OwnedLayers:
         self._picture: Image | None = None
         self._layers: dict[str, Labels] = {}
         self._sources: dict[str, object] = {}
+        self._spare: Labels | None = None
 
-    def begin(self, picture: Image | None) -> None:
-        """Remove the layers of the previous image; those to come lie over `picture`."""
+    def begin(self, picture: Image | None, queued: bool = False) -> None:
+        """Put away the layers of the previous image; those to come lie over `picture`.
+
+        Parameters
+        ----------
+        picture : napari.layers.Image or None
+            What the next layers lie over.
+        queued : bool
+            Whether to use the layer of the defect mask again, without its undo history: adding
+            and removing a layer takes napari a third of a second.
+        """
         layers, self._layers, self._sources = self._layers, {}, {}
         self._picture = picture
+        self._spare = layers.pop(DEFECT, None) if queued else None
         for layer in layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)
@@ -45,6 +56,8 @@ class OwnedLayers:
     def forget(self, gone: Layer) -> None:
         """Drop a layer that was removed by hand."""
         self._layers = {role: layer for role, layer in self._layers.items() if layer is not gone}
+        if self._spare is gone:
+            self._spare = None
 
     def hide(self, role: str) -> None:
         """Hide the layer of a role, where there is one."""
@@ -77,6 +90,9 @@ class OwnedLayers:
 
     def add(self, role: str, title: str, palette: tuple[str, ...], values: NDArray[Any]) -> Labels:
         """Add a layer for a role; only the defect mask can be painted."""
+        if role == DEFECT and self._spare is not None:
+            self._layers[role], self._spare = self._spare, None
+            return self._use_again(self._layers[role], values)
         active = self._viewer.layers.selection.active
         layer = self._viewer.add_labels(
             values.astype(np.uint8),
@@ -91,6 +107,19 @@ class OwnedLayers:
             layer.editable = False
             self._put_below_mask(layer)
             self._viewer.layers.selection.active = active
+        return layer
+
+    def _use_again(self, layer: Labels, values: NDArray[Any]) -> Labels:
+        # Undo must not paste the previous image's pixels: a layer that cannot be edited forgets.
+        mode = layer.mode
+        layer.editable = False
+        layer.data = values.astype(np.uint8)
+        layer.editable = True
+        for name, value in placement(self._picture).items():
+            setattr(layer, name, value)
+        # Showing a layer puts its tool away, too.
+        layer.visible = True
+        layer.mode = mode
         return layer
 
     def _put_below_mask(self, layer: Labels) -> None:

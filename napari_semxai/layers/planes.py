@@ -56,6 +56,7 @@ class Planes:
         self._viewer = viewer
         self._images: list[tuple[Plane, SemImage]] = []
         self._added: WeakSet[Image] = WeakSet()
+        self._queue: Image | None = None
 
     def adopt(self, plane: Plane, image: SemImage) -> None:
         """Use a plane of a layer as the picture of `image` instead of adding a layer."""
@@ -75,18 +76,33 @@ class Planes:
         leading = self._viewer.dims.current_step[-layer.ndim : -2] if layer.ndim > 2 else ()
         return Plane(layer, tuple(int(step) for step in leading))
 
-    def layer_of(self, image: SemImage) -> Image:
-        """Return the layer that shows `image`, added where there is none."""
+    def layer_of(self, image: SemImage, queued: bool = False) -> Image:
+        """Return the layer that shows `image`, added where there is none.
+
+        Parameters
+        ----------
+        image : SemImage
+            The image.
+        queued : bool
+            Whether it comes from a queue, whose images are shown by one layer in turn.
+        """
         for plane, known in self._images:
             if known is image and plane.layer in self._viewer.layers:
                 return plane.layer
-        self._close_pages(image)
         rgb = image.pixels.ndim == 3
-        layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
+        spare = self._queue
+        if queued and spare is not None and spare in self._viewer.layers and spare.rgb == rgb:
+            layer = spare
+            layer.data, layer.name = image.pixels, image.name
+        else:
+            self._close_pages(image)
+            layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
+            self._added.add(layer)
+        if queued:
+            self._queue = layer
         if not rgb:
             layer.contrast_limits = _contrast(image)
         self.adopt(Plane(layer), image)
-        self._added.add(layer)
         return layer
 
     def show_only(self, picture: Image) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from napari.layers import Image, Layer
 
     from napari_semxai.controllers.edit import EditController
+    from napari_semxai.state.review import OtherMasks
     from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
     from napari_semxai.types import SemImage
 
@@ -51,6 +52,7 @@ class SessionLayers:
         self._session = session
         self._edit = edit
         self.image_layer: Image | None = None
+        self._other_roles: tuple[str, ...] = ()
         self.watch: MaskWatch | None = None
         self.planes = Planes(viewer)
         self.owned = OwnedLayers(viewer)
@@ -62,6 +64,7 @@ class SessionLayers:
             (events.edited, self._on_edited_changed),
             (events.pixel_size, self._on_pixel_size_changed),
             (events.loaded_truth, self._on_truth_loaded),
+            (events.others, self._on_others_changed),
             (viewer.layers.events.inserted, self._on_layer_inserted),
             (viewer.layers.events.removed, self._on_layer_removed),
         )
@@ -92,8 +95,9 @@ class SessionLayers:
         if self.watch is not None:
             self.watch.release()
             self.watch = None
-        self.image_layer = None if image is None else self.planes.layer_of(image)
-        self.owned.begin(self.image_layer)
+        queued = bool(self._session.opening.key)
+        self.image_layer = None if image is None else self.planes.layer_of(image, queued)
+        self.owned.begin(self.image_layer, queued)
         if image is not None and self.image_layer is not None:
             self.planes.show_only(self.image_layer)
             self._begin_mask(image)
@@ -104,8 +108,9 @@ class SessionLayers:
             self._offer_truth(layer)
 
     def _begin_mask(self, image: SemImage) -> None:
-        empty = np.zeros(image.gray.shape, dtype=np.uint8)
-        layer = self.owned.add(DEFECT, "defect mask", (colors.DEFECT,), empty)
+        stored = self._session.opening.mask
+        values = np.zeros(image.gray.shape, dtype=bool) if stored is None else stored
+        layer = self.owned.add(DEFECT, "defect mask", (colors.DEFECT,), values)
         layer.brush_size = max(3, round(min(image.gray.shape) / 60))
         self.watch = MaskWatch(layer)
         self.watch.changed.connect(self._edit.mask_changed)
@@ -156,6 +161,19 @@ class SessionLayers:
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
         if truth is not None:
             self.owned.add("truth", truth.name, (colors.TRUTH,), truth.mask).contour = 2
+
+    def _on_others_changed(self, others: OtherMasks | None) -> None:
+        """Show other annotators' masks as outlines over one's own, each in a colour."""
+        for role in self._other_roles:
+            self.owned.hide(role)
+        self._other_roles = ()
+        if others is None or self._session.image is None:
+            return
+        self._other_roles = tuple(f"annotator {name}" for name in others.masks)
+        for place, mask in enumerate(others.masks.values()):
+            role = self._other_roles[place]
+            color = colors.CANDIDATES[place % len(colors.CANDIDATES)]
+            self.owned.show(role, role, (color,), mask).contour = 2
 
     def _on_layer_inserted(self, event: object) -> None:
         self._offer_truth(event.value)  # type: ignore[attr-defined]

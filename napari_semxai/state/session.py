@@ -14,6 +14,8 @@ from napari_semxai.algorithms.survey import SurveyReport
 from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
+from napari_semxai.state.queue import Queue
+from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
     BoolMask,
@@ -25,7 +27,7 @@ from napari_semxai.types import (
     IntArray,
     MaskSize,
     ModelInfo,
-    Prompts,
+    ReviewRecord,
     Scores,
     SemImage,
 )
@@ -153,28 +155,6 @@ class Proposal:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Clicks:
-    """The SAM click tool.
-
-    Attributes
-    ----------
-    active : bool
-        Whether clicks on the image are prompts.
-    prompts : Prompts
-        Of the object that is worked on.
-    state : str
-        "idle", "loading", "encoding", "answering" or "failed".
-    message : str
-        What a person reads.
-    """
-
-    active: bool = False
-    prompts: Prompts = field(default_factory=Prompts)
-    state: str = "idle"
-    message: str = ""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LoadedTruth:
     """A truth mask that was read from a file."""
@@ -284,6 +264,7 @@ class Session:
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
     image: SemImage | None = None
+    opening: Opening = field(default_factory=Opening)
     choice: ModelChoice = field(default_factory=ModelChoice)
     model: ModelInfo | None = None
     download: Download = field(default_factory=Download)
@@ -297,6 +278,10 @@ class Session:
     edited: bool = False
     proposal: Proposal | None = None
     clicks: Clicks = field(default_factory=Clicks)
+    queue: Queue | None = None
+    record: ReviewRecord | None = None
+    others: OtherMasks | None = None
+    batch: Batch = field(default_factory=Batch)
     recovery: Recovery | None = None
     pixel_size: float | None = None
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))

@@ -26,6 +26,16 @@ def recovery_folder() -> Path:
     return _DIRS.user_state_path / "recovery"
 
 
+def shortcuts_file() -> Path:
+    """File of the keys that a person chose."""
+    return _DIRS.user_config_path / "shortcuts.json"
+
+
+def projects_folder() -> Path:
+    """Folder of the projects that were made of plain folders of images."""
+    return _DIRS.user_data_path / "projects"
+
+
 def project_index_folder() -> Path:
     """Folder of the indexes of projects; each is rebuilt from the project's files when missing."""
     return _DIRS.user_cache_path / "projects"

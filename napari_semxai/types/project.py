@@ -22,6 +22,11 @@ class ReviewState(StrEnum):
     UNSURE = "unsure"
 
     @property
+    def is_reviewed(self) -> bool:
+        """Whether somebody has said what the mask is worth."""
+        return self is not ReviewState.CANDIDATE
+
+    @property
     def is_truth(self) -> bool:
         """Whether a mask in this state counts as truth for scores."""
         return self in (ReviewState.ACCEPTED, ReviewState.CORRECTED, ReviewState.NO_DEFECT)

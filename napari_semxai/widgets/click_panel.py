@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QGridLayout, QWidget
+from qtpy.QtWidgets import QGridLayout
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import Panel, button, note
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.clicks import ClickController
-    from napari_semxai.state.session import Clicks, Session
+    from napari_semxai.state.review import Clicks
+    from napari_semxai.state.session import Session
 
 _HOW = (
     "Click: defect. Shift+click or right click: not the defect. Drag: a box around another object."
 )
 
 
-class ClickPanel(QWidget):
+class ClickPanel(Panel):
     """Take the SAM click tool, begin another object, see what the network does.
 
     Parameters

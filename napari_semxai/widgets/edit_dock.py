@@ -16,15 +16,17 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QSlider,
     QSpinBox,
+    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group, note
 from napari_semxai.widgets.scores_dock import size_text
-from napari_semxai.widgets.shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari.layers import Labels
 
     from napari_semxai.controllers.edit import EditController
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
     from napari_semxai.layers.session_layers import SessionLayers
     from napari_semxai.state.session import SaveState, Session
     from napari_semxai.store.autosave import Recovery
-    from napari_semxai.widgets.click_panel import ClickPanel
-    from napari_semxai.widgets.parts import Connections
+    from napari_semxai.widgets.parts import Connections, Panel
 
 TOOLS = (
     ("pan_zoom", "Move", "Move and zoom the image"),
@@ -52,6 +53,7 @@ EDIT_BUTTONS = (
     ("invert", "Swap foreground and background", None),
 )
 _NANO = 1e9
+CLICKS, KEYS = "SAM click", "Keys"
 
 
 class EditDock(ScrolledDock):
@@ -65,8 +67,8 @@ class EditDock(ScrolledDock):
         The controllers that are called.
     layers : SessionLayers
         Knows the layer that is painted.
-    clicks : ClickPanel
-        The SAM click tool.
+    panels : dict of str to QWidget
+        More parts by title: "SAM click" among the tools, "Keys" at the end, the others first.
     """
 
     def __init__(
@@ -75,10 +77,10 @@ class EditDock(ScrolledDock):
         images: ImageController,
         edit: EditController,
         layers: SessionLayers,
-        clicks: ClickPanel,
+        panels: Mapping[str, Panel],
     ) -> None:
         super().__init__()
-        self.clicks = clicks
+        self.panels = panels
         self._session, self._layers = session, layers
         self._images, self._edit = images, edit
         self._layer: Labels | None = None
@@ -93,7 +95,8 @@ class EditDock(ScrolledDock):
     def release(self) -> None:
         """Disconnect from the layer and the session."""
         self._follow(None)
-        self.clicks.release()
+        for panel in self.panels.values():
+            panel.release()
         super().release()
 
     def load(self) -> None:
@@ -114,7 +117,7 @@ class EditDock(ScrolledDock):
             self._edit.save(Path(name))
 
     def _create(self) -> None:
-        self.state, self.size_text, self.keys = note(), note(), note(_keys_text())
+        self.state, self.size_text = note(), note()
         self.recovery_text = note()
         self.restore = button("Restore", "Bring the unsaved strokes back, as one undoable edit")
         self.discard = button("Discard", "Delete the recovery copy")
@@ -172,17 +175,24 @@ class EditDock(ScrolledDock):
         for layout in (buttons, form):
             layout.setContentsMargins(0, 0, 0, 0)
         self.add(
-            (
-                self.recovery,
-                self.state,
-                group("Paint", painting),
-                group("SAM click", self.clicks),
-                group("Whole mask", whole, self.apply),
-                group("File", files),
-                group("Size", size),
-                group("Keys", self.keys),
-            )
+            group(title, panel)
+            for title, panel in self.panels.items()
+            if title not in (CLICKS, KEYS)
         )
+        self.editing = QWidget()
+        column = QVBoxLayout(self.editing)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (
+            self.recovery,
+            self.state,
+            group("Paint", painting),
+            group(CLICKS, self.panels[CLICKS]),
+            group("Whole mask", whole, self.apply),
+            group("File", files),
+            group("Size", size),
+        ):
+            column.addWidget(part)
+        self.add((self.editing, group(KEYS, self.panels[KEYS])))
 
     def _outside_table(self) -> Connections:
         events = self._session.events
@@ -222,7 +232,7 @@ class EditDock(ScrolledDock):
 
     def _on_mask_layer_changed(self) -> None:
         self._follow(self._layers.mask_layer)
-        self.widget().setEnabled(self._layer is not None)
+        self.editing.setEnabled(self._layer is not None)
         self._on_pixel_size_changed(self._session.pixel_size)
 
     def _on_mode_changed(self) -> None:
@@ -284,10 +294,3 @@ class EditDock(ScrolledDock):
 
     def _on_pixel_size_entered(self, nanometres: float) -> None:
         self._images.set_pixel_size(nanometres / _NANO if nanometres > 0 else None)
-
-
-def _keys_text() -> str:
-    rows = "".join(
-        f"<tr><td><b>{key}</b>&nbsp;</td><td>{what}</td></tr>" for key, what in SHORTCUTS
-    )
-    return f"<table>{rows}</table>"

@@ -73,6 +73,13 @@ def group(title: str, *contents: QWidget) -> QGroupBox:
     return box
 
 
+class Panel(QWidget):
+    """A part of the dock that is told when the dock goes."""
+
+    def release(self) -> None:
+        """Disconnect from everything that outlives the panel."""
+
+
 class ScrolledDock(QScrollArea):
     """A dock that scrolls instead of pushing the window off a small screen.
 

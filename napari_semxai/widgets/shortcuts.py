@@ -1,17 +1,177 @@
-"""The keys of the workbench, in one place."""
+"""The keys of the workbench, in one place: what they do, what they are, and changing them."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, NamedTuple
+
+from napari.utils.key_bindings import KeyBinding
+from psygnal import Signal
+
+from napari_semxai.store.shortcuts import read_shortcuts, write_shortcuts
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from napari_semxai.layers.session_layers import SessionLayers
+
+
+class Shortcut(NamedTuple):
+    """An action and the key it comes with."""
+
+    name: str
+    key: str
+    text: str
+
+
 SHORTCUTS = (
-    ("Alt+G", "generate candidates"),
-    ("Alt+M", "show or hide the mask"),
-    ("Alt+B", "brush"),
-    ("Alt+E", "erase"),
-    ("Alt+C", "SAM click"),
-    ("Alt+N", "SAM click on another object"),
-    ("Alt+A", "apply the automatic mask"),
-    ("Alt+S", "save the mask"),
-    ("Alt+X", "show or hide explanations"),
-    ("Alt+Shift+X", "next heat map of this image"),
+    Shortcut("generate", "Alt-G", "generate candidates"),
+    Shortcut("accept", "Alt-Y", "accept the mask, or take it as corrected"),
+    Shortcut("no defect", "Alt-0", "say there is no defect"),
+    Shortcut("reject", "Alt-R", "reject"),
+    Shortcut("unsure", "Alt-Q", "unsure"),
+    Shortcut("next", "Alt-Right", "next image"),
+    Shortcut("previous", "Alt-Left", "previous image"),
+    Shortcut("next unreviewed", "Alt-U", "next image without a review"),
+    Shortcut("mask", "Alt-M", "show or hide the mask"),
+    Shortcut("explanation", "Alt-X", "show or hide explanations"),
+    Shortcut("next heat map", "Alt-Shift-X", "next heat map of this image"),
+    Shortcut("brush", "Alt-B", "brush"),
+    Shortcut("erase", "Alt-E", "erase"),
+    Shortcut("click", "Alt-C", "SAM click"),
+    Shortcut("new object", "Alt-N", "SAM click on another object"),
+    Shortcut("automatic", "Alt-A", "apply the automatic mask"),
+    Shortcut("save", "Alt-S", "save the mask"),
 )
-"""Keys and what they do. Shift and Alt combinations: napari's layers take the plain letters."""
+"""Shift and Alt combinations: napari's layers take the plain letters."""
+_MODIFIERS = {"Alt", "Shift", "Ctrl", "Control", "Meta"}
+
+
+class KeyTable:
+    """Bind the keys on the viewer and on the defect mask, and change them.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Gets the keys; so does the defect mask, because a layer's keys go before the viewer's.
+    layers : SessionLayers
+        Knows the defect mask.
+    actions : mapping
+        What each of `SHORTCUTS` calls, by name.
+    path : Path
+        File of the keys that were chosen.
+    """
+
+    changed = Signal()
+    """Some action has another key."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        layers: SessionLayers,
+        actions: Mapping[str, Callable[[], object]],
+        path: Path,
+    ) -> None:
+        self._viewer, self._layers, self._path = viewer, layers, path
+        self._actions = actions
+        self._bound: list[tuple[ViewerModel | Labels, str]] = []
+        self.keys = {shortcut.name: shortcut.key for shortcut in SHORTCUTS}
+        self.error = ""
+        try:
+            chosen = read_shortcuts(path)
+        except InputError as error:
+            self.error, chosen = str(error), {}
+        self.keys |= {name: key for name, key in chosen.items() if name in self.keys}
+        layers.mask_layer_changed.connect(self._bind)
+        self._bind()
+
+    def release(self) -> None:
+        """Bind nothing any more."""
+        self._layers.mask_layer_changed.disconnect(self._bind)
+        self._unbind()
+
+    def change(self, name: str, key: str) -> None:
+        """Give an action another key, and remember it.
+
+        Raises
+        ------
+        InputError
+            When the key is none, lacks Alt, Shift or Ctrl, or belongs to another action, ours
+            or napari's.
+        """
+        key = normal(key)
+        for other, taken in self.keys.items():
+            if other != name and taken == key:
+                raise InputError(f"{key} is taken: it means {other!r}; choose another key")
+        if key != self.keys[name] and self._napari_has(key):
+            raise InputError(f"{key} is a key of napari's own; choose another key")
+        self.keys = {**self.keys, name: key}
+        write_shortcuts(self._path, self.keys)
+        self._bind()
+        self.changed.emit()
+
+    def reset(self) -> None:
+        """Go back to the keys that the program comes with."""
+        self.keys = {shortcut.name: shortcut.key for shortcut in SHORTCUTS}
+        write_shortcuts(self._path, self.keys)
+        self._bind()
+        self.changed.emit()
+
+    def text(self, name: str) -> str:
+        """Return a key as people read it."""
+        return self.keys[name].replace("-", "+")
+
+    def _napari_has(self, key: str) -> bool:
+        wanted = KeyBinding.from_str(key.replace("-", "+"))
+        ours = {KeyBinding.from_str(mine.replace("-", "+")) for mine in self.keys.values()}
+        mask = self._layers.mask_layer
+        maps = [self._viewer.keymap, type(self._viewer).class_keymap]
+        maps += [] if mask is None else [mask.keymap, type(mask).class_keymap]
+        return wanted not in ours and any(wanted in each for each in maps)
+
+    def _bind(self) -> None:
+        self._unbind()
+        mask = self._layers.mask_layer
+        targets = [self._viewer] if mask is None else [self._viewer, mask]
+        for target in targets:
+            for name, action in self._actions.items():
+                target.bind_key(self.keys[name], _handler(action), overwrite=True)
+                self._bound.append((target, self.keys[name]))
+
+    def _unbind(self) -> None:
+        bound, self._bound = self._bound, []
+        for target, key in bound:
+            target.bind_key(key, None)
+
+
+def normal(key: str) -> str:
+    """Return a key as napari spells it, "Alt-G" for "alt+g".
+
+    Raises
+    ------
+    InputError
+        When it is no key, or lacks Alt, Shift or Ctrl.
+    """
+    parts = [part.strip() for part in key.replace("+", "-").split("-") if part.strip()]
+    names = [part.capitalize() if len(part) > 1 else part.upper() for part in parts]
+    named = [name for name in names if name not in _MODIFIERS]
+    if len(named) != 1 or len(names) < 2:
+        raise InputError(f"{key!r}: a key is Alt, Shift or Ctrl with one other, like Alt+G")
+    try:
+        KeyBinding.from_str("+".join(names))
+    except ValueError:
+        raise InputError(f"{key!r}: no such key") from None
+    return "-".join([*sorted(set(names) - set(named)), *named])
+
+
+def _handler(action: Callable[[], object]) -> Callable[[object], None]:
+    """Return a key handler that leaves out the viewer or layer that napari passes."""
+
+    def handle(_: object) -> None:
+        action()
+
+    return handle

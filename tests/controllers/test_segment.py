@@ -20,6 +20,8 @@ class Engine:
     def cancel(self, destination):
         self.cancelled.append(destination)
 
+    forget = cancel
+
     def answer(self, destination, *updates):
         for update in updates:
             self.jobs[destination][1]["on_update"](update)

@@ -8,6 +8,7 @@ from napari.components import ViewerModel
 from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.layers.step_layers import step_labels
+from napari_semxai.state.review import Opening, OtherMasks
 from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
 from napari_semxai.types import SemImage
 from tests.pools import pool_of, scene_masks
@@ -241,3 +242,48 @@ def test_planes_of_a_stack(layers, viewer):
     plane = layers.planes.plane_of(layer)
     assert plane.page == 2
     np.testing.assert_array_equal(plane.pixels, layer.data[2])
+
+
+def open_queued(session, name, mask=None):
+    session.opening = Opening(f"key {name}", mask)
+    session.image = make_image(name)
+
+
+def test_images_of_a_queue_share_their_layers_but_no_undo_history(viewer, session, layers):
+    stored = np.zeros((96, 128), bool)
+    stored[5:9, 5:9] = True
+    open_queued(session, "a")
+    picture, mask = layers.image_layer, layers.mask_layer
+    mask.data_setitem((np.array([1, 2]), np.array([1, 2])), 1)
+    mask.mode = "paint"
+    open_queued(session, "b", stored)
+    assert (layers.image_layer, layers.mask_layer) == (picture, mask)
+    assert [layer.name for layer in viewer.layers] == ["b", "defect mask"]
+    np.testing.assert_array_equal(picture.data, session.image.pixels)
+    np.testing.assert_array_equal(mask.data != 0, stored)
+    assert str(mask.mode) == "paint"
+    mask.undo()
+    np.testing.assert_array_equal(mask.data != 0, stored)
+    mask.data_setitem((np.array([50]), np.array([60])), 1)
+    assert layers.watch.live.size.area == 17
+
+
+def test_the_next_image_of_a_queue_may_have_another_size_and_scale(session, layers):
+    open_queued(session, "a")
+    session.opening = Opening("key b")
+    session.image = make_image("b", (40, 50))
+    session.pixel_size = 2e-9
+    assert layers.mask_layer.data.shape == (40, 50)
+    np.testing.assert_allclose(layers.mask_layer.scale, 2e-3)
+    open_queued(session, "c")
+    assert layers.mask_layer.data.shape == (96, 128)
+    np.testing.assert_allclose(layers.mask_layer.scale, layers.image_layer.scale)
+
+
+def test_masks_of_others_are_outlines_that_go_with_them(viewer, session, layers):
+    session.image = make_image()
+    session.others = OtherMasks({"bert": scene_masks()[1]}, {})
+    layer = viewer.layers["annotator bert"]
+    assert (layer.contour, layer.editable) == (2, False)
+    session.others = None
+    assert not layer.visible

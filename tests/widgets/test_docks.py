@@ -28,7 +28,8 @@ from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Scores
 from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.edit_dock import EDIT_BUTTONS, EditDock
+from napari_semxai.widgets.edit_dock import CLICKS, EDIT_BUTTONS, KEYS, EditDock
+from napari_semxai.widgets.parts import Panel
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
 from napari_semxai.widgets.winner_map import winners
 from tests import explanations as make
@@ -80,7 +81,8 @@ def candidates(qtbot, session, controller, layers):
 
 @pytest.fixture
 def edit(qtbot, session, controller, layers):
-    dock = EditDock(session, controller, controller, layers, ClickPanel(session, controller))
+    panels = {CLICKS: ClickPanel(session, controller), KEYS: Panel()}
+    dock = EditDock(session, controller, controller, layers, panels)
     qtbot.addWidget(dock)
     session.image = make_image()
     yield dock
@@ -303,9 +305,9 @@ def test_pixel_size_is_shown_and_entered_in_nanometres(edit, session, controller
 
 
 def test_without_an_image_editing_is_off(edit, session):
-    assert edit.widget().isEnabled()
+    assert edit.editing.isEnabled()
     session.image = None
-    assert not edit.widget().isEnabled()
+    assert not edit.editing.isEnabled()
 
 
 def test_scores_follow_and_are_copied(scores, session, layers, viewer):

@@ -1,0 +1,97 @@
+"""The queue: next, previous, jump and filter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.review import Opened, ReviewController
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import QueueFilter
+
+
+class QueueController:
+    """What the queue's buttons can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Has the queue.
+    review : ReviewController
+        Opens images.
+    writes : Jobs
+        Asks the index after the writes that were asked for before.
+    """
+
+    def __init__(self, session: Session, review: ReviewController, writes: Jobs) -> None:
+        self._session, self._review, self._writes = session, review, writes
+
+    def step(self, by: int) -> None:
+        """Open the image `by` places on among those that the filter shows."""
+        queue = self._session.queue
+        if queue is not None:
+            self._go_or_say(queue.step(by), "No further image passes the filter")
+
+    def next_unreviewed(self) -> None:
+        """Open the next image without a review."""
+        queue = self._session.queue
+        if queue is not None:
+            self._go_or_say(queue.next_unreviewed(), "Every image that is shown is reviewed")
+
+    def find(self, text: str) -> None:
+        """Open an image by its number, counted from 1, or by its name or a part of it."""
+        if self._review.opened is None:
+            return
+        wanted, ids = (
+            text.strip().casefold(),
+            [image.id for image in self._review.opened.project.images],
+        )
+        if wanted.isdigit() and 1 <= int(wanted) <= len(ids):
+            found: str | None = ids[int(wanted) - 1]
+        else:
+            whole = (name for name in ids if name.casefold() == wanted)
+            part = (name for name in ids if wanted and wanted in name.casefold())
+            found = next(whole, next(part, None))
+        self._go_or_say(found, f"No image {text!r} in this project")
+
+    def set_filter(self, **change: Any) -> None:
+        """Change fields of the `QueueFilter`; the open image stays open."""
+        opened, queue = self._review.opened, self._session.queue
+        if opened is not None and queue is not None:
+            chosen = replace(queue.filter, **change)
+            self._session.queue = replace(queue, filter=chosen)
+            question = partial(ask, opened, chosen, queue.annotator)
+            # After the writes that were asked for before, so that it sees them.
+            self._writes.run("filter", question, self._on_asked, self._on_failed)
+
+    def refresh(self) -> None:
+        """Look for what other annotators wrote, and apply the filter again."""
+        self.set_filter()
+
+    def _go_or_say(self, image_id: str | None, otherwise: str) -> None:
+        if image_id is None:
+            self._session.message = otherwise
+        else:
+            self._review.go(image_id)
+
+    def _on_asked(self, answer: dict[str, Any]) -> None:
+        if self._session.queue is not None:
+            self._session.queue = replace(self._session.queue, **answer)
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+def ask(opened: Opened, chosen: QueueFilter, annotator: str) -> dict[str, Any]:
+    """Return the fields of `Queue` that come from the index; for a thread."""
+    opened.index.refresh()
+    status = opened.index.status()
+    states = status.states.get(annotator.strip().casefold(), {})
+    return {
+        "shown": opened.index.queue(chosen),
+        "reviewed": sum(count for state, count in states.items() if state.is_reviewed),
+        "annotators": tuple(status.states),
+    }

@@ -1,0 +1,149 @@
+"""How the current mask was made, kept up with every edit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_semxai.algorithms.mask_patches import mask_patch
+from napari_semxai.store.digests import array_digest
+from napari_semxai.types import MaskRecipe
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.edit import EditController
+    from napari_semxai.state.session import (
+        AlgorithmSettings,
+        Automatic,
+        ModelChoice,
+        Proposal,
+        Session,
+    )
+    from napari_semxai.types import (
+        BoolMask,
+        Border,
+        FilterSettings,
+        GenerateSettings,
+        MaskEdit,
+        ModelInfo,
+        SemImage,
+    )
+
+PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
+
+
+class RecipeRecorder:
+    """Note what the mask began with and every edit since.
+
+    Whole-mask edits and SAM clicks are edits of their own, with what they were asked for; brush
+    strokes, undo and redo between them are one edit together. Connect before the layers do: an
+    edit is noted just before it is written.
+
+    Parameters
+    ----------
+    session : Session
+        Tells of automatic masks and edits.
+    edit : EditController
+        Knows the mask.
+    """
+
+    def __init__(self, session: Session, edit: EditController) -> None:
+        self._session, self._edit = session, edit
+        self._recipe: MaskRecipe | None = None
+        self._last: BoolMask | None = None
+        self._edits: list[MaskEdit] = []
+        session.events.automatic.connect(self._on_automatic_changed)
+        session.events.proposal.connect(self._on_proposal_changed)
+
+    @property
+    def edited(self) -> bool:
+        """Whether the mask is other than the automatic one that it began with."""
+        recipe, mask = self._recipe, self._edit.mask
+        if recipe is None or mask is None or self._last is None:
+            return False
+        by_hand = bool(self._edits) or recipe.base == "mask"
+        return by_hand or not np.array_equal(mask, self._last)
+
+    def begin(self, image: SemImage, mask: BoolMask | None, recipe: MaskRecipe | None) -> None:
+        """Begin with an image, its stored mask (M, N) and how that was made."""
+        self._last = np.zeros(image.gray.shape, dtype=bool) if mask is None else mask.copy()
+        if mask is None or recipe is None:
+            base = "mask" if self._last.any() else "empty"
+            recipe = MaskRecipe(base, array_digest(self._last), array_digest(image.pixels))
+        self._recipe, self._edits = recipe, list(recipe.edits)
+
+    def recipe(self, mask: BoolMask) -> MaskRecipe | None:
+        """Return how `mask` (M, N), as it is now, was made."""
+        recipe = self._recipe
+        if recipe is None:
+            return None
+        self._note(mask, "stroke", {})
+        return MaskRecipe(
+            recipe.base,
+            recipe.base_sha256,
+            recipe.image_sha256,
+            recipe.settings,
+            tuple(self._edits),
+            versions(),
+        )
+
+    def _note(self, mask: BoolMask, name: str, details: dict[str, Any]) -> None:
+        if self._last is not None and not np.array_equal(mask, self._last):
+            self._edits.append(mask_patch(self._last, mask, name, details))
+            self._last = mask.copy()
+
+    def _on_automatic_changed(self, automatic: Automatic | None) -> None:
+        session = self._session
+        if automatic is None or session.edited or session.image is None:
+            return
+        self._last, self._edits = automatic.truth.mask.copy(), []
+        self._recipe = MaskRecipe(
+            "automatic",
+            array_digest(self._last),
+            array_digest(session.image.pixels),
+            recipe_settings(session, session.model, automatic.border)
+            | {"winner": automatic.truth.winner, "overridden": automatic.overridden},
+        )
+
+    def _on_proposal_changed(self, proposal: Proposal | None) -> None:
+        mask = self._edit.mask
+        if proposal is not None and mask is not None:
+            self._note(mask, "stroke", {})
+            self._note(proposal.mask, proposal.title, dict(proposal.details))
+
+
+class Chosen(Protocol):
+    """What decides an automatic mask; a `Session` is one."""
+
+    choice: ModelChoice
+    generate: GenerateSettings
+    filters: FilterSettings
+    algorithm: AlgorithmSettings
+
+
+def recipe_settings(chosen: Chosen, model: ModelInfo | None, border: Border) -> dict[str, Any]:
+    """Return what decides an automatic mask, as `semxai project replay` reads it."""
+    algorithm = asdict(chosen.algorithm)
+    wanted = algorithm.pop("ignore_border")
+    return {
+        "model": model_values(chosen.choice, model),
+        **asdict(chosen.generate),
+        **asdict(chosen.filters),
+        **algorithm,
+        "ignore_border": {
+            "requested": "auto" if wanted is None else wanted,
+            "top_right_bottom_left": list(border),
+        },
+    }
+
+
+def model_values(choice: ModelChoice, model: ModelInfo | None) -> dict[str, str]:
+    """Return the network by the name that loads it, and the digest of its weights."""
+    return {"name": choice.model, "sha256": "" if model is None else model.sha256}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a mask."""
+    return {package: version(package) for package in PACKAGES}

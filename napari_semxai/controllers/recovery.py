@@ -1,0 +1,55 @@
+"""Recovery copies of the masks of images."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.state.session import SaveState
+from napari_semxai.store.autosave import (
+    discard_recovery,
+    list_recoveries,
+    load_recovery,
+    save_recovery,
+)
+from napari_semxai.store.digests import array_digest
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.store.autosave import Recovery
+    from napari_semxai.types import BoolMask, SemImage
+
+
+def image_key(image: SemImage) -> str:
+    """Return what names an image in recovery copies: its pixels, whatever the file is called."""
+    return array_digest(image.gray)
+
+
+def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveState:
+    """Write the copy of a mask (M, N), and return what to say of it."""
+    info = {"name": image.name, "path": str(image.path or ""), "page": image.page}
+    try:
+        path = save_recovery(folder, key, mask, info)
+    except InputError as error:
+        return SaveState("failed", message=f"{error}; the strokes are in memory only")
+    return SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
+
+
+def find_copy(folder: Path, key: str, stored: BoolMask) -> Recovery | None:
+    """Return the copy of a mask; one that holds nothing but the stored mask is removed."""
+    copies = (copy for copy in list_recoveries(folder) if copy.key == key)
+    found = next(copies, None)
+    if found is None or not np.array_equal(load_recovery(found.path)[0] != 0, stored):
+        return found
+    discard_recovery(found.path)
+    return None
+
+
+def discard_copy(folder: Path, key: str) -> None:
+    """Remove the copies of a mask."""
+    for recovery in list_recoveries(folder):
+        if recovery.key == key:
+            discard_recovery(recovery.path)

@@ -1,0 +1,255 @@
+"""Review: go through a project's images, and say of every mask what it is worth."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.controllers.project_cache import after_change
+from napari_semxai.state.review import Opening
+from napari_semxai.state.session import SaveState
+from napari_semxai.types import ReviewChange, ReviewState
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.edit import EditController, Left
+    from napari_semxai.controllers.images import ImageController
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.project_cache import Entry, ProjectCache
+    from napari_semxai.controllers.recipe import RecipeRecorder
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import Session
+    from napari_semxai.store.project import Project
+    from napari_semxai.store.project_index import ProjectIndex
+    from napari_semxai.types import BoolMask, ReviewRecord, SemImage
+
+_NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
+AHEAD = (1, 2, -1)
+"""Which neighbours are read before they are asked for."""
+
+
+class Opened:
+    """An open project.
+
+    Parameters
+    ----------
+    project : Project
+        Its files.
+    index : ProjectIndex
+        The index over them.
+    cache : ProjectCache
+        What was read.
+    """
+
+    def __init__(self, project: Project, index: ProjectIndex, cache: ProjectCache) -> None:
+        self.project, self.index, self.cache = project, index, cache
+
+
+class ReviewController:
+    """What the queue and the review buttons can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    images, edit
+        Show an image, and know the mask of the current one.
+    recorder : RecipeRecorder
+        Knows how the mask was made.
+    jobs, writes : Jobs
+        Read images; write reviews, one after the other.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        images: ImageController,
+        edit: EditController,
+        recorder: RecipeRecorder,
+        jobs: Jobs,
+        writes: Jobs,
+    ) -> None:
+        self._session, self._images, self._edit = session, images, edit
+        self._recorder, self._jobs, self._writes = recorder, jobs, writes
+        self.opened: Opened | None = None
+        self._current: Entry | None = None
+        edit.left.connect(self._on_left)
+        edit.stroke_begun.connect(self._on_stroke_begun)
+        session.events.image.connect(self._on_image_changed)
+
+    def begin(self, opened: Opened, queue: Queue) -> None:
+        """Go through a project, from the first image without a review on."""
+        self.end()
+        self.opened = opened
+        self._session.queue = queue
+        self.go(queue.next_unreviewed() or (queue.shown[0].image if queue.shown else None))
+
+    def end(self) -> None:
+        """Save what is unsaved, and close the project once it is written."""
+        opened = self.opened
+        if opened is None:
+            return
+        self._images.show(None)
+        self.opened = self._session.queue = None
+
+        def close() -> None:
+            opened.index.close()
+            opened.project.close()
+
+        self._writes.run("close project", close, _nothing, self._on_failed)
+
+    def go(self, image_id: str | None) -> None:
+        """Open an image of the project; nothing happens for the one that is open."""
+        opened, queue = self.opened, self._session.queue
+        if opened is None or queue is None or image_id is None:
+            return
+        if self._current is not None and image_id == self._current.id:
+            return
+        known = opened.cache.get(image_id)
+        if known is not None:
+            self._show(opened, known)
+        else:
+            read = partial(opened.cache.load, image_id)
+            self._jobs.run("open image", read, partial(self._show, opened), self._on_failed)
+
+    def mask_came(self, image_id: str) -> None:
+        """Show the mask that was made behind, unless a person has begun with the image."""
+        current = self._current
+        if current is None or current.id != image_id or self._session.edited:
+            return
+        if current.mask is None and self._session.automatic is None:
+            self._current = None
+            self.go(image_id)
+
+    def accept(self) -> None:
+        """Say that the mask is right: "corrected" where a person changed it."""
+        made = self._recorder.edited
+        self.review(ReviewState.CORRECTED if made else ReviewState.ACCEPTED)
+
+    def review(self, state: ReviewState) -> None:
+        """Say what the mask is worth, write it, and go on to the next image."""
+        queue = self._session.queue
+        if self._current is None or queue is None:
+            self._session.message = "Open a project first: there is no queue to review"
+            return
+        mask = self._edit.mask
+        if state in _NEED_MASK and (mask is None or not mask.any()):
+            self._session.message = "The mask is empty: generate or paint one, or say 'no defect'"
+            return
+        ahead = queue.step(1)
+        self._write(ReviewChange(state=state), self._edit.mask)
+        if ahead is not None:
+            self.go(ahead)
+        else:
+            self._session.message = "That was the last image of the queue"
+
+    def annotate(self, *, label: str | None = None, comment: str | None = None) -> None:
+        """Set class or comment of the current image."""
+        self._write(ReviewChange(label=label, comment=comment), None)
+
+    def save(self) -> bool:
+        """Write the current mask to the project; False without a project."""
+        if self._current is None:
+            return False
+        self._write(ReviewChange(), self._edit.mask)
+        return True
+
+    def _show(self, opened: Opened, entry: Entry) -> None:
+        queue = self._session.queue
+        if queue is None or opened is not self.opened:
+            return
+        opening = Opening(opened.cache.key(entry.id), entry.mask, entry.by_hand)
+        self._images.show(entry.image, opening)
+        # Leaving has written the image before; from here on strokes are this one's.
+        self._current = entry
+        self._recorder.begin(entry.image, entry.mask, entry.record.recipe)
+        self._session.record = entry.record
+        number = opened.cache.number(entry.id)
+        queue = self._session.queue = replace(
+            self._session.queue or queue, current=entry.id, number=number
+        )
+        for image_id in map(queue.step, AHEAD):
+            if image_id is not None and opened.cache.get(image_id) is None:
+                read = partial(opened.cache.load, image_id)
+                self._jobs.run(f"read {image_id}", read, _nothing, _nothing)
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        if self._current is not None and self._current.image is not image:
+            self._current = self._session.record = None
+            if self._session.queue is not None:
+                self._session.queue = replace(self._session.queue, current="")
+
+    def _on_stroke_begun(self) -> None:
+        """Show at once that a review is void; it is written with the mask."""
+        record = self._session.record
+        if self._current is not None and record is not None and record.state.is_reviewed:
+            self._session.record = replace(
+                record, state=ReviewState.CANDIDATE, voided=record.state
+            )
+
+    def _on_left(self, left: Left) -> None:
+        """Write strokes that an image is left with; it is the current one still."""
+        if self._current is not None and left.image is self._current.image:
+            self._write(ReviewChange(), left.mask)
+
+    def _write(self, change: ReviewChange, mask: BoolMask | None) -> None:
+        """Write a change, with `mask` as it is now."""
+        entry, opened, queue = self._current, self.opened, self._session.queue
+        if entry is None or opened is None or queue is None:
+            return
+        if mask is not None:
+            kept = np.zeros_like(mask) if change.state is ReviewState.NO_DEFECT else mask.copy()
+            change = replace(change, mask=kept, recipe=self._recorder.recipe(kept))
+            self._edit.keep()
+        self._current = after_change(entry, change)
+        opened.cache.put(self._current)
+        self._session.record = self._current.record
+        self._writes.run(
+            f"write {entry.id}",
+            partial(_write, opened, queue.annotator, entry.id, change),
+            partial(self._on_written, opened),
+            partial(self._on_write_failed, entry.id),
+        )
+
+    def _on_written(self, opened: Opened, record: ReviewRecord) -> None:
+        queue = self._session.queue
+        self._edit.kept(opened.cache.key(record.image), f"Saved in the project: {record.state}")
+        if queue is None or opened is not self.opened:
+            return
+        before = next((row for row in queue.shown if row.image == record.image), None)
+        if before is None:
+            return
+        row = replace(
+            before,
+            annotator=record.annotator,
+            state=record.state,
+            voided=record.voided,
+            label=record.label or before.label,
+            score=record.score,
+            time=record.time,
+            has_mask=bool(record.mask_sha256),
+        )
+        counted = int(row.state.is_reviewed) - int(before.state.is_reviewed)
+        shown = tuple(row if each is before else each for each in queue.shown)
+        self._session.queue = replace(queue, shown=shown, reviewed=queue.reviewed + counted)
+
+    def _on_write_failed(self, image_id: str, message: str) -> None:
+        """Say it; the mask stays in memory, and saving tries again."""
+        if self._current is not None and self._current.id == image_id:
+            self._session.save = SaveState("failed", message=message)
+        self._session.message = message
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+def _write(opened: Opened, annotator: str, image_id: str, change: ReviewChange) -> ReviewRecord:
+    record = opened.project.write_review(image_id, annotator, change)
+    opened.cache.written(record)
+    return record
+
+
+def _nothing(_: object) -> None:
+    """Take no notice."""

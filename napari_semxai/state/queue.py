@@ -1,0 +1,79 @@
+"""The queue of a project's images, and the selection of them that is gone through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from napari_semxai.types import QueueFilter, QueueRow, ReviewState
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Queue:
+    """A project as it is gone through.
+
+    Attributes
+    ----------
+    name : str
+        Of the project.
+    folder : Path
+        Where it lies.
+    annotator : str
+        Who reviews.
+    total : int
+        Images of the whole project.
+    shown : tuple of QueueRow
+        What passes the filter, in the order it is gone through.
+    current : str
+        Id of the open image; "" for none.
+    number : int
+        Place of the open image in the whole project, counted from 1.
+    filter : QueueFilter
+        What `shown` came from.
+    reviewed : int
+        Images of the whole project that the annotator has reviewed.
+    annotators : tuple of str
+        Everybody who has written reviews.
+    class_names : mapping
+        Class label to name.
+    """
+
+    name: str
+    folder: Path
+    annotator: str
+    total: int
+    shown: tuple[QueueRow, ...] = ()
+    current: str = ""
+    number: int = 0
+    filter: QueueFilter = field(default_factory=QueueFilter)
+    reviewed: int = 0
+    annotators: tuple[str, ...] = ()
+    class_names: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def position(self) -> int | None:
+        """Where the open image stands in `shown`; None where the filter leaves it out."""
+        for place, row in enumerate(self.shown):
+            if row.image == self.current:
+                return place
+        return None
+
+    def step(self, by: int) -> str | None:
+        """Return the image `by` places on in `shown`, or None at its end."""
+        position = self.position
+        if position is None:
+            # The open image has left the filter: go on from its place in the project.
+            later = (row.image for row in self.shown if row.number > self.number)
+            first = self.shown[0].image if self.shown else None
+            return next(later, first) if by > 0 else first
+        place = position + by
+        return self.shown[place].image if 0 <= place < len(self.shown) else None
+
+    def next_unreviewed(self) -> str | None:
+        """Return the next image of `shown` without a review, from the start after the end."""
+        position = self.position
+        begin = 0 if position is None else position + 1
+        around = (*self.shown[begin:], *self.shown[:begin])
+        waiting = (row.image for row in around if row.state is ReviewState.CANDIDATE)
+        return next((image for image in waiting if image != self.current), None)

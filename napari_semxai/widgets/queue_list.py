@@ -1,0 +1,97 @@
+"""The images of a queue as an item model: names, status colours and small pictures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
+from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
+
+from napari_semxai.types import ReviewState
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.thumbnails import Thumbnails
+    from napari_semxai.types import QueueRow
+
+COLORS = {
+    ReviewState.CANDIDATE: "#808080",
+    ReviewState.ACCEPTED: "#009E73",
+    ReviewState.CORRECTED: "#CC79A7",
+    ReviewState.NO_DEFECT: "#56B4E9",
+    ReviewState.REJECTED: "#D55E00",
+    ReviewState.UNSURE: "#E69F00",
+}
+MARKS = {
+    ReviewState.CANDIDATE: "○",
+    ReviewState.ACCEPTED: "✓",
+    ReviewState.CORRECTED: "✎",
+    ReviewState.NO_DEFECT: "∅",
+    ReviewState.REJECTED: "✗",
+    ReviewState.UNSURE: "?",
+}
+"""A state is told by its mark, too, not by its colour alone."""
+
+
+class QueueModel(QAbstractListModel):
+    """Rows of a queue; pictures are asked for when a row comes into sight.
+
+    Parameters
+    ----------
+    thumbnails : Thumbnails
+        Small pictures.
+    """
+
+    def __init__(self, thumbnails: Thumbnails) -> None:
+        super().__init__()
+        self._thumbnails = thumbnails
+        self._rows: tuple[QueueRow, ...] = ()
+
+    def set_rows(self, rows: tuple[QueueRow, ...]) -> None:
+        """Show these rows."""
+        if len(rows) != len(self._rows):
+            self.beginResetModel()
+            self._rows = rows
+            self.endResetModel()
+            return
+        before, self._rows = self._rows, rows
+        for place, (old, new) in enumerate(zip(before, rows, strict=True)):
+            if old is not new:
+                self.dataChanged.emit(self.index(place), self.index(place))
+
+    def refresh(self, image_id: str) -> None:
+        """Draw a row again: its picture has come."""
+        for place, row in enumerate(self._rows):
+            if row.image == image_id:
+                self.dataChanged.emit(self.index(place), self.index(place))
+
+    def image_at(self, place: int) -> str:
+        """Return the id of the image of a row."""
+        return self._rows[place].image
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return how many rows there are."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a row shows."""
+        row = self._rows[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            void = " (review void)" if row.voided is not None else ""
+            label = f" · {row.label}" if row.label else ""
+            score = "" if row.score is None else f" · {row.score:.2f}"
+            return f"{MARKS[row.state]} {row.number:,} {row.image}{label}{score}{void}"
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return QColor(COLORS[row.state])
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return f"{row.image}: {row.state}"
+        if role == Qt.ItemDataRole.DecorationRole:
+            return self._icon(row.image)
+        return None
+
+    def _icon(self, image_id: str) -> QIcon | None:
+        pixels = self._thumbnails.get(image_id)
+        if pixels is None:
+            return None
+        rows, columns = pixels.shape
+        picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
+        return QIcon(QPixmap.fromImage(picture))

@@ -1,0 +1,275 @@
+"""The queue of a project: where one is, and where to go."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QGridLayout,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QProgressBar,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.types import QueueFilter, QueueOrder, ReviewState
+from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.queue_list import QueueModel
+
+if TYPE_CHECKING:
+    from qtpy.QtCore import QModelIndex
+
+    from napari_semxai.controllers.projects import ProjectController
+    from napari_semxai.controllers.queue import QueueController
+    from napari_semxai.controllers.queue_masks import QueueMasks
+    from napari_semxai.controllers.review import ReviewController
+    from napari_semxai.controllers.thumbnails import Thumbnails
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.review import Batch
+    from napari_semxai.state.session import Session
+    from napari_semxai.widgets.parts import Connections
+
+_VOID = "review void"
+_ORDERS = {
+    "in order": (QueueOrder.NUMBER, False),
+    "uncertain first (score)": (QueueOrder.SCORE, False),
+    "uncertain first (confidence)": (QueueOrder.CONFIDENCE, False),
+    "by name": (QueueOrder.NAME, False),
+    "latest review first": (QueueOrder.TIME, True),
+}
+_BELOW = {"any certainty": None, **{f"score ≤ {v}": v for v in (0.5, 0.7, 0.8, 0.9, 0.95)}}
+_KLARF = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.xlsx);;All files (*)"
+
+
+class QueuePanel(Panel):
+    """Open a project, see "12 of 4,591", go on, jump, filter.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    projects, queue, review, masks
+        The controllers that are called.
+    thumbnails : Thumbnails
+        Small pictures of the images.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        projects: ProjectController,
+        queue: QueueController,
+        review: ReviewController,
+        masks: QueueMasks,
+        thumbnails: Thumbnails,
+    ) -> None:
+        super().__init__()
+        self._session, self._projects = session, projects
+        self._queue, self._review, self._masks = queue, review, masks
+        self.model = QueueModel(thumbnails)
+        self._create()
+        self._lay_out()
+        self._outside: Connections = (
+            (session.events.queue, self._on_queue_changed),
+            (session.events.batch, self._on_batch_changed),
+            (thumbnails.ready, self.model.refresh),
+        )
+        for signal, slot in (*self._outside, *self._inside_table()):
+            signal.connect(slot)
+        self._on_queue_changed(session.queue)
+        self._on_batch_changed(session.batch)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    def open_folder(self) -> None:
+        """Ask for a project's folder or a folder of images, and open it."""
+        name = QFileDialog.getExistingDirectory(self, "A project, or a folder of images")
+        if name:
+            self._projects.open(Path(name), self.annotator.text())
+
+    def open_table(self) -> None:
+        """Ask for a KLARF file or a table of images, and open it."""
+        name = QFileDialog.getOpenFileName(self, "A KLARF file or a table", "", _KLARF)[0]
+        if name:
+            self._projects.open(Path(name), self.annotator.text())
+
+    def _create(self) -> None:
+        self.annotator = QLineEdit(getpass.getuser())
+        self.annotator.setToolTip("Who reviews; each annotator's masks and reviews are apart")
+        self.open = button("Open project…", "A project, a folder of images, Carinthia or KLARF")
+        menu = QMenu(self.open)
+        self.folder = menu.addAction("Folder: project, images, Carinthia…")
+        self.table = menu.addAction("KLARF file or table…")
+        self.open.setMenu(menu)
+        self.where, self.summary = note(), note()
+        self.previous = button("◀ Previous", "The image before among those shown (Alt+Left)")
+        self.following = button("Next ▶", "The next image among those shown (Alt+Right)")
+        self.unreviewed = button("Next unreviewed", "The next image without a review (Alt+U)")
+        self.jump = QLineEdit()
+        self.jump.setPlaceholderText("number or name ⏎")
+        self.jump.setToolTip("Open an image by its number or a part of its name")
+        self.state, self.label, self.below, self.order = (QComboBox() for _ in range(4))
+        self.whose = QComboBox()
+        self.state.addItems(["any state", *map(str, ReviewState), _VOID])
+        self.below.addItems(list(_BELOW))
+        self.order.addItems(list(_ORDERS))
+        tips = {
+            self.state: "Only images in this state",
+            self.label: "Only images of this class",
+            self.below: "Only images whose automatic mask is this uncertain",
+            self.order: "The order that next and previous follow",
+            self.whose: "Whose reviews count for the filter",
+        }
+        for part, tip in tips.items():
+            part.setToolTip(tip)
+            part.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            part.setMinimumContentsLength(8)
+        self.list = QListView()
+        self.list.setModel(self.model)
+        self.list.setUniformItemSizes(True)
+        self.list.setFixedHeight(150)
+        self.masks = button(
+            "Masks for all", "Make the masks of all unreviewed images with these settings, behind"
+        )
+        self.refresh = button("Refresh", "Look for what other annotators wrote")
+        self.progress, self.cancel = QProgressBar(), button("Cancel", "Stop; what is done stays")
+
+    def _lay_out(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        rows: tuple[tuple[QWidget, ...], ...] = (
+            (self.open, self.annotator),
+            (self.where,),
+            (self.previous, self.following),
+            (self.unreviewed, self.jump),
+            (self.state, self.label),
+            (self.below, self.order),
+            (self.whose, self.refresh),
+            (self.list,),
+            (self.summary, self.masks),
+            (self.progress, self.cancel),
+        )
+        for number, parts in enumerate(rows):
+            for column, part in enumerate(parts):
+                layout.addWidget(part, number, column, 1, 2 // len(parts))
+
+    def _inside_table(self) -> Connections:
+        return (
+            (self.folder.triggered, self.open_folder),
+            (self.table.triggered, self.open_table),
+            (self.previous.clicked, self._on_previous_wanted),
+            (self.following.clicked, self._on_next_wanted),
+            (self.unreviewed.clicked, self._queue.next_unreviewed),
+            (self.jump.returnPressed, self._on_jump_wanted),
+            (self.refresh.clicked, self._queue.refresh),
+            (self.masks.clicked, self._masks.start),
+            (self.cancel.clicked, self._on_cancel_wanted),
+            (self.list.activated, self._on_row_activated),
+            (self.list.clicked, self._on_row_activated),
+            *(
+                (combo.activated, self._on_filter_changed)
+                for combo in (self.state, self.label, self.below, self.order, self.whose)
+            ),
+        )
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        for part in (self.previous, self.following, self.unreviewed, self.jump, self.masks):
+            part.setEnabled(queue is not None)
+        for part in (self.state, self.label, self.below, self.order, self.whose, self.list):
+            part.setVisible(queue is not None)
+        self.refresh.setVisible(queue is not None)
+        self.annotator.setReadOnly(queue is not None)
+        self.model.set_rows(() if queue is None else queue.shown)
+        if queue is None:
+            self.where.setText("No project is open.")
+            self.summary.setText("")
+            return
+        self.annotator.setText(queue.annotator)
+        self.where.setText(_where(queue))
+        self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed")
+        self._show_filter(queue)
+        if queue.position is not None:
+            index = self.model.index(queue.position)
+            self.list.setCurrentIndex(index)
+            self.list.scrollTo(index)
+
+    def _show_filter(self, queue: Queue) -> None:
+        names = [f"{label} {name}".strip() for label, name in queue.class_names.items()]
+        whose = ["my reviews", "anybody's reviews"]
+        for combo, items in ((self.label, ["any class", *names]), (self.whose, whose)):
+            if [combo.itemText(i) for i in range(combo.count())] != items:
+                with signals_blocked(combo):
+                    combo.clear()
+                    combo.addItems(items)
+        self._classes = list(queue.class_names)
+        plain = QueueFilter(annotator=queue.annotator)
+        if queue.filter == plain:
+            for combo in (self.state, self.label, self.below, self.order, self.whose):
+                with signals_blocked(combo):
+                    combo.setCurrentIndex(0)
+
+    def _on_batch_changed(self, batch: Batch) -> None:
+        running = bool(batch.title)
+        self.progress.setVisible(running)
+        self.cancel.setVisible(running)
+        self.progress.setRange(0, batch.total)
+        self.progress.setValue(batch.done)
+        left = "" if batch.seconds_left is None else f", {batch.seconds_left / 60:.0f} min left"
+        self.progress.setFormat(f"{batch.title} %v of %m{left}")
+
+    def _on_filter_changed(self) -> None:
+        state = self.state.currentText()
+        queue, label = self._session.queue, self.label.currentIndex()
+        if queue is None:
+            return
+        below = _BELOW[self.below.currentText()]
+        order, descending = _ORDERS[self.order.currentText()]
+        known = state in set(map(str, ReviewState))
+        self._queue.set_filter(
+            states=frozenset({ReviewState(state)}) if known else None,
+            voided=True if state == _VOID else None,
+            labels=frozenset({self._classes[label - 1]}) if label > 0 else None,
+            score=None if below is None else (0.0, below),
+            annotator=queue.annotator if self.whose.currentIndex() == 0 else None,
+            order=order,
+            descending=descending,
+        )
+
+    def _on_previous_wanted(self) -> None:
+        self._queue.step(-1)
+
+    def _on_next_wanted(self) -> None:
+        self._queue.step(1)
+
+    def _on_jump_wanted(self) -> None:
+        self._queue.find(self.jump.text())
+        self.jump.clear()
+
+    def _on_row_activated(self, index: QModelIndex) -> None:
+        self._review.go(self.model.image_at(index.row()))
+
+    def _on_cancel_wanted(self) -> None:
+        self._projects.cancel()
+        self._masks.cancel()
+
+
+def _where(queue: Queue) -> str:
+    name = f"<b>{queue.name}</b>, {queue.annotator}<br>"
+    if not queue.current:
+        return f"{name}{queue.total:,} images"
+    text = f"{name}<b>{queue.number:,} of {queue.total:,}</b> · {queue.current}"
+    if len(queue.shown) != queue.total:
+        place = "–" if queue.position is None else f"{queue.position + 1:,}"
+        text += f"<br>{place} of {len(queue.shown):,} that pass the filter"
+    return text

@@ -1,0 +1,122 @@
+"""What the annotator says of the current mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit
+from superqt.utils import signals_blocked
+
+from napari_semxai.types import ReviewState
+from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.queue_list import COLORS, MARKS
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.review import ReviewController
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import ReviewRecord
+    from napari_semxai.widgets.parts import Connections
+
+
+class ReviewPanel(Panel):
+    """State, class and comment of the current image, and the buttons that set them.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    review : ReviewController
+        What is called.
+    """
+
+    def __init__(self, session: Session, review: ReviewController) -> None:
+        super().__init__()
+        self._session, self._review = session, review
+        self.state = note()
+        self.accept = button("Accept", "The mask is right: accepted, or corrected where changed")
+        self.no_defect = button("No defect", "There is no defect: an empty mask is the truth")
+        self.reject = button("Reject", "The image or its mask is of no use")
+        self.unsure = button("Unsure", "Somebody else should look at it")
+        self.label, self.comment = QComboBox(), QLineEdit()
+        self.label.setEditable(True)
+        self.label.setToolTip("Class of the defect as you see it ⏎")
+        self.comment.setPlaceholderText("comment ⏎")
+        self.comment.setToolTip("Free text, kept with the review")
+        self._lay_out()
+        self._outside: Connections = (
+            (session.events.record, self._on_record_changed),
+            (session.events.queue, self._on_queue_changed),
+        )
+        inside: Connections = (
+            (self.accept.clicked, review.accept),
+            (self.no_defect.clicked, self._on_no_defect_wanted),
+            (self.reject.clicked, self._on_reject_wanted),
+            (self.unsure.clicked, self._on_unsure_wanted),
+            (self.label.activated, self._on_label_entered),
+            (self.comment.editingFinished, self._on_comment_entered),
+        )
+        for signal, slot in (*self._outside, *inside):
+            signal.connect(slot)
+        self._on_queue_changed(session.queue)
+        self._on_record_changed(session.record)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    def _lay_out(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.state, 0, 0, 1, 2)
+        buttons = (self.accept, self.no_defect, self.reject, self.unsure)
+        for place, part in enumerate(buttons):
+            layout.addWidget(part, 1 + place // 2, place % 2)
+        layout.addWidget(QLabel("class"), 3, 0)
+        layout.addWidget(self.label, 3, 1)
+        layout.addWidget(self.comment, 4, 0, 1, 2)
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        labels = [] if queue is None else ["", *queue.class_names]
+        if [self.label.itemText(i) for i in range(self.label.count())] != labels:
+            with signals_blocked(self.label):
+                self.label.clear()
+                self.label.addItems(labels)
+                self._on_record_changed(self._session.record)
+
+    def _on_record_changed(self, record: ReviewRecord | None) -> None:
+        self.setEnabled(record is not None)
+        if record is None:
+            self.state.setText("")
+            return
+        if record.voided is not None:
+            color = COLORS[ReviewState.UNSURE]
+            text = f"⚠ changed since it was “{record.voided}”: that review is void"
+        else:
+            color = COLORS[record.state]
+            who = f" by {record.annotator}, {record.time[:16]}" if record.state.is_reviewed else ""
+            text = f"{MARKS[record.state]} {record.state}{who}"
+        self.state.setText(f'<span style="color:{color}"><b>{text}</b></span>')
+        with signals_blocked(self.label), signals_blocked(self.comment):
+            self.label.setCurrentText(record.label)
+            self.comment.setText(record.comment)
+
+    def _on_no_defect_wanted(self) -> None:
+        self._review.review(ReviewState.NO_DEFECT)
+
+    def _on_reject_wanted(self) -> None:
+        self._review.review(ReviewState.REJECTED)
+
+    def _on_unsure_wanted(self) -> None:
+        self._review.review(ReviewState.UNSURE)
+
+    def _on_label_entered(self) -> None:
+        record = self._session.record
+        if record is not None and self.label.currentText() != record.label:
+            self._review.annotate(label=self.label.currentText())
+
+    def _on_comment_entered(self) -> None:
+        record = self._session.record
+        if record is not None and self.comment.text() != record.comment:
+            self._review.annotate(comment=self.comment.text())

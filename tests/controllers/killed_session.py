@@ -1,0 +1,50 @@
+"""A session that paints and reviews until it is killed; every stroke is logged when it is made.
+
+Run as ``python -m tests.controllers.killed_session FOLDER``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from napari_semxai.types import ReviewState
+from tests.controllers.test_review import SHAPE, Desk
+
+PER_IMAGE = 40
+STROKES = [(row, column) for row in range(0, SHAPE[0], 2) for column in range(0, SHAPE[1], 2)]
+
+
+def main() -> None:
+    """Go round the images for ever."""
+    folder = Path(sys.argv[1])
+    desk = Desk(folder)
+    desk.edit._wait = 1.0
+    desk.open()
+    log = os.open(folder / "strokes.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    made: dict[str, int] = {}
+    while True:
+        image = desk.session.queue.current
+        for _ in range(PER_IMAGE):
+            number = made.get(image, 0) % len(STROKES)
+            made[image] = number + 1
+            row, column = STROKES[number]
+            desk.live.update((slice(row, row + 2), slice(column, column + 2)), np.ones((2, 2)))
+            desk.edit.stroked()
+            os.write(log, f"{time.monotonic()} {image} {number}\n".encode())
+            time.sleep(0.02)
+            while not desk.calls.empty():
+                desk.calls.get()()
+        following = desk.session.queue.step(1) or desk.session.queue.shown[0].image
+        if made[image] % (2 * PER_IMAGE) == 0:
+            desk.review.review(ReviewState.CORRECTED)
+        desk.review.go(following)
+        desk.turn(lambda following=following: desk.session.queue.current == following)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.live_scores import LiveMask
+from napari_semxai.algorithms.mask_patches import apply_patches
+from napari_semxai.cli.project_replay import mask_settings
+from napari_semxai.controllers.recipe import RecipeRecorder
+from napari_semxai.state.session import Proposal
+from napari_semxai.store.digests import array_digest
+from napari_semxai.types import ModelInfo
+from tests.controllers.test_clicks import Edit, disc
+from tests.layers.test_session_layers import automatic_of
+
+
+@pytest.fixture
+def recorder(session, image):
+    session.image = image
+    edit = Edit.__new__(Edit)
+    edit.live = LiveMask(np.zeros(image.gray.shape))
+    recorder = RecipeRecorder(session, edit)
+    # As in the window: an edit is noted before it is written.
+    session.events.proposal.connect(edit.take)
+    recorder.edit = edit
+    recorder.begin(image, None, None)
+    return recorder
+
+
+def show_automatic(session, recorder):
+    session.model = ModelInfo("bundled", "abc", "cpu")
+    session.automatic = automatic_of()
+    recorder.edit.live.sync(session.automatic.truth.mask)
+
+
+def test_an_untouched_automatic_mask_has_no_edits(session, recorder):
+    show_automatic(session, recorder)
+    assert not recorder.edited
+    recipe = recorder.recipe(recorder.edit.mask)
+    assert (recipe.base, recipe.edits) == ("automatic", ())
+    assert recipe.base_sha256 == array_digest(session.automatic.truth.mask)
+    assert set(recipe.versions) == {"napari-semxai", "sam2", "torch", "numpy"}
+
+
+def test_settings_are_those_that_replay_reads(session, recorder):
+    show_automatic(session, recorder)
+    settings = recorder.recipe(recorder.edit.mask).settings
+    again = mask_settings(settings, "cpu")
+    assert (again.alpha, again.beta) == (session.algorithm.alpha, session.algorithm.beta)
+    assert again.filters == session.filters
+    assert again.model == "bundled"
+    assert settings["model"]["sha256"] == "abc"
+    assert settings["overridden"] is False
+    assert settings["winner"] == session.automatic.truth.winner
+
+
+def test_strokes_and_edits_are_patches_in_order(session, recorder):
+    show_automatic(session, recorder)
+    session.edited = True
+    base, live = recorder.edit.mask.copy(), recorder.edit.live
+    live.sync(base | disc(20, 20))
+    assert recorder.edited
+    session.proposal = Proposal(base | disc(20, 20, 12), "grow", {"radius": 4})
+    live.sync(base | disc(20, 20, 12) | disc(70, 100))
+    recipe = recorder.recipe(live.mask)
+    assert [edit.name for edit in recipe.edits] == ["stroke", "grow", "stroke"]
+    np.testing.assert_array_equal(apply_patches(base, recipe.edits), live.mask)
+
+
+def test_sliders_no_longer_change_the_recipe_of_an_edited_mask(session, recorder):
+    session.edited = True
+    recorder.edit.live.sync(disc(20, 20))
+    session.automatic = automatic_of()
+    assert recorder.recipe(recorder.edit.mask).base == "empty"
+
+
+def test_a_stored_recipe_goes_on(session, recorder, image):
+    show_automatic(session, recorder)
+    stored = recorder.recipe(recorder.edit.mask)
+    mask = recorder.edit.mask.copy()
+    recorder.begin(image, mask, stored)
+    assert not recorder.edited
+    recorder.edit.live.sync(mask | disc(20, 20))
+    again = recorder.recipe(recorder.edit.mask)
+    assert again.base == "automatic"
+    assert again.settings == stored.settings
+    assert len(again.edits) == 1

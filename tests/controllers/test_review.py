@@ -1,0 +1,324 @@
+"""Going through a real project on disk, without a viewer."""
+
+import queue
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_semxai.algorithms.live_scores import LiveMask
+from napari_semxai.algorithms.mask_patches import apply_patches
+from napari_semxai.controllers.annotators import AnnotatorsController
+from napari_semxai.controllers.edit import EditController
+from napari_semxai.controllers.images import ImageController
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.projects import ProjectController
+from napari_semxai.controllers.queue import QueueController
+from napari_semxai.controllers.recipe import RecipeRecorder
+from napari_semxai.controllers.review import ReviewController
+from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.state.session import Proposal, Session
+from napari_semxai.store.autosave import list_recoveries
+from napari_semxai.store.project import open_project
+from napari_semxai.types import QueueOrder, ReviewState
+from tests.controllers.test_clicks import Engine
+
+SHAPE = (24, 32)
+
+
+class Desk:
+    """A session with its controllers, and what the layers would do; calls run in `turn`."""
+
+    def __init__(self, folder):
+        self.folder, self.calls = folder, queue.SimpleQueue()
+        self.session = session = Session()
+        self.jobs = Jobs(self.calls.put)
+        self.writes = Jobs(self.calls.put, threads=1)
+        self.edit = EditController(session, self.jobs, folder / "recovery", wait=60)
+        segment = SegmentController(session, Engine())
+        self.images = ImageController(session, self.jobs, segment, self.edit)
+        self.recorder = RecipeRecorder(session, self.edit)
+        session.events.image.connect(self._begin)
+        session.events.proposal.connect(self._take)
+        self.review = ReviewController(
+            session, self.images, self.edit, self.recorder, self.jobs, self.writes
+        )
+        self.queue = QueueController(session, self.review, self.writes)
+        self.projects = ProjectController(
+            session, self.review, self.jobs, folder / "projects", folder / "recovery"
+        )
+        self.annotators = AnnotatorsController(session, self.review, self.jobs)
+        self.live = None
+
+    def _begin(self, image):
+        if image is not None:
+            stored = self.session.opening.mask
+            self.live = LiveMask(np.zeros(SHAPE) if stored is None else stored)
+            self.edit.begin(self.live)
+
+    def _take(self, proposal):
+        self.live.sync(proposal.mask)
+        self.edit.stroked()
+
+    def stroke(self, row, column):
+        self.live.update((slice(row, row + 4), slice(column, column + 4)), np.ones((4, 4)))
+        self.edit.stroked()
+
+    def turn(self, condition, patience=10):
+        """Run what was delivered until a condition holds."""
+        end = time.monotonic() + patience
+        while not condition():
+            self.calls.get(timeout=max(0.01, end - time.monotonic()))()
+
+    def open(self, annotator="Anna", count=5):
+        self.projects.open(self.folder / "images", annotator)
+        self.turn(lambda: self.session.queue is not None and self.session.queue.current)
+        return self.session.queue
+
+    def close(self):
+        self.edit.close()
+        self.review.end()
+        self.jobs.close()
+        self.writes.close()
+
+    def project(self):
+        return open_project(self.folder / "projects" / "images")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(5):
+        pixels = rng.integers(0, 255, SHAPE).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"wafer_{number}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def desk(folder):
+    desk = Desk(folder)
+    yield desk
+    desk.close()
+
+
+def test_a_folder_becomes_a_project_and_its_first_image_opens(desk):
+    opened = desk.open()
+    assert (opened.number, opened.total, opened.current) == (1, 5, "wafer_0")
+    assert desk.session.image.name == "wafer_0"
+    assert desk.session.record.state is ReviewState.CANDIDATE
+
+
+def test_one_goes_on_back_and_to_a_number_or_name(desk):
+    desk.open()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.queue.find("5")
+    desk.turn(lambda: desk.session.queue.number == 5)
+    desk.queue.step(1)
+    assert "No further image" in desk.session.message
+    desk.queue.find("fer_2")
+    desk.turn(lambda: desk.session.queue.number == 3)
+    desk.queue.find("other")
+    assert "other" in desk.session.message
+
+
+def test_reviews_are_written_and_the_next_image_opens(desk):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.review.review(ReviewState.NO_DEFECT)
+    desk.turn(lambda: desk.session.queue.number == 3 and desk.session.queue.reviewed == 2)
+    project = desk.project()
+    record = project.record("wafer_0", "Anna")
+    assert record.state is ReviewState.CORRECTED
+    assert project.mask("wafer_0", "Anna")[3:7, 5:9].all()
+    assert record.area == 16
+    assert project.record("wafer_1", "Anna").state is ReviewState.NO_DEFECT
+    desk.turn(lambda: list_recoveries(desk.folder / "recovery") == [] or desk.calls.qsize() == 0)
+
+
+def test_an_empty_mask_is_not_accepted(desk):
+    desk.open()
+    desk.review.accept()
+    assert "empty" in desk.session.message
+    assert desk.session.queue.number == 1
+
+
+@pytest.mark.parametrize("way", ["step", "find", "show", "close", "edit.leave"])
+def test_every_way_of_leaving_saves_the_strokes(desk, folder, way):
+    desk.open()
+    desk.stroke(3, 5)
+    ways = {
+        "step": lambda: desk.queue.step(1),
+        "find": lambda: desk.queue.find("4"),
+        "show": lambda: desk.images.show(None),
+        "close": desk.close,
+        "edit.leave": desk.edit.leave,
+    }
+    ways[way]()
+    desk.turn(lambda: desk.project().mask("wafer_0", "Anna") is not None or way == "close")
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+
+def test_coming_back_shows_the_mask_even_before_it_is_written(desk):
+    desk.open()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.stroke(8, 8)
+    desk.queue.step(-1)
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    assert desk.live.mask.sum() == 16
+    assert desk.session.edited
+
+
+def test_a_later_edit_makes_the_review_void_at_once_and_on_disk(desk):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 1)
+    assert desk.session.record.state is ReviewState.CORRECTED
+    desk.stroke(12, 12)
+    assert desk.session.record.voided is ReviewState.CORRECTED
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.shown[0].voided is ReviewState.CORRECTED)
+    assert desk.project().record("wafer_0", "Anna").voided is ReviewState.CORRECTED
+
+
+def test_the_recipe_makes_the_mask_again(desk):
+    desk.open()
+    desk.stroke(3, 5)
+    grown = desk.live.mask.copy()
+    grown[1:9, 3:11] = True
+    desk.session.proposal = Proposal(grown, "grow", {"radius": 2})
+    desk.stroke(15, 20)
+    desk.review.save()
+    desk.turn(lambda: desk.session.save.state == "saved")
+    recipe = desk.project().record("wafer_0", "Anna").recipe
+    assert [edit.name for edit in recipe.edits] == ["stroke", "grow", "stroke"]
+    assert recipe.edits[1].details == {"radius": 2}
+    assert recipe.base == "empty"
+    again = apply_patches(np.zeros(SHAPE, bool), recipe.edits)
+    np.testing.assert_array_equal(again, desk.live.mask)
+
+
+def test_the_filter_selects_and_orders(desk):
+    desk.open()
+    desk.review.review(ReviewState.UNSURE)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.queue.set_filter(states=frozenset({ReviewState.UNSURE}))
+    desk.turn(lambda: len(desk.session.queue.shown) == 1)
+    assert desk.session.queue.shown[0].image == "wafer_0"
+    assert desk.session.queue.position is None
+    desk.queue.set_filter(states=None, order=QueueOrder.NUMBER, descending=True)
+    desk.turn(lambda: len(desk.session.queue.shown) == 5)
+    assert desk.session.queue.shown[0].image == "wafer_4"
+
+
+def test_next_unreviewed_goes_round(desk):
+    desk.open()
+    for _ in range(4):
+        number = desk.session.queue.number
+        desk.review.review(ReviewState.REJECTED)
+        desk.turn(lambda before=number: desk.session.queue.number == before + 1)
+    desk.queue.step(-3)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.turn(lambda: desk.session.queue.reviewed == 4)
+    desk.queue.next_unreviewed()
+    desk.turn(lambda: desk.session.queue.number == 5)
+    desk.queue.next_unreviewed()
+    assert "reviewed" in desk.session.message
+
+
+def test_class_and_comment_are_kept_with_the_review(desk):
+    desk.open()
+    desk.review.annotate(label="3", comment="edge")
+    desk.turn(lambda: desk.session.queue.shown[0].label == "3")
+    record = desk.project().record("wafer_0", "Anna")
+    assert (record.label, record.comment, record.state) == ("3", "edge", ReviewState.CANDIDATE)
+
+
+def test_a_folder_without_images_is_said(desk, tmp_path):
+    (tmp_path / "none").mkdir()
+    desk.projects.open(tmp_path / "none", "Anna")
+    desk.turn(lambda: desk.session.message)
+    assert "none" in desk.session.message
+    assert desk.session.batch.title == ""
+
+
+def test_two_folders_of_one_name_have_two_projects(desk, folder):
+    desk.open()
+    other = folder / "other" / "images"
+    other.mkdir(parents=True)
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(other / "x.png")
+    desk.projects.open(other, "Anna")
+    desk.turn(lambda: desk.session.queue is not None and desk.session.queue.total == 1)
+    assert desk.session.queue.folder.name == "images-2"
+    desk.projects.open(folder / "images", "Anna")
+    desk.turn(lambda: desk.session.queue is not None and desk.session.queue.total == 5)
+
+
+def test_a_failed_write_is_said_keeps_the_mask_and_can_be_repeated(desk):
+    desk.open()
+    desk.review.save()
+    desk.turn(lambda: desk.session.save.state == "saved")
+    masks = desk.session.queue.folder / "reviews" / "anna" / "masks"
+    for path in masks.iterdir():
+        path.unlink()
+    masks.rmdir()
+    masks.write_text("in the way")
+    desk.stroke(3, 5)
+    desk.review.save()
+    desk.turn(lambda: desk.session.save.state == "failed")
+    assert "kept in" in desk.session.message
+    masks.unlink()
+    desk.queue.step(1)
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 1)
+    assert desk.live.mask.sum() == 16
+    desk.review.save()
+    desk.turn(lambda: desk.session.save.state == "saved")
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+
+def test_a_reopened_project_begins_at_the_first_unreviewed(folder):
+    first = Desk(folder)
+    first.open()
+    first.review.review(ReviewState.REJECTED)
+    first.turn(lambda: first.session.queue.number == 2)
+    first.close()
+    second = Desk(folder)
+    assert second.open().number == 2
+    second.close()
+
+
+def test_others_are_hidden_until_one_has_reviewed(folder):
+    other = Desk(folder)
+    other.open("Bert")
+    other.stroke(3, 5)
+    other.review.accept()
+    other.turn(lambda: other.session.queue.reviewed == 1)
+    other.close()
+    desk = Desk(folder)
+    desk.open("Anna")
+    desk.annotators.compare()
+    assert "first" in desk.session.message
+    desk.stroke(3, 7)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2 and desk.session.queue.reviewed == 1)
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 1)
+    desk.annotators.compare()
+    desk.turn(lambda: desk.session.others is not None)
+    others = desk.session.others
+    assert list(others.masks) == ["bert"]
+    assert others.agreement["anna", "bert"].dice == 0.5
+    desk.annotators.take_consensus()
+    desk.turn(lambda: desk.session.proposal is not None)
+    assert desk.session.proposal.title == "majority of annotators"
+    desk.close()

@@ -1,0 +1,193 @@
+"""A review in the real window, by real key and mouse events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from qtpy.QtCore import QPoint, Qt
+from qtpy.QtTest import QTest
+
+from napari_semxai.algorithms.mask_patches import apply_patches
+from napari_semxai.store.project import open_project
+from napari_semxai.types import ReviewState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import napari
+    from pytestqt.qtbot import QtBot
+
+    from napari_semxai.plugin import Workbench
+
+SHAPE = (64, 80)
+ALT = Qt.KeyboardModifier.AltModifier
+
+
+@pytest.fixture
+def make_images(tmp_path: Path) -> Callable[[int], Path]:
+    def make(count: int) -> Path:
+        folder = tmp_path / "images"
+        folder.mkdir()
+        rng = np.random.default_rng(0)
+        for number in range(count):
+            pixels = rng.integers(0, 255, SHAPE).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / f"image_{number:03}.png")
+        return folder
+
+    return make
+
+
+@pytest.fixture
+def workbench(
+    make_napari_viewer: Callable[..., napari.Viewer],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> Workbench:
+    from napari_semxai import plugin
+
+    for name in ("recovery_folder", "projects_folder"):
+        monkeypatch.setattr(plugin, name, lambda name=name: tmp_path / name)
+    monkeypatch.setattr(plugin, "shortcuts_file", lambda: tmp_path / "keys.json")
+    monkeypatch.setattr(
+        "napari_semxai.store.project_index.project_index_folder", lambda: tmp_path / "index"
+    )
+    return plugin.open_workbench(make_napari_viewer(show=True))
+
+
+def open_queue(workbench: Workbench, folder: Path, qtbot: QtBot) -> None:
+    workbench.projects.open(folder, "Anna")
+    qtbot.waitUntil(lambda: workbench.session.image is not None, timeout=20_000)
+    qtbot.waitExposed(workbench.viewer.window._qt_window)
+    workbench.viewer.window._qt_window.activateWindow()
+
+
+def press(workbench: Workbench, key: Qt.Key, modifier: Any = ALT) -> None:
+    QTest.keyClick(workbench.viewer.window._qt_viewer.canvas.native, key, modifier)
+
+
+def number(workbench: Workbench) -> int:
+    queue = workbench.session.queue
+    return 0 if queue is None or not queue.current else queue.number
+
+
+def canvas_place(workbench: Workbench, row: float, column: float) -> QPoint:
+    """Return where a pixel of the mask is on the canvas."""
+    canvas = workbench.viewer.window._qt_viewer.canvas
+    visual = canvas.layer_to_visual[workbench.layers.mask_layer]
+    transform = visual.node.get_transform("visual", "canvas")
+    x, y = transform.map([column + 0.5, row + 0.5])[:2]
+    return QPoint(round(x), round(y))
+
+
+@pytest.mark.parametrize(
+    "count", [4, pytest.param(50, marks=pytest.mark.slow)], ids=["4 images", "50 images"]
+)
+def test_a_review_by_keyboard_alone(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, count: int
+) -> None:
+    open_queue(workbench, make_images(count), qtbot)
+    expected = {}
+    states = (
+        (Qt.Key.Key_Y, ReviewState.CORRECTED),
+        (Qt.Key.Key_0, ReviewState.NO_DEFECT),
+        (Qt.Key.Key_R, ReviewState.REJECTED),
+        (Qt.Key.Key_Q, ReviewState.UNSURE),
+    )
+    for place in range(count):
+        qtbot.waitUntil(lambda place=place: number(workbench) == place + 1)
+        key, state = states[place % 4]
+        layer = workbench.layers.mask_layer
+        assert layer is not None
+        assert not layer.data.any()
+        # napari's own keys: a brush, one stroke of it, and undo of another.
+        press(workbench, Qt.Key.Key_B)
+        assert str(layer.mode) == "paint"
+        layer.paint((10 + place % 40, 20), 1)
+        kept = layer.data.copy() != 0
+        layer.paint((40, 60), 1)
+        press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+        np.testing.assert_array_equal(layer.data != 0, kept)
+        assert workbench.session.queue is not None
+        mask = np.zeros(SHAPE, bool) if state is ReviewState.NO_DEFECT else kept
+        expected[workbench.session.queue.current] = (state, mask)
+        press(workbench, key)
+    queue = workbench.session
+    qtbot.waitUntil(lambda: queue.queue is not None and queue.queue.reviewed == count)
+    press(workbench, Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: number(workbench) == count - 1)
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == count)
+    project = open_project(workbench.projects._folder / "images")
+    assert len(expected) == count
+    for image_id, (state, mask) in expected.items():
+        record = project.record(image_id, "Anna")
+        assert record is not None
+        assert record.state is state
+        found = project.mask(image_id, "Anna")
+        np.testing.assert_array_equal(found, mask)
+        if record.recipe is not None:
+            again = apply_patches(
+                np.zeros(SHAPE, bool) if record.recipe.base == "empty" else mask,
+                record.recipe.edits,
+            )
+            np.testing.assert_array_equal(again, mask)
+
+
+def test_undo_never_brings_pixels_of_another_image(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(3), qtbot)
+    workbench.layers.mask_layer.paint((20, 20), 1)
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not workbench.layers.mask_layer.data.any()
+    names = [layer.name for layer in workbench.viewer.layers]
+    assert len(names) == 2
+    press(workbench, Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    assert workbench.layers.mask_layer.data[20, 20] == 1
+
+
+@pytest.mark.parametrize("way", ["layer", "window"])
+def test_closing_the_layer_or_the_window_saves(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, way: str
+) -> None:
+    open_queue(workbench, make_images(2), qtbot)
+    folder = workbench.projects._folder / "images"
+    workbench.layers.mask_layer.paint((20, 20), 1)
+    kept = workbench.layers.mask_layer.data != 0
+    if way == "layer":
+        workbench.viewer.layers.remove(workbench.layers.mask_layer)
+    else:
+        workbench.close()
+    qtbot.waitUntil(lambda: open_project(folder).mask("image_000", "Anna") is not None)
+    np.testing.assert_array_equal(open_project(folder).mask("image_000", "Anna"), kept)
+
+
+def test_sam_clicks_by_mouse_on_the_canvas(
+    workbench: Workbench, qtbot: QtBot, tmp_path: Path
+) -> None:
+    from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
+    from napari_semxai.store.images import image_from_array
+
+    scene = make_scene(SceneSpec(shape=(120, 120), radius=18), seed=3)
+    workbench.images.show(image_from_array(scene.image, "scene"))
+    session, layer = workbench.session, workbench.layers.mask_layer
+    qtbot.waitExposed(workbench.viewer.window._qt_window)
+    press(workbench, Qt.Key.Key_C)
+    assert session.clicks.active
+    qtbot.waitUntil(lambda: session.clicks.state == "idle", timeout=120_000)
+    row, column = (float(v) for v in np.argwhere(scene.defect).mean(axis=0))
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas_place(workbench, row, column))
+    assert len(session.clicks.prompts.points) == 1
+    assert session.clicks.prompts.points[0] == pytest.approx((row + 0.5, column + 0.5), abs=1.5)
+    qtbot.waitUntil(lambda: session.clicks.state == "idle", timeout=60_000)
+    assert layer.data[int(row), int(column)] == 1
+    press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert not layer.data.any()

@@ -1,0 +1,196 @@
+"""The queue's parts of the dock as views."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from psygnal import Signal
+from qtpy.QtCore import Qt
+
+from napari_semxai.state.queue import Queue
+from napari_semxai.state.review import Batch, OtherMasks
+from napari_semxai.state.session import Session
+from napari_semxai.types import (
+    QueueFilter,
+    QueueOrder,
+    QueueRow,
+    ReviewRecord,
+    ReviewState,
+    Scores,
+)
+from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
+from napari_semxai.widgets.queue_panel import QueuePanel
+from napari_semxai.widgets.review_panel import ReviewPanel
+
+
+class Controller:
+    blind = True
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *arguments, **keywords: self.calls.append((name, arguments, keywords))
+
+
+class Thumbnails:
+    ready = Signal(str)
+
+    def get(self, image_id):
+        return np.full((4, 5), 100, np.uint8) if image_id == "die_1" else None
+
+
+def rows():
+    states = (ReviewState.ACCEPTED, ReviewState.CANDIDATE, ReviewState.CANDIDATE)
+    voided = (None, ReviewState.ACCEPTED, None)
+    return tuple(
+        QueueRow(f"die_{n}", n, "anna", state, void, "3", None, 0.5, "", True)
+        for n, (state, void) in enumerate(zip(states, voided, strict=True), start=1)
+    )
+
+
+def queue_of(**changes):
+    values = {
+        "shown": rows(),
+        "current": "die_2",
+        "number": 2,
+        "filter": QueueFilter(annotator="anna"),
+        "reviewed": 1,
+        "class_names": {"3": "scratch", "6": "none"},
+    }
+    return Queue("lot", Path("lot"), "anna", 4591, **{**values, **changes})
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def controller():
+    return Controller()
+
+
+@pytest.fixture
+def panel(qtbot, session, controller):
+    panel = QueuePanel(session, *[controller] * 4, Thumbnails())
+    qtbot.addWidget(panel)
+    yield panel
+    panel.release()
+
+
+def test_it_says_where_one_is(panel, session):
+    assert "No project" in panel.where.text()
+    session.queue = queue_of()
+    assert "2 of 4,591" in panel.where.text()
+    assert "2 of 3 that pass" in panel.where.text()
+    assert panel.summary.text() == "1 of 4,591 reviewed"
+    assert panel.list.currentIndex().row() == 1
+    assert panel.annotator.text() == "anna"
+
+
+def test_rows_show_state_class_score_and_void_reviews(panel, session):
+    session.queue = queue_of()
+    texts = [panel.model.data(panel.model.index(place)) for place in range(3)]
+    assert texts[0].startswith("✓ 1 die_1 · 3 · 0.50")
+    assert "void" in texts[1]
+    colors = [
+        panel.model.data(panel.model.index(place), Qt.ItemDataRole.ForegroundRole).name()
+        for place in (0, 2)
+    ]
+    assert len(set(colors)) == 2
+    icons = [
+        panel.model.data(panel.model.index(place), Qt.ItemDataRole.DecorationRole)
+        for place in (0, 1)
+    ]
+    assert icons[0] is not None
+    assert icons[1] is None
+
+
+def test_a_changed_row_is_drawn_again_without_a_reset(panel, session, qtbot):
+    session.queue = queue_of()
+    with qtbot.waitSignal(panel.model.dataChanged):
+        session.queue = queue_of(shown=(*rows()[:2], session.queue.shown[0]))
+    with qtbot.waitSignal(panel.model.modelReset):
+        session.queue = queue_of(shown=rows()[:1])
+
+
+def test_buttons_call_the_controller(panel, session, controller):
+    session.queue = queue_of()
+    panel.following.click()
+    panel.previous.click()
+    panel.unreviewed.click()
+    panel.jump.setText("12")
+    panel.jump.returnPressed.emit()
+    panel.list.activated.emit(panel.model.index(2))
+    assert [call[:2] for call in controller.calls] == [
+        ("step", (1,)),
+        ("step", (-1,)),
+        ("next_unreviewed", (False,)),
+        ("find", ("12",)),
+        ("go", ("die_3",)),
+    ]
+
+
+def test_filters_are_handed_on(panel, session, controller):
+    session.queue = queue_of()
+    panel.state.setCurrentText("unsure")
+    panel.label.setCurrentIndex(1)
+    panel.below.setCurrentText("score ≤ 0.8")
+    panel.order.setCurrentText("uncertain first (score)")
+    panel.whose.setCurrentIndex(1)
+    panel.state.activated.emit(0)
+    [(name, _, chosen)] = controller.calls
+    assert name == "set_filter"
+    assert chosen == {
+        "states": frozenset({ReviewState.UNSURE}),
+        "voided": None,
+        "labels": frozenset({"3"}),
+        "score": (0.0, 0.8),
+        "annotator": None,
+        "order": QueueOrder.SCORE,
+        "descending": False,
+    }
+
+
+def test_progress_is_shown_and_cancelled(panel, session, controller):
+    session.batch = Batch("Masks", 12, 4591, 600.0)
+    assert not panel.progress.isHidden()
+    assert "10 min left" in panel.progress.format()
+    panel.cancel.click()
+    assert [call[0] for call in controller.calls] == ["cancel", "cancel"]
+    session.batch = Batch()
+    assert panel.progress.isHidden()
+
+
+def test_the_review_is_shown_and_set(qtbot, session, controller):
+    panel = ReviewPanel(session, controller)
+    qtbot.addWidget(panel)
+    assert not panel.isEnabled()
+    session.queue = queue_of()
+    session.record = ReviewRecord("die_2", "anna", voided=ReviewState.ACCEPTED, comment="edge")
+    assert "void" in panel.state.text()
+    assert panel.comment.text() == "edge"
+    for part in (panel.accept, panel.no_defect, panel.reject, panel.unsure):
+        part.click()
+    panel.comment.setText("rim")
+    panel.comment.editingFinished.emit()
+    panel.label.setCurrentText("3")
+    panel.label.activated.emit(0)
+    assert [call[0] for call in controller.calls] == ["accept", *["review"] * 3, *["annotate"] * 2]
+    states = [call[1][0] for call in controller.calls[1:4]]
+    assert states == [ReviewState.NO_DEFECT, ReviewState.REJECTED, ReviewState.UNSURE]
+    assert controller.calls[4][2] == {"comment": "rim"}
+    panel.release()
+
+
+def test_agreement_is_shown(qtbot, session, controller):
+    panel = AnnotatorsPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of()
+    session.others = OtherMasks({}, {("anna", "bert"): Scores(1, 1, 1, 7)})
+    assert "anna – bert: Dice 0.500, IoU 0.333" in panel.text.text()
+    panel.compare.click()
+    panel.majority.click()
+    assert [call[0] for call in controller.calls] == ["compare", "take_consensus"]
+    panel.release()
