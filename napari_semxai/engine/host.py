@@ -143,8 +143,11 @@ def serve(service: str) -> NoReturn:
 def _claim_pipes() -> tuple[BinaryIO, BinaryIO]:
     """Take stdin and stdout for the protocol; what libraries print goes to stderr."""
     requests, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    # A pipe nobody writes to: who reads sees its end, also where os.devnull is an ordinary file.
+    nothing, writer = os.pipe()
+    os.close(writer)
+    os.dup2(nothing, 0)
+    os.close(nothing)
     os.dup2(sys.stderr.fileno(), 1)
     return requests, answers
 
