@@ -114,9 +114,7 @@ class EditController:
             self._session.save = SaveState("saved", message=message)
         elif key == self._key:
             return
-        self._jobs.run(
-            "forget copy", partial(discard_copy, self._folder, key), _nothing, self._on_failed
-        )
+        self._forget_copy(key)
 
     def begin(self, mask: LiveMask) -> None:
         """Take `mask` as the mask of the current image, and look for its recovery copy."""
@@ -124,15 +122,17 @@ class EditController:
         if image is None:
             raise RuntimeError("a mask was begun without an image")
         self._mask, self._image = mask, image
-        self._key = self._session.opening.key or image_key(image)
+        opening = self._session.opening
+        self._key = opening.key or image_key(image)
         self._strokes = self._kept = 0
         self._autosave = Autosave(partial(self._write_copy, self._key, image, mask), self._wait)
-        self._session.save = SaveState()
+        waiting = SaveState("unsaved", message="Not in the project yet")
+        self._session.save = SaveState() if opening.on_disk else waiting
         self._session.recovery = None
         self._session.size = mask.size
         self._jobs.run(
             "recovery",
-            partial(self._find_copy, self._key, mask.mask.copy()),
+            partial(self._find_copy, self._key, mask.mask.copy(), opening.on_disk),
             self._on_copy_found,
             self._on_failed,
         )
@@ -258,10 +258,10 @@ class EditController:
         if mask is self._mask and self._session.save.state != "saved":
             self._session.save = state
 
-    def _find_copy(self, key: str, stored: BoolMask) -> Recovery | None:
+    def _find_copy(self, key: str, stored: BoolMask, on_disk: bool) -> Recovery | None:
         for autosave in self._left:
             autosave.flush()
-        return find_copy(self._folder, key, stored)
+        return find_copy(self._folder, key, stored, on_disk=on_disk)
 
     def _on_copy_found(self, recovery: Recovery | None) -> None:
         self._session.recovery = recovery
@@ -275,12 +275,7 @@ class EditController:
         if self._autosave is not None:
             self._autosave.forget()
         self._session.save = SaveState("saved", path, f"Saved to {path.name}")
-        self._jobs.run(
-            "forget copy",
-            partial(discard_copy, self._folder, self._key),
-            _nothing,
-            self._on_failed,
-        )
+        self._forget_copy(self._key)
 
     def _forget_copy(self, key: str) -> None:
         discard = partial(discard_copy, self._folder, key)

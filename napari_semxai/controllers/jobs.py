@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 T = TypeVar("T")
+_logger = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -37,7 +39,18 @@ class Jobs:
         on_done: Callable[[T], None],
         on_failed: Callable[[str], None],
     ) -> None:
-        """Call `function` in a thread; only the newest call for `destination` is delivered."""
+        """Call `function` in a thread; only the newest call for `destination` is delivered.
+
+        Parameters
+        ----------
+        destination : str
+            What is done, in words that a person may read.
+        function : callable
+            Called in a thread.
+        on_done, on_failed : callable
+            One of them gets the answer, or one line that says what went wrong. An error that
+            nobody foresaw is in the log, too, with where it happened.
+        """
         number = self._newest.get(destination, 0) + 1
         self._newest[destination] = number
 
@@ -46,6 +59,10 @@ class Jobs:
                 result = function()
             except (InputError, OSError, MemoryError) as error:
                 message = str(error) or type(error).__name__
+                self.deliver(lambda: self._hand_over(destination, number, on_failed, message))
+            except Exception as error:
+                _logger.exception("%s failed", destination)
+                message = _unforeseen(destination, error)
                 self.deliver(lambda: self._hand_over(destination, number, on_failed, message))
             else:
                 self.deliver(lambda: self._hand_over(destination, number, on_done, result))
@@ -66,3 +83,11 @@ class Jobs:
     ) -> None:
         if self._newest[destination] == number:
             receiver(value)
+
+
+def _unforeseen(destination: str, error: Exception) -> str:
+    what = " ".join(f"{type(error).__name__}: {error}".split())
+    return (
+        f"An error in the program stopped {destination!r} ({what}); your work is kept. The log "
+        "in the terminal has the details: please report them"
+    )

@@ -63,7 +63,7 @@ class ProjectCache:
 
     def __init__(self, project: Project, annotator: str) -> None:
         self._project = project
-        self._annotator = annotator
+        self.annotator = annotator
         self._numbers = {image.id: n for n, image in enumerate(project.images, start=1)}
         self._entries: OrderedDict[str, Entry] = OrderedDict()
         self._unwritten: Counter[str] = Counter()
@@ -75,7 +75,7 @@ class ProjectCache:
 
     def key(self, image_id: str) -> str:
         """Return what names an image's mask in recovery and rescue files."""
-        return f"{self._project.info.id} {image_id} {self._annotator}"
+        return f"{self._project.info.id} {image_id} {self.annotator}"
 
     def get(self, image_id: str) -> Entry | None:
         """Return an entry that was read before."""
@@ -93,12 +93,12 @@ class ProjectCache:
         known = self.get(image_id)
         if known is not None:
             return known
-        record = self._project.record(image_id, self._annotator)
+        record = self._project.record(image_id, self.annotator)
         entry = Entry(
             image_id,
             self._project.read_image(image_id),
-            None if record is None else self._project.mask(image_id, self._annotator),
-            record or ReviewRecord(image_id, self._annotator),
+            None if record is None else self._project.mask(image_id, self.annotator),
+            record or ReviewRecord(image_id, self.annotator),
         )
         with self._lock:
             # What a person changed meanwhile is newer than what was read.

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 QUEUE = "queue"
 TITLE = "Masks"
+_PATIENCE = 3
+"""Images that may fail one after the other before the run stops."""
 
 
 class _Run:
@@ -45,6 +47,7 @@ class _Run:
         self.began = time.monotonic()
         self.model: ModelInfo | None = None
         self.pool: CandidatePool | None = None
+        self.failed = 0
 
 
 class QueueMasks:
@@ -144,17 +147,28 @@ class QueueMasks:
             f"mask {image_id}",
             partial(_write, run, image_id, image, run.pool),
             partial(self._on_written, run, image_id),
-            partial(self._on_failed, run),
+            partial(self._on_write_failed, run),
         )
 
     def _on_written(self, run: _Run, image_id: str, _: object) -> None:
+        run.failed = 0
         self._review.mask_came(image_id)
         self._next(run)
 
     def _on_failed(self, run: _Run, message: str) -> None:
-        """Say it, and go on with the next image."""
-        self._session.message = message
-        self._next(run)
+        """Say it, and go on with the next image unless none succeeds."""
+        run.failed += 1
+        if run.failed < _PATIENCE:
+            self._session.message = message
+            self._next(run)
+        else:
+            self._on_write_failed(run, message)
+
+    def _on_write_failed(self, run: _Run, message: str) -> None:
+        """Stop: the next mask could not be written either."""
+        if run is self._run:
+            self.cancel()
+            self._session.message = f"{message}; no more masks are made"
 
     def _on_queue_changed(self, queue: object) -> None:
         if queue is None:

@@ -38,13 +38,14 @@ def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveS
     return SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
 
 
-def find_copy(folder: Path, key: str, stored: BoolMask) -> Recovery | None:
-    """Return the copy of a mask; one that holds nothing but the stored mask is removed."""
+def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Recovery | None:
+    """Return the copy of a mask; one of nothing but the stored mask is removed if on disk."""
     copies = (copy for copy in list_recoveries(folder) if copy.key == key)
     found = next(copies, None)
     if found is None or not np.array_equal(load_recovery(found.path)[0] != 0, stored):
         return found
-    discard_recovery(found.path)
+    if on_disk:
+        discard_recovery(found.path)
     return None
 
 

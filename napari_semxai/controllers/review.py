@@ -45,6 +45,32 @@ class Opened:
 
     def __init__(self, project: Project, index: ProjectIndex, cache: ProjectCache) -> None:
         self.project, self.index, self.cache = project, index, cache
+        self._failed: dict[str, tuple[ReviewChange, ...]] = {}
+
+    @property
+    def failed(self) -> tuple[str, ...]:
+        """Images with changes that could not be written so far."""
+        return tuple(self._failed)
+
+    def write(self, image_id: str, *new: ReviewChange) -> ReviewRecord | None:
+        """Write changes of an image after those that failed before; for the writing thread.
+
+        Raises
+        ------
+        InputError
+            When it cannot be written; the changes wait for the next call.
+        """
+        changes = (*self._failed.pop(image_id, ()), *new)
+        record, written = None, 0
+        try:
+            for change in changes:
+                record = self.project.write_review(image_id, self.cache.annotator, change)
+                self.cache.written(record)
+                written += 1
+        finally:
+            if written < len(changes):
+                self._failed[image_id] = changes[written:]
+        return record or self.project.record(image_id, self.cache.annotator)
 
 
 class ReviewController:
@@ -95,8 +121,12 @@ class ReviewController:
         self.opened = self._session.queue = None
 
         def close() -> None:
-            opened.index.close()
-            opened.project.close()
+            try:
+                for image_id in opened.failed:
+                    opened.write(image_id)
+            finally:
+                opened.index.close()
+                opened.project.close()
 
         self._writes.run("close project", close, _nothing, self._on_failed)
 
@@ -160,7 +190,8 @@ class ReviewController:
         queue = self._session.queue
         if queue is None or opened is not self.opened:
             return
-        opening = Opening(opened.cache.key(entry.id), entry.mask, entry.by_hand)
+        stored = not opened.cache.unwritten(entry.id)
+        opening = Opening(opened.cache.key(entry.id), entry.mask, entry.by_hand, stored)
         self._images.show(entry.image, opening)
         # Leaving has written the image before; from here on strokes are this one's.
         self._current = entry
@@ -196,8 +227,8 @@ class ReviewController:
 
     def _write(self, change: ReviewChange, mask: BoolMask | None) -> None:
         """Write a change, with `mask` as it is now."""
-        entry, opened, queue = self._current, self.opened, self._session.queue
-        if entry is None or opened is None or queue is None:
+        entry, opened = self._current, self.opened
+        if entry is None or opened is None:
             return
         if mask is not None:
             kept = np.zeros_like(mask) if change.state is ReviewState.NO_DEFECT else mask.copy()
@@ -206,14 +237,24 @@ class ReviewController:
         self._current = after_change(entry, change)
         opened.cache.put(self._current)
         self._session.record = self._current.record
+        self._submit(opened, entry.id, change)
+
+    def _submit(self, opened: Opened, image_id: str, *changes: ReviewChange) -> None:
         self._writes.run(
-            f"write {entry.id}",
-            partial(_write, opened, queue.annotator, entry.id, change),
+            f"write {image_id}",
+            partial(opened.write, image_id, *changes),
             partial(self._on_written, opened),
-            partial(self._on_write_failed, entry.id),
+            partial(self._on_write_failed, image_id),
         )
 
-    def _on_written(self, opened: Opened, record: ReviewRecord) -> None:
+    def _on_written(self, opened: Opened, record: ReviewRecord | None) -> None:
+        for image_id in opened.failed:
+            # The drive is back: so is what it did not take.
+            self._submit(opened, image_id)
+        if record is not None:
+            self._show_written(opened, record)
+
+    def _show_written(self, opened: Opened, record: ReviewRecord) -> None:
         queue = self._session.queue
         self._edit.kept(opened.cache.key(record.image), f"Saved in the project: {record.state}")
         if queue is None or opened is not self.opened:
@@ -236,19 +277,13 @@ class ReviewController:
         self._session.queue = replace(queue, shown=shown, reviewed=queue.reviewed + counted)
 
     def _on_write_failed(self, image_id: str, message: str) -> None:
-        """Say it; the mask stays in memory, and saving tries again."""
+        """Say it; the mask stays in memory, and the next save of any image tries again."""
         if self._current is not None and self._current.id == image_id:
             self._session.save = SaveState("failed", message=message)
         self._session.message = message
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
-
-
-def _write(opened: Opened, annotator: str, image_id: str, change: ReviewChange) -> ReviewRecord:
-    record = opened.project.write_review(image_id, annotator, change)
-    opened.cache.written(record)
-    return record
 
 
 def _nothing(_: object) -> None:

@@ -20,11 +20,14 @@ class Opening:
         The stored mask.
     edited : bool
         Whether a person made the mask: sliders must not change it.
+    on_disk : bool
+        Whether the stored mask is written; before that its recovery copy must stay.
     """
 
     key: str = ""
     mask: BoolMask | None = None
     edited: bool = False
+    on_disk: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)

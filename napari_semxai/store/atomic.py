@@ -37,11 +37,14 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
     Raises
     ------
     InputError
-        When the folder or file cannot be written.
+        When the folder or file cannot be written, or `path` is a folder or a device.
     """
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}{TEMPORARY_SUFFIX}")
     try:
+        if target.exists() and not target.is_file():
+            # Root could put a file in the place of /dev/null.
+            raise InputError(f"{path}: is not an ordinary file; choose another name")
         target.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("xb+") as file:
             yield file

@@ -60,6 +60,20 @@ def test_bad_input_is_told_in_its_own_words(queue):
     assert seen == [("failed", "x.png: no such file")]
 
 
+def test_an_error_nobody_foresaw_reaches_the_user_and_the_log(queue, caplog):
+    seen = []
+    jobs = Jobs(queue.append)
+    run(jobs, "open image", lambda: {}["mask"], seen)
+    jobs._threads.shutdown(wait=True)
+    run_all(queue)
+    [(kind, message)] = seen
+    assert kind == "failed"
+    assert "'open image' (KeyError: 'mask')" in message
+    assert "\n" not in message
+    [record] = caplog.records
+    assert record.exc_info[0] is KeyError
+
+
 def test_a_forgotten_job_is_not_delivered(queue):
     seen = []
     jobs = Jobs(queue.append)

@@ -286,6 +286,37 @@ def test_a_failed_write_is_said_keeps_the_mask_and_can_be_repeated(desk):
     assert desk.project().mask("wafer_0", "Anna").sum() == 16
 
 
+def test_what_a_full_drive_refused_is_written_when_it_can_be(desk):
+    desk.open()
+    desk.review.save()
+    desk.turn(lambda: desk.session.save.state == "saved")
+    masks = desk.session.queue.folder / "reviews" / "anna" / "masks"
+    away = masks.rename(masks.with_name("away"))
+    masks.write_text("in the way")
+    for number in (1, 2):
+        desk.stroke(3, 5)
+        desk.review.accept()
+        desk.turn(lambda n=number: f"wafer_{n - 1}" in desk.session.message)
+        desk.turn(lambda n=number: desk.session.queue.number == n + 1)
+    rescued = list_recoveries(desk.folder / "recovery")
+    assert sorted(copy.info["name"] for copy in rescued) == ["wafer_0", "wafer_1"]
+    # Looking at one again must not take its only copy away.
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 2 and desk.live.mask.any())
+    assert "Not in the project" in desk.session.save.message
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 3)
+    assert len(list_recoveries(desk.folder / "recovery")) == 2
+    masks.unlink()
+    away.rename(masks)
+    desk.review.review(ReviewState.UNSURE)
+    desk.turn(lambda: desk.session.queue.reviewed == 3)
+    for image in ("wafer_0", "wafer_1"):
+        assert desk.project().record(image, "Anna").state is ReviewState.CORRECTED
+        assert desk.project().mask(image, "Anna").sum() == 16
+    desk.turn(lambda: not list_recoveries(desk.folder / "recovery"))
+
+
 def test_a_reopened_project_begins_at_the_first_unreviewed(folder):
     first = Desk(folder)
     first.open()

@@ -72,3 +72,14 @@ def test_json_is_readable_and_free_of_nan(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="JSON"):
         write_json(tmp_path / "a.json", {"x": float("nan")})
     assert "winner" in (tmp_path / "a.json").read_text("utf-8")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such files here")
+def test_what_is_no_file_is_not_replaced(tmp_path: Path) -> None:
+    """As root a rename over /dev/null would succeed, and break every program on the machine."""
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(InputError, match="not an ordinary file"), atomic_write(path) as file:
+            file.write(b"new")
+    assert (tmp_path / "pipe").is_fifo()
+    assert os.listdir(tmp_path) == ["pipe"]
