@@ -86,6 +86,12 @@ class SweepResult:
         """The suggested beta."""
         return float(self.betas[self.best[0]])
 
+    def nearest(self, alpha: float, beta: float) -> tuple[float, float]:
+        """Return the alpha and beta of the plane that lie nearest to these."""
+        column = int(np.argmin(np.abs(self.alphas - alpha)))
+        row = int(np.argmin(np.abs(self.betas - beta)))
+        return float(self.alphas[column]), float(self.betas[row])
+
 
 def sweep_image(
     pool: CandidatePool,

@@ -60,8 +60,8 @@ def save_figures(
     return [save_figure(figure, stem.with_name(stem.name + suffix)) for suffix in suffixes]
 
 
-def panel_place(figure: Figure, x: float, y: float) -> tuple[float, float] | None:
-    """Return the data coordinates of a point of a drawn figure.
+def panel_place(figure: Figure, x: float, y: float) -> tuple[str, float, float] | None:
+    """Return which panel of a drawn figure holds a point, and its data coordinates.
 
     Parameters
     ----------
@@ -72,14 +72,14 @@ def panel_place(figure: Figure, x: float, y: float) -> tuple[float, float] | Non
 
     Returns
     -------
-    tuple of float or None
-        None outside all panels; colour bars are none.
+    tuple of str, float and float, or None
+        Label of the panel, and x and y there; None outside all panels. Colour bars are none.
     """
     point = figure.bbox.width * x, figure.bbox.height * y
     for axes in figure.axes:
         if axes.get_label() != "<colorbar>" and axes.bbox.contains(*point):
             column, row = axes.transData.inverted().transform(point)
-            return float(column), float(row)
+            return str(axes.get_label()), float(column), float(row)
     return None
 
 

@@ -35,8 +35,8 @@ class FigureView(QWidget):
         Tells this view's jobs from others', and is the proposed file name.
     """
 
-    picked = Signal(float, float)
-    """Data coordinates (x, y) of a click within a panel of the figure."""
+    picked = Signal(str, float, float)
+    """Label of the panel that was clicked, and the data coordinates x and y there."""
 
     def __init__(self, jobs: Jobs, name: str) -> None:
         super().__init__()
@@ -118,8 +118,11 @@ class FigureView(QWidget):
         return f"figure {self._name}"
 
     def _on_pressed(self, event: QMouseEvent) -> None:
-        size = self.picture.pixmap().size()
-        x, y = event.pos().x() / size.width(), 1 - event.pos().y() / size.height()
+        # The label may be larger than its picture, which lies in its upper left corner.
+        pixmap, corner = self.picture.pixmap(), self.picture.contentsRect().topLeft()
+        ratio = pixmap.devicePixelRatio()
+        x = (event.pos().x() - corner.x() + 0.5) * ratio / pixmap.width()
+        y = 1 - (event.pos().y() - corner.y() + 0.5) * ratio / pixmap.height()
         place = None if self._figure is None else panel_place(self._figure, x, y)
         if place is not None:
             self.picked.emit(*place)
@@ -138,10 +141,11 @@ class FigureView(QWidget):
         if self._pixmap.isNull():
             self.picture.clear()
             return
-        width = max(self.width(), self.picture.minimumWidth())
-        self.picture.setPixmap(
-            self._pixmap.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
-        )
+        ratio = self.devicePixelRatioF()
+        width = round(max(self.width(), self.picture.minimumWidth()) * ratio)
+        scaled = self._pixmap.scaledToWidth(width, Qt.TransformationMode.SmoothTransformation)
+        scaled.setDevicePixelRatio(ratio)
+        self.picture.setPixmap(scaled)
 
 
 def _draw(make: Callable[[], Figure]) -> tuple[Figure, bytes]:

@@ -182,8 +182,13 @@ class ResearchDock(ScrolledDock):
         make = None if sweep is None else partial(sweep_figure, sweep.result, sweep.plane)
         self.figure.set_figure(make)
 
-    def _on_picked(self, alpha: float, beta: float) -> None:
-        self._segment.set_algorithm(alpha=max(alpha, 0.0), beta=min(max(beta, 0.0), 1.0))
+    def _on_picked(self, panel: str, alpha: float, beta: float) -> None:
+        sweep = self._session.sweep
+        if sweep is not None:
+            self._use(*sweep.result.nearest(alpha, beta))
+
+    def _use(self, alpha: float, beta: float) -> None:
+        self._segment.set_algorithm(alpha=alpha, beta=beta)
 
     def _on_run_changed(self, run: RunState | None) -> None:
         running = run is not None and run.state == "running"
@@ -206,7 +211,7 @@ class ResearchDock(ScrolledDock):
 
     def _on_applied(self) -> None:
         if self._suggested is not None:
-            self._on_picked(*self._suggested)
+            self._use(*self._suggested)
 
     def _on_dataset_wanted(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Choose a data set")

@@ -37,6 +37,17 @@ def dock(qtbot, session):
     main_thread.close()
 
 
+def click_data(qtbot, view, panel, x, y):
+    """Click where a panel of the shown figure has these data coordinates."""
+    figure = view._figure
+    across, up = figure.axes[panel].transData.transform((x, y))
+    pixmap = view.picture.pixmap()
+    size = pixmap.size() / pixmap.devicePixelRatio()
+    column = int(across / figure.bbox.width * size.width())
+    row = int((1 - up / figure.bbox.height) * size.height())
+    qtbot.mouseClick(view.picture, Qt.MouseButton.LeftButton, pos=QPoint(column, row))
+
+
 def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
     alphas, betas = np.linspace(0, 10, 11), np.linspace(0, 1, 11)
     masks = scene_masks()
@@ -46,21 +57,13 @@ def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
     session.sweep = ImageSweep(sweep_set([plane], alphas, betas), plane, "words")
     assert dock.advice.text() == "words"
     qtbot.waitUntil(lambda: dock.figure.drawn)
-    axes = dock.figure._figure.axes[0]
-    middle = (axes.bbox.x0 + axes.bbox.x1) / 2, (axes.bbox.y0 + axes.bbox.y1) / 2
-    size = dock.figure.picture.pixmap().size()
-    whole = dock.figure._figure.bbox
-    place = QPoint(
-        round(middle[0] / whole.width * size.width()),
-        round((1 - middle[1] / whole.height) * size.height()),
-    )
-    qtbot.mouseClick(dock.figure.picture, Qt.MouseButton.LeftButton, pos=place)
-    name, _, keywords = dock._segment.calls[-1]
-    assert name == "set_algorithm"
-    assert keywords["alpha"] == pytest.approx(5, abs=0.3)
-    assert keywords["beta"] == pytest.approx(0.5, abs=0.03)
-    qtbot.mouseClick(dock.figure.picture, Qt.MouseButton.LeftButton, pos=QPoint(0, 0))
-    assert len(dock._segment.calls) == 1
+    for alpha, beta in ((5, 0.5), (10, 1), (0, 0)):
+        click_data(qtbot, dock.figure, 0, alpha, beta)
+        expected = {"alpha": pytest.approx(alpha, abs=1), "beta": pytest.approx(beta, abs=0.1)}
+        assert dock._segment.calls[-1] == ("set_algorithm", (), expected)
+        assert dock._segment.calls[-1][2]["alpha"] in alphas
+    qtbot.mouseClick(dock.figure.picture, Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
+    assert len(dock._segment.calls) == 3
     session.sweep = None
     assert not dock.figure.drawn
 
