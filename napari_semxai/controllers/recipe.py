@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -52,6 +52,7 @@ class RecipeRecorder:
     def __init__(self, session: Session, edit: EditController) -> None:
         self._session, self._edit = session, edit
         self._recipe: MaskRecipe | None = None
+        self._start: tuple[BoolMask, SemImage] | None = None
         self._last: BoolMask | None = None
         self._edits: list[MaskEdit] = []
         session.events.automatic.connect(self._on_automatic_changed)
@@ -72,13 +73,22 @@ class RecipeRecorder:
         if mask is None or recipe is None:
             base = "mask" if self._last.any() else "empty"
             recipe = MaskRecipe(base, array_digest(self._last), array_digest(image.pixels))
-        self._recipe, self._edits = recipe, list(recipe.edits)
+        self._recipe, self._edits, self._start = recipe, list(recipe.edits), None
 
     def recipe(self, mask: BoolMask) -> MaskRecipe | None:
         """Return how `mask` (M, N), as it is now, was made."""
-        recipe = self._recipe
-        if recipe is None:
+        if self._recipe is None:
             return None
+        if self._start is not None:
+            # Only now: digests take longer than a slider's motion may.
+            base, image = self._start
+            self._recipe = replace(
+                self._recipe,
+                base_sha256=array_digest(base),
+                image_sha256=array_digest(image.pixels),
+            )
+            self._start = None
+        recipe = self._recipe
         self._note(mask, "stroke", {})
         return MaskRecipe(
             recipe.base,
@@ -98,11 +108,12 @@ class RecipeRecorder:
         session = self._session
         if automatic is None or session.edited or session.image is None:
             return
-        self._last, self._edits = automatic.truth.mask.copy(), []
+        self._last, self._edits = automatic.truth.mask, []
+        self._start = automatic.truth.mask, session.image
         self._recipe = MaskRecipe(
             "automatic",
-            array_digest(self._last),
-            array_digest(session.image.pixels),
+            "",
+            "",
             recipe_settings(session, session.model, automatic.border)
             | {"winner": automatic.truth.winner, "overridden": automatic.overridden},
         )
