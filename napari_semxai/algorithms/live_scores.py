@@ -50,7 +50,7 @@ class LiveMask:
     """
 
     def __init__(self, values: NDArray[np.generic]) -> None:
-        self._mask: BoolMask = _foreground(values).copy()
+        self._mask: BoolMask = values.astype(np.bool_)
         self._rows = np.count_nonzero(self._mask, axis=1)
         self._columns = np.count_nonzero(self._mask, axis=0)
 
@@ -64,7 +64,7 @@ class LiveMask:
         values : ndarray, shape of the box
             The mask's values there.
         """
-        new = _foreground(values)
+        new = values.astype(np.bool_, copy=False)
         delta = new.view(np.int8) - self._mask[box].view(np.int8)
         if not delta.any():
             return None
@@ -78,7 +78,7 @@ class LiveMask:
 
     def sync(self, values: NDArray[np.generic]) -> MaskChange | None:
         """Take a mask of the same shape that may have changed anywhere."""
-        box = changed_box(self._mask, _foreground(values))
+        box = changed_box(self._mask, values.astype(np.bool_, copy=False))
         return None if box is None else self.update(box, values[box])
 
     @property
@@ -153,9 +153,3 @@ def _split(change: MaskChange, other: BoolMask) -> tuple[int, int]:
     """Return the net change inside and outside the other mask, in pixels."""
     inside = int(change.delta[other[change.box]].sum(dtype=np.int64))
     return inside, change.growth - inside
-
-
-def _foreground(values: NDArray[np.generic]) -> BoolMask:
-    """Return where a mask is not zero; a mask of bool as it is."""
-    mask: BoolMask = values if values.dtype == np.bool_ else values != 0
-    return mask
