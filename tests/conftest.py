@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from functools import partial
+from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -103,4 +104,7 @@ def _left_over(before: dict[str, dict[int, Any]]) -> dict[str, list[Any]]:
 def _application(request: pytest.FixtureRequest) -> None:
     """Make the application first: tests of networks import cv2, which points Qt at its plugins."""
     os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
+    if os.name == "posix":
+        # Pools of processes start it, and it stays until this process ends: no test's leak.
+        resource_tracker.ensure_running()
     request.getfixturevalue("qapp")

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.cli.batch import add_batch_options, batch_options
 from napari_semxai.cli.each import do_each
-from napari_semxai.cli.options import count, fraction
+from napari_semxai.cli.options import count, fraction, place
 from napari_semxai.cli.sources import find_sources
 from napari_semxai.types import CAM_METHODS
 
@@ -27,11 +26,12 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         parents=[common],
         help="explain what a classifier sees in images",
         description="Explain every image and write <stem>.npy (the map as float32, the image's "
-        "size), <stem>_overlay.png, <stem>_mask.png (where the map exceeds tau of its maximum) "
-        "and <stem>.json. CRAFT also writes <stem>_concepts.npy (one map per concept).",
+        "size), <stem>_rendering.png (the map in colours), <stem>_overlay.png, <stem>_mask.png "
+        "(where the map exceeds tau of its maximum) and <stem>.json. CRAFT also writes "
+        "<stem>_concepts.npy (one map per concept).",
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE|FOLDER")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("inputs", nargs="+", type=place, metavar="IMAGE|FOLDER")
+    parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     parser.add_argument(
         "--method",
         choices=[*(method.name for method in CAM_METHODS), CRAFT],
@@ -73,7 +73,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     concepts.add_argument(
         "--fit-on",
         nargs="+",
-        type=Path,
+        type=place,
         default=[],
         metavar="IMAGE|FOLDER",
         help="images that the concepts are found in; by default the inputs themselves",
@@ -94,7 +94,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     failed: dict[str, str] = {}
     sources = find_sources(options.inputs, failed)
     # Imports torch.
-    from napari_semxai.cli.explainers import explain_work, show_progress
+    from napari_semxai.cli.explain_setup import explain_work
+    from napari_semxai.cli.explainers import show_progress
 
     batch = batch_options(options)
     work = explain_work(options, sources, output)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,64 +12,34 @@ from napari_semxai.algorithms.explanation_masks import threshold_mask, weighted_
 from napari_semxai.backends.classifiers import load_classifier
 from napari_semxai.backends.concept_bank import read_bank
 from napari_semxai.backends.concept_transform import transform_steps
-from napari_semxai.backends.craft import fit_steps
-from napari_semxai.backends.factorize import CraftSettings
-from napari_semxai.backends.gradcam import check_target, gradcam_steps
+from napari_semxai.backends.gradcam import gradcam_steps
 from napari_semxai.cli.output import plain
 from napari_semxai.cli.pictures import as_rgb, blended, write_picture
-from napari_semxai.cli.record import image_values, size_of, versions
+from napari_semxai.cli.record import content_key, image_values, known_record, size_of, versions
 from napari_semxai.cli.sources import (
     MASK_ENDING,
     OVERLAY_ENDING,
     RECORD_ENDING,
-    find_sources,
+    RENDERING_ENDING,
 )
 from napari_semxai.store.atomic import atomic_write, write_json
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import write_mask
-from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap, InputError
+from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap
 
 if TYPE_CHECKING:
-    import argparse
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Generator
 
     from numpy.typing import NDArray
 
     from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.cli.output import Output
     from napari_semxai.cli.sources import Source
-    from napari_semxai.types import ConceptBank, SemImage
+    from napari_semxai.types import SemImage
 
 MAP_ENDING, CONCEPTS_ENDING = ".npy", "_concepts.npy"
 T = TypeVar("T")
 _PACKAGES = ("napari-semxai", "grad-cam", "torch", "numpy")
-
-
-def explain_work(
-    options: argparse.Namespace, sources: Sequence[Source], output: Output
-) -> ExplainWork:
-    """Collect what decides the explanations, and find the concepts where they are asked for.
-
-    Raises
-    ------
-    InputError
-        When the classifier or the concepts cannot be had: one fault, not one of every image.
-    """
-    classifier = load_classifier(options.classifier)
-    target = _target_of(options.target, classifier)
-    bank = None
-    if options.method == "craft" and sources:
-        bank = _fit(options, sources, classifier, output)
-    return ExplainWork(
-        classifier=options.classifier,
-        method=options.method,
-        target=target,
-        layers=tuple(options.layer),
-        tau=options.tau,
-        bank=bank,
-        refinement=options.refinement,
-        output=options.output,
-    )
 
 
 def show_progress(output: Output, explainer: Explainer) -> None:
@@ -78,39 +47,6 @@ def show_progress(output: Output, explainer: Explainer) -> None:
     explainer.on_update = lambda update: output.progress(
         f"{update.stage} {update.done}/{update.total}"
     )
-
-
-def _fit(
-    options: argparse.Namespace,
-    sources: Sequence[Source],
-    classifier: Classifier,
-    output: Output,
-) -> Path:
-    """Find the concepts of one class and return where they are kept."""
-    if len(options.layer) > 1:
-        raise InputError("craft splits the network at one layer; give --layer once")
-    if options.fit_on:
-        failed: dict[str, str] = {}
-        sources = find_sources(options.fit_on, failed)
-        if failed:
-            raise InputError(next(iter(failed.values())))
-    images = [read_image(source.path, source.page).gray for source in sources]
-    target = _target_of(options.target, classifier)
-    if target is None:
-        votes = Counter(int(classifier.predict(image).argmax()) for image in images)
-        target = votes.most_common(1)[0][0]
-    settings = CraftSettings(
-        target, "".join(options.layer), options.concepts, options.patch_size, options.seed
-    )
-    bank: ConceptBank = _finish(
-        fit_steps(images, classifier, settings),
-        lambda update: output.progress(f"{update.stage} {update.done}/{update.total}"),
-    )
-    output.say(
-        f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
-        f"images: R² {bank.r2:.2f}, same class from concepts alone {bank.agreement:.0%}"
-    )
-    return bank.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +59,8 @@ class ExplainWork:
         As on the command line; the class by its index.
     bank : Path or None
         Concepts, for the method craft.
+    bank_key : str
+        What they were found in, with which settings.
     output : Path
         Where results go.
     """
@@ -133,6 +71,7 @@ class ExplainWork:
     layers: tuple[str, ...]
     tau: float
     bank: Path | None
+    bank_key: str
     refinement: str
     output: Path
 
@@ -142,6 +81,12 @@ class ExplainWork:
 
     def do(self, explainer: Explainer, source: Source) -> dict[str, Any]:
         """Explain one image, write its files, and return the short result."""
+        stem = str(self.output / source.stem)
+        files = [Path(stem + ending) for ending in self.endings]
+        key = content_key(source.path, source.page, *self.settings, explainer.sha256)
+        known = known_record(Path(stem + RECORD_ENDING), key, files)
+        if known is not None:
+            return _short(known, stem)
         image = read_image(source.path, source.page)
         answer = explainer.answer(image, self)
         values = map_of(answer)
@@ -149,20 +94,26 @@ class ExplainWork:
         record = explainer.record(image, source, answer)
         record |= {"method": self.method, "explanation": _details(answer, self.bank)}
         record["mask"] = {"tau": self.tau, "area_px": size_of(mask).area}
-        stem = str(self.output / source.stem)
+        record = dict(plain(record | {"key": key}))
         _write_array(Path(stem + MAP_ENDING), values)
         if isinstance(answer, ConceptMaps):
             _write_array(Path(stem + CONCEPTS_ENDING), answer.maps)
+        write_picture(Path(stem + RENDERING_ENDING), answer.rgb())
         write_picture(Path(stem + OVERLAY_ENDING), overlay_of(image.gray, answer))
         write_mask(stem + MASK_ENDING, mask)
-        write_json(stem + RECORD_ENDING, dict(plain(record)))
-        return {
-            "image": source.name,
-            "page": source.page,
-            **{name: record[name] for name in ("predicted", "target", "mask")},
-            "record": stem + RECORD_ENDING,
-            "summary": _summary(record),
-        }
+        write_json(stem + RECORD_ENDING, record)
+        return _short(record, stem)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of the files beside the record."""
+        common = MAP_ENDING, RENDERING_ENDING, OVERLAY_ENDING, MASK_ENDING
+        return common if self.bank is None else (*common, CONCEPTS_ENDING)
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What decides an explanation, beside the image and the network."""
+        return self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
 
 
 class Explainer:
@@ -183,11 +134,16 @@ class Explainer:
         self.on_update: Callable[[ExplainProgress], None] = lambda _update: None
         self._classifier = classifier
 
+    @property
+    def sha256(self) -> str:
+        """Digest of the classifier's weights."""
+        return self._classifier.info.sha256
+
     def answer(self, image: SemImage, work: ExplainWork) -> Heatmap | ConceptMaps:
         """Explain an image."""
         if work.bank is not None:
             concepts = transform_steps(image.gray, self._classifier, work.bank, work.refinement)
-            return _finish(concepts, self.on_update)
+            return run_steps(concepts, self.on_update)
         heatmap = gradcam_steps(
             image.gray,
             self._classifier,
@@ -195,7 +151,7 @@ class Explainer:
             layers=work.layers,
             method=work.method,
         )
-        return _finish(heatmap, self.on_update)
+        return run_steps(heatmap, self.on_update)
 
     def record(
         self, image: SemImage, source: Source, answer: Heatmap | ConceptMaps
@@ -216,6 +172,17 @@ class Explainer:
             "layers": answer.layers,
             "versions": versions(*_PACKAGES),
         }
+
+
+def _short(record: dict[str, Any], stem: str) -> dict[str, Any]:
+    """Return what is told of a record that lies at `stem`."""
+    return {
+        "image": record["image"]["file"],
+        "page": record["image"]["page"],
+        **{name: record[name] for name in ("predicted", "target", "mask")},
+        "record": stem + RECORD_ENDING,
+        "summary": _summary(record),
+    }
 
 
 def _summary(record: dict[str, Any]) -> str:
@@ -263,18 +230,7 @@ def _quality(path: Path) -> dict[str, float]:
     return {"r2": bank.r2, "agreement": bank.agreement}
 
 
-def _target_of(text: str | None, classifier: Classifier) -> int | None:
-    """Understand a class by its name or index."""
-    if text is None:
-        return None
-    if text in classifier.class_names:
-        return classifier.class_names.index(text)
-    if text.isdecimal():
-        return check_target(classifier, int(text))
-    raise InputError(f"class {text}: choose one of {', '.join(classifier.class_names)}")
-
-
-def _finish(steps: Generator[Any, None, T], on_update: Callable[[ExplainProgress], None]) -> T:
+def run_steps(steps: Generator[Any, None, T], on_update: Callable[[ExplainProgress], None]) -> T:
     """Run steps to their end with their progress told."""
     while True:
         try:

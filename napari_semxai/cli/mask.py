@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai import __version__
 from napari_semxai.cli.batch import add_batch_options, batch_options
 from napari_semxai.cli.each import do_each
-from napari_semxai.cli.options import add_mask_options, settings_from
+from napari_semxai.cli.options import add_mask_options, place, settings_from
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
-from napari_semxai.cli.record import mask_record, size_of
+from napari_semxai.cli.record import content_key, known_record, mask_record, size_of
 from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING, find_sources
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import write_mask
 
@@ -39,8 +35,8 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "image's size) and <stem>.json (settings, model, versions, candidates, scores). "
         "Sub-folders are mirrored; every page of a multi-page TIFF is an image.",
     )
-    parser.add_argument("inputs", nargs="+", type=Path, metavar="IMAGE|FOLDER")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("inputs", nargs="+", type=place, metavar="IMAGE|FOLDER")
+    parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     add_mask_options(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
@@ -72,39 +68,17 @@ class MaskWork:
         mask_path, record_path = (
             Path(f"{self.output / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
         )
-        key = self.key(pipeline, source)
-        known = _known(record_path, mask_path, key)
+        key = content_key(source.path, source.page, self.settings, pipeline.load().info.sha256)
+        known = known_record(record_path, key, [mask_path])
         if known is not None:
-            return known
+            return _short(known, mask_path, record_path)
         result = pipeline.run(read_image(source.path, source.page))
-        short = {
-            "image": source.name,
-            "page": source.page,
-            "mask": str(mask_path),
-            "record": str(record_path),
-            "area_px": size_of(result.truth.mask).area,
-            "winner": result.truth.winner,
-            "candidates": len(result.pool),
-            "touches_edge": result.truth.touches_edge,
-            "reason": result.truth.reason,
-            "summary": summary(result),
-        }
         record = mask_record(result, pipeline.settings, source.name)
+        record |= {"key": key, "summary": summary(result)}
         # The mask first: a record without its mask would be taken for done.
         write_mask(mask_path, result.truth.mask)
-        write_json(record_path, {**record, "key": key, "summary": short["summary"]})
-        return short
-
-    def key(self, pipeline: Pipeline, source: Source) -> str:
-        """Return the digest of all that decides the mask: content, settings, network, version."""
-        parts = (
-            file_sha256(source.path),
-            source.page,
-            self.settings,
-            pipeline.load().info.sha256,
-            __version__,
-        )
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
+        write_json(record_path, record)
+        return _short(record, mask_path, record_path)
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
@@ -126,16 +100,7 @@ def _show(output: Output, pipeline: Pipeline) -> None:
     )
 
 
-def _known(record_path: Path, mask_path: Path, key: str) -> dict[str, Any] | None:
-    """Return the short result of an earlier run with the same key; None without one."""
-    if not (record_path.is_file() and mask_path.is_file()):
-        return None
-    try:
-        record = json.loads(record_path.read_text("utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(record, dict) or record.get("key") != key:
-        return None
+def _short(record: dict[str, Any], mask_path: Path, record_path: Path) -> dict[str, Any]:
     return {
         "image": record["image"]["file"],
         "page": record["image"]["page"],

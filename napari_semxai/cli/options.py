@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
+from pathlib import Path
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.cli.pipeline import MaskSettings
@@ -82,7 +84,7 @@ def _add_component_options(group: argparse._ArgumentGroup) -> None:
 def settings_from(options: argparse.Namespace) -> MaskSettings:
     """Collect the parsed arguments of `add_mask_options`."""
     return MaskSettings(
-        model=options.model,
+        model=str(place(options.model)) if Path(options.model).is_file() else options.model,
         device=options.device,
         generate=GenerateSettings(options.points_per_side, pred_iou_floor=options.pred_iou_thresh),
         filters=FilterSettings(
@@ -95,6 +97,12 @@ def settings_from(options: argparse.Namespace) -> MaskSettings:
         connectivity=options.connectivity,
         ignore_border=options.ignore_border,
     )
+
+
+def place(text: str) -> Path:
+    """Return a path that means the same to workers in other folders."""
+    # Not resolved: what a folder shows lies in that folder, wherever links lead.
+    return Path(os.path.abspath(text))
 
 
 def number(text: str) -> float:

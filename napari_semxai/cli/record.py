@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import platform
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai import __version__
 from napari_semxai.cli.output import plain
-from napari_semxai.store.digests import array_digest
+from napari_semxai.store.digests import array_digest, file_sha256, text_digest
 from napari_semxai.types import MaskSize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
     from napari_semxai.cli.pipeline import MaskResult, MaskSettings
     from napari_semxai.types import BoolMask, SemImage
 
@@ -60,6 +65,30 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
         "candidates": _candidates(result),
     }
     return dict(plain(record))
+
+
+def content_key(path: Path, page: int, *settings: object) -> str:
+    """Return the digest of all that decides a result: a file's content, settings, this version.
+
+    Parameters
+    ----------
+    path, page
+        The image.
+    *settings : object
+        Values that say all they hold when they are printed.
+    """
+    return text_digest(file_sha256(path), str(page), __version__, *map(repr, settings))
+
+
+def known_record(path: Path, key: str, files: Iterable[Path]) -> dict[str, Any] | None:
+    """Return the record of an earlier run with the same key; None where a file is missing."""
+    if not all(file.is_file() for file in (path, *files)):
+        return None
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("key") == key else None
 
 
 def image_values(image: SemImage, source: str) -> dict[str, Any]:

@@ -1,20 +1,29 @@
-"""Which images the inputs of a command mean, and where the results of each one go."""
+"""Which images the inputs of a command mean, and where the results of each one go.
+
+An input is an image, a folder, or something that lists images elsewhere: a project, a Carinthia
+download, a table or a KLARF file.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.images import image_files, page_count, page_name
+from napari_semxai.store.find_images import find_images
+from napari_semxai.store.image_tables import find_table
+from napari_semxai.store.images import IMAGE_SUFFIXES, image_files, page_count, page_name
+from napari_semxai.store.project import open_project
+from napari_semxai.store.project_files import PROJECT_FILE
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MASK_ENDING, OVERLAY_ENDING = "_mask.png", "_overlay.png"
+RENDERING_ENDING = "_rendering.png"
 RECORD_ENDING = ".json"
 
 
@@ -44,31 +53,58 @@ class Source:
 
 
 def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]:
-    """List the images of files and folders, each once.
+    """List the images of files, folders, projects and tables, each once.
 
-    Masks and overlays that a command wrote, with their record beside them, are not images.
+    Masks and pictures that a command wrote, with their record beside them, are not images.
 
     Parameters
     ----------
     inputs : sequence of Path
-        Files and folders.
+        Files, folders, projects, Carinthia downloads, tables and KLARF files.
     failed : dict
         Gets the message of each input that cannot be listed.
 
     Returns
     -------
     list of Source
-        In the order of the inputs, folders sorted; no two have the same `Source.stem`.
+        Folders sorted, then what is listed elsewhere; no two have the same `Source.stem`.
     """
     paths: dict[Path, Path] = {}
+    places, listed = [], []
     for given in inputs:
         try:
-            paths |= {_absolute(path): path for path in _images_of(given)}
+            if _lists_images(given):
+                below = Path() if len(inputs) == 1 else Path(given.stem)
+                listed += _listed(given, below, failed)
+            else:
+                paths |= {_absolute(path): path for path in _images_of(given)}
+                places.append(given)
         except InputError as error:
             failed[str(given)] = str(error)
+    return _apart([*_found(paths, places, failed), *listed])
+
+
+def _apart(sources: Sequence[Source]) -> list[Source]:
+    """Leave out what comes again, and number equal stems."""
+    once = {(_absolute(source.path), source.page): source for source in reversed(sources)}
+    taken: set[Path] = set()
+    apart = []
+    for source in reversed(once.values()):
+        stem, number = source.stem, 2
+        while stem in taken:
+            stem, number = source.stem.with_name(f"{source.stem.name}_{number}"), number + 1
+        taken.add(stem)
+        apart.append(replace(source, stem=stem))
+    return apart
+
+
+def _found(
+    paths: dict[Path, Path], inputs: Sequence[Path], failed: dict[str, str]
+) -> list[Source]:
+    """Name images, by their absolute paths, from the folder that holds all inputs."""
     if not paths:
         return []
-    root = _common_folder([given for given in inputs if str(given) not in failed])
+    root = _common_folder(inputs)
     relative = {absolute: absolute.relative_to(root) for absolute in paths}
     stems = Counter(path.with_suffix("") for path in relative.values())
     sources = []
@@ -85,6 +121,25 @@ def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]
     return sources
 
 
+def _lists_images(given: Path) -> bool:
+    if given.is_dir():
+        return (given / PROJECT_FILE).is_file() or find_table(given) is not None
+    return given.is_file() and given.suffix.casefold() not in IMAGE_SUFFIXES
+
+
+def _listed(given: Path, below: Path, failed: dict[str, str]) -> list[Source]:
+    """Return the images of a project, a download, a table or a KLARF file."""
+    if (given / PROJECT_FILE).is_file():
+        found = [(image.path, image.page, image.id) for image in open_project(given).images]
+    else:
+        source = find_images(given)
+        failed.update(source.failed)
+        found = [(image.path, image.page, image.name) for image in source.images]
+    return [
+        Source(path, page, (below / name).as_posix(), below / name) for path, page, name in found
+    ]
+
+
 def _images_of(given: Path) -> list[Path]:
     if not given.exists():
         raise InputError(f"{given}: no such file or folder")
@@ -97,8 +152,11 @@ def _images_of(given: Path) -> list[Path]:
 
 
 def _is_result(path: Path) -> bool:
-    stem = path.name.removesuffix(MASK_ENDING).removesuffix(OVERLAY_ENDING)
-    return stem != path.name and path.with_name(stem + RECORD_ENDING).is_file()
+    return any(
+        path.name.endswith(ending)
+        and path.with_name(path.name.removesuffix(ending) + RECORD_ENDING).is_file()
+        for ending in (MASK_ENDING, OVERLAY_ENDING, RENDERING_ENDING)
+    )
 
 
 def _common_folder(inputs: Sequence[Path]) -> Path:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.cli.batch import Stopwatch, add_batch_options, batch_options, run_batch
-from napari_semxai.cli.options import add_mask_options, number, settings_from
+from napari_semxai.cli.options import add_mask_options, number, place, settings_from
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.store.atomic import write_json
@@ -41,8 +41,8 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "kept in DIR/pools. Writes the plane as CSV and as a picture, and suggests a point with "
         "the evidence for it.",
     )
-    parser.add_argument("dataset", type=Path, metavar="DATASET")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR")
+    parser.add_argument("dataset", type=place, metavar="DATASET")
+    parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     add_mask_options(parser, plane=True)
     for name, default in (("alpha", (0.0, 10.0, 41)), ("beta", (0.0, 0.8, 41))):
         parser.add_argument(

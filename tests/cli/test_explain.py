@@ -14,6 +14,7 @@ from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends import concept_bank
 from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.cli import main
+from napari_semxai.cli.explainers import Explainer
 from napari_semxai.cli.sources import find_sources
 from napari_semxai.store.masks import read_mask
 
@@ -50,6 +51,30 @@ def test_gradcam_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert record["explanation"]["raw_maximum"] == pytest.approx(heatmap.raw_maximum, rel=1e-4)
     assert record["mask"] == {"tau": 0.7, "area_px": int(mask.sum())}
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
+
+
+def test_what_is_there_is_not_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save(tmp_path / "lot/a.png")
+    save(tmp_path / "lot/b.png", 1)
+    command = ["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out"), "--method", "fem"]
+    assert main(command) == 0
+    asked = []
+    answer = Explainer.answer
+    monkeypatch.setattr(
+        Explainer,
+        "answer",
+        lambda own, image, work: asked.append(image.name) or answer(own, image, work),
+    )
+    assert main(command) == 0
+    assert asked == []
+    (tmp_path / "out/a_rendering.png").unlink()
+    save(tmp_path / "lot/b.png", 2)
+    assert main(command) == 0
+    assert asked == ["a", "b"]
+    assert main([*command, "--tau", "0.6"]) == 0
+    assert asked == ["a", "b"] * 2
 
 
 def test_the_predicted_class_and_several_layers(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from napari_semxai.cli.sources import find_sources
+from napari_semxai.store.project_create import create_project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,3 +69,23 @@ def test_links_stay_where_they_are_shown(tmp_path: Path) -> None:
     (tmp_path / "lot").mkdir()
     (tmp_path / "lot/b.png").symlink_to(tmp_path / "elsewhere/a.png")
     assert stems(tmp_path / "lot") == {"b.png": "b"}
+
+
+def test_projects_and_tables_list_images_that_lie_elsewhere(tmp_path: Path) -> None:
+    save(tmp_path / "lot/a.png")
+    save(tmp_path / "lot/b.png")
+    create_project(tmp_path / "work", tmp_path / "lot")
+    save(tmp_path / "carinthia/data/images/0a.jpg")
+    save(tmp_path / "carinthia/data/masks/0a.png")
+    table = tmp_path / "carinthia/data/carinthia-s.csv"
+    table.write_text(
+        "image_path;mask_path;filename;label\ndata/images/0a.jpg;data/masks/0a.png;0a;1\n"
+    )
+    assert stems(tmp_path / "work") == {"a": "a", "b": "b"}
+    assert stems(tmp_path / "carinthia") == stems(table) == {"0a": "0a"}
+    assert stems(tmp_path / "work", tmp_path / "carinthia") == {
+        "work/a": "work/a",
+        "work/b": "work/b",
+        "carinthia/0a": "carinthia/0a",
+    }
+    assert stems(tmp_path / "lot/a.png", tmp_path / "work") == {"a.png": "a", "work/b": "work/b"}

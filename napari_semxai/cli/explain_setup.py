@@ -1,0 +1,135 @@
+"""What decides explanations: the classifier, the class, and the concepts; imports torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_semxai.backends.classifiers import load_classifier
+from napari_semxai.backends.concept_bank import read_bank, write_bank
+from napari_semxai.backends.craft import fit_steps
+from napari_semxai.backends.factorize import CraftSettings
+from napari_semxai.backends.gradcam import check_target
+from napari_semxai.cli.explainers import ExplainWork, run_steps
+from napari_semxai.cli.sources import find_sources
+from napari_semxai.store.images import read_image
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_semxai.backends.classifiers import Classifier
+    from napari_semxai.cli.output import Output
+    from napari_semxai.cli.sources import Source
+    from napari_semxai.types import ConceptBank
+
+
+_MOST_FITTED = 100
+
+
+def explain_work(
+    options: argparse.Namespace, sources: Sequence[Source], output: Output
+) -> ExplainWork:
+    """Collect what decides the explanations, and find the concepts where they are asked for.
+
+    Raises
+    ------
+    InputError
+        When the classifier or the concepts cannot be had: one fault, not one of every image.
+    """
+    classifier = load_classifier(options.classifier)
+    target = _target_of(options.target, classifier)
+    bank = None
+    if options.method == "craft" and sources:
+        bank = _fit(options, sources, classifier, output)
+    return ExplainWork(
+        classifier=options.classifier,
+        method=options.method,
+        target=target,
+        layers=tuple(options.layer),
+        tau=options.tau,
+        bank=None if bank is None else bank.path,
+        bank_key="" if bank is None else bank.key,
+        refinement=options.refinement,
+        output=options.output,
+    )
+
+
+def works_of_classes(
+    options: argparse.Namespace, sources: Sequence[Source], output: Output
+) -> list[tuple[ExplainWork, list[Source]]]:
+    """Do the same, for craft with the concepts of each predicted class for its own images."""
+    if options.method != "craft" or options.target is not None:
+        return [(explain_work(options, sources, output), list(sources))]
+    classifier = load_classifier(options.classifier)
+    classes: dict[int, list[Source]] = {}
+    for source, image in _readable(sources):
+        output.progress(f"predicting {source.label}")
+        classes.setdefault(int(classifier.predict(image).argmax()), []).append(source)
+    works = []
+    for target, own in sorted(classes.items()):
+        of_class = argparse.Namespace(**{**vars(options), "target": str(target)})
+        works.append((explain_work(of_class, own, output), own))
+    return works
+
+
+def _fit(
+    options: argparse.Namespace,
+    sources: Sequence[Source],
+    classifier: Classifier,
+    output: Output,
+) -> ConceptBank:
+    """Find the concepts of one class, and keep them beside the results."""
+    if len(options.layer) > 1:
+        raise InputError("craft splits the network at one layer; give --layer once")
+    if options.fit_on:
+        failed: dict[str, str] = {}
+        sources = find_sources(options.fit_on, failed)
+        if failed:
+            raise InputError(next(iter(failed.values())))
+    # Some tens are enough: evenly through the set, not its beginning.
+    images = [image for _, image in _readable(sources[:: -(-len(sources) // _MOST_FITTED)])]
+    target = _target_of(options.target, classifier)
+    if target is None and images:
+        votes = Counter(int(classifier.predict(image).argmax()) for image in images)
+        target = votes.most_common(1)[0][0]
+    settings = CraftSettings(
+        target or 0, "".join(options.layer), options.concepts, options.patch_size, options.seed
+    )
+    bank: ConceptBank = run_steps(
+        fit_steps(images, classifier, settings),
+        lambda update: output.progress(f"{update.stage} {update.done}/{update.total}"),
+    )
+    output.say(
+        f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
+        f"images: R² {bank.r2:.2f}, same class from concepts alone {bank.agreement:.0%}"
+    )
+    # Workers on other machines, and later readers, have no cache of ours.
+    kept = replace(bank, path=options.output / f"concepts_{bank.class_name}.safetensors")
+    write_bank(kept, read_bank(bank.path)[1])
+    return kept
+
+
+def _readable(sources: Iterable[Source]) -> Iterator[tuple[Source, NDArray[np.uint8]]]:
+    """Yield images; the others are named when it is their turn to be explained."""
+    for source in sources:
+        try:
+            yield source, read_image(source.path, source.page).gray
+        except InputError:
+            continue
+
+
+def _target_of(text: str | None, classifier: Classifier) -> int | None:
+    """Understand a class by its name or index."""
+    if text is None:
+        return None
+    if text in classifier.class_names:
+        return classifier.class_names.index(text)
+    if text.isdecimal():
+        return check_target(classifier, int(text))
+    raise InputError(f"class {text}: choose one of {', '.join(classifier.class_names)}")
