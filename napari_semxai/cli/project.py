@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.cli import project_replay
 from napari_semxai.cli.options import fraction, number
 from napari_semxai.cli.output import DONE, SOME_FAILED
-from napari_semxai.types import InputError, ReviewState
+from napari_semxai.types import EXPORT_FORMATS, InputError, ReviewState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from napari_semxai.cli.output import Output
-
-_FORMATS = ("png", "tif", "coco-rle", "coco-polygons", "carinthia-s", "measurements")
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -33,8 +31,21 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         parser.set_defaults(run=run)
         return parser
 
-    init = add("init", run_init, "make a project; images stay where they are")
-    init.add_argument(
+    for name, run, text in (
+        ("init", run_init, "make a project; images stay where they are"),
+        ("add", run_add, "put more images at the end of a project"),
+    ):
+        _add_source(add(name, run, text))
+    classes = add("classes", run_classes, "print or set the names of classes")
+    classes.add_argument("names", nargs="*", metavar="LABEL=NAME", help="for example 3=scratch")
+    add("status", run_status, "count reviews, and say how far annotators agree")
+    _add_import(add("import", run_import, "bring existing masks in as reviews"))
+    _add_export(add("export", run_export, "write masks, COCO JSON, a data set or measurements"))
+    _add_replay(add("replay", project_replay.run, "make masks again from their recipes"))
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "--from",
         dest="source",
         type=Path,
@@ -42,13 +53,9 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         metavar="FOLDER|CSV|KLARF",
         help="images, a Carinthia or Carinthia-S download, a table, or a KLARF 1.1, 1.2 or 1.8",
     )
-    init.add_argument(
+    parser.add_argument(
         "--pixel-size", type=number, metavar="NM", help="where neither image nor source tells"
     )
-    add("status", run_status, "count reviews, and say how far annotators agree")
-    _add_import(add("import", run_import, "bring existing masks in as reviews"))
-    _add_export(add("export", run_export, "write masks, COCO JSON, a data set or measurements"))
-    _add_replay(add("replay", project_replay.run, "make masks again from their recipes"))
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +72,9 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR|FILE")
-    parser.add_argument("--format", choices=_FORMATS, default="png", help="default %(default)s")
+    parser.add_argument(
+        "--format", choices=list(EXPORT_FORMATS), default="png", help="default %(default)s"
+    )
     parser.add_argument(
         "--annotator", metavar="NAME", help='whose masks; "consensus" for the majority'
     )
@@ -98,11 +107,7 @@ def run_init(options: argparse.Namespace, output: Output) -> int:
 
     failed: dict[str, str] = {}
     project = create_project(
-        options.project,
-        options.source,
-        failed=failed,
-        progress=lambda done, total: output.progress(f"{done}/{total}"),
-        pixel_size=None if options.pixel_size is None else options.pixel_size * 1e-9,
+        options.project, options.source, failed=failed, **_reading(options, output)
     )
     names = project.annotators()
     output.say(
@@ -118,6 +123,41 @@ def run_init(options: argparse.Namespace, output: Output) -> int:
         }
     )
     return _conclude(failed, output)
+
+
+def run_add(options: argparse.Namespace, output: Output) -> int:
+    """Put more images into a project; those it has already are left alone."""
+    from napari_semxai.store.project_create import add_images
+
+    failed: dict[str, str] = {}
+    added = add_images(options.project, options.source, failed=failed, **_reading(options, output))
+    output.say(f"{options.project}: {len(added)} more images")
+    output.result(
+        {"project": options.project, "added": [image.id for image in added], "failed": failed}
+    )
+    return _conclude(failed, output)
+
+
+def run_classes(options: argparse.Namespace, output: Output) -> int:
+    """Set the names that are given, and print all."""
+    from napari_semxai.store.project_create import name_classes
+
+    wrong = next((text for text in options.names if "=" not in text), None)
+    if wrong is not None:
+        raise InputError(f"{wrong!r}: say LABEL=NAME, for example 3=scratch")
+    names = dict(text.split("=", 1) for text in options.names)
+    info = name_classes(options.project, names)
+    for label, name in info.class_names.items():
+        output.say(f"{label}: {name}")
+    output.result({"project": options.project, "class_names": info.class_names})
+    return DONE
+
+
+def _reading(options: argparse.Namespace, output: Output) -> dict[str, Any]:
+    return {
+        "progress": lambda done, total: output.progress(f"{done}/{total}"),
+        "pixel_size": None if options.pixel_size is None else options.pixel_size * 1e-9,
+    }
 
 
 def run_status(options: argparse.Namespace, output: Output) -> int:
@@ -167,23 +207,14 @@ def run_import(options: argparse.Namespace, output: Output) -> int:
 
 def run_export(options: argparse.Namespace, output: Output) -> int:
     """Write masks in the wanted form."""
-    from napari_semxai.store import project_exports as exports
     from napari_semxai.store.project import open_project
+    from napari_semxai.store.project_exports import export
     from napari_semxai.store.project_masks import chosen_masks
 
     project = open_project(options.project)
     chosen = chosen_masks(project, options.annotator, every_state=options.every_state)
     target, form = options.output, options.format
-    if form.startswith("coco"):
-        count = exports.export_coco(project, chosen, target, form.removeprefix("coco-"))
-    elif form == "carinthia-s":
-        count = exports.export_carinthia(project, chosen, target)
-    elif form == "measurements":
-        count = exports.export_measurements(project, chosen, target)
-    else:
-        count = exports.export_masks(project, chosen, target, f".{form}")
-    if not count:
-        raise InputError(f"{options.project}: no mask is accepted, corrected or without defect")
+    count = export(project, chosen, target, form)
     output.say(f"{target}: {count} masks")
     output.result({"output": target, "format": form, "masks": count})
     return DONE

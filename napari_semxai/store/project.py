@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -95,6 +97,11 @@ class Project:
         self._by_id = {image.id: image for image in images}
         self._locks: dict[Path, FileLock] = {}
         self._writing = threading.Lock()
+
+    @cached_property
+    def originals(self) -> frozenset[str]:
+        """Real paths of the image files, which nothing may write over."""
+        return frozenset(os.path.realpath(image.path) for image in self.images)
 
     def image(self, image_id: str) -> ProjectImage:
         """Return the image of an id; `InputError` where there is none."""

@@ -1,9 +1,11 @@
-"""A new project from a source of images."""
+"""A new project from a source of images, and more images for one that is there."""
 
 from __future__ import annotations
 
+import os
 import uuid
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ from napari_semxai.store.masks import read_mask
 from napari_semxai.store.project import Project, open_project
 from napari_semxai.store.project_files import (
     PROJECT_FILE,
+    changing,
+    read_images,
+    read_info,
     unique_ids,
     write_images,
     write_info,
@@ -28,7 +33,7 @@ from napari_semxai.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from napari_semxai.store.project_sources import ImageSource, SourceImage
 
@@ -86,6 +91,88 @@ def create_project(
     return open_project(folder)
 
 
+def add_images(
+    folder: str | Path,
+    source: str | Path,
+    *,
+    failed: dict[str, str] | None = None,
+    progress: Callable[[int, int], None] | None = None,
+    pixel_size: float | None = None,
+) -> tuple[ProjectImage, ...]:
+    """Put the images of a source at the end of a project; those it has already are left alone.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the project.
+    source, failed, progress, pixel_size
+        See `create_project`.
+
+    Returns
+    -------
+    tuple of ProjectImage
+        The new ones.
+
+    Raises
+    ------
+    InputError
+        When the source has no image that can be read, or another program changes the project.
+    """
+    folder, source = Path(folder), Path(source)
+    found = find_images(source)
+    problems = dict(found.failed)
+    with changing(folder):
+        info, before = read_info(folder), read_images(folder)
+        known = {(os.path.realpath(image.path), image.page) for image in before}
+        new = tuple(
+            image
+            for image in found.images
+            if (os.path.realpath(image.path), image.page) not in known
+        )
+        steps = _Steps(new, progress)
+        images = _read_all(new, problems, steps, pixel_size, [image.id for image in before])
+        _stop_at_first(problems, failed)
+        added = tuple(images.values())
+        # The table last: after a crash the same call does what is missing.
+        with closing(Project(folder, info, (*before, *added))) as unfinished:
+            _write_masks(unfinished, found, images, problems, steps)
+        _stop_at_first(problems, failed)
+        names = {**found.class_names, **info.class_names}
+        if names != dict(info.class_names):
+            write_info(folder, replace(info, class_names=names))
+        if added:
+            write_images(folder, (*before, *added))
+    return added
+
+
+def name_classes(folder: str | Path, names: Mapping[str, str]) -> ProjectInfo:
+    """Give classes of a project other names; labels in records and tables stay as they are.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the project.
+    names : mapping
+        Class label to name; "" drops the label from the list.
+
+    Raises
+    ------
+    InputError
+        When a label is empty, or the project cannot be written.
+    """
+    folder = Path(folder)
+    if not all(label.strip() for label in names):
+        raise InputError(f"{folder}: a class needs a label before its name")
+    if not names:
+        return read_info(folder)
+    with changing(folder):
+        info = read_info(folder)
+        merged = {**info.class_names, **{key.strip(): name.strip() for key, name in names.items()}}
+        info = replace(info, class_names={key: name for key, name in merged.items() if name})
+        write_info(folder, info)
+    return info
+
+
 class _Steps:
     """Counts images read and masks written."""
 
@@ -114,9 +201,10 @@ def _read_all(
     problems: dict[str, str],
     steps: _Steps,
     pixel_size: float | None,
+    taken: Iterable[str] = (),
 ) -> dict[SourceImage, ProjectImage]:
     images = {}
-    ids = unique_ids(source.name for source in sources)
+    ids = unique_ids((source.name for source in sources), taken)
     for image_id, source in zip(ids, sources, strict=True):
         try:
             images[source] = _project_image(image_id, source, pixel_size)

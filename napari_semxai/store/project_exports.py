@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,32 @@ if TYPE_CHECKING:
 
 _CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
 _EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
+
+
+def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
+    """Write masks in one of `EXPORT_FORMATS`.
+
+    Returns
+    -------
+    int
+        How many.
+
+    Raises
+    ------
+    InputError
+        When there is none, or `target` cannot be written.
+    """
+    if form.startswith("coco"):
+        count = export_coco(project, chosen, target, form.removeprefix("coco-"))
+    elif form == "carinthia-s":
+        count = export_carinthia(project, chosen, target)
+    elif form == "measurements":
+        count = export_measurements(project, chosen, target)
+    else:
+        count = export_masks(project, chosen, target, f".{form}")
+    if not count:
+        raise InputError(f"{project.folder}: no mask is accepted, corrected or without defect")
+    return count
 
 
 def export_masks(
@@ -114,7 +141,7 @@ def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
 
 def _free(project: Project, path: Path) -> Path:
     """Return `path` unless that would write over one of the project's images."""
-    if path.exists() and any(path.samefile(image.path) for image in project.images):
+    if os.path.realpath(path) in project.originals:
         raise InputError(f"{path}: is an image of the project; choose another folder")
     return path
 

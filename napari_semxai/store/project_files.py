@@ -7,15 +7,18 @@ import io
 import json
 import os
 import re
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
+
+from filelock import FileLock, Timeout
 
 from napari_semxai.store.atomic import atomic_write, write_json
 from napari_semxai.types import InputError, ProjectImage, ProjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 PROJECT_FILE = "project.json"
 IMAGES_FILE = "images.csv"
@@ -39,6 +42,7 @@ _COLUMNS = (
     "pixel_size_m",
 )
 _LONGEST_ID = 100
+_LOCK_SECONDS = 5.0
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)$")
 
 
@@ -83,15 +87,17 @@ def record_path(folder: Path, image_id: str) -> Path:
     return folder / "records" / f"{image_id}{RECORD_SUFFIX}"
 
 
-def unique_ids(names: Iterable[str]) -> list[str]:
+def unique_ids(names: Iterable[str], others: Iterable[str] = ()) -> list[str]:
     """Return file names that are safe on every system and differ even without case.
 
     Parameters
     ----------
     names : iterable of str
         Relative paths without ending, "/" between folders.
+    others : iterable of str
+        Ids that are taken.
     """
-    taken: set[str] = set()
+    taken = {other.casefold() for other in others}
     ids = []
     for name in names:
         stem = re.sub(r"[^\w\- ]", "_", name.replace("/", "__"), flags=re.ASCII)
@@ -104,6 +110,28 @@ def unique_ids(names: Iterable[str]) -> list[str]:
         taken.add(chosen.casefold())
         ids.append(chosen)
     return ids
+
+
+@contextmanager
+def changing(project: Path) -> Iterator[None]:
+    """Hold the right to change the table of images and the project's own file.
+
+    Raises
+    ------
+    InputError
+        When another program holds it, or the folder cannot be written.
+    """
+    lock = FileLock(project / ".lock", timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{project}: another program is changing it; try again") from None
+    except OSError as error:
+        raise InputError(f"{project}: cannot be written ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def write_info(project: Path, info: ProjectInfo) -> None:

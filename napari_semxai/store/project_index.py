@@ -41,6 +41,8 @@ _VERSION = 2
 # A folder changed this recently may change again without its time telling.
 _SETTLED_NS = 2_000_000_000
 _LOCK_SECONDS = 5.0
+_KEPT_SECONDS = 90 * 24 * 3600.0
+"""An index that was not opened for so long is removed; opening its project makes it again."""
 _STATES = {state.value: state for state in ReviewState}
 
 Stamp: TypeAlias = tuple[int, int, int, int]
@@ -69,8 +71,10 @@ class ProjectIndex:
         self._project = project
         self._lock = threading.Lock()
         place = hashlib.sha256(os.path.abspath(project.folder).encode()).hexdigest()[:12]
-        path = (folder or project_index_folder()) / f"{project.info.id[:32]}-{place}.sqlite"
+        folder = folder or project_index_folder()
+        path = folder / f"{project.info.id[:32]}-{place}.sqlite"
         self._engine = self._open(path)
+        _prune(path)
         self.refresh()
 
     def close(self) -> None:
@@ -252,6 +256,15 @@ class ProjectIndex:
             "time": record.time,
             "has_mask": bool(record.mask_sha256),
         }
+
+
+def _prune(used: Path) -> None:
+    """Note that an index is used, and remove those beside it that nobody has used for long."""
+    with suppress(OSError):
+        os.utime(used)
+        for path in used.parent.glob("*.sqlite"):
+            if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
+                path.unlink()
 
 
 _STAMP_COLUMNS = ("record_time", "record_size", "mask_time", "mask_size")

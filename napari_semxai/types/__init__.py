@@ -34,6 +34,7 @@ from napari_semxai.types.pool import (
     mask_of_runs,
 )
 from napari_semxai.types.project import (
+    EXPORT_FORMATS,
     MaskEdit,
     MaskRecipe,
     ProjectImage,
@@ -60,6 +61,7 @@ from napari_semxai.types.tuning import CraftSweepRequest, SweepAdvice, SweepRow
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
+    "EXPORT_FORMATS",
     "BoolMask",
     "Border",
     "CamMethod",

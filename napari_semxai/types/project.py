@@ -10,6 +10,16 @@ from typing import Any
 
 from napari_semxai.types.arrays import BoolMask
 
+EXPORT_FORMATS = {
+    "png": "PNG masks",
+    "tif": "TIFF masks",
+    "coco-rle": "COCO JSON, run lengths",
+    "coco-polygons": "COCO JSON, polygons",
+    "carinthia-s": "Carinthia-S layout",
+    "measurements": "CSV of measurements",
+}
+"""What an export of a project can be, and in words."""
+
 
 class ReviewState(StrEnum):
     """What an annotator says of the mask of an image."""

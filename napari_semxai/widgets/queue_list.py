@@ -53,10 +53,11 @@ class QueueModel(QAbstractListModel):
             self._rows = rows
             self.endResetModel()
             return
-        before, self._rows = self._rows, rows
-        for place, (old, new) in enumerate(zip(before, rows, strict=True)):
-            if old is not new:
-                self.dataChanged.emit(self.index(place), self.index(place))
+        pairs = zip(self._rows, rows, strict=True)
+        changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
+        self._rows = rows
+        if changed:
+            self.dataChanged.emit(self.index(changed[0]), self.index(changed[-1]))
 
     def refresh(self, image_id: str) -> None:
         """Draw a row again: its picture has come."""

@@ -54,6 +54,24 @@ def test_init_names_what_fails(images, tmp_path, capsys):
     assert "there is a project already" in run(capsys, "init", *arguments, code=2)
 
 
+def test_add_and_classes(project, images, tmp_path, capsys):
+    project.write_review("b", "anna", ReviewChange(ReviewState.ACCEPTED, square(4)))
+    tifffile.imwrite(images / "aa.tif", np.full(SHAPE, 9, dtype=np.uint8))
+    tifffile.imwrite(images / "A-2.tif", np.full(SHAPE, 7, dtype=np.uint8))
+    answer = run(capsys, "add", project.folder, "--from", images)
+    assert (answer["added"], answer["failed"]) == (["A-2", "aa"], {})
+    assert run(capsys, "add", project.folder, "--from", images)["added"] == []
+    now = open_project(project.folder)
+    assert [image.id for image in now.images] == ["a", "b", "c", "A-2", "aa"]
+    np.testing.assert_array_equal(now.mask("b", "anna"), square(4))
+    status = run(capsys, "status", project.folder)
+    assert (status["images"], status["reviewed"]) == (5, 1)
+    answer = run(capsys, "classes", project.folder, "3=scratch", "4=pit")
+    assert answer["class_names"] == {"3": "scratch", "4": "pit"}
+    assert run(capsys, "classes", project.folder, "4=")["class_names"] == {"3": "scratch"}
+    assert "LABEL=NAME" in run(capsys, "classes", project.folder, "scratch", code=2)
+
+
 def test_status_with_agreement(project, capsys):
     project.write_review("a", "anna", ReviewChange(ReviewState.ACCEPTED, square(4), label="1"))
     project.write_review("a", "ben", ReviewChange(ReviewState.ACCEPTED, square(2), label="1"))

@@ -3,7 +3,9 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_semxai.store.project_create import create_project
+from napari_semxai.store import project_files
+from napari_semxai.store.project import open_project
+from napari_semxai.store.project_create import add_images, create_project, name_classes
 from napari_semxai.types import InputError
 
 
@@ -61,3 +63,40 @@ def test_source_without_images(tmp_path):
     with pytest.raises(InputError, match="no readable"):
         create_project(tmp_path / "project", tmp_path / "empty")
     assert not (tmp_path / "project").exists()
+
+
+def test_more_images_come_behind_those_that_are_there(images, tmp_path):
+    project = create_project(tmp_path / "project", images / "sub")
+    before = (tmp_path / "project" / "images.csv").read_text()
+    (images / "bad.png").write_bytes(b"no picture")
+    failed = {}
+    added = add_images(project.folder, images, failed=failed)
+    now = open_project(project.folder)
+    # Ids that are taken stay whose they are; the image in sub/ is known already.
+    assert [image.id for image in now.images] == [
+        "a", "A-2", "a-3", "stack_p0001", "stack_p0002", "stack_p0003",
+    ]  # fmt: skip
+    assert now.images[1:] == added
+    assert list(failed) == ["bad"]
+    assert (tmp_path / "project" / "images.csv").read_text().startswith(before)
+
+
+def test_one_program_at_a_time_changes_the_project(images, tmp_path, monkeypatch):
+    monkeypatch.setattr(project_files, "_LOCK_SECONDS", 0.01)
+    project = create_project(tmp_path / "project", images)
+    with (
+        project_files.changing(project.folder),
+        pytest.raises(InputError, match="another program is changing it"),
+    ):
+        name_classes(project.folder, {"3": "scratch"})
+
+
+def test_masks_of_a_later_table_come_along(images, tmp_path):
+    project = create_project(tmp_path / "project", images / "sub")
+    Image.fromarray(np.full((8, 9), 255, np.uint8)).save(images / "a_mask.png")
+    (images / "list.csv").write_text("image_path,mask_path,label\nA.png,a_mask.png,7\n")
+    (image,) = add_images(project.folder, images / "list.csv")
+    now = open_project(project.folder)
+    assert (image.id, image.label) == ("A-2", "7")
+    (annotator,) = now.annotators()
+    assert now.mask(image.id, annotator).all()

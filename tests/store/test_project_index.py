@@ -180,3 +180,15 @@ def test_vanished_drive_keeps_what_is_known(project, index):
     with pytest.raises(InputError, match="is its drive there"):
         index.refresh()
     assert index.status().reviewed == 2
+
+
+def test_indexes_nobody_uses_any_more_are_removed(project, index, tmp_path):
+    cache = tmp_path / "cache"
+    (mine,) = cache.glob("*.sqlite")
+    for name, days in (("old", 91), ("recent", 89)):
+        path = cache / f"{name}.sqlite"
+        path.write_bytes(b"")
+        os.utime(path, (time.time() - days * 24 * 3600,) * 2)
+    os.utime(mine, (0, 0))
+    with closing(ProjectIndex(project, cache)):
+        assert {path.name for path in cache.glob("*.sqlite")} == {mine.name, "recent.sqlite"}
