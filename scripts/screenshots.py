@@ -67,6 +67,7 @@ def main() -> None:
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
     research(workbench, folder)
+    explain(workbench, folder)
     review(workbench, folder)
     survey(workbench, folder)
     pages(workbench, folder)
@@ -79,6 +80,22 @@ def research(workbench: Workbench, folder: Path) -> None:
     dock = workbench.dock("Research")
     wait(lambda: dock.figure.drawn)
     take(workbench, folder, "research", "Research")
+
+
+def explain(workbench: Workbench, folder: Path) -> None:
+    """Take pictures of a heat map, and of everything that is compared with the truth."""
+    state = workbench.session.explanation
+    workbench.layers.mask_layer.visible = False
+    workbench.dock("Explain").parent().raise_()
+    workbench.explaining.heatmaps.explain()
+    wait(lambda: state.heatmaps.active is not None and state.network is not None)
+    take(workbench, folder, "explain", "Explain")
+    dock = workbench.dock("Scores")
+    dock.parent().raise_()
+    wait(lambda: bool(workbench.session.comparison.maps))
+    dock.verticalScrollBar().setValue(dock.verticalScrollBar().maximum())
+    take(workbench, folder, "comparison", "Scores")
+    workbench.layers.mask_layer.visible = True
 
 
 def review(workbench: Workbench, folder: Path) -> None:

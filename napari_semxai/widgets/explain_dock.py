@@ -29,7 +29,7 @@ SHOWN_MILLISECONDS = 200
 
 LOOKS = {
     "visible": ("explanations", "Show or hide all of this (Alt+X)"),
-    "masks": ("masks", "Outlines of the masks that are taken from it"),
+    "masks": ("masks", "The masks that are taken from it"),
     "side_by_side": ("side by side", "Each heat map on a copy of the image of its own"),
     "color_bars": ("colour bars", "With the values as the method gives them"),
 }

@@ -1,0 +1,162 @@
+"""Explanations in a real viewer, with the real engine process and the bundled classifier."""
+
+import time
+from statistics import median
+
+import numpy as np
+import pytest
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
+
+from napari_semxai import plugin, scores
+from napari_semxai.algorithms.explanation_masks import threshold_mask
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.layers.explanations import HEAT_MASK
+from napari_semxai.state.explanation import HEAT_MAP, CamSettings, CraftSettings
+from napari_semxai.store.images import image_from_array
+
+ANSWER_MILLISECONDS = 240_000
+
+
+@pytest.fixture(autouse=True)
+def _own_recovery_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(plugin, "recovery_folder", lambda: tmp_path / "recovery")
+
+
+@pytest.fixture
+def workbench(make_napari_viewer, qtbot):
+    viewer = make_napari_viewer(show=True)
+    workbench = plugin.open_workbench(viewer)
+    workbench.open_sample()
+    qtbot.waitUntil(lambda: workbench.session.image is not None)
+    # Behind other tabs it costs nothing.
+    assert not workbench.explain_engine.alive
+    yield workbench
+    workbench.close()
+    plugin._workbenches.pop(viewer, None)
+
+
+@pytest.fixture
+def explained(workbench, qtbot):
+    state = workbench.session.explanation
+    workbench.dock("Explain").parent().raise_()
+    workbench.explaining.heatmaps.explain()
+
+    def answered():
+        for activity in (state.classifying, state.explaining):
+            assert activity.state != "failed", activity.message
+        return state.heatmaps.active is not None and state.classification is not None
+
+    qtbot.waitUntil(answered, timeout=ANSWER_MILLISECONDS)
+    qtbot.waitUntil(lambda: state.network is not None, timeout=ANSWER_MILLISECONDS)
+    return workbench
+
+
+def test_from_class_to_mask_to_score(explained, qtbot):
+    workbench, session = explained, explained.session
+    state, dock = session.explanation, explained.dock("Explain")
+    # What a person reads and sees.
+    name = state.classification.class_names[state.classification.predicted]
+    assert name in dock.classifier.predicted.text()
+    assert "synthetic" in dock.classifier.training.text()
+    heatmap = state.heatmaps.active
+    assert heatmap.values.shape == session.image.gray.shape
+    layer = workbench.viewer.layers[f"Grad-CAM: {name}"]
+    np.testing.assert_allclose(
+        np.nan_to_num(layer.data), heatmap.values * np.float32(heatmap.raw_maximum), rtol=1e-6
+    )
+
+    # τ acts on the layer while it moves.
+    outline = workbench.viewer.layers[HEAT_MASK]
+    for tau in (0.3, 0.8):
+        dock.masks.tau.setValue(tau)
+        expected = threshold_mask(heatmap.values, tau)
+        np.testing.assert_array_equal(outline.data != 0, expected)
+
+    # Into the editor as one undoable edit, live in the scores.
+    dock.masks.send.click()
+    mask_layer = workbench.layers.mask_layer
+    np.testing.assert_array_equal(mask_layer.data != 0, expected)
+    truth = workbench.viewer.layers["SEM defect, exact mask"].data
+    assert session.readout.scores == scores(mask_layer.data, truth)
+    mask_layer.undo()
+    assert not mask_layer.data.any()
+
+    # Beside all others in the Scores dock.
+    workbench.dock("Scores").parent().raise_()
+    qtbot.waitUntil(lambda: any(row.name == HEAT_MAP for row in session.comparison.masks))
+    row = next(row for row in session.comparison.masks if row.name == HEAT_MAP)
+    assert row.scores == scores(expected, truth)
+
+    # Another class, and back at once; the keys.
+    other = (heatmap.target + 1) % len(state.classification.class_names)
+    workbench.explaining.classify.set_target(other)
+    qtbot.waitUntil(lambda: state.heatmaps.active is not None, timeout=ANSWER_MILLISECONDS)
+    assert state.heatmaps.active.target == other
+    workbench.explaining.classify.set_target(heatmap.target)
+    assert state.heatmaps.active is heatmap
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.AltModifier)
+    QApplication.processEvents()
+    assert not layer.visible
+    assert not outline.visible
+
+
+def test_sliders_are_quick_and_two_requests_at_once_right(explained, qtbot):
+    _sliders_cost_little(explained)
+    _both_are_delivered(explained, qtbot)
+
+
+def _sliders_cost_little(workbench):
+    """Signal to layer, as a ratio to napari's own refresh of one mask layer of this size."""
+    slider, layer = workbench.dock("Explain").masks.tau, workbench.layers.mask_layer
+    moves, refreshes = [], []
+    for step in range(30):
+        moves.append(_seconds(lambda step=step: slider.setValue(0.2 + 0.02 * step)))
+        layer.data[step, step] = 1
+        refreshes.append(_seconds(layer.refresh))
+        QApplication.processEvents()
+    # Measured 4 to 6; an image-sized sort or a new layer would be 20 and more.
+    assert median(moves) < 15 * median(refreshes)
+
+
+def _both_are_delivered(workbench, qtbot):
+    state = workbench.session.explanation
+    heat = workbench.explaining.heatmaps
+    heat.set_cam(CamSettings("layercam"))
+    heat.set_cam(CamSettings("hirescam"))
+    qtbot.waitUntil(lambda: len(state.heatmaps.all) == 3, timeout=ANSWER_MILLISECONDS)
+    assert {found.method for found in state.heatmaps.all} == {"gradcam", "layercam", "hirescam"}
+    assert state.heatmaps.active.method == "hirescam"
+
+
+@pytest.mark.slow
+def test_concepts_in_the_window(explained, qtbot):
+    pytest.importorskip("xplique", exc_type=ImportError)
+    workbench, state = explained, explained.session.explanation
+    concepts = workbench.explaining.concepts
+    label = state.classification.predicted + 1
+    scenes = [scene_of_class(label, seed=100 + number) for number in range(4)]
+    concepts.add_images(
+        [image_from_array(scene.image, f"{number}") for number, scene in enumerate(scenes)]
+    )
+    concepts.set_craft(CraftSettings(n_concepts=4))
+    concepts.fit()
+
+    def fitted():
+        assert state.fitting.state != "failed", state.fitting.message
+        return state.concepts is not None
+
+    qtbot.waitUntil(fitted, timeout=2 * ANSWER_MILLISECONDS)
+    dock = workbench.dock("Explain")
+    assert len(dock.concepts.concepts.rows) == 4
+    assert workbench.viewer.layers["concept 1"].visible
+    dock.concepts.concepts.rows[0].strip.picked.emit(0)
+    qtbot.waitUntil(lambda: workbench.session.image.name in "0123")
+
+
+def _seconds(call):
+    begin = time.thread_time()
+    call()
+    return time.thread_time() - begin
