@@ -66,11 +66,8 @@ def main() -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
-    research(workbench, folder)
-    explain(workbench, folder)
-    review(workbench, folder)
-    survey(workbench, folder)
-    pages(workbench, folder)
+    for part in (research, explain, review, survey, pages):
+        part(workbench, folder)
     viewer.close()
 
 

@@ -135,8 +135,10 @@ class _Files:
 
     def find(self, path: str, name: str) -> Path:
         """Return the file of a path and a name, either of which may be "" or lack its ending."""
-        # Backslashes of tables made on Windows.
-        given = Path(*PureWindowsPath(path).parts)
+        # Backslashes of tables made on Windows; the parts of "/data" there begin with one, too.
+        given = Path(path)
+        if not given.is_absolute():
+            given = Path(*PureWindowsPath(path).parts)
         wanted = [given, *([given / name, given.parent / name, Path("images", name)] * bool(name))]
         for root in self._roots:
             for relative in wanted:

@@ -95,6 +95,21 @@ def test_own_table(download, delimiter):
     assert image.path.name == f"{NAMES[0]}.jpg"
 
 
+def test_absolute_paths(download, tmp_path):
+    """A table that lies somewhere else than its images."""
+    images, masks = download / "data" / "images", download / "data" / "masks"
+    table = tmp_path / "elsewhere" / "deep" / "mine.csv"
+    table.parent.mkdir(parents=True)
+    rows = [f"{images / NAMES[0]}.jpg,{masks / NAMES[0]}.png", f"{images / NAMES[1]},"]
+    table.write_text("\n".join(["image_path,mask_path", *rows]))
+    first, second = table_images(table).images
+    assert first.path == images / f"{NAMES[0]}.jpg"
+    assert second.path == images / f"{NAMES[1]}.jpg"
+    table.write_text(f"image_path\n{images}/gone.jpg\n")
+    with pytest.raises(InputError, match=r"gone\.jpg: no such file"):
+        table_images(table)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("", "is empty"), ("a,b\n1,2\n", "no column image_path"), ("path\n", "has no rows")],
