@@ -7,6 +7,7 @@ whose memory it would take whole.
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
@@ -36,6 +37,8 @@ def craft_torch() -> Any:
         import triton  # noqa: F401
     import torchvision  # noqa: F401
 
+    # Its greetings on the terminal are not ours to show; errors still raise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with suppress(ImportError):
         import tensorflow as tf
 
