@@ -20,6 +20,7 @@ from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.explaining import Explaining
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.project_tools import ProjectTools
 from napari_semxai.controllers.projects import ProjectController
 from napari_semxai.controllers.queue import QueueController
 from napari_semxai.controllers.queue_masks import QueueMasks
@@ -35,21 +36,31 @@ from napari_semxai.layers.click_tool import ClickTool
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.explanations import ExplanationLayers
 from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.layers.side_by_side import SideBySide
 from napari_semxai.state.session import Session
 from napari_semxai.store.folders import projects_folder, recovery_folder, shortcuts_file
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.edit_dock import CLICKS, KEYS, EditDock
+from napari_semxai.widgets.edit_dock import (
+    ANNOTATORS,
+    CLICKS,
+    KEYS,
+    PROJECT,
+    QUEUE,
+    REVIEW,
+    EditDock,
+)
 from napari_semxai.widgets.explain_dock import ExplainDock
 from napari_semxai.widgets.keys_panel import KeysPanel
 from napari_semxai.widgets.main_thread import MainThread
+from napari_semxai.widgets.project_panel import ProjectPanel
 from napari_semxai.widgets.queue_panel import QueuePanel
 from napari_semxai.widgets.research_dock import ResearchDock
 from napari_semxai.widgets.review_panel import ReviewPanel
 from napari_semxai.widgets.scores_dock import ScoresDock
-from napari_semxai.widgets.shortcuts import KeyTable
+from napari_semxai.widgets.shortcuts import CLASS_KEYS, KeyTable
 from napari_semxai.widgets.survey_dock import SurveyDock
 
 if TYPE_CHECKING:
@@ -95,6 +106,8 @@ class Workbench:
             self.session, self.review, self.jobs, projects_folder(), recovery_folder()
         )
         self.annotators = AnnotatorsController(self.session, self.review, self.jobs)
+        self.tools = ProjectTools(self.session, self.review, self.projects, self.jobs, self.writes)
+        self.side_by_side = SideBySide(viewer, self.session, self.layers)
         self.queue_masks = QueueMasks(
             self.session, self.review, self.queue, self.engine, self.jobs, self.writes
         )
@@ -146,7 +159,9 @@ class Workbench:
         self.click_tool.release()
         self.explanations.release()
         self.explaining.release()
+        self.side_by_side.release()
         self.layers.release()
+        self.tools.cancel()
         self.queue_masks.cancel()
         self.edit.close()
         self.review.end()
@@ -218,11 +233,12 @@ class Workbench:
         session, review = self.session, self.review
         thumbnails = Thumbnails(session, review, self.jobs)
         return {
-            "Queue": QueuePanel(
+            QUEUE: QueuePanel(
                 session, self.projects, self.queue, review, self.queue_masks, thumbnails
             ),
-            "Review": ReviewPanel(session, review),
-            "Annotators": AnnotatorsPanel(session, self.annotators),
+            REVIEW: ReviewPanel(session, review),
+            ANNOTATORS: AnnotatorsPanel(session, self.annotators, self.tools),
+            PROJECT: ProjectPanel(session, self.tools),
             CLICKS: ClickPanel(session, self.clicks),
             KEYS: KeysPanel(self.keys),
         }
@@ -328,4 +344,5 @@ def _actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
         "new object": workbench.clicks.begin_object,
         "automatic": workbench.edit.apply_automatic,
         "save": workbench.save,
+        **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
     }

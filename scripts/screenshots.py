@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
@@ -20,13 +21,17 @@ from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
 from qtpy.QtTest import QTest
 
-from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.algorithms.synthetic import Scene, scene_of_class
 from napari_semxai.plugin import DOCKS, Workbench, open_workbench
 from napari_semxai.sample_data import sample_six_classes
+from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import create_project
 from napari_semxai.store.survey import write_survey
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
+
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QWidget
 
 PATIENCE_SECONDS = 300
 
@@ -35,13 +40,25 @@ def main() -> None:
     """Go through the main job on the sample image and take a picture of every step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
-    folder = parser.parse_args().folder
+    parser.add_argument("--only", choices=["review"], help="make these pictures alone")
+    arguments = parser.parse_args()
+    folder = arguments.folder
     # Recovery copies of these pictures are not a person's work.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
     os.environ["SEMXAI_MODEL_DIR"] = "/data/models"
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1366, 768)
     workbench = open_workbench(viewer)
+    if arguments.only == "review":
+        review(workbench, folder)
+    else:
+        tour(workbench, folder)
+    viewer.close()
+
+
+def tour(workbench: Workbench, folder: Path) -> None:
+    """Take all pictures, in the order of the main job."""
+    viewer = workbench.viewer
     take(workbench, folder, "start", DOCKS[0])
     workbench.open_sample()
     wait(lambda: workbench.session.image is not None)
@@ -68,7 +85,6 @@ def main() -> None:
     take(workbench, folder, "scores", "Scores")
     for part in (research, explain, review, survey, pages):
         part(workbench, folder)
-    viewer.close()
 
 
 def research(workbench: Workbench, folder: Path) -> None:
@@ -123,6 +139,30 @@ def review(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.clicks.state == "idle")
     take(workbench, folder, "review", DOCKS[1])
     workbench.clicks.activate(False)
+    annotators(workbench, folder, project.folder, scenes)
+
+
+def annotators(workbench: Workbench, folder: Path, place: Path, scenes: list[Scene]) -> None:
+    """Take a picture of three annotators' masks of one image, side by side."""
+    project = open_project(place)
+    for name, shift in (("Ben", 4), ("Carla", -6)):
+        for image, scene in zip(project.images[:8], scenes, strict=False):
+            mask = np.roll(scene.defect, (shift, 2 * shift), axis=(0, 1))
+            project.write_review(
+                image.id, name, ReviewChange(ReviewState.CORRECTED, mask, label="1")
+            )
+    project.close()
+    workbench.review.review(ReviewState.CORRECTED)
+    wait(lambda: workbench.session.queue.number == 6 and workbench.session.queue.reviewed == 4)
+    workbench.queue.refresh()
+    workbench.queue.step(-1)
+    wait(lambda: workbench.session.queue.number == 5)
+    panels = workbench.dock(DOCKS[1]).panels
+    panels["Annotators"].compare.click()
+    panels["Annotators"].over_all.click()
+    wait(lambda: workbench.session.others and workbench.session.agreement)
+    take(workbench, folder, "annotators", DOCKS[1], panels["Annotators"])
+    workbench.session.others = None
 
 
 def survey(workbench: Workbench, folder: Path) -> None:
@@ -184,11 +224,16 @@ def wait(condition) -> None:
         QTest.qWait(20)
 
 
-def take(workbench: Workbench, folder: Path, name: str, dock: str) -> None:
-    """Save the whole window with one dock in front."""
-    workbench.dock(dock).parent().raise_()
+def take(
+    workbench: Workbench, folder: Path, name: str, dock: str, part: QWidget | None = None
+) -> None:
+    """Save the whole window with one dock in front, scrolled to its top or to a part."""
+    front = workbench.dock(dock)
+    front.parent().raise_()
     window = workbench.viewer.window
     QTest.qWait(600)
+    top = 0 if part is None else part.mapTo(front.widget(), part.rect().topLeft()).y() - 30
+    front.verticalScrollBar().setValue(top)
     # napari's word on PyQt5 would cover the canvas.
     for popup in window._qt_window.findChildren(NapariQtNotification):
         popup.close()

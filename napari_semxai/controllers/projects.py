@@ -6,11 +6,14 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from psygnal import Signal
+
 from napari_semxai.controllers.project_cache import ProjectCache
 from napari_semxai.controllers.queue import ask
 from napari_semxai.controllers.review import Opened
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch
+from napari_semxai.store.autosave import list_recoveries
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import create_project
 from napari_semxai.store.project_files import PROJECT_FILE, read_info
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
 
 _OPENING = "Opening the project …"
+_NAMED = 5
 
 
 class ProjectController:
@@ -43,6 +47,9 @@ class ProjectController:
         Where masks go that cannot be written to a project.
     """
 
+    cancelled = Signal()
+    """A person wants what is done to a project to stop."""
+
     def __init__(
         self,
         session: Session,
@@ -55,7 +62,9 @@ class ProjectController:
         self._folder, self._rescue_folder = folder, rescue_folder
         self._cancelled = False
 
-    def open(self, source: Path, annotator: str, folder: Path | None = None) -> None:
+    def open(
+        self, source: Path, annotator: str, folder: Path | None = None, *, at: str = ""
+    ) -> None:
         """Go through a project, or make one of `source` first.
 
         Parameters
@@ -68,13 +77,15 @@ class ProjectController:
         folder : Path, optional
             Where a new project goes; by default into the user's own data folder, under the
             source's name. A project that is there already is opened.
+        at : str
+            The image to begin with; by default the first one without a review.
         """
         self._cancelled = False
         self._session.batch = Batch(_OPENING)
         self._jobs.run(
             "project",
             partial(self._open, source, annotator, folder),
-            lambda found: self._on_opened(*found),
+            partial(self._on_opened, at),
             self._on_failed,
         )
 
@@ -82,6 +93,7 @@ class ProjectController:
         """Stop making a project; what was made is removed by nobody, and nothing is opened."""
         self._cancelled = True
         self._jobs.forget("project")
+        self.cancelled.emit()
         self._session.batch = Batch()
 
     def _open(self, source: Path, annotator: str, folder: Path | None) -> tuple[Opened, Queue]:
@@ -104,6 +116,7 @@ class ProjectController:
 
         index = ProjectIndex(project)
         opened = Opened(project, index, ProjectCache(project, annotator))
+        self._say_rescued(opened)
         queue = Queue(
             project.info.name,
             project.folder,
@@ -113,6 +126,18 @@ class ProjectController:
             class_names=project.info.class_names,
         )
         return opened, _filled(queue, opened)
+
+    def _say_rescued(self, opened: Opened) -> None:
+        """Name the images whose masks a crash or a full drive left in recovery copies."""
+        keys = {opened.cache.key(image.id): image.id for image in opened.project.images}
+        copies = (copy.key for copy in list_recoveries(self._rescue_folder))
+        found = [keys[key] for key in copies if key in keys]
+        if found:
+            more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED:,} more"
+            self._say(
+                f"Unsaved masks were found of {', '.join(found[:_NAMED])}{more}: open an image "
+                "to restore its own"
+            )
 
     def _tell(self, done: int, total: int) -> None:
         if self._cancelled:
@@ -131,9 +156,9 @@ class ProjectController:
     def _on_said(self, message: str) -> None:
         self._session.message = message
 
-    def _on_opened(self, opened: Opened, queue: Queue) -> None:
+    def _on_opened(self, at: str, found: tuple[Opened, Queue]) -> None:
         self._session.batch = Batch()
-        self._review.begin(opened, queue)
+        self._review.begin(*found, at=at)
 
     def _on_failed(self, message: str) -> None:
         self._session.batch = Batch()

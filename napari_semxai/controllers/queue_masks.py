@@ -88,6 +88,9 @@ class QueueMasks:
         opened, queue = self._review.opened, self._session.queue
         if opened is None or queue is None or self._run is not None:
             return
+        if self._session.batch.title:
+            self._session.message = f"{self._session.batch.title}: wait for it, or cancel it"
+            return
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
         self._run = _Run(opened, queue.annotator, self._session, waiting)
         self._next(self._run)

@@ -105,12 +105,15 @@ class ReviewController:
         edit.stroke_begun.connect(self._on_stroke_begun)
         session.events.image.connect(self._on_image_changed)
 
-    def begin(self, opened: Opened, queue: Queue) -> None:
-        """Go through a project, from the first image without a review on."""
+    def begin(self, opened: Opened, queue: Queue, at: str = "") -> None:
+        """Go through a project, from image `at` or the first one without a review on."""
         self.end()
         self.opened = opened
         self._session.queue = queue
-        self.go(queue.next_unreviewed() or (queue.shown[0].image if queue.shown else None))
+        first = queue.shown[0].image if queue.shown else None
+        wanted = at or queue.next_unreviewed() or first
+        # The project before may be this same one, with strokes that are still to be written.
+        self._writes.run("begin", _take_turn, lambda _: self.go(wanted), self._on_failed)
 
     def end(self) -> None:
         """Save what is unsaved, and close the project once it is written."""
@@ -119,6 +122,7 @@ class ReviewController:
             return
         self._images.show(None)
         self.opened = self._session.queue = None
+        self._session.agreement = ()
 
         def close() -> None:
             try:
@@ -179,6 +183,17 @@ class ReviewController:
         """Set class or comment of the current image."""
         self._write(ReviewChange(label=label, comment=comment), None)
 
+    def set_class(self, number: int) -> None:
+        """Set the class that is `number` in the project's list, counted from 1."""
+        queue = self._session.queue
+        if queue is not None:
+            # Without a list the number is the class.
+            labels = list(queue.class_names) or [str(n) for n in range(1, 10)]
+            if number <= len(labels):
+                self.annotate(label=labels[number - 1])
+            else:
+                self._session.message = f"This project has {len(labels)} classes, no {number}th"
+
     def save(self) -> bool:
         """Write the current mask to the project; False without a project."""
         if self._current is None:
@@ -234,6 +249,8 @@ class ReviewController:
             kept = np.zeros_like(mask) if change.state is ReviewState.NO_DEFECT else mask.copy()
             change = replace(change, mask=kept, recipe=self._recorder.recipe(kept))
             self._edit.keep()
+        if (classified := self._session.explanation.classification) is not None:
+            change = replace(change, confidence=float(classified.probabilities.max()))
         self._current = after_change(entry, change)
         opened.cache.put(self._current)
         self._session.record = self._current.record
@@ -268,6 +285,7 @@ class ReviewController:
             state=record.state,
             voided=record.voided,
             label=record.label or before.label,
+            confidence=record.confidence,
             score=record.score,
             time=record.time,
             has_mask=bool(record.mask_sha256),
@@ -284,6 +302,10 @@ class ReviewController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
+
+
+def _take_turn() -> None:
+    """Wait for what was asked for before."""
 
 
 def _nothing(_: object) -> None:

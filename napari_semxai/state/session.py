@@ -27,6 +27,7 @@ from napari_semxai.types import (
     IntArray,
     MaskSize,
     ModelInfo,
+    PairAgreement,
     ReviewRecord,
     Scores,
     SemImage,
@@ -281,6 +282,7 @@ class Session:
     queue: Queue | None = None
     record: ReviewRecord | None = None
     others: OtherMasks | None = None
+    agreement: tuple[PairAgreement, ...] = ()
     batch: Batch = field(default_factory=Batch)
     recovery: Recovery | None = None
     pixel_size: float | None = None

@@ -13,10 +13,10 @@ from napari_semxai.types.arrays import BoolMask
 EXPORT_FORMATS = {
     "png": "PNG masks",
     "tif": "TIFF masks",
-    "coco-rle": "COCO JSON, run lengths",
-    "coco-polygons": "COCO JSON, polygons",
+    "coco-rle": "COCO JSON, RLE",
+    "coco-polygons": "COCO, polygons",
     "carinthia-s": "Carinthia-S layout",
-    "measurements": "CSV of measurements",
+    "measurements": "measurements",
 }
 """What an export of a project can be, and in words."""
 

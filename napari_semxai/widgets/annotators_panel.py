@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout
 
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button, note, set_note
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.annotators import AnnotatorsController
+    from napari_semxai.controllers.project_tools import ProjectTools
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import OtherMasks
     from napari_semxai.state.session import Session
+    from napari_semxai.types import PairAgreement
     from napari_semxai.widgets.parts import Connections
+
+_LEGEND = (
+    "Beside the image, for each of the others: <b style='color:#009E73'>both</b>, "
+    "<b style='color:#D55E00'>only they</b>, <b style='color:#56B4E9'>only you</b>."
+)
 
 
 class AnnotatorsPanel(Panel):
@@ -23,11 +31,13 @@ class AnnotatorsPanel(Panel):
     ----------
     session : Session
         What is shown.
-    annotators : AnnotatorsController
-        What is called.
+    annotators, tools
+        The controllers that are called.
     """
 
-    def __init__(self, session: Session, annotators: AnnotatorsController) -> None:
+    def __init__(
+        self, session: Session, annotators: AnnotatorsController, tools: ProjectTools
+    ) -> None:
         super().__init__()
         self.blind = QCheckBox("blind until I have reviewed")
         self.blind.setToolTip("Hide what others say of an image until you have reviewed it")
@@ -36,26 +46,33 @@ class AnnotatorsPanel(Panel):
         self.majority = button(
             "Take the majority", "Bring in what most annotators hold, as one undoable edit"
         )
-        self.text = note()
+        self.over_all = button("Agreement over all", "Compare every two over the whole project")
+        self.text, self.legend, self.all_text = note(), note(_LEGEND), note()
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.blind, 0, 0, 1, 2)
         layout.addWidget(self.compare, 1, 0)
         layout.addWidget(self.majority, 1, 1)
         layout.addWidget(self.text, 2, 0, 1, 2)
+        layout.addWidget(self.legend, 3, 0, 1, 2)
+        layout.addWidget(self.over_all, 4, 0, 1, 2)
+        layout.addWidget(self.all_text, 5, 0, 1, 2)
         self._outside: Connections = (
             (session.events.others, self._on_others_changed),
+            (session.events.agreement, self._on_agreement_changed),
             (session.events.queue, self._on_queue_changed),
         )
         inside: Connections = (
             (self.blind.toggled, annotators.set_blind),
             (self.compare.clicked, annotators.compare),
             (self.majority.clicked, annotators.take_consensus),
+            (self.over_all.clicked, tools.agree),
         )
         for signal, slot in (*self._outside, *inside):
             signal.connect(slot)
         self._on_queue_changed(session.queue)
         self._on_others_changed(session.others)
+        self._on_agreement_changed(session.agreement)
 
     def release(self) -> None:
         """Disconnect from the session."""
@@ -71,4 +88,29 @@ class AnnotatorsPanel(Panel):
             f"{first} – {second}: Dice {scores.dice:.3f}, IoU {scores.iou:.3f}"
             for (first, second), scores in rows
         )
-        self.text.setText("<br>".join(lines))
+        set_note(self.text, "<br>".join(lines))
+        self.legend.setVisible(others is not None and bool(others.masks))
+
+    def _on_agreement_changed(self, pairs: tuple[PairAgreement, ...]) -> None:
+        set_note(self.all_text, "<br>".join(map(_words, pairs)))
+
+
+def _words(pair: PairAgreement) -> str:
+    return (
+        f"<b>{pair.first} – {pair.second}</b><br>"
+        f"Dice {_mean(pair.dice_mean, pair.dice_std)}, IoU {_mean(pair.iou_mean, pair.iou_std)} "
+        f"over {pair.masks:,} images ({pair.empty:,} empty for both)<br>"
+        f"Cohen's κ: states {_kappa(pair.state_kappa, pair.states)}, "
+        f"classes {_kappa(pair.label_kappa, pair.labels)}"
+    )
+
+
+def _mean(mean: float, deviation: float) -> str:
+    if math.isnan(mean):
+        return "–"
+    return f"{mean:.3f}" + ("" if math.isnan(deviation) else f" ± {deviation:.3f}")
+
+
+def _kappa(kappa: float, count: int) -> str:
+    """Return kappa and how many images it is of; a dash where chance explains everything."""
+    return f"{'–' if math.isnan(kappa) else f'{kappa:.2f}'} ({count:,})"

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.edit import EditController
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.layers.session_layers import SessionLayers
+    from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import SaveState, Session
     from napari_semxai.store.autosave import Recovery
     from napari_semxai.widgets.parts import Connections, Panel
@@ -54,6 +55,9 @@ EDIT_BUTTONS = (
 )
 _NANO = 1e9
 CLICKS, KEYS = "SAM click", "Keys"
+QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
+_ABOVE, _BELOW = (QUEUE, REVIEW), (ANNOTATORS, PROJECT, KEYS)
+_OF_PROJECT = (REVIEW, ANNOTATORS, PROJECT)
 
 
 class EditDock(ScrolledDock):
@@ -68,7 +72,7 @@ class EditDock(ScrolledDock):
     layers : SessionLayers
         Knows the layer that is painted.
     panels : dict of str to QWidget
-        More parts by title: "SAM click" among the tools, "Keys" at the end, the others first.
+        More parts by title; those of a project are shown while one is open.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class EditDock(ScrolledDock):
         self._on_recovery_changed(session.recovery)
         self._on_save_changed(session.save)
         self._on_size_changed()
+        self._on_queue_changed(session.queue)
 
     def release(self) -> None:
         """Disconnect from the layer and the session."""
@@ -174,11 +179,12 @@ class EditDock(ScrolledDock):
         form.addRow(self.size_text)
         for layout in (buttons, form):
             layout.setContentsMargins(0, 0, 0, 0)
-        self.add(
-            group(title, panel)
-            for title, panel in self.panels.items()
-            if title not in (CLICKS, KEYS)
-        )
+        self.groups = {
+            title: group(title, self.panels[title])
+            for title in (*_ABOVE, *_BELOW)
+            if title in self.panels
+        }
+        self.add(self.groups[title] for title in _ABOVE if title in self.groups)
         self.editing = QWidget()
         column = QVBoxLayout(self.editing)
         column.setContentsMargins(0, 0, 0, 0)
@@ -192,11 +198,12 @@ class EditDock(ScrolledDock):
             group("Size", size),
         ):
             column.addWidget(part)
-        self.add((self.editing, group(KEYS, self.panels[KEYS])))
+        self.add((self.editing, *(self.groups[title] for title in _BELOW if title in self.groups)))
 
     def _outside_table(self) -> Connections:
         events = self._session.events
         return (
+            (events.queue, self._on_queue_changed),
             (events.save, self._on_save_changed),
             (events.recovery, self._on_recovery_changed),
             (events.size, self._on_size_changed),
@@ -272,6 +279,11 @@ class EditDock(ScrolledDock):
                 radius = self.radius.value()
                 values = {"radius": radius, "size": max(1, round(3.1416 * radius**2))}
                 self._edit.edit(name, **({parameter: values[parameter]} if parameter else {}))
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        for title in _OF_PROJECT:
+            if title in self.groups:
+                self.groups[title].setVisible(queue is not None)
 
     def _on_save_changed(self, save: SaveState) -> None:
         marks = {"clean": "", "unsaved": "● ", "recovery": "● ", "saved": "✓ ", "failed": "⚠ "}

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
+TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
 
 
 def double_slider(low: float, high: float, *, decimals: int, tip: str) -> QLabeledDoubleSlider:
@@ -51,6 +52,12 @@ def note(text: str = "") -> QLabel:
     label.setWordWrap(True)
     label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
     return label
+
+
+def set_note(label: QLabel, text: str) -> None:
+    """Show running text; without any the label takes no room."""
+    label.setText(text)
+    label.setVisible(bool(text))
 
 
 def set_bar(bar: QProgressBar, value: int) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import QueueRow
 
 COLORS = {
-    ReviewState.CANDIDATE: "#808080",
+    ReviewState.CANDIDATE: "#A0A0A0",
     ReviewState.ACCEPTED: "#009E73",
     ReviewState.CORRECTED: "#CC79A7",
     ReviewState.NO_DEFECT: "#56B4E9",

@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.types import QueueFilter, QueueOrder, ReviewState
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import TABLE_FILTER, Panel, button, note
 from napari_semxai.widgets.queue_list import QueueModel
 
 if TYPE_CHECKING:
@@ -43,8 +43,15 @@ _ORDERS = {
     "by name": (QueueOrder.NAME, False),
     "latest review first": (QueueOrder.TIME, True),
 }
-_BELOW = {"any certainty": None, **{f"score ≤ {v}": v for v in (0.5, 0.7, 0.8, 0.9, 0.95)}}
-_KLARF = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.xlsx);;All files (*)"
+_WELCOME = (
+    "No project is open. Open a folder of images, a Carinthia download or a KLARF file to go "
+    "through it image by image; the images are only read."
+)
+_LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
+_BELOW: dict[str, dict[str, tuple[float, float]]] = {
+    "any certainty": {},
+    **{f"{name} ≤ {v}": {name: (0.0, v)} for name in ("score", "confidence") for v in _LIMITS},
+}
 
 
 class QueuePanel(Panel):
@@ -98,7 +105,7 @@ class QueuePanel(Panel):
 
     def open_table(self) -> None:
         """Ask for a KLARF file or a table of images, and open it."""
-        name = QFileDialog.getOpenFileName(self, "A KLARF file or a table", "", _KLARF)[0]
+        name = QFileDialog.getOpenFileName(self, "A KLARF file or a table", "", TABLE_FILTER)[0]
         if name:
             self._projects.open(Path(name), self.annotator.text())
 
@@ -125,7 +132,7 @@ class QueuePanel(Panel):
         tips = {
             self.state: "Only images in this state",
             self.label: "Only images of this class",
-            self.below: "Only images whose automatic mask is this uncertain",
+            self.below: "Score: predicted IoU of the automatic mask; confidence: of the class",
             self.order: "The order that next and previous follow",
             self.whose: "Whose reviews count for the filter",
         }
@@ -160,6 +167,8 @@ class QueuePanel(Panel):
             (self.summary, self.masks),
             (self.progress, self.cancel),
         )
+        for column in (0, 1):
+            layout.setColumnStretch(column, 1)
         for number, parts in enumerate(rows):
             for column, part in enumerate(parts):
                 layout.addWidget(part, number, column, 1, 2 // len(parts))
@@ -192,7 +201,7 @@ class QueuePanel(Panel):
         self.annotator.setReadOnly(queue is not None)
         self.model.set_rows(() if queue is None else queue.shown)
         if queue is None:
-            self.where.setText("No project is open.")
+            self.where.setText(_WELCOME)
             self.summary.setText("")
             return
         self.annotator.setText(queue.annotator)
@@ -233,14 +242,13 @@ class QueuePanel(Panel):
         queue, label = self._session.queue, self.label.currentIndex()
         if queue is None:
             return
-        below = _BELOW[self.below.currentText()]
         order, descending = _ORDERS[self.order.currentText()]
         known = state in set(map(str, ReviewState))
         self._queue.set_filter(
             states=frozenset({ReviewState(state)}) if known else None,
             voided=True if state == _VOID else None,
             labels=frozenset({self._classes[label - 1]}) if label > 0 else None,
-            score=None if below is None else (0.0, below),
+            **{"score": None, "confidence": None, **_BELOW[self.below.currentText()]},
             annotator=queue.annotator if self.whose.currentIndex() == 0 else None,
             order=order,
             descending=descending,

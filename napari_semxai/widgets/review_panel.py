@@ -40,7 +40,7 @@ class ReviewPanel(Panel):
         self.unsure = button("Unsure", "Somebody else should look at it")
         self.label, self.comment = QComboBox(), QLineEdit()
         self.label.setEditable(True)
-        self.label.setToolTip("Class of the defect as you see it ⏎")
+        self.label.setToolTip("Class of the defect as you see it ⏎ (Alt+1 to Alt+9)")
         self.comment.setPlaceholderText("comment ⏎")
         self.comment.setToolTip("Free text, kept with the review")
         self._lay_out()
@@ -78,12 +78,19 @@ class ReviewPanel(Panel):
         layout.addWidget(self.comment, 4, 0, 1, 2)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
-        labels = [] if queue is None else ["", *queue.class_names]
-        if [self.label.itemText(i) for i in range(self.label.count())] != labels:
+        if queue is None:
+            return
+        names = {"": "", **queue.class_names}
+        shown = {label: f"{label} {name}".strip() for label, name in names.items()}
+        if [self.label.itemText(i) for i in range(self.label.count())] != list(shown.values()):
             with signals_blocked(self.label):
                 self.label.clear()
-                self.label.addItems(labels)
+                for label, text in shown.items():
+                    self.label.addItem(text, label)
                 self._on_record_changed(self._session.record)
+        row = None if queue.position is None else queue.shown[queue.position]
+        known = "" if row is None or not row.label else shown.get(row.label, row.label)
+        self.label.lineEdit().setPlaceholderText(known and f"{known} (as listed)")
 
     def _on_record_changed(self, record: ReviewRecord | None) -> None:
         self.setEnabled(record is not None)
@@ -99,7 +106,9 @@ class ReviewPanel(Panel):
             text = f"{MARKS[record.state]} {record.state}{who}"
         self.state.setText(f'<span style="color:{color}"><b>{text}</b></span>')
         with signals_blocked(self.label), signals_blocked(self.comment):
-            self.label.setCurrentText(record.label)
+            self.label.setCurrentIndex(self.label.findData(record.label))
+            if self.label.currentIndex() < 0:
+                self.label.setEditText(record.label)
             self.comment.setText(record.comment)
 
     def _on_no_defect_wanted(self) -> None:
@@ -112,9 +121,12 @@ class ReviewPanel(Panel):
         self._review.review(ReviewState.UNSURE)
 
     def _on_label_entered(self) -> None:
-        record = self._session.record
-        if record is not None and self.label.currentText() != record.label:
-            self._review.annotate(label=self.label.currentText())
+        record, text = self._session.record, self.label.currentText()
+        place = self.label.findText(text)
+        known = self.label.itemData(place) if place >= 0 else None
+        label = text.strip() if known is None else known
+        if record is not None and label != record.label:
+            self._review.annotate(label=label)
 
     def _on_comment_entered(self) -> None:
         record = self._session.record

@@ -28,6 +28,7 @@ class Shortcut(NamedTuple):
     text: str
 
 
+CLASS_KEYS = range(1, 10)
 SHORTCUTS = (
     Shortcut("generate", "Alt-G", "generate candidates"),
     Shortcut("accept", "Alt-Y", "accept the mask, or take it as corrected"),
@@ -46,6 +47,7 @@ SHORTCUTS = (
     Shortcut("new object", "Alt-N", "SAM click on another object"),
     Shortcut("automatic", "Alt-A", "apply the automatic mask"),
     Shortcut("save", "Alt-S", "save the mask"),
+    *(Shortcut(f"class {n}", f"Alt-{n}", f"class {n} of the project's list") for n in CLASS_KEYS),
 )
 """Shift and Alt combinations: napari's layers take the plain letters."""
 _MODIFIERS = {"Alt", "Shift", "Ctrl", "Control", "Meta"}

@@ -53,9 +53,7 @@ def test_gradcam_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_what_is_there_is_not_made_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save(tmp_path / "lot/a.png")
     save(tmp_path / "lot/b.png", 1)
     command = ["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out"), "--method", "fem"]

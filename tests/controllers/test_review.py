@@ -13,15 +13,16 @@ from napari_semxai.controllers.annotators import AnnotatorsController
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.project_tools import ProjectTools
 from napari_semxai.controllers.projects import ProjectController
 from napari_semxai.controllers.queue import QueueController
 from napari_semxai.controllers.recipe import RecipeRecorder
 from napari_semxai.controllers.review import ReviewController
 from napari_semxai.controllers.segment import SegmentController
 from napari_semxai.state.session import Proposal, Session
-from napari_semxai.store.autosave import list_recoveries
+from napari_semxai.store.autosave import list_recoveries, save_recovery
 from napari_semxai.store.project import open_project
-from napari_semxai.types import QueueOrder, ReviewState
+from napari_semxai.types import Classification, ClassifierInfo, QueueOrder, ReviewState
 from tests.controllers.test_clicks import Engine
 
 SHAPE = (24, 32)
@@ -49,6 +50,7 @@ class Desk:
             session, self.review, self.jobs, folder / "projects", folder / "recovery"
         )
         self.annotators = AnnotatorsController(session, self.review, self.jobs)
+        self.tools = ProjectTools(session, self.review, self.projects, self.jobs, self.writes)
         self.live = None
 
     def _begin(self, image):
@@ -243,6 +245,17 @@ def test_class_and_comment_are_kept_with_the_review(desk):
     assert (record.label, record.comment, record.state) == ("3", "edge", ReviewState.CANDIDATE)
 
 
+def test_the_confidence_of_the_class_is_kept_and_filtered(desk):
+    desk.open()
+    info = ClassifierInfo("bundled", "", "lite0", ("1", "2"), (8, 8))
+    known = Classification(np.float32([0.75, 0.25]), ("1", "2"), info)
+    desk.session.explanation.classification = known
+    desk.review.annotate(comment="edge")
+    desk.turn(lambda: desk.session.queue.shown[0].confidence == 0.75)
+    desk.queue.set_filter(confidence=(0.0, 0.8))
+    desk.turn(lambda: len(desk.session.queue.shown) == 1)
+
+
 def test_a_folder_without_images_is_said(desk, tmp_path):
     (tmp_path / "none").mkdir()
     desk.projects.open(tmp_path / "none", "Anna")
@@ -353,3 +366,70 @@ def test_others_are_hidden_until_one_has_reviewed(folder):
     desk.turn(lambda: desk.session.proposal is not None)
     assert desk.session.proposal.title == "majority of annotators"
     desk.close()
+
+
+def test_an_export_sees_the_review_that_was_just_made(desk, folder):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.tools.export("png", "anna", folder / "out", every=False)
+    desk.turn(lambda: "1 masks are in" in desk.session.message)
+    assert desk.session.batch.title == ""
+    mask = np.asarray(Image.open(folder / "out" / "wafer_0.png"))
+    assert (mask == 255).sum() == 16
+    desk.tools.export("png", "bert", folder / "out", every=False)
+    desk.turn(lambda: "'bert' has no masks" in desk.session.message)
+
+
+def test_more_images_come_while_one_stays_where_one_is(desk, folder):
+    desk.open()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.stroke(3, 5)
+    (folder / "more").mkdir()
+    Image.fromarray(np.full(SHAPE, 9, np.uint8)).save(folder / "more" / "wafer_0.png")
+    desk.tools.add(folder / "more")
+    desk.turn(lambda: desk.session.queue is not None and desk.session.queue.total == 6)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    assert desk.live.mask.sum() == 16
+    desk.queue.find("6")
+    desk.turn(lambda: desk.session.queue.current == "wafer_0-2")
+
+
+def test_classes_get_names_and_are_set_by_number(desk):
+    desk.open()
+    desk.review.set_class(2)
+    desk.turn(lambda: desk.session.queue.shown[0].label == "2")
+    desk.tools.name_classes({"a": "pit", "b": "scratch"})
+    desk.turn(lambda: desk.session.queue.class_names == {"a": "pit", "b": "scratch"})
+    desk.review.set_class(2)
+    desk.turn(lambda: desk.session.queue.shown[0].label == "b")
+    desk.review.set_class(3)
+    assert "2 classes" in desk.session.message
+    assert desk.project().info.class_names == {"a": "pit", "b": "scratch"}
+
+
+def test_agreement_over_all_images(desk, folder):
+    for name, column in (("Anna", 5), ("Bert", 7)):
+        one = Desk(folder)
+        one.open(name)
+        one.stroke(3, column)
+        one.review.accept()
+        one.turn(lambda one=one: one.session.queue.reviewed == 1)
+        one.close()
+    desk.open("Carl")
+    desk.tools.agree()
+    desk.turn(lambda: desk.session.agreement)
+    (pair,) = desk.session.agreement
+    assert (pair.first, pair.second, pair.masks, pair.dice_mean) == ("anna", "bert", 1, 0.5)
+
+
+def test_rescued_masks_are_named_when_the_project_opens(desk, folder):
+    desk.open()
+    key = desk.review.opened.cache.key("wafer_3")
+    desk.close()
+    save_recovery(folder / "recovery", key, np.ones(SHAPE, bool), {"name": "wafer_3"})
+    again = Desk(folder)
+    again.open()
+    again.turn(lambda: "wafer_3" in again.session.message)
+    again.close()

@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
 
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch, OtherMasks
 from napari_semxai.state.session import Session
 from napari_semxai.types import (
+    PairAgreement,
     QueueFilter,
     QueueOrder,
     QueueRow,
@@ -19,6 +21,7 @@ from napari_semxai.types import (
     Scores,
 )
 from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
+from napari_semxai.widgets.project_panel import ProjectPanel
 from napari_semxai.widgets.queue_panel import QueuePanel
 from napari_semxai.widgets.review_panel import ReviewPanel
 
@@ -147,6 +150,7 @@ def test_filters_are_handed_on(panel, session, controller):
         "voided": None,
         "labels": frozenset({"3"}),
         "score": (0.0, 0.8),
+        "confidence": None,
         "annotator": None,
         "order": QueueOrder.SCORE,
         "descending": False,
@@ -185,12 +189,64 @@ def test_the_review_is_shown_and_set(qtbot, session, controller):
 
 
 def test_agreement_is_shown(qtbot, session, controller):
-    panel = AnnotatorsPanel(session, controller)
+    panel = AnnotatorsPanel(session, controller, controller)
     qtbot.addWidget(panel)
     session.queue = queue_of()
     session.others = OtherMasks({}, {("anna", "bert"): Scores(1, 1, 1, 7)})
     assert "anna – bert: Dice 0.500, IoU 0.333" in panel.text.text()
     panel.compare.click()
     panel.majority.click()
-    assert [call[0] for call in controller.calls] == ["compare", "take_consensus"]
+    panel.over_all.click()
+    assert [call[0] for call in controller.calls] == ["compare", "take_consensus", "agree"]
+    pair = PairAgreement("anna", "bert", 12, 3, 0.5, 0.1, 0.25, 0.05, 10, 0.75, 4, float("nan"))
+    session.agreement = (pair,)
+    assert "Dice 0.500 ± 0.100" in panel.all_text.text()
+    assert "states 0.75 (10), classes – (4)" in panel.all_text.text()
+    panel.release()
+
+
+def test_the_class_is_shown_by_its_name_and_set_by_its_label(qtbot, session, controller):
+    panel = ReviewPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of()
+    session.record = ReviewRecord("die_2", "anna")
+    assert panel.label.currentText() == ""
+    assert panel.label.lineEdit().placeholderText() == "3 scratch (as listed)"
+    session.record = ReviewRecord("die_2", "anna", label="6")
+    assert panel.label.currentText() == "6 none"
+    session.record = ReviewRecord("die_2", "anna", label="crack")
+    assert panel.label.currentText() == "crack"
+    panel.label.setCurrentIndex(1)
+    panel.label.activated.emit(1)
+    assert controller.calls == [("annotate", (), {"label": "3"})]
+    panel.release()
+
+
+def test_a_project_is_exported_extended_and_its_classes_named(
+    qtbot, session, controller, monkeypatch, tmp_path
+):
+    panel = ProjectPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of(annotators=("anna", "bert"))
+    assert [panel.whose.itemText(i) for i in range(3)] == ["anna", "bert", "consensus"]
+    panel.form.setCurrentIndex(panel.form.findData("measurements"))
+    panel.whose.setCurrentText("consensus")
+    path = str(tmp_path / "sizes.csv")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (path, ""))
+    panel.export.click()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    panel.folder.trigger()
+    assert panel.names.rowCount() == 3
+    panel.names.item(0, 1).setText("pit")
+    session.queue = queue_of(class_names={"3": "pit", "6": "none"})
+    panel.names.item(2, 0).setText("7")
+    panel.names.item(2, 1).setText("particle")
+    session.queue = queue_of(class_names={"3": "pit", "6": "none", "7": "particle"})
+    assert panel.names.rowCount() == 4
+    assert controller.calls == [
+        ("export", ("measurements", "consensus", tmp_path / "sizes.csv"), {"every": False}),
+        ("add", (tmp_path,), {}),
+        ("name_classes", ({"3": "pit"},), {}),
+        ("name_classes", ({"7": "particle"},), {}),
+    ]
     panel.release()
