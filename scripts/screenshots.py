@@ -227,13 +227,14 @@ def wait(condition) -> None:
 def take(
     workbench: Workbench, folder: Path, name: str, dock: str, part: QWidget | None = None
 ) -> None:
-    """Save the whole window with one dock in front, scrolled to its top or to a part."""
+    """Save the whole window with one dock in front, scrolled to a part of it."""
     front = workbench.dock(dock)
     front.parent().raise_()
     window = workbench.viewer.window
     QTest.qWait(600)
-    top = 0 if part is None else part.mapTo(front.widget(), part.rect().topLeft()).y() - 30
-    front.verticalScrollBar().setValue(top)
+    if part is not None:
+        top = part.mapTo(front.widget(), part.rect().topLeft()).y()
+        front.verticalScrollBar().setValue(top - 30)
     # napari's word on PyQt5 would cover the canvas.
     for popup in window._qt_window.findChildren(NapariQtNotification):
         popup.close()

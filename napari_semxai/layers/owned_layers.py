@@ -115,10 +115,9 @@ class OwnedLayers:
         layer.editable = False
         layer.data = values.astype(np.uint8)
         layer.editable = True
-        for name, value in placement(self._picture).items():
-            setattr(layer, name, value)
+        set_placement(layer, placement(self._picture))
         # Showing a layer puts its tool away, too.
-        layer.visible = True
+        set_visible(layer, True)
         layer.mode = mode
         return layer
 
@@ -138,6 +137,13 @@ def placement(picture: Layer | None) -> dict[str, Any]:
         "translate": picture.translate[-2:],
         "units": picture.units[-2:],
     }
+
+
+def set_placement(layer: Layer, where: dict[str, Any]) -> None:
+    """Move a layer; napari would draw one anew that lies there already."""
+    for name, value in where.items():
+        if tuple(getattr(layer, name)) != tuple(value):
+            setattr(layer, name, value)
 
 
 def set_visible(layer: Layer, visible: bool) -> None:

@@ -9,6 +9,8 @@ from weakref import WeakSet
 import numpy as np
 from napari.layers import Image
 
+from napari_semxai.layers.owned_layers import set_visible
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from numpy.typing import NDArray
@@ -108,7 +110,7 @@ class Planes:
     def show_only(self, picture: Image) -> None:
         """Hide the pictures of other images, which may lie above `picture`."""
         for plane, _ in self._images:
-            plane.layer.visible = plane.layer is picture
+            set_visible(plane.layer, plane.layer is picture)
 
     def _close_pages(self, image: SemImage) -> None:
         """Remove the layer of another page, so that turning pages leaves one layer a file."""

@@ -10,7 +10,7 @@ from psygnal import Signal
 
 from napari_semxai.layers import colors
 from napari_semxai.layers.mask_watch import MaskWatch
-from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers
+from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_placement
 from napari_semxai.layers.planes import Planes
 from napari_semxai.layers.step_layers import StepLayers
 
@@ -150,8 +150,9 @@ class SessionLayers:
         shape = shape or self.image_layer.data.shape[-2:]
         masks = [layer for layer in self._labels() if layer.data.shape[-2:] == shape]
         for layer in (self.image_layer, *masks):
-            layer.scale = (*layer.scale[:-2], micrometres, micrometres)
-            layer.units = (*layer.units[:-2], *(("pixel" if metres is None else "um",) * 2))
+            unit = "pixel" if metres is None else "um"
+            scale = (*layer.scale[:-2], micrometres, micrometres)
+            set_placement(layer, {"scale": scale, "units": (*layer.units[:-2], unit, unit)})
         self.viewer.canvas.overlays.scale_bar.visible = metres is not None
         self.viewer.reset_view()
 

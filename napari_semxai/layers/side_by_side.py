@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from napari_semxai.layers import colors
-from napari_semxai.layers.owned_layers import placement, set_visible
+from napari_semxai.layers.owned_layers import placement, set_placement, set_visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,17 +61,16 @@ class SideBySide:
                 set_visible(self.layer, False)
             return
         picture = side_by_side(image.gray, watch.live.mask, others.masks)
-        place = placement(self._layers.image_layer)
+        where = placement(self._layers.image_layer)
         columns = image.gray.shape[1] * (1 + _GAP)
-        place["translate"] = place["translate"] + np.array([0, columns * place["scale"][1]])
+        where["translate"] = where["translate"] + np.array([0, columns * where["scale"][1]])
         if self.layer is None:
             active = self._viewer.layers.selection.active
-            self.layer = self._viewer.add_image(picture, rgb=True, name="differences", **place)
+            self.layer = self._viewer.add_image(picture, rgb=True, name="differences", **where)
             self._viewer.layers.selection.active = active
         else:
             self.layer.data = picture
-            for name, value in place.items():
-                setattr(self.layer, name, value)
+            set_placement(self.layer, where)
             set_visible(self.layer, True)
         self._viewer.reset_view()
 
