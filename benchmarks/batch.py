@@ -1,93 +1,177 @@
 """Speed of ``semxai mask`` over many images: linear, parallel, flat in memory, the same bytes.
 
-``python benchmarks/batch.py --images 1000`` on an otherwise idle machine.
+``python -m benchmarks.batch --images 1000`` on an otherwise idle machine. It runs in one process,
+in two, and on a Dask cluster of two workers of which one is killed in the middle. ``--page``
+puts the figures into docs/batch.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import hashlib
+import os
 import subprocess
 import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import psutil
+from distributed import LocalCluster
 from PIL import Image
 
 from napari_semxai.algorithms.synthetic import make_scene, sample_spec
+from scripts.pages import put_figures
 
-SIDE = 240
+PAGE = Path("docs/batch.md")
+PARTS = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Measured:
+    """One run.
+
+    Attributes
+    ----------
+    name : str
+        Where it ran.
+    ends : ndarray
+        Seconds after the start at which each image was done, sorted.
+    memory : ndarray
+        Resident bytes of all processes, every second.
+    digest : str
+        Of all files.
+    """
+
+    name: str
+    ends: np.ndarray
+    memory: np.ndarray
+    digest: str
+
+    @property
+    def rate(self) -> float:
+        """Images a second between the first and the last, without loading the network."""
+        return (len(self.ends) - 1) / float(self.ends[-1] - self.ends[0])
+
+    @property
+    def line(self) -> str:
+        """A row of the table."""
+        marks = np.linspace(0, len(self.ends) - 1, PARTS + 1).astype(int)
+        rates = np.diff(marks) / np.diff(self.ends[marks])
+        middle = [np.median(part) / 2**20 for part in np.array_split(self.memory, PARTS)]
+        return (
+            f"| {self.name} | {self.ends[-1]:.0f} | {self.rate:.2f} | "
+            f"{' '.join(f'{rate:.2f}' for rate in rates)} | "
+            f"{' '.join(f'{value:.0f}' for value in middle)} |"
+        )
 
 
 def main() -> None:
-    """Write images, run with one and two workers, and print what was measured."""
+    """Write images, run everywhere, and say what was measured."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000)
-    parser.add_argument("--points-per-side", default="8")
+    parser.add_argument("--side", type=int, default=240)
+    parser.add_argument("--points-per-side", type=int, default=4)
+    parser.add_argument("--page", action="store_true", help="put the figures into docs/batch.md")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        write_images(root / "in", options.images)
-        common = ["--points-per-side", options.points_per_side, "--threads", "1"]
-        runs = {jobs: run(root, jobs, common) for jobs in (1, 2)}
-    (one, _, digest), (two, _, other) = runs[1], runs[2]
-    for jobs, (seconds, memory, _) in runs.items():
-        quarter = max(len(memory) // 4, 1)
-        early, late = (
-            np.median(part) / 2**20 for part in (memory[quarter : 2 * quarter], memory[-quarter:])
-        )
-        print(
-            f"{jobs} worker(s): {seconds:.1f} s, {options.images / seconds:.2f} images/s, memory "
-            f"{early:.0f} MB in the second quarter, {late:.0f} MB in the last"
-        )
-    print(f"speed-up {one / two:.2f}, identical output: {digest == other}")
+        write_images(root / "in", options.images, options.side)
+        settings = ["--points-per-side", str(options.points_per_side), "--threads", "1"]
+        runs = [
+            run(root, "one process", [*settings]),
+            run(root, "two processes", [*settings, "--jobs", "2"]),
+            run_dask(root, "Dask, two workers, one killed", settings),
+        ]
+    text = report(runs, options)
+    print(text)
+    if options.page:
+        put_figures(PAGE, text)
 
 
-def write_images(folder: Path, count: int) -> None:
+def report(runs: list[Measured], options: argparse.Namespace) -> str:
+    """Return the figures as Markdown."""
+    one, two, _ = runs
+    same = len({own.digest for own in runs}) == 1
+    return "\n".join(
+        [
+            f"{options.images:,} synthetic images of {options.side} x {options.side} pixels, "
+            f"`--points-per-side {options.points_per_side} --threads 1`, "
+            f"{os.cpu_count()} cores:",
+            "",
+            "| | seconds | images/s | images/s in each quarter | MB in each quarter |",
+            "| --- | --- | --- | --- | --- |",
+            *(own.line for own in runs),
+            "",
+            f"Speed-up from one to two processes: **{two.rate / one.rate:.2f}**. All files are "
+            + ("the same bytes in all runs." if same else "NOT the same in all runs."),
+        ]
+    )
+
+
+def write_images(folder: Path, count: int, side: int) -> None:
     """Write scenes, each another one."""
     folder.mkdir()
     for number in range(count):
         rng = np.random.default_rng([77, number])
-        scene = make_scene(sample_spec(rng, (SIDE, SIDE)), int(rng.integers(2**62)))
+        scene = make_scene(sample_spec(rng, (side, side)), int(rng.integers(2**62)))
         Image.fromarray(scene.image).save(folder / f"{number:05}.png")
 
 
-def run(root: Path, jobs: int, common: list[str]) -> tuple[float, list[float], str]:
-    """Return seconds, resident memory of all workers every second, and a digest of the output."""
-    output = root / f"out{jobs}"
+def run(root: Path, name: str, settings: list[str]) -> Measured:
+    """Run the command and watch it and all workers, which are children of this process."""
     command = [sys.executable, "-m", "napari_semxai.cli", "mask", str(root / "in")]
-    command += ["-o", str(output), "--jobs", str(jobs), *common]
-    start = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    start = time.time()
+    process = subprocess.Popen(
+        [*command, "-o", str(root / name), *settings], stdout=subprocess.DEVNULL
+    )
     memory: list[float] = []
     over = threading.Event()
-    watcher = threading.Thread(target=watch, args=(process.pid, memory, over))
+    watcher = threading.Thread(target=watch, args=(memory, over))
     watcher.start()
     code = process.wait()
-    seconds = time.perf_counter() - start
     over.set()
     watcher.join()
     if code:
         sys.exit(f"semxai mask ended with {code}")
     total = hashlib.sha256()
-    for path in sorted(output.rglob("*.*")):
+    for path in sorted((root / name).rglob("*.*")):
         total.update(path.read_bytes())
-    return seconds, memory, total.hexdigest()
+    ends = sorted(path.stat().st_mtime - start for path in (root / name).rglob("*.json"))
+    return Measured(name, np.array(ends), np.array(memory), total.hexdigest())
 
 
-def watch(number: int, memory: list[float], over: threading.Event) -> None:
-    """Note the resident memory of a process and its children until it is over."""
-    process = psutil.Process(number)
+def run_dask(root: Path, name: str, settings: list[str]) -> Measured:
+    """Run on a cluster of its own, and kill a worker when a third is done."""
+    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        worker = psutil.Process(cluster.workers[0].pid)
+        killer = threading.Thread(target=kill_later, args=(root, name, worker))
+        killer.start()
+        measured = run(root, name, [*settings, "--scheduler", cluster.scheduler_address])
+        killer.join()
+    return measured
+
+
+def kill_later(root: Path, name: str, worker: psutil.Process) -> None:
+    """Kill a worker when a third of the images is done."""
+    wanted = len(list((root / "in").iterdir())) / 3
+    while len(list((root / name).glob("*.json"))) < wanted:
+        time.sleep(0.5)
+    worker.kill()
+
+
+def watch(memory: list[float], over: threading.Event) -> None:
+    """Note the resident memory of all children of this process until it is over."""
     while not over.wait(1.0):
-        try:
-            every = [process, *process.children(recursive=True)]
-            memory.append(float(sum(own.memory_info().rss for own in every)))
-        except psutil.NoSuchProcess:
-            continue
+        total = 0.0
+        for child in psutil.Process().children(recursive=True):
+            with suppress(psutil.NoSuchProcess):
+                total += child.memory_info().rss
+        memory.append(total)
 
 
 if __name__ == "__main__":

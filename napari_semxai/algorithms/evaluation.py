@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_semxai.algorithms.localisation import Localisation
 from napari_semxai.algorithms.paired import PairedTest, holm, paired_test
-from napari_semxai.types import Scores
+from napari_semxai.types import Faithfulness, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -39,6 +39,8 @@ class ImageScores:
         Its mask against the truth.
     localisation : Localisation or None
         Of its map, where there is one.
+    faithfulness : Faithfulness or None
+        Of its map, where the explained network was asked.
     """
 
     image: str
@@ -46,6 +48,13 @@ class ImageScores:
     method: str
     scores: Scores
     localisation: Localisation | None = None
+    faithfulness: Faithfulness | None = None
+
+    @property
+    def of_map(self) -> dict[str, float]:
+        """All scores of the map by name; none without a map."""
+        parts = self.localisation, self.faithfulness
+        return {name: value for part in parts if part for name, value in asdict(part).items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,9 +224,9 @@ def _by_method(rows: Iterable[ImageScores]) -> dict[str, list[ImageScores]]:
 
 def _summaries(rows: Sequence[ImageScores]) -> dict[str, Summary]:
     found = {name: summarize([getattr(row.scores, name) for row in rows]) for name in METRICS}
-    maps = [asdict(row.localisation) for row in rows if row.localisation is not None]
-    for name in maps[0] if maps else ():
-        found[name] = summarize([values[name] for values in maps])
+    maps = [row.of_map for row in rows]
+    for name in dict.fromkeys(name for values in maps for name in values):
+        found[name] = summarize([values[name] for values in maps if name in values])
     return found
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 TYPICAL_DEFECT_SHARE = 0.0258
 """Mean foreground of the masks of Carinthia-S; the centre disc of the baselines covers it."""
+TOP_K = 1000
+"""Pixels of the top-k intersection, as Theiner et al. count them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,8 @@ class Localisation:
         Share of the positive relevance that lies within the truth.
     relevance_rank : float
         Share of the truth's own number of most relevant pixels that lie within it.
+    top_k : float
+        Share of the `TOP_K` most relevant pixels that lie within the truth (top-k intersection).
     pointing_game : float
         1 where the maximum lies within the truth; with several maxima their share.
     auroc : float
@@ -44,6 +48,7 @@ class Localisation:
 
     relevance_mass: float
     relevance_rank: float
+    top_k: float
     pointing_game: float
     auroc: float
     average_precision: float
@@ -51,7 +56,7 @@ class Localisation:
     best_tau: float
 
 
-UNDEFINED = Localisation(*(math.nan,) * 7)
+UNDEFINED = Localisation(*(math.nan,) * 8)
 
 
 class RankedMap:
@@ -101,7 +106,8 @@ class RankedMap:
         ----------
         Arras, Osman, Samek, "CLEVR-XAI", Information Fusion 81 (2022): relevance mass and rank
         accuracy. Zhang et al., "Top-down neural attention by excitation backprop", IJCV 126
-        (2018): pointing game.
+        (2018): pointing game. Theiner, Müller-Budack, Ewerth, "Interpretable semantic photo
+        geolocation", WACV 2022: top-k intersection.
         """
         inside = self._hits(truth)
         positives, pixels = float(inside[-1]), self._falling.size
@@ -113,6 +119,7 @@ class RankedMap:
         return Localisation(
             relevance_mass=self._mass(gains),
             relevance_rank=self._top(inside, positives) / positives,
+            top_k=self._top(inside, min(TOP_K, pixels)) / min(TOP_K, pixels),
             pointing_game=float(precision[0]) if self.maximum > 0 else math.nan,
             auroc=self._auroc(inside, positives) if positives < pixels else math.nan,
             average_precision=float(gains @ precision / positives),

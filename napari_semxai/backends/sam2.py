@@ -77,12 +77,19 @@ class Segmenter:
         "bundled", an official name such as "sam2.1_hiera_tiny", or a path to a checkpoint.
     device : str
         "auto", "cpu", "cuda" or "mps".
+    steady : bool
+        Decode batches of one size rather than of the size that turns out to be fastest: the last
+        bit of a logit depends on it, and thus on what else the machine is doing.
     """
 
-    def __init__(self, model: str = "bundled", *, device: str = "auto") -> None:
+    def __init__(
+        self, model: str = "bundled", *, device: str = "auto", steady: bool = False
+    ) -> None:
         from napari_semxai.backends.checkpoints import load_network
 
         self._use(*load_network(model, choose_device(device)))
+        if steady:
+            self._sizer = BatchSizer(self.network.device, steady=True)
 
     @classmethod
     def from_network(cls, network: Any, info: ModelInfo) -> Segmenter:

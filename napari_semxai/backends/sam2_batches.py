@@ -18,10 +18,13 @@ class BatchSizer:
     ----------
     device : torch.device
         CPUs are fastest with small batches that stay in the cache, GPUs with large ones.
+    steady : bool
+        Keep to the middle size without a trial.
     """
 
-    def __init__(self, device: torch.device) -> None:
-        self._sizes = list(CPU_SIZES if device.type == "cpu" else GPU_SIZES)
+    def __init__(self, device: torch.device, *, steady: bool = False) -> None:
+        sizes = CPU_SIZES if device.type == "cpu" else GPU_SIZES
+        self._sizes = [sizes[len(sizes) // 2]] if steady else list(sizes)
         self._times: dict[int, list[float]] = {size: [] for size in self._sizes}
 
     def size(self) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.cli.batch import add_batch_options, batch_options
 from napari_semxai.cli.each import do_each
-from napari_semxai.cli.options import count, fraction, place
+from napari_semxai.cli.options import count, fraction, network_file, place
 from napari_semxai.cli.sources import find_sources
 from napari_semxai.types import CAM_METHODS
 
@@ -40,6 +40,9 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         help="gradcam (default), craft, or another of the Grad-CAM family: "
         + ", ".join(method.name for method in CAM_METHODS[1:]),
     )
+    parser.add_argument(
+        "--tau", type=fraction, default=0.5, help="of the mask (default %(default)s)"
+    )
     add_explain_options(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
@@ -49,6 +52,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of the classifier, the map and the concepts."""
     parser.add_argument(
         "--classifier",
+        type=network_file,
         default="bundled",
         metavar="C",
         help="bundled, or the path of weights with their JSON (default %(default)s)",
@@ -65,9 +69,6 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="L",
         help="layer by dotted name; several average their maps (not for craft)",
-    )
-    parser.add_argument(
-        "--tau", type=fraction, default=0.5, help="of the mask (default %(default)s)"
     )
     concepts = parser.add_argument_group("concepts (craft)")
     concepts.add_argument(

@@ -22,7 +22,10 @@ def add_mask_options(parser: argparse.ArgumentParser, *, plane: bool = False) ->
     """
     network = parser.add_argument_group("network")
     network.add_argument(
-        "--model", default=BUNDLED, help=f"{', '.join(model_names())}, or the path of a checkpoint"
+        "--model",
+        type=network_file,
+        default=BUNDLED,
+        help=f"{', '.join(model_names())}, or the path of a checkpoint",
     )
     network.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     network.add_argument(
@@ -84,7 +87,7 @@ def _add_component_options(group: argparse._ArgumentGroup) -> None:
 def settings_from(options: argparse.Namespace) -> MaskSettings:
     """Collect the parsed arguments of `add_mask_options`."""
     return MaskSettings(
-        model=str(place(options.model)) if Path(options.model).is_file() else options.model,
+        model=options.model,
         device=options.device,
         generate=GenerateSettings(options.points_per_side, pred_iou_floor=options.pred_iou_thresh),
         filters=FilterSettings(
@@ -103,6 +106,11 @@ def place(text: str) -> Path:
     """Return a path that means the same to workers in other folders."""
     # Not resolved: what a folder shows lies in that folder, wherever links lead.
     return Path(os.path.abspath(text))
+
+
+def network_file(text: str) -> str:
+    """Return the name of a network, or the path of its file as `place` does."""
+    return str(place(text)) if Path(text).is_file() else text
 
 
 def number(text: str) -> float:

@@ -95,7 +95,9 @@ class Pipeline:
             start = time.perf_counter()
             from napari_semxai.backends.sam2 import Segmenter
 
-            self._segmenter = Segmenter(self.settings.model, device=self.settings.device)
+            self._segmenter = Segmenter(
+                self.settings.model, device=self.settings.device, steady=True
+            )
             self.load_seconds = time.perf_counter() - start
         return self._segmenter
 

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.cli.batch import Stopwatch, add_batch_options, batch_options, run_batch
+from napari_semxai.cli.datasets import DATASET_HELP, open_images
 from napari_semxai.cli.options import add_mask_options, number, place, settings_from
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.dataset import TruthImage, open_dataset
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
     from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
     from napari_semxai.cli.output import Output
+    from napari_semxai.store.dataset import TruthImage
 
 Axis = tuple[float, float, int]
+DEFAULT_ALPHAS: Axis = (0.0, 10.0, 41)
+DEFAULT_BETAS: Axis = (0.0, 0.8, 41)
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -41,10 +44,10 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "kept in DIR/pools. Writes the plane as CSV and as a picture, and suggests a point with "
         "the evidence for it.",
     )
-    parser.add_argument("dataset", type=place, metavar="DATASET")
+    parser.add_argument("dataset", type=place, metavar="DATASET", help=DATASET_HELP)
     parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     add_mask_options(parser, plane=True)
-    for name, default in (("alpha", (0.0, 10.0, 41)), ("beta", (0.0, 0.8, 41))):
+    for name, default in (("alpha", DEFAULT_ALPHAS), ("beta", DEFAULT_BETAS)):
         parser.add_argument(
             f"--{name}",
             type=axis,
@@ -112,7 +115,7 @@ class SweepWork:
 def run(options: argparse.Namespace, output: Output) -> int:
     """Sweep every image, put them together and write everything."""
     failed: dict[str, str] = {}
-    images = open_dataset(options.dataset, failed)
+    images = open_images(options.dataset, options.output, output, failed)
     axes = options.alpha, options.beta
     options.alpha = options.beta = 0.0
     work = SweepWork(settings_from(options), *axes, options.output / "pools")

@@ -29,6 +29,18 @@ TITLES = {
     "dice": "Dice",
     "iou": "IoU",
 }
+MAP_TITLES = {
+    "pointing_game": "Pointing game",
+    "relevance_mass": "Relevance mass",
+    "relevance_rank": "Relevance rank",
+    "top_k": "Top-k",
+    "auroc": "AUROC",
+    "average_precision": "Average precision",
+    "best_dice": "Best Dice",
+    "insertion": "Insertion",
+    "deletion": "Deletion",
+    "road": "ROAD",
+}
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
 
 
@@ -43,7 +55,7 @@ def image_rows(rows: Iterable[ImageScores]) -> list[dict[str, Any]]:
             **asdict(row.scores),
             "area_px": row.scores.tp + row.scores.fp,
             "true_area_px": row.scores.tp + row.scores.fn,
-            **({} if row.localisation is None else asdict(row.localisation)),
+            **row.of_map,
         }
         for row in rows
     ]
@@ -91,13 +103,13 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
 
 
 def write_markdown(path: Path, tables: Sequence[MethodTable]) -> Path:
-    """Write the table of five scores as Markdown."""
-    return _write(path, markdown_table(tables))
+    """Write the table of five scores, and that of maps where there are some, as Markdown."""
+    parts = markdown_table(tables), markdown_map_table(tables)
+    return _write(path, "\n".join(part for part in parts if part))
 
 
 def markdown_table(tables: Sequence[MethodTable]) -> str:
     """Return mean ± standard deviation of the five scores, one row per method."""
-    head = ["method", *TITLES.values(), "n", "empty truths"]
     rows = [
         [
             table.method,
@@ -107,6 +119,21 @@ def markdown_table(tables: Sequence[MethodTable]) -> str:
         ]
         for table in tables
     ]
+    return _markdown(["method", *TITLES.values(), "n", "empty truths"], rows)
+
+
+def markdown_map_table(tables: Sequence[MethodTable]) -> str:
+    """Return the same of the scores of maps, one row per score; "" without a map."""
+    own = [table for table in tables if set(MAP_TITLES) & set(table.summaries)]
+    rows = [
+        [title, *(_mean_std(table.summaries[name], table.n, "±") for table in own)]
+        for name, title in MAP_TITLES.items()
+        if all(name in table.summaries for table in own)
+    ]
+    return _markdown(["maps", *(table.method for table in own)], rows) if own else ""
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] * len(head), *rows]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -23,6 +23,7 @@ from napari_semxai.types.explain import (
     LayersRequest,
     NetworkLayers,
 )
+from napari_semxai.types.faithfulness import Faithfulness
 from napari_semxai.types.heatmap import Heatmap, jet
 from napari_semxai.types.image import SemImage
 from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
@@ -76,6 +77,7 @@ __all__ = [
     "CraftTransformRequest",
     "Encoding",
     "ExplainProgress",
+    "Faithfulness",
     "FilterSettings",
     "FloatArray",
     "GenerateRequest",

@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import numpy as np
@@ -9,6 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from napari_semxai.algorithms.explanation_masks import threshold_mask
 from napari_semxai.algorithms.localisation import (
+    TOP_K,
     TYPICAL_DEFECT_SHARE,
     RankedMap,
     centre_disc,
@@ -37,6 +39,39 @@ def test_equals_scikit_learn(pair):
         assert found.auroc == pytest.approx(roc_auc_score(truth.ravel(), values.ravel()))
     else:
         assert math.isnan(found.auroc)
+
+
+def by_their_formulas(values, truth):
+    """Every score of a map, as its definition reads; no ties beside the values 0 and below."""
+    falling = truth.ravel()[np.argsort(-values.ravel(), kind="stable")]
+    positive, area, many = np.maximum(values, 0), truth.sum(), min(TOP_K, truth.size)
+    taus = np.append(np.sort(values[values > 0]) / values.max() - 1e-6, 0)
+    return {
+        "relevance_mass": positive[truth].sum() / positive.sum(),
+        "relevance_rank": falling[:area].sum() / area,
+        "top_k": falling[:many].sum() / many,
+        "pointing_game": float(truth.ravel()[values.argmax()]),
+        "auroc": roc_auc_score(truth.ravel(), values.ravel()),
+        "average_precision": average_precision_score(truth.ravel(), values.ravel()),
+        "best_dice": max(scores(values > tau * values.max(), truth).dice for tau in taus),
+    }
+
+
+def test_200_random_maps_and_truths_equal_the_definitions():
+    rng = np.random.default_rng(8)
+    for number in range(200):
+        shape = (40, 45) if number % 50 == 1 else (9, 11)
+        values = rng.permutation(np.linspace(0.01, 1, math.prod(shape))).reshape(shape)
+        values = values.astype(np.float32)
+        truth = rng.random(shape) < rng.uniform(0.05, 0.6)
+        truth &= number % 5 != 0
+        found = dataclasses.asdict(RankedMap(values).localisation(truth))
+        if not truth.any():
+            assert all(map(math.isnan, found.values()))
+            continue
+        reached = scores(threshold_mask(values, found.pop("best_tau")), truth).dice
+        assert reached == pytest.approx(found["best_dice"])
+        assert found == pytest.approx(by_their_formulas(values, truth), rel=1e-5)
 
 
 @given(PAIRS)

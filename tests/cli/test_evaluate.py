@@ -5,8 +5,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.cli import main
-from napari_semxai.store.masks import write_mask
+import napari_semxai as sx
+from napari_semxai.backends import faithfulness
+from napari_semxai.cli import faithfulness_work, main
+from napari_semxai.cli.explainers import Explainer
+from napari_semxai.store.images import read_image
+from napari_semxai.store.masks import read_mask, write_mask
 
 
 @pytest.fixture
@@ -90,6 +94,89 @@ def test_own_masks(dataset, quick):
     assert evaluate(dataset, "--method", "paper", *quick) == 0
     assert (dataset / "out/paper/4_mask.png").is_file()
     assert _rows(dataset / "out/images.csv")[0]["method"] == "paper"
+
+
+def rendered(dataset):
+    """CRAFT-like renderings of the truth in its first colour, and heat maps in red."""
+    for number in range(10):
+        truth = read_mask(dataset / f"masks/{number}.png")
+        for folder, color in (("craft", (39, 205, 255)), ("cam", (255, 0, 0))):
+            (dataset / folder).mkdir(exist_ok=True)
+            rgb = np.zeros((*truth.shape, 3), np.uint8)
+            # The colours come near the nominal ones and never reach them.
+            rgb[truth] = np.array(color) * 0.8
+            rgb[np.roll(truth, 9, axis=1) & ~truth] = np.array(color) * 0.5
+            Image.fromarray(rgb).save(dataset / f"{folder}/{number}_rendering.png")
+        record = {"explanation": {"colors": [[39, 205, 255], [250, 0, 81]]}}
+        (dataset / f"craft/{number}.json").write_text(json.dumps(record))
+
+
+def test_the_published_algorithms_with_thresholds_from_a_split_of_their_own(dataset):
+    rendered(dataset)
+    arguments = ["--masks-from", "renderings", "--tune-share", "0.3"]
+    for name in ("craft", "cam"):
+        arguments += ["--explanations", dataset / name]
+    assert evaluate(dataset, *arguments) == 0
+    values = json.loads((dataset / "out/evaluation.json").read_text())
+    assert len(values["tuned_on"]) == 3
+    assert set(values["tuned_on"]).isdisjoint(
+        row["image"] for row in _rows(dataset / "out/images.csv")
+    )
+    delta, tau = values["tau"]["craft (Algorithm 3)"], values["tau"]["cam (Algorithm 2)"]
+    assert 0.2 * 332 < delta < 0.5 * 332
+    assert 0.5 / 0.8 <= tau < 1
+    for row in _rows(dataset / "out/images.csv"):
+        if "Algorithm" in row["method"] and row["image"] != "9":
+            assert float(row["dice"]) == 1
+    assert evaluate(dataset, *arguments, "--tau", "0.1", "--delta", "250") == 0
+    values = json.loads((dataset / "out/evaluation.json").read_text())
+    assert values["tuned_on"] == []
+    with Image.open(dataset / "craft/0_rendering.png") as picture:
+        masks = sx.concept_masks(np.array(picture), [(39, 205, 255), (250, 0, 81)], 250)
+    row = _rows(dataset / "out/images.csv")[0]
+    assert (row["image"], row["method"]) == ("0", "craft (Algorithm 3)")
+    assert int(row["area_px"]) == np.count_nonzero(masks.any(axis=0))
+
+
+def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(faithfulness, "ROAD_PERCENTILES", (97,))
+    command = ["evaluate", "synthetic:1", "-o", "out", "--method", "gradcam++", "--tau", "0.4"]
+    command += ["--masks-from", "both", "--faithfulness", "--json"]
+    assert main(command) == 0
+    values = json.loads(capsys.readouterr().out)
+    tables = {table["method"]: table for table in values["methods"]}
+    assert list(tables)[:2] == ["gradcam++", "gradcam++ (Algorithm 2)"]
+    for score in ("auroc", "top_k", "insertion", "deletion", "road"):
+        assert tables["gradcam++"]["summaries"][score]["n"] == 1
+        assert score not in tables["Otsu"]["summaries"]
+    assert "| Insertion |" in (tmp_path / "out/table.md").read_text()
+    row = _rows(tmp_path / "out/images.csv")[0]
+    classifier = sx.load_classifier()
+    image = read_image(tmp_path / f"out/scenes/images/{row['image']}.png").gray
+    heatmap = sx.gradcam(image, classifier, method="gradcam++")
+    found = faithfulness.faithfulness(image, heatmap.values, classifier, heatmap.target)
+    assert float(row["insertion"]) == pytest.approx(found.insertion, rel=1e-3)
+    truth = read_mask(tmp_path / f"out/scenes/masks/{row['image']}.png")
+    expected = sx.scores(heatmap.values > 0.4 * heatmap.values.max(), truth)
+    assert float(row["iou"]) == pytest.approx(expected.iou, rel=1e-3)
+    # All answers are there: nobody is asked again.
+    monkeypatch.setattr(faithfulness_work, "faithfulness", None)
+    monkeypatch.setattr(Explainer, "answer", None)
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out) == values
+
+
+def test_alpha_and_beta_from_a_split_of_their_own(dataset, quick):
+    assert evaluate(dataset, "--method", "paper", "--tune-alpha-beta", *quick) == 0
+    values = json.loads((dataset / "out/evaluation.json").read_text())
+    alpha, beta = values["alpha_beta"]
+    assert len(values["tuned_on"]) == 2
+    made = {path.name.removesuffix("_mask.png") for path in (dataset / "out/paper").glob("*.png")}
+    assert made == {str(n) for n in range(10)} - set(values["tuned_on"])
+    record = json.loads((dataset / f"out/paper/{min(made)}.json").read_text())
+    assert (record["alpha"], record["beta"]) == (alpha, beta)
+    assert sorted(path.stem for path in (dataset / "out/pools").iterdir()) == values["tuned_on"]
 
 
 def _rows(path):
