@@ -30,6 +30,7 @@ from napari_semxai.controllers.review import ReviewController
 from napari_semxai.controllers.runs import RunController
 from napari_semxai.controllers.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
+from napari_semxai.controllers.threshold_curves import ThresholdCurvesController
 from napari_semxai.controllers.thumbnails import Thumbnails
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.click_tool import ClickTool
@@ -119,6 +120,9 @@ class Workbench:
         )
         self.explanations = ExplanationLayers(viewer, self.session, self.layers)
         self.table = ComparisonTableController(self.session, self.jobs)
+        self.curves = ThresholdCurvesController(
+            self.session, self.jobs, self.evaluate, self.table, self.explaining.masks
+        )
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
         self.session.events.message.connect(_show_message)
@@ -217,7 +221,9 @@ class Workbench:
         if title == DOCKS[1]:
             return EditDock(session, images, self.edit, layers, self._panels())
         if title == "Research":
-            return ResearchDock(session, self.research, self.runs, self.segment, self.jobs)
+            return ResearchDock(
+                session, self.research, self.curves, self.segment, runs=self.runs, jobs=self.jobs
+            )
         if title == "Explain":
             return ExplainDock(session, self.explaining, self.explanations)
         if title == "Survey":

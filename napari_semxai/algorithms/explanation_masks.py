@@ -12,7 +12,7 @@ threshold that.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, FloatArray
 
     Color = tuple[int, int, int]
+
+T = TypeVar("T", bound=np.generic)
 
 PAPER_COLORS = ((39, 205, 255), (250, 0, 81), (255, 185, 27), (0, 172, 88), (108, 0, 110))
 """Colours of the concepts in CRAFT's published figures, most important first."""
@@ -177,14 +179,13 @@ def weighted_map(maps: FloatArray, importances: FloatArray) -> FloatArray:
     return total
 
 
-def resized_mask(mask: BoolMask, shape: tuple[int, int]) -> BoolMask:
-    """Return a mask at another size, each pixel from the one its centre falls on."""
+def resized_mask(mask: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
+    """Return a mask or map at another size, each pixel from the one its centre falls on."""
     rows, columns = (
         ((np.arange(new) + 0.5) * old / new).astype(np.intp)
         for new, old in zip(shape, mask.shape, strict=True)
     )
-    resized: BoolMask = mask[np.ix_(rows, columns)]
-    return resized
+    return mask[np.ix_(rows, columns)]
 
 
 def _peak(values: FloatArray) -> float:

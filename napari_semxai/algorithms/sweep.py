@@ -53,7 +53,7 @@ class SweepResult:
         The plane.
     mean, median, worst : ndarray of float64, shape (b, a)
         Of the images' Dice.
-    mean_iou : ndarray of float64, shape (b, a)
+    mean_iou, median_iou, worst_iou : ndarray of float64, shape (b, a)
         Of the images' IoU.
     best : tuple of int
         (row, column) of the suggested point: the middle of the plateau of the best mean Dice.
@@ -71,6 +71,8 @@ class SweepResult:
     median: NDArray[np.float64]
     worst: NDArray[np.float64]
     mean_iou: NDArray[np.float64]
+    median_iou: NDArray[np.float64]
+    worst_iou: NDArray[np.float64]
     best: tuple[int, int]
     interval: tuple[float, float]
     chosen: NDArray[np.int64]
@@ -152,6 +154,7 @@ def sweep_set(
         Of the resampling.
     """
     dice = np.stack([plane.dice for plane in planes])
+    iou = np.stack([plane.iou for plane in planes])
     count = len(dice)
     mean = dice.mean(axis=0)
     best = plateau_middle(mean)
@@ -166,7 +169,9 @@ def sweep_set(
         mean=mean,
         median=np.median(dice, axis=0),
         worst=dice.min(axis=0),
-        mean_iou=np.stack([plane.iou for plane in planes]).mean(axis=0),
+        mean_iou=iou.mean(axis=0),
+        median_iou=np.median(iou, axis=0),
+        worst_iou=iou.min(axis=0),
         best=best,
         interval=(float(low), float(high)),
         chosen=np.array(
@@ -190,24 +195,25 @@ def plateau_middle(plane: NDArray[np.float64]) -> tuple[int, int]:
 def advice(result: SweepResult) -> str:
     """Say in words what the set suggests, and how far that can be trusted."""
     count = len(result.left_out)
-    low, high = result.interval
     row, column = result.best
-    text = (
-        f"alpha {result.alpha:g}, beta {result.beta:g}: mean Dice {result.mean[row, column]:.3f} "
-        f"over {count} images, 95 % bootstrap interval {low:.3f} to {high:.3f}, worst image "
-        f"{result.worst[row, column]:.3f}"
-    )
-    if count > 1:
+    text = f"alpha {result.alpha:g}, beta {result.beta:g}: "
+    if count == 1:
+        text += f"Dice {result.mean[row, column]:.3f}, IoU {result.mean_iou[row, column]:.3f}"
+    else:
+        low, high = result.interval
         alphas = result.alphas[result.chosen[:, 1]]
         betas = result.betas[result.chosen[:, 0]]
         text += (
-            f"; chosen without the image that is scored: {result.left_out.mean():.3f}; "
+            f"mean Dice {result.mean[row, column]:.3f} over {count} images, 95 % bootstrap "
+            f"interval {low:.3f} to {high:.3f}, worst image {result.worst[row, column]:.3f}; "
+            f"chosen without the image that is scored: {result.left_out.mean():.3f}; "
             f"resampled images choose alpha {np.percentile(alphas, 2.5):g} to "
             f"{np.percentile(alphas, 97.5):g}, beta {np.percentile(betas, 2.5):g} to "
             f"{np.percentile(betas, 97.5):g}"
         )
     if count < ENOUGH_IMAGES:
-        text += f"; fewer than {ENOUGH_IMAGES} images: take it as a hint"
+        few = "one image" if count == 1 else f"fewer than {ENOUGH_IMAGES} images"
+        text += f"; {few}: take it as a hint"
     return text
 
 

@@ -152,6 +152,7 @@ def _report(
     from napari_semxai.reports.figure import save_figures
     from napari_semxai.reports.sweep import sweep_figure
     from napari_semxai.reports.tables import write_csv
+    from napari_semxai.store.sweeps import write_sweep
 
     alphas, betas = (np.linspace(*own) for own in axes)
     result = sweep_set(list(planes.values()), alphas, betas)
@@ -172,6 +173,7 @@ def _report(
         write_csv(folder / "plane.csv", _plane_rows(result)),
         write_csv(folder / "images.csv", per_image),
         *save_figures(sweep_figure(result, only), folder / "sweep"),
+        write_sweep(folder / "sweep.npz", result),
     ]
     values = {
         "alpha": result.alpha,
@@ -195,6 +197,8 @@ def _plane_rows(result: SweepResult) -> list[dict[str, Any]]:
         "median_dice": result.median,
         "worst_dice": result.worst,
         "mean_iou": result.mean_iou,
+        "median_iou": result.median_iou,
+        "worst_iou": result.worst_iou,
     }
     return [
         {"alpha": alpha, "beta": beta, **{n: v[row, column] for n, v in columns.items()}}

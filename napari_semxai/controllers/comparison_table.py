@@ -80,7 +80,7 @@ class ComparisonTableController:
         shape = image.gray.shape
         own = {name: mask.copy() for name, mask in masks.items() if mask.shape == shape}
         found = {name: mask for name, mask in explanation.masks.masks.items() if mask.size}
-        judged = _Judged(image, truth[0], truth[1].copy(), own | found, self._maps())
+        judged = _Judged(image, truth[0], truth[1].copy(), own | found, self.maps())
         self._jobs.run(
             "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
         )
@@ -90,7 +90,8 @@ class ComparisonTableController:
         table = self._session.comparison
         self._jobs.run("save scores", partial(_write, path, table), _nothing, self._on_failed)
 
-    def _maps(self) -> dict[str, tuple[object, Callable[[], FloatArray]]]:
+    def maps(self) -> dict[str, tuple[object, Callable[[], FloatArray]]]:
+        """Return what each map of the current image is made from, and how, by its name."""
         explanation = self._session.explanation
         settings, concepts = explanation.mask_settings, explanation.concepts
         maps: dict[str, tuple[object, Callable[[], FloatArray]]] = {}

@@ -75,7 +75,7 @@ class ExplanationMaskController:
         self._session, self._explanation, self._jobs = session, session.explanation, jobs
         self._prompt = prompt
         # Of the explanation shown now, and of the one before it.
-        self._distances = lru_cache(maxsize=2)(_distances)
+        self._distances = lru_cache(maxsize=2)(concept_distances)
         self._rendered = lru_cache(maxsize=2)(_rendered)
         self._weighted = lru_cache(maxsize=2)(_weighted)
         events = session.explanation.events
@@ -162,8 +162,7 @@ class ExplanationMaskController:
             near = self._distances(picture) <= settings.delta
             shown = [mask for number, mask in enumerate(near) if number in settings.concepts]
             return np.logical_or.reduce(shown) if shown else np.zeros(near.shape[1:], dtype=bool)
-        row0, column0, row1, column1 = picture.crop or (0, 0, *picture.rgb.shape[:2])
-        return gradcam_mask(picture.rgb[row0:row1, column0:column1], settings.tau)
+        return gradcam_mask(cropped_picture(picture), settings.tau)
 
     def _joined(
         self, found: dict[int, BoolMask], labels: NDArray[np.uint8], maps: ConceptMaps
@@ -182,11 +181,18 @@ def concept_name(concept: int) -> str:
     return f"concept {concept + 1}"
 
 
+def cropped_picture(picture: ExplanationPicture) -> NDArray[np.uint8]:
+    """Return the heat map's part of a picture that was made elsewhere."""
+    row0, column0, row1, column1 = picture.crop or (0, 0, *picture.rgb.shape[:2])
+    return picture.rgb[row0:row1, column0:column1]
+
+
 def _rendered(heatmap: Heatmap) -> NDArray[np.uint8]:
     return heatmap.rgb()
 
 
-def _distances(explanation: ConceptMaps | ExplanationPicture) -> FloatArray:
+def concept_distances(explanation: ConceptMaps | ExplanationPicture) -> FloatArray:
+    """Return D of Algorithm 3 for each concept of a rendering, shape (k, M, N)."""
     if isinstance(explanation, ExplanationPicture):
         colors = explanation.colors or PAPER_COLORS
         return color_distances(explanation.rgb, colors, crop=explanation.crop)

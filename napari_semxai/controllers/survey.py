@@ -15,6 +15,7 @@ from napari_semxai.store.survey import (
     new_pseudonym,
     read_consent,
     read_survey,
+    remove_answers,
     save_answers,
     write_consent,
     write_survey,
@@ -22,6 +23,7 @@ from napari_semxai.store.survey import (
 from napari_semxai.types.survey import ANSWERS, AnswerSet
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -95,6 +97,20 @@ class SurveyController:
         if current is not None and current.comments[item] != text:
             self._change(comments=(*current.comments[:item], text, *current.comments[item + 1 :]))
 
+    def delete(self) -> None:
+        """Delete the answer set in front, from the file too."""
+        survey = self._session.survey
+        if survey is not None and survey.current is not None:
+            key = survey.current.key
+            self._remove(lambda known: known.key == key)
+
+    def withdraw(self) -> None:
+        """Delete everything of the participant in front, who takes the consent back."""
+        survey = self._session.survey
+        if survey is not None and survey.current is not None:
+            participant = survey.current.participant
+            self._remove(lambda known: known.participant == participant)
+
     def go(self, item: int) -> None:
         """Put an item in front."""
         survey = self._session.survey
@@ -137,6 +153,33 @@ class SurveyController:
         self._session.survey = replace(survey, sets=tuple(sets.values()), current=current)
         self._unwritten[current.key] = current
         self._run(partial(self._write, survey.path))
+
+    def _remove(self, gone: Callable[[AnswerSet], bool]) -> None:
+        """Take answer sets out of the file, and out of the session once they are out there."""
+        survey = self._session.survey
+        if survey is None:
+            return
+        self._session.survey = replace(survey, current=None, item=0)
+        self._jobs.run(
+            "remove answers",
+            partial(self._write_without, survey.path, gone),
+            partial(self._on_removed, survey.path, gone),
+            self._on_failed,
+        )
+
+    def _write_without(self, path: Path, gone: Callable[[AnswerSet], bool]) -> int:
+        with self._writing:
+            waiting = list(self._unwritten.items())
+            self._unwritten = {key: entry for key, entry in waiting if not gone(entry)}
+            return remove_answers(path, gone)
+
+    def _on_removed(self, path: Path, gone: Callable[[AnswerSet], bool], _number: int) -> None:
+        survey = self._session.survey
+        if survey is None or survey.path != path:
+            return
+        kept = tuple(known for known in survey.sets if not gone(known))
+        self._session.survey = replace(survey, sets=kept)
+        self._session.survey_report = None
 
     def _write(self, path: Path) -> None:
         """Write what changed last, whichever of several writes comes first."""

@@ -10,6 +10,7 @@ from napari_semxai.reports.figure import COLORS, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def sweep_figure(result: SweepResult, plane: ImagePlane | None = None) -> Figure:
-    """Draw mean, median and worst Dice over the plane, and one image's winners where given.
+    """Draw mean, median and worst scores over the plane, or one image's scores and winners.
 
     Parameters
     ----------
@@ -26,24 +27,49 @@ def sweep_figure(result: SweepResult, plane: ImagePlane | None = None) -> Figure
     plane : ImagePlane, optional
         Of a single image.
     """
-    if plane is None:
-        panels = {"mean": result.mean, "median": result.median, "worst image": result.worst}
-    else:
-        panels = {"Dice": plane.dice, "IoU": plane.iou}
-    count = len(panels) + (plane is not None)
-    figure = new_figure(2.6 * count + 0.6, 2.9)
-    axes = figure.subplots(1, count, sharey=True, squeeze=False)[0]
-    for own, (title, values) in zip(axes, panels.items(), strict=False):
-        shown = own.pcolormesh(
-            result.alphas, result.betas, values, vmin=0, vmax=1, cmap="cividis", shading="nearest"
-        )
-        _mark(own, result, title)
-    figure.colorbar(shown, ax=list(axes[: len(panels)]), label="Dice" if plane is None else None)
-    if plane is not None:
-        _draw_winners(axes[-1], result, plane.winners)
-        _mark(axes[-1], result, "winner")
-    axes[0].set_ylabel("β")
+    return _set_figure(result) if plane is None else _image_figure(result, plane)
+
+
+def _image_figure(result: SweepResult, plane: ImagePlane) -> Figure:
+    figure = new_figure(4.6, 4.3)
+    axes = figure.subplot_mosaic([["Dice", "IoU"], ["winner", "."]], sharey=True)
+    for title, values in (("Dice", plane.dice), ("IoU", plane.iou)):
+        shown = _draw_scores(axes[title], result, values)
+        _mark(axes[title], result, title)
+    _draw_winners(axes["winner"], result, plane.winners)
+    _mark(axes["winner"], result, "winning candidate")
+    figure.colorbar(shown, ax=[axes["Dice"], axes["IoU"]])
+    axes["Dice"].set_xlabel("")
+    for own in (axes["Dice"], axes["winner"]):
+        own.set_ylabel("β")
     return figure
+
+
+def _set_figure(result: SweepResult) -> Figure:
+    columns = {
+        "Dice": (result.mean, result.median, result.worst),
+        "IoU": (result.mean_iou, result.median_iou, result.worst_iou),
+    }
+    figure = new_figure(4.6, 6.2)
+    axes = figure.subplots(3, 2, sharex=True, sharey=True)
+    for column, (score, planes) in enumerate(columns.items()):
+        for row, (which, values) in enumerate(
+            zip(("mean", "median", "worst image"), planes, strict=True)
+        ):
+            shown = _draw_scores(axes[row, column], result, values)
+            _mark(axes[row, column], result, f"{score}, {which}")
+    figure.colorbar(shown, ax=axes, shrink=0.4)
+    for own in axes[:, 0]:
+        own.set_ylabel("β")
+    for own in axes[:-1].flat:
+        own.set_xlabel("")
+    return figure
+
+
+def _draw_scores(axes: Axes, result: SweepResult, values: NDArray[np.float64]) -> QuadMesh:
+    return axes.pcolormesh(
+        result.alphas, result.betas, values, vmin=0, vmax=1, cmap="cividis", shading="nearest"
+    )
 
 
 def _mark(axes: Axes, result: SweepResult, title: str) -> None:
@@ -65,6 +91,7 @@ def _mark(axes: Axes, result: SweepResult, title: str) -> None:
 
 def _draw_winners(axes: Axes, result: SweepResult, winners: NDArray[np.int64]) -> None:
     from matplotlib.colors import ListedColormap
+    from matplotlib.patches import Patch
 
     found, places = np.unique(winners, return_inverse=True)
     colors = [
@@ -80,3 +107,8 @@ def _draw_winners(axes: Axes, result: SweepResult, winners: NDArray[np.int64]) -
         vmax=len(found) - 0.5,
         shading="nearest",
     )
+    names = ["none passes β" if own < 0 else f"candidate {own}" for own in found.tolist()]
+    handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
+    legend = axes.legend(handles=handles, fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
+    # It lies in the empty quarter, for which the layout would widen the panel's column.
+    legend.set_in_layout(False)

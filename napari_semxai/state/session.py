@@ -12,6 +12,7 @@ from psygnal import SignalGroupDescriptor
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.survey import SurveyReport
 from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
+from napari_semxai.algorithms.threshold_curves import ThresholdCurve
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.queue import Queue
@@ -294,6 +295,7 @@ class Session:
     survey: SurveyState | None = None
     survey_report: SurveyReport | None = None
     sweep: ImageSweep | None = None
+    curves: tuple[ThresholdCurve, ...] = ()
     run: RunState | None = None
     explanation: Explanation = field(default_factory=Explanation)
     message: str = ""

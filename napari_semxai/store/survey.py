@@ -14,7 +14,7 @@ from napari_semxai.types import InputError
 from napari_semxai.types.survey import ANSWERS, ITEMS, SCALE_VERSION, AnswerSet
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Callable, Container, Iterable
 
 _N = len(ITEMS)
 _ANSWERS = tuple(f"item_{number}" for number in range(1, _N + 1))
@@ -86,6 +86,18 @@ def save_answers(path: str | Path, entries: Iterable[AnswerSet]) -> list[AnswerS
     kept = {known.key: known for known in sets} | {entry.key: entry for entry in entries}
     write_survey(path, kept.values())
     return list(kept.values())
+
+
+def remove_answers(path: str | Path, gone: Callable[[AnswerSet], bool]) -> int:
+    """Take answer sets out of a survey file and write the rest; return how many went.
+
+    The file is read first, so that what somebody else has added since stays.
+    """
+    sets = read_survey(path) if Path(path).is_file() else []
+    kept = [known for known in sets if not gone(known)]
+    if len(kept) < len(sets):
+        write_survey(path, kept)
+    return len(sets) - len(kept)
 
 
 def consent_path(path: str | Path) -> Path:

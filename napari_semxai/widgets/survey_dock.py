@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
+    QMessageBox,
     QPlainTextEdit,
     QTabWidget,
     QVBoxLayout,
@@ -111,6 +112,10 @@ class SurveyDock(ScrolledDock):
         self.agreed = QCheckBox("The participant agrees")
         self.agreed.setToolTip("Answers can be given after this; the wording is noted with them")
         self.items = SurveyItems()
+        self.delete = button("Delete this set", "Delete the answers to this explanation")
+        self.withdraw = button(
+            "Withdraw…", "The participant takes the consent back: delete all their answers"
+        )
         self.figure = FigureView(jobs, "survey")
         self.summarise = button("Update", "Work out means, agreement and comparisons")
 
@@ -130,6 +135,10 @@ class SurveyDock(ScrolledDock):
         form.addRow("explanation", self.explanation)
         for row in (self.start, self.text, self.agreed, self.agreed_text, self.items):
             form.addRow(row)
+        leave = QHBoxLayout()
+        for part in (self.delete, self.withdraw):
+            leave.addWidget(part)
+        form.addRow(leave)
         column = QVBoxLayout(summary)
         for part in (self.summarise, self.table, self.figure):
             column.addWidget(part)
@@ -161,6 +170,8 @@ class SurveyDock(ScrolledDock):
             (self.items.answered, survey.answer),
             (self.items.commented, survey.comment),
             (self.items.moved, survey.go),
+            (self.delete.clicked, self._on_delete_wanted),
+            (self.withdraw.clicked, self._on_withdrawn),
             (self.summarise.clicked, survey.summarise),
             (self.pages.currentChanged, self._on_page_turned),
         )
@@ -186,7 +197,8 @@ class SurveyDock(ScrolledDock):
         self.agreed.setEnabled(current is not None)
         self.agreed.setChecked(current is not None and bool(current.consent))
         self.agreed_text.setText(_agreement(survey))
-        self.items.setVisible(current is not None)
+        for part in (self.items, self.delete, self.withdraw):
+            part.setVisible(current is not None)
         if current is not None:
             self.items.setEnabled(bool(current.consent))
             self.items.set_answers(current, survey.item)
@@ -211,6 +223,19 @@ class SurveyDock(ScrolledDock):
         if survey is not None and survey.current is not None:
             self.participant.setCurrentText(survey.current.participant)
             self.items.items[survey.item].setFocus()
+
+    def _on_delete_wanted(self) -> None:
+        if self._sure("Delete all answers of this participant to this explanation?"):
+            self._survey.delete()
+
+    def _on_withdrawn(self) -> None:
+        if self._sure("Delete all answers of this participant, to every explanation?"):
+            self._survey.withdraw()
+
+    def _sure(self, question: str) -> bool:
+        yes = QMessageBox.StandardButton.Yes
+        answer = QMessageBox.question(self, "Survey", f"{question} This cannot be undone.")
+        return bool(answer == yes)
 
     def _on_consent_edited(self) -> None:
         self.consent.document().setModified(False)

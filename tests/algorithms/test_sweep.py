@@ -55,6 +55,7 @@ def test_leaving_out_scores_where_the_others_point():
     assert result.worst[1, 1] == 0
     assert result.median[1, 1] == 1
     assert result.mean[1, 1] == pytest.approx(2 / 3)
+    assert (result.median_iou[1, 1], result.worst_iou[1, 1]) == (0, 0)
 
 
 def test_the_interval_is_that_of_the_mean():
@@ -71,4 +72,12 @@ def test_the_interval_is_that_of_the_mean():
 def test_one_image_is_only_a_hint():
     result = sweep_set([plane_of(np.ones(SHAPE))], ALPHAS, BETAS)
     assert np.isnan(result.left_out).all()
-    assert "take it as a hint" in advice(result)
+    words = advice(result)
+    assert "one image: take it as a hint" in words
+    assert "interval" not in words
+
+
+def test_a_point_snaps_to_the_plane():
+    result = sweep_set([plane_of(np.ones(SHAPE))], ALPHAS, BETAS)
+    assert result.nearest(2.9, 0.51) == (2.0, BETAS[3])
+    assert result.nearest(-5, 9) == (0.0, 1.0)

@@ -7,6 +7,7 @@ from PIL import Image
 from napari_semxai.cli import main
 from napari_semxai.cli.pipeline import Pipeline
 from napari_semxai.store.masks import write_mask
+from napari_semxai.store.sweeps import read_sweep
 
 
 def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch, capsys):
@@ -34,6 +35,8 @@ def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch,
     best = max(float(row["mean_dice"]) for row in rows)
     assert first["mean_dice"] == best
     assert (tmp_path / "out/sweep.svg").is_file()
+    kept = read_sweep(tmp_path / "out/sweep.npz")
+    assert (kept.alpha, kept.beta) == (first["alpha"], first["beta"])
     assert sorted(asked) == ["0", "1"]
     assert main(command) == 3
     assert sorted(asked) == ["0", "1"]

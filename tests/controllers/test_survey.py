@@ -2,6 +2,7 @@ import threading
 
 import pytest
 
+from napari_semxai.algorithms.survey import survey_report
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.store.survey import consent_digest, read_consent, read_survey
 
@@ -98,3 +99,48 @@ def test_the_summary_is_worked_out(session, survey):
     survey.summarise()
     assert done.wait(5)
     assert session.survey_report.methods[0].summary[0].n_agree == 1
+
+
+def test_a_participant_withdraws(session, jobs, path, survey):
+    for participant, method in (("P-1", "CRAFT"), ("P-1", "Grad-CAM"), ("P-2", "CRAFT")):
+        survey.begin(participant, method, "a")
+        survey.agree(True)
+        survey.answer(0, 4)
+    survey.begin("P-1", "CRAFT", "a")
+    survey.comment(0, "written at the last moment")
+    gone = threading.Event()
+    session.events.survey_report.connect(gone.set)
+    session.survey_report = survey_report(session.survey.sets)
+    gone.clear()
+    survey.withdraw()
+    assert session.survey.current is None
+    assert gone.wait(5)
+    assert [known.participant for known in session.survey.sets] == ["P-2"]
+    jobs._threads.shutdown(wait=True)
+    assert [known.participant for known in read_survey(path)] == ["P-2"]
+    assert "last moment" not in path.read_text()
+
+
+def test_one_answer_set_is_deleted(session, jobs, path, survey):
+    for method in ("CRAFT", "Grad-CAM"):
+        survey.begin("P-1", method, "a")
+        survey.agree(True)
+    survey.delete()
+    jobs._threads.shutdown(wait=True)
+    assert [known.method for known in read_survey(path)] == ["CRAFT"]
+
+
+def test_what_cannot_be_deleted_stays_and_is_named(session, jobs, path, survey, monkeypatch):
+    survey.begin("P-1", "CRAFT", "a")
+    survey.agree(True)
+    told = threading.Event()
+    session.events.message.connect(told.set)
+    monkeypatch.setattr("napari_semxai.controllers.survey.remove_answers", refuse)
+    survey.withdraw()
+    assert told.wait(5)
+    assert session.message == "the disk is full"
+    assert [known.participant for known in session.survey.sets] == ["P-1"]
+
+
+def refuse(path, gone):
+    raise OSError("the disk is full")

@@ -14,8 +14,10 @@ def test_pictures_of_one_image_and_of_many(tmp_path):
         pool_of(masks), masks[1], ALPHAS, BETAS, connectivity=8, ignore_border=(0, 3, 0, 0)
     )
     one = sweep_figure(sweep_set([plane], ALPHAS, BETAS), plane)
-    assert [axes.get_title() for axes in one.axes[:3]] == ["Dice", "IoU", "winner"]
+    assert [axes.get_title() for axes in one.axes[:3]] == ["Dice", "IoU", "winning candidate"]
     many = sweep_figure(sweep_set([plane] * 3, ALPHAS, BETAS))
     shown = many.axes[0].collections[0].get_array()
     np.testing.assert_array_equal(np.asarray(shown).reshape(plane.dice.shape), plane.dice)
-    assert ">worst image</text>" in save_figure(many, tmp_path / "a.svg").read_text()
+    shown = many.axes[5].collections[0].get_array()
+    np.testing.assert_array_equal(np.asarray(shown).reshape(plane.iou.shape), plane.iou)
+    assert ">Dice, worst image</text>" in save_figure(many, tmp_path / "a.svg").read_text()

@@ -1,4 +1,3 @@
-import json
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +6,14 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QComboBox, QPushButton
 
-from napari_semxai.algorithms.sweep import sweep_image, sweep_set
+from napari_semxai.algorithms.sweep import ImagePlane, sweep_image, sweep_set
+from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.state.comparison import TAUS
 from napari_semxai.state.explanation import ExplanationMasks
+from napari_semxai.state.queue import Queue
 from napari_semxai.state.session import ImageSweep, RunState, Session
+from napari_semxai.store.sweeps import write_sweep
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.research_dock import ResearchDock
 from tests.layers.test_session_layers import automatic_of, make_image
@@ -27,7 +30,9 @@ def session():
 def dock(qtbot, session):
     main_thread = MainThread()
     jobs = Jobs(main_thread.deliver)
-    dock = ResearchDock(session, Controller(), Controller(), Controller(), jobs)
+    dock = ResearchDock(
+        session, Controller(), Controller(), Controller(), runs=Controller(), jobs=jobs
+    )
     qtbot.addWidget(dock)
     dock.resize(420, 700)
     dock.show()
@@ -46,6 +51,15 @@ def click_data(qtbot, view, panel, x, y):
     column = int(across / figure.bbox.width * size.width())
     row = int((1 - up / figure.bbox.height) * size.height())
     qtbot.mouseClick(view.picture, Qt.MouseButton.LeftButton, pos=QPoint(column, row))
+
+
+def two_planes():
+    """Return a sweep of two images whose best point is alpha 3, beta 0.2."""
+    alphas, betas = np.linspace(0, 10, 11), np.linspace(0, 1, 11)
+    dice = np.zeros((11, 11))
+    dice[2, 3] = 0.5
+    plane = ImagePlane(np.zeros((11, 11), int), dice, dice)
+    return sweep_set([plane, plane], alphas, betas)
 
 
 def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
@@ -68,28 +82,66 @@ def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
     assert not dock.figure.drawn
 
 
-def test_a_run_is_started_followed_and_opened(dock, session, tmp_path):
-    dock.start.click()
-    assert dock._runs.calls == []
-    assert "Choose a data set" in dock.state.text()
-    dock.dataset.setText("scenes")
-    dock.output.setText(str(tmp_path))
-    dock.jobs.setValue(2)
-    dock.start.click()
+def test_a_click_on_a_curve_takes_its_threshold(qtbot, dock, session):
+    assert "Needs an explanation" in dock.curves.best.text()
+    dock.curves.draw.click()
+    assert dock._curves.calls == [("draw", (False,), {})]
+    dice = np.linspace(0, 1, 103)
+    session.curves = (
+        ThresholdCurve("Grad-CAM", "tau", TAUS, dice[:101]),
+        ThresholdCurve("concept 1", "concept_tau", TAUS, dice[:101]),
+        ThresholdCurve("concept 1", "delta", DELTAS, dice),
+    )
+    assert dock.curves.best.text().startswith("Grad-CAM: best τ 1, Dice 0.98")
+    qtbot.waitUntil(lambda: dock.curves.figure.drawn)
+    for panel, parameter, threshold in ((0, "tau", 0.5), (1, "concept_tau", 1), (2, "delta", 60)):
+        click_data(qtbot, dock.curves.figure, panel, threshold, 0.3)
+        name, (own, value), _ = dock._curves.calls[-1]
+        assert (name, own) == ("use", parameter)
+        assert value == pytest.approx(threshold, abs=0.02 if threshold <= 1 else 5)
+    session.curves = ()
+    assert not dock.curves.figure.drawn
+
+
+def test_a_run_is_started_followed_and_opened(qtbot, dock, session, tmp_path):
+    panel = dock.run
+    panel.start.click()
+    assert panel._runs.calls == []
+    assert "Choose a data set" in panel.state.text()
+    session.queue = Queue("wafers", Path("scenes"), "Anna", 3)
+    session.queue = Queue("others", Path("others"), "Anna", 3)
+    panel.output.setText(str(tmp_path))
+    panel.processes.setValue(2)
+    panel.start.click()
     command = ["sweep", "scenes", "-o", str(tmp_path), "--jobs", "2"]
-    assert dock._runs.calls == [("start", (command, Path(tmp_path)), {})]
+    assert panel._runs.calls == [("start", (command, Path(tmp_path)), {})]
     session.run = RunState(tuple(command), tmp_path, lines=("1/2", "2/2"))
-    assert dock.log.toPlainText() == "1/2\n2/2"
-    assert (dock.start.isEnabled(), dock.stop.isEnabled()) == (False, True)
+    assert panel.log.toPlainText() == "1/2\n2/2"
+    assert (panel.start.isEnabled(), panel.stop.isEnabled()) == (False, True)
     session.run = RunState(tuple(command), tmp_path, "done")
-    values = {"alpha": 3.5, "beta": 0.25, "advice": "take these"}
-    (tmp_path / "sweep.json").write_text(json.dumps(values))
-    Image.new("RGB", (90, 30)).save(tmp_path / "sweep.png")
-    dock.open.click()
-    assert dock.result.toPlainText() == "take these"
-    assert dock.picture.pixmap().width() > 100
-    dock.apply.click()
-    assert dock._segment.calls[-1] == ("set_algorithm", (), {"alpha": 3.5, "beta": 0.25})
+    write_sweep(tmp_path / "sweep.npz", two_planes())
+    panel.open.click()
+    qtbot.waitUntil(lambda: panel.figure.drawn)
+    assert "mean Dice 0.500 over 2 images" in panel.result.toPlainText()
+    panel.apply.click()
+    assert dock._segment.calls[-1] == ("set_algorithm", (), {"alpha": 3.0, "beta": 0.2})
+    click_data(qtbot, panel.figure, 0, 10, 1)
+    _, _, picked = dock._segment.calls[-1]
+    assert picked["alpha"] == pytest.approx(10, abs=1)
+    assert picked["beta"] == pytest.approx(1, abs=0.1)
+
+
+def test_tables_and_damaged_results_are_opened_too(qtbot, dock, session, tmp_path):
+    session.run = RunState(("evaluate",), tmp_path, "done")
+    (tmp_path / "table.md").write_text("| method |")
+    Image.new("RGB", (90, 30)).save(tmp_path / "scores.png")
+    dock.run.open.click()
+    assert dock.run.result.toPlainText() == "| method |"
+    assert dock.run.picture.pixmap().width() >= 200
+    assert not dock.run.apply.isVisible()
+    (tmp_path / "sweep.npz").write_bytes(b"damaged")
+    dock.run.open.click()
+    qtbot.waitUntil(lambda: "cannot be read as a sweep" in dock.run.state.text())
 
 
 def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path):

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QComboBox, QPushButton
+from qtpy.QtWidgets import QComboBox, QMessageBox, QPushButton
 
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.survey import SurveyController
@@ -107,6 +107,23 @@ def test_resuming_shows_the_first_open_item(answering, session):
     answering.start.click()
     assert shown(answering) == [1]
     assert answering.items.items[0].answers[5].isChecked()
+
+
+def test_answers_are_deleted_when_a_person_is_sure(qtbot, answering, session, monkeypatch):
+    buttons = QMessageBox.StandardButton
+    said = [buttons.No, buttons.Yes]
+    monkeypatch.setattr(QMessageBox, "question", lambda *_: said.pop(0))
+    answering.withdraw.click()
+    assert len(session.survey.sets) == 1
+    answering.delete.click()
+    qtbot.waitUntil(lambda: not session.survey.sets)
+    assert not answering.items.isVisible()
+    assert not answering.withdraw.isVisible()
+    said.append(buttons.Yes)
+    answering.start.click()
+    answering.agreed.click()
+    answering.withdraw.click()
+    qtbot.waitUntil(lambda: not session.survey.sets)
 
 
 def test_the_summary_page_draws_and_saves(qtbot, answering, session, tmp_path):

@@ -1,0 +1,159 @@
+"""Dice of the current image's explanations over their thresholds."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.algorithms.explanation_masks import resized_mask
+from napari_semxai.algorithms.localisation import RankedMap
+from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve, dice_within
+from napari_semxai.controllers.explanation_masks import (
+    concept_distances,
+    concept_name,
+    cropped_picture,
+)
+from napari_semxai.state.comparison import TAUS
+from napari_semxai.state.explanation import PICTURE, UNION, ExplanationPicture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from napari_semxai.controllers.comparison_table import ComparisonTableController
+    from napari_semxai.controllers.evaluate import EvaluateController
+    from napari_semxai.controllers.explanation_masks import ExplanationMaskController
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask, ConceptMaps, FloatArray
+
+    Curves = tuple[ThresholdCurve, ...]
+    Rendering = ConceptMaps | ExplanationPicture
+
+_CONCEPT = "concept"
+
+
+class ThresholdCurvesController:
+    """What the Research dock can ask for of the current image's explanations.
+
+    Parameters
+    ----------
+    session : Session
+        Where the curves go.
+    jobs : Jobs
+        Computes them.
+    evaluate : EvaluateController
+        Knows the truth that is compared with.
+    table : ComparisonTableController
+        Knows the maps.
+    masks : ExplanationMaskController
+        Takes a threshold.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Jobs,
+        evaluate: EvaluateController,
+        table: ComparisonTableController,
+        masks: ExplanationMaskController,
+    ) -> None:
+        self._session, self._jobs = session, jobs
+        self._evaluate, self._table, self._masks = evaluate, table, masks
+        session.events.image.connect(self._on_image_changed)
+
+    def draw(self) -> None:
+        """Score every threshold of every explanation against the truth of the Scores dock."""
+        image, truth = self._session.image, self._evaluate.truth
+        maps, renderings = self._table.maps(), self._renderings()
+        fits = image is not None and truth is not None and truth.shape == image.gray.shape
+        if truth is None or not fits or not (maps or renderings):
+            self._session.message = (
+                "The curves need an explanation (Explain) and a truth of the image's size, which "
+                "is chosen in Scores."
+            )
+            return
+        shown = self._session.explanation.mask_settings.concepts
+        makers = {name: make for name, (_, make) in maps.items()}
+        self._jobs.run(
+            "curves",
+            partial(_curves, makers, renderings, shown, truth),
+            self._on_drawn,
+            self._on_failed,
+        )
+
+    def use(self, parameter: str, threshold: float) -> None:
+        """Take the threshold of the curves nearest to `threshold`.
+
+        A delta counts on rendered colours alone, so that it chooses the paper's route.
+        """
+        own = [curve for curve in self._session.curves if curve.parameter == parameter]
+        if not own:
+            return
+        value = own[0].nearest(threshold)
+        if parameter == "delta":
+            self._masks.set_masks(delta=value, paper=True)
+        elif parameter == "concept_tau":
+            self._masks.set_masks(concept_tau=value, paper=False)
+        else:
+            self._masks.set_masks(tau=value)
+
+    def _renderings(self) -> dict[str, Rendering]:
+        explanation = self._session.explanation
+        found: dict[str, Rendering] = {}
+        if explanation.concepts is not None:
+            found[""] = explanation.concepts
+        if explanation.picture is not None:
+            found[PICTURE] = explanation.picture
+        return found
+
+    def _on_image_changed(self) -> None:
+        self._jobs.forget("curves")
+        self._session.curves = ()
+
+    def _on_drawn(self, curves: Curves) -> None:
+        self._session.curves = curves
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+def _curves(
+    maps: Mapping[str, Callable[[], FloatArray]],
+    renderings: Mapping[str, Rendering],
+    shown: frozenset[int],
+    truth: BoolMask,
+) -> Curves:
+    found = []
+    for name, make in maps.items():
+        parameter = "concept_tau" if name.startswith(_CONCEPT) else "tau"
+        curve = RankedMap(make()).dice_curve(truth, TAUS)
+        found.append(ThresholdCurve(name, parameter, TAUS, curve))
+    for name, rendering in renderings.items():
+        if isinstance(rendering, ExplanationPicture) and rendering.method == "gradcam":
+            values = resized_mask(cropped_picture(rendering)[..., 0], _size(truth))
+            curve = RankedMap(values.astype(np.float32)).dice_curve(truth, TAUS)
+            found.append(ThresholdCurve(name, "tau", TAUS, curve))
+        else:
+            found += _delta_curves(name, concept_distances(rendering), shown, truth)
+    return tuple(found)
+
+
+def _delta_curves(
+    name: str, distances: FloatArray, shown: frozenset[int], truth: BoolMask
+) -> Iterator[ThresholdCurve]:
+    """Yield a curve for each shown concept and for their union."""
+    own = {
+        f"{name} {concept_name(number)}".strip(): resized_mask(distances[number], _size(truth))
+        for number in sorted(shown)
+        if number < len(distances)
+    }
+    if len(own) > 1:
+        own[f"{name} {UNION}".strip()] = np.minimum.reduce(list(own.values()))
+    for title, values in own.items():
+        yield ThresholdCurve(title, "delta", DELTAS, dice_within(values, truth, DELTAS))
+
+
+def _size(mask: BoolMask) -> tuple[int, int]:
+    return mask.shape[0], mask.shape[1]

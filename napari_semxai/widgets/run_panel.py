@@ -1,0 +1,200 @@
+"""Runs over validated images: started, followed, and their results opened."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtGui import QPixmap
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPlainTextEdit,
+    QSpinBox,
+)
+
+from napari_semxai.algorithms.sweep import advice
+from napari_semxai.reports.sweep import sweep_figure
+from napari_semxai.store.sweeps import read_sweep
+from napari_semxai.widgets.figure_view import FigureView
+from napari_semxai.widgets.parts import Panel, button, note
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.sweep import SweepResult
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.runs import RunController
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import RunState, Session
+
+RUNS = {
+    "suggest α, β": ("sweep",),
+    "score the masks of Algorithm 1": ("evaluate", "--method", "paper"),
+    "make masks": ("mask",),
+}
+
+
+class RunPanel(Panel):
+    """Choose images, start a ``semxai`` command over them, follow it and open what it found.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    runs : RunController
+        Starts and stops.
+    jobs : Jobs
+        Reads and draws.
+    """
+
+    point_picked = Signal(float, float)
+    """Emitted with the alpha and beta that a person wants to use."""
+
+    def __init__(self, session: Session, runs: RunController, jobs: Jobs) -> None:
+        super().__init__()
+        self._session, self._runs, self._jobs = session, runs, jobs
+        self._found: SweepResult | None = None
+        self._create(jobs)
+        self._lay_out()
+        for signal, slot in (
+            (self.browse.clicked, self._on_dataset_wanted),
+            (self.browse_output.clicked, self._on_output_wanted),
+            (self.start.clicked, self._on_started),
+            (self.stop.clicked, runs.stop),
+            (self.open.clicked, self.open_result),
+            (self.apply.clicked, self._on_applied),
+            (self.figure.picked, self._on_picked),
+        ):
+            signal.connect(slot)
+        session.events.run.connect(self._on_run_changed)
+        session.events.queue.connect(self._on_queue_changed)
+        self._on_run_changed(session.run)
+        self._on_queue_changed(session.queue)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        self._session.events.run.disconnect(self._on_run_changed)
+        self._session.events.queue.disconnect(self._on_queue_changed)
+        self._jobs.forget("open sweep")
+        self.figure.release()
+
+    def open_result(self) -> None:
+        """Show what the run left in its folder."""
+        run = self._session.run
+        if run is None:
+            return
+        table, sweep = run.output / "table.md", run.output / "sweep.npz"
+        words = table.read_text("utf-8") if table.is_file() else f"Results are in {run.output}"
+        self._show(words, None)
+        scores = QPixmap(str(run.output / "scores.png"))
+        self.picture.setVisible(not scores.isNull())
+        if not scores.isNull():
+            self.picture.setPixmap(scores.scaledToWidth(max(self.width() - 20, 200)))
+        if sweep.is_file():
+            self._jobs.run(
+                "open sweep", partial(read_sweep, sweep), self._on_sweep_read, self.state.setText
+            )
+
+    def _create(self, jobs: Jobs) -> None:
+        self.kind = QComboBox()
+        self.kind.addItems(list(RUNS))
+        self.kind.setToolTip("What to do with the images")
+        self.dataset, self.output = QLineEdit(), QLineEdit()
+        self.dataset.setToolTip("A project, a Carinthia-S download, or folders images and masks")
+        self.output.setToolTip("Where the results go; a stopped run goes on from there")
+        self.browse = button("…", "Choose the data set")
+        self.browse_output = button("…", "Choose the folder of the results")
+        self.processes = QSpinBox()
+        self.processes.setRange(1, 64)
+        self.processes.setToolTip("Processes")
+        self.start = button("Start", "Run it beside napari, as the semxai command does")
+        self.stop = button("Stop", "End the run; what is done stays")
+        self.open = button("Open the result", "Show what the run has found")
+        self.apply = button("Use the suggested α and β", "Set them in Mask candidates")
+        self.state = note()
+        self.log, self.result = QPlainTextEdit(), QPlainTextEdit()
+        for text in (self.log, self.result):
+            text.setReadOnly(True)
+            text.setMaximumHeight(120)
+        self.picture, self.figure = QLabel(), FigureView(jobs, "validated")
+        self.figure.setToolTip("Click a point to use its α and β")
+        for part in (self.result, self.apply, self.picture, self.figure):
+            part.setVisible(False)
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        form.setContentsMargins(0, 0, 0, 0)
+        form.addRow("run", self.kind)
+        for name, line, browse in (
+            ("data set", self.dataset, self.browse),
+            ("results", self.output, self.browse_output),
+        ):
+            row = QHBoxLayout()
+            row.addWidget(line, stretch=1)
+            row.addWidget(browse)
+            form.addRow(name, row)
+        form.addRow("processes", self.processes)
+        buttons = QHBoxLayout()
+        for part in (self.start, self.stop, self.open):
+            buttons.addWidget(part)
+        form.addRow(buttons)
+        for wide in (self.state, self.log, self.result, self.apply, self.picture, self.figure):
+            form.addRow(wide)
+
+    def _show(self, words: str, found: SweepResult | None) -> None:
+        self._found = found
+        self.result.setPlainText(words)
+        self.result.setVisible(True)
+        for part in (self.apply, self.figure):
+            part.setVisible(found is not None)
+        self.figure.set_figure(None if found is None else partial(sweep_figure, found))
+
+    def _on_sweep_read(self, found: SweepResult) -> None:
+        self._show(advice(found), found)
+
+    def _on_picked(self, panel: str, alpha: float, beta: float) -> None:
+        if self._found is not None:
+            self.point_picked.emit(*self._found.nearest(alpha, beta))
+
+    def _on_applied(self) -> None:
+        if self._found is not None:
+            self.point_picked.emit(self._found.alpha, self._found.beta)
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        """Propose the open project, whose validated masks are a data set."""
+        if queue is not None and not self.dataset.text():
+            self.dataset.setText(str(queue.folder))
+
+    def _on_run_changed(self, run: RunState | None) -> None:
+        running = run is not None and run.state == "running"
+        self.start.setEnabled(not running)
+        self.stop.setEnabled(running)
+        self.open.setEnabled(run is not None and run.state == "done")
+        self.state.setText("" if run is None else f"semxai {run.command[0]}: {run.state}")
+        if run is not None:
+            self.log.setPlainText("\n".join(run.lines))
+            self.log.verticalScrollBar().setValue(self.log.verticalScrollBar().maximum())
+
+    def _on_started(self) -> None:
+        dataset, output = self.dataset.text().strip(), self.output.text().strip()
+        if not dataset or not output:
+            self.state.setText("Choose a data set and a folder for the results.")
+            return
+        name, *rest = RUNS[self.kind.currentText()]
+        command = [name, dataset, *rest, "-o", output, "--jobs", str(self.processes.value())]
+        self._runs.start(command, Path(output))
+
+    def _on_dataset_wanted(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Choose a data set")
+        if name:
+            self.dataset.setText(name)
+
+    def _on_output_wanted(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Choose a folder for the results")
+        if name:
+            self.output.setText(name)
