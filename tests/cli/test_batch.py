@@ -16,6 +16,7 @@ from PIL import Image
 
 from napari_semxai.cli import main
 from napari_semxai.cli.batch import Answer, BatchOptions, _chunks, clock, pace, run_batch
+from napari_semxai.store.masks import write_mask
 from napari_semxai.types import InputError
 
 
@@ -93,7 +94,7 @@ def test_an_address_without_a_scheduler_is_bad_input(tmp_path: Path) -> None:
 
 
 def _folder(path: Path, count: int) -> Path:
-    path.mkdir()
+    path.mkdir(parents=True)
     for number in range(count):
         pixels = np.random.default_rng(number).integers(40, 200, (40, 56), dtype=np.uint8)
         Image.fromarray(pixels).save(path / f"{number:02}.png")
@@ -128,6 +129,44 @@ def test_the_same_masks_everywhere(tmp_path: Path, quick: list[str]) -> None:
     assert len(expected) == 96
     assert _files(tmp_path / "two") == expected
     assert _files(tmp_path / "dask") == expected
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+@pytest.mark.parametrize("command", ["explain", "evaluate", "sweep"])
+def test_the_same_files_of_every_command(tmp_path: Path, quick: list[str], command: str) -> None:
+    """In-process, in two processes, and again after a part of it was lost."""
+    inputs = _folder(tmp_path / "set/images", 6)
+    for number in range(6):
+        truth = np.zeros((40, 56), bool)
+        truth[10:20, 5 * number : 5 * number + 9] = True
+        write_mask(tmp_path / f"set/masks/{number:02}.png", truth)
+    own = {
+        "explain": ["explain", str(inputs), "--method", "layercam"],
+        "evaluate": ["evaluate", str(tmp_path / "set"), "--method", "fem", "--method", "paper"],
+        "sweep": ["sweep", str(tmp_path / "set"), "--alpha", "0:8:5", "--beta", "0:0.8:5"],
+    }[command]
+    own += [*(quick if command != "explain" else ()), "--threads", "1"]
+    assert main([*own, "-o", str(tmp_path / "one")]) == 3
+    assert main([*own, "-o", str(tmp_path / "two"), "--jobs", "2"]) == 3
+    expected = _results(tmp_path / "one")
+    assert len(expected) >= 4
+    assert _results(tmp_path / "two") == expected
+    for path in list((tmp_path / "two").rglob("*"))[::2]:
+        path.unlink() if path.is_file() else None
+    assert main([*own, "-o", str(tmp_path / "two")]) == 3
+    assert _results(tmp_path / "two") == expected
+
+
+def _results(folder: Path) -> dict[str, bytes]:
+    """All files but figures and zipped pools, which hold the time."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes().replace(
+            str(folder).encode(), b"DIR"
+        )
+        for path in folder.rglob("*")
+        if path.is_file() and path.suffix not in (".svg", ".npz")
+    }
 
 
 class _killing:
