@@ -43,6 +43,8 @@ class Measured:
         Seconds after the start at which each image was done, sorted.
     memory : ndarray
         Resident bytes of all processes, every second.
+    processor : float
+        Processor seconds of all processes: what a busy machine does not change.
     digest : str
         Of all files.
     """
@@ -50,6 +52,7 @@ class Measured:
     name: str
     ends: np.ndarray
     memory: np.ndarray
+    processor: float
     digest: str
 
     @property
@@ -64,7 +67,7 @@ class Measured:
         rates = np.diff(marks) / np.diff(self.ends[marks])
         middle = [np.median(part) / 2**20 for part in np.array_split(self.memory, PARTS)]
         return (
-            f"| {self.name} | {self.ends[-1]:.0f} | {self.rate:.2f} | "
+            f"| {self.name} | {self.ends[-1]:.0f} | {self.processor:.0f} | {self.rate:.2f} | "
             f"{' '.join(f'{rate:.2f}' for rate in rates)} | "
             f"{' '.join(f'{value:.0f}' for value in middle)} |"
         )
@@ -103,8 +106,8 @@ def report(runs: list[Measured], options: argparse.Namespace) -> str:
             f"`--points-per-side {options.points_per_side} --threads 1`, "
             f"{os.cpu_count()} cores:",
             "",
-            "| | seconds | images/s | images/s in each quarter | MB in each quarter |",
-            "| --- | --- | --- | --- | --- |",
+            "| | seconds | processor seconds | images/s | in each quarter | MB in each quarter |",
+            "| --- | --- | --- | --- | --- | --- |",
             *(own.line for own in runs),
             "",
             f"Speed-up from one to two processes: **{two.rate / one.rate:.2f}**. All files are "
@@ -130,8 +133,9 @@ def run(root: Path, name: str, settings: list[str]) -> Measured:
         [*command, "-o", str(root / name), *settings], stdout=subprocess.DEVNULL
     )
     memory: list[float] = []
+    processor: dict[int, float] = {}
     over = threading.Event()
-    watcher = threading.Thread(target=watch, args=(memory, over))
+    watcher = threading.Thread(target=watch, args=(memory, processor, over))
     watcher.start()
     code = process.wait()
     over.set()
@@ -142,7 +146,9 @@ def run(root: Path, name: str, settings: list[str]) -> Measured:
     for path in sorted((root / name).rglob("*.*")):
         total.update(path.read_bytes())
     ends = sorted(path.stat().st_mtime - start for path in (root / name).rglob("*.json"))
-    return Measured(name, np.array(ends), np.array(memory), total.hexdigest())
+    return Measured(
+        name, np.array(ends), np.array(memory), sum(processor.values()), total.hexdigest()
+    )
 
 
 def run_dask(root: Path, name: str, settings: list[str]) -> Measured:
@@ -164,13 +170,15 @@ def kill_later(root: Path, name: str, worker: psutil.Process) -> None:
     worker.kill()
 
 
-def watch(memory: list[float], over: threading.Event) -> None:
-    """Note the resident memory of all children of this process until it is over."""
+def watch(memory: list[float], processor: dict[int, float], over: threading.Event) -> None:
+    """Note memory and processor time of all children of this process until it is over."""
     while not over.wait(1.0):
         total = 0.0
         for child in psutil.Process().children(recursive=True):
             with suppress(psutil.NoSuchProcess):
                 total += child.memory_info().rss
+                times = child.cpu_times()
+                processor[child.pid] = times.user + times.system
         memory.append(total)
 
 

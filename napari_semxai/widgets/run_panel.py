@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 RUNS = {
     "suggest α, β": ("sweep",),
     "score the masks of Algorithm 1": ("evaluate", "--method", "paper"),
+    "score Grad-CAM and CRAFT": ("evaluate", "--method", "gradcam", "--method", "craft"),
     "make masks": ("mask",),
+    "explain with Grad-CAM": ("explain",),
 }
 
 

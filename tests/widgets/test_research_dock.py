@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_semxai.algorithms.sweep import ImagePlane, sweep_image, sweep_set
 from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve
+from napari_semxai.cli.entry import make_parser
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.state.comparison import TAUS
 from napari_semxai.state.explanation import ExplanationMasks
@@ -16,6 +17,7 @@ from napari_semxai.state.session import ImageSweep, RunState, Session
 from napari_semxai.store.sweeps import write_sweep
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.research_dock import ResearchDock
+from napari_semxai.widgets.run_panel import RUNS
 from tests.layers.test_session_layers import automatic_of, make_image
 from tests.pools import pool_of, scene_masks
 from tests.widgets.test_docks import Controller
@@ -167,3 +169,10 @@ def test_the_dock_fits_a_small_laptop_and_explains_itself(dock):
     controls = [*dock.findChildren(QPushButton), *dock.findChildren(QComboBox)]
     ours = [control for control in controls if not control.objectName().startswith("qt_")]
     assert [control for control in ours if not control.toolTip()] == []
+
+
+@pytest.mark.parametrize("kind", RUNS)
+def test_every_run_is_a_command_that_exists(kind, tmp_path):
+    name, *rest = RUNS[kind]
+    command = [name, str(tmp_path), *rest, "-o", str(tmp_path), "--jobs", "2"]
+    assert make_parser().parse_args(command).jobs == 2
