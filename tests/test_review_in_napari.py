@@ -153,20 +153,103 @@ def test_undo_never_brings_pixels_of_another_image(
     assert workbench.layers.mask_layer.data[20, 20] == 1
 
 
-@pytest.mark.parametrize("way", ["layer", "window"])
-def test_closing_the_layer_or_the_window_saves(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, way: str
-) -> None:
-    open_queue(workbench, make_images(2), qtbot)
-    folder = workbench.projects._folder / "images"
-    workbench.layers.mask_layer.paint((20, 20), 1)
-    kept = workbench.layers.mask_layer.data != 0
+def leave(workbench: Workbench, way: str, folder: Path) -> None:
+    """Leave the image as a person does."""
+    dock = workbench.dock("Edit & review")
+    panel = dock.panels["Queue"]
     if way == "layer":
         workbench.viewer.layers.remove(workbench.layers.mask_layer)
+    elif way == "key":
+        press(workbench, Qt.Key.Key_U)
+    elif way == "button":
+        panel.following.click()
+    elif way == "list":
+        dock.parent().raise_()
+        place = panel.list.visualRect(panel.model.index(1)).center()
+        QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
+    elif way == "jump":
+        panel.jump.setText("2")
+        QTest.keyClick(panel.jump, Qt.Key.Key_Return)
+    elif way == "file":
+        workbench.images.open_file(folder / "image_001.png")
+    elif way == "project":
+        workbench.projects.open(folder, "Ben")
     else:
-        workbench.close()
-    qtbot.waitUntil(lambda: open_project(folder).mask("image_000", "Anna") is not None)
-    np.testing.assert_array_equal(open_project(folder).mask("image_000", "Anna"), kept)
+        workbench.viewer.close()
+
+
+def test_every_way_of_leaving_saves_the_strokes(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    images = make_images(2)
+    open_queue(workbench, images, qtbot)
+    project = workbench.projects._folder / "images"
+
+    def saved(kept: np.ndarray) -> bool:
+        mask = open_project(project).mask("image_000", "Anna")
+        return mask is not None and np.array_equal(mask, kept)
+
+    ways = ("key", "button", "list", "jump", "file", "layer", "project", "window")
+    for place, way in enumerate(ways):
+        for wanted in (2, 1):
+            workbench.queue.find(str(wanted))
+            qtbot.waitUntil(lambda wanted=wanted: number(workbench) == wanted)
+        workbench.layers.mask_layer.paint((20, 8 * place + 8), 1)
+        kept = workbench.layers.mask_layer.data != 0
+        leave(workbench, way, images)
+        qtbot.waitUntil(lambda kept=kept: saved(kept))
+        for name in ("Ben", "Anna") if way == "project" else ():
+            workbench.projects.open(images, name)
+            qtbot.waitUntil(lambda name=name: at_work(workbench, name))
+
+
+def at_work(workbench: Workbench, annotator: str) -> bool:
+    """Return whether an image is open for an annotator."""
+    queue = workbench.session.queue
+    return queue is not None and queue.annotator == annotator and bool(queue.current)
+
+
+def test_two_annotators_see_differences_and_take_the_majority(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    images, session = make_images(2), workbench.session
+    for name, column in (("Anna", 20), ("Ben", 30), ("Carla", 31)):
+        workbench.projects.open(images, name)
+        qtbot.waitUntil(
+            lambda name=name: (
+                session.queue is not None
+                and (session.queue.annotator, session.queue.number) == (name, 1)
+            )
+        )
+        workbench.layers.mask_layer.paint((20, column), 1)
+        press(workbench, Qt.Key.Key_Y)
+        qtbot.waitUntil(lambda: session.queue.reviewed == 1 and number(workbench) == 2)
+    panels = workbench.dock("Edit & review").panels
+    panels["Annotators"].compare.click()
+    assert "Review the image first" in session.message
+    press(workbench, Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    panels["Annotators"].compare.click()
+    qtbot.waitUntil(lambda: session.others is not None)
+    assert "anna – ben: Dice 0.000" in panels["Annotators"].text.text()
+    picture = workbench.viewer.layers["differences"]
+    assert picture.visible
+    assert picture.data.shape == (SHAPE[0], 2 * SHAPE[1] + round(0.04 * SHAPE[1]), 3)
+    assert {"annotator anna", "annotator ben"} <= {layer.name for layer in workbench.viewer.layers}
+    panels["Annotators"].majority.click()
+    qtbot.waitUntil(lambda: session.proposal is not None)
+    project = open_project(workbench.projects._folder / "images")
+    both = project.mask("image_000", "Ben") & project.mask("image_000", "Carla")
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, both)
+    assert both.any()
+    press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    mine = project.mask("image_000", "Carla")
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, mine)
+    panels["Project"].whose.setCurrentText("consensus")
+    panels["Project"].export_to(tmp_path / "masks")
+    qtbot.waitUntil(lambda: (tmp_path / "masks" / "image_000.png").exists())
+    exported = np.asarray(Image.open(tmp_path / "masks" / "image_000.png"))
+    np.testing.assert_array_equal(exported == 255, both)
 
 
 def test_sam_clicks_by_mouse_on_the_canvas(
