@@ -1,6 +1,6 @@
 """Time to open and to filter a project of 5,000 images with two annotators.
 
-Run: python benchmarks/project_index.py [--images N]
+Run: python benchmarks/project_index.py [--images N]. Prints a table in Markdown.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def build(folder: Path, count: int) -> None:
     states = list(ReviewState)
     start = time.perf_counter()
     with closing(create_project(folder / "project", images)) as project:
-        print(f"create from a folder: {time.perf_counter() - start:.1f} s")
+        row("create from a folder", f"{time.perf_counter() - start:.1f} s")
         start = time.perf_counter()
         for number, image in enumerate(project.images):
             for annotator in ("anna", "ben"):
@@ -47,7 +47,12 @@ def build(folder: Path, count: int) -> None:
                 )
                 project.write_review(image.id, annotator, change)
         each = (time.perf_counter() - start) / (2 * count)
-    print(f"write one review (mask and record, flushed to disk): {1000 * each:.1f} ms")
+    row("write one review (mask and record, flushed to disk)", f"{1000 * each:.1f} ms")
+
+
+def row(what: str, took: str) -> None:
+    """Print a row of the table."""
+    print(f"| {what} | {took} |", flush=True)
 
 
 def measure(folder: Path, what: str) -> None:
@@ -61,7 +66,7 @@ def measure(folder: Path, what: str) -> None:
     project = open_project(folder / "project")
     with closing(ProjectIndex(project, folder / "cache")) as index:
         opened = time.perf_counter()
-        print(f"{what}: {opened - imported:.2f} s (and {imported - start:.2f} s of imports)")
+        row(what, f"{opened - imported:.2f} s (and {imported - start:.2f} s of imports)")
         if what != "open, warm index":
             return
         filters = {
@@ -80,17 +85,16 @@ def measure(folder: Path, what: str) -> None:
             times = sorted(
                 _seconds(lambda wanted=wanted: index.queue(wanted)) for _ in range(RUNS)
             )
-            print(
-                f"filter, {name}: median {1000 * times[RUNS // 2]:.0f} ms, "
-                f"worst {1000 * times[-1]:.0f} ms, {len(index.queue(wanted))} images"
-            )
-        print(f"status: {1000 * _seconds(index.status):.0f} ms")
-        print(f"refresh, nothing new: {1000 * _seconds(index.refresh):.0f} ms")
+            middle, worst = 1000 * times[RUNS // 2], 1000 * times[-1]
+            count = len(index.queue(wanted))
+            row(f"filter, {name} ({count:,})", f"median {middle:.0f} ms, worst {worst:.0f} ms")
+        row("counts of all states", f"{1000 * _seconds(index.status):.0f} ms")
+        row("refresh, nothing new", f"{1000 * _seconds(index.refresh):.0f} ms")
         with closing(open_project(folder / "project")) as other:
             other.write_review(project.images[7].id, "zoe", ReviewChange(ReviewState.UNSURE))
-            print(f"refresh, one review of another: {1000 * _seconds(index.refresh):.0f} ms")
+            row("refresh, one review of another", f"{1000 * _seconds(index.refresh):.0f} ms")
             other.write_review(project.images[7].id, "ben", ReviewChange(ReviewState.UNSURE))
-        print(f"refresh, in a folder of 5,000 records: {1000 * _seconds(index.refresh):.0f} ms")
+        row("refresh, in a folder of many records", f"{1000 * _seconds(index.refresh):.0f} ms")
 
 
 def _seconds(call: object) -> float:
@@ -108,6 +112,7 @@ def main() -> None:
     if options.measure:
         measure(Path(options.measure[0]), options.measure[1])
         return
+    print(f"| {options.images:,} images, two annotators | |\n|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as name:
         build(Path(name), options.images)
         for what in ("open, index rebuilt", "open, warm index"):

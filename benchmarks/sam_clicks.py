@@ -21,6 +21,7 @@ from qtpy.QtWidgets import QApplication
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
 from napari_semxai.plugin import open_workbench
 from napari_semxai.store.images import image_from_array
+from napari_semxai.types import GenerateRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +64,38 @@ def measure(workbench: Workbench, size: int, repeats: int) -> dict[str, list[flo
     for number in range(repeats):
         if number % 6 == 0:
             workbench.clicks.begin_object()
-        row, column = places[rng.integers(len(places))]
-        clicks.append(clock(workbench, lambda r=row, c=column: workbench.clicks.click(r, c)))
-    return {"encoding, when the tool is taken": [encoding], "a click": clicks}
+        clicks.append(click(workbench, places[rng.integers(len(places))]))
+    behind(workbench, make_scene(SceneSpec(shape=(size, size)), seed=1).image)
+    busy = [click(workbench, places[rng.integers(len(places))]) for _ in range(repeats)]
+    workbench.engine.forget("queue")
+    return {
+        "encoding, when the tool is taken": [encoding],
+        "a click": clicks,
+        "a click, while masks of other images are made behind": busy,
+    }
+
+
+def click(workbench: Workbench, place: np.ndarray) -> float:
+    """Return how long a click on a pixel takes."""
+    row, column = place
+    return clock(workbench, lambda: workbench.clicks.click(row, column))
+
+
+def behind(workbench: Workbench, image: np.ndarray) -> None:
+    """Let the engine make masks of another image again and again, behind everything else."""
+    choice = workbench.session.choice
+    workbench.engine.submit(
+        GenerateRequest(image, choice.model, choice.device, workbench.session.generate),
+        destination="queue",
+        on_update=_nothing,
+        on_done=lambda: behind(workbench, image),
+        on_failed=_nothing,
+        background=True,
+    )
+
+
+def _nothing(_: object) -> None:
+    """Take no notice."""
 
 
 def clock(workbench: Workbench, call: Callable[[], None]) -> float:

@@ -51,6 +51,7 @@ from napari_semxai.widgets.edit_dock import (
     PROJECT,
     QUEUE,
     REVIEW,
+    STORAGE,
     EditDock,
 )
 from napari_semxai.widgets.explain_dock import ExplainDock
@@ -62,6 +63,7 @@ from napari_semxai.widgets.research_dock import ResearchDock
 from napari_semxai.widgets.review_panel import ReviewPanel
 from napari_semxai.widgets.scores_dock import ScoresDock
 from napari_semxai.widgets.shortcuts import CLASS_KEYS, KeyTable
+from napari_semxai.widgets.storage_panel import StoragePanel
 from napari_semxai.widgets.survey_dock import SurveyDock
 
 if TYPE_CHECKING:
@@ -247,6 +249,7 @@ class Workbench:
             PROJECT: ProjectPanel(session, self.tools),
             CLICKS: ClickPanel(session, self.clicks),
             KEYS: KeysPanel(self.keys),
+            STORAGE: StoragePanel(self.jobs),
         }
 
     def _on_dock_destroyed(self, title: str) -> None:

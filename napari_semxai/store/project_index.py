@@ -72,9 +72,9 @@ class ProjectIndex:
         self._lock = threading.Lock()
         place = hashlib.sha256(os.path.abspath(project.folder).encode()).hexdigest()[:12]
         folder = folder or project_index_folder()
-        path = folder / f"{project.info.id[:32]}-{place}.sqlite"
-        self._engine = self._open(path)
-        _prune(path)
+        self._path = folder / f"{project.info.id[:32]}-{place}.sqlite"
+        self._engine = self._open(self._path)
+        _prune(self._path)
         self.refresh()
 
     def close(self) -> None:
@@ -97,6 +97,10 @@ class ProjectIndex:
         if not (self._project.folder / PROJECT_FILE).is_file():
             raise InputError(f"{self._project.folder}: the project is away; is its drive there?")
         changed: set[str] = set()
+        if self._engine.url.database and not self._path.exists():
+            # Deleted under us, as anybody may at any time.
+            self._engine.dispose()
+            self._engine = self._open(self._path)
         with self._lock, self._engine.begin() as connection:
             annotators = self._project.annotators()
             for annotator in annotators:

@@ -432,4 +432,6 @@ def test_rescued_masks_are_named_when_the_project_opens(desk, folder):
     again = Desk(folder)
     again.open()
     again.turn(lambda: "wafer_3" in again.session.message)
+    again.queue.find("4")
+    again.turn(lambda: again.session.queue.number == 4 and again.live.mask.all())
     again.close()

@@ -192,3 +192,13 @@ def test_indexes_nobody_uses_any_more_are_removed(project, index, tmp_path):
     os.utime(mine, (0, 0))
     with closing(ProjectIndex(project, cache)):
         assert {path.name for path in cache.glob("*.sqlite")} == {mine.name, "recent.sqlite"}
+
+
+def test_an_index_may_be_deleted_while_it_is_open(project, index, tmp_path):
+    fill(project)
+    index.refresh()
+    (file,) = (tmp_path / "cache").glob("*.sqlite")
+    file.unlink()
+    index.refresh()
+    assert ids(index, voided=True) == "b"
+    assert file.exists()

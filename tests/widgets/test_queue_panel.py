@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch, OtherMasks
 from napari_semxai.state.session import Session
+from napari_semxai.store.storage import StoredFiles
 from napari_semxai.types import (
     PairAgreement,
     QueueFilter,
@@ -20,10 +21,12 @@ from napari_semxai.types import (
     ReviewState,
     Scores,
 )
+from napari_semxai.widgets import storage_panel
 from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.project_panel import ProjectPanel
 from napari_semxai.widgets.queue_panel import QueuePanel
 from napari_semxai.widgets.review_panel import ReviewPanel
+from tests.explanations import NowJobs
 
 
 class Controller:
@@ -249,4 +252,18 @@ def test_a_project_is_exported_extended_and_its_classes_named(
         ("name_classes", ({"3": "pit"},), {}),
         ("name_classes", ({"7": "particle"},), {}),
     ]
+    panel.release()
+
+
+def test_folders_and_sizes_are_shown_and_caches_cleared(qtbot, monkeypatch, tmp_path):
+    stored = [StoredFiles("concepts", tmp_path, 2_500_000, cache=True)]
+    monkeypatch.setattr(storage_panel, "stored_files", lambda: tuple(stored))
+    monkeypatch.setattr(storage_panel, "clear_caches", stored.clear)
+    panel = storage_panel.StoragePanel(NowJobs())
+    qtbot.addWidget(panel)
+    panel.show()
+    assert "<b>concepts</b> (cache): 2.5 MB" in panel.text.text()
+    assert str(tmp_path) in panel.text.text()
+    panel.clear.click()
+    assert panel.text.text() == ""
     panel.release()

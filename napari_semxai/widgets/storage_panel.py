@@ -1,0 +1,71 @@
+"""Where the program keeps its files, how big they are, and clearing the caches."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QVBoxLayout
+
+from napari_semxai.store.storage import clear_caches, stored_files
+from napari_semxai.widgets.parts import Panel, button, note
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.store.storage import StoredFiles
+
+_JOB = "files of the program"
+
+
+class StoragePanel(Panel):
+    """A line for each folder; measured when the panel comes into view.
+
+    Parameters
+    ----------
+    jobs : Jobs
+        Measures and clears.
+    """
+
+    def __init__(self, jobs: Jobs) -> None:
+        super().__init__()
+        self._jobs = jobs
+        self.text, self.said = note(), note()
+        self.clear = button(
+            "Clear caches", "Delete indexes of projects and concepts; both are made again"
+        )
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.text, self.clear, self.said):
+            layout.addWidget(part)
+        self.clear.clicked.connect(self._on_clear_wanted)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Measure."""
+        super().showEvent(event)
+        self._jobs.run(_JOB, stored_files, self.set_stored, self.said.setText)
+
+    def release(self) -> None:
+        """Let go of what is still measured."""
+        self._jobs.forget(_JOB)
+
+    def set_stored(self, stored: tuple[StoredFiles, ...]) -> None:
+        """Show folders and sizes."""
+        lines = (
+            f"<b>{one.name}</b>{' (cache)' if one.cache else ''}: {_megabytes(one.size)}<br>"
+            f"{one.folder}"
+            for one in stored
+        )
+        self.text.setText("<br>".join(lines))
+
+    def _on_clear_wanted(self) -> None:
+        self._jobs.run(_JOB, _cleared, self.set_stored, self.said.setText)
+
+
+def _cleared() -> tuple[StoredFiles, ...]:
+    clear_caches()
+    return stored_files()
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB" if size else "empty"
