@@ -30,6 +30,7 @@ CHUNK = (16, 64)
 _DEATHS = 3
 _TASKS_PER_WORKER = 4
 _AHEAD = 2
+_BAR = 20
 _loaded: dict[Work, Any] = {}
 _working = threading.Lock()
 
@@ -163,11 +164,13 @@ def do_chunk(work: Work, items: Sequence[Any], threads: int) -> list[Answer]:
 
 
 def pace(done: int, total: int, seconds: float) -> str:
-    """Say how far a batch is, how fast, and how long it will take."""
+    """Say how far a batch is, how fast, and how long it will take, after a bar."""
+    filled = _BAR * done // max(total, 1)
+    text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{total}"
     if not done:
-        return f"{done}/{total}"
+        return text
     left = seconds / done * (total - done)
-    return f"{done}/{total}, {done / seconds:.2f} images/s, about {clock(left)} left"
+    return f"{text}, {done / seconds:.2f} images/s, about {clock(left)} left"
 
 
 def clock(seconds: float) -> str:

@@ -82,8 +82,10 @@ def test_tasks_hold_16_to_64_images() -> None:
 
 
 def test_pace_and_time_left() -> None:
-    assert pace(10, 100, 5.0) == "10/100, 2.00 images/s, about 0 min 45 s left"
-    assert pace(0, 5, 0.0) == "0/5"
+    text = "[##..................] 10/100, 2.00 images/s, about 0 min 45 s left"
+    assert pace(10, 100, 5.0) == text
+    assert pace(0, 5, 0.0) == f"[{'.' * 20}] 0/5"
+    assert pace(5, 5, 1.0).startswith(f"[{'#' * 20}] 5/5,")
     assert clock(7290) == "2 h 01 min"
 
 
