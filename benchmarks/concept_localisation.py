@@ -1,16 +1,19 @@
 """How well concept maps lie on exact defects, by split layer and by how they are put together.
 
-Concepts are fitted on some synthetic images of each class. Each variant gets the one threshold
-that suits a validation part best; what is reported is the mean IoU of a held-out part that took
-no part in any choice. The best variant is chosen on the validation part too.
+Concepts are fitted on some synthetic images of each class; "tuned" are those with the setting
+that the tuning assistant suggests after it saw a validation part with its masks. Each variant
+gets the one threshold that suits the validation part best. What is reported is the mean IoU of a
+held-out part that took no part in any choice; the best variant is chosen on the validation part.
 
-    python benchmarks/concept_localisation.py --csv docs/images/concept_localisation.csv
+    python benchmarks/concept_localisation.py --page docs/explanations.md
+
+needs the extra "craft", and writes the table between two comments of that page.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,35 +23,39 @@ from napari_semxai.algorithms.explanation_masks import weighted_map
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.algorithms.tuning import THRESHOLDS, iou_curve
 from napari_semxai.backends.classifiers import load_classifier
-from napari_semxai.backends.concept_transform import transform_steps
+from napari_semxai.backends.concept_transform import REFINEMENTS, transform_steps
 from napari_semxai.backends.craft import craft
 from napari_semxai.backends.gradcam import gradcam
-from napari_semxai.types import ConceptMaps
+from napari_semxai.backends.stepwise import finish
+from napari_semxai.backends.tuning import sweep_steps
+from napari_semxai.types import ConceptMaps, CraftSweepRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterator
 
     from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.backends.craft import Concepts
 
-    Maps = dict[str, list[np.ndarray]]
+    Row = dict[str, float | str]
 
-PLAIN = "head top-1"
+PLAIN = "head, top-1"
+PATCH, TRIED = 80, (5, 10, 15)
 FIRST_SEEDS = {"fit": 910_000, "validation": 920_000, "held-out": 930_000}
+BEGIN, END = "<!-- localisation -->", "<!-- end of localisation -->"
 
 
 def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--layers", nargs="+", default=["head", "expand5", "expand4", "expand3"])
+    parser.add_argument("--layers", nargs="+", default=["head", "expand3"])
     parser.add_argument("--classes", nargs="+", type=int, default=[1, 2, 3, 4])
-    parser.add_argument("--fit", type=int, default=10)
-    parser.add_argument("--validation", type=int, default=8)
-    parser.add_argument("--held-out", type=int, default=16)
-    parser.add_argument("--csv", type=Path)
+    parser.add_argument("--fit", type=int, default=8)
+    parser.add_argument("--validation", type=int, default=6)
+    parser.add_argument("--held-out", type=int, default=12)
+    parser.add_argument("--page", type=Path)
     options = parser.parse_args()
-    classifier = load_classifier()
+    classifier, start = load_classifier(), time.monotonic()
     ious: dict[str, dict[str, list[np.ndarray]]] = {"validation": {}, "held-out": {}}
     for label in options.classes:
         scenes = {
@@ -56,16 +63,21 @@ def main() -> None:
             for part, first in FIRST_SEEDS.items()
         }
         banks = fit(classifier, scenes["fit"], label, options.layers)
+        banks["tuned"] = tuned(classifier, scenes, label)
         for part, collected in ious.items():
             for scene in scenes[part]:
-                for name, values in variants(scene, classifier, banks, label).items():
+                for name, values in variants(scene, classifier, banks, label):
                     collected.setdefault(name, []).append(iou_curve(values, scene.defect))
-        print(f"class {label} ({LABELS[label]}) done", flush=True)
-    rows = table(ious["validation"], ious["held-out"])
-    report(rows, options.csv)
+        minutes = (time.monotonic() - start) / 60
+        print(f"up to class {label} ({LABELS[label]}), {minutes:.0f} minutes", flush=True)
+        text = markdown(table(ious["validation"], ious["held-out"]))
+        print(text, flush=True)
+    if options.page:
+        head, rest = options.page.read_text().split(BEGIN)
+        options.page.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 
 
-def scenes_of(label: int, first: int, count: int) -> Iterable[Scene]:
+def scenes_of(label: int, first: int, count: int) -> Iterator[Scene]:
     """Yield scenes that show a defect."""
     seed = first + 1000 * label
     while count:
@@ -84,38 +96,53 @@ def fit(
     banks = {}
     for layer in layers:
         banks[layer] = craft(
-            images, classifier, target=label - 1, layer=f"features.{layer}", patch_size=80
+            images, classifier, target=label - 1, layer=f"features.{layer}", patch_size=PATCH
         )
         bank = banks[layer].bank
         print(f"  {layer}: R2 {bank.r2:.2f}, agreement {bank.agreement:.2f}", flush=True)
     return banks
 
 
+def tuned(classifier: Classifier, scenes: dict[str, list[Scene]], label: int) -> Concepts:
+    """Fit concepts with the setting that the tuning assistant suggests."""
+    seen = scenes["validation"]
+    request = CraftSweepRequest(
+        (),
+        "bundled",
+        label - 1,
+        layers=("features.head",),
+        n_concepts=TRIED,
+        patch_sizes=(PATCH,),
+        masks=tuple(scene.defect for scene in seen),
+        seeds=(0,),
+    )
+    advice = finish(sweep_steps([scene.image for scene in seen], classifier, request))
+    row = advice.rows[advice.suggested]
+    print(f"  tuned: k {row.n_concepts}, IoU {row.iou:.2f}", flush=True)
+    return craft(
+        [scene.image for scene in scenes["fit"]],
+        classifier,
+        target=label - 1,
+        layer=row.layer,
+        n_concepts=row.n_concepts,
+        patch_size=row.patch_size,
+    )
+
+
 def variants(
     scene: Scene, classifier: Classifier, banks: dict[str, Concepts], label: int
-) -> dict[str, np.ndarray]:
-    """Return every map of an image, each from 0 to 1."""
-    found: dict[str, np.ndarray] = {}
-    for layer, concepts in banks.items():
-        for refinement, ending in (("none", ""), ("guided", " guided")):
-            steps = transform_steps(scene.image, classifier, concepts.bank.path, refinement)
-            maps = first_maps(steps)
-            found[f"{layer} top-1{ending}"] = scaled(maps.maps[0])
-            found[f"{layer} union{ending}"] = scaled(weighted_map(maps.maps, maps.importances))
-    for ending in ("", " guided"):
-        unions = [found[f"{layer} union{ending}"] for layer in banks]
-        found[f"all layers union{ending}"] = scaled(np.mean(unions, axis=0))
-    for method in ("gradcam", "layercam"):
-        for layer in banks:
-            heatmap = gradcam(
-                scene.image,
-                classifier,
-                target=label - 1,
-                layer=f"features.{layer}",
-                method=method,
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every map of an image, not negative."""
+    for name, concepts in banks.items():
+        for refinement in REFINEMENTS:
+            ending = "" if refinement == "none" else f", {refinement}"
+            maps = first_maps(
+                transform_steps(scene.image, classifier, concepts.bank.path, refinement)
             )
-            found[f"{layer} {method}"] = heatmap.values
-    return found
+            yield f"{name}, top-1{ending}", maps.maps[0]
+            yield f"{name}, weighted{ending}", weighted_map(maps.maps, maps.importances)
+    for method in ("gradcam", "layercam"):
+        yield method, gradcam(scene.image, classifier, target=label - 1, method=method).values
 
 
 def first_maps(steps: object) -> ConceptMaps:
@@ -129,51 +156,49 @@ def first_maps(steps: object) -> ConceptMaps:
             return update
 
 
-def scaled(values: np.ndarray) -> np.ndarray:
-    """Scale to a maximum of 1."""
-    peak = values.max()
-    return values / peak if peak > 0 else values
-
-
 def table(
     validation: dict[str, list[np.ndarray]], held_out: dict[str, list[np.ndarray]]
-) -> list[dict[str, object]]:
-    """Choose each variant's threshold on one part and score it on the other."""
-    rows = []
-    mean: Callable[[list[np.ndarray]], np.ndarray] = lambda curves: np.mean(curves, axis=0)  # noqa: E731
+) -> list[Row]:
+    """Choose each variant's threshold on one part and score it on the other; best first."""
+    rows: list[Row] = []
     for name, curves in validation.items():
-        best = int(mean(curves).argmax())
+        mean = np.mean(curves, axis=0)
+        best = int(mean.argmax())
         scores = np.array([curve[best] for curve in held_out[name]])
         rows.append(
             {
                 "variant": name,
-                "tau": round(float(THRESHOLDS[best]), 2),
-                "validation_iou": round(float(mean(curves)[best]), 4),
-                "held_out_iou": round(float(scores.mean()), 4),
-                "held_out_std": round(float(scores.std(ddof=1)), 4),
+                "tau": float(THRESHOLDS[best]),
+                "validation": float(mean[best]),
+                "held-out": float(scores.mean()),
+                "std": float(scores.std(ddof=1)),
                 "n": len(scores),
             }
         )
-    return sorted(rows, key=lambda row: -float(row["validation_iou"]))
+    return sorted(rows, key=lambda row: -float(row["validation"]))
 
 
-def report(rows: list[dict[str, object]], path: Path | None) -> None:
-    """Print the table, and the best concept variant against the plain one."""
+def markdown(rows: list[Row]) -> str:
+    """Return the table, and the best concept variant against the plain one."""
+    lines = [
+        "| maps | τ | IoU, validation | IoU, held-out | against plain |",
+        "|---|---|---|---|---|",
+    ]
+    plain = next(float(row["held-out"]) for row in rows if row["variant"] == PLAIN)
     for row in rows:
-        print(
-            f"{row['variant']:28} tau {row['tau']:.2f}  validation {row['validation_iou']:.3f}  "
-            f"held-out {row['held_out_iou']:.3f} ± {row['held_out_std']:.3f}  n {row['n']}"
+        factor = float(row["held-out"]) / plain
+        lines.append(
+            f"| {row['variant']} | {row['tau']:.2f} | {row['validation']:.3f} "
+            f"| {row['held-out']:.3f} ± {row['std']:.3f} | {factor:.1f} × |"
         )
-    plain = next(row for row in rows if row["variant"] == PLAIN)
-    concepts = [row for row in rows if "top-1" in row["variant"] or "union" in row["variant"]]
-    best = concepts[0]
-    factor = best["held_out_iou"] / plain["held_out_iou"]
-    print(f"best on validation: {best['variant']}, held-out IoU {factor:.1f} x {PLAIN}")
-    if path is not None:
-        with path.open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
+    best = next(row for row in rows if "," in str(row["variant"]))
+    factor = float(best["held-out"]) / plain
+    lines += [
+        "",
+        f"The concept maps that are best on the validation part are *{best['variant']}*: on "
+        f"{best['n']} held-out images their mean IoU is {factor:.1f} times that of *{PLAIN}*.",
+    ]
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -155,9 +155,10 @@ def threshold_mask(values: FloatArray, tau: float) -> BoolMask:
 
 
 def weighted_map(maps: FloatArray, importances: FloatArray) -> FloatArray:
-    """Return the importance-weighted sum of concept maps, each scaled to its own maximum.
+    """Return the importance-weighted sum of concept maps.
 
-    A map's scale is a matter of the factorisation; without the scaling it would count twice.
+    In the bank's own unit: scaled to its own maximum, a concept that is not in the image would
+    count as much as one that is. What that makes of localisation is in the documentation.
 
     Parameters
     ----------
@@ -173,9 +174,8 @@ def weighted_map(maps: FloatArray, importances: FloatArray) -> FloatArray:
     """
     total = np.zeros(maps.shape[1:], dtype=np.float32)
     for values, importance in zip(maps, importances, strict=True):
-        peak = _peak(values)
-        if peak > 0 and importance > 0:
-            total += np.float32(importance / peak) * np.fmax(values, np.float32(0))
+        if importance > 0:
+            total += np.float32(importance) * np.fmax(values, np.float32(0))
     return total
 
 

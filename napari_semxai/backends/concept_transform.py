@@ -10,6 +10,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from napari_semxai.backends.concept_bank import read_bank
+from napari_semxai.backends.concept_detail import (
+    activity,
+    cell_offset,
+    enlarged,
+    sharpened,
+)
 from napari_semxai.backends.concept_maps import (
     coefficients,
     importance_steps,
@@ -17,6 +23,8 @@ from napari_semxai.backends.concept_maps import (
     rendering,
     upsampled,
 )
+from napari_semxai.backends.layer_tree import DETAIL, fine_layer
+from napari_semxai.backends.network_layers import layers_of
 from napari_semxai.backends.network_split import Split, split_network
 from napari_semxai.types import ConceptMaps, ExplainProgress, InputError
 
@@ -25,13 +33,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.backends.concept_bank import ConceptVectors
     from napari_semxai.types import ConceptBank
 
-REFINEMENTS = ("none", "guided")
+REFINEMENTS = ("none", "guided", "fine")
 _splits: WeakKeyDictionary[Classifier, dict[str, Split]] = WeakKeyDictionary()
+_offsets: WeakKeyDictionary[Classifier, dict[str, tuple[float, float]]] = WeakKeyDictionary()
 
 
 def new_split(classifier: Classifier, layer: str) -> Split:
@@ -56,7 +66,8 @@ def transform_steps(
     path : Path
         The bank.
     refinement : str
-        "none" or "guided".
+        "none", "guided" by the image's edges, or "fine": put where the network looks, sharpened
+        by an earlier layer, and guided.
 
     Yields
     ------
@@ -80,13 +91,15 @@ def transform_steps(
     if bank.sha256 != classifier.info.sha256:
         raise InputError(f"{path}: made with another classifier; fit the concepts again")
     with classifier.lock:
-        splits = _splits.setdefault(classifier, {})
-        if bank.layer not in splits:
-            splits[bank.layer] = new_split(classifier, bank.layer)
-        split = splits[bank.layer]
+        split = _split(classifier, bank.layer)
         found = coefficients(latents_of(split, classifier.to_input(image)), concepts.vectors)
     low = np.ascontiguousarray(found[0].transpose(2, 0, 1)[concepts.order], dtype=np.float32)
-    maps = _concept_maps(bank, low, image, refinement)
+    shape = (image.shape[0], image.shape[1])
+    if refinement == "fine":
+        large = _fine(low, image, classifier, split)
+    else:
+        large = upsampled(low, shape, image if refinement == "guided" else None)
+    maps = _concept_maps(bank, low, large, refinement)
     if not split.linear:
         yield maps
     steps = importance_steps(split, found, concepts.vectors, bank.target)
@@ -103,17 +116,47 @@ def _bank(path: Path, _changed: int) -> tuple[ConceptBank, ConceptVectors]:
     return read_bank(path)
 
 
+def _split(classifier: Classifier, layer: str) -> Split:
+    splits = _splits.setdefault(classifier, {})
+    if layer not in splits:
+        splits[layer] = new_split(classifier, layer)
+    return splits[layer]
+
+
+def _offset(classifier: Classifier, split: Split, inputs: Tensor) -> tuple[float, float]:
+    offsets = _offsets.setdefault(classifier, {})
+    if split.layer not in offsets:
+        offsets[split.layer] = cell_offset(split.g, inputs)
+    return offsets[split.layer]
+
+
+def _fine(
+    low: NDArray[np.float32], image: NDArray[Any], classifier: Classifier, split: Split
+) -> NDArray[np.float32]:
+    """Return maps that an earlier layer and the image have sharpened."""
+    shape, size = (image.shape[0], image.shape[1]), classifier.info.input_size
+    detail = None
+    with classifier.lock:
+        inputs = classifier.to_input(image)
+        maps = enlarged(low, shape, _offset(classifier, split, inputs), size)
+        layer = fine_layer(classifier, DETAIL)
+        if layer and min(layers_of(classifier)[layer].map_shape[1:]) > min(low.shape[1:]):
+            earlier = _split(classifier, layer)
+            seen = activity(latents_of(earlier, inputs)[0])[None]
+            detail = enlarged(seen, shape, _offset(classifier, earlier, inputs), size)[0]
+    return sharpened(maps, detail, image, low.shape[1:])
+
+
 def _concept_maps(
-    bank: ConceptBank, low: NDArray[np.float32], image: NDArray[Any], refinement: str
+    bank: ConceptBank, low: NDArray[np.float32], maps: NDArray[np.float32], refinement: str
 ) -> ConceptMaps:
-    shape = (image.shape[0], image.shape[1])
     return ConceptMaps(
-        maps=upsampled(low, shape, image if refinement == "guided" else None),
+        maps=maps,
         low_maps=low,
         importances=bank.importances,
         local_importances=np.full(len(low), np.nan, np.float32),
         colors=bank.colors,
-        rendering=rendering(low, shape, bank.colors),
+        rendering=rendering(low, maps.shape[1:], bank.colors),
         target=bank.target,
         layers=(bank.layer,),
         sha256=bank.sha256,

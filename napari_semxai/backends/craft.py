@@ -80,7 +80,8 @@ class Concepts:
         image : ndarray of uint8, shape (M, N)
             The image.
         refinement : str
-            "none", or "guided" for maps that follow the edges of the image.
+            "none", "guided" for maps that follow the edges of the image, or "fine" for maps
+            that an earlier layer of the network sharpens too.
 
         Returns
         -------

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 NEGATIVE_SHARE = 1e-3
 """Values this much below 0, as a share of the largest, are taken for rounding and clamped."""
-# The finest map, as a part of the input's side, that a bank is made from by default.
-_FINEST = 1 / 8
+FINE, DETAIL = 1 / 8, 1 / 4
+"""Sides of the maps, as parts of the input's, of the finest bank that tuning tries and of the
+layer that sharpens concept maps."""
 
 
 def describe_layers(classifier: Classifier) -> NetworkLayers:
@@ -82,14 +83,17 @@ def concept_faults(classifier: Classifier) -> dict[str, str]:
 def default_concept_layer(classifier: Classifier) -> str:
     """Name the layer that a bank is made from unless another is asked for; "" for none.
 
-    The last one that can be used and whose map has at least an eighth of the input's side:
-    finer maps localise better, see the documentation. Where there is none, the last one.
+    The last one that can be used: its concepts stand for the class most, and they are made fine
+    afterwards; see the documentation.
     """
-    usable = usable_layers(classifier)
-    known = layers_of(classifier)
-    least = _FINEST * min(classifier.info.input_size)
-    fine = [name for name in usable if min(known[name].map_shape[1:]) >= least]
-    return (fine or usable or [""])[-1]
+    return (usable_layers(classifier) or [""])[-1]
+
+
+def fine_layer(classifier: Classifier, share: float) -> str:
+    """Name the last usable layer whose map has this share of the input's side; "" for none."""
+    known, least = layers_of(classifier), share * min(classifier.info.input_size)
+    fine = [n for n in usable_layers(classifier) if min(known[n].map_shape[1:]) >= least]
+    return (fine or [""])[-1]
 
 
 def usable_layers(classifier: Classifier) -> list[str]:

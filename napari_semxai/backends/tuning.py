@@ -21,7 +21,12 @@ from napari_semxai.backends.factorize import (
     reconstruction_agreement,
     reconstruction_r2,
 )
-from napari_semxai.backends.layer_tree import default_concept_layer, usable_layers
+from napari_semxai.backends.layer_tree import (
+    FINE,
+    default_concept_layer,
+    fine_layer,
+    usable_layers,
+)
 from napari_semxai.backends.network_layers import layers_of
 from napari_semxai.types import ExplainProgress, InputError, SweepAdvice, SweepRow
 
@@ -89,10 +94,11 @@ def sweep_steps(
 
 
 def stage_layers(classifier: Classifier) -> tuple[str, ...]:
-    """Name the last usable layer of each resolution, from the default's on to the coarsest."""
+    """Name the last usable layer of each resolution, from an eighth of the input on."""
     known = layers_of(classifier)
     last = {known[name].map_shape[1:]: name for name in usable_layers(classifier)}
-    finest = known[default_concept_layer(classifier)].map_shape[1:] if last else ()
+    first = fine_layer(classifier, FINE) or default_concept_layer(classifier)
+    finest = known[first].map_shape[1:] if last else ()
     return tuple(name for shape, name in last.items() if shape <= finest)
 
 

@@ -84,9 +84,9 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     concepts.add_argument("--seed", type=int, default=0)
     concepts.add_argument(
         "--refinement",
-        choices=("none", "guided"),
+        choices=("none", "guided", "fine"),
         default="none",
-        help="guided: maps follow the edges of the image",
+        help="guided: maps follow the image's edges; fine: and an earlier layer of the network",
     )
 
 

@@ -108,7 +108,8 @@ class CraftTransformRequest:
     bank : Path
         `ConceptBank.path`.
     refinement : str
-        "none", or "guided": upsampling that follows the edges of the image.
+        "none"; "guided": upsampling that follows the edges of the image; or "fine": put where
+        the network looks, sharpened by an earlier layer, and guided.
     """
 
     image: NDArray[np.uint8]
@@ -147,7 +148,7 @@ class ConceptMaps:
     bank : str
         Key of the bank.
     refinement : str
-        "none" or "guided", see `CraftTransformRequest`.
+        "none", "guided" or "fine", see `CraftTransformRequest`.
     """
 
     maps: NDArray[np.float32]

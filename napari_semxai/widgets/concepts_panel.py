@@ -38,7 +38,11 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "seed": {"label": "seed", "min": 0, "max": 9999, "tooltip": "Of the factorisation"},
     "refinement": {
         "label": "upsampling",
-        "choices": [("plain", "none"), ("guided by the image's edges", "guided")],
+        "choices": [
+            ("plain", "none"),
+            ("guided by the image's edges", "guided"),
+            ("fine: by an earlier layer and the edges", "fine"),
+        ],
         "tooltip": "How concept maps are brought to the image's size; acts at once",
     },
 }

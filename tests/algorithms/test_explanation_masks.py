@@ -112,10 +112,10 @@ def test_thresholds_on_floats(values, tau):
     assert not mask[~(values > 0)].any()
 
 
-def test_weights_act_on_maps_scaled_alike():
+def test_weights_act_on_maps_in_their_own_unit():
     maps = np.array([[[0, 10, 5]], [[0.1, 0, np.nan]], [[7, 7, 7]], [[0, 0, 0]]], np.float32)
     total = weighted_map(maps, np.array([0.5, 0.25, -1.0, 3.0]))
-    np.testing.assert_allclose(total, [[0.25, 0.5, 0.25]])
+    np.testing.assert_allclose(total, [[0.025, 5, 2.5]])
 
 
 def test_a_mask_of_a_crop_fits_the_image():
