@@ -62,11 +62,14 @@ class Defect:
         Whether it meets the image's edge or the ignored border.
     reason : str
         Why `mask` is empty; "" when it is not.
+    confidence : float or None
+        Probability that the answer, a defect or none, is right; None where it is not known.
     """
 
     mask: BoolMask
     touches_edge: bool
     reason: str = ""
+    confidence: float | None = None
 
 
 def ground_truth(
@@ -142,6 +145,7 @@ def combine(
         surface=surface,
         touches_edge=defect.touches_edge,
         reason=defect.reason,
+        confidence=defect.confidence,
     )
 
 
@@ -192,13 +196,12 @@ def defect_in(surface: BoolMask, *, connectivity: int, ignore_border: Border) ->
     Defect
         The component, or an empty mask with a reason.
     """
-    inside = _inside(surface.shape, ignore_border)
+    inside = inside_border(surface.shape, ignore_border)
     complement = np.zeros_like(surface)
     complement[inside] = ~surface[inside]
     mask = largest_component(complement, connectivity)
-    core = mask[inside]
-    if core.any():
-        return Defect(mask, bool(_edge_pixels(core).any()))
+    if mask.any():
+        return Defect(mask, touches(mask, ignore_border))
     if surface.all():
         return Defect(mask, False, "the winning candidate covers the whole image: no defect")
     return Defect(mask, False, "outside the winning candidate lies only the ignored border")
@@ -261,10 +264,14 @@ def _shape(masks: BoolMask | CandidatePool) -> tuple[int, int]:
     return rows, columns
 
 
-def _inside(shape: tuple[int, ...], border: Border) -> tuple[slice, slice]:
+def inside_border(shape: tuple[int, ...], border: Border) -> tuple[slice, slice]:
+    """Return the rows and columns within an ignored border."""
     top, right, bottom, left = border
     return slice(top, max(shape[0] - bottom, top)), slice(left, max(shape[1] - right, left))
 
 
-def _edge_pixels(core: BoolMask) -> BoolMask:
-    return np.concatenate([core[0], core[-1], core[:, 0], core[:, -1]])
+def touches(mask: BoolMask, border: Border) -> bool:
+    """Return whether a mask meets the image's edge or the ignored border."""
+    core = mask[inside_border(mask.shape, border)]
+    sides = (core[:1], core[-1:], core[:, :1], core[:, -1:])
+    return any(bool(side.any()) for side in sides)

@@ -125,4 +125,6 @@ def summary(result: MaskResult) -> str:
     if result.image.pixel_size is not None:
         text += f", {size.area * (result.image.pixel_size * 1e6) ** 2:.4g} µm²"
     text += f", surface is candidate {truth.winner} of {len(result.pool)}"
+    if truth.confidence is not None:
+        text += f", confidence {truth.confidence:.2f}"
     return text + (", touches the edge: check it" if truth.touches_edge else "")

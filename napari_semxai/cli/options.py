@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.cli.pipeline import MaskSettings
 from napari_semxai.store.models import BUNDLED, model_names
 from napari_semxai.types import FilterSettings, GenerateSettings
@@ -56,6 +57,13 @@ def add_mask_options(parser: argparse.ArgumentParser, *, plane: bool = False) ->
 
 def _add_plane_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
+        "--algorithm",
+        choices=ALGORITHMS,
+        default=ALGORITHMS[0],
+        help="stage 2: paper takes the largest component outside the surface; robust takes all "
+        "that look like defects, or none, with a confidence (default %(default)s)",
+    )
+    group.add_argument(
         "--alpha", type=number, default=DEFAULT_ALPHA, help="centre bias (default %(default)s)"
     )
     group.add_argument(
@@ -99,6 +107,7 @@ def settings_from(options: argparse.Namespace) -> MaskSettings:
         beta=options.beta,
         connectivity=options.connectivity,
         ignore_border=options.ignore_border,
+        algorithm=getattr(options, "algorithm", ALGORITHMS[0]),
     )
 
 

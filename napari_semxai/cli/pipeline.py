@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.ground_truth import as_border, ground_truth
+from napari_semxai.algorithms.robust import robust_truth
 from napari_semxai.store.images import auto_border
 from napari_semxai.types import (
     Border,
@@ -38,6 +39,8 @@ class MaskSettings:
         How candidates are made and selected.
     alpha, beta, connectivity
         Of Algorithm 1.
+    algorithm : str
+        "paper" or "robust": which stage 2.
     ignore_border : int or None
         Pixels on every side; None measures strips and info bars.
     """
@@ -50,6 +53,7 @@ class MaskSettings:
     beta: float
     connectivity: int
     ignore_border: int | None
+    algorithm: str = "paper"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,13 +131,7 @@ class Pipeline:
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()
         border = self.border(image)
-        truth = ground_truth(
-            pool,
-            alpha=settings.alpha,
-            beta=settings.beta,
-            connectivity=settings.connectivity,
-            ignore_border=border,
-        )
+        truth = self.truth(image, pool, border, beta=settings.beta)
         seconds = {
             "encoder": encoded - start,
             "decoder": decoded - encoded,
@@ -141,6 +139,24 @@ class Pipeline:
             "algorithm_1": time.perf_counter() - filtered,
         }
         return MaskResult(image, pool, truth, border, segmenter.info, seconds)
+
+    def truth(
+        self, image: SemImage, pool: CandidatePool, border: Border, *, beta: float
+    ) -> GroundTruth:
+        """Return the answer of Algorithm 1, or of its robust variant, over some candidates."""
+        settings = self.settings
+        paper = ground_truth(
+            pool,
+            alpha=settings.alpha,
+            beta=beta,
+            connectivity=settings.connectivity,
+            ignore_border=border,
+        )
+        if settings.algorithm == "paper":
+            return paper
+        return robust_truth(
+            image.gray, paper, connectivity=settings.connectivity, ignore_border=border
+        )
 
     def border(self, image: SemImage) -> Border:
         """Return the border of an image that Algorithm 1 ignores."""

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.algorithms.click_edits import own_part, take_answer
-from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.algorithms.mask_patches import apply_patch
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
@@ -134,13 +133,7 @@ class _Replayer:
             return result.truth.mask
         # A person chose the winner: it is the only candidate that counts.
         chosen = result.pool.take(np.array([settings["winner"]]))
-        return ground_truth(
-            chosen,
-            alpha=wanted.alpha,
-            beta=0.0,
-            connectivity=wanted.connectivity,
-            ignore_border=result.border,
-        ).mask
+        return pipeline.truth(image, chosen, result.border, beta=0.0).mask
 
     def _click(
         self, image: SemImage, before: BoolMask, edit: MaskEdit, settings: Mapping[str, Any]
@@ -195,6 +188,7 @@ def mask_settings(settings: Mapping[str, Any], device: str) -> MaskSettings:
             beta=settings["beta"],
             connectivity=settings["connectivity"],
             ignore_border=None if border == "auto" else int(border),
+            algorithm=settings.get("algorithm", "paper"),
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"the recipe's settings lack {error}") from error

@@ -48,6 +48,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
             "sha256": result.model.sha256,
             "device": result.model.device,
         },
+        "algorithm": settings.algorithm,
         "alpha": settings.alpha,
         "beta": settings.beta,
         "connectivity": settings.connectivity,
@@ -131,6 +132,7 @@ def _mask_values(result: MaskResult) -> dict[str, Any]:
         "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
         "touches_edge": result.truth.touches_edge,
         "reason": result.truth.reason,
+        "confidence": result.truth.confidence,
     }
 
 

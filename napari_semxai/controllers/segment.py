@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -17,6 +17,7 @@ from napari_semxai.algorithms.ground_truth import (
     no_winner,
     rank,
 )
+from napari_semxai.algorithms.robust import robust_defect
 from napari_semxai.state.session import Automatic, Generation
 from napari_semxai.store.images import auto_border
 from napari_semxai.types import GenerateRequest, GenerateUpdate, ModelInfo, WarmRequest
@@ -48,6 +49,7 @@ class AlgorithmChange(TypedDict, total=False):
     beta: float
     connectivity: int
     ignore_border: int | None
+    algorithm: str
 
 
 class SegmentController:
@@ -130,10 +132,8 @@ class SegmentController:
         """Change parameters of Algorithm 1 and apply them at once."""
         before = self._session.algorithm
         self._session.algorithm = after = replace(before, **change)
-        if (before.connectivity, before.ignore_border) != (
-            after.connectivity,
-            after.ignore_border,
-        ):
+        # All but alpha and beta decide what stage 2 makes of a winner.
+        if replace(before, alpha=after.alpha, beta=after.beta) != after:
             self._forget_defects()
         self._rank()
 
@@ -190,12 +190,13 @@ class SegmentController:
 
     def _compute_defect(self, candidate: int) -> tuple[BoolMask, Defect]:
         """Return winner and stage 2 of one candidate of the whole pool."""
-        pool = self._session.pool
-        if pool is None:
+        pool, image = self._session.pool, self._session.image
+        if pool is None or image is None:
             raise RuntimeError("stage 2 was asked for without candidates")
         surface = pool.mask(candidate)
         settings = self._session.algorithm
-        return surface, defect_in(
+        find = defect_in if settings.algorithm == "paper" else partial(robust_defect, image.gray)
+        return surface, find(
             surface, connectivity=settings.connectivity, ignore_border=self.border()
         )
 

@@ -48,12 +48,15 @@ class AlgorithmSettings:
         4 or 8.
     ignore_border : int or None
         Pixels on every side; None measures dark and constant strips ("auto").
+    algorithm : str
+        "paper" or "robust": which stage 2.
     """
 
     alpha: float = DEFAULT_ALPHA
     beta: float = DEFAULT_BETA
     connectivity: int = 8
     ignore_border: int | None = None
+    algorithm: str = "paper"
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,8 @@ class GroundTruth:
         Whether `mask` meets the image's edge or the ignored border.
     reason : str
         Why the mask is empty; "" when it is not.
+    confidence : float or None
+        Probability that the answer, a defect or none, is right; None where it is not known.
     """
 
     mask: BoolMask
@@ -42,6 +44,7 @@ class GroundTruth:
     surface: BoolMask
     touches_edge: bool
     reason: str = ""
+    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

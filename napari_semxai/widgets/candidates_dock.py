@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QFormLayout, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QWidget
 from superqt.utils import qthrottled, signals_blocked
 
+from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.layers.step_layers import STEPS
 from napari_semxai.widgets.advanced_forms import AdvancedForms
 from napari_semxai.widgets.candidate_table import CandidateTable
@@ -79,6 +80,12 @@ class CandidatesDock(ScrolledDock):
         self.welcome = Welcome()
         self.model = ModelPicker()
         self.run = GenerateBar()
+        self.algorithm = QComboBox()
+        self.algorithm.addItems(ALGORITHMS)
+        self.algorithm.setToolTip(
+            "paper: the largest component outside the winner. robust: all components that look "
+            "like a defect, or none, with a confidence"
+        )
         self.alpha = double_slider(
             0, 10, decimals=2, tip="α, centre bias: larger prefers candidates at the centre"
         )
@@ -102,6 +109,7 @@ class CandidatesDock(ScrolledDock):
         layout.addRow("image", self.image)
         layout.addRow(self.model)
         layout.addRow(self.run)
+        layout.addRow("algorithm", self.algorithm)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.warning)
@@ -135,6 +143,7 @@ class CandidatesDock(ScrolledDock):
             (self.model.panel.cancelled, self._downloads.cancel),
             (self.run.generate.clicked, self._segment.generate),
             (self.run.cancel.clicked, self._segment.cancel),
+            (self.algorithm.currentTextChanged, self._on_algorithm_picked),
             (self.alpha.valueChanged, self._on_alpha_moved),
             (self.beta.valueChanged, self._on_beta_moved),
             (self.map.picked, self._on_map_picked),
@@ -170,6 +179,8 @@ class CandidatesDock(ScrolledDock):
 
     def _on_algorithm_changed(self, settings: AlgorithmSettings) -> None:
         self.advanced.components.set_settings(settings)
+        with signals_blocked(self.algorithm):
+            self.algorithm.setCurrentText(settings.algorithm)
         for slider, value in ((self.alpha, settings.alpha), (self.beta, settings.beta)):
             if slider.value() != value:
                 with signals_blocked(slider):
@@ -181,6 +192,9 @@ class CandidatesDock(ScrolledDock):
         self._show_map(automatic)
         self.ranked.setVisible(automatic is not None and automatic.overridden)
         self.warning.setText("" if automatic is None else _verdict(automatic))
+
+    def _on_algorithm_picked(self, name: str) -> None:
+        self._segment.set_algorithm(algorithm=name)
 
     def _on_alpha_moved(self, value: float) -> None:
         self._segment.set_algorithm(alpha=value)
@@ -216,7 +230,8 @@ def _verdict(automatic: Automatic) -> str:
     if truth.touches_edge:
         return "⚠ The component touches the image's edge or the ignored border"
     winner = "chosen by hand" if automatic.overridden else "winner"
+    sure = "" if truth.confidence is None else f", confidence {truth.confidence:.2f}"
     return (
         f"candidates: {len(automatic.pool)}, {winner} {truth.winner}; "
-        f"defect {np.count_nonzero(truth.mask)} px"
+        f"defect {np.count_nonzero(truth.mask)} px{sure}"
     )

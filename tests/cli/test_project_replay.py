@@ -97,6 +97,8 @@ def test_every_setting_counts():
     assert (crops.generate.points_per_side, crops.generate.crop_n_layers) == (4, 1)
     assert crops.filters.stability_score_offset == 2.0
     assert crops.ignore_border is None
+    assert crops.algorithm == "paper"
+    assert mask_settings({**SETTINGS, "algorithm": "robust"}, "cpu").algorithm == "robust"
 
 
 def test_settings_that_lack_something():

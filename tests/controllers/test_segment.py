@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.ground_truth import ground_truth
+from napari_semxai.algorithms.robust import robust_truth
 from napari_semxai.controllers.segment import CANDIDATES, SegmentController
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.types import FilterSettings, GenerateUpdate, ModelInfo
@@ -102,6 +103,21 @@ def test_every_parameter_equals_algorithm_1(session, segment, generated, border,
         np.testing.assert_array_equal(truth.mask, expected.mask)
         assert (truth.winner, truth.reason) == (expected.winner, expected.reason)
         assert truth.touches_edge == expected.touches_edge
+
+
+def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
+    paper = session.automatic.truth
+    segment.set_algorithm(algorithm="robust")
+    expected = robust_truth(
+        session.image.gray, paper, connectivity=8, ignore_border=segment.border()
+    )
+    truth = session.automatic.truth
+    np.testing.assert_array_equal(truth.mask, expected.mask)
+    assert truth.winner == paper.winner
+    assert truth.confidence == expected.confidence is not None
+    segment.set_algorithm(algorithm="paper")
+    np.testing.assert_array_equal(session.automatic.truth.mask, paper.mask)
+    assert session.automatic.truth.confidence is None
 
 
 def test_the_mask_of_a_winner_is_computed_once(session, segment, generated):

@@ -113,6 +113,9 @@ def test_sliders_show_and_set_alpha_and_beta(candidates, session, controller):
     assert controller.calls == []
     candidates.alpha.setValue(4.0)
     assert controller.calls[-1] == ("set_algorithm", (), {"alpha": 4.0})
+    assert candidates.algorithm.currentText() == "paper"
+    candidates.algorithm.setCurrentText("robust")
+    assert controller.calls[-1] == ("set_algorithm", (), {"algorithm": "robust"})
     candidates.beta.setValue(0.5)
     assert controller.calls[-1] == ("set_algorithm", (), {"beta": 0.5})
 
