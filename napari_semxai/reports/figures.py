@@ -11,7 +11,7 @@ from matplotlib.patches import Patch
 from napari_semxai.reports.figure import COLORS, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _DEFECT, _WINNER, _COMPLEMENT = "#E69F00", "#0072B2", "#D55E00"
 _OPACITY = 0.5
+# Inches.
+_CHARACTER, _LINE = 0.075, 0.22
 
 
 def steps_figure(
@@ -103,6 +105,36 @@ def concepts_figure(gray: NDArray[np.uint8], concepts: Mapping[str, BoolMask]) -
         _tint(axes, mask, color)
         handles.append(Patch(color=color, alpha=_OPACITY, label=name))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
+    return figure
+
+
+def table_figure(lines: Sequence[Sequence[str]]) -> Figure:
+    """Draw a table with horizontal rules, as papers have them.
+
+    Parameters
+    ----------
+    lines : sequence of sequence of str
+        The titles first; each as long as the first.
+    """
+    widths = [max(len(line[column]) for line in lines) + 2 for column in range(len(lines[0]))]
+    total = sum(widths)
+    figure = new_figure(_CHARACTER * total, _LINE * (len(lines) + 0.6))
+    axes = figure.subplots()
+    axes.set_axis_off()
+    axes.set(xlim=(0, total), ylim=(len(lines), 0))
+    for row, line in enumerate(lines):
+        for column, text in enumerate(line):
+            left, right = sum(widths[:column]), sum(widths[: column + 1]) - 1
+            axes.text(
+                right if column else left,
+                row + 0.5,
+                text,
+                ha="right" if column else "left",
+                va="center",
+                fontsize=8,
+            )
+    for place, width in ((0, 1.2), (1, 0.7), (len(lines), 1.2)):
+        axes.plot([0, total], [place, place], color="black", linewidth=width, clip_on=False)
     return figure
 
 

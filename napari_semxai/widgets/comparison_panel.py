@@ -50,7 +50,7 @@ class ComparisonPanel(QWidget):
         _fill(
             self.maps,
             [
-                [row.name, *(_figure(getattr(row.localisation, name)) for name in MAP_COLUMNS)]
+                [row.name, *(score_text(getattr(row.localisation, name)) for name in MAP_COLUMNS)]
                 for row in maps
             ],
         )
@@ -63,7 +63,7 @@ class ComparisonPanel(QWidget):
 
 def _mask_texts(row: MaskRow) -> list[str]:
     found = row.scores
-    figures = [_figure(getattr(found, name)) for name in MASK_COLUMNS]
+    figures = [score_text(getattr(found, name)) for name in MASK_COLUMNS]
     name = f"{row.name} (trivial)" if row.trivial else row.name
     return [name, *figures, str(found.tp + found.fp), str(found.tp + found.fn)]
 
@@ -98,5 +98,6 @@ def _fill(table: QTableWidget, rows: list[list[str]]) -> None:
                 item.setText(text)
 
 
-def _figure(value: float) -> str:
+def score_text(value: float) -> str:
+    """Return a score with three decimals, a dash where it is undefined."""
     return "–" if math.isnan(value) else f"{value:.3f}"

@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_semxai.reports.figures import concepts_figure, overlay_figure, steps_figure
+from napari_semxai.controllers.comparison_table import MASK_COLUMNS
+from napari_semxai.reports.figures import (
+    concepts_figure,
+    overlay_figure,
+    steps_figure,
+    table_figure,
+)
 from napari_semxai.state.explanation import HEAT_MAP
+from napari_semxai.types import CAM_METHODS
+from napari_semxai.widgets.comparison_panel import score_text
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.parts import button
 
@@ -22,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class ReportFigures(QWidget):
-    """Draws the steps of Algorithm 1, the heat map or the concepts when asked.
+    """Draws the steps of Algorithm 1, the heat map, concepts or scores when asked.
 
     Parameters
     ----------
@@ -39,6 +47,7 @@ class ReportFigures(QWidget):
             "steps of Algorithm 1": self._steps,
             "heat map": self._heat_map,
             "concepts": self._concepts,
+            "table of scores": self._table,
         }
         self.kind = QComboBox()
         self.kind.addItems(list(self._figures))
@@ -77,9 +86,20 @@ class ReportFigures(QWidget):
         heatmap = explanation.heatmaps.active
         if image is None or heatmap is None or heatmap.values.shape != image.gray.shape:
             return None
-        title = f"{heatmap.method}, {heatmap.class_name}"
+        titles = {method.name: method.title for method in CAM_METHODS}
+        title = f"{titles.get(heatmap.method, heatmap.method)}, {heatmap.class_name}"
         mask = explanation.masks.masks.get(HEAT_MAP)
         return partial(overlay_figure, image.gray, heatmap.values, title=title, mask=mask)
+
+    def _table(self) -> Callable[[], Figure] | None:
+        masks = self._session.comparison.masks
+        if not masks:
+            return None
+        rows = [
+            (row.name, *(score_text(getattr(row.scores, name)) for name in MASK_COLUMNS))
+            for row in masks
+        ]
+        return partial(table_figure, [("mask", *MASK_COLUMNS), *rows])
 
     def _concepts(self) -> Callable[[], Figure] | None:
         image, found = self._session.image, self._session.explanation.masks.masks

@@ -6,11 +6,12 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QComboBox, QPushButton
 
+from napari_semxai.algorithms.metrics import scores
 from napari_semxai.algorithms.sweep import ImagePlane, sweep_image, sweep_set
 from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve
 from napari_semxai.cli.entry import make_parser
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.state.comparison import TAUS
+from napari_semxai.state.comparison import TAUS, ComparisonTable, MaskRow
 from napari_semxai.state.explanation import ExplanationMasks
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.session import ImageSweep, RunState, Session
@@ -160,6 +161,13 @@ def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path
     dock.figures.kind.setCurrentText("concepts")
     dock.figures.draw.click()
     qtbot.waitUntil(lambda: dock.figures.figure.drawn)
+    session.comparison = ComparisonTable("expert", (MaskRow("own", scores(masks, masks)),))
+    dock.figures.kind.setCurrentText("table of scores")
+    dock.figures.draw.click()
+    qtbot.waitUntil(lambda: not dock.figures.figure.message.text())
+    dock.figures.figure.save_to(tmp_path / "table.svg")
+    qtbot.waitUntil(lambda: "Saved" in dock.figures.figure.message.text())
+    assert ">1.000</text>" in (tmp_path / "table.svg").read_text()
 
 
 def test_the_dock_fits_a_small_laptop_and_explains_itself(dock):
