@@ -88,11 +88,20 @@ def tour(workbench: Workbench, folder: Path) -> None:
 
 
 def research(workbench: Workbench, folder: Path) -> None:
-    """Take a picture of the sweep of the current image."""
+    """Take pictures of the sweep of the current image and of the curves of its heat map."""
     workbench.research.sweep()
     dock = workbench.dock("Research")
     wait(lambda: dock.figure.drawn)
     take(workbench, folder, "research", "Research")
+    workbench.explaining.heatmaps.explain()
+    explanation = workbench.session.explanation
+    wait(lambda: explanation.heatmaps.active is not None)
+    workbench.curves.draw()
+    wait(lambda: dock.curves.figure.drawn)
+    dock.ensureWidgetVisible(dock.curves.draw, 0, 0)
+    dock.verticalScrollBar().setValue(dock.curves.parentWidget().y())
+    take(workbench, folder, "curves", "Research")
+    workbench.explaining.heatmaps.clear()
 
 
 def explain(workbench: Workbench, folder: Path) -> None:

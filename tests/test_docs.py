@@ -38,7 +38,12 @@ def test_example_runs(example: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", _command_lines())
-def test_command_line_is_understood(line: str) -> None:
+def test_command_line_is_understood(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for folder in re.findall(r"--explanations (?:\w+=)?(\S+)", line):
+        Path(folder).mkdir()
     make_parser().parse_args(shlex.split(line)[1:])
 
 
