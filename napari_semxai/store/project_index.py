@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.project import Project
     from napari_semxai.types import QueueFilter
 
-_VERSION = 2
+_VERSION = 3
 # A folder changed this recently may change again without its time telling.
 _SETTLED_NS = 2_000_000_000
 _LOCK_SECONDS = 5.0

@@ -18,8 +18,9 @@ META = sa.Table("meta", SCHEMA, sa.Column("stamp", sa.Text, primary_key=True))
 IMAGES = sa.Table(
     "images",
     SCHEMA,
-    sa.Column("id", sa.Text, primary_key=True),
-    sa.Column("number", sa.Integer, nullable=False),
+    # The key is the order that a queue has most often: nothing is sorted for it.
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
 )
@@ -48,6 +49,7 @@ REVIEWS = sa.Table(
     sa.Column("record_size", sa.BigInteger, nullable=False),
     sa.Column("mask_time", sa.BigInteger, nullable=False),
     sa.Column("mask_size", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 
@@ -118,6 +120,8 @@ def _order(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement
         QueueOrder.TIME: sa.func.nullif(values["time"], ""),
     }
     column = columns[wanted.order]
+    if wanted.order is QueueOrder.NUMBER:
+        return [column.desc() if wanted.descending else column.asc()]
     return [
         (column.desc() if wanted.descending else column.asc()).nulls_last(),
         IMAGES.c.number,
