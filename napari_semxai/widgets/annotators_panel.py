@@ -99,7 +99,7 @@ def _words(pair: PairAgreement) -> str:
     return (
         f"<b>{pair.first} – {pair.second}</b><br>"
         f"Dice {_mean(pair.dice_mean, pair.dice_std)}, IoU {_mean(pair.iou_mean, pair.iou_std)} "
-        f"over {pair.masks:,} images ({pair.empty:,} empty for both)<br>"
+        f"({pair.masks:,} with both masks, {pair.empty:,} of them empty)<br>"
         f"Cohen's κ: states {_kappa(pair.state_kappa, pair.states)}, "
         f"classes {_kappa(pair.label_kappa, pair.labels)}"
     )

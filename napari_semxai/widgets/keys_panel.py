@@ -9,7 +9,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QGridLayout, QKeySequenceEdit, QLabel
 
 from napari_semxai.types import InputError
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button, note, set_note
 from napari_semxai.widgets.shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class KeysPanel(Panel):
         super().__init__()
         self._table = table
         self.fields = {shortcut.name: QKeySequenceEdit() for shortcut in SHORTCUTS}
-        self.said = note(table.error)
+        self.said = note()
+        set_note(self.said, table.error)
         self.reset = button("Keys as they came", "Forget every key that was changed")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -62,7 +63,7 @@ class KeysPanel(Panel):
             return
         try:
             self._table.change(name, entered)
-            self.said.setText("")
+            set_note(self.said, "")
         except InputError as error:
-            self.said.setText(f"⚠ {error}")
+            set_note(self.said, f"⚠ {error}")
             self._show()

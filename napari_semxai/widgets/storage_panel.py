@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QVBoxLayout
+from qtpy.QtWidgets import QGridLayout
 
 from napari_semxai.store.storage import clear_caches, stored_files
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button, note, set_note
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -34,16 +34,25 @@ class StoragePanel(Panel):
         self.clear = button(
             "Clear caches", "Delete indexes of projects and concepts; both are made again"
         )
-        layout = QVBoxLayout(self)
+        self.again = button("Measure again", "Look how big the folders are now")
+        layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self.text, self.clear, self.said):
-            layout.addWidget(part)
+        layout.addWidget(self.text, 0, 0, 1, 2)
+        layout.addWidget(self.again, 1, 0)
+        layout.addWidget(self.clear, 1, 1)
+        layout.addWidget(self.said, 2, 0, 1, 2)
+        set_note(self.said, "")
+        self.again.clicked.connect(self.measure)
         self.clear.clicked.connect(self._on_clear_wanted)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Measure."""
         super().showEvent(event)
-        self._jobs.run(_JOB, stored_files, self.set_stored, self.said.setText)
+        self.measure()
+
+    def measure(self) -> None:
+        """Look how big the folders are."""
+        self._jobs.run(_JOB, stored_files, self.set_stored, self._on_failed)
 
     def release(self) -> None:
         """Let go of what is still measured."""
@@ -57,9 +66,13 @@ class StoragePanel(Panel):
             for one in stored
         )
         self.text.setText("<br>".join(lines))
+        set_note(self.said, "")
 
     def _on_clear_wanted(self) -> None:
-        self._jobs.run(_JOB, _cleared, self.set_stored, self.said.setText)
+        self._jobs.run(_JOB, _cleared, self.set_stored, self._on_failed)
+
+    def _on_failed(self, message: str) -> None:
+        set_note(self.said, message)
 
 
 def _cleared() -> tuple[StoredFiles, ...]:
