@@ -91,11 +91,12 @@ def robust_defect(
     found = judge_components(gray, surface, connectivity=connectivity, ignore_border=ignore_border)
     logits = component_logits(found.features)
     presence = defect_probability(logits)
-    if presence < 0.5:
+    if presence < 0.5 or not logits.size:
         reason = f"nothing looks like a defect, confidence {1 - presence:.2f}"
         return Defect(np.zeros_like(surface), False, reason, 1 - presence)
-    chosen = found.numbers[(logits >= 0) | (logits == logits.max())]
-    mask = np.isin(found.labels, chosen)
+    chosen = np.zeros(found.labels.max(initial=0) + 1, dtype=bool)
+    chosen[found.numbers[(logits >= 0) | (logits == logits.max())]] = True
+    mask: BoolMask = chosen[found.labels]
     return Defect(mask, touches(mask, ignore_border), confidence=presence)
 
 

@@ -35,6 +35,9 @@ DEFAULT_BETAS: Axis = (0.0, 0.8, 41)
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
     """Register the command."""
+    # It uses this module too.
+    from napari_semxai.cli.evaluate import named_folder
+
     parser = commands.add_parser(
         "sweep",
         parents=[common],
@@ -42,10 +45,19 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         description="Score Algorithm 1 at every alpha and beta on images with true masks (see "
         "semxai evaluate for the layouts). The network runs once per image; its candidates are "
         "kept in DIR/pools. Writes the plane as CSV and as a picture, and suggests a point with "
-        "the evidence for it.",
+        "the evidence for it. With --explanations it scores every tau and delta of those instead.",
     )
     parser.add_argument("dataset", type=place, metavar="DATASET", help=DATASET_HELP)
     parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
+    parser.add_argument(
+        "--explanations",
+        action="append",
+        default=[],
+        type=named_folder,
+        metavar="[NAME=]DIR",
+        help="maps (<image>.npy) and renderings (<image>_rendering.png) of a method, as semxai "
+        "explain writes them; can be given again",
+    )
     add_mask_options(parser, plane=True)
     for name, default in (("alpha", DEFAULT_ALPHAS), ("beta", DEFAULT_BETAS)):
         parser.add_argument(
@@ -114,6 +126,11 @@ class SweepWork:
 
 def run(options: argparse.Namespace, output: Output) -> int:
     """Sweep every image, put them together and write everything."""
+    if options.explanations:
+        # It uses this module too.
+        from napari_semxai.cli.sweep_thresholds import sweep_thresholds
+
+        return sweep_thresholds(options, output)
     failed: dict[str, str] = {}
     images = open_images(options.dataset, options.output, output, failed)
     axes = options.alpha, options.beta

@@ -2,11 +2,14 @@ import csv
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 
+from napari_semxai.algorithms.explanation_masks import threshold_mask
+from napari_semxai.algorithms.metrics import scores
 from napari_semxai.cli import main
 from napari_semxai.cli.pipeline import Pipeline
-from napari_semxai.store.masks import write_mask
+from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.store.sweeps import read_sweep
 
 
@@ -46,3 +49,57 @@ def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch,
 def test_axes_are_checked(tmp_path, capsys):
     assert main(["sweep", str(tmp_path), "-o", str(tmp_path), "--alpha", "1:2"]) == 2
     assert "FIRST:LAST:NUMBER" in capsys.readouterr().err
+
+
+@pytest.fixture
+def explained(tmp_path):
+    """Three images with a map and a rendering of two concepts; the last has no map."""
+    rng = np.random.default_rng(0)
+    for folder in ("images", "deep"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        truth = np.zeros((20, 30), bool)
+        truth[4:12, 5 + number : 15 + number] = True
+        Image.fromarray(np.full(truth.shape, 90, np.uint8)).save(tmp_path / f"images/{number}.png")
+        write_mask(tmp_path / f"masks/{number}.png", truth)
+        if number < 2:
+            values = (truth * 0.6 + rng.random(truth.shape) * 0.4).astype(np.float32)
+            np.save(tmp_path / f"deep/{number}.npy", values)
+        rgb = np.where(truth[..., None], (240, 10, 70), (0, 0, 0)).astype(np.uint8)
+        Image.fromarray(rgb).save(tmp_path / f"deep/{number}_rendering.png")
+        record = {"explanation": {"colors": [[250, 0, 81], [39, 205, 255]]}}
+        (tmp_path / f"deep/{number}.json").write_text(json.dumps(record))
+    return tmp_path
+
+
+def test_thresholds_of_explanations_are_swept(explained, capsys):
+    command = ["sweep", str(explained), "-o", str(explained / "out")]
+    assert main([*command, "--explanations", str(explained / "deep"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)["thresholds"]
+    assert list(found) == ["deep", "deep (Algorithm 3)"]
+    tau, delta = found.values()
+    assert (tau["parameter"], tau["images"]) == ("tau", 2)
+    assert (delta["parameter"], delta["images"], delta["mean_dice"]) == ("delta", 3, 1.0)
+    assert np.hypot(np.hypot(10, 10), 11) <= delta["threshold"] < 250
+    assert delta["interval"] == [1.0, 1.0]
+    assert delta["mean_dice_left_out"] == 1.0
+    with (explained / "out/thresholds.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["method"] == "deep"]
+    for row in rows[::10]:
+        dice = [
+            scores(
+                threshold_mask(np.load(explained / f"deep/{n}.npy"), float(row["threshold"])),
+                read_mask(explained / f"masks/{n}.png"),
+            ).dice
+            for n in range(2)
+        ]
+        assert float(row["mean_dice"]) == pytest.approx(np.mean(dice))
+        assert float(row["worst_dice"]) == pytest.approx(min(dice))
+    assert tau["mean_dice"] == pytest.approx(max(float(row["mean_dice"]) for row in rows))
+    assert (explained / "out/thresholds.svg").is_file()
+
+
+def test_explanations_without_thresholds_are_named(explained, capsys):
+    command = ["sweep", str(explained), "-o", str(explained / "out")]
+    assert main([*command, "--explanations", str(explained / "masks")]) == 2
+    assert "neither maps" in capsys.readouterr().err
