@@ -21,7 +21,7 @@ from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
 from qtpy.QtTest import QTest
 
-from napari_semxai.algorithms.synthetic import Scene, scene_of_class
+from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
 from napari_semxai.plugin import DOCKS, Workbench, open_workbench
 from napari_semxai.sample_data import sample_six_classes
 from napari_semxai.store.project import open_project
@@ -40,7 +40,7 @@ def main() -> None:
     """Go through the main job on the sample image and take a picture of every step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
-    parser.add_argument("--only", choices=["review"], help="make these pictures alone")
+    parser.add_argument("--only", choices=["review", "robust"], help="make these pictures alone")
     arguments = parser.parse_args()
     folder = arguments.folder
     # Recovery copies of these pictures are not a person's work.
@@ -49,8 +49,8 @@ def main() -> None:
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1366, 768)
     workbench = open_workbench(viewer)
-    if arguments.only == "review":
-        review(workbench, folder)
+    if arguments.only:
+        {"review": review, "robust": robust}[arguments.only](workbench, folder)
     else:
         tour(workbench, folder)
     viewer.close()
@@ -83,7 +83,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
-    for part in (research, explain, review, survey, pages):
+    for part in (research, explain, robust, review, survey, pages):
         part(workbench, folder)
 
 
@@ -118,6 +118,21 @@ def explain(workbench: Workbench, folder: Path) -> None:
     dock.verticalScrollBar().setValue(dock.verticalScrollBar().maximum())
     take(workbench, folder, "comparison", "Scores")
     workbench.layers.mask_layer.visible = True
+
+
+def robust(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of several defects beside a strip, found by the robust variant."""
+    path = Path(tempfile.mkdtemp()) / "several.png"
+    spec = SceneSpec(defects=3, radius=26.0, strip=(0, 4, 0, 0))
+    Image.fromarray(make_scene(spec, 5).image).save(path)
+    workbench.images.open_file(path)
+    wait(lambda: workbench.session.image and workbench.session.image.name == "several")
+    workbench.viewer.reset_view()
+    workbench.segment.generate()
+    wait(lambda: workbench.session.generation.state == "done")
+    workbench.segment.set_algorithm(algorithm="robust")
+    take(workbench, folder, "robust", DOCKS[0])
+    workbench.segment.set_algorithm(algorithm="paper")
 
 
 def review(workbench: Workbench, folder: Path) -> None:
