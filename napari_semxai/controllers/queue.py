@@ -71,6 +71,18 @@ class QueueController:
         """Look for what other annotators wrote, and apply the filter again."""
         self.set_filter()
 
+    def watch(self) -> None:
+        """Show what others wrote since the last look; nothing changes where nobody did."""
+        opened, queue = self._review.opened, self._session.queue
+        if opened is not None and queue is not None:
+            question = partial(_news, opened, queue.filter, queue.annotator)
+            self._writes.run("watch", question, partial(self._on_news, queue.filter), _nothing)
+
+    def _on_news(self, asked: QueueFilter, answer: dict[str, Any] | None) -> None:
+        queue = self._session.queue
+        if answer is not None and queue is not None and queue.filter is asked:
+            self._on_asked(answer)
+
     def _go_or_say(self, image_id: str | None, otherwise: str) -> None:
         if image_id is None:
             self._session.message = otherwise
@@ -83,6 +95,14 @@ class QueueController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
+
+
+def _news(opened: Opened, chosen: QueueFilter, annotator: str) -> dict[str, Any] | None:
+    return ask(opened, chosen, annotator) if opened.index.refresh() else None
+
+
+def _nothing(_: str) -> None:
+    """Say nothing: what a person asks for next will, where the drive is still away."""
 
 
 def ask(opened: Opened, chosen: QueueFilter, annotator: str) -> dict[str, Any]:

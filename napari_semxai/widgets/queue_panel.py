@@ -6,6 +6,7 @@ import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.parts import Connections
 
 _VOID = "review void"
+_LOOK_MILLISECONDS = 20_000
+"""How often others' progress is looked for."""
 _ORDERS = {
     "in order": (QueueOrder.NUMBER, False),
     "uncertain first (score)": (QueueOrder.SCORE, False),
@@ -91,9 +94,13 @@ class QueuePanel(Panel):
             signal.connect(slot)
         self._on_queue_changed(session.queue)
         self._on_batch_changed(session.batch)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(queue.watch)
+        self._timer.start(_LOOK_MILLISECONDS)
 
     def release(self) -> None:
         """Disconnect from the session."""
+        self._timer.stop()
         for signal, slot in self._outside:
             signal.disconnect(slot)
 

@@ -2,6 +2,7 @@
 
 import queue
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -22,7 +23,13 @@ from napari_semxai.controllers.segment import SegmentController
 from napari_semxai.state.session import Proposal, Session
 from napari_semxai.store.autosave import list_recoveries, save_recovery
 from napari_semxai.store.project import open_project
-from napari_semxai.types import Classification, ClassifierInfo, QueueOrder, ReviewState
+from napari_semxai.types import (
+    Classification,
+    ClassifierInfo,
+    QueueOrder,
+    ReviewChange,
+    ReviewState,
+)
 from tests.controllers.test_clicks import Engine
 
 SHAPE = (24, 32)
@@ -407,6 +414,17 @@ def test_classes_get_names_and_are_set_by_number(desk):
     desk.review.set_class(3)
     assert "2 classes" in desk.session.message
     assert desk.project().info.class_names == {"a": "pit", "b": "scratch"}
+
+
+def test_others_progress_appears(desk, folder):
+    desk.open()
+    desk.queue.set_filter(annotator=None)
+    desk.turn(lambda: desk.session.queue.filter.annotator is None)
+    with closing(desk.project()) as other:
+        other.write_review("wafer_2", "Bert", ReviewChange(ReviewState.UNSURE))
+    desk.queue.watch()
+    desk.turn(lambda: desk.session.queue.shown[2].state is ReviewState.UNSURE)
+    assert desk.session.queue.annotators == ("bert",)
 
 
 def test_agreement_over_all_images(desk, folder):

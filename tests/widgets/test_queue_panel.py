@@ -138,6 +138,12 @@ def test_buttons_call_the_controller(panel, session, controller):
     ]
 
 
+def test_others_progress_is_looked_for_until_the_panel_goes(panel, controller):
+    assert panel._timer.isActive()
+    panel._timer.timeout.emit()
+    assert [call[0] for call in controller.calls] == ["watch"]
+
+
 def test_filters_are_handed_on(panel, session, controller):
     session.queue = queue_of()
     panel.state.setCurrentText("unsure")
