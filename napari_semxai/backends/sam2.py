@@ -78,8 +78,9 @@ class Segmenter:
     device : str
         "auto", "cpu", "cuda" or "mps".
     steady : bool
-        Decode batches of one size rather than of the size that turns out to be fastest: the last
-        bit of a logit depends on it, and thus on what else the machine is doing.
+        For many images, one after the other: nothing but the last one is remembered, and batches
+        have one size rather than the one that turns out to be fastest. The last bit of a logit
+        depends on it, and thus on what else the machine is doing.
     """
 
     def __init__(
@@ -90,6 +91,8 @@ class Segmenter:
         self._use(*load_network(model, choose_device(device)))
         if steady:
             self._sizer = BatchSizer(self.network.device, steady=True)
+            self._embeddings = Recent[Embedding](0, lambda value: value.nbytes)
+            self._progress = Recent[Progress](0, lambda value: value.nbytes)
 
     @classmethod
     def from_network(cls, network: Any, info: ModelInfo) -> Segmenter:

@@ -216,7 +216,7 @@ def _with_faithfulness(
     runner: Runner,
 ) -> list[ImageScores]:
     found = runner.faithfulness(readings, images)
-    folders = {own.method: own.folder for own in readings}
+    folders = {own.method: own.folder for own in readings if not own.algorithm}
     return [
         replace(row, faithfulness=found.get((folders[row.method], row.image)))
         if row.method in folders
@@ -250,7 +250,7 @@ def _report(
     if maps := markdown_map_table(tables):
         output.say(f"\n{maps.rstrip()}")
     for entry in comparisons:
-        if entry.metric == "dice" and entry.first not in BASELINES:
+        if entry.metric == "dice" and not {entry.first, entry.second} & set(BASELINES):
             output.say(
                 f"Dice, {entry.first} against {entry.second}: median difference "
                 f"{entry.test.median_difference:+.3f}, Wilcoxon p = {entry.test.p_value:.2g} "

@@ -67,7 +67,8 @@ class Runner:
         for answer in run_batch(work, items, batch_options(self.options)):
             self.output.progress(watch.tick())
             if answer.result is None:
-                self.failed[answer.item.name] = answer.error
+                # What is missing later follows from it.
+                self.failed.setdefault(answer.item.name, answer.error)
             else:
                 results[answer.item] = answer.result
         self.output.progress("")

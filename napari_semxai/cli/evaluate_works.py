@@ -81,7 +81,7 @@ class Reading:
         if values is not None and values.shape != truth.shape:
             raise InputError(f"{self.folder}: the map of {image.name} has not the image's size")
         localisation: Localisation | None = None
-        if values is not None:
+        if values is not None and not self.algorithm:
             localisation = RankedMap(values).localisation(truth)
         if self.algorithm:
             default = DEFAULT_DELTA if self.algorithm == ALGORITHM_3 else DEFAULT_TAU

@@ -145,7 +145,10 @@ def _images_of(given: Path) -> list[Path]:
         raise InputError(f"{given}: no such file or folder")
     if not given.is_dir():
         return [given]
-    found = [path for path in image_files(given) if not _is_result(path)]
+    # A data set: its true masks are no images.
+    pairs = (given / "images").is_dir() and (given / "masks").is_dir()
+    folder = given / "images" if pairs else given
+    found = [path for path in image_files(folder) if not _is_result(path)]
     if not found:
         raise InputError(f"{given}: no TIFF, JPEG, PNG or BMP image in this folder")
     return found

@@ -64,6 +64,12 @@ def test_faults_are_named_and_the_rest_is_listed(tmp_path: Path) -> None:
     assert "cannot be read" in failed["b.tif"]
 
 
+def test_the_masks_of_a_data_set_are_no_images(tmp_path: Path) -> None:
+    save(tmp_path / "images/a.png")
+    save(tmp_path / "masks/a.png")
+    assert stems(tmp_path) == {"images/a.png": "images/a"}
+
+
 def test_links_stay_where_they_are_shown(tmp_path: Path) -> None:
     save(tmp_path / "elsewhere/a.png")
     (tmp_path / "lot").mkdir()
