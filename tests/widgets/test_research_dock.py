@@ -97,7 +97,8 @@ def test_a_click_on_a_curve_takes_its_threshold(qtbot, dock, session):
     )
     assert dock.curves.best.text().startswith("Grad-CAM: best τ 1, Dice 0.98")
     qtbot.waitUntil(lambda: dock.curves.figure.drawn)
-    for panel, parameter, threshold in ((0, "tau", 0.5), (1, "concept_tau", 1), (2, "delta", 60)):
+    points = (("tau", 0.5), ("concept_tau", 0.9), ("delta", 60))
+    for panel, (parameter, threshold) in enumerate(points):
         click_data(qtbot, dock.curves.figure, panel, threshold, 0.3)
         name, (own, value), _ = dock._curves.calls[-1]
         assert (name, own) == ("use", parameter)
