@@ -83,10 +83,11 @@ def concept_faults(classifier: Classifier) -> dict[str, str]:
 def default_concept_layer(classifier: Classifier) -> str:
     """Name the layer that a bank is made from unless another is asked for; "" for none.
 
-    The last one that can be used: its concepts stand for the class most, and they are made fine
-    afterwards; see the documentation.
+    Grad-CAM's, or the last one that can be used: its concepts stand for the class most, and they
+    are made fine afterwards; see the documentation.
     """
-    return (usable_layers(classifier) or [""])[-1]
+    usable = usable_layers(classifier)
+    return classifier.default_layer if classifier.default_layer in usable else (usable or [""])[-1]
 
 
 def fine_layer(classifier: Classifier, share: float) -> str:

@@ -37,7 +37,7 @@ _FIELDS: dict[str, dict[str, Any]] = {
     },
     "seed": {"label": "seed", "min": 0, "max": 9999, "tooltip": "Of the factorisation"},
     "refinement": {
-        "label": "upsampling",
+        "label": "maps",
         "choices": [
             ("plain", "none"),
             ("guided by the image's edges", "guided"),

@@ -84,7 +84,7 @@ def test_the_tree_of_a_resnet() -> None:
     assert not nodes["layer4.1.bn2"].concepts
     assert not nodes["fc"].cam
     assert layers.cam_default == "layer4.1"
-    assert layers.concepts_default == "layer4"
+    assert layers.concepts_default == "layer4.1"
     assert layers.seconds_per_pass > 0
 
 
