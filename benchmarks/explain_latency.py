@@ -1,13 +1,18 @@
 """Time from a request to its answer in a warm engine process, with the bundled classifier.
 
-python benchmarks/explain_latency.py
+python benchmarks/explain_latency.py --page docs/explanations.md
+
+writes the table between two comments of that page; the concepts need the extra "craft".
 """
 
 from __future__ import annotations
 
-import statistics
+import argparse
+import os
 import time
+from pathlib import Path
 from queue import SimpleQueue
+from statistics import median
 from typing import Any
 
 from napari_semxai.algorithms.synthetic import scene_of_class
@@ -23,6 +28,7 @@ from napari_semxai.types import (
 )
 
 REPEATS = 15
+BEGIN, END = "<!-- latency -->", "<!-- end of latency -->"
 
 
 def ask(client: EngineClient, request: Any, kind: type) -> tuple[float, Any]:
@@ -47,31 +53,44 @@ def ask(client: EngineClient, request: Any, kind: type) -> tuple[float, Any]:
             return found
 
 
-def report(name: str, seconds: list[float]) -> None:
-    """Print median and worst."""
-    print(f"{name:44} median {statistics.median(seconds):.3f} s, worst {max(seconds):.3f} s")
+def row(name: str, seconds: list[float]) -> str:
+    """Return median and worst as a line of the table, and print it."""
+    line = f"| {name} | {median(seconds):.3f} | {max(seconds):.3f} |"
+    print(line, flush=True)
+    return line
+
+
+def measure(client: EngineClient) -> list[str]:
+    """Return the lines of the table."""
+    images = [scene_of_class(1, seed).image for seed in range(8)]
+    ask(client, WarmRequest("bundled", "auto"), object)
+    lines = []
+    for method in ("gradcam", "layercam", "fullgrad"):
+        request = GradcamRequest(images[0], "bundled", 0, method=method)
+        lines.append(row(method, [ask(client, request, Heatmap)[0] for _ in range(REPEATS)]))
+    _, bank = ask(client, CraftFitRequest(tuple(images), "bundled", 0, "", 10, 80), ConceptBank)
+    for refinement in ("none", "guided", "fine"):
+        request = CraftTransformRequest(images[1], "bundled", bank.path, refinement)
+        ask(client, request, ConceptMaps)
+        took = [ask(client, request, ConceptMaps)[0] for _ in range(REPEATS)]
+        lines.append(row(f"10 concepts at {bank.layer}, {refinement}", took))
+    return lines
 
 
 def main() -> None:
-    """Measure."""
-    images = [scene_of_class(1, seed).image for seed in range(8)]
+    """Measure and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    load = os.getloadavg()[0] / (os.cpu_count() or 1)
     client = EngineClient("explain")
-    seconds, _ = ask(client, WarmRequest("bundled", "auto"), object)
-    print(f"{'engine start to warm':44} {seconds:.1f} s")
-    for method in ("gradcam", "layercam", "fullgrad"):
-        request = GradcamRequest(images[0], "bundled", 0, method=method)
-        report(method, [ask(client, request, Heatmap)[0] for _ in range(REPEATS)])
-    for layer in ("features.head", ""):
-        fit = CraftFitRequest(tuple(images), "bundled", 0, layer, 10, 80)
-        start = time.perf_counter()
-        _, bank = ask(client, fit, ConceptBank)
-        print(f"fit at {bank.layer}, 8 images, k 10: {time.perf_counter() - start:.1f} s")
-        for refinement in ("none", "guided"):
-            request = CraftTransformRequest(images[1], "bundled", bank.path, refinement)
-            ask(client, request, ConceptMaps)
-            took = [ask(client, request, ConceptMaps)[0] for _ in range(REPEATS)]
-            report(f"concept maps at {bank.layer}, {refinement}", took)
+    lines = measure(client)
     client.close()
+    said = f"Other work kept {load:.1f} processes waiting or running for each core meanwhile."
+    text = "\n".join(["| what | median, s | worst, s |", "|---|---|---|", *lines, "", said])
+    if options.page:
+        head, rest = options.page.read_text().split(BEGIN)
+        options.page.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
 
 
 if __name__ == "__main__":

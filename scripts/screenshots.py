@@ -24,6 +24,8 @@ from qtpy.QtTest import QTest
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
 from napari_semxai.plugin import DOCKS, Workbench, open_workbench
 from napari_semxai.sample_data import sample_six_classes
+from napari_semxai.state.explanation import CamSettings, CraftSettings
+from napari_semxai.store.images import image_from_array
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import create_project
 from napari_semxai.store.survey import write_survey
@@ -117,7 +119,39 @@ def explain(workbench: Workbench, folder: Path) -> None:
     wait(lambda: bool(workbench.session.comparison.maps))
     dock.verticalScrollBar().setValue(dock.verticalScrollBar().maximum())
     take(workbench, folder, "comparison", "Scores")
+    concepts(workbench, folder)
     workbench.layers.mask_layer.visible = True
+
+
+def concepts(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of the concepts of the predicted class, and of three methods side by side."""
+    session, explaining = workbench.session, workbench.explaining
+    state = session.explanation
+    label = state.classification.predicted + 1
+    scenes = [scene_of_class(label, seed) for seed in range(300, 308)]
+    explaining.concepts.add_images(
+        [image_from_array(scene.image, f"scene {n}") for n, scene in enumerate(scenes)]
+    )
+    explaining.concepts.set_craft(CraftSettings(n_concepts=5, refinement="fine"))
+    explaining.concepts.fit()
+    wait(lambda: state.concepts is not None)
+    explaining.heatmaps.clear()
+    explaining.masks.set_masks(concepts=frozenset({0, 1}), concept_tau=0.4)
+    dock = workbench.dock("Explain")
+    dock.parent().raise_()
+    QTest.qWait(300)
+    dock.ensureWidgetVisible(dock.concepts.concepts)
+    take(workbench, folder, "concepts", "Explain")
+    explaining.masks.set_masks(concepts=frozenset())
+    layers = ("features.expand4", "features.head")
+    for cam in (CamSettings(), CamSettings("layercam"), CamSettings("layercam", layers)):
+        explaining.heatmaps.set_cam(cam)
+        explaining.heatmaps.explain()
+        wait(lambda: state.heatmaps.active is not None and state.explaining.state == "done")
+    dock.looks["side_by_side"].setChecked(True)
+    dock.ensureWidgetVisible(dock.looks["color_bars"])
+    take(workbench, folder, "side-by-side", "Explain")
+    dock.looks["side_by_side"].setChecked(False)
 
 
 def robust(workbench: Workbench, folder: Path) -> None:
