@@ -125,13 +125,10 @@ def explain(workbench: Workbench, folder: Path) -> None:
 
 def concepts(workbench: Workbench, folder: Path) -> None:
     """Take a picture of the concepts of the predicted class, and of three methods side by side."""
-    session, explaining = workbench.session, workbench.explaining
-    state = session.explanation
+    explaining, state = workbench.explaining, workbench.session.explanation
     label = state.classification.predicted + 1
-    scenes = [scene_of_class(label, seed) for seed in range(300, 308)]
-    explaining.concepts.add_images(
-        [image_from_array(scene.image, f"scene {n}") for n, scene in enumerate(scenes)]
-    )
+    scenes = [scene_of_class(label, seed).image for seed in range(300, 308)]
+    explaining.concepts.add_images([image_from_array(one, "scene") for one in scenes])
     explaining.concepts.set_craft(CraftSettings(n_concepts=5, refinement="fine"))
     explaining.concepts.fit()
     wait(lambda: state.concepts is not None)
