@@ -141,10 +141,11 @@ def concepts(workbench: Workbench, folder: Path) -> None:
     take(workbench, folder, "concepts", "Explain")
     explaining.masks.set_masks(concepts=frozenset())
     layers = ("features.expand4", "features.head")
-    for cam in (CamSettings(), CamSettings("layercam"), CamSettings("layercam", layers)):
+    cams = (CamSettings(), CamSettings("layercam"), CamSettings("layercam", layers))
+    for number, cam in enumerate(cams, start=1):
         explaining.heatmaps.set_cam(cam)
         explaining.heatmaps.explain()
-        wait(lambda: state.heatmaps.active is not None and state.explaining.state == "done")
+        wait(lambda number=number: len(state.heatmaps.all) == number)
     dock.looks["side_by_side"].setChecked(True)
     dock.ensureWidgetVisible(dock.looks["color_bars"])
     take(workbench, folder, "side-by-side", "Explain")
