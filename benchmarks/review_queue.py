@@ -27,7 +27,7 @@ from napari_semxai.types import ReviewChange
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_semxai.plugin import Workbench
+    from napari_semxai.workbench import Workbench
 
 PATIENCE_SECONDS = 120
 LOOK_MILLISECONDS = 400

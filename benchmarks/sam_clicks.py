@@ -26,8 +26,8 @@ from napari_semxai.types import GenerateRequest
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_semxai.plugin import Workbench
     from napari_semxai.state.review import Clicks
+    from napari_semxai.workbench import Workbench
 
 PATIENCE_SECONDS = 120
 

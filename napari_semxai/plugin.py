@@ -1,262 +1,15 @@
-"""The composition root of the window: one workbench per viewer, its docks and keys."""
+"""What napari's manifest names: commands and docks, one workbench a viewer."""
 
 from __future__ import annotations
 
 import atexit
 from functools import partial
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import napari
-from napari.utils.notifications import show_warning
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_semxai.controllers.annotators import AnnotatorsController
-from napari_semxai.controllers.clicks import ClickController
-from napari_semxai.controllers.comparison_table import ComparisonTableController
-from napari_semxai.controllers.download import DownloadController
-from napari_semxai.controllers.edit import EditController
-from napari_semxai.controllers.evaluate import EvaluateController
-from napari_semxai.controllers.explaining import Explaining
-from napari_semxai.controllers.images import ImageController
-from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.controllers.project_tools import ProjectTools
-from napari_semxai.controllers.projects import ProjectController
-from napari_semxai.controllers.queue import QueueController
-from napari_semxai.controllers.queue_masks import QueueMasks
-from napari_semxai.controllers.recipe import RecipeRecorder
-from napari_semxai.controllers.research import ResearchController
-from napari_semxai.controllers.review import ReviewController
-from napari_semxai.controllers.runs import RunController
-from napari_semxai.controllers.segment import SegmentController
-from napari_semxai.controllers.survey import SurveyController
-from napari_semxai.controllers.threshold_curves import ThresholdCurvesController
-from napari_semxai.controllers.thumbnails import Thumbnails
-from napari_semxai.engine.client import EngineClient
-from napari_semxai.layers.click_tool import ClickTool
-from napari_semxai.layers.comparison import Comparison
-from napari_semxai.layers.explanations import ExplanationLayers
-from napari_semxai.layers.session_layers import SessionLayers
-from napari_semxai.layers.side_by_side import SideBySide
-from napari_semxai.state.session import Session
-from napari_semxai.store.folders import projects_folder, recovery_folder, shortcuts_file
-from napari_semxai.types import ReviewState
-from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
-from napari_semxai.widgets.candidates_dock import CandidatesDock
-from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.edit_dock import (
-    ANNOTATORS,
-    CLICKS,
-    KEYS,
-    PROJECT,
-    QUEUE,
-    REVIEW,
-    STORAGE,
-    EditDock,
-)
-from napari_semxai.widgets.explain_dock import ExplainDock
-from napari_semxai.widgets.keys_panel import KeysPanel
-from napari_semxai.widgets.main_thread import MainThread
-from napari_semxai.widgets.project_panel import ProjectPanel
-from napari_semxai.widgets.queue_panel import QueuePanel
-from napari_semxai.widgets.research_dock import ResearchDock
-from napari_semxai.widgets.review_panel import ReviewPanel
-from napari_semxai.widgets.scores_dock import ScoresDock
-from napari_semxai.widgets.shortcuts import CLASS_KEYS, KeyTable
-from napari_semxai.widgets.storage_panel import StoragePanel
-from napari_semxai.widgets.survey_dock import SurveyDock
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_semxai.widgets.parts import Panel, ScrolledDock
-
-DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")
-
-
-class Workbench:
-    """Session, controllers, engine and layers of one viewer, shared by its docks.
-
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer.
-    """
-
-    def __init__(self, viewer: napari.Viewer) -> None:
-        self.viewer = viewer
-        self.session = Session()
-        self.main_thread = MainThread()
-        self.engine = EngineClient("segment", deliver=self.main_thread.deliver)
-        self.jobs = Jobs(self.main_thread.deliver)
-        self.writes = Jobs(self.main_thread.deliver, threads=1)
-        self.segment = SegmentController(self.session, self.engine)
-        self.edit = EditController(self.session, self.jobs, recovery_folder())
-        self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
-        self.evaluate = EvaluateController(self.session, self.jobs)
-        self.downloads = DownloadController(self.session, self.jobs, self.segment)
-        self.survey = SurveyController(self.session, self.jobs)
-        self.research = ResearchController(self.session, self.jobs, self.evaluate)
-        self.runs = RunController(self.session, self.main_thread.deliver)
-        # Before the layers: an edit is noted just before it is written.
-        self.recorder = RecipeRecorder(self.session, self.edit)
-        self.layers = SessionLayers(viewer, self.session, self.edit)
-        self.review = ReviewController(
-            self.session, self.images, self.edit, self.recorder, self.jobs, self.writes
-        )
-        self.queue = QueueController(self.session, self.review, self.writes)
-        self.projects = ProjectController(
-            self.session, self.review, self.jobs, projects_folder(), recovery_folder()
-        )
-        self.annotators = AnnotatorsController(self.session, self.review, self.jobs)
-        self.tools = ProjectTools(self.session, self.review, self.projects, self.jobs, self.writes)
-        self.side_by_side = SideBySide(viewer, self.session, self.layers)
-        self.queue_masks = QueueMasks(
-            self.session, self.review, self.queue, self.engine, self.jobs, self.writes
-        )
-        self.clicks = ClickController(self.session, self.engine, self.edit)
-        self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
-        self.explain_engine = EngineClient("explain", deliver=self.main_thread.deliver)
-        self.explaining = Explaining(
-            self.session, self.explain_engine, self.jobs, self.images, self.edit, self.clicks
-        )
-        self.explanations = ExplanationLayers(viewer, self.session, self.layers)
-        self.table = ComparisonTableController(self.session, self.jobs)
-        self.curves = ThresholdCurvesController(
-            self.session, self.jobs, self.evaluate, self.table, self.explaining.masks
-        )
-        self.comparison = Comparison(viewer, self.layers, self.evaluate)
-        self.docks: dict[str, ScrolledDock] = {}
-        self.session.events.message.connect(_show_message)
-        self.keys = KeyTable(viewer, self.layers, _actions(self), shortcuts_file())
-        self.segment.warm()
-
-    def dock(self, title: str) -> ScrolledDock:
-        """Return the dock of this title, made when it is asked for first."""
-        if title not in self.docks:
-            dock = self._make(title)
-            self.docks[title] = dock
-            dock.destroyed.connect(partial(self._on_dock_destroyed, title))
-        return self.docks[title]
-
-    def show(self) -> None:
-        """Open all docks as tabs on the right."""
-        for title in DOCKS:
-            widget = self.dock(title)
-            if widget.parent() is None:
-                # The name that napari's menus give it, so that they toggle this same dock.
-                name = f"{title} (SEMXAI)"
-                dock = self.viewer.window.add_dock_widget(
-                    widget, name=name, area="right", tabify=True
-                )
-                # A single "&" would mark a mnemonic on the tab.
-                dock.setWindowTitle(title.replace("&", "&&"))
-            widget.parent().show()
-        self.dock(DOCKS[0]).parent().raise_()
-
-    def close(self) -> None:
-        """Write what is unsaved, end the engine and let go of the viewer."""
-        _workbenches.pop(self.viewer, None)
-        for dock in self.docks.values():
-            dock.release()
-        self.docks = {}
-        self.comparison.release()
-        self.keys.release()
-        self.click_tool.release()
-        self.explanations.release()
-        self.explaining.release()
-        self.side_by_side.release()
-        self.layers.release()
-        self.tools.cancel()
-        self.queue_masks.cancel()
-        self.edit.close()
-        self.review.end()
-        self.downloads.cancel()
-        self.engine.close()
-        self.runs.close()
-        self.explain_engine.close()
-        self.jobs.close()
-        self.writes.close()
-        self.main_thread.close()
-
-    def open_sample(self) -> None:
-        """Open the synthetic sample image with its exact mask."""
-        self.viewer.open_sample("napari-semxai", "defect")
-
-    def toggle_mask(self) -> None:
-        """Show or hide the defect mask."""
-        layer = self.layers.mask_layer
-        if layer is not None:
-            layer.visible = not layer.visible
-
-    def paint(self, mode: str) -> None:
-        """Take a painting tool."""
-        layer = self.layers.mask_layer
-        if layer is not None:
-            # napari paints only on a visible, selected layer.
-            layer.visible = True
-            self.layers.select_mask()
-            layer.mode = mode
-
-    def click(self) -> None:
-        """Take the SAM click tool, or put it away."""
-        self.clicks.activate(not self.session.clicks.active)
-
-    def save(self) -> None:
-        """Save the mask in the project or where it was saved last, or ask."""
-        if self.review.save():
-            return
-        path = self.session.save.path
-        if self.session.save.state in ("saved", "failed") and path is not None:
-            self.edit.save(path)
-            return
-        dock = self.dock("Edit & review")
-        if isinstance(dock, EditDock):
-            dock.save()
-
-    def _make(self, title: str) -> ScrolledDock:
-        session, images, layers = self.session, self.images, self.layers
-        if title == DOCKS[0]:
-            dock = CandidatesDock(session, images, self.segment, self.downloads, layers)
-            dock.sample_wanted.connect(self.open_sample)
-            return dock
-        if title == DOCKS[1]:
-            return EditDock(session, images, self.edit, layers, self._panels())
-        if title == "Research":
-            return ResearchDock(
-                session, self.research, self.curves, self.segment, runs=self.runs, jobs=self.jobs
-            )
-        if title == "Explain":
-            return ExplainDock(session, self.explaining, self.explanations)
-        if title == "Survey":
-            return SurveyDock(session, self.survey, self.jobs)
-        scores = ScoresDock(self.viewer, session, self.evaluate, self.comparison, self.table)
-        scores.tau_picked.connect(self._set_tau)
-        return scores
-
-    def _set_tau(self, tau: float) -> None:
-        self.explaining.masks.set_masks(tau=tau)
-
-    def _panels(self) -> dict[str, Panel]:
-        session, review = self.session, self.review
-        thumbnails = Thumbnails(session, review, self.jobs)
-        return {
-            QUEUE: QueuePanel(
-                session, self.projects, self.queue, review, self.queue_masks, thumbnails
-            ),
-            REVIEW: ReviewPanel(session, review),
-            ANNOTATORS: AnnotatorsPanel(session, self.annotators, self.tools),
-            PROJECT: ProjectPanel(session, self.tools),
-            CLICKS: ClickPanel(session, self.clicks),
-            KEYS: KeysPanel(self.keys),
-            STORAGE: StoragePanel(self.jobs),
-        }
-
-    def _on_dock_destroyed(self, title: str) -> None:
-        dock = self.docks.pop(title, None)
-        if dock is not None:
-            dock.release()
-
+from napari_semxai.workbench import DOCKS, Workbench
 
 _workbenches: WeakKeyDictionary[napari.Viewer, Workbench] = WeakKeyDictionary()
 
@@ -273,8 +26,8 @@ def workbench_of(viewer: napari.Viewer | None = None) -> Workbench:
         workbench = Workbench(viewer)
         _workbenches[viewer] = workbench
         # The window itself is the only thing that tells reliably that a viewer is over.
-        viewer.window._qt_window.destroyed.connect(partial(_close, workbench))
-        QApplication.instance().aboutToQuit.connect(partial(_close, workbench))
+        viewer.window._qt_window.destroyed.connect(partial(close_workbench, workbench))
+        QApplication.instance().aboutToQuit.connect(partial(close_workbench, workbench))
     return _workbenches[viewer]
 
 
@@ -315,8 +68,10 @@ def make_research_dock(viewer: napari.Viewer | None = None) -> QWidget:
     return workbench_of(viewer).dock("Research")
 
 
-def _close(workbench: Workbench) -> None:
+def close_workbench(workbench: Workbench) -> None:
+    """Close a viewer's workbench, unless that is done already."""
     if _workbenches.get(workbench.viewer) is workbench:
+        del _workbenches[workbench.viewer]
         workbench.close()
 
 
@@ -324,34 +79,4 @@ def _close(workbench: Workbench) -> None:
 def _close_all() -> None:
     """Close what a script left open when the interpreter ends without Qt's event loop."""
     for workbench in list(_workbenches.values()):
-        _close(workbench)
-
-
-def _show_message(message: str) -> None:
-    if message:
-        show_warning(message)
-
-
-def _actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
-    """Return what each of `SHORTCUTS` does."""
-    review = workbench.review
-    return {
-        "generate": workbench.segment.generate,
-        "accept": review.accept,
-        "no defect": partial(review.review, ReviewState.NO_DEFECT),
-        "reject": partial(review.review, ReviewState.REJECTED),
-        "unsure": partial(review.review, ReviewState.UNSURE),
-        "next": partial(workbench.queue.step, 1),
-        "previous": partial(workbench.queue.step, -1),
-        "next unreviewed": workbench.queue.next_unreviewed,
-        "mask": workbench.toggle_mask,
-        "explanation": workbench.explanations.toggle,
-        "next heat map": workbench.explaining.heatmaps.show_next,
-        "brush": partial(workbench.paint, "paint"),
-        "erase": partial(workbench.paint, "erase"),
-        "click": workbench.click,
-        "new object": workbench.clicks.begin_object,
-        "automatic": workbench.edit.apply_automatic,
-        "save": workbench.save,
-        **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
-    }
+        close_workbench(workbench)

@@ -22,7 +22,7 @@ from PIL import Image
 from qtpy.QtTest import QTest
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
-from napari_semxai.plugin import DOCKS, Workbench, open_workbench
+from napari_semxai.plugin import open_workbench
 from napari_semxai.sample_data import sample_six_classes
 from napari_semxai.state.explanation import CamSettings, CraftSettings
 from napari_semxai.store.images import image_from_array
@@ -31,6 +31,7 @@ from napari_semxai.store.project_create import create_project
 from napari_semxai.store.survey import write_survey
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
+from napari_semxai.workbench import DOCKS, Workbench
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget

@@ -25,7 +25,7 @@ GENERATE_MILLISECONDS = 120_000
 
 @pytest.fixture(autouse=True)
 def _own_recovery_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugin, "recovery_folder", lambda: tmp_path / "recovery")
+    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: tmp_path / "recovery")
 
 
 @pytest.fixture
@@ -38,8 +38,7 @@ def workbench(viewer, qtbot):
     workbench = plugin.open_workbench(viewer)
     workbench.segment.set_generate(GenerateSettings(points_per_side=8))
     yield workbench
-    workbench.close()
-    plugin._workbenches.pop(viewer, None)
+    plugin.close_workbench(workbench)
 
 
 @pytest.fixture
@@ -198,7 +197,7 @@ def test_two_viewers_share_nothing(workbench, make_napari_viewer):
     other = plugin.workbench_of(make_napari_viewer())
     assert other.session is not workbench.session
     assert other.engine is not workbench.engine
-    other.close()
+    plugin.close_workbench(other)
 
 
 def test_the_window_fits_a_small_laptop(workbench, viewer):
@@ -283,7 +282,7 @@ def test_the_napari_process_imports_no_network_library(tmp_path):
         + """
     heavy = {"torch", "tensorflow", "cv2", "sam2", "pytorch_grad_cam", "xplique"}
     print("state", session.generation.state, "heavy", sorted(heavy & set(sys.modules)))
-    workbench.close()
+    viewer.close()
     """,
         tmp_path,
     )
@@ -295,7 +294,7 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napa
     result = run_python(code, tmp_path)
     assert result.returncode == -signal.SIGKILL, result.stderr
     folder = tmp_path / "napari-semxai" / "recovery"
-    monkeypatch.setattr(plugin, "recovery_folder", lambda: folder)
+    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: folder)
     workbench = plugin.open_workbench(make_napari_viewer(show=True))
     workbench.open_sample()
     qtbot.waitUntil(lambda: workbench.session.recovery is not None)
@@ -304,8 +303,7 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napa
     dock.restore.click()
     qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
     assert workbench.layers.mask_layer.data[100, 100] == 1
-    workbench.close()
-    plugin._workbenches.pop(workbench.viewer, None)
+    plugin.close_workbench(workbench)
 
 
 def test_opening_the_workbench_is_quick(make_napari_viewer):
@@ -318,8 +316,7 @@ def test_opening_the_workbench_is_quick(make_napari_viewer):
     assert time.process_time() - start < 1.5
     # Nor does it wait, for example for the engine.
     assert time.perf_counter() - wall < 15
-    workbench.close()
-    plugin._workbenches.pop(viewer, None)
+    plugin.close_workbench(workbench)
 
 
 def test_the_current_viewer_is_used(workbench, viewer):

@@ -21,7 +21,7 @@ ANSWER_MILLISECONDS = 240_000
 
 @pytest.fixture(autouse=True)
 def _own_recovery_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr(plugin, "recovery_folder", lambda: tmp_path / "recovery")
+    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: tmp_path / "recovery")
 
 
 @pytest.fixture
@@ -33,8 +33,7 @@ def workbench(make_napari_viewer, qtbot):
     # Behind other tabs it costs nothing.
     assert not workbench.explain_engine.alive
     yield workbench
-    workbench.close()
-    plugin._workbenches.pop(viewer, None)
+    plugin.close_workbench(workbench)
 
 
 @pytest.fixture

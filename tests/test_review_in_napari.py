@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import napari
     from pytestqt.qtbot import QtBot
 
-    from napari_semxai.plugin import Workbench
+    from napari_semxai.workbench import Workbench
 
 SHAPE = (64, 80)
 ALT = Qt.KeyboardModifier.AltModifier
@@ -50,8 +50,8 @@ def workbench(
     from napari_semxai import plugin
 
     for name in ("recovery_folder", "projects_folder"):
-        monkeypatch.setattr(plugin, name, lambda name=name: tmp_path / name)
-    monkeypatch.setattr(plugin, "shortcuts_file", lambda: tmp_path / "keys.json")
+        monkeypatch.setattr(f"napari_semxai.workbench.{name}", lambda name=name: tmp_path / name)
+    monkeypatch.setattr("napari_semxai.workbench.shortcuts_file", lambda: tmp_path / "keys.json")
     monkeypatch.setattr(
         "napari_semxai.store.project_index.project_index_folder", lambda: tmp_path / "index"
     )

@@ -30,7 +30,8 @@ def files(tmp_path: Path) -> list[Path]:
 
 
 def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
-    from napari_semxai.plugin import DOCKS, workbench_of
+    from napari_semxai.plugin import close_workbench, workbench_of
+    from napari_semxai.workbench import DOCKS
 
     viewer = make_napari_viewer()
     window.show(viewer, [read_image(path) for path in files])
@@ -41,11 +42,12 @@ def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
     assert [layer.name for layer in viewer.layers][:2] == ["b", "a"]
     assert [layer.name for layer in viewer.layers if layer.visible] == ["b", "defect mask"]
     assert set(DOCKS) <= set(workbench_of(viewer).docks)
-    workbench_of(viewer).close()
+    close_workbench(workbench_of(viewer))
 
 
 def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Path) -> None:
-    from napari_semxai.plugin import DOCKS, workbench_of
+    from napari_semxai.plugin import close_workbench, workbench_of
+    from napari_semxai.workbench import DOCKS
 
     stack = np.random.default_rng(0).integers(0, 255, (3, 64, 48), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "lot.tif", stack, photometric="minisblack")
@@ -62,7 +64,7 @@ def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Pat
     picker.previous.click()
     qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
     assert [layer.name for layer in viewer.layers] == ["lot_p0001", "defect mask"]
-    workbench.close()
+    close_workbench(workbench)
 
 
 def test_without_a_display(
