@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
@@ -66,13 +66,17 @@ class Run:
     optimizer: torch.optim.Optimizer
     step: int = 0
     minutes: float = 0.0
+    first: int = 0
 
 
-def new_run(rate: float) -> Run:
-    """Start from ImageNet."""
+def new_run(rate: float, weights: Path | None = None, first: int = 0) -> Run:
+    """Start from ImageNet, or from exported `weights` that have seen `first` steps."""
     torch.manual_seed(0)
     network, average = LiteClassifier(len(LABELS)), LiteClassifier(len(LABELS))
     load_imagenet_classifier(network)
+    if weights:
+        state = load_file(weights)
+        network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     average.load_state_dict(network.state_dict())
     for name in FROZEN:
         network.features.get_submodule(name).requires_grad_(False)
@@ -84,7 +88,7 @@ def new_run(rate: float) -> Run:
     optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
     for model in (network, average):
         model.to(memory_format=torch.channels_last)
-    return Run(network, average, optimizer)
+    return Run(network, average, optimizer, step=first, first=first)
 
 
 def save(run: Run, path: Path) -> None:
@@ -93,7 +97,7 @@ def save(run: Run, path: Path) -> None:
         "network": run.network.state_dict(),
         "average": run.average.state_dict(),
         "optimizer": run.optimizer.state_dict(),
-        "numbers": (run.step, run.minutes),
+        "numbers": (run.step, run.minutes, run.first),
     }
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
@@ -106,7 +110,7 @@ def load(run: Run, path: Path) -> None:
     run.network.load_state_dict(state["network"])
     run.average.load_state_dict(state["average"])
     run.optimizer.load_state_dict(state["optimizer"])
-    run.step, run.minutes = state["numbers"]
+    run.step, run.minutes, run.first = state["numbers"]
 
 
 def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -126,16 +130,17 @@ def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.cat(inputs), torch.tensor(targets)
 
 
-def rate_at(step: int, steps: int) -> float:
-    """Share of the learning rate at `step`."""
-    return min(1.0, (step + 1) / WARM_UP, max(0.0, (steps - step) / (0.4 * steps)))
+def rate_at(run: Run, steps: int) -> float:
+    """Share of the learning rate at the next step."""
+    done, planned = run.step - run.first, steps - run.first
+    return min(1.0, (done + 1) / WARM_UP, max(0.0, (planned - done) / (0.4 * planned)))
 
 
 def update(run: Run, options: argparse.Namespace) -> tuple[float, float]:
     """One optimizer step and one of the average; return loss and accuracy."""
     values, targets = batch_at(run.step, options.batch)
     for group in run.optimizer.param_groups:
-        group["lr"] = options.rate * group["share"] * rate_at(run.step, options.steps)
+        group["lr"] = options.rate * group["share"] * rate_at(run, options.steps)
     run.network.train()
     inputs = normalised(values, INFO).to(memory_format=torch.channels_last)
     logits = run.network(inputs)
@@ -145,7 +150,8 @@ def update(run: Run, options: argparse.Namespace) -> tuple[float, float]:
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimizer.step()
     run.step += 1
-    keep = min(EMA, (1 + run.step) / (10 + run.step))
+    done = run.step - run.first
+    keep = min(EMA, (1 + done) / (10 + done))
     with torch.no_grad():
         for old, new in zip(run.average.parameters(), run.network.parameters(), strict=True):
             old.lerp_(new, 1 - keep)
@@ -184,7 +190,7 @@ def train(run: Run, options: argparse.Namespace, path: Path) -> None:
             if run.step % 100 == 0 or run.step == options.steps:
                 score = scores_of(logits_of(run.average, values), targets).macro_f1
             loss, accuracy = np.mean(sums, axis=0)
-            rate = options.rate * rate_at(run.step, options.steps)
+            rate = options.rate * rate_at(run, options.steps)
             images = run.step * options.batch
             row = (run.step, images, run.minutes, rate, loss, accuracy, score)
             log(path.with_suffix(".csv"), [round(float(value), 6) for value in row])
@@ -229,6 +235,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--steps", type=int, default=1500)
     parser.add_argument("--batch", type=int, default=18)
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument("--init-from", type=Path, help="exported weights, fresh optimizer")
+    parser.add_argument("--first-step", type=int, default=0, help="steps those have seen")
     parser.add_argument("--export", type=Path, help="only write the averaged weights")
     return parser.parse_args()
 
@@ -239,7 +247,7 @@ def main() -> None:
     torch.set_num_threads(1)
     options.folder.mkdir(parents=True, exist_ok=True)
     path = options.folder / f"{options.name}.pt"
-    run = new_run(options.rate)
+    run = new_run(options.rate, options.init_from, options.first_step)
     if path.exists():
         load(run, path)
     if options.export:
