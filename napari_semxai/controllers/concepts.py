@@ -212,6 +212,9 @@ class ConceptController:
         key = (explanation.image_key, bank.key, refinement)
         known = self._cache.get(key)
         if known is None:
+            if explanation.concepts is not None and explanation.concepts.bank != bank.key:
+                # Maps of another class must not stand under the names of this one.
+                explanation.concepts = None
             request = CraftTransformRequest(
                 image.gray, choice.classifier, bank.path, refinement, choice.device
             )

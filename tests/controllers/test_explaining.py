@@ -337,6 +337,19 @@ def test_concepts_follow_the_image_and_the_class(session, fitted, classify, engi
     assert engine.jobs == {}
 
 
+def test_maps_of_another_bank_go_at_once(fitted, craft, classify, engine):
+    craft.set_craft(CraftSettings(refinement="guided"))
+    # Of the same bank, other maps are on their way.
+    assert fitted.concepts.bank == fitted.bank.key
+    engine.answer(CraftTransformRequest, make.concept_maps())
+    craft.fit()
+    engine.answer(CraftFitRequest, make.bank(key="other"))
+    assert fitted.bank.key == "other"
+    assert fitted.concepts is None
+    engine.fail(CraftTransformRequest, "no")
+    assert fitted.concepts is None
+
+
 def test_a_crop_leads_to_its_place(fitted, craft, images):
     craft.open_crop(1, 1)
     assert images.opened == [Path("a.png")]
