@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_semxai.algorithms.agreement import pair_scores
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Proposal
-from napari_semxai.store.project_agreement import consensus_mask, image_agreement
+from napari_semxai.store.project_agreement import consensus_mask, truth_masks
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask
 
 _CONSENSUS = "majority of annotators"
+_NO_TRUTH = "No annotator has accepted or corrected a mask of this image, or said 'no defect'"
 
 
 class AnnotatorsController:
@@ -44,7 +46,7 @@ class AnnotatorsController:
             self._session.others = None
 
     def compare(self) -> None:
-        """Compare the stored masks of the current image, and show the others'."""
+        """Compare the true masks of the current image, and show the others'."""
         found = self._place()
         if found is not None:
             project, image_id, me = found
@@ -86,12 +88,16 @@ class AnnotatorsController:
         if queue is None or queue.current != image_id:
             return
         if not others.masks:
-            self._session.message = "Nobody else has a mask of this image"
+            self._session.message = "Nobody else has reviewed this image with a mask so far"
         self._session.others = others
 
     def _on_consensus(self, image_id: str, mask: BoolMask | None) -> None:
         queue = self._session.queue
-        if queue is not None and queue.current == image_id and mask is not None:
+        if queue is None or queue.current != image_id:
+            return
+        if mask is None:
+            self._session.message = _NO_TRUTH
+        else:
             self._session.proposal = Proposal(mask, _CONSENSUS)
 
     def _on_image_changed(self, _: object) -> None:
@@ -102,8 +108,7 @@ class AnnotatorsController:
 
 
 def _read(project: Project, image_id: str, me: str) -> OtherMasks:
+    masks = truth_masks(project, image_id, project.annotators())
     own = me.strip().casefold()
-    names = project.annotators()
-    found = {name: project.mask(image_id, name) for name in names if name != own}
-    masks = {name: mask for name, mask in found.items() if mask is not None}
-    return OtherMasks(masks, image_agreement(project, image_id, names))
+    others = {name: mask for name, mask in masks.items() if name != own}
+    return OtherMasks(others, pair_scores(masks))

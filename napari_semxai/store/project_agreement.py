@@ -9,25 +9,24 @@ from napari_semxai.algorithms.agreement import majority_mask, pair_agreement, pa
 from napari_semxai.types import ReviewState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from napari_semxai.store.project import Project
-    from napari_semxai.types import BoolMask, PairAgreement, Scores
+    from napari_semxai.types import BoolMask, PairAgreement, ReviewRecord, Scores
 
 
-def image_agreement(
-    project: Project, image_id: str, annotators: Sequence[str]
-) -> dict[tuple[str, str], Scores]:
-    """Compare every two annotators' masks of one image; who has none is left out."""
-    found = {name: project.mask(image_id, name) for name in annotators}
-    return pair_scores({name: mask for name, mask in found.items() if mask is not None})
+def truth_masks(project: Project, image_id: str, annotators: Sequence[str]) -> dict[str, BoolMask]:
+    """Return the masks (M, N) of one image that are truth, by annotator.
+
+    What nobody reviewed, and what was rejected or is unsure, says nothing about an annotator.
+    """
+    return _truth(project, image_id, {name: project.record(image_id, name) for name in annotators})
 
 
 def consensus_mask(project: Project, image_id: str, annotators: Sequence[str]) -> BoolMask | None:
-    """Return the pixels that most annotators with a mask hold; None where nobody has one."""
-    found = [project.mask(image_id, name) for name in annotators]
-    masks = [mask for mask in found if mask is not None]
-    return majority_mask(masks) if masks else None
+    """Return the pixels that most annotators with a true mask hold; None where nobody has one."""
+    masks = truth_masks(project, image_id, annotators)
+    return majority_mask(list(masks.values())) if masks else None
 
 
 def project_agreement(
@@ -37,7 +36,8 @@ def project_agreement(
 ) -> list[PairAgreement]:
     """Compare every two annotators over all images.
 
-    States are compared where both reviewed, classes where both gave one.
+    Masks are compared where both are truth, states where both reviewed, classes where both gave
+    one.
 
     Parameters
     ----------
@@ -54,7 +54,7 @@ def project_agreement(
     labels: dict[tuple[str, str], list[tuple[Hashable, Hashable]]] = {pair: [] for pair in pairs}
     for number, image in enumerate(project.images, start=1):
         records = {name: project.record(image.id, name) for name in annotators}
-        for pair, result in image_agreement(project, image.id, annotators).items():
+        for pair, result in pair_scores(_truth(project, image.id, records)).items():
             compared[pair].append(result)
         for pair in pairs:
             first, second = (records[name] for name in pair)
@@ -67,3 +67,11 @@ def project_agreement(
         if progress is not None:
             progress(number, len(project.images))
     return [pair_agreement(pair, compared[pair], states[pair], labels[pair]) for pair in pairs]
+
+
+def _truth(
+    project: Project, image_id: str, records: Mapping[str, ReviewRecord | None]
+) -> dict[str, BoolMask]:
+    names = (name for name, record in records.items() if record and record.state.is_truth)
+    found = {name: project.mask(image_id, name) for name in names}
+    return {name: mask for name, mask in found.items() if mask is not None}

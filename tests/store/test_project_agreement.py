@@ -6,8 +6,8 @@ import tifffile
 
 from napari_semxai.store.project_agreement import (
     consensus_mask,
-    image_agreement,
     project_agreement,
+    truth_masks,
 )
 from napari_semxai.store.project_create import create_project
 from napari_semxai.types import ReviewChange, ReviewState
@@ -40,8 +40,8 @@ def test_agreement_and_consensus(project):
     write("b", "ben", ReviewChange(ReviewState.NO_DEFECT, label="1"))
     write("c", "anna", ReviewChange(mask=row(1)))
     names = project.annotators()
-    assert image_agreement(project, "a", names)["anna", "ben"].dice == pytest.approx(2 / 3)
-    assert image_agreement(project, "c", names) == {}
+    assert list(truth_masks(project, "a", names)) == ["anna", "ben", "cy"]
+    assert truth_masks(project, "c", names) == {}
     np.testing.assert_array_equal(consensus_mask(project, "a", names), row(3))
     assert consensus_mask(project, "c", ["ben"]) is None
     first, *others = project_agreement(project, names)
@@ -51,3 +51,20 @@ def test_agreement_and_consensus(project):
     assert first.state_kappa == pytest.approx(1 / 3)
     assert first.label_kappa == pytest.approx(0)
     assert [pair.masks for pair in others] == [1, 1]
+
+
+@pytest.mark.parametrize("state", [None, ReviewState.REJECTED, ReviewState.UNSURE])
+def test_only_truth_is_compared(project, state):
+    write = project.write_review
+    write("a", "anna", ReviewChange(ReviewState.ACCEPTED, row(4)))
+    write("a", "ben", ReviewChange(state, row(4)))
+    write("a", "cy", ReviewChange(state, row(4)))
+    # Void: edited after the review.
+    write("b", "anna", ReviewChange(ReviewState.ACCEPTED, row(2)))
+    write("b", "anna", ReviewChange(mask=row(3)))
+    write("b", "ben", ReviewChange(ReviewState.ACCEPTED, row(3)))
+    names = project.annotators()
+    assert [pair.masks for pair in project_agreement(project, names)] == [0, 0, 0]
+    np.testing.assert_array_equal(consensus_mask(project, "a", names), row(4))
+    assert consensus_mask(project, "a", ["ben", "cy"]) is None
+    np.testing.assert_array_equal(consensus_mask(project, "b", names), row(3))
