@@ -14,6 +14,13 @@ HEAD = 'FileVersion 1 2;\nLotID "L1";\nWaferID "W7";\nClassLookup 2\n 0 "None"\n
 SPEC = "DefectRecordSpec 6 DEFECTID XREL CLASSNUMBER PixelSize IMAGECOUNT IMAGELIST ;\n"
 
 
+FLAT = pytest.mark.parametrize("version", ["1 1", "1 2"])
+
+
+def head(version):
+    return HEAD.replace("1 2", version, 1)
+
+
 @pytest.fixture
 def write(tmp_path):
     def write(text, name="list.001"):
@@ -67,6 +74,7 @@ def test_sample_1_8_with_images():
     assert [len(entry) for entry in images] == [3, 0, 0, 3, 0, 0]
 
 
+@FLAT
 @pytest.mark.parametrize(
     "rows",
     [
@@ -78,8 +86,11 @@ def test_sample_1_8_with_images():
         " 1 0.5 7 0.002 1 3 0\n 2 0.5 0 0.002 2 1 0 4 0;\n",
     ],
 )
-def test_multi_page_tiff(write, stack, tmp_path, rows):
-    path = write(HEAD + "TiffFileName lot.TIF;\n" + SPEC + "DefectList\n" + rows + "EndOfFile;\n")
+def test_multi_page_tiff(write, stack, tmp_path, rows, version):
+    path = write(
+        head(version) + "TiffFileName lot.TIF;\n" + SPEC + "DefectList\n" + rows + "EndOfFile;\n"
+    )
+    assert read_klarf(path).version == version.replace(" ", ".")
     project = create_project(tmp_path / "project", path)
     assert [image.id for image in project.images] == ["defect_1", "defect_2_1", "defect_2_2"]
     assert [image.page for image in project.images] == [2, 0, 3]
@@ -92,23 +103,25 @@ def test_multi_page_tiff(write, stack, tmp_path, rows):
     assert project.info.class_names == {"0": "None", "7": "Big one"}
 
 
-def test_images_counted_from_zero(write, stack, tmp_path):
+@FLAT
+def test_images_counted_from_zero(write, stack, tmp_path, version):
     rows = " 1 0 7 0 1 1 0 0\n 2 0 7 0 1 1 3 0;\n"
-    path = write(HEAD + "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n" + rows)
+    path = write(head(version) + "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n" + rows)
     project = create_project(tmp_path / "project", path)
     assert [image.page for image in project.images] == [0, 3]
     assert project.images[0].pixel_size is None
 
 
+@FLAT
 @pytest.mark.parametrize("behind", [False, True])
-def test_one_jpeg_per_row(write, tmp_path, behind):
+def test_one_jpeg_per_row(write, tmp_path, behind, version):
     body = ""
     for number in (1, 2, 3):
         Image.fromarray(np.full((6, 8), 40 * number, np.uint8)).save(tmp_path / f"D_{number}.JPG")
         row = f"DefectList\n {number} 0.1 7 0 1 1 1 0;\n"
         name = f"TiffFileName D_{number}.jpg;\n"
         body += row + name if behind else name + row
-    text = "fileversion 1 1;\nlotid L9;\nWAFERID 3;\n" + SPEC.lower() + body + "EndOfFile;\n"
+    text = f"fileversion {version};\nlotid L9;\nWAFERID 3;\n{SPEC.lower()}" + body + "EndOfFile;\n"
     project = create_project(tmp_path / "project", write(text))
     assert [(image.defect, image.path.name) for image in project.images] == [
         ("1", "D_1.JPG"), ("2", "D_2.JPG"), ("3", "D_3.JPG"),
