@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from napari_semxai.controllers.asking import Asking
 from napari_semxai.controllers.classify import target_of
 from napari_semxai.state.explanation import Heatmaps
+from napari_semxai.store.digests import array_digest
 from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class HeatmapController:
         settings = self._explanation.cam
         if settings not in self._wanted:
             self._wanted.append(settings)
-        if settings.inside_mask or self._known(settings) is None:
+        if self._known(settings) is None:
             self._request(settings)
         else:
             self._refresh()
@@ -132,7 +133,8 @@ class HeatmapController:
         self._show(shown)
 
     def _known(self, settings: CamSettings) -> Heatmap | None:
-        found: Heatmap | None = self._cache.get(self._key(settings, target_of(self._session)))
+        key = self._key(settings, target_of(self._session), self._mask_for(settings))
+        found: Heatmap | None = self._cache.get(key)
         return found
 
     def _request(self, settings: CamSettings) -> None:
@@ -141,20 +143,21 @@ class HeatmapController:
         destination = f"heat map of class {target} by {settings}"
         if image is None or (self._asking.waits_for(destination) and not settings.inside_mask):
             return
+        mask = self._mask_for(settings)
         request = GradcamRequest(
             image=image.gray,
             classifier=choice.classifier,
             target=target,
             layers=settings.layers,
             method=settings.method,
-            mask=self._mask() if settings.inside_mask else None,
+            mask=mask,
             device=choice.device,
         )
-        self._asking.ask(request, destination, partial(self._on_heatmap, settings))
+        self._asking.ask(request, destination, partial(self._on_heatmap, settings, mask))
 
-    def _on_heatmap(self, settings: CamSettings, found: Heatmap) -> None:
-        if self._explanation.image_key and not settings.inside_mask:
-            self._cache.put(self._key(settings, found.target), found, found.values.nbytes)
+    def _on_heatmap(self, settings: CamSettings, mask: BoolMask | None, found: Heatmap) -> None:
+        if self._explanation.image_key:
+            self._cache.put(self._key(settings, found.target, mask), found, found.values.nbytes)
         if target_of(self._session) in (None, found.target):
             self._show(self._shown | {settings: found})
 
@@ -171,8 +174,12 @@ class HeatmapController:
         seconds = seconds_of(self._explanation.network, settings)
         return seconds is not None and seconds <= QUICK_SECONDS
 
-    def _key(self, settings: CamSettings, target: int | None) -> Hashable:
-        return self._explanation.image_key, self._explanation.choice, settings, target
+    def _mask_for(self, settings: CamSettings) -> BoolMask | None:
+        return self._mask() if settings.inside_mask else None
+
+    def _key(self, settings: CamSettings, target: int | None, mask: BoolMask | None) -> Hashable:
+        inside = "" if mask is None else array_digest(mask)
+        return self._explanation.image_key, self._explanation.choice, settings, target, inside
 
 
 def seconds_of(network: NetworkLayers | None, settings: CamSettings) -> float | None:

@@ -84,9 +84,13 @@ def classify(session, engine, jobs, cache):
 
 
 @pytest.fixture
-def heat(session, engine, cache, classify):
-    mask = np.zeros(make.SHAPE, bool)
-    controller = HeatmapController(session, engine, cache, lambda: mask)
+def defect():
+    return np.zeros(make.SHAPE, bool)
+
+
+@pytest.fixture
+def heat(session, engine, cache, classify, defect):
+    controller = HeatmapController(session, engine, cache, defect.copy)
     yield controller
     controller.release()
 
@@ -274,15 +278,26 @@ def test_nothing_follows_unless_wanted(session, explained, heat, engine):
     assert engine.jobs == {}
 
 
-def test_why_inside_this_mask(explained, heat, engine):
+def test_why_inside_this_mask(session, explained, heat, engine, defect, image):
     heat.set_cam(CamSettings(inside_mask=True))
     assert engine.jobs == {}
     heat.explain()
     assert engine.request(GradcamRequest).mask.shape == make.SHAPE
-    engine.answer(GradcamRequest, make.heatmap())
+    # A stroke while the answer is on its way: it belongs to the mask it was asked about.
+    defect[3] = True
+    inside = make.heatmap()
+    engine.answer(GradcamRequest, inside)
+    assert explained.heatmaps.active is inside
     heat.explain()
-    # The mask may have changed: asked again, not taken from the cache.
-    assert engine.request(GradcamRequest) is not None
+    assert engine.request(GradcamRequest).mask[3].all()
+    engine.answer(GradcamRequest, make.heatmap())
+    # Another image, and back with the mask as it was.
+    session.image = another_image()
+    defect[3] = False
+    session.image = image
+    assert explained.heatmaps.active is inside
+    heat.explain()
+    assert engine.request(GradcamRequest) is None
 
 
 def test_concepts_need_a_class_and_images(session, warm, craft, engine):
