@@ -90,6 +90,7 @@ class EditController:
         self._left: list[Autosave] = []
         self._strokes = self._kept = 0
         self._image: SemImage | None = None
+        self._restored: set[Path] = set()
         self._key = ""
 
     @property
@@ -213,7 +214,7 @@ class EditController:
             autosave.flush()
 
     def restore(self) -> None:
-        """Bring the offered recovery copy in as one undoable edit."""
+        """Bring the offered recovery copy in as one undoable edit; it goes when that is saved."""
         recovery = self._session.recovery
         if recovery is not None:
             self._jobs.run(
@@ -222,6 +223,7 @@ class EditController:
                 lambda found: self._propose(found[0] != 0, "restore unsaved strokes"),
                 self._on_failed,
             )
+            self._restored.add(recovery.path)
             self._session.recovery = None
 
     def discard(self) -> None:
@@ -278,7 +280,7 @@ class EditController:
         self._forget_copy(self._key)
 
     def _forget_copy(self, key: str) -> None:
-        discard = partial(discard_copy, self._folder, key)
+        discard = partial(discard_copy, self._folder, key, frozenset(self._restored))
         self._jobs.run("forget copy", discard, _nothing, self._on_failed)
 
     def _on_save_failed(self, message: str) -> None:

@@ -17,6 +17,7 @@ from napari_semxai.store.digests import array_digest
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from napari_semxai.store.autosave import Recovery
@@ -39,18 +40,22 @@ def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveS
 
 
 def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Recovery | None:
-    """Return the copy of a mask; one of nothing but the stored mask is removed if on disk."""
-    copies = (copy for copy in list_recoveries(folder) if copy.key == key)
-    found = next(copies, None)
-    if found is None or not np.array_equal(load_recovery(found.path)[0] != 0, stored):
-        return found
-    if on_disk:
-        discard_recovery(found.path)
+    """Return the newest copy of a mask that is not the stored one, which is removed if on disk."""
+    for copy in list_recoveries(folder):
+        if copy.key != key:
+            continue
+        if not np.array_equal(load_recovery(copy.path)[0] != 0, stored):
+            return copy
+        if on_disk:
+            discard_recovery(copy.path)
     return None
 
 
-def discard_copy(folder: Path, key: str) -> None:
-    """Remove the copies of a mask."""
-    for recovery in list_recoveries(folder):
-        if recovery.key == key:
-            discard_recovery(recovery.path)
+def discard_copy(folder: Path, key: str, restored: Collection[Path] = ()) -> None:
+    """Remove this process's copies of a mask, and the `restored` ones of another.
+
+    What a crash left, and nobody has decided on, stays.
+    """
+    for copy in list_recoveries(folder):
+        if copy.key == key and (copy.from_this_process or copy.path in restored):
+            discard_recovery(copy.path)

@@ -13,6 +13,7 @@ import time
 import zipfile
 import zlib
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -67,14 +68,17 @@ class Recovery:
 
     @property
     def from_this_process(self) -> bool:
-        """Whether this very process wrote the copy."""
-        return self.writer[0] == os.getpid()
+        """Whether this very process wrote the copy; process numbers are used again."""
+        number, started = _this_process()
+        return self.writer[0] == number and abs(self.writer[1] - started) < 1.0
 
 
 def save_recovery(
-    folder: str | Path, key: str, mask: NDArray[Any], info: Mapping[str, Any]
+    folder: str | Path, key: str, mask: NDArray[Any], info: Mapping[str, Any], *, part: str = ""
 ) -> Path:
-    """Write the recovery copy of one mask, replacing the previous one of the same key.
+    """Write the recovery copy of one mask, replacing the one that this process wrote before.
+
+    A copy that another process left stays until somebody restores or discards it.
 
     Parameters
     ----------
@@ -86,6 +90,8 @@ def save_recovery(
         Labels as they are in the layer; the type is kept.
     info : mapping
         Values that JSON can hold, handed back on recovery.
+    part : str
+        Tells several copies of one key apart.
 
     Returns
     -------
@@ -97,8 +103,10 @@ def save_recovery(
     InputError
         When the folder cannot be written.
     """
-    path = Path(folder) / (hashlib.sha256(key.encode()).hexdigest()[:24] + _SUFFIX)
-    head = {"key": key, "saved_at": time.time(), "info": dict(info), "writer": _this_process()}
+    writer = _this_process()
+    name = hashlib.sha256(f"{key} {writer} {part}".encode()).hexdigest()[:24]
+    path = Path(folder) / f"{name}{_SUFFIX}"
+    head = {"key": key, "saved_at": time.time(), "info": dict(info), "writer": writer}
     text = np.frombuffer(json.dumps(head).encode(), dtype=np.uint8)
     with atomic_write(path) as file:
         np.savez_compressed(file, head=text, mask=mask)
@@ -158,7 +166,13 @@ def _read_member(path: Path, member: str) -> NDArray[Any]:
 
 
 def _this_process() -> tuple[int, float]:
-    return os.getpid(), psutil.Process().create_time()
+    return os.getpid(), _start_time(os.getpid())
+
+
+@cache
+def _start_time(number: int) -> float:
+    """Once: the system's answer moves with its clock."""
+    return psutil.Process(number).create_time()
 
 
 def _in_use_elsewhere(writer: tuple[int, float]) -> bool:

@@ -1,6 +1,8 @@
 """Going through a real project on disk, without a viewer."""
 
 import queue
+import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -452,4 +454,48 @@ def test_rescued_masks_are_named_when_the_project_opens(desk, folder):
     again.turn(lambda: "wafer_3" in again.session.message)
     again.queue.find("4")
     again.turn(lambda: again.session.queue.number == 4 and again.live.mask.all())
+    again.close()
+
+
+def left_by_a_crash(desk, image_id, mask):
+    """A recovery copy of another process, as a crash leaves it."""
+    key = desk.review.opened.cache.key(image_id)
+    code = (
+        "import sys, numpy as np; from napari_semxai.store.autosave import save_recovery\n"
+        "save_recovery(sys.argv[1], sys.argv[2], np.load(sys.argv[3]), {'name': sys.argv[4]})"
+    )
+    np.save(desk.folder / "mask.npy", mask)
+    arguments = [desk.folder / "recovery", key, desk.folder / "mask.npy", image_id]
+    subprocess.run([sys.executable, "-c", code, *map(str, arguments)], check=True)
+
+
+@pytest.mark.parametrize("act", ["stroke", "review", "save"])
+def test_an_offered_copy_outlives_strokes_and_reviews(desk, act):
+    desk.open()
+    crashed = np.zeros(SHAPE, bool)
+    crashed[10:20, 10:20] = True
+    left_by_a_crash(desk, "wafer_1", crashed)
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.recovery is not None)
+    desk.stroke(3, 5)
+    if act == "review":
+        desk.review.accept()
+        desk.turn(lambda: desk.session.queue.number == 3 and desk.session.queue.reviewed == 1)
+    elif act == "save":
+        desk.review.save()
+        desk.turn(lambda: desk.session.save.state == "saved")
+    else:
+        desk.queue.step(1)
+        desk.turn(lambda: desk.session.queue.number == 3)
+    desk.close()
+    again = Desk(desk.folder)
+    again.open()
+    again.queue.find("2")
+    again.turn(lambda: again.session.queue.number == 2 and again.session.recovery is not None)
+    again.edit.restore()
+    again.turn(lambda: again.session.proposal is not None)
+    np.testing.assert_array_equal(again.live.mask, crashed)
+    again.review.accept()
+    again.turn(lambda: again.session.queue.number == 3)
+    again.turn(lambda: not list_recoveries(desk.folder / "recovery"))
     again.close()

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -164,3 +165,24 @@ def test_a_writer_killed_in_the_middle_leaves_a_whole_copy(tmp_path: Path, lines
     mask, _ = load_recovery(recovery.path)
     assert recovery.info["number"] >= reported
     assert (mask[0, :8] == recovery.info["number"] % 250).all()
+
+
+def test_a_copy_of_another_process_is_not_replaced(tmp_path: Path, mask: np.ndarray) -> None:
+    with start_writer(tmp_path) as writer:
+        wait_for_lines(writer, 1)
+        writer.kill()
+    (left,) = list_recoveries(tmp_path)
+    before = left.path.read_bytes()
+    own = save_recovery(tmp_path, "k", mask, {})
+    assert left.path.read_bytes() == before
+    assert [copy.from_this_process for copy in list_recoveries(tmp_path)] == [True, False]
+    assert load_recovery(own)[1].key == left.key
+
+
+def test_a_process_number_that_is_used_again_is_another_process(
+    tmp_path: Path, mask: np.ndarray
+) -> None:
+    recovery = load_recovery(save_recovery(tmp_path, "a", mask, {}))[1]
+    assert recovery.from_this_process
+    number, started = recovery.writer
+    assert not replace(recovery, writer=(number, started - 60)).from_this_process
