@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 
 from napari_semxai.algorithms.concepts import (
     linear_sobol_indices,
@@ -20,6 +21,7 @@ from napari_semxai.backends.network_split import head_weights
 
 if TYPE_CHECKING:
     from collections.abc import Generator
+    from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -53,11 +55,17 @@ def coefficients(latents: NDArray[np.float32], vectors: NDArray[np.float32]) -> 
     reducer.components_ = vectors
     reducer.n_features_in_ = vectors.shape[1]
     flat = latents.reshape(-1, latents.shape[-1])
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), one_thread():
         # 200 iterations are what xplique stops at too.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found: NDArray[Any] = reducer.transform(flat)
     return found.reshape(*latents.shape[:-1], len(vectors))
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep BLAS to one thread: on small matrices threads wait for each other, for seconds."""
+    limited: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")
+    return limited
 
 
 def latents_of(split: Split, inputs: Tensor) -> NDArray[np.float32]:

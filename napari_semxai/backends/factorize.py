@@ -19,6 +19,7 @@ from napari_semxai.backends.concept_maps import (
     importance_steps,
     latents_of,
     logits_of,
+    one_thread,
 )
 from napari_semxai.backends.seeding import numpy_seed
 from napari_semxai.backends.stepwise import stepwise
@@ -124,7 +125,7 @@ def _fit(
     def work(checkpoint: Callable[[], None]) -> tuple[NDArray[Any], NDArray[Any]]:
         handle = g.register_forward_hook(lambda *_: checkpoint())
         try:
-            with warnings.catch_warnings(), numpy_seed(settings.seed):
+            with warnings.catch_warnings(), numpy_seed(settings.seed), one_thread():
                 # xplique stops after 200 iterations, converged or not.
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 _, values, vectors = fitted.fit(inputs, class_id=settings.target)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from sklearn.decomposition import NMF
+from threadpoolctl import threadpool_info
 
 from napari_semxai.algorithms.concepts import sobol_indices, sobol_masks
 from napari_semxai.backends import concept_bank
@@ -122,6 +124,19 @@ def test_coefficients_rebuild_what_concepts_made() -> None:
     made = rng.random((5, 4, K)).astype(np.float32)
     found = coefficients(made @ vectors, vectors)
     np.testing.assert_allclose(found @ vectors, made @ vectors, atol=0.1)
+
+
+def test_coefficients_wait_for_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def transform(_self: NMF, values: np.ndarray) -> np.ndarray:
+        blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.extend(pool["num_threads"] for pool in blas)
+        return np.zeros((len(values), K), np.float32)
+
+    monkeypatch.setattr(NMF, "transform", transform)
+    coefficients(np.zeros((4, 8), np.float32), np.zeros((K, 8), np.float32))
+    assert set(seen) == {1}
 
 
 def test_another_classifier_or_refinement_is_refused(tmp_path: Path) -> None:
