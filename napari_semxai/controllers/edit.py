@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,13 +13,10 @@ from napari_semxai.algorithms import mask_edits
 from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave
 from napari_semxai.controllers.recovery import discard_copy, find_copy, image_key, write_copy
 from napari_semxai.state.session import Proposal, SaveState
-from napari_semxai.store.autosave import (
-    Recovery,
-    discard_recovery,
-    load_recovery,
-)
+from napari_semxai.store.autosave import Recovery, discard_recovery, load_recovery
 from napari_semxai.store.masks import read_mask, write_mask
-from napari_semxai.types import BoolMask, SemImage
+from napari_semxai.store.originals import check_replaceable
+from napari_semxai.types import BoolMask, InputError, SemImage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +183,9 @@ class EditController:
         strokes, mask, image = self._strokes, self._mask.mask.copy(), self._session.image
 
         def write() -> None:
+            check_replaceable(path)
+            if image.path is not None and os.path.realpath(path) == os.path.realpath(image.path):
+                raise InputError(f"{path}: is the open image; choose another name")
             write_mask(path, mask)
 
         self._jobs.run(

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_semxai.store.coco import read_coco, write_mask_document
 from napari_semxai.store.masks import MASK_SUFFIXES, read_mask, write_mask
+from napari_semxai.store.originals import check_not_own, check_replaceable
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -55,12 +56,14 @@ def read_coco_layers(path: str) -> list[LayerData]:
 
 
 def write_mask_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) -> list[str]:
-    """Write the foreground of a labels layer as 0 and 255."""
+    """Write the foreground of a labels layer as 0 and 255; never over another picture."""
+    check_replaceable(Path(path))
     write_mask(path, data)
     return [path]
 
 
 def write_coco_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) -> list[str]:
     """Write the foreground of a labels layer as a COCO data set of one image."""
+    check_not_own(Path(path))
     write_mask_document(Path(path), np.asarray(data) != 0, str(attributes.get("name", "mask")))
     return [path]

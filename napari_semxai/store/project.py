@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
 from functools import cached_property
@@ -17,6 +16,7 @@ from napari_semxai.store.digests import array_digest, file_sha256
 from napari_semxai.store.folders import recovery_folder
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.originals import original_files
 from napari_semxai.store.project_files import (
     IMAGES_FILE,
     annotator_folder,
@@ -100,8 +100,8 @@ class Project:
 
     @cached_property
     def originals(self) -> frozenset[str]:
-        """Real paths of the image files, which nothing may write over."""
-        return frozenset(os.path.realpath(image.path) for image in self.images)
+        """Real paths of images, tables and given masks, which nothing may write over."""
+        return original_files(self.info, self.images)
 
     def image(self, image_id: str) -> ProjectImage:
         """Return the image of an id; `InputError` where there is none."""

@@ -16,6 +16,7 @@ from napari_semxai.store.atomic import atomic_write, write_json
 from napari_semxai.store.coco import coco_document
 from napari_semxai.store.images import page_count
 from napari_semxai.store.masks import write_mask
+from napari_semxai.store.originals import check_not_own, check_replaceable
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -64,11 +65,13 @@ def export_masks(
     Raises
     ------
     InputError
-        When a file cannot be written, or is one of the project's images.
+        When a file cannot be written, is an original of the project, or another picture.
     """
     count = 0
     for one in chosen:
-        write_mask(_free(project, folder / f"{one.image.id}{suffix}"), one.mask)
+        path = _free(project, folder / f"{one.image.id}{suffix}")
+        check_replaceable(path)
+        write_mask(path, one.mask)
         count += 1
     return count
 
@@ -91,6 +94,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
     for one in chosen:
         image = _copy_image(project, one.image, data / "images")
         mask = _free(project, data / "masks" / f"{one.image.id}.png")
+        check_replaceable(mask)
         write_mask(mask, one.mask)
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
         rows.append((*paths, one.image.id, one.label, *_known(one)))
@@ -140,9 +144,10 @@ def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
 
 
 def _free(project: Project, path: Path) -> Path:
-    """Return `path` unless that would write over one of the project's images."""
+    """Return `path` unless that would write over an original or a project's own file."""
     if os.path.realpath(path) in project.originals:
-        raise InputError(f"{path}: is an image of the project; choose another folder")
+        raise InputError(f"{path}: the project was made of this file; choose another place")
+    check_not_own(path)
     return path
 
 

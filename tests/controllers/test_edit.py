@@ -1,7 +1,9 @@
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.controllers.edit import EditController
@@ -142,3 +144,16 @@ def test_an_unwritable_recovery_folder_is_told(told, session, jobs, image, tmp_p
     state = told("save", lambda save: save.state == "failed", lambda: stroke(mask, edit))
     assert "memory only" in state.message
     edit.close()
+
+
+def test_a_mask_is_not_saved_over_the_open_image(session, told, edit, image, tmp_path):
+    path = tmp_path / "image.png"
+    for gray in (image.gray, np.where(image.gray > 100, 255, 0).astype(np.uint8)):
+        Image.fromarray(gray).save(path)
+        before = path.read_bytes()
+        session.image = replace(image, gray=gray, pixels=gray, path=path)
+        edit.begin(LiveMask(scene_masks()[1]))
+        state = told("save", lambda save: save.state == "failed", lambda: edit.save(path))
+        assert "image.png" in state.message
+        assert path.read_bytes() == before
+        edit.leave()

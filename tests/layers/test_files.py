@@ -63,3 +63,19 @@ def test_volume_is_refused(tmp_path):
     for write, name in ((write_coco_layer, "a.json"), (write_mask_layer, "a.png")):
         with pytest.raises(InputError, match="shape"):
             write(str(tmp_path / name), volume, {})
+
+
+def test_no_mask_replaces_an_image_or_a_file_of_a_project(tmp_path):
+    image = tmp_path / "wafer.png"
+    Image.fromarray(np.arange(180, dtype=np.uint8).reshape(12, 15)).save(image)
+    (tmp_path / "project.json").write_text("{}")
+    masks = tmp_path / "reviews" / "anna" / "masks"
+    masks.mkdir(parents=True)
+    mask = np.ones((12, 15), dtype=int)
+    for path in (image, masks / "a.png"):
+        with pytest.raises(InputError, match=path.name):
+            write_mask_layer(str(path), mask, {})
+    with pytest.raises(InputError, match=r"project\.json"):
+        write_coco_layer(str(tmp_path / "project.json"), mask, {})
+    assert np.asarray(Image.open(image)).max() == 179
+    assert list(masks.iterdir()) == []

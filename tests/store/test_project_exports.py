@@ -1,6 +1,7 @@
 import csv
 import json
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,8 +9,10 @@ import tifffile
 from PIL import Image
 from pycocotools.coco import COCO
 
-from napari_semxai.store.project_create import create_project
+from napari_semxai.store.project import open_project
+from napari_semxai.store.project_create import add_images, create_project
 from napari_semxai.store.project_exports import (
+    export,
     export_carinthia,
     export_coco,
     export_masks,
@@ -147,7 +150,7 @@ def test_originals_are_not_overwritten(project, tmp_path):
     images = tmp_path / "images"
     before = {path: path.read_bytes() for path in images.iterdir()}
     (images / "a.png").symlink_to("a.jpg")
-    with pytest.raises(InputError, match="is an image of the project"):
+    with pytest.raises(InputError, match=r"a\.png: the project was made of this file"):
         export_masks(project, chosen_masks(project), images)
     assert {path: path.read_bytes() for path in before} == before
 
@@ -173,3 +176,69 @@ def test_imports_that_do_not_fit(project, tmp_path):
         import_masks(project, other, "ben")
     with pytest.raises(InputError, match="no such file"):
         import_masks(project, tmp_path / "nothing", "ben")
+
+
+@pytest.fixture
+def carinthia(tmp_path):
+    """A project of a small Carinthia-S download."""
+    data = tmp_path / "set" / "data"
+    for name in ("images", "masks"):
+        (data / name).mkdir(parents=True)
+    Image.fromarray(np.arange(720, dtype=np.uint8).reshape(SHAPE)).save(data / "images" / "a.jpg")
+    Image.fromarray(255 * blob(1).astype(np.uint8)).save(data / "masks" / "a.png")
+    (data / "carinthia-s.csv").write_text(
+        "image_path;mask_path;filename;label\nimages/a.jpg;masks/a.png;a;3\n"
+    )
+    with closing(create_project(tmp_path / "own", tmp_path / "set")) as project:
+        yield project
+
+
+@pytest.mark.parametrize(
+    ("form", "place", "file"),
+    [
+        ("png", "set/data/masks", "set/data/masks/a.png"),
+        ("measurements", "set/data/carinthia-s.csv", "set/data/carinthia-s.csv"),
+        ("carinthia-s", "set", "set/data/images/a.jpg"),
+        ("measurements", "own/images.csv", "own/images.csv"),
+        ("coco-rle", "own/project.json", "own/project.json"),
+        (
+            "png",
+            "own/reviews/carinthia-s/masks",
+            "own/reviews/carinthia-s/masks/a.png",
+        ),
+    ],
+)
+def test_no_export_replaces_what_a_project_was_made_of(carinthia, tmp_path, form, place, file):
+    before = (tmp_path / file).read_bytes()
+    carinthia.write_review("a", "ben", ReviewChange(ReviewState.CORRECTED, blob(2)))
+    for _ in range(2):
+        with pytest.raises(InputError, match=f"{Path(file).name}: (the project was|belongs to)"):
+            export(carinthia, chosen_masks(carinthia, "ben"), tmp_path / place, form)
+    assert (tmp_path / file).read_bytes() == before
+
+
+def test_sources_that_came_later_are_not_overwritten(carinthia, tmp_path, project):
+    other = tmp_path / "other"
+    other.mkdir()
+    Image.fromarray(np.full(SHAPE, 9, np.uint8)).save(other / "b.tif")
+    Image.fromarray(np.full(SHAPE, 255, np.uint8)).save(other / "b_m.png")
+    (other / "mine.csv").write_text("path,mask,class\nb.tif,b_m.png,2\n")
+    add_images(carinthia.folder, other / "mine.csv")
+    again = open_project(carinthia.folder)
+    for path in (other / "mine.csv", other / "b_m.png"):
+        with pytest.raises(InputError, match="was made of this file"):
+            export_measurements(again, chosen_masks(again, "carinthia-s"), path)
+    # The list that a project was made of, wherever it lies.
+    with pytest.raises(InputError, match="was made of this file"):
+        export_measurements(project, chosen_masks(project), tmp_path / "images" / "list.csv")
+
+
+def test_masks_replace_masks_but_no_pictures(project, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for _ in range(2):
+        assert export_masks(project, chosen_masks(project), out) == 3
+    picture = out / "a.png"
+    Image.fromarray(np.arange(720, dtype=np.uint16).reshape(SHAPE).astype(np.uint8)).save(picture)
+    with pytest.raises(InputError, match="holds no plain mask but a picture"):
+        export_masks(project, chosen_masks(project), out)
