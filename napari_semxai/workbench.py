@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.utils.notifications import show_warning
+from qtpy.QtCore import Qt
 
 from napari_semxai.controllers.annotators import AnnotatorsController
 from napari_semxai.controllers.clicks import ClickController
@@ -134,6 +135,7 @@ class Workbench:
         if title not in self.docks:
             dock = self._make(title)
             self.docks[title] = dock
+            self.keys.attach(dock)
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
         return self.docks[title]
 
@@ -194,6 +196,16 @@ class Workbench:
             layer.visible = True
             self.layers.select_mask()
             layer.mode = mode
+
+    def focus(self, panel: str, field: str) -> None:
+        """Let a person type into a field of the *Edit & review* dock."""
+        dock = self.dock("Edit & review")
+        if isinstance(dock, EditDock) and dock.parentWidget() is not None:
+            dock.parentWidget().show()
+            dock.parentWidget().raise_()
+            part = getattr(dock.panels[panel], field)
+            dock.ensureWidgetVisible(part)
+            part.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
     def click(self) -> None:
         """Take the SAM click tool, or put it away."""
@@ -272,6 +284,8 @@ def _actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
         "next": partial(workbench.queue.step, 1),
         "previous": partial(workbench.queue.step, -1),
         "next unreviewed": workbench.queue.next_unreviewed,
+        "jump": partial(workbench.focus, QUEUE, "jump"),
+        "comment": partial(workbench.focus, REVIEW, "comment"),
         "mask": workbench.toggle_mask,
         "explanation": workbench.explanations.toggle,
         "next heat map": workbench.explaining.heatmaps.show_next,

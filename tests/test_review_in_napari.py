@@ -137,6 +137,36 @@ def test_a_review_by_keyboard_alone(
             np.testing.assert_array_equal(again, mask)
 
 
+def test_keys_work_while_the_dock_has_the_focus(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(4), qtbot)
+    panels = workbench.dock("Edit & review").panels
+    jump, rows, comment = panels["Queue"].jump, panels["Queue"].list, panels["Review"].comment
+    press(workbench, Qt.Key.Key_J)
+    qtbot.waitUntil(jump.hasFocus)
+    QTest.keyClicks(jump, "2")
+    QTest.keyClick(jump, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    rows.setFocus()
+    qtbot.waitUntil(rows.hasFocus)
+    QTest.keyClick(rows, Qt.Key.Key_Right, ALT)
+    qtbot.waitUntil(lambda: number(workbench) == 3)
+    QTest.keyClick(rows, Qt.Key.Key_D, ALT)
+    qtbot.waitUntil(comment.hasFocus)
+    QTest.keyClicks(comment, "edge")
+    QTest.keyClick(comment, Qt.Key.Key_R, ALT)
+    qtbot.waitUntil(lambda: number(workbench) == 4)
+    # No field has the focus now: plain keys are napari's again.
+    QTest.keyClick(workbench.viewer.window._qt_window, Qt.Key.Key_2)
+    assert str(workbench.layers.mask_layer.mode) == "paint"
+    session = workbench.session
+    qtbot.waitUntil(lambda: session.queue is not None and session.queue.reviewed == 1)
+    record = open_project(workbench.projects._folder / "images").record("image_002", "Anna")
+    assert record is not None
+    assert (record.state, record.comment) == (ReviewState.REJECTED, "edge")
+
+
 def test_undo_never_brings_pixels_of_another_image(
     workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
 ) -> None:

@@ -270,6 +270,8 @@ class QueuePanel(Panel):
     def _on_jump_wanted(self) -> None:
         self._queue.find(self.jump.text())
         self.jump.clear()
+        # Keys go to the canvas again.
+        self.jump.clearFocus()
 
     def _on_row_activated(self, index: QModelIndex) -> None:
         self._review.go(self.model.image_at(index.row()))

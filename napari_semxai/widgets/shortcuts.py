@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
 from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QShortcut
 
 from napari_semxai.store.shortcuts import read_shortcuts, write_shortcuts
 from napari_semxai.types import InputError
@@ -15,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from napari.layers import Labels
+    from qtpy.QtWidgets import QWidget
 
     from napari_semxai.layers.session_layers import SessionLayers
 
@@ -38,6 +43,8 @@ SHORTCUTS = (
     Shortcut("next", "Alt-Right", "next image"),
     Shortcut("previous", "Alt-Left", "previous image"),
     Shortcut("next unreviewed", "Alt-U", "next image without a review"),
+    Shortcut("jump", "Alt-J", "type a number or name to jump to"),
+    Shortcut("comment", "Alt-D", "write a comment"),
     Shortcut("mask", "Alt-M", "show or hide the mask"),
     Shortcut("explanation", "Alt-X", "show or hide explanations"),
     Shortcut("next heat map", "Alt-Shift-X", "next heat map of this image"),
@@ -51,10 +58,11 @@ SHORTCUTS = (
 )
 """Shift and Alt combinations: napari's layers take the plain letters."""
 _MODIFIERS = {"Alt", "Shift", "Ctrl", "Control", "Meta"}
+_FIELDS = (QLineEdit, QComboBox, QAbstractSpinBox)
 
 
 class KeyTable:
-    """Bind the keys on the viewer and on the defect mask, and change them.
+    """Bind the keys on the viewer, on the defect mask and in the docks, and change them.
 
     Parameters
     ----------
@@ -81,15 +89,31 @@ class KeyTable:
         self._viewer, self._layers, self._path = viewer, layers, path
         self._actions = actions
         self._bound: list[tuple[ViewerModel | Labels, str]] = []
+        self._in_docks: dict[int, dict[str, QShortcut]] = {}
         self.keys = {shortcut.name: shortcut.key for shortcut in SHORTCUTS}
         self.error = ""
         try:
             chosen = read_shortcuts(path)
         except InputError as error:
             self.error, chosen = str(error), {}
-        self.keys |= {name: key for name, key in chosen.items() if name in self.keys}
+        try:
+            known = {name: key for name, key in chosen.items() if name in self.keys}
+            self.keys = self._checked(known)
+        except InputError as error:
+            self.error = f"{path}: {error}; until then all keys are as they came"
         layers.mask_layer_changed.connect(self._bind)
         self._bind()
+
+    def attach(self, dock: QWidget) -> None:
+        """Let the keys work while any part of a dock has the focus, too."""
+        made = {}
+        for name, action in self._actions.items():
+            made[name] = QShortcut(dock)
+            made[name].setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            made[name].activated.connect(partial(_finish_then, action))
+        self._in_docks[id(dock)] = made
+        dock.destroyed.connect(partial(self._on_dock_destroyed, id(dock)))
+        self._name_keys(made)
 
     def release(self) -> None:
         """Bind nothing any more."""
@@ -105,13 +129,7 @@ class KeyTable:
             When the key is none, lacks Alt, Shift or Ctrl, or belongs to another action, ours
             or napari's.
         """
-        key = normal(key)
-        for other, taken in self.keys.items():
-            if other != name and taken == key:
-                raise InputError(f"{key} is taken: it means {other!r}; choose another key")
-        if key != self.keys[name] and self._napari_has(key):
-            raise InputError(f"{key} is a key of napari's own; choose another key")
-        self.keys = {**self.keys, name: key}
+        self.keys = self._checked({name: key})
         write_shortcuts(self._path, self.keys)
         self._bind()
         self.changed.emit()
@@ -127,12 +145,24 @@ class KeyTable:
         """Return a key as people read it."""
         return self.keys[name].replace("-", "+")
 
+    def _checked(self, chosen: Mapping[str, str]) -> dict[str, str]:
+        """Return all keys with the chosen ones among them, or refuse them."""
+        keys = {**self.keys, **{name: normal(key) for name, key in chosen.items()}}
+        for name in chosen:
+            key = keys[name]
+            for other, taken in keys.items():
+                if other != name and taken == key:
+                    raise InputError(f"{key} is taken: it means {other!r}; choose another key")
+            if key != self.keys[name] and self._napari_has(key):
+                raise InputError(f"{key} is a key of napari's own; choose another key")
+        return keys
+
     def _napari_has(self, key: str) -> bool:
         wanted = KeyBinding.from_str(key.replace("-", "+"))
         ours = {KeyBinding.from_str(mine.replace("-", "+")) for mine in self.keys.values()}
         mask = self._layers.mask_layer
-        maps = [self._viewer.keymap, type(self._viewer).class_keymap]
-        maps += [] if mask is None else [mask.keymap, type(mask).class_keymap]
+        maps = [self._viewer.keymap, type(self._viewer).class_keymap, Labels.class_keymap]
+        maps += [] if mask is None else [mask.keymap]
         return wanted not in ours and any(wanted in each for each in maps)
 
     def _bind(self) -> None:
@@ -143,6 +173,15 @@ class KeyTable:
             for name, action in self._actions.items():
                 target.bind_key(self.keys[name], _handler(action), overwrite=True)
                 self._bound.append((target, self.keys[name]))
+        for shortcuts in self._in_docks.values():
+            self._name_keys(shortcuts)
+
+    def _name_keys(self, shortcuts: Mapping[str, QShortcut]) -> None:
+        for name, shortcut in shortcuts.items():
+            shortcut.setKey(QKeySequence(self.text(name)))
+
+    def _on_dock_destroyed(self, number: int, *_: object) -> None:
+        self._in_docks.pop(number, None)
 
     def _unbind(self) -> None:
         bound, self._bound = self._bound, []
@@ -159,14 +198,14 @@ def normal(key: str) -> str:
         When it is no key, or lacks Alt, Shift or Ctrl.
     """
     parts = [part.strip() for part in key.replace("+", "-").split("-") if part.strip()]
+    parts = ["Ctrl" if part.casefold() == "control" else part for part in parts]
     names = [part.capitalize() if len(part) > 1 else part.upper() for part in parts]
     named = [name for name in names if name not in _MODIFIERS]
     if len(named) != 1 or len(names) < 2:
         raise InputError(f"{key!r}: a key is Alt, Shift or Ctrl with one other, like Alt+G")
-    try:
-        KeyBinding.from_str("+".join(names))
-    except ValueError:
-        raise InputError(f"{key!r}: no such key") from None
+    # What it does not know has the key code 0.
+    if not KeyBinding.from_str("+".join(names)).part0.key:
+        raise InputError(f"{key!r}: no such key")
     return "-".join([*sorted(set(names) - set(named)), *named])
 
 
@@ -177,3 +216,11 @@ def _handler(action: Callable[[], object]) -> Callable[[object], None]:
         action()
 
     return handle
+
+
+def _finish_then(action: Callable[[], object]) -> None:
+    """Take what was typed in a field, give the keys back to the canvas, and do the action."""
+    field = QApplication.focusWidget()
+    if isinstance(field, _FIELDS):
+        field.clearFocus()
+    action()

@@ -1,8 +1,14 @@
 """Keys on a viewer without a window; real key events are in test_review_in_napari."""
 
+import json
+
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QLineEdit, QListWidget, QVBoxLayout, QWidget
 
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.session import Session
@@ -107,3 +113,101 @@ def test_the_panel_shows_keys_and_why_one_is_refused(qtbot, made):
 
 def test_keys_are_spelled_as_napari_does():
     assert normal(" shift + ALT + right") == "Alt-Shift-Right"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "word"),
+    [
+        ({"accept": "Y"}, "Alt, Shift or Ctrl"),
+        ({"accept": "Alt-Nonsense"}, "no such key"),
+        ({"accept": "Alt-G"}, "'generate'"),
+        ({"accept": "Alt-K", "reject": "alt+k"}, "is taken"),
+        ({"accept": "Control-Y", "reject": "Ctrl-Y"}, "is taken"),
+        ({"accept": "Ctrl-I"}, "napari"),
+    ],
+)
+def test_a_stored_key_is_checked_as_in_the_panel(made, tmp_path, monkeypatch, chosen, word):
+    keymap = {KeyBinding.from_str("Ctrl+I"): print}
+    monkeypatch.setattr(Labels, "class_keymap", {**Labels.class_keymap, **keymap})
+    (tmp_path / "keys.json").write_text(json.dumps({"keys": chosen}))
+    keys = made[3]()
+    assert "keys.json" in keys.error
+    assert word in keys.error
+    assert keys.keys == {each.name: each.key for each in SHORTCUTS}
+
+
+def test_stored_keys_may_change_places(made, tmp_path):
+    (tmp_path / "keys.json").write_text('{"keys": {"accept": "Alt-R", "reject": "Alt-Y"}}')
+    keys = made[3]()
+    assert keys.error == ""
+    assert (keys.text("accept"), keys.text("reject")) == ("Alt+R", "Alt+Y")
+
+
+@pytest.fixture
+def dock(qtbot):
+    dock = QWidget()
+    qtbot.addWidget(dock)
+    layout = QVBoxLayout(dock)
+    dock.field, dock.list = QLineEdit(), QListWidget()
+    dock.list.addItems(["a", "b"])
+    for part in (dock.field, dock.list):
+        layout.addWidget(part)
+    dock.show()
+    qtbot.waitExposed(dock)
+    dock.activateWindow()
+    qtbot.waitUntil(dock.isActiveWindow)
+    return dock
+
+
+ALT = Qt.KeyboardModifier.AltModifier
+
+
+def test_keys_work_with_the_focus_anywhere_in_a_dock(made, dock, qtbot):
+    _, _, _, table, pressed = made
+    keys = table()
+    keys.attach(dock)
+    dock.list.setFocus()
+    QTest.keyClick(dock.list, Qt.Key.Key_Right, ALT)
+    dock.field.setFocus()
+    qtbot.waitUntil(dock.field.hasFocus)
+    said = []
+    dock.field.editingFinished.connect(lambda: said.append(list(pressed)))
+    QTest.keyClicks(dock.field, "Right")
+    QTest.keyClick(dock.field, Qt.Key.Key_R, ALT)
+    assert dock.field.text() == "Right"
+    assert pressed == ["next", "reject"]
+    # What was typed is taken before the action, and the canvas has the keys again.
+    assert said == [["next"]]
+    assert QApplication.focusWidget() is not dock.field
+    keys.change("next", "Alt+K")
+    dock.list.setFocus()
+    QTest.keyClick(dock.list, Qt.Key.Key_Right, ALT)
+    QTest.keyClick(dock.list, Qt.Key.Key_K, ALT)
+    assert pressed == ["next", "reject", "next"]
+
+
+def test_a_dock_that_is_gone_is_let_go_of(made, qtbot):
+    keys = made[3]()
+    dock = QWidget()
+    keys.attach(dock)
+    with qtbot.waitSignal(dock.destroyed):
+        dock.deleteLater()
+    keys.change("next", "Alt+K")
+
+
+def test_a_field_for_keys_takes_them_itself(made, qtbot):
+    _, _, _, table, pressed = made
+    keys = table()
+    panel = KeysPanel(keys)
+    qtbot.addWidget(panel)
+    keys.attach(panel)
+    panel.show()
+    qtbot.waitExposed(panel)
+    panel.activateWindow()
+    field = panel.fields["accept"]
+    field.setFocus()
+    qtbot.waitUntil(field.hasFocus)
+    QTest.keyClick(field, Qt.Key.Key_K, ALT)
+    QTest.keyClick(field, Qt.Key.Key_G, ALT)
+    assert pressed == []
+    panel.release()
