@@ -9,8 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
+import scipy
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -125,10 +124,10 @@ def _label_runs(
     above = np.repeat(np.arange(starts.size), counts)
     within = np.arange(above.size) - np.repeat(np.cumsum(counts) - counts, counts)
     below = np.repeat(first, counts) + within
-    graph = coo_array(
+    graph = scipy.sparse.coo_array(
         (np.ones(above.size, dtype=np.int8), (above, below)), shape=(starts.size, starts.size)
     )
-    labels: NDArray[np.int32] = connected_components(graph, directed=False)[1]
+    labels: NDArray[np.int32] = scipy.sparse.csgraph.connected_components(graph, directed=False)[1]
     return labels
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
-from skimage import morphology
+import scipy
+import skimage
 
 from napari_semxai.algorithms.components import largest_component
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def fill_holes(mask: BoolMask, size: int = 0) -> BoolMask:
     """Fill background that does not reach the edge; holes up to `size` pixels, 0 for all."""
-    filled: BoolMask = ndimage.binary_fill_holes(mask)
+    filled: BoolMask = scipy.ndimage.binary_fill_holes(mask)
     if size <= 0:
         return filled
     holes = filled & ~mask
@@ -32,7 +32,7 @@ def remove_specks(mask: BoolMask, size: int = 16) -> BoolMask:
 
 def smooth(mask: BoolMask, radius: int = 2) -> BoolMask:
     """Replace each pixel by the majority of a disc of `radius` pixels around it."""
-    disc = morphology.disk(radius).astype(np.float32)
+    disc = skimage.morphology.disk(radius).astype(np.float32)
     return _in_box(mask, radius, lambda part: _majority(part, disc))
 
 
@@ -57,7 +57,7 @@ def invert(mask: BoolMask) -> BoolMask:
 
 
 def _majority(mask: BoolMask, disc: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> BoolMask:
-    counts = ndimage.convolve(mask.astype(np.float32), disc, mode="constant")
+    counts = scipy.ndimage.convolve(mask.astype(np.float32), disc, mode="constant")
     majority: BoolMask = counts > disc.sum() / 2
     return majority
 
@@ -65,8 +65,8 @@ def _majority(mask: BoolMask, disc: np.ndarray[tuple[int, ...], np.dtype[np.floa
 def _distance(mask: BoolMask) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     if mask.all():
         return np.full(mask.shape, np.inf)
-    distance: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = ndimage.distance_transform_edt(
-        mask
+    distance: np.ndarray[tuple[int, ...], np.dtype[np.float64]] = (
+        scipy.ndimage.distance_transform_edt(mask)
     )
     return distance
 
@@ -85,7 +85,7 @@ def _in_box(mask: BoolMask, margin: int, edit: Callable[[BoolMask], BoolMask]) -
 
 def _without_small(mask: BoolMask, size: int, connectivity: int) -> BoolMask:
     """Remove components of fewer than `size` pixels; `connectivity` counts as in scikit-image."""
-    labels, _ = ndimage.label(mask, ndimage.generate_binary_structure(2, connectivity))
+    labels, _ = scipy.ndimage.label(mask, scipy.ndimage.generate_binary_structure(2, connectivity))
     kept = np.bincount(labels.ravel()) >= size
     kept[0] = False
     large: BoolMask = kept[labels]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
-from skimage.measure import regionprops
+import scipy
+import skimage
 
 if TYPE_CHECKING:
     from napari_semxai.types import BoolMask
@@ -43,9 +43,9 @@ def measure(mask: BoolMask, pixel_size: float | None = None) -> dict[str, float 
         (``_px``, ``_um2`` for the area) ``area, height, width, equivalent_diameter, perimeter,
         major_axis, minor_axis``. None where an empty mask has no such value.
     """
-    regions = regionprops(mask.astype(np.uint8))
+    regions = skimage.measure.regionprops(mask.astype(np.uint8))
     values = _empty() if not regions else _values(regions[0])
-    values["components"] = int(ndimage.label(mask, np.ones((3, 3)))[1])
+    values["components"] = int(scipy.ndimage.label(mask, np.ones((3, 3)))[1])
     for name, power in _SCALED.items():
         pixels = values.pop(name)
         values[f"{name}_px"] = pixels

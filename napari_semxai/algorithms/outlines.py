@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,11 +45,11 @@ def outlines(mask: BoolMask) -> list[NDArray[np.int64]]:
 
 def _parts(mask: BoolMask) -> Iterator[tuple[BoolMask, NDArray[np.int64]]]:
     """Yield 4-connected parts without holes, each in its box, with the box's first corner."""
-    labels, _ = ndimage.label(mask)
-    for number, box in enumerate(ndimage.find_objects(labels), start=1):
+    labels, _ = scipy.ndimage.label(mask)
+    for number, box in enumerate(scipy.ndimage.find_objects(labels), start=1):
         part = labels[box] == number
         corner = np.array([box[0].start, box[1].start])
-        holes = ndimage.binary_fill_holes(part) & ~part
+        holes = scipy.ndimage.binary_fill_holes(part) & ~part
         if not holes.any():
             yield part, corner
             continue

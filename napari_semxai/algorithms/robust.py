@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_semxai.algorithms.ground_truth import Defect, inside_border, touches
 from napari_semxai.algorithms.robust_fit import COEFFICIENTS, INTERCEPT, PRESENCE
@@ -43,7 +43,8 @@ LOWEST_LOGIT = -4.0
 
 _MOST_JUDGED = 200
 _SIMILAR = np.log(1.6)
-_STRUCTURES = {4: ndimage.generate_binary_structure(2, 1), 8: np.ones((3, 3), bool)}
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+_STRUCTURES = {4: _CROSS, 8: np.ones((3, 3), dtype=bool)}
 
 Box = tuple[slice, slice]
 
@@ -141,12 +142,12 @@ def judge_components(
     inside = inside_border(surface.shape, ignore_border)
     complement = np.zeros_like(surface)
     complement[inside] = ~surface[inside]
-    labels, _ = ndimage.label(complement, structure=_STRUCTURES[connectivity])
+    labels, _ = scipy.ndimage.label(complement, structure=_STRUCTURES[connectivity])
     areas = np.bincount(labels.ravel())
     areas[0] = 0
     order = np.argsort(-areas, kind="stable")[:_MOST_JUDGED]
     numbers = order[areas[order] >= SMALLEST]
-    boxes = ndimage.find_objects(labels)
+    boxes = scipy.ndimage.find_objects(labels)
     rows = [
         _look(gray, surface, labels, number, boxes[number - 1], inside)
         for number in numbers.tolist()
@@ -177,14 +178,14 @@ def _look(
         for part, limit in zip(box, inside, strict=True)
     )
     region = labels[wide] == number
-    values = ndimage.gaussian_filter(gray[wide].astype(np.float32), 1.0)
-    around = surface[wide] & ~ndimage.binary_dilation(region, iterations=2)
+    values = scipy.ndimage.gaussian_filter(gray[wide].astype(np.float32), 1.0)
+    around = surface[wide] & ~scipy.ndimage.binary_dilation(region, iterations=2)
     ring = values[around] if np.count_nonzero(around) >= SMALLEST else gray[surface]
     middle = float(np.median(ring))
     spread = 1.4826 * float(np.median(np.abs(ring - middle))) + 1.0
     contrast = np.log1p(abs(float(np.median(values[region])) - middle) / spread)
     slopes = np.hypot(*np.gradient(values))
-    outline_at = region & ~ndimage.binary_erosion(region, border_value=1)
+    outline_at = region & ~scipy.ndimage.binary_erosion(region, border_value=1)
     typical = float(np.median(slopes[around])) if around.any() else 0.0
     sharp = float(slopes[outline_at].mean()) if outline_at.any() else 0.0
     outline = np.log((sharp + 1.0) / (typical + 1.0))

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from napari_semxai.algorithms.ground_truth import defect_in, rank
 from napari_semxai.algorithms.metrics import scores
@@ -187,7 +187,7 @@ def plateau_middle(plane: NDArray[np.float64]) -> tuple[int, int]:
     A point in the middle of a plateau goes on being right when images differ a little.
     """
     best = plane >= plane.max() - 1e-9
-    depth = ndimage.distance_transform_cdt(np.pad(best, 1), metric="chessboard")[1:-1, 1:-1]
+    depth = scipy.ndimage.distance_transform_cdt(np.pad(best, 1), metric="chessboard")[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), plane.shape)
     return int(row), int(column)
 

@@ -114,8 +114,9 @@ class ClickTool:
         if known is not None:
             known.events.mode.disconnect(self._on_mode_changed)
             known.mouse_pan = known.mode == "pan_zoom"
+            if layer is None:
+                self._marks.hide()
         if layer is None:
-            self._marks.hide()
             return
         self._marks.begin(layer)
         layer.visible = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 class PromptLayers:
     """One layer of clicks and one with a box, kept over the images: napari adds layers slowly.
 
+    They are made when the tool is taken first: napari's first layer brings in pandas.
+
     Parameters
     ----------
     viewer : napari.components.ViewerModel
@@ -26,11 +29,17 @@ class PromptLayers:
 
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
-        self._points = Points(
+        self._edge_width = 1.0
+
+    @cached_property
+    def _points(self) -> Points:
+        return Points(
             ndim=2, name="SAM clicks", border_color="white", opacity=1.0, blending="translucent"
         )
-        self._box = Shapes(ndim=2, name="SAM box", opacity=1.0)
-        self._edge_width = 1.0
+
+    @cached_property
+    def _box(self) -> Shapes:
+        return Shapes(ndim=2, name="SAM box", opacity=1.0)
 
     def begin(self, mask: Labels) -> None:
         """Lay the layers over a mask and show them, empty."""

@@ -1,4 +1,7 @@
-"""Figures on paper: vector text, 300 dpi, colours that colour-blind people can tell apart."""
+"""Figures on paper: vector text, 300 dpi, colours that colour-blind people can tell apart.
+
+Matplotlib is slow to import, so the first figure does it: the window opens without.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,13 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
 from napari_semxai.store.atomic import atomic_write
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's palette.
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
@@ -31,6 +32,9 @@ _METADATA = {
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of this size in inches, which no window ever shows."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -44,6 +48,8 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     InputError
         For another suffix, or when the file cannot be written.
     """
+    import matplotlib as mpl
+
     path = Path(path)
     suffix = path.suffix.lower()
     if suffix not in FIGURE_SUFFIXES:

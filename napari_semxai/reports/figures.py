@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.colors import to_rgb
-from matplotlib.patches import Patch
 
 from napari_semxai.reports.figure import COLORS, new_figure
 
@@ -96,6 +94,8 @@ def concepts_figure(gray: NDArray[np.uint8], concepts: Mapping[str, BoolMask]) -
     concepts : mapping of str to ndarray of bool, shape (M, N)
         Name and mask of each, the most important first.
     """
+    from matplotlib.patches import Patch
+
     figure = new_figure(3.6, 3.2)
     axes = figure.subplots()
     _show(axes, gray)
@@ -144,6 +144,8 @@ def _show(axes: Axes, gray: NDArray[np.uint8]) -> None:
 
 
 def _tint(axes: Axes, mask: BoolMask, color: str) -> None:
+    from matplotlib.colors import to_rgb
+
     layer = np.zeros((*mask.shape, 4), dtype=np.float32)
     layer[mask] = (*to_rgb(color), _OPACITY)
     axes.imshow(layer)
