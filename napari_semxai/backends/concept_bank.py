@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
 _ARRAYS = ("importances", "colors", "crops", "crop_images", "crop_boxes")
 _VECTORS, _ORDER = "vectors", "order"
-# The rank colours of the published figures, then further ones that differ from them.
-_COLORS = (
+# The rank colours of the published figures, then those that differ most from all before them:
+# for the first twelve as colour-blind people see them too.
+COLORS = (
     *((39, 205, 255), (250, 0, 81), (255, 185, 27), (0, 172, 88), (108, 0, 110)),
-    *((255, 110, 0), (60, 90, 255), (160, 230, 60), (255, 140, 200), (150, 100, 50)),
-    *((0, 130, 140), (200, 180, 255), (130, 130, 0), (255, 230, 150), (110, 160, 200)),
+    *((0, 0, 255), (0, 120, 255), (210, 240, 195), (75, 75, 15), (255, 45, 180)),
+    *((120, 75, 105), (195, 240, 120), (0, 255, 0), (255, 165, 135), (240, 90, 0)),
+    *((255, 210, 255), (225, 0, 255), (60, 135, 120), (105, 0, 180), (0, 255, 225)),
+    *((240, 120, 165), (135, 45, 15), (210, 120, 255), (15, 105, 150), (165, 150, 45)),
 )
 
 
@@ -64,8 +67,8 @@ class BankKey:
 
 
 def concept_colors(n_concepts: int) -> NDArray[np.uint8]:
-    """Return a colour for each concept, most important first, shape (k, 3); they repeat."""
-    table: NDArray[np.uint8] = np.array(_COLORS, np.uint8)[np.arange(n_concepts) % len(_COLORS)]
+    """Return a colour for each concept, most important first, shape (k, 3); the 26th is the first."""
+    table: NDArray[np.uint8] = np.array(COLORS, np.uint8)[np.arange(n_concepts) % len(COLORS)]
     return table
 
 
