@@ -67,3 +67,18 @@ def test_sampling_of_a_thousand_to_one() -> None:
         weights = sampling_weights(labels, balance)
         assert weights.sum() == pytest.approx(1)
         assert weights[labels == 1].sum() == pytest.approx(share)
+
+
+def test_the_classes_of_carinthia() -> None:
+    counts = np.array([55, 8, 4008, 289, 4, 227])
+    labels = np.random.default_rng(1).permutation(np.repeat(np.arange(6), counts))
+    held_out = stratified_split(labels, 0.2, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.bincount(labels[held_out]), [11, 2, 802, 58, 1, 45])
+    trained = labels[~held_out]
+    np.testing.assert_array_equal(np.bincount(trained), [44, 6, 3206, 231, 3, 182])
+    weights = sampling_weights(trained, 1)
+    np.testing.assert_allclose(np.bincount(trained, weights), 1 / 6)
+    # An image of the rarest class against one of the most frequent.
+    assert weights[trained == 4][0] / weights[trained == 2][0] == pytest.approx(3206 / 3)
+    drawn = np.random.default_rng(2).choice(trained, 6000, p=weights)
+    assert np.abs(np.bincount(drawn) / 6000 - 1 / 6).max() < 0.02
