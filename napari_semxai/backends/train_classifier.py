@@ -71,6 +71,8 @@ class TrainSettings:
         Share of every class to validate on.
     seed : int
         Fixes split, order and augmentation.
+    synthetic : bool
+        Whether all images are synthetic, which is told with every answer of the classifier.
     """
 
     start: str = "bundled"
@@ -80,6 +82,7 @@ class TrainSettings:
     balance: float = 1.0
     share: float = 0.2
     seed: int = 0
+    synthetic: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -277,7 +280,8 @@ def _start(settings: TrainSettings, data: LabelledImages) -> tuple[nn.Module, Cl
     network.load_state_dict(state, strict=False)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.startswith(tuple(f"{part}." for part in _KEPT)))
-    return network.eval(), replace(info, class_names=data.class_names, synthetic=False)
+    info = replace(info, class_names=data.class_names, synthetic=settings.synthetic)
+    return network.eval(), info
 
 
 def _is_last(name: str, network: nn.Module) -> bool:

@@ -50,6 +50,10 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "--validation", type=float, default=0.2, help="share of every class to judge on"
     )
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument(
+        "--synthetic", action="store_true",
+        help="the images are synthetic: the classifier says so with every answer",
+    )  # fmt: skip
     parser.set_defaults(run=run)
 
 
@@ -96,6 +100,7 @@ def _settings(options: argparse.Namespace, images: int) -> TrainSettings:
         balance=options.balance,
         share=options.validation,
         seed=options.seed,
+        synthetic=options.synthetic,
     )
 
 

@@ -130,6 +130,13 @@ def test_a_damaged_image_is_named_and_the_rest_is_done(
     assert read_description(target).class_names == ("3", "6")
 
 
+def test_synthetic_images_are_told(dataset: Path, small_start: Path, tmp_path: Path) -> None:
+    target = tmp_path / "mine.safetensors"
+    options = ["--start", small_start, "--steps", 1, "--batch", 2, "--synthetic"]
+    assert train(dataset, target, *options) == 0
+    assert read_description(target).synthetic
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
