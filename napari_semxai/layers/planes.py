@@ -125,5 +125,10 @@ def _contrast(image: SemImage) -> tuple[float, float]:
     if image.pixels.dtype == np.uint8:
         return 0.0, 255.0
     step = max(1, min(image.pixels.shape[:2]) // 512)
-    low, high = np.nanpercentile(image.pixels[::step, ::step], (0.5, 99.5))
-    return float(low), float(max(high, low + 1e-6))
+    values = image.pixels[::step, ::step].astype(np.float64)
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return 0.0, 1.0
+    low, high = np.percentile(finite, (0.5, 99.5))
+    # The limits differ, also of a constant picture of large values.
+    return float(low), float(max(high, low + 1e-6 * max(1.0, abs(low))))

@@ -10,6 +10,7 @@ from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.layers.step_layers import step_labels
 from napari_semxai.state.review import Opening, OtherMasks
 from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
+from napari_semxai.store.images import image_from_array
 from napari_semxai.types import SemImage
 from tests.pools import pool_of, scene_masks
 
@@ -215,6 +216,22 @@ def test_sixteen_bit_and_colour_pictures_are_shown_as_they_are(session, layers):
     rgb = np.zeros((20, 30, 3), np.uint8)
     session.image = SemImage("colour", rgb, rgb[..., 0])
     assert layers.image_layer.rgb
+
+
+@pytest.mark.parametrize(
+    ("pixels", "limits"),
+    [
+        (np.eye(20, 30, dtype=bool), (0.0, 1.0)),
+        (np.full((20, 30), np.nan), (0.0, 1.0)),
+        (np.where(np.arange(30) < 15, np.inf, np.ones((20, 1))), (1.0, 1.000001)),
+        (np.full((20, 30), 1e12), (1e12, 1.000001e12)),
+    ],
+    ids=["one bit", "all NaN", "half infinite", "constant"],
+)
+def test_odd_pictures_have_proper_limits(session, layers, pixels, limits):
+    session.image = image_from_array(pixels, "odd")
+    assert layers.image_layer.contrast_limits == pytest.approx(limits, rel=1e-9)
+    assert not layers.mask_layer.data.any()
 
 
 def test_a_loaded_truth_becomes_a_layer_and_is_offered(session, layers, viewer):
