@@ -42,6 +42,17 @@ def small_classifier(seed: int = 0) -> Classifier:
     return classifier_of(SmallNetwork())
 
 
+def convnext_classifier() -> Classifier:
+    """Return a network none of whose maps is rectified."""
+    torch.manual_seed(0)
+    sides = ((8, 16), (16, 24), (24, None))
+    blocks = [models.convnext.CNBlockConfig(*side, 1) for side in sides]
+    network = models.convnext.ConvNeXt(blocks, layer_scale=1.0, num_classes=len(NAMES))
+    # Its first answers are all alike.
+    nn.init.normal_(network.classifier[2].weight, std=1.0)
+    return classifier_of(network, name="convnext")
+
+
 def torchvision_classifier(name: str, size: int = 64) -> Classifier:
     torch.manual_seed(0)
     network = models.get_model(name, weights=None, num_classes=len(NAMES))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _ARRAYS = ("importances", "colors", "crops", "crop_images", "crop_boxes")
 _VECTORS, _ORDER = "vectors", "order"
+# Part of the names: banks that were written otherwise are made anew.
+_FORMAT = 2
 # The rank colours of the published figures, then those that differ most from all before them:
 # for the first twelve as colour-blind people see them too.
 COLORS = (
@@ -57,7 +59,7 @@ class BankKey:
     @property
     def digest(self) -> str:
         """Name of the bank, 32 hex digits."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(asdict(self) | {"format": _FORMAT}, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     @property
@@ -67,7 +69,7 @@ class BankKey:
 
 
 def concept_colors(n_concepts: int) -> NDArray[np.uint8]:
-    """Return a colour for each concept, most important first, shape (k, 3); the 26th is the first."""
+    """Return a colour for each concept, most important first, shape (k, 3); the 26th repeats."""
     table: NDArray[np.uint8] = np.array(COLORS, np.uint8)[np.arange(n_concepts) % len(COLORS)]
     return table
 

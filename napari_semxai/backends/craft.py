@@ -28,6 +28,7 @@ from napari_semxai.backends.concept_transform import new_split, transform_steps
 from napari_semxai.backends.crops import best_crops
 from napari_semxai.backends.factorize import (
     CraftSettings,
+    clamp_agreement,
     factor_steps,
     reconstruction_agreement,
     reconstruction_r2,
@@ -174,6 +175,7 @@ def fit_steps(
         r2=reconstruction_r2(factors),
         agreement=reconstruction_agreement(split, factors),
         n_images=len(images),
+        clamp_agreement=clamp_agreement(split, factors),
     )
     write_bank(bank, ConceptVectors(factors.vectors, order))
     return bank

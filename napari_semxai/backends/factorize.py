@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
@@ -65,6 +66,8 @@ class Factors:
         Coefficients of the images.
     importances : ndarray of float32, shape (k,)
         Mean total Sobol indices.
+    classes : ndarray of int64, shape (B,)
+        What the network says of the images.
     """
 
     vectors: NDArray[np.float32]
@@ -72,6 +75,7 @@ class Factors:
     latents: NDArray[np.float32]
     found: NDArray[np.float32]
     importances: NDArray[np.float32]
+    classes: NDArray[np.int64]
 
 
 def factor_steps(
@@ -89,16 +93,19 @@ def factor_steps(
         device="cpu",
     )
     crop_values, vectors = yield from _fit(fitted, split.g, inputs, settings)
-    latents = []
+    latents, classes = [], []
     for start in range(0, len(inputs), _BATCH):
         yield ExplainProgress("images", start, len(inputs))
-        latents.append(latents_of(split, inputs[start : start + _BATCH]))
+        batch = inputs[start : start + _BATCH]
+        latents.append(latents_of(split, batch))
+        with torch.no_grad():
+            classes.append(split.h(split.g(batch)).argmax(1).numpy())
     everything = np.concatenate(latents)
     found = coefficients(everything, vectors)
     chosen = found if split.linear else found[_spread(len(found))]
     importances = yield from _importances(split, chosen, vectors, settings.target)
     mean = importances.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return Factors(vectors, crop_values, everything, found, mean)
+    return Factors(vectors, crop_values, everything, found, mean, np.concatenate(classes))
 
 
 def _importances(
@@ -161,10 +168,21 @@ def reconstruction_r2(factors: Factors) -> float:
 
 def reconstruction_agreement(split: Split, factors: Factors) -> float:
     """Return the share of images whose class stays the same from concepts alone."""
-    same = []
+    return _agreement(split, factors.classes, factors.found, factors.vectors)
+
+
+def clamp_agreement(split: Split, factors: Factors) -> float:
+    """Return the share of images whose class stays the same without values below 0."""
     identity = np.eye(factors.latents.shape[-1], dtype=np.float32)
-    for latents, found in zip(factors.latents, factors.found, strict=True):
-        whole = logits_of(split, latents[None], identity)
-        rebuilt = logits_of(split, found[None], factors.vectors)
-        same.append(whole.argmax() == rebuilt.argmax())
-    return float(np.mean(same))
+    return _agreement(split, factors.classes, factors.latents, identity)
+
+
+def _agreement(
+    split: Split,
+    classes: NDArray[np.int64],
+    found: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+) -> float:
+    # One by one: all latents of many images would not fit.
+    rebuilt = [int(logits_of(split, one[None], vectors).argmax()) for one in found]
+    return float(np.mean(classes == rebuilt))

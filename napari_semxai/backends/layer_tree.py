@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -40,16 +41,17 @@ def describe_layers(classifier: Classifier) -> NetworkLayers:
     -------
     NetworkLayers
     """
-    known, faults = layers_of(classifier), concept_faults(classifier)
+    known, uses = layers_of(classifier), concept_uses(classifier)
     nodes = []
     for name, module in classifier.network.named_modules():
         if not name:
             continue
         output = known.get(name)
-        cam, concepts = cam_fault(output), faults.get(name, "its output is no map")
+        cam, use = cam_fault(output), uses.get(name, ConceptUse("its output is no map"))
         shape = () if output is None else output.map_shape
+        reason = cam or use.fault or (_clamping(classifier, name) if use.clamped else "")
         kind = type(module).__name__
-        nodes.append(LayerNode(name, kind, shape, not cam, not concepts, cam or concepts))
+        nodes.append(LayerNode(name, kind, shape, not cam, not use.fault, reason, use.clamped))
     return NetworkLayers(
         layers=tuple(nodes),
         cam_default=classifier.default_layer,
@@ -61,23 +63,36 @@ def describe_layers(classifier: Classifier) -> NetworkLayers:
     )
 
 
-_faults: WeakKeyDictionary[Classifier, dict[str, str]] = WeakKeyDictionary()
+@dataclass(frozen=True, slots=True)
+class ConceptUse:
+    """What CRAFT can do with a layer.
 
-
-def concept_faults(classifier: Classifier) -> dict[str, str]:
-    """Say of every layer that gives a map why CRAFT cannot use it; "" when it can.
-
-    The layers come in the order in which they end.
+    Attributes
+    ----------
+    fault : str
+        Why it cannot use it; "" when it can.
+    clamped : bool
+        Whether values below 0 are taken for 0 there, since the factorization allows none.
     """
-    if classifier not in _faults:
+
+    fault: str = ""
+    clamped: bool = False
+
+
+_uses: WeakKeyDictionary[Classifier, dict[str, ConceptUse]] = WeakKeyDictionary()
+
+
+def concept_uses(classifier: Classifier) -> dict[str, ConceptUse]:
+    """Say of every layer that gives a map what CRAFT can do with it, in the order they end."""
+    if classifier not in _uses:
         known = {name: output for name, output in layers_of(classifier).items() if output.layout}
         try:
-            fault_of = _judge(classifier)
+            use_of = _judge(classifier)
         except InputError as error:
-            _faults[classifier] = dict.fromkeys(known, str(error))
+            _uses[classifier] = dict.fromkeys(known, ConceptUse(str(error)))
         else:
-            _faults[classifier] = {name: fault_of(name, output) for name, output in known.items()}
-    return _faults[classifier]
+            _uses[classifier] = {name: use_of(name, output) for name, output in known.items()}
+    return _uses[classifier]
 
 
 def default_concept_layer(classifier: Classifier) -> str:
@@ -98,48 +113,63 @@ def fine_layer(classifier: Classifier, share: float) -> str:
 
 
 def usable_layers(classifier: Classifier) -> list[str]:
-    """Name the layers that CRAFT can use, in the order in which they end."""
-    return [name for name, fault in concept_faults(classifier).items() if not fault]
+    """Name the layers that CRAFT can use, in the order in which they end.
+
+    Those whose values are clamped only where there are no others.
+    """
+    usable = {name: use for name, use in concept_uses(classifier).items() if not use.fault}
+    return [name for name, use in usable.items() if not use.clamped] or list(usable)
 
 
 def check_concept_layer(classifier: Classifier, layer: str) -> str:
-    """Return `layer`, or the default for "", when CRAFT can use it.
+    """Return `layer`, or the default for "", when CRAFT can use it, clamped or not.
 
     Raises
     ------
     InputError
         When it cannot; the nearest layer that can is named.
     """
-    faults = concept_faults(classifier)
     layer = layer or default_concept_layer(classifier)
     if not layer:
         raise InputError(f"{classifier.info.name}: CRAFT can use none of its layers")
-    fault = faults.get(layer, "the network has no such layer, or its output is no map")
+    missing = ConceptUse("the network has no such layer, or its output is no map")
+    fault = concept_uses(classifier).get(layer, missing).fault
     if not fault:
         return layer
-    names = list(faults)
-    here = names.index(layer) if layer in faults else len(names)
-    usable = sorted(usable_layers(classifier), key=lambda name: abs(names.index(name) - here))
-    instead = f"; the nearest one that works is {usable[0]}" if usable else ""
+    nearest = _nearest(classifier, layer)
+    instead = f"; the nearest one that works is {nearest}" if nearest else ""
     raise InputError(f"layer {layer}: {fault}{instead}")
 
 
-def _judge(classifier: Classifier) -> Callable[[str, LayerOutput], str]:
-    """Trace the network and return what tells the fault of a layer."""
+def _nearest(classifier: Classifier, layer: str) -> str:
+    """Name the usable layer that ends next to another one; "" for none."""
+    names = list(concept_uses(classifier))
+    here = names.index(layer) if layer in names else len(names)
+    usable = usable_layers(classifier)
+    return min(usable, key=lambda name: abs(names.index(name) - here), default="")
+
+
+def _clamping(classifier: Classifier, layer: str) -> str:
+    nearest = _nearest(classifier, layer)
+    instead = "" if nearest == layer else f"; the nearest one without is {nearest}"
+    return f"for concepts its values below 0 are taken for 0{instead}"
+
+
+def _judge(classifier: Classifier) -> Callable[[str, LayerOutput], ConceptUse]:
+    """Trace the network and return what tells the use of a layer."""
     graph = trace(classifier.network)
 
-    def fault_of(name: str, output: LayerOutput) -> str:
+    def use_of(name: str, output: LayerOutput) -> ConceptUse:
         if output.layout != "channels_first":
-            return "its map has channels last"
+            return ConceptUse("its map has channels last")
         try:
             cut = cut_of(graph, name)
         except InputError as error:
-            return str(error).removeprefix(f"{name}: ")
-        if output.minimum < -NEGATIVE_SHARE * output.maximum and not is_relu(cut):
-            return "its values can be negative, which the factorization does not allow"
-        return ""
+            return ConceptUse(str(error).removeprefix(f"{name}: "))
+        negative = output.minimum < -NEGATIVE_SHARE * output.maximum
+        return ConceptUse(clamped=negative and not is_relu(cut))
 
-    return fault_of
+    return use_of
 
 
 def _runs(method: CamMethod, classifier: Classifier) -> bool:

@@ -74,6 +74,9 @@ class ConceptBank:
         Share of images whose predicted class is the same from reconstructed activations.
     n_images : int
         Images the bank was made from.
+    clamp_agreement : float
+        Share of them whose predicted class is the same when values of the layer below 0 are
+        taken for 0, as the factorization does; 1 where there are none.
     """
 
     path: Path
@@ -93,6 +96,7 @@ class ConceptBank:
     r2: float
     agreement: float
     n_images: int
+    clamp_agreement: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

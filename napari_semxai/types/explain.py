@@ -115,7 +115,10 @@ class LayerNode:
     concepts : bool
         Whether the network can be split behind it for CRAFT.
     reason : str
-        Why `concepts` or `cam` is False, and what to take instead; "" when both are True.
+        Why `concepts` or `cam` is False, or what `clamped` means here, and what to take instead.
+    clamped : bool
+        Whether concepts are made there with values below 0 taken for 0; how much that changes
+        is told by `ConceptBank.clamp_agreement`.
     """
 
     name: str
@@ -124,6 +127,7 @@ class LayerNode:
     cam: bool
     concepts: bool
     reason: str = ""
+    clamped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

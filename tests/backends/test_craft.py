@@ -18,7 +18,7 @@ from napari_semxai.backends.factorize import CraftSettings
 from napari_semxai.backends.tuning import sweep_steps
 from napari_semxai.backends.xplique_import import craft_missing, craft_torch
 from napari_semxai.types import CraftSweepRequest, ExplainProgress, SweepRow
-from tests.networks import random_image, small_classifier
+from tests.networks import convnext_classifier, random_image, small_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,6 +65,14 @@ def test_more_concepts_than_xplique_has_colours_for(cache: Path) -> None:
         IMAGES, small_classifier(), target=1, layer="early", n_concepts=20, patch_size=16
     )
     assert concepts.explain(IMAGES[0]).maps.shape == (20, 64, 64)
+
+
+def test_clamped_concepts_tell_how_much_that_changes(cache: Path) -> None:
+    classifier = convnext_classifier()
+    concepts = craft(IMAGES, classifier, target=1, n_concepts=3, patch_size=32)
+    assert 0 <= concepts.bank.clamp_agreement <= 1
+    assert read_bank(concepts.bank.path)[0].clamp_agreement == concepts.bank.clamp_agreement
+    assert concepts.explain(IMAGES[0]).maps.min() >= 0
 
 
 def test_progress_cancel_and_cache(cache: Path) -> None:

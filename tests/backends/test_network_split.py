@@ -1,16 +1,24 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 import torch
 from torch import nn
 from torchvision import models
 
+from napari_semxai.backends.concept_maps import latents_of
+from napari_semxai.backends.concept_transform import new_split
+from napari_semxai.backends.factorize import Factors, clamp_agreement, reconstruction_agreement
 from napari_semxai.backends.layer_tree import check_concept_layer, describe_layers
 from napari_semxai.backends.network_split import head_weights, split_network
 from napari_semxai.types import InputError
 from tests.networks import (
     SmallNetwork,
     classifier_of,
+    convnext_classifier,
+    random_image,
     small_classifier,
     torchvision_classifier,
 )
@@ -54,9 +62,58 @@ def test_a_skip_connection_is_refused_and_the_nearest_layer_that_works_named() -
         check_concept_layer(classifier, "conv")
 
 
-def test_values_below_zero_are_refused() -> None:
-    with pytest.raises(InputError, match=r"can be negative.*nearest one that works is early"):
-        check_concept_layer(small_classifier(), "early.0")
+def test_values_below_zero_are_clamped_and_the_nearest_layer_without_named() -> None:
+    classifier = small_classifier()
+    assert check_concept_layer(classifier, "early.0") == "early.0"
+    nodes = {node.name: node for node in describe_layers(classifier).layers}
+    clamped = [name for name, node in nodes.items() if node.clamped]
+    assert clamped == ["early.0", "middle.0", "middle.1", "last.0"]
+    assert nodes["early.0"].concepts
+    assert nodes["early.0"].reason == (
+        "for concepts its values below 0 are taken for 0; the nearest one without is early.1"
+    )
+    assert nodes["conv"].reason
+    assert not nodes["conv"].clamped
+
+
+def test_a_network_without_rectifiers_is_clamped() -> None:
+    classifier = convnext_classifier()
+    layers = describe_layers(classifier)
+    nodes = {node.name: node for node in layers.layers}
+    assert layers.concepts_default == layers.cam_default
+    assert nodes[layers.concepts_default].clamped
+    assert nodes[layers.concepts_default].reason == (
+        "for concepts its values below 0 are taken for 0"
+    )
+
+
+def test_how_much_clamping_changes() -> None:
+    classifier = convnext_classifier()
+    layer = describe_layers(classifier).concepts_default
+    split = new_split(classifier, layer)
+    images = [random_image(seed, (20 + 8 * seed, 64)) for seed in range(12)]
+    inputs = torch.cat([classifier.to_input(image) for image in images])
+    with torch.no_grad():
+        raw = split.g(inputs)
+        classes = classifier.network(inputs).argmax(1).numpy()
+        expected = split.h(raw.clamp_min(0)).argmax(1).numpy() == classes
+    latents = latents_of(split, inputs)
+    exact = np.eye(latents.shape[-1], dtype=np.float32)
+    factors = Factors(exact, latents, latents, latents, exact[0], classes)
+    assert 0 < expected.mean() < 1
+    assert clamp_agreement(split, factors) == expected.mean()
+    # Concepts that hold all that was not clamped are held against the network itself.
+    assert reconstruction_agreement(split, factors) == expected.mean()
+    # Behind a rectifier nothing changes.
+    rectified = small_classifier()
+    split = new_split(rectified, "middle")
+    classes = rectified.network(inputs).argmax(1).numpy()
+    assert (
+        clamp_agreement(
+            split, replace(factors, latents=latents_of(split, inputs), classes=classes)
+        )
+        == 1
+    )
 
 
 def test_a_network_whose_code_depends_on_its_input() -> None:
