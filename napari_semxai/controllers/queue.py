@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.review import Opened, ReviewController
+    from napari_semxai.controllers.opened import Opened
+    from napari_semxai.controllers.review import ReviewController
+    from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.types import QueueFilter
 
@@ -59,28 +61,32 @@ class QueueController:
 
     def set_filter(self, **change: Any) -> None:
         """Change fields of the `QueueFilter`; the open image stays open."""
-        opened, queue = self._review.opened, self._session.queue
-        if opened is not None and queue is not None:
-            chosen = replace(queue.filter, **change)
-            self._session.queue = replace(queue, filter=chosen)
-            question = partial(ask, opened, chosen, queue.annotator)
-            # After the writes that were asked for before, so that it sees them.
-            self._writes.run("filter", question, self._on_asked, self._on_failed)
+        self._ask(change)
 
     def refresh(self) -> None:
-        """Look for what other annotators wrote, and apply the filter again."""
-        self.set_filter()
+        """Look at every file for what others wrote, and apply the filter again."""
+        self._ask({}, every_file=True)
 
     def watch(self) -> None:
         """Show what others wrote since the last look; nothing changes where nobody did."""
         opened, queue = self._review.opened, self._session.queue
         if opened is not None and queue is not None:
-            question = partial(_news, opened, queue.filter, queue.annotator)
-            self._writes.run("watch", question, partial(self._on_news, queue.filter), _nothing)
+            self._writes.run(
+                "watch", partial(_news, opened, queue), partial(self._on_news, queue), _nothing
+            )
 
-    def _on_news(self, asked: QueueFilter, answer: dict[str, Any] | None) -> None:
+    def _ask(self, change: dict[str, Any], *, every_file: bool = False) -> None:
+        opened, queue = self._review.opened, self._session.queue
+        if opened is not None and queue is not None:
+            chosen = replace(queue.filter, **change)
+            self._session.queue = replace(queue, filter=chosen)
+            question = partial(ask, opened, chosen, queue.annotator, every_file=every_file)
+            # After the writes that were asked for before, so that it sees them.
+            self._writes.run("filter", question, self._on_asked, self._on_failed)
+
+    def _on_news(self, asked: Queue, answer: dict[str, Any] | None) -> None:
         queue = self._session.queue
-        if answer is not None and queue is not None and queue.filter is asked:
+        if answer is not None and queue is not None and queue.filter is asked.filter:
             self._on_asked(answer)
 
     def _go_or_say(self, image_id: str | None, otherwise: str) -> None:
@@ -97,17 +103,21 @@ class QueueController:
         self._session.message = message
 
 
-def _news(opened: Opened, chosen: QueueFilter, annotator: str) -> dict[str, Any] | None:
-    return ask(opened, chosen, annotator) if opened.index.refresh() else None
+def _news(opened: Opened, queue: Queue) -> dict[str, Any] | None:
+    """Return what is not as it is shown: another window may have told the index before us."""
+    answer = ask(opened, queue.filter, queue.annotator)
+    return answer if any(getattr(queue, name) != value for name, value in answer.items()) else None
 
 
 def _nothing(_: str) -> None:
     """Say nothing: what a person asks for next will, where the drive is still away."""
 
 
-def ask(opened: Opened, chosen: QueueFilter, annotator: str) -> dict[str, Any]:
+def ask(
+    opened: Opened, chosen: QueueFilter, annotator: str, *, every_file: bool = False
+) -> dict[str, Any]:
     """Return the fields of `Queue` that come from the index; for a thread."""
-    opened.index.refresh()
+    opened.index.refresh(every_file=every_file)
     status = opened.index.status()
     states = status.states.get(annotator.strip().casefold(), {})
     return {

@@ -75,14 +75,21 @@ class ProjectIndex:
         self._path = folder / f"{project.info.id[:32]}-{place}.sqlite"
         self._engine = self._open(self._path)
         _prune(self._path)
-        self.refresh()
+        self.refresh(every_file=True)
 
     def close(self) -> None:
         """Let go of the index file."""
         self._engine.dispose()
 
-    def refresh(self) -> set[str]:
+    def refresh(self, *, every_file: bool = False) -> set[str]:
         """Read what was written since the last time, by anybody; cheap when nothing was.
+
+        Parameters
+        ----------
+        every_file : bool
+            Look at the time and size of every file. Otherwise only folders are looked at, whose
+            time tells of new and renamed files, as this program writes them, but not of a file
+            that another program writes in place.
 
         Returns
         -------
@@ -104,7 +111,7 @@ class ProjectIndex:
         with self._lock, self._engine.begin() as connection:
             annotators = self._project.annotators()
             for annotator in annotators:
-                changed |= self._refresh_annotator(connection, annotator)
+                changed |= self._refresh_annotator(connection, annotator, every_file)
             gone = REVIEWS.c.annotator.not_in(annotators)
             changed |= set(connection.scalars(sa.select(REVIEWS.c.image).where(gone)))
             connection.execute(sa.delete(REVIEWS).where(gone))
@@ -192,14 +199,16 @@ class ProjectIndex:
             connection.execute(sa.insert(IMAGES), rows)
             connection.execute(sa.insert(META), {"stamp": stamp})
 
-    def _refresh_annotator(self, connection: sa.Connection, annotator: str) -> set[str]:
+    def _refresh_annotator(
+        self, connection: sa.Connection, annotator: str, every_file: bool
+    ) -> set[str]:
         folder = annotator_folder(self._project.folder, annotator)
         places = (folder / "records", folder / "masks")
         now = time.time_ns()
         times = [_folder_time(place) for place in places]
         query = sa.select(FOLDERS.c.records, FOLDERS.c.masks)
         known = connection.execute(query.where(FOLDERS.c.annotator == annotator)).first()
-        if known is not None and list(known) == times:
+        if not every_file and known is not None and list(known) == times:
             return set()
         changed = self._rescan(connection, annotator, places)
         settled = [mtime if now - mtime > _SETTLED_NS else -1 for mtime in times]

@@ -137,6 +137,28 @@ def test_settled_folders_are_not_listed_again(project, index, monkeypatch):
     assert [path for path in listed if path.endswith(("records", "masks"))] == []
 
 
+def test_a_file_written_in_place_is_seen_at_opening_and_when_every_file_is_looked_at(
+    project, index, tmp_path
+):
+    fill(project)
+    past = time.time() - 60
+    for folder in project.folder.rglob("*/"):
+        os.utime(folder, (past, past))
+    index.refresh()
+    path = project.folder / "reviews" / "anna" / "records" / "a.json"
+    text = path.read_text().replace('"accepted"', '"rejected"')
+    with path.open("r+") as file:
+        file.truncate()
+        file.write(text)
+    assert index.refresh() == set()
+    with closing(ProjectIndex(project, tmp_path / "cache")):
+        assert ids(index, annotator="anna", states=frozenset([ReviewState.REJECTED])) == "a"
+    path = project.folder / "reviews" / "ben" / "records" / "a.json"
+    path.write_text(path.read_text().replace('"rejected"', '"unsure"'))
+    assert index.refresh(every_file=True) == {"a"}
+    assert ids(index, annotator="ben", states=frozenset([ReviewState.UNSURE])) == "a"
+
+
 @pytest.mark.parametrize("damage", ["missing", "garbage", "other images", "blocked"])
 def test_index_is_rebuilt(project, tmp_path, damage):
     fill(project)
