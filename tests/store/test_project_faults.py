@@ -24,7 +24,8 @@ WRITER = Path(__file__).with_name("project_writer.py")
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for name in ("state", "cache"):
+        monkeypatch.setenv(f"XDG_{name.upper()}_HOME", str(tmp_path / name))
     images = tmp_path / "images"
     images.mkdir()
     for index in range(5):
@@ -34,8 +35,9 @@ def project(tmp_path, monkeypatch):
     project.close()
 
 
-def start(project, annotator, first, count):
-    command = [sys.executable, str(WRITER), str(project.folder), annotator, str(first), str(count)]
+def start(project, annotator, first, count, *other):
+    numbers = (str(first), str(count))
+    command = [sys.executable, str(WRITER), str(project.folder), annotator, *numbers, *other]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment())
 
 
@@ -54,10 +56,13 @@ def acknowledged(lines):
 
 
 @pytest.mark.parametrize("edits", [40, pytest.param(1000, marks=pytest.mark.slow)])
-def test_two_processes_lose_no_edit(project, edits):
-    writers = {name: start(project, name, 0, edits // 2) for name in ("anna", "ben")}
+def test_two_processes_lose_no_edit_and_see_each_others(project, edits):
+    """Both hold an index, one file in the user's cache folder."""
+    pairs = (("anna", "ben"), ("ben", "anna"))
+    writers = {name: start(project, name, 0, edits // 2, other) for name, other in pairs}
     lines = {name: writer.communicate()[0].splitlines() for name, writer in writers.items()}
     assert [writer.returncode for writer in writers.values()] == [0, 0]
+    assert [lines[name].pop() for name, _ in pairs] == ["all of ben", "all of anna"]
     assert sum(map(len, lines.values())) == edits
     for name, said in lines.items():
         for image, numbers in acknowledged(said).items():
