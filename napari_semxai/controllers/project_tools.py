@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.opened import Opened
     from napari_semxai.controllers.projects import ProjectController
-    from napari_semxai.controllers.review import Opened, ReviewController
+    from napari_semxai.controllers.review import ReviewController
     from napari_semxai.state.session import Session
     from napari_semxai.store.project import Project
     from napari_semxai.types import PairAgreement, ProjectImage, ProjectInfo
@@ -74,6 +75,11 @@ class ProjectTools:
             Candidates, rejected and unsure masks too, not only truth.
         """
 
+        queue = self._session.queue
+        own = queue is not None and annotator == queue.annotator.strip().casefold()
+        if not own and self._blind():
+            return
+
         def work(opened: Opened, tell: Tell) -> int:
             project = opened.project
             chosen = chosen_masks(project, annotator, every_state=every)
@@ -103,11 +109,24 @@ class ProjectTools:
 
     def agree(self) -> None:
         """Compare every two annotators over all images."""
-        self._begin("Agreement", _agreement, self._on_agreed)
+        if not self._blind():
+            self._begin("Agreement", _agreement, self._on_agreed)
 
     def cancel(self) -> None:
         """Stop what is under way."""
         self._stop.set()
+
+    def _blind(self) -> bool:
+        """Say so where others are hidden until every image has one's own review."""
+        queue = self._session.queue
+        left = 0 if queue is None else queue.total - queue.reviewed
+        if not (self._session.blind and left):
+            return False
+        self._session.message = (
+            f"Others are hidden until you have reviewed all images, {left:,} are left; untick "
+            "'blind until I have reviewed' to see them now"
+        )
+        return True
 
     def _begin(
         self, title: str, work: Callable[[Opened, Tell], T], on_done: Callable[[T], None]

@@ -30,6 +30,7 @@ class QueueController:
 
     def __init__(self, session: Session, review: ReviewController, writes: Jobs) -> None:
         self._session, self._review, self._writes = session, review, writes
+        session.events.blind.connect(self._on_blind_changed)
 
     def step(self, by: int) -> None:
         """Open the image `by` places on among those that the filter shows."""
@@ -78,11 +79,15 @@ class QueueController:
     def _ask(self, change: dict[str, Any], *, every_file: bool = False) -> None:
         opened, queue = self._review.opened, self._session.queue
         if opened is not None and queue is not None:
-            chosen = replace(queue.filter, **change)
+            hidden_from = queue.annotator if self._session.blind else None
+            chosen = replace(queue.filter, **change, hidden_from=hidden_from)
             self._session.queue = replace(queue, filter=chosen)
             question = partial(ask, opened, chosen, queue.annotator, every_file=every_file)
             # After the writes that were asked for before, so that it sees them.
             self._writes.run("filter", question, self._on_asked, self._on_failed)
+
+    def _on_blind_changed(self, _: bool) -> None:
+        self._ask({})
 
     def _on_news(self, asked: Queue, answer: dict[str, Any] | None) -> None:
         queue = self._session.queue

@@ -23,8 +23,9 @@ from napari_semxai.types import (
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.opened import Opened
     from napari_semxai.controllers.queue import QueueController
-    from napari_semxai.controllers.review import Opened, ReviewController
+    from napari_semxai.controllers.review import ReviewController
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.types import CandidatePool, SemImage

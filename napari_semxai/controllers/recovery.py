@@ -14,6 +14,7 @@ from napari_semxai.store.autosave import (
     save_recovery,
 )
 from napari_semxai.store.digests import array_digest
+from napari_semxai.store.rescue import is_change
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -42,11 +43,14 @@ def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveS
 def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Recovery | None:
     """Return the newest copy of a mask that is not the stored one, which is removed if on disk."""
     for copy in list_recoveries(folder):
-        if copy.key != key:
+        change = is_change(copy)
+        # A change that waits in this process is in the stored mask already.
+        if copy.key != key or (change and copy.from_this_process):
             continue
-        if not np.array_equal(load_recovery(copy.path)[0] != 0, stored):
+        mask = load_recovery(copy.path)[0]
+        if mask.size and not np.array_equal(mask != 0, stored):
             return copy
-        if on_disk:
+        if on_disk and not change:
             discard_recovery(copy.path)
     return None
 
@@ -57,5 +61,6 @@ def discard_copy(folder: Path, key: str, restored: Collection[Path] = ()) -> Non
     What a crash left, and nobody has decided on, stays.
     """
     for copy in list_recoveries(folder):
-        if copy.key == key and (copy.from_this_process or copy.path in restored):
+        own = copy.from_this_process and not is_change(copy)
+        if copy.key == key and (own or copy.path in restored):
             discard_recovery(copy.path)

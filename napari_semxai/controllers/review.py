@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_semxai.controllers.project_cache import after_change
+from napari_semxai.controllers.queue import ask
 from napari_semxai.state.review import Opening
 from napari_semxai.state.session import SaveState
 from napari_semxai.types import ReviewChange, ReviewState
@@ -17,60 +18,16 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.edit import EditController, Left
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project_cache import Entry, ProjectCache
+    from napari_semxai.controllers.opened import Opened
+    from napari_semxai.controllers.project_cache import Entry
     from napari_semxai.controllers.recipe import RecipeRecorder
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
-    from napari_semxai.store.project import Project
-    from napari_semxai.store.project_index import ProjectIndex
-    from napari_semxai.types import BoolMask, ReviewRecord, SemImage
+    from napari_semxai.types import BoolMask, QueueFilter, ReviewRecord, SemImage
 
 _NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
 AHEAD = (1, 2, -1)
 """Which neighbours are read before they are asked for."""
-
-
-class Opened:
-    """An open project.
-
-    Parameters
-    ----------
-    project : Project
-        Its files.
-    index : ProjectIndex
-        The index over them.
-    cache : ProjectCache
-        What was read.
-    """
-
-    def __init__(self, project: Project, index: ProjectIndex, cache: ProjectCache) -> None:
-        self.project, self.index, self.cache = project, index, cache
-        self._failed: dict[str, tuple[ReviewChange, ...]] = {}
-
-    @property
-    def failed(self) -> tuple[str, ...]:
-        """Images with changes that could not be written so far."""
-        return tuple(self._failed)
-
-    def write(self, image_id: str, *new: ReviewChange) -> ReviewRecord | None:
-        """Write changes of an image after those that failed before; for the writing thread.
-
-        Raises
-        ------
-        InputError
-            When it cannot be written; the changes wait for the next call.
-        """
-        changes = (*self._failed.pop(image_id, ()), *new)
-        record, written = None, 0
-        try:
-            for change in changes:
-                record = self.project.write_review(image_id, self.cache.annotator, change)
-                self.cache.written(record)
-                written += 1
-        finally:
-            if written < len(changes):
-                self._failed[image_id] = changes[written:]
-        return record or self.project.record(image_id, self.cache.annotator)
 
 
 class ReviewController:
@@ -110,10 +67,13 @@ class ReviewController:
         self.end()
         self.opened = opened
         self._session.queue = queue
-        first = queue.shown[0].image if queue.shown else None
-        wanted = at or queue.next_unreviewed() or first
         # The project before may be this same one, with strokes that are still to be written.
-        self._writes.run("begin", _take_turn, lambda _: self.go(wanted), self._on_failed)
+        self._writes.run(
+            "begin",
+            opened.claim,
+            partial(self._on_claimed, opened, at),
+            partial(self._on_claim_failed, opened, at),
+        )
 
     def end(self) -> None:
         """Save what is unsaved, and close the project once it is written."""
@@ -123,16 +83,7 @@ class ReviewController:
         self._images.show(None)
         self.opened = self._session.queue = None
         self._session.agreement = ()
-
-        def close() -> None:
-            try:
-                for image_id in opened.failed:
-                    opened.write(image_id)
-            finally:
-                opened.index.close()
-                opened.project.close()
-
-        self._writes.run("close project", close, _nothing, self._on_failed)
+        self._writes.run("close project", opened.close, _nothing, self._on_failed)
 
     def go(self, image_id: str | None) -> None:
         """Open an image of the project; nothing happens for the one that is open."""
@@ -200,6 +151,30 @@ class ReviewController:
             return False
         self._write(ReviewChange(), self._edit.mask)
         return True
+
+    def _on_claimed(
+        self, opened: Opened, at: str, done: tuple[list[ReviewRecord], dict[str, str]]
+    ) -> None:
+        records, failed = done
+        for record in records:
+            self._show_written(opened, record)
+        self._begin_at(opened, at)
+        if records:
+            names = ", ".join(record.image for record in records)
+            self._session.message = f"What could not be written before is written now: {names}"
+        if failed:
+            self._session.message = next(iter(failed.values()))
+
+    def _on_claim_failed(self, opened: Opened, at: str, message: str) -> None:
+        """Say before anybody paints that nothing can be written; reading goes on."""
+        self._begin_at(opened, at)
+        self._session.message = message
+
+    def _begin_at(self, opened: Opened, at: str) -> None:
+        queue = self._session.queue
+        if queue is not None and opened is self.opened:
+            first = queue.shown[0].image if queue.shown else None
+            self.go(at or queue.next_unreviewed() or first)
 
     def _show(self, opened: Opened, entry: Entry) -> None:
         queue = self._session.queue
@@ -278,6 +253,9 @@ class ReviewController:
             return
         before = next((row for row in queue.shown if row.image == record.image), None)
         if before is None:
+            # Only the index knows whether an image that the filter hides was reviewed before.
+            question = partial(ask, opened, queue.filter, queue.annotator)
+            self._writes.run("count", question, partial(self._on_counted, queue.filter), _nothing)
             return
         row = replace(
             before,
@@ -294,6 +272,11 @@ class ReviewController:
         shown = tuple(row if each is before else each for each in queue.shown)
         self._session.queue = replace(queue, shown=shown, reviewed=queue.reviewed + counted)
 
+    def _on_counted(self, asked: QueueFilter, answer: dict[str, Any]) -> None:
+        queue = self._session.queue
+        if queue is not None and queue.filter is asked:
+            self._session.queue = replace(queue, **answer)
+
     def _on_write_failed(self, image_id: str, message: str) -> None:
         """Say it; the mask stays in memory, and the next save of any image tries again."""
         if self._current is not None and self._current.id == image_id:
@@ -302,10 +285,6 @@ class ReviewController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
-
-
-def _take_turn() -> None:
-    """Wait for what was asked for before."""
 
 
 def _nothing(_: object) -> None:

@@ -172,7 +172,7 @@ def _this_process() -> tuple[int, float]:
 @cache
 def _start_time(number: int) -> float:
     """Once: the system's answer moves with its clock."""
-    return psutil.Process(number).create_time()
+    return float(psutil.Process(number).create_time())
 
 
 def _in_use_elsewhere(writer: tuple[int, float]) -> bool:

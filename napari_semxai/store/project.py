@@ -8,17 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.autosave import save_recovery
+from napari_semxai.store.autosave import discard_recovery
 from napari_semxai.store.digests import array_digest, file_sha256
 from napari_semxai.store.folders import recovery_folder
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.store.originals import original_files
 from napari_semxai.store.project_files import (
-    IMAGES_FILE,
     annotator_folder,
     annotator_names,
     mask_path,
@@ -26,17 +23,22 @@ from napari_semxai.store.project_files import (
     read_info,
     record_path,
 )
+from napari_semxai.store.project_locks import AnnotatorLocks
 from napari_semxai.store.project_records import (
     check_mask,
     new_mask,
     next_record,
     read_record,
     record_values,
+    seconds,
     voided_by_hand,
 )
+from napari_semxai.store.rescue import kept_changes, load_change, save_change
 from napari_semxai.types import InputError, ReviewRecord
 
 if TYPE_CHECKING:
+    from typing import TypeAlias
+
     from napari_semxai.types import (
         BoolMask,
         ProjectImage,
@@ -44,6 +46,8 @@ if TYPE_CHECKING:
         ReviewChange,
         SemImage,
     )
+
+    Stamp: TypeAlias = tuple[int, int, int]
 
 
 def open_project(folder: str | Path, *, rescue_folder: Path | None = None) -> Project:
@@ -54,7 +58,7 @@ def open_project(folder: str | Path, *, rescue_folder: Path | None = None) -> Pr
     folder : str or Path
         Holds ``project.json``.
     rescue_folder : Path, optional
-        Where masks go that cannot be written to the project; by default the folder of the
+        Where changes go that cannot be written to the project; by default the folder of the
         recovery copies.
 
     Raises
@@ -95,7 +99,9 @@ class Project:
         self.images = images
         self._rescue_folder = rescue_folder
         self._by_id = {image.id: image for image in images}
-        self._locks: dict[Path, FileLock] = {}
+        self._locks = AnnotatorLocks(folder)
+        self._stamps: dict[str, Stamp] = {}
+        self._kept: dict[ReviewChange, Path] = {}
         self._writing = threading.Lock()
 
     @cached_property
@@ -126,12 +132,15 @@ class Project:
             When the file is missing, damaged or was replaced.
         """
         entry = self.image(image_id)
+        stamp = _stamp(entry.path)
         image = read_image(entry.path, entry.page)
         if check and array_digest(image.pixels) != entry.sha256:
             raise InputError(
                 f"{entry.path}: was replaced since the project was made, so the masks of "
                 f"{entry.id} may not fit it; bring the original back"
             )
+        if check and stamp is not None:
+            self._stamps[image_id] = stamp
         return image if entry.pixel_size is None else replace(image, pixel_size=entry.pixel_size)
 
     def annotators(self) -> list[str]:
@@ -176,7 +185,7 @@ class Project:
         """Write a review, an edited mask, or both; what was there before stays in the history.
 
         The mask is on disk before the record that names it. When either cannot be written, the
-        mask goes into a rescue file, and the error says where that is.
+        change goes into a file elsewhere, and the error says where that is.
 
         Parameters
         ----------
@@ -195,70 +204,107 @@ class Project:
         Raises
         ------
         InputError
-            When the change does not fit the image, another program writes as this annotator, or
-            the folder cannot be written.
+            When the change does not fit the image, the image was replaced since it was read,
+            another program writes as this annotator, or the folder cannot be written.
         """
         image = self.image(image_id)
         check_mask(image, change)
-        folder = annotator_folder(self.folder, annotator)
         with self._writing:
             try:
-                self._claim(folder, annotator)
-                old = self.record(image_id, annotator) or ReviewRecord(image.id, annotator)
-                mask = new_mask(image, old, change)
-                record = next_record(image, old, change, mask)
-                if mask is not None:
-                    write_mask(mask_path(folder, image.id), mask)
-                self._write_record(folder, record)
+                record = self._write(image, annotator, change)
             except InputError as error:
-                raise InputError(self._rescue(image, annotator, change, error)) from error
+                said = self.keep(image_id, annotator, change)
+                raise InputError(f"{error}; {said}") from error
+        if (path := self._kept.pop(change, None)) is not None:
+            discard_recovery(path)
         return record
+
+    def keep(self, image_id: str, annotator: str, change: ReviewChange) -> str:
+        """Put a change that cannot be written into a file elsewhere, once; say where it is."""
+        what = "review" if change.mask is None else "mask"
+        try:
+            if change not in self._kept:
+                image = self.image(image_id)
+                self._kept[change] = save_change(
+                    self._kept_folder, self.info.id, image, annotator, change
+                )
+        except InputError:
+            return f"the {what} is in memory only, save it elsewhere"
+        return f"the {what} is kept in {self._kept[change]}"
+
+    def write_kept(self, annotator: str, failed: dict[str, str]) -> list[ReviewRecord]:
+        """Write what an earlier session had to keep elsewhere, and remove those files.
+
+        Of images that the annotator has changed since, nothing is written.
+
+        Parameters
+        ----------
+        annotator : str
+            Whose changes.
+        failed : dict
+            Gets the message of each image whose changes still cannot be written.
+
+        Returns
+        -------
+        list of ReviewRecord
+            Of the images that were written.
+        """
+        written = []
+        kept = kept_changes(self._kept_folder, self.info.id, annotator)
+        for image_id, copies in kept.items():
+            try:
+                old = self.record(image_id, annotator)
+                if old is not None and seconds(old.time) > copies[0].saved_at:
+                    continue
+                for copy in copies:
+                    with self._writing:
+                        record = self._write(self.image(image_id), annotator, load_change(copy))
+                    discard_recovery(copy.path)
+                written.append(record)
+            except InputError as error:
+                failed[image_id] = str(error)
+        return written
+
+    def claim(self, annotator: str) -> None:
+        """Be the one program that writes as an annotator, until `close`.
+
+        Raises
+        ------
+        InputError
+            When another program is that one, or the project is away or cannot be written.
+        """
+        self._locks.claim(annotator)
 
     def close(self) -> None:
         """Let other programs write as the annotators that this one wrote as."""
-        for lock in self._locks.values():
-            lock.release()
-        self._locks.clear()
+        self._locks.release()
 
-    def _write_record(self, folder: Path, record: ReviewRecord) -> None:
-        mask = mask_path(folder, record.image)
-        digest = file_sha256(mask) if record.mask_sha256 else ""
-        write_json(record_path(folder, record.image), record_values(record, digest))
+    @property
+    def _kept_folder(self) -> Path:
+        return self._rescue_folder or recovery_folder()
 
-    def _claim(self, folder: Path, annotator: str) -> None:
-        """Hold the annotator's lock until `close`; the system lets go of it when we die."""
-        # Nothing is written to the empty mount point of a drive that is away.
-        if not (self.folder / IMAGES_FILE).is_file():
-            raise InputError(f"{self.folder}: the project is away; is its drive there?")
-        if folder in self._locks:
-            return
-        lock = FileLock(folder / ".lock", timeout=0, thread_local=False)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire()
-        except Timeout:
-            raise InputError(
-                f"{self.folder}: another program is writing reviews as {annotator!r}; close it, "
-                "or choose another annotator name"
-            ) from None
-        except OSError as error:
-            raise InputError(
-                f"{folder}: cannot be written ({error.strerror or error}); "
-                "make the project's folder writable"
-            ) from error
-        self._locks[folder] = lock
+    def _write(self, image: ProjectImage, annotator: str, change: ReviewChange) -> ReviewRecord:
+        self._locks.claim(annotator)
+        stamp = self._stamps.get(image.id)
+        if stamp is not None and _stamp(image.path) not in (None, stamp):
+            # Raises where the pixels are others.
+            self.read_image(image.id)
+        folder = annotator_folder(self.folder, annotator)
+        old = self.record(image.id, annotator) or ReviewRecord(image.id, annotator)
+        mask = new_mask(image, old, change)
+        record = next_record(image, old, change, mask)
+        place = mask_path(folder, image.id)
+        if mask is not None:
+            write_mask(place, mask)
+        digest = file_sha256(place) if record.mask_sha256 else ""
+        write_json(record_path(folder, image.id), record_values(record, digest))
+        return record
 
-    def _rescue(
-        self, image: ProjectImage, annotator: str, change: ReviewChange, error: InputError
-    ) -> str:
-        """Keep the mask of a failed write elsewhere, and say so in one line."""
-        if change.mask is None:
-            return str(error)
-        info = {"name": image.id, "path": str(image.path), "page": image.page}
-        key = f"{self.info.id} {image.id} {annotator}"
-        try:
-            folder = self._rescue_folder or recovery_folder()
-            path = save_recovery(folder, key, change.mask, {**info, "annotator": annotator})
-        except InputError:
-            return f"{error}; the mask is in memory only, save it elsewhere"
-        return f"{error}; the mask is kept in {path}"
+
+def _stamp(path: Path) -> Stamp | None:
+    """Return what changes when a file is replaced; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

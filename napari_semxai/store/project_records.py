@@ -34,6 +34,11 @@ def utc_now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
+def seconds(time: str) -> float:
+    """Return a time of `utc_now` in seconds since the epoch; 0.0 for none."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
+
+
 def check_mask(image: ProjectImage, change: ReviewChange) -> None:
     """Raise `InputError` when the mask of a change does not have the image's size."""
     if change.mask is not None and change.mask.shape != image.shape:
@@ -125,9 +130,7 @@ def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
 def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]:
     """Return a record as JSON holds it."""
     values = asdict(record)
-    for edit in values["recipe"]["edits"] if record.recipe else ():
-        # One line a run would make the file long for people and machines.
-        edit["runs"] = " ".join(map(str, edit["runs"]))
+    values["recipe"] = record.recipe and recipe_values(record.recipe)
     history = [{**entry, "state": str(entry["state"])} for entry in values.pop("history")]
     return {
         "format": _FORMAT,
@@ -138,6 +141,15 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
         "mask_file_sha256": mask_file_sha256,
         "history": history,
     }
+
+
+def recipe_values(recipe: MaskRecipe) -> dict[str, Any]:
+    """Return a recipe as JSON holds it."""
+    values = asdict(recipe)
+    for edit in values["edits"]:
+        # One line a run would make the file long for people and machines.
+        edit["runs"] = " ".join(map(str, edit["runs"]))
+    return values
 
 
 def read_record(path: Path) -> tuple[ReviewRecord, str]:
@@ -169,7 +181,7 @@ def _record(values: dict[str, Any]) -> ReviewRecord:
         area=int(values["area"]),
         confidence=values["confidence"],
         score=values["score"],
-        recipe=None if recipe is None else _recipe(recipe),
+        recipe=None if recipe is None else read_recipe(recipe),
         history=tuple(
             ReviewEvent(**{**entry, "state": ReviewState(entry["state"])})
             for entry in values["history"]
@@ -177,7 +189,8 @@ def _record(values: dict[str, Any]) -> ReviewRecord:
     )
 
 
-def _recipe(values: dict[str, Any]) -> MaskRecipe:
+def read_recipe(values: dict[str, Any]) -> MaskRecipe:
+    """Return a recipe from what `recipe_values` made of it."""
     edits = tuple(
         MaskEdit(
             edit["name"],

@@ -126,7 +126,7 @@ def test_three_failures_in_a_row_or_a_mask_that_cannot_be_written_stop_it(desk):
     assert "no more masks are made" in desk.session.message
     assert (desk.session.batch.title, desk.engine.requests) == ("", [])
     reviews = desk.session.queue.folder / "reviews"
-    reviews.write_text("in the way")
+    (reviews / "anna").write_text("in the way")
     desk.masks.start()
     work(desk, 1)
     desk.turn(lambda: "anna" in desk.session.message)
