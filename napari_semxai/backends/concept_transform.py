@@ -85,8 +85,7 @@ def transform_steps(
     InputError
         When the bank is damaged or belongs to another classifier.
     """
-    if refinement not in REFINEMENTS:
-        raise InputError(f"refinement {refinement!r}: choose one of {', '.join(REFINEMENTS)}")
+    check_refinement(refinement)
     bank, concepts = _bank(path, path.stat().st_mtime_ns) if path.is_file() else read_bank(path)
     if bank.sha256 != classifier.info.sha256:
         raise InputError(f"{path}: made with another classifier; fit the concepts again")
@@ -94,12 +93,7 @@ def transform_steps(
         split = _split(classifier, bank.layer)
         found = coefficients(latents_of(split, classifier.to_input(image)), concepts.vectors)
     low = np.ascontiguousarray(found[0].transpose(2, 0, 1)[concepts.order], dtype=np.float32)
-    shape = (image.shape[0], image.shape[1])
-    if refinement == "fine":
-        large = _fine(low, image, classifier, split)
-    else:
-        large = upsampled(low, shape, image if refinement == "guided" else None)
-    maps = _concept_maps(bank, low, large, refinement)
+    maps = _concept_maps(bank, low, refined(low, image, classifier, split, refinement), refinement)
     if not split.linear:
         yield maps
     steps = importance_steps(split, found, concepts.vectors, bank.target)
@@ -109,6 +103,26 @@ def transform_steps(
             yield ExplainProgress("importances", done, total)
     except StopIteration as end:
         return replace(maps, local_importances=end.value[0][concepts.order])
+
+
+def check_refinement(refinement: str) -> None:
+    """Refuse a refinement that there is not."""
+    if refinement not in REFINEMENTS:
+        raise InputError(f"refinement {refinement!r}: choose one of {', '.join(REFINEMENTS)}")
+
+
+def refined(
+    low: NDArray[np.float32],
+    image: NDArray[Any],
+    classifier: Classifier,
+    split: Split,
+    refinement: str,
+) -> NDArray[np.float32]:
+    """Bring concept maps (k, m, n) of a split's layer to the size of their image (M, N)."""
+    if refinement == "fine":
+        return _fine(low, image, classifier, split)
+    guide = image if refinement == "guided" else None
+    return upsampled(low, (image.shape[0], image.shape[1]), guide)
 
 
 @lru_cache(maxsize=8)

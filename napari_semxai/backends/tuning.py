@@ -12,8 +12,7 @@ import torch
 from napari_semxai.algorithms.concepts import matched_cosine
 from napari_semxai.algorithms.explanation_masks import weighted_map
 from napari_semxai.algorithms.tuning import best_mean_iou, suggest
-from napari_semxai.backends.concept_maps import upsampled
-from napari_semxai.backends.concept_transform import new_split
+from napari_semxai.backends.concept_transform import check_refinement, new_split, refined
 from napari_semxai.backends.craft import check_settings
 from napari_semxai.backends.factorize import (
     CraftSettings,
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.backends.factorize import Factors
+    from napari_semxai.backends.network_split import Split
     from napari_semxai.types import BoolMask, CraftSweepRequest
 
 IMPORTANT = 0.01
@@ -69,10 +69,9 @@ def sweep_steps(
     Raises
     ------
     InputError
-        When not one of the settings can run.
+        When not one of the settings can run, or masks are not those of the images.
     """
-    if request.masks and len(request.masks) != len(images):
-        raise InputError(f"{len(request.masks)} masks for {len(images)} images; give one for each")
+    _check(images, request)
     layers = request.layers or stage_layers(classifier)
     settings = list(product(layers, request.n_concepts, request.patch_sizes))
     rows: list[SweepRow] = []
@@ -91,6 +90,19 @@ def sweep_steps(
         raise InputError(f"no setting could run: {skipped[0]}" if skipped else "no settings given")
     suggested, reasons = suggest(rows)
     return SweepAdvice(tuple(rows), suggested, reasons, tuple(skipped))
+
+
+def _check(images: Sequence[NDArray[Any]], request: CraftSweepRequest) -> None:
+    check_refinement(request.refinement)
+    if not request.masks:
+        return
+    if len(request.masks) != len(images):
+        raise InputError(f"{len(request.masks)} masks for {len(images)} images; give one for each")
+    for number, (image, mask) in enumerate(zip(images, request.masks, strict=True), start=1):
+        if mask is not None and mask.shape != image.shape[:2]:
+            raise InputError(
+                f"the mask of image {number} is of shape {mask.shape}, the image {image.shape[:2]}"
+            )
 
 
 def stage_layers(classifier: Classifier) -> tuple[str, ...]:
@@ -128,21 +140,25 @@ def _try(
         agreement=reconstruction_agreement(split, first),
         stability=float(np.mean(cosines)) if cosines else float("nan"),
         n_important=int((first.importances > IMPORTANT).sum()),
-        iou=_localisation(images, first, request.masks),
+        iou=_localisation(images, classifier, split, first, request),
         seconds=time.perf_counter() - start,
     )
 
 
 def _localisation(
-    images: Sequence[NDArray[Any]], factors: Factors, masks: tuple[BoolMask | None, ...]
+    images: Sequence[NDArray[Any]],
+    classifier: Classifier,
+    split: Split,
+    factors: Factors,
+    request: CraftSweepRequest,
 ) -> float:
     maps: list[NDArray[np.float32]] = []
     truths: list[BoolMask] = []
-    for image, found, mask in zip(images, factors.found, masks, strict=False):
+    for image, found, mask in zip(images, factors.found, request.masks, strict=False):
         if mask is None or not mask.any():
             continue
         low = np.ascontiguousarray(found.transpose(2, 0, 1), dtype=np.float32)
-        shape = (image.shape[0], image.shape[1])
-        maps.append(np.asarray(weighted_map(upsampled(low, shape), factors.importances)))
+        large = refined(low, image, classifier, split, request.refinement)
+        maps.append(np.asarray(weighted_map(large, factors.importances)))
         truths.append(mask)
     return best_mean_iou(maps, truths)

@@ -25,6 +25,8 @@ class CraftSweepRequest:
         What else to try.
     masks : tuple of (ndarray of bool, shape (M, N), or None)
         Validated mask of each image, to measure localisation with; () for none.
+    refinement : str
+        The maps that localisation is measured on, as in `CraftTransformRequest`.
     seeds : tuple of int
         Runs to compare for stability.
     """
@@ -34,8 +36,9 @@ class CraftSweepRequest:
     target: int
     layers: tuple[str, ...] = ()
     n_concepts: tuple[int, ...] = (5, 10, 15)
-    patch_sizes: tuple[int, ...] = (64,)
+    patch_sizes: tuple[int, ...] = (64, 96)
     masks: tuple[BoolMask | None, ...] = ()
+    refinement: str = "none"
     seeds: tuple[int, ...] = (0, 1)
     device: str = "auto"
 
@@ -58,7 +61,7 @@ class SweepRow:
         Concepts with a total Sobol index above 0.01.
     iou : float
         Mean over the masked images of the importance-weighted map's IoU at the one threshold
-        that suits them best; NaN without masks.
+        that suits them best, refined as asked for; NaN without masks.
     seconds : float
         What the setting took.
     """
