@@ -78,6 +78,9 @@ class ExplanationMaskController:
         self._distances = lru_cache(maxsize=2)(concept_distances)
         self._rendered = lru_cache(maxsize=2)(_rendered)
         self._weighted = lru_cache(maxsize=2)(_weighted)
+        # A mask that stays the same object is not drawn again.
+        self._heat_mask = lru_cache(maxsize=1)(self._make_heat_mask)
+        self._concept_masks = lru_cache(maxsize=1)(self._make_concept_masks)
         events = session.explanation.events
         self._connections = (
             (session.events.image, self._on_image_changed),
@@ -131,31 +134,37 @@ class ExplanationMaskController:
 
     def _show(self) -> None:
         explanation, masks = self._explanation, {}
-        labels = None
+        settings, labels = explanation.mask_settings, None
         if explanation.heatmaps.active is not None:
             heatmap = explanation.heatmaps.active
-            masks[HEAT_MAP] = self._heat_mask(heatmap, explanation.mask_settings)
+            masks[HEAT_MAP] = self._heat_mask(heatmap, settings.tau, settings.paper)
         if explanation.concepts is not None:
-            found = self._concept_masks(explanation.concepts, explanation.mask_settings)
-            labels = _labels(found, explanation.concepts.maps.shape[1:])
+            threshold = settings.delta if settings.paper else settings.concept_tau
+            found, labels = self._concept_masks(
+                explanation.concepts, settings.concepts, threshold, settings.paper
+            )
             masks |= self._joined(found, labels, explanation.concepts)
         if explanation.picture is not None and self._session.image is not None:
             mask = self._picture_mask(explanation.picture, explanation.mask_settings)
             masks[PICTURE] = resized_mask(mask, self._session.image.gray.shape)
         explanation.masks = ExplanationMasks(masks, labels)
 
-    def _heat_mask(self, heatmap: Heatmap, settings: MaskSettings) -> BoolMask:
-        if settings.paper:
-            return gradcam_mask(self._rendered(heatmap), settings.tau)
-        return threshold_mask(heatmap.values, settings.tau)
+    def _make_heat_mask(self, heatmap: Heatmap, tau: float, paper: bool) -> BoolMask:
+        if paper:
+            return gradcam_mask(self._rendered(heatmap), tau)
+        return threshold_mask(heatmap.values, tau)
 
-    def _concept_masks(self, maps: ConceptMaps, settings: MaskSettings) -> dict[int, BoolMask]:
-        """Return the masks of the shown concepts by number, most important first."""
-        shown = [concept for concept in range(len(maps.maps)) if concept in settings.concepts]
-        if not settings.paper:
-            return {c: threshold_mask(maps.maps[c], settings.concept_tau) for c in shown}
-        distances = self._distances(maps)
-        return {c: distances[c] <= settings.delta for c in shown if c < len(distances)}
+    def _make_concept_masks(
+        self, maps: ConceptMaps, concepts: frozenset[int], threshold: float, paper: bool
+    ) -> tuple[dict[int, BoolMask], NDArray[np.uint8]]:
+        """Return the masks of the shown concepts, most important first, and their labels."""
+        shown = [concept for concept in range(len(maps.maps)) if concept in concepts]
+        if paper:
+            distances = self._distances(maps)
+            found = {c: distances[c] <= threshold for c in shown if c < len(distances)}
+        else:
+            found = {c: threshold_mask(maps.maps[c], threshold) for c in shown}
+        return found, _labels(found, maps.maps.shape[1:])
 
     def _picture_mask(self, picture: ExplanationPicture, settings: MaskSettings) -> BoolMask:
         if picture.method == "craft":

@@ -164,7 +164,12 @@ class ExplanationLayers:
 
     def _hide_others(self, kind: str, wanted: set[str]) -> None:
         for role in self._floats.roles:
-            if role.startswith(kind) and role not in wanted:
+            if not role.startswith(kind) or role in wanted:
+                continue
+            # What stands beside the image goes away with its tile.
+            if self.look.visible and not role.startswith(f"{HEAT_MAP} "):
+                self._floats.clear(role)
+            else:
                 self._floats.hide(role)
 
     def _show_masks(self) -> None:

@@ -84,6 +84,18 @@ class FloatLayers:
             # What is hidden still counts when napari fits the view.
             self._put(role, self._layers[role], (0, 0))
 
+    def clear(self, role: str) -> None:
+        """Show nothing in the layer of a role, which stays visible.
+
+        Hiding it would make napari lay out all overlays of all layers: several times slower.
+        """
+        if self._sources.pop(role, None) is None or role not in self._layers:
+            return
+        layer = self._layers[role]
+        layer.data.fill(np.nan)
+        _refresh(layer)
+        layer.colorbar.visible = False
+
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that have a layer."""
@@ -112,6 +124,7 @@ class FloatLayers:
         if layer.colormap.name != shown.colormap.name:
             layer.colormap = shown.colormap
         self._put(role, layer, tile)
+        layer.colorbar.visible = self.color_bars
         set_visible(layer, True)
         return layer
 
@@ -125,8 +138,8 @@ class FloatLayers:
     def set_color_bars(self, visible: bool) -> None:
         """Show or hide the colour bars."""
         self.color_bars = visible
-        for layer in self._layers.values():
-            layer.colorbar.visible = visible
+        for role, layer in self._layers.items():
+            layer.colorbar.visible = visible and role in self._sources
 
     def _add(self, role: str, shown: FloatMap) -> Image:
         active = self._viewer.layers.selection.active
@@ -139,7 +152,6 @@ class FloatLayers:
             blending="translucent",
             metadata={ROLE: EXPLANATION},
         )
-        layer.colorbar.visible = self.color_bars
         self._viewer.layers.insert(self._index_for(shown.rank), layer)
         self._viewer.layers.selection.active = active
         self._layers[role] = layer
@@ -179,11 +191,15 @@ def _set_values(layer: Image, data: NDArray[np.float32], limits: tuple[float, fl
     if layer.data.shape == data.shape:
         # A new array would be sliced anew, with thumbnail and histogram: several times slower.
         np.copyto(layer.data, data)
-        layer.refresh(thumbnail=False, extent=False, highlight=False)
+        _refresh(layer)
     else:
         layer.data = data
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits_range = layer.contrast_limits = limits
+
+
+def _refresh(layer: Image) -> None:
+    layer.refresh(thumbnail=False, extent=False, highlight=False)
 
 
 def _limits(values: NDArray[np.float32]) -> tuple[float, float]:

@@ -34,12 +34,17 @@ class ConceptList(QWidget):
         if bank is self._bank:
             return
         self._bank = bank
-        for row in self.rows:
+        number = 0 if bank is None else len(bank.importances)
+        for row in self.rows[number:]:
             self._column.removeWidget(row)
             row.deleteLater()
-        self.rows = []
-        for number in range(0 if bank is None else len(bank.importances)):
-            self._add(bank, number)  # type: ignore[arg-type]
+        # Rows are used again: a new one takes as long as a layer of its concept.
+        self.rows = self.rows[:number]
+        while len(self.rows) < number:
+            self._add(ConceptRow(len(self.rows)))
+        if bank is not None:
+            for row, color, crops in zip(self.rows, bank.colors, bank.crops, strict=True):
+                row.set_concept(tuple(color.tolist()), crops)
 
     def set_shown(self, shown: frozenset[int]) -> None:
         """Tick these concepts."""
@@ -54,8 +59,7 @@ class ConceptList(QWidget):
         for row, importance in zip(self.rows, importances, strict=True):
             row.set_importance(float(importance), largest)
 
-    def _add(self, bank: ConceptBank, number: int) -> None:
-        row = ConceptRow(number, tuple(bank.colors[number].tolist()), bank.crops[number])
+    def _add(self, row: ConceptRow) -> None:
         row.toggled.connect(self.toggled)
         row.crop_picked.connect(self.crop_picked)
         self._column.addWidget(row)

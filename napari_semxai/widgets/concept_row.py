@@ -21,23 +21,16 @@ _CROP, _FRAME, _SWATCH = 34, 2, 12
 
 
 class CropStrip(QWidget):
-    """Crops in a row, framed in the concept's colour.
-
-    Parameters
-    ----------
-    crops : ndarray of uint8, shape (c, p, p)
-        Best first.
-    color : QColor
-        Of the concept.
-    """
+    """Crops in a row, framed in the concept's colour."""
 
     picked = Signal(int)
     """Emitted with the number of the crop a person clicked."""
 
-    def __init__(self, crops: NDArray[np.uint8], color: QColor) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._color = color
-        self._pictures = [_pixmap(crop) for crop in crops]
+        self._color = QColor()
+        self._crops: tuple[NDArray[np.uint8], ...] = ()
+        self._pictures: list[QPixmap] = []
         self.setFixedHeight(_CROP)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
@@ -45,10 +38,17 @@ class CropStrip(QWidget):
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
-        return QSize(_CROP * len(self._pictures), _CROP)
+        return QSize(_CROP * len(self._crops), _CROP)
+
+    def set_crops(self, crops: NDArray[np.uint8], color: QColor) -> None:
+        """Show crops of shape (c, p, p), best first."""
+        self._crops, self._color, self._pictures = tuple(crops), color, []
+        self.updateGeometry()
+        self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the crops."""
+        self._pictures = self._pictures or [_pixmap(crop) for crop in self._crops]
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.setPen(QPen(self._color, _FRAME))
@@ -61,23 +61,28 @@ class CropStrip(QWidget):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         """Pick the crop under the mouse."""
         number = int(QPointF(event.pos()).x() / self._step)
-        if 0 <= number < len(self._pictures):
+        if 0 <= number < len(self._crops):
             self.picked.emit(number)
 
     @property
     def _step(self) -> float:
-        width: float = self.width() / max(len(self._pictures), 1)
+        width: float = self.width() / max(len(self._crops), 1)
         return min(float(_CROP), width)
 
 
 class ImportanceBar(QWidget):
     """A bar from 0 to the largest importance, in the concept's colour."""
 
-    def __init__(self, color: QColor) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self._color, self._share = color, 0.0
+        self._color, self._share = QColor(), 0.0
         self.setFixedHeight(_SWATCH)
         self.setToolTip("Total Sobol index: the share of the class score's variance")
+
+    def set_color(self, color: QColor) -> None:
+        """Draw in another colour."""
+        self._color = color
+        self.update()
 
     def set_share(self, share: float) -> None:
         """Show a share of the largest importance, 0 to 1."""
@@ -98,10 +103,6 @@ class ConceptRow(QWidget):
     ----------
     number : int
         Of the concept, from 0.
-    color : tuple of int
-        Red, green and blue.
-    crops : ndarray of uint8, shape (c, p, p)
-        Best first.
     """
 
     toggled = Signal(int, bool)
@@ -109,19 +110,15 @@ class ConceptRow(QWidget):
     crop_picked = Signal(int, int)
     """Emitted with the numbers of the concept and of the crop."""
 
-    def __init__(self, number: int, color: tuple[int, int, int], crops: NDArray[np.uint8]) -> None:
+    def __init__(self, number: int) -> None:
         super().__init__()
         self._number = number
         self.box = QCheckBox(concept_name(number))
         self.box.setToolTip("Show this concept, and let masks join it")
-        self.bar, self.value = ImportanceBar(QColor(*color)), QLabel("–")
-        self.strip = CropStrip(crops, QColor(*color))
-        swatch = QLabel()
-        picture = QPixmap(_SWATCH, _SWATCH)
-        picture.fill(QColor(*color))
-        swatch.setPixmap(picture)
+        self.bar, self.value = ImportanceBar(), QLabel("–")
+        self.strip, self._swatch = CropStrip(), QLabel()
         line = QHBoxLayout()
-        line.addWidget(swatch)
+        line.addWidget(self._swatch)
         line.addWidget(self.box)
         line.addWidget(self.bar, stretch=1)
         line.addWidget(self.value)
@@ -132,6 +129,15 @@ class ConceptRow(QWidget):
         layout.addWidget(self.strip)
         self.box.toggled.connect(self._on_box_toggled)
         self.strip.picked.connect(self._on_crop_picked)
+
+    def set_concept(self, color: tuple[int, int, int], crops: NDArray[np.uint8]) -> None:
+        """Show a concept of another bank: its colour, and crops of shape (c, p, p), best first."""
+        own = QColor(*color)
+        picture = QPixmap(_SWATCH, _SWATCH)
+        picture.fill(own)
+        self._swatch.setPixmap(picture)
+        self.bar.set_color(own)
+        self.strip.set_crops(crops, own)
 
     def set_shown(self, shown: bool) -> None:
         """Tick or untick the concept, without telling."""

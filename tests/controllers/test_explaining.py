@@ -402,6 +402,16 @@ def test_float_maps_are_the_truth(explained, fitted, masks):
     assert set(explained.masks.labels[both]) <= {1}
 
 
+def test_a_mask_that_stays_the_same_is_not_made_again(explained, fitted, masks):
+    before = explained.masks
+    masks.set_masks(tau=0.3)
+    assert explained.masks.labels is before.labels
+    heat = explained.masks.masks[HEAT_MAP]
+    masks.set_masks(concepts=frozenset((0,)))
+    assert explained.masks.masks[HEAT_MAP] is heat
+    assert explained.masks.labels is not before.labels
+
+
 def test_local_importances_weigh_this_image(fitted, masks):
     masks.set_masks(local=True, concepts=frozenset(range(6)))
     concepts = fitted.concepts

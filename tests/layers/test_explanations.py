@@ -100,11 +100,33 @@ def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
     color = labels.colormap.map(np.array([3], np.uint8))[0]
     np.testing.assert_allclose(color[:3], concepts.colors[2] / 255, atol=1e-3)
     masks.set_masks(concepts=frozenset((2,)))
-    assert not viewer.layers["concept 1"].visible
+    # Empty, but not hidden: that would cost several times as much.
+    first = viewer.layers["concept 1"]
+    assert first.visible
+    assert np.isnan(first.data).all()
+    shown.set_look(Look(color_bars=True))
+    assert not first.colorbar.visible
     assert set(np.unique(labels.data)) == {0, 3}
     # More important concepts lie above less important ones.
     masks.set_masks(concepts=frozenset((0, 2)))
     assert viewer.layers.index("concept 1") > viewer.layers.index("concept 3")
+    np.testing.assert_allclose(np.nan_to_num(first.data), concepts.maps[0])
+    assert first.colorbar.visible
+
+
+def test_a_class_without_maps_empties_the_layers(viewer, session, shown, masks):
+    show_heat(session, make.heatmap())
+    session.explanation.concepts = make.concept_maps()
+    show_heat(session)
+    session.explanation.concepts = None
+    for name in ("Grad-CAM: Class 3", "concept 1"):
+        assert np.isnan(viewer.layers[name].data).all()
+    shown.set_look(Look(visible=False))
+    assert not viewer.layers["concept 1"].visible
+    shown.set_look(Look())
+    show_heat(session, make.heatmap())
+    assert viewer.layers["Grad-CAM: Class 3"].visible
+    assert np.nanmax(viewer.layers["Grad-CAM: Class 3"].data) > 0
 
 
 def test_masks_follow_the_sliders(viewer, session, shown, masks):

@@ -190,6 +190,23 @@ def test_concepts_as_legend_bars_and_gallery(qtbot, dock, state, controllers):
     assert "91% of the activations" in dock.concepts.quality.text()
 
 
+def test_rows_serve_another_bank(qtbot):
+    concepts = ConceptList()
+    qtbot.addWidget(concepts)
+    concepts.set_bank(make.bank())
+    first = concepts.rows[0]
+    other = make.bank(k=3, key="other")
+    other.colors[0] = (1, 2, 3)
+    concepts.set_bank(other)
+    assert len(concepts.rows) == 3
+    assert concepts.rows[0] is first
+    concepts.show()
+    color = first.strip.grab().toImage().pixelColor(10, 1)
+    assert color.getRgb()[:3] == (1, 2, 3)
+    concepts.set_bank(None)
+    assert concepts.rows == []
+
+
 def test_a_crop_is_clicked(qtbot):
     concepts = ConceptList()
     qtbot.addWidget(concepts)
