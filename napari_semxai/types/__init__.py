@@ -23,7 +23,7 @@ from napari_semxai.types.explain import (
     LayersRequest,
     NetworkLayers,
 )
-from napari_semxai.types.faithfulness import Faithfulness
+from napari_semxai.types.faithfulness import Faithfulness, Sanity
 from napari_semxai.types.heatmap import Heatmap, jet
 from napari_semxai.types.image import SemImage
 from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
@@ -109,6 +109,7 @@ __all__ = [
     "ReviewEvent",
     "ReviewRecord",
     "ReviewState",
+    "Sanity",
     "Scores",
     "SemImage",
     "SweepAdvice",

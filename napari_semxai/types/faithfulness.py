@@ -24,3 +24,22 @@ class Faithfulness:
     insertion: float
     deletion: float
     road: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sanity:
+    """Rank correlations of a map with maps that it should and should not be like.
+
+    Attributes
+    ----------
+    randomised : float
+        With the map of a network whose weights are in random places; near 0 is good.
+    other_class : float
+        With the map of the most probable other class; 1 says that the class does not matter.
+    noise : float
+        With the maps of the image under noise that nobody sees; near 1 is good.
+    """
+
+    randomised: float
+    other_class: float
+    noise: float
