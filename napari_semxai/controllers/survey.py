@@ -46,7 +46,7 @@ class SurveyController:
     def __init__(self, session: Session, jobs: Jobs) -> None:
         self._session, self._jobs = session, jobs
         self._writing = threading.Lock()
-        self._unwritten: dict[tuple[str, str, str], AnswerSet] = {}
+        self._unwritten: dict[tuple[str, str, str, str], AnswerSet] = {}
 
     def open(self, path: Path) -> None:
         """Open a survey file, or begin one where there is none yet."""

@@ -42,7 +42,8 @@ def read_survey(path: str | Path) -> list[AnswerSet]:
     Raises
     ------
     InputError
-        When the file cannot be read, a column is missing or an answer is not 1 to 5.
+        When the file cannot be read, a column is missing, an answer is not 1 to 5, or two rows
+        are of the same participant, method, explanation and scale.
     """
     try:
         text = Path(path).read_text("utf-8-sig")
@@ -56,7 +57,17 @@ def read_survey(path: str | Path) -> list[AnswerSet]:
     missing = [name for name in _ANSWERS if name not in (reader.fieldnames or ())]
     if missing:
         raise InputError(f"{path}: no survey, the column {missing[0]} is missing")
-    return [_set_of(row, number, path) for number, row in enumerate(reader, start=2)]
+    found: dict[tuple[str, ...], AnswerSet] = {}
+    for number, row in enumerate(reader, start=2):
+        entry = _set_of(row, number, path)
+        if entry.key in found:
+            # Either of the two would be lost when the next answer is written.
+            raise InputError(
+                f"{path}: row {number}: {entry.participant} has answered for this method, "
+                "explanation and scale in a row above"
+            )
+        found[entry.key] = entry
+    return list(found.values())
 
 
 def write_survey(path: str | Path, sets: Iterable[AnswerSet]) -> None:

@@ -72,9 +72,9 @@ class AnswerSet:
     changed_at: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> tuple[str, str, str, str]:
         """What tells this set from the others of a survey."""
-        return self.participant, self.method, self.explanation
+        return self.participant, self.method, self.explanation, self.scale
 
     @property
     def n_answered(self) -> int:

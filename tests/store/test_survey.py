@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from napari_semxai.store.survey import (
@@ -37,6 +39,22 @@ def test_saving_keeps_what_others_added(tmp_path):
     save_answers(path, [AnswerSet("P-2")])
     again = AnswerSet("P-1", "CRAFT", FULL.explanation)
     assert save_answers(path, [again]) == [again, AnswerSet("P-2")] == read_survey(path)
+
+
+def test_another_wording_is_another_set(tmp_path):
+    path = tmp_path / "s.csv"
+    other = replace(FULL, scale="ESS-2023", answers=(1,) * 8)
+    write_survey(path, [FULL, other])
+    assert read_survey(path) == [FULL, other]
+    again = replace(FULL, answers=(2,) * 8)
+    assert save_answers(path, [again]) == [again, other] == read_survey(path)
+
+
+def test_two_rows_of_the_same_set_are_refused(tmp_path):
+    path = tmp_path / "s.csv"
+    write_survey(path, [FULL, AnswerSet("P-2"), FULL])
+    with pytest.raises(InputError, match="row 4: P-1 has answered"):
+        read_survey(path)
 
 
 def test_a_spreadsheets_file_is_understood(tmp_path):
