@@ -275,6 +275,7 @@ def test_two_annotators_see_differences_and_take_the_majority(
     press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     mine = project.mask("image_000", "Carla")
     np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, mine)
+    panels["Annotators"].blind.setChecked(False)
     panels["Project"].whose.setCurrentText("consensus")
     panels["Project"].export_to(tmp_path / "masks")
     qtbot.waitUntil(lambda: (tmp_path / "masks" / "image_000.png").exists())

@@ -36,12 +36,13 @@ class AnnotatorsController:
 
     def __init__(self, session: Session, review: ReviewController, jobs: Jobs) -> None:
         self._session, self._review, self._jobs = session, review, jobs
-        self.blind = True
         session.events.image.connect(self._on_image_changed)
 
     def set_blind(self, blind: bool) -> None:
         """Hide what others say of an image until one's own review of it is written."""
-        self.blind = blind
+        self._session.blind = blind
+        if blind:
+            self._session.agreement = ()
         if blind and not self._submitted():
             self._session.others = None
 
@@ -74,7 +75,7 @@ class AnnotatorsController:
         opened, queue = self._review.opened, self._session.queue
         if opened is None or queue is None or not queue.current:
             return None
-        if self.blind and not self._submitted():
+        if self._session.blind and not self._submitted():
             self._session.message = "Review the image first: others are hidden until then"
             return None
         return opened.project, queue.current, queue.annotator

@@ -74,7 +74,6 @@ class ProjectTools:
         every : bool
             Candidates, rejected and unsure masks too, not only truth.
         """
-
         queue = self._session.queue
         own = queue is not None and annotator == queue.annotator.strip().casefold()
         if not own and self._blind():

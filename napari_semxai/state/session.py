@@ -287,6 +287,7 @@ class Session:
     record: ReviewRecord | None = None
     others: OtherMasks | None = None
     agreement: tuple[PairAgreement, ...] = ()
+    blind: bool = True
     batch: Batch = field(default_factory=Batch)
     recovery: Recovery | None = None
     pixel_size: float | None = None

@@ -70,10 +70,7 @@ def queue_query(wanted: QueueFilter) -> sa.Select[Any]:
         "time": sa.func.coalesce(REVIEWS.c.time, ""),
         "has_mask": sa.func.coalesce(REVIEWS.c.has_mask, False),
     }
-    mine: sa.ColumnElement[bool] = REVIEWS.c.latest
-    if wanted.annotator is not None:
-        mine = REVIEWS.c.annotator == wanted.annotator.strip().casefold()
-    joined = IMAGES.outerjoin(REVIEWS, sa.and_(IMAGES.c.id == REVIEWS.c.image, mine))
+    joined = IMAGES.outerjoin(REVIEWS, sa.and_(IMAGES.c.id == REVIEWS.c.image, _whose(wanted)))
     query = sa.select(*values.values()).select_from(joined)
     return query.where(*_conditions(wanted, values)).order_by(*_order(wanted, values))
 
@@ -92,6 +89,19 @@ def find_latest(connection: sa.Connection, images: Iterable[str]) -> None:
     rows = [{"marked": image} for image in images]
     if rows:
         connection.execute(mark.values(latest=REVIEWS.c.annotator == first), rows)
+
+
+def _whose(wanted: QueueFilter) -> sa.ColumnElement[bool]:
+    """Return which of an image's reviews is shown; at most one."""
+    shown: sa.ColumnElement[bool] = REVIEWS.c.latest
+    if wanted.annotator is not None:
+        shown = REVIEWS.c.annotator == wanted.annotator.strip().casefold()
+    if wanted.hidden_from is None:
+        return shown
+    me, other = wanted.hidden_from.strip().casefold(), REVIEWS.alias()
+    mine = sa.and_(other.c.annotator == me, other.c.state != ReviewState.CANDIDATE.value)
+    reviewed = IMAGES.c.id.in_(sa.select(other.c.image).where(mine))
+    return sa.case((reviewed, shown), else_=REVIEWS.c.annotator == me)
 
 
 def _conditions(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[bool]]:

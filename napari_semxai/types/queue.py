@@ -40,6 +40,9 @@ class QueueFilter:
         Sorted by.
     descending : bool
         Largest or latest first.
+    hidden_from : str or None
+        Who is blind: of images that this annotator has not reviewed, only their own record
+        counts, whoever `annotator` is.
     """
 
     annotator: str | None = None
@@ -51,6 +54,7 @@ class QueueFilter:
     text: str = ""
     order: QueueOrder = QueueOrder.NUMBER
     descending: bool = False
+    hidden_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

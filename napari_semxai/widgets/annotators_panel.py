@@ -41,7 +41,7 @@ class AnnotatorsPanel(Panel):
         super().__init__()
         self.blind = QCheckBox("blind until I have reviewed")
         self.blind.setToolTip("Hide what others say of an image until you have reviewed it")
-        self.blind.setChecked(annotators.blind)
+        self.blind.setChecked(session.blind)
         self.compare = button("Compare", "Dice and IoU of every two annotators, masks as outlines")
         self.majority = button(
             "Take the majority", "Bring in what most annotators hold, as one undoable edit"

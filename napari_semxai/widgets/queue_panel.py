@@ -141,7 +141,7 @@ class QueuePanel(Panel):
             self.label: "Only images of this class",
             self.below: "Score: predicted IoU of the automatic mask; confidence: of the class",
             self.order: "The order that next and previous follow",
-            self.whose: "Whose reviews count for the filter",
+            self.whose: "Whose reviews are shown and filtered; while blind, none before your own",
         }
         for part, tip in tips.items():
             part.setToolTip(tip)
@@ -222,13 +222,19 @@ class QueuePanel(Panel):
 
     def _show_filter(self, queue: Queue) -> None:
         names = [f"{label} {name}".strip() for label, name in queue.class_names.items()]
-        whose = ["my reviews", "anybody's reviews"]
+        me = queue.annotator.strip().casefold()
+        others = [name for name in queue.annotators if name != me]
+        self._annotators = [queue.annotator, None, *others]
+        whose = ["my reviews", "anybody's reviews", *(f"reviews of {name}" for name in others)]
         for combo, items in ((self.label, ["any class", *names]), (self.whose, whose)):
             if [combo.itemText(i) for i in range(combo.count())] != items:
                 with signals_blocked(combo):
                     combo.clear()
                     combo.addItems(items)
         self._classes = list(queue.class_names)
+        if queue.filter.annotator in self._annotators:
+            with signals_blocked(self.whose):
+                self.whose.setCurrentIndex(self._annotators.index(queue.filter.annotator))
         plain = QueueFilter(annotator=queue.annotator)
         if queue.filter == plain:
             for combo in (self.state, self.label, self.below, self.order, self.whose):
@@ -256,7 +262,7 @@ class QueuePanel(Panel):
             voided=True if state == _VOID else None,
             labels=frozenset({self._classes[label - 1]}) if label > 0 else None,
             **{"score": None, "confidence": None, **_BELOW[self.below.currentText()]},
-            annotator=queue.annotator if self.whose.currentIndex() == 0 else None,
+            annotator=self._annotators[self.whose.currentIndex()],
             order=order,
             descending=descending,
         )

@@ -388,6 +388,7 @@ def test_an_export_sees_the_review_that_was_just_made(desk, folder):
     assert desk.session.batch.title == ""
     mask = np.asarray(Image.open(folder / "out" / "wafer_0.png"))
     assert (mask == 255).sum() == 16
+    desk.annotators.set_blind(False)
     desk.tools.export("png", "bert", folder / "out", every=False)
     desk.turn(lambda: "'bert' has no masks" in desk.session.message)
 

@@ -30,8 +30,6 @@ from tests.explanations import NowJobs
 
 
 class Controller:
-    blind = True
-
     def __init__(self):
         self.calls = []
 
@@ -164,6 +162,21 @@ def test_filters_are_handed_on(panel, session, controller):
         "order": QueueOrder.SCORE,
         "descending": False,
     }
+
+
+def test_reviews_of_one_annotator_can_be_chosen(panel, session, controller):
+    session.queue = queue_of(annotators=("anna", "ben"))
+    assert [panel.whose.itemText(i) for i in range(panel.whose.count())] == [
+        "my reviews",
+        "anybody's reviews",
+        "reviews of ben",
+    ]
+    panel.whose.setCurrentIndex(2)
+    panel.whose.activated.emit(2)
+    assert controller.calls[-1][2]["annotator"] == "ben"
+    # Somebody else has begun meanwhile: what is chosen stays.
+    session.queue = queue_of(annotators=("al", "anna", "ben"), filter=QueueFilter("ben"))
+    assert panel.whose.currentText() == "reviews of ben"
 
 
 def test_progress_is_shown_and_cancelled(panel, session, controller):
