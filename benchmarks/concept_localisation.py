@@ -1,11 +1,13 @@
 """How well concept maps lie on exact defects, by split layer and by how they are put together.
 
-Concepts are fitted on some synthetic images of each class; "tuned" are those with the setting
-that the tuning assistant suggests after it saw a validation part with its masks. Each variant
-gets the one threshold that suits the validation part best. What is reported is the mean IoU of a
-held-out part that took no part in any choice; the best variant is chosen on the validation part.
+Concepts are fitted on some synthetic images of each class; "tuned" are those with the layer, k
+and patch size that the tuning assistant suggests after it saw a validation part with its masks;
+"head at 2 x" sees images of twice the size; "clusters" are no factorization, see
+`benchmarks.concept_clusters`. Each variant gets the one threshold that suits the validation part
+best. What is reported is the mean IoU of a held-out part that took no part in any choice; the best
+variant is chosen on the validation part.
 
-    python benchmarks/concept_localisation.py --page docs/explanations.md
+    python -m benchmarks.concept_localisation --page docs/explanations.md
 
 needs the extra "craft", and writes the table between two comments of that page.
 """
@@ -14,18 +16,22 @@ from __future__ import annotations
 
 import argparse
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmarks.concept_clusters import ConceptClusters
+from benchmarks.pages import footer, write_table
 from napari_semxai.algorithms.explanation_masks import weighted_map
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.algorithms.tuning import THRESHOLDS, iou_curve
-from napari_semxai.backends.classifiers import load_classifier
+from napari_semxai.backends.classifiers import Classifier, load_classifier
 from napari_semxai.backends.concept_transform import REFINEMENTS, transform_steps
 from napari_semxai.backends.craft import craft
 from napari_semxai.backends.gradcam import gradcam
+from napari_semxai.backends.layer_tree import DETAIL, FINE, fine_layer
 from napari_semxai.backends.stepwise import finish
 from napari_semxai.backends.tuning import sweep_steps
 from napari_semxai.types import ConceptMaps, CraftSweepRequest
@@ -34,15 +40,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_semxai.algorithms.synthetic import Scene
-    from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.backends.craft import Concepts
+    from napari_semxai.types import ConceptBank
 
     Row = dict[str, float | str]
+    Banks = dict[str, tuple[Classifier, Concepts]]
 
 PLAIN = "head, top-1"
-PATCH, TRIED = 80, (5, 10, 15)
+PATCH, TRIED = 80, {"n_concepts": (5, 10), "patch_sizes": (80, 128)}
 FIRST_SEEDS = {"fit": 910_000, "validation": 920_000, "held-out": 930_000}
-BEGIN, END = "<!-- localisation -->", "<!-- end of localisation -->"
 
 
 def main() -> None:
@@ -57,24 +63,43 @@ def main() -> None:
     options = parser.parse_args()
     classifier, start = load_classifier(), time.monotonic()
     ious: dict[str, dict[str, list[np.ndarray]]] = {"validation": {}, "held-out": {}}
+    settings = []
     for label in options.classes:
         scenes = {
             part: list(scenes_of(label, first, getattr(options, part.replace("-", "_"))))
             for part, first in FIRST_SEEDS.items()
         }
-        banks = fit(classifier, scenes["fit"], label, options.layers)
-        banks["tuned"] = tuned(classifier, scenes, label)
+        images = [scene.image for scene in scenes["fit"]]
+        banks = fit(classifier, images, label, options.layers)
+        banks["tuned"] = classifier, tuned(classifier, scenes, label)
+        settings.append(setting(banks["tuned"][1].bank))
+        clusters = ConceptClusters(images, classifier, label - 1, described_by(classifier))
         for part, collected in ious.items():
             for scene in scenes[part]:
-                for name, values in variants(scene, classifier, banks, label):
+                for name, values in (
+                    *variants(scene, banks),
+                    *cluster_maps(scene, clusters),
+                    *heat_maps(scene, classifier, label),
+                ):
                     collected.setdefault(name, []).append(iou_curve(values, scene.defect))
         minutes = (time.monotonic() - start) / 60
         print(f"up to class {label} ({LABELS[label]}), {minutes:.0f} minutes", flush=True)
         text = markdown(table(ious["validation"], ious["held-out"]))
+        text += f"\n\nTuned: {'; '.join(settings)}. {footer(classifier.info.sha256)}"
         print(text, flush=True)
     if options.page:
-        head, rest = options.page.read_text().split(BEGIN)
-        options.page.write_text(f"{head}{BEGIN}\n{text}\n{END}{rest.split(END)[1]}")
+        write_table(options.page, "localisation", text)
+
+
+def setting(bank: ConceptBank) -> str:
+    """Return what the assistant suggested for a class."""
+    return f"{bank.class_name} at {bank.layer}, k {bank.n_concepts}, patch {bank.patch_size}"
+
+
+def described_by(classifier: Classifier) -> list[str]:
+    """Name the layers that describe pixels, the finest first."""
+    names = [fine_layer(classifier, share) for share in (DETAIL, FINE)]
+    return list(dict.fromkeys([*names, classifier.default_layer]))
 
 
 def scenes_of(label: int, first: int, count: int) -> Iterator[Scene]:
@@ -88,18 +113,21 @@ def scenes_of(label: int, first: int, count: int) -> Iterator[Scene]:
             yield scene
 
 
-def fit(
-    classifier: Classifier, scenes: list[Scene], label: int, layers: list[str]
-) -> dict[str, Concepts]:
-    """Fit the concepts of a class at each layer."""
-    images = [scene.image for scene in scenes]
+def fit(classifier: Classifier, images: list[np.ndarray], label: int, layers: list[str]) -> Banks:
+    """Fit the concepts of a class at each layer, and at the first one on enlarged images."""
+    info = classifier.info
+    doubled = replace(info, input_size=(2 * info.input_size[0], 2 * info.input_size[1]))
+    seen = {layer: (classifier, layer, PATCH) for layer in layers}
+    large = Classifier(classifier.network, doubled)
+    seen[f"{layers[0]} at 2 ×"] = large, layers[0], 2 * PATCH
     banks = {}
-    for layer in layers:
-        banks[layer] = craft(
-            images, classifier, target=label - 1, layer=f"features.{layer}", patch_size=PATCH
+    for name, (network, layer, patch) in seen.items():
+        concepts = craft(
+            images, network, target=label - 1, layer=f"features.{layer}", patch_size=patch
         )
-        bank = banks[layer].bank
-        print(f"  {layer}: R2 {bank.r2:.2f}, agreement {bank.agreement:.2f}", flush=True)
+        banks[name] = network, concepts
+        bank = concepts.bank
+        print(f"  {name}: R2 {bank.r2:.2f}, agreement {bank.agreement:.2f}", flush=True)
     return banks
 
 
@@ -110,15 +138,20 @@ def tuned(classifier: Classifier, scenes: dict[str, list[Scene]], label: int) ->
         (),
         "bundled",
         label - 1,
-        layers=("features.head",),
-        n_concepts=TRIED,
-        patch_sizes=(PATCH,),
+        **TRIED,
         masks=tuple(scene.defect for scene in seen),
+        refinement="fine",
         seeds=(0,),
     )
     advice = finish(sweep_steps([scene.image for scene in seen], classifier, request))
     row = advice.rows[advice.suggested]
-    print(f"  tuned: k {row.n_concepts}, IoU {row.iou:.2f}", flush=True)
+    for one in advice.rows:
+        mark = "*" if one is row else " "
+        print(
+            f"  {mark} {one.layer}, k {one.n_concepts}, patch {one.patch_size}: "
+            f"agreement {one.agreement:.2f}, IoU {one.iou:.2f}",
+            flush=True,
+        )
     return craft(
         [scene.image for scene in scenes["fit"]],
         classifier,
@@ -129,11 +162,9 @@ def tuned(classifier: Classifier, scenes: dict[str, list[Scene]], label: int) ->
     )
 
 
-def variants(
-    scene: Scene, classifier: Classifier, banks: dict[str, Concepts], label: int
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield every map of an image, not negative."""
-    for name, concepts in banks.items():
+def variants(scene: Scene, banks: Banks) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every concept map of an image, not negative."""
+    for name, (classifier, concepts) in banks.items():
         for refinement in REFINEMENTS:
             ending = "" if refinement == "none" else f", {refinement}"
             maps = first_maps(
@@ -141,6 +172,21 @@ def variants(
             )
             yield f"{name}, top-1{ending}", maps.maps[0]
             yield f"{name}, weighted{ending}", weighted_map(maps.maps, maps.importances)
+
+
+def cluster_maps(scene: Scene, clusters: ConceptClusters) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the maps of clusters."""
+    best = int(clusters.importances.argmax())
+    for weighted, ending in ((False, ""), (True, " by gradient")):
+        maps = clusters.maps(scene.image, weighted=weighted)
+        yield f"clusters{ending}, top-1", maps[best]
+        yield f"clusters{ending}, weighted", weighted_map(maps, clusters.importances)
+
+
+def heat_maps(
+    scene: Scene, classifier: Classifier, label: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what concepts are compared with."""
     for method in ("gradcam", "layercam"):
         yield method, gradcam(scene.image, classifier, target=label - 1, method=method).values
 
