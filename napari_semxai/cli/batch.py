@@ -6,62 +6,21 @@ comes back is small. A result that is there already for the same content and set
 
 from __future__ import annotations
 
-import os
-import sys
-import threading
 import time
-from concurrent.futures import FIRST_COMPLETED, Executor, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.options import count
-from napari_semxai.types import InputError
+from napari_semxai.cli.tasks import do_chunk, load_work
+from napari_semxai.cli.workers import on_dask, on_processes
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator, Sequence
-    from concurrent.futures import Future
 
-CHUNK = (16, 64)
-"""Fewest and most images of a task, where there are enough images."""
-_DEATHS = 3
-_TASKS_PER_WORKER = 4
-_AHEAD = 2
+    from napari_semxai.cli.tasks import Answer, Work
+
 _BAR = 20
-_loaded: dict[Work, Any] = {}
-_working = threading.Lock()
-
-
-class Work(Protocol):
-    """What is done to each image: a frozen, hashable value that can be sent to a worker."""
-
-    def load(self) -> Any:
-        """Load the network, once for every worker."""
-
-    def do(self, loaded: Any, item: Any) -> dict[str, Any]:
-        """Do one image and write its files; `InputError` where it cannot be done."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one item.
-
-    Attributes
-    ----------
-    item : object
-        As given.
-    result : dict or None
-        As `Work.do` returned it.
-    error : str
-        Why there is none.
-    """
-
-    item: Any
-    result: dict[str, Any] | None = None
-    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,27 +99,16 @@ def run_batch(
         When the network cannot be loaded or the scheduler cannot be reached.
     """
     if options.scheduler:
-        # One network a worker: more threads than one are the cluster's to give.
-        options = BatchOptions(scheduler=options.scheduler, threads=options.threads or 1)
-        with _dask(options) as (executor, workers):
-            yield from _gather(executor, work, items, options, workers)
+        yield from on_dask(work, items, options.scheduler, options.threads)
     elif options.jobs > 1 and len(items) > 1:
-        yield from _processes(work, items, options)
+        yield from on_processes(work, items, options.jobs, options.threads)
     else:
         if items:
-            loaded = _load(work, options.threads)
+            loaded = load_work(work, options.threads)
             if on_loaded is not None:
                 on_loaded(loaded)
         for item in items:
             yield from do_chunk(work, [item], options.threads)
-
-
-def do_chunk(work: Work, items: Sequence[Any], threads: int) -> list[Answer]:
-    """Do some items in this process, one after the other."""
-    # Networks take one image at a time, however many threads a worker has.
-    with _working:
-        loaded = _load(work, threads)
-        return [_do(work, loaded, item) for item in items]
 
 
 def pace(done: int, total: int, seconds: float) -> str:
@@ -195,92 +143,3 @@ class Stopwatch:
     def seconds(self) -> float:
         """Since the start."""
         return time.perf_counter() - self._start
-
-
-def _do(work: Work, loaded: Any, item: Any) -> Answer:
-    try:
-        return Answer(item, work.do(loaded, item))
-    except (InputError, MemoryError) as error:
-        return Answer(item, error=str(error) or "out of memory")
-
-
-def _load(work: Work, threads: int) -> Any:
-    if work not in _loaded:
-        if threads:
-            # Read by the libraries when they are imported for the first time.
-            os.environ["OMP_NUM_THREADS"] = str(threads)
-        _loaded.clear()
-        _loaded[work] = work.load()
-        if threads and (torch := sys.modules.get("torch")) is not None:
-            torch.set_num_threads(threads)
-    return _loaded[work]
-
-
-def _chunks(items: Sequence[Any], workers: int) -> list[list[Any]]:
-    fewest, most = CHUNK
-    size = min(max(len(items) // (workers * _TASKS_PER_WORKER), fewest), most)
-    size = min(size, -(-len(items) // workers))
-    return [list(items[start : start + size]) for start in range(0, len(items), size)]
-
-
-def _gather(
-    executor: Executor, work: Work, items: Sequence[Any], options: BatchOptions, workers: int
-) -> Iterator[Answer]:
-    """Keep a few tasks ahead of the workers and yield answers as tasks end."""
-    waiting = iter(_chunks(items, workers))
-    running: set[Future[list[Answer]]] = set()
-    try:
-        while True:
-            while len(running) < workers * _AHEAD and (chunk := next(waiting, None)):
-                running.add(executor.submit(do_chunk, work, chunk, options.threads))
-            if not running:
-                return
-            ended, running = wait(running, return_when=FIRST_COMPLETED)
-            for future in ended:
-                yield from future.result()
-    finally:
-        for future in running:
-            future.cancel()
-
-
-def _processes(work: Work, items: Sequence[Any], options: BatchOptions) -> Iterator[Answer]:
-    """Use processes of our own; when one dies, begin again with what is not done."""
-    threads = options.threads or max((os.cpu_count() or 1) // options.jobs, 1)
-    options = BatchOptions(options.jobs, threads=threads)
-    left = dict.fromkeys(items)
-    deaths = 0
-    while left:
-        before = len(left)
-        pool = ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn"))
-        try:
-            for answer in _gather(pool, work, list(left), options, options.jobs):
-                del left[answer.item]
-                yield answer
-        except BrokenProcessPool:
-            deaths = 0 if len(left) < before else deaths + 1
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-        if deaths >= _DEATHS:
-            first = next(iter(left))
-            del left[first]
-            deaths = 0
-            yield Answer(first, error=f"{first}: the worker process died on it {_DEATHS} times")
-
-
-@contextmanager
-def _dask(options: BatchOptions) -> Iterator[tuple[Executor, int]]:
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise InputError("--scheduler needs Dask: pip install napari-semxai[batch]") from error
-    try:
-        # Never the global client: somebody else's code may use that.
-        client: Any = Client(options.scheduler, set_as_default=False, timeout=10)  # type: ignore[no-untyped-call]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{options.scheduler}: no Dask scheduler answers there") from error
-    try:
-        executor = client.get_executor(retries=_DEATHS, pure=False)
-        # Workers that come later get their share as the earlier ones' tasks end.
-        yield executor, max(len(client.ncores()), _TASKS_PER_WORKER)
-    finally:
-        client.close()

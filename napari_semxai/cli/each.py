@@ -11,9 +11,10 @@ from napari_semxai.cli.output import BAD_INPUT, DONE, INTERRUPTED, SOME_FAILED
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_semxai.cli.batch import BatchOptions, Work
+    from napari_semxai.cli.batch import BatchOptions
     from napari_semxai.cli.output import Output
     from napari_semxai.cli.sources import Source
+    from napari_semxai.cli.tasks import Work
 
 
 @dataclass(frozen=True, slots=True)

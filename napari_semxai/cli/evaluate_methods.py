@@ -29,8 +29,8 @@ from napari_semxai.types import CAM_METHODS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from napari_semxai.cli.batch import Work
     from napari_semxai.cli.output import Output
+    from napari_semxai.cli.tasks import Work
     from napari_semxai.store.dataset import TruthImage
     from napari_semxai.types import Faithfulness
 

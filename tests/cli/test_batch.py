@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
-from napari_semxai.cli import main
-from napari_semxai.cli.batch import Answer, BatchOptions, _chunks, clock, pace, run_batch
+from napari_semxai.cli import main, workers
+from napari_semxai.cli.batch import BatchOptions, clock, pace, run_batch
+from napari_semxai.cli.workers import chunks_of
 from napari_semxai.store.masks import write_mask
 from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from napari_semxai.cli.tasks import Answer
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,7 @@ class Square:
     folder: Path
     deadly: int = -1
     always: bool = False
+    seconds: float = 0
 
     def load(self) -> str:
         (self.folder / f"loaded-{os.getpid()}").touch()
@@ -38,6 +46,9 @@ class Square:
         if item == self.deadly and (self.always or not mark.exists()):
             mark.touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(self.seconds)
+        if item == 14:
+            raise RuntimeError("the network stumbled")
         if item == 13:
             raise InputError("13: unlucky")
         return {"square": item * item}
@@ -47,7 +58,7 @@ def squares(answers: list[Answer]) -> dict[int, int]:
     return {answer.item: answer.result["square"] for answer in answers if answer.result}
 
 
-EXPECTED = {number: number * number for number in range(20) if number != 13}
+EXPECTED = {number: number * number for number in range(20) if number not in (13, 14)}
 
 
 def test_in_this_process_in_order(tmp_path: Path) -> None:
@@ -67,18 +78,106 @@ def test_a_dead_process_loses_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
-def test_an_item_that_always_kills_is_named(tmp_path: Path) -> None:
-    work = Square(tmp_path, deadly=0, always=True)
+@pytest.mark.parametrize("deadly", [0, 11])
+def test_only_the_item_that_kills_is_blamed(tmp_path: Path, deadly: int) -> None:
+    """No chunk of it ends: every item takes a while."""
+    work = Square(tmp_path, deadly=deadly, always=True, seconds=0.05)
     answers = list(run_batch(work, range(20), BatchOptions(jobs=2)))
-    assert squares(answers) == {key: value for key, value in EXPECTED.items() if key}
-    (died,) = [answer for answer in answers if answer.item == 0]
-    assert "died on it 3 times" in died.error
+    assert squares(answers) == {key: value for key, value in EXPECTED.items() if key != deadly}
+    (died,) = [answer for answer in answers if answer.item == deadly]
+    assert died.error == f"{deadly}: worker processes die on it"
+    assert len(answers) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_on_dask_too_only_the_item_that_kills_is_blamed(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    once = pytest.importorskip("dask").config.set({"distributed.scheduler.allowed-failures": 0})
+    with (
+        once,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+    ):
+        options = BatchOptions(scheduler=cluster.scheduler_address)
+        work = Square(tmp_path, deadly=11, always=True)
+        answers = list(run_batch(work, range(20), options))
+    assert squares(answers) == {key: value for key, value in EXPECTED.items() if key != 11}
+    assert "11: worker processes die on it" in {answer.error for answer in answers}
+    assert len(answers) == 20
+
+
+def test_a_scheduler_without_workers_is_said_and_no_client_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "_WORKERS_SECONDS", 1)
+    with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
+        options = BatchOptions(scheduler=cluster.scheduler_address)
+        with pytest.raises(InputError, match="no worker came to this Dask scheduler in 1 s"):
+            list(run_batch(Square(tmp_path), [1], options))
+        cluster.scale(1)
+        for answer in run_batch(Square(tmp_path), [1], options):
+            assert answer.result == {"square": 1}
+            with pytest.raises(ValueError, match="No clients found"):
+                distributed.default_client()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_workers_end_with_a_killed_command(tmp_path: Path, quick: list[str]) -> None:
+    inputs = _folder(tmp_path / "in", 400)
+    command = ["mask", str(inputs), *quick, "--jobs", "2", "-o", str(tmp_path / "out")]
+    process = _until(1, tmp_path / "out", command)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(children, timeout=10)
+    assert not alive
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_a_killed_command_goes_on_where_it_was(
+    tmp_path: Path, quick: list[str], jobs: str
+) -> None:
+    inputs = _folder(tmp_path / "in", 40)
+    command = ["mask", str(inputs), *quick, "--threads", "1", "--jobs", jobs]
+    assert main([*command, "-o", str(tmp_path / "whole")]) == 3
+    output = tmp_path / "killed"
+    process = _until(5, output, [*command, "-o", str(output)])
+    process.kill()
+    process.wait()
+    # Both files of a result: the record is written last.
+    kept = {path: path.stat().st_mtime_ns for path in _done(output)}
+    assert 5 <= len(kept) < 40
+    assert main([*command, "-o", str(output)]) == 3
+    assert _files(output) == _files(tmp_path / "whole")
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def _until(count: int, output: Path, command: list[str]) -> subprocess.Popen[bytes]:
+    """Start a command, and return once it has written some results."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "napari_semxai.cli", *command], stdout=subprocess.DEVNULL
+    )
+    waiting = threading.Event()
+    while len(_done(output)) < count:
+        assert process.poll() is None
+        waiting.wait(0.01)
+    return process
+
+
+def _done(output: Path) -> list[Path]:
+    return list(output.glob("*.json"))
 
 
 def test_tasks_hold_16_to_64_images() -> None:
-    sizes = {n: {len(chunk) for chunk in _chunks(range(n), 2)} for n in (1000, 100_000)}
+    sizes = {n: {len(chunk) for chunk in chunks_of(range(n), 2)} for n in (1000, 100_000)}
     assert sizes == {1000: {64, 40}, 100_000: {64, 32}}
-    assert [len(chunk) for chunk in _chunks(range(10), 4)] == [3, 3, 3, 1]
+    assert [len(chunk) for chunk in chunks_of(range(10), 4)] == [3, 3, 3, 1]
 
 
 def test_pace_and_time_left() -> None:
