@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -58,6 +59,8 @@ class RunController:
             encoding="utf-8",
             errors="replace",
             env=os.environ | {"SEMXAI_PROGRESS_LINES": "1", "PYTHONIOENCODING": "utf-8"},
+            # Its workers end with it.
+            start_new_session=True,
         )
         self._process = process
         self._reader = threading.Thread(
@@ -69,18 +72,18 @@ class RunController:
         """End the run; what it has done stays, and starting it again goes on from there."""
         if self.running and self._process is not None and self._session.run is not None:
             self._session.run = replace(self._session.run, state="stopped")
-            self._process.terminate()
+            _end(self._process)
 
     def close(self) -> None:
         """End the run and wait for it."""
         process, reader = self._process, self._reader
         if process is None or reader is None:
             return
-        process.terminate()
+        _end(process)
         try:
             process.wait(_PATIENCE_SECONDS)
         except subprocess.TimeoutExpired:
-            process.kill()
+            _end(process, "SIGKILL")
         reader.join(_PATIENCE_SECONDS)
 
     def _read(self, process: subprocess.Popen[str]) -> None:
@@ -102,3 +105,14 @@ class RunController:
             return
         # 3: some of many images failed, and the rest is done.
         self._session.run = replace(run, state="done" if code in (0, 3) else "failed")
+
+
+def _end(process: subprocess.Popen[str], name: str = "SIGTERM") -> None:
+    """Send a signal to a run and to all that it has started, unless it has ended."""
+    if process.poll() is not None:
+        return
+    if os.name == "nt":
+        # Workers see that their parent has ended, and do so too.
+        process.terminate()
+    else:
+        os.killpg(process.pid, signal.Signals[name])

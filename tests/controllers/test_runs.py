@@ -1,5 +1,7 @@
+import os
 import threading
 
+import psutil
 import pytest
 
 from napari_semxai.controllers.runs import RunController
@@ -39,3 +41,25 @@ def test_one_run_at_a_time_and_it_can_be_stopped(session, runs, tmp_path):
     runs.close()
     assert not runs._reader.is_alive()
     assert session.run.state == "stopped"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="process groups")
+@pytest.mark.parametrize("end", ["stop", "close"])
+def test_stopping_ends_the_workers_too(session, runs, tmp_path, monkeypatch, end):
+    """A stand-in for semxai that has started a process which knows nothing of its parent."""
+    (tmp_path / "napari_semxai").mkdir()
+    (tmp_path / "napari_semxai/__init__.py").touch()
+    (tmp_path / "napari_semxai/cli.py").write_text(
+        "import subprocess, sys, time\n"
+        "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
+        "print(subprocess.Popen(sleep).pid, flush=True)\n"
+        "time.sleep(600)\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    started = threading.Event()
+    session.events.run.connect(lambda run: started.set() if run.lines else None)
+    runs.start([], tmp_path)
+    assert started.wait(60)
+    worker = psutil.Process(int(session.run.lines[0]))
+    getattr(runs, end)()
+    worker.wait(30)
