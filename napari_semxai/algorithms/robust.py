@@ -14,16 +14,19 @@ The numbers are fitted by ``python -m training.robust``.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.ground_truth import Defect, inside_border, touches
+from napari_semxai.algorithms.ground_truth import Defect, defect_in, inside_border, touches
 from napari_semxai.algorithms.robust_fit import COEFFICIENTS, INTERCEPT, PRESENCE
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.types import BoolMask, Border, GroundTruth
 
 ALGORITHMS = ("paper", "robust")
@@ -120,6 +123,15 @@ def robust_truth(
         reason=defect.reason,
         confidence=defect.confidence,
     )
+
+
+def stage_2(
+    algorithm: str, gray: NDArray[np.uint8], *, connectivity: int, ignore_border: Border
+) -> Callable[[BoolMask], Defect]:
+    """Return the function that finds the defect in a surface by one of `ALGORITHMS`."""
+    if algorithm == ALGORITHMS[0]:
+        return partial(defect_in, connectivity=connectivity, ignore_border=ignore_border)
+    return partial(robust_defect, gray, connectivity=connectivity, ignore_border=ignore_border)
 
 
 def component_logits(features: NDArray[np.float64]) -> NDArray[np.float64]:

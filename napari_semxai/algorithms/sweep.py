@@ -13,14 +13,15 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.ground_truth import defect_in, rank
+from napari_semxai.algorithms.ground_truth import rank
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.algorithms.winner_map import winner_envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from napari_semxai.types import BoolMask, Border, CandidatePool
+    from napari_semxai.algorithms.ground_truth import Defect
+    from napari_semxai.types import BoolMask, CandidatePool
 
 BOOTSTRAP = 1000
 ENOUGH_IMAGES = 10
@@ -100,9 +101,7 @@ def sweep_image(
     truth: BoolMask,
     alphas: NDArray[np.float64],
     betas: NDArray[np.float64],
-    *,
-    connectivity: int,
-    ignore_border: Border,
+    find: Callable[[BoolMask], Defect],
 ) -> ImagePlane:
     """Score Algorithm 1 on one image at every point of the plane.
 
@@ -114,8 +113,8 @@ def sweep_image(
         The true mask.
     alphas, betas : ndarray, shapes (a,) and (b,)
         The plane.
-    connectivity, ignore_border
-        As for `ground_truth`.
+    find : callable
+        Finds the defect in a surface: stage 2, see `robust.stage_2`.
     """
     ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=0.0, beta=0.0)
     envelope = winner_envelope(pool.areas, ranking.distances, pool.shape)
@@ -126,9 +125,7 @@ def sweep_image(
     for winner in found.tolist():
         mask = nothing
         if winner >= 0:
-            mask = defect_in(
-                pool.mask(winner), connectivity=connectivity, ignore_border=ignore_border
-            ).mask
+            mask = find(pool.mask(winner)).mask
         counted = scores(mask, truth)
         each.append((counted.dice, counted.iou))
     planes = np.array(each)[places.reshape(winners.shape)]

@@ -55,7 +55,7 @@ def add_mask_options(parser: argparse.ArgumentParser, *, plane: bool = False) ->
     _add_component_options(group)
 
 
-def _add_plane_options(group: argparse._ArgumentGroup) -> None:
+def _add_component_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--algorithm",
         choices=ALGORITHMS,
@@ -63,18 +63,6 @@ def _add_plane_options(group: argparse._ArgumentGroup) -> None:
         help="stage 2: paper takes the largest component outside the surface; robust takes all "
         "that look like defects, or none, with a confidence (default %(default)s)",
     )
-    group.add_argument(
-        "--alpha", type=number, default=DEFAULT_ALPHA, help="centre bias (default %(default)s)"
-    )
-    group.add_argument(
-        "--beta",
-        type=fraction,
-        default=DEFAULT_BETA,
-        help="smallest area of the surface as a fraction of the image (default %(default)s)",
-    )
-
-
-def _add_component_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--connectivity",
         type=int,
@@ -89,6 +77,18 @@ def _add_component_options(group: argparse._ArgumentGroup) -> None:
         metavar="auto|N",
         help="pixels at every side where no defect is looked for; auto, the default, measures "
         "dark and constant strips and leaves out info bars",
+    )
+
+
+def _add_plane_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--alpha", type=number, default=DEFAULT_ALPHA, help="centre bias (default %(default)s)"
+    )
+    group.add_argument(
+        "--beta",
+        type=fraction,
+        default=DEFAULT_BETA,
+        help="smallest area of the surface as a fraction of the image (default %(default)s)",
     )
 
 
@@ -107,7 +107,7 @@ def settings_from(options: argparse.Namespace) -> MaskSettings:
         beta=options.beta,
         connectivity=options.connectivity,
         ignore_border=options.ignore_border,
-        algorithm=getattr(options, "algorithm", ALGORITHMS[0]),
+        algorithm=options.algorithm,
     )
 
 

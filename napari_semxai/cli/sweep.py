@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,8 @@ from napari_semxai.cli.datasets import DATASET_HELP, open_images
 from napari_semxai.cli.options import add_mask_options, number, place, settings_from
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
+from napari_semxai.cli.record import content_key
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask
 from napari_semxai.store.pools import read_pool, write_pool
@@ -59,10 +60,11 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "explain writes them; can be given again",
     )
     add_mask_options(parser, plane=True)
-    for name, default in (("alpha", DEFAULT_ALPHAS), ("beta", DEFAULT_BETAS)):
+    # Algorithm 1 is defined for these: the centre bias is a power, the surface a share.
+    for name, default, most in (("alpha", DEFAULT_ALPHAS, inf), ("beta", DEFAULT_BETAS, 1.0)):
         parser.add_argument(
             f"--{name}",
-            type=axis,
+            type=partial(axis, most=most),
             default=default,
             metavar=f"{name[0].upper()}0:{name[0].upper()}1:N",
             help="first, last and number of values (default {:g}:{:g}:{})".format(*default),
@@ -91,17 +93,24 @@ class SweepWork:
     pools: Path
 
     def load(self) -> Pipeline:
-        """Return the pipeline; its network is loaded when the first pool is missing."""
-        return Pipeline(self.settings)
+        """Load the network, whose digest tells whether kept candidates are its own."""
+        pipeline = Pipeline(self.settings)
+        pipeline.load()
+        return pipeline
 
     def do(self, pipeline: Pipeline, item: TruthImage) -> dict[str, Any]:
         """Return the plane of one image."""
         # scikit-image takes half a second.
+        from napari_semxai.algorithms.robust import stage_2
         from napari_semxai.algorithms.sweep import sweep_image
 
         image = read_image(item.path, item.page)
         path = self.pools / f"{item.name}.npz"
-        key = self.key(item)
+        own = self.settings
+        # Of the settings only what decides the candidates: the rest may change from run to run.
+        key = content_key(
+            item.path, item.page, own.generate, own.filters, pipeline.load().info.sha256
+        )
         pool = read_pool(path, key)
         if pool is None:
             pool = pipeline.run(image).pool
@@ -111,17 +120,14 @@ class SweepWork:
             read_mask(item.truth, pool.shape),
             np.linspace(*self.alphas),
             np.linspace(*self.betas),
-            connectivity=self.settings.connectivity,
-            ignore_border=pipeline.border(image),
+            stage_2(
+                own.algorithm,
+                image.gray,
+                connectivity=own.connectivity,
+                ignore_border=pipeline.border(image),
+            ),
         )
         return {"plane": plane}
-
-    def key(self, item: TruthImage) -> str:
-        """Return the digest of what decides the candidates."""
-        own = self.settings
-        network = file_sha256(own.model) if Path(own.model).is_file() else own.model
-        parts = (file_sha256(item.path), item.page, network, own.generate, own.filters)
-        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
@@ -154,12 +160,15 @@ def run(options: argparse.Namespace, output: Output) -> int:
     return DONE
 
 
-def axis(text: str) -> Axis:
-    """Parse first:last:number."""
+def axis(text: str, most: float = inf) -> Axis:
+    """Parse first:last:number, from 0 to `most`."""
     parts = text.split(":")
     if len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not FIRST:LAST:NUMBER, for example 0:8:17")
-    return number(parts[0]), number(parts[1]), int(parts[2])
+    first, last = number(parts[0]), number(parts[1])
+    if not (0 <= first <= most and 0 <= last <= most):
+        raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and {most:g}")
+    return first, last, int(parts[2])
 
 
 def _report(

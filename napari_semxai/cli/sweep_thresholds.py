@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.evaluation import bootstrap_interval
+from napari_semxai.algorithms.evaluation import best_threshold, bootstrap_interval
 from napari_semxai.algorithms.threshold_curves import ThresholdCurve
 from napari_semxai.cli.datasets import open_images
 from napari_semxai.cli.evaluate_methods import Runner, has_maps
@@ -78,7 +78,7 @@ def _summary(
     threshold, dice = mean.best
     own = curves[:, np.searchsorted(reading.thresholds, threshold)]
     low, high = bootstrap_interval(own)
-    left_out = _left_out(curves)
+    left_out = _left_out(reading.thresholds, curves)
     advice = (
         f"{parameter} {threshold:.3g}, mean Dice {dice:.3f} over {len(curves)} images, 95 % "
         f"bootstrap interval {low:.3f} to {high:.3f}, worst image {own.min():.3f}; chosen without "
@@ -96,12 +96,16 @@ def _summary(
     return mean, evidence
 
 
-def _left_out(curves: NDArray[np.float64]) -> float:
+def _left_out(thresholds: NDArray[np.float64], curves: NDArray[np.float64]) -> float:
     """Return the mean Dice of each image at the threshold that the others suggest."""
     if len(curves) < 2:
         return float("nan")
-    others = curves.sum(axis=0) - curves
-    return float(np.mean(curves[np.arange(len(curves)), others.argmax(axis=1)]))
+    chosen = [
+        best_threshold(thresholds, np.delete(curves, number, axis=0))[0]
+        for number in range(len(curves))
+    ]
+    columns = np.searchsorted(thresholds, chosen)
+    return float(np.mean(curves[np.arange(len(curves)), columns]))
 
 
 def _rows(curve: ThresholdCurve, curves: NDArray[np.float64]) -> list[dict[str, Any]]:

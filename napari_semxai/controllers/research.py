@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.algorithms.robust import stage_2
 from napari_semxai.algorithms.sweep import advice, sweep_image, sweep_set
 from napari_semxai.state.session import ImageSweep
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_semxai.controllers.evaluate import EvaluateController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import AlgorithmSettings, Automatic, Session
@@ -39,8 +42,14 @@ class ResearchController:
 
     def sweep(self) -> None:
         """Score every alpha and beta against the truth of the Scores dock."""
-        automatic, truth = self._session.automatic, self._evaluate.truth
-        if automatic is None or truth is None or truth.shape != automatic.pool.shape:
+        image, automatic = self._session.image, self._session.automatic
+        truth = self._evaluate.truth
+        if (
+            image is None
+            or automatic is None
+            or truth is None
+            or truth.shape != automatic.pool.shape
+        ):
             self._session.message = (
                 "A sweep needs candidates (Mask candidates → Generate) and a truth of the image's "
                 "size (Scores)."
@@ -48,7 +57,7 @@ class ResearchController:
             return
         self._jobs.run(
             "sweep",
-            partial(_sweep, automatic, truth, self._session.algorithm),
+            partial(_sweep, automatic, truth, image.gray, self._session.algorithm),
             self._on_swept,
             self._on_failed,
         )
@@ -64,14 +73,15 @@ class ResearchController:
         self._session.message = message
 
 
-def _sweep(automatic: Automatic, truth: BoolMask, settings: AlgorithmSettings) -> ImageSweep:
-    plane = sweep_image(
-        automatic.pool,
-        truth,
-        ALPHAS,
-        BETAS,
+def _sweep(
+    automatic: Automatic, truth: BoolMask, gray: NDArray[np.uint8], settings: AlgorithmSettings
+) -> ImageSweep:
+    find = stage_2(
+        settings.algorithm,
+        gray,
         connectivity=settings.connectivity,
         ignore_border=automatic.border,
     )
+    plane = sweep_image(automatic.pool, truth, ALPHAS, BETAS, find)
     result = sweep_set([plane], ALPHAS, BETAS)
     return ImageSweep(result, plane, advice(result))

@@ -1,8 +1,11 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.ground_truth import ground_truth
+from napari_semxai.algorithms.ground_truth import defect_in, ground_truth
 from napari_semxai.algorithms.metrics import scores
+from napari_semxai.algorithms.robust import robust_truth, stage_2
 from napari_semxai.algorithms.sweep import (
     ImagePlane,
     advice,
@@ -14,18 +17,29 @@ from tests.pools import pool_of, scene_masks
 
 ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
 SHAPE = (6, 5)
+FIND = partial(defect_in, connectivity=8, ignore_border=(0, 3, 0, 0))
 
 
 def plane_of(dice):
     return ImagePlane(np.zeros(SHAPE, int), np.asarray(dice, float), np.zeros(SHAPE))
 
 
+def test_the_robust_variant_is_swept_too():
+    masks = scene_masks()
+    gray = np.where(masks[1], 180, 90).astype(np.uint8)
+    kind = {"connectivity": 8, "ignore_border": (0, 3, 0, 0)}
+    plane = sweep_image(pool_of(masks), masks[1], ALPHAS, BETAS, stage_2("robust", gray, **kind))
+    for row, beta in enumerate(BETAS):
+        for column, alpha in enumerate(ALPHAS):
+            paper = ground_truth(masks, alpha=alpha, beta=beta, ignore_border=(0, 3, 0, 0))
+            expected = robust_truth(gray, paper, **kind)
+            assert plane.dice[row, column] == scores(expected.mask, masks[1]).dice
+
+
 def test_every_point_equals_algorithm_1():
     masks = scene_masks()
     truth = np.roll(masks[1], 3, axis=1)
-    plane = sweep_image(
-        pool_of(masks), truth, ALPHAS, BETAS, connectivity=8, ignore_border=(0, 3, 0, 0)
-    )
+    plane = sweep_image(pool_of(masks), truth, ALPHAS, BETAS, FIND)
     assert plane.dice.shape == plane.winners.shape == SHAPE
     for row, beta in enumerate(BETAS):
         for column, alpha in enumerate(ALPHAS):

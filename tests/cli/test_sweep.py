@@ -1,5 +1,6 @@
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ from napari_semxai.algorithms.explanation_masks import threshold_mask
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.cli import main
 from napari_semxai.cli.pipeline import Pipeline
+from napari_semxai.cli.sweep_thresholds import _left_out
+from napari_semxai.cli.tasks import _loaded
 from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.store.sweeps import read_sweep
 
@@ -46,9 +49,52 @@ def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch,
     assert json.loads(capsys.readouterr().out) == first
 
 
-def test_axes_are_checked(tmp_path, capsys):
-    assert main(["sweep", str(tmp_path), "-o", str(tmp_path), "--alpha", "1:2"]) == 2
-    assert "FIRST:LAST:NUMBER" in capsys.readouterr().err
+def test_candidates_of_another_network_are_not_taken_for_its_own(tmp_path, quick, monkeypatch):
+    """The name of the network stays the same, what it holds does not."""
+    (tmp_path / "images").mkdir()
+    pixels = np.random.default_rng(0).integers(40, 200, (40, 56), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "images/0.png")
+    write_mask(tmp_path / "masks/0.png", pixels > 150)
+    command = ["sweep", str(tmp_path), "-o", str(tmp_path / "out"), *quick]
+    asked = []
+    run, load = Pipeline.run, Pipeline.load
+    monkeypatch.setattr(
+        Pipeline, "run", lambda self, image: asked.append(image.name) or run(self, image)
+    )
+    assert main(command) == 0
+    assert main([*command, "--alpha", "0:2:2", "--connectivity", "4"]) == 0
+    assert len(asked) == 1
+
+    def other(self):
+        segmenter = load(self)
+        segmenter.info = replace(segmenter.info, sha256="another")
+        return segmenter
+
+    _loaded.clear()
+    monkeypatch.setattr(Pipeline, "load", other)
+    assert main(command) == 0
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "message"),
+    [
+        ("alpha", "1:2", "FIRST:LAST:NUMBER"),
+        ("alpha", "-5:5:3", "does not lie between 0 and inf"),
+        ("beta", "0:1.5:3", "does not lie between 0 and 1"),
+    ],
+)
+def test_axes_are_checked(tmp_path, capsys, option, text, message):
+    assert main(["sweep", str(tmp_path), "-o", str(tmp_path), f"--{option}={text}"]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_the_threshold_for_a_left_out_image_is_the_middle_of_the_others_plateau():
+    thresholds = np.array([0.0, 0.25, 0.5, 0.75])
+    curves = np.array([[0.9, 0.9, 0.9, 0.1], [0.2, 0.6, 0.3, 0.3]])
+    # The first image asks for 0.25 as the second's plateau is 0.25 alone, and the other way.
+    assert _left_out(thresholds, curves) == pytest.approx((0.9 + 0.6) / 2)
+    assert np.isnan(_left_out(thresholds, curves[:1]))
 
 
 @pytest.fixture

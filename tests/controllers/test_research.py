@@ -3,9 +3,11 @@ import threading
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms import robust
 from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.controllers.research import ALPHAS, BETAS, ResearchController
+from napari_semxai.state.session import AlgorithmSettings
 from tests.layers.test_session_layers import automatic_of
 
 
@@ -33,6 +35,24 @@ def test_the_current_image_is_swept(session, research, image):
     assert "hint" in session.sweep.advice
     session.image = None
     assert session.sweep is None
+
+
+def test_the_chosen_algorithm_is_swept(session, research, image, monkeypatch):
+    asked = []
+
+    def stage_2(algorithm, gray, **rest):
+        asked.append((algorithm, gray.shape))
+        return robust.stage_2(algorithm, gray, **rest)
+
+    monkeypatch.setattr("napari_semxai.controllers.research.stage_2", stage_2)
+    session.image, session.automatic = image, automatic_of()
+    session.algorithm = AlgorithmSettings(algorithm="robust")
+    Truth.truth = session.automatic.truth.mask
+    done = threading.Event()
+    session.events.sweep.connect(done.set)
+    research.sweep()
+    assert done.wait(60)
+    assert asked == [("robust", image.gray.shape)]
 
 
 def test_without_a_truth_it_says_what_is_missing(session, research):
