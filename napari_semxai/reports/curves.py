@@ -19,6 +19,8 @@ _AXES = {
     "delta": "δ, colour distance",
 }
 _LEGEND_LINE = 0.16
+_STYLES = ("-", "--", ":", "-.")
+"""Lines of the first eight curves, of the next eight and so on."""
 
 
 def curves_figure(curves: Sequence[ThresholdCurve]) -> Figure:
@@ -38,7 +40,10 @@ def curves_figure(curves: Sequence[ThresholdCurve]) -> Figure:
         own = [curve for curve in curves if curve.parameter == parameter]
         for number, curve in enumerate(own):
             color = COLORS[number % len(COLORS)]
-            axes.plot(curve.thresholds, curve.dice, color=color, linewidth=1.3, label=curve.name)
+            style = _STYLES[number // len(COLORS) % len(_STYLES)]
+            axes.plot(
+                curve.thresholds, curve.dice, style, color=color, linewidth=1.3, label=curve.name
+            )
             axes.plot(*curve.best, "o", color=color, markersize=4, clip_on=False)
         axes.set(xlabel=_AXES[parameter], ylabel="Dice", ylim=(0, 1.02))
         axes.set_xlim(own[0].thresholds[0], own[0].thresholds[-1])

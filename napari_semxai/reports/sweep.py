@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
     from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
 
+_NONE, _REST = "none passes β", "other candidates"
+_GREYS = {_NONE: "#808080", _REST: "#FFFFFF"}
+
 
 def sweep_figure(result: SweepResult, plane: ImagePlane | None = None) -> Figure:
     """Draw mean, median and worst scores over the plane, or one image's scores and winners.
@@ -93,22 +96,35 @@ def _draw_winners(axes: Axes, result: SweepResult, winners: NDArray[np.int64]) -
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
 
-    found, places = np.unique(winners, return_inverse=True)
-    colors = [
-        "#808080" if winner < 0 else COLORS[number % len(COLORS)]
-        for number, winner in enumerate(found.tolist())
-    ]
+    names, places = _shown_winners(winners)
+    # Grey for no candidate, white for the rest; COLORS tells as many as it holds apart.
+    colors = [_GREYS.get(name, COLORS[number % len(COLORS)]) for number, name in enumerate(names)]
     axes.pcolormesh(
         result.alphas,
         result.betas,
         places.reshape(winners.shape),
         cmap=ListedColormap(colors),
         vmin=-0.5,
-        vmax=len(found) - 0.5,
+        vmax=len(names) - 0.5,
         shading="nearest",
     )
-    names = ["none passes β" if own < 0 else f"candidate {own}" for own in found.tolist()]
-    handles = [Patch(color=color, label=name) for color, name in zip(colors, names, strict=True)]
+    handles = [
+        Patch(facecolor=color, edgecolor="black", linewidth=0.3, label=name)
+        for color, name in zip(colors, names, strict=True)
+    ]
     legend = axes.legend(handles=handles, fontsize=7, loc="upper left", bbox_to_anchor=(1.02, 1))
     # It lies in the empty quarter, for which the layout would widen the panel's column.
     legend.set_in_layout(False)
+
+
+def _shown_winners(winners: NDArray[np.int64]) -> tuple[list[str], NDArray[np.intp]]:
+    """Name the candidates of the largest areas, the others together; say where each wins."""
+    found, places, areas = np.unique(winners, return_inverse=True, return_counts=True)
+    areas[found < 0] = 0
+    shown = set(np.argsort(-areas, kind="stable")[: len(COLORS)].tolist())
+    every = [
+        _NONE if own < 0 else f"candidate {own}" if number in shown else _REST
+        for number, own in enumerate(found.tolist())
+    ]
+    names = sorted(set(every), key=lambda name: (name == _NONE, name == _REST, every.index(name)))
+    return names, np.array([names.index(name) for name in every])[places]
