@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QPixmap
@@ -39,6 +39,38 @@ RUNS = {
     "make masks": ("mask",),
     "explain with Grad-CAM": ("explain",),
 }
+
+PICTURES = {"mask": "_mask.png", "explain": "_overlay.png"}
+"""Endings of what a run without a table writes for every image."""
+
+
+def settings_of(session: Session, command: str) -> list[str]:
+    """Return what the docks are set to as arguments of a command."""
+    explained = {"classifier": session.explanation.choice.classifier}
+    if command == "explain":
+        return _arguments(explained)
+    filters, algorithm = session.filters, session.algorithm
+    border = algorithm.ignore_border
+    values = {
+        "model": session.choice.model,
+        "device": session.choice.device,
+        "points-per-side": session.generate.points_per_side,
+        "pred-iou-thresh": filters.pred_iou_thresh,
+        "stability-score-thresh": filters.stability_score_thresh,
+        "box-nms-thresh": filters.box_nms_thresh,
+        "algorithm": algorithm.algorithm,
+        "connectivity": algorithm.connectivity,
+        "ignore-border": "auto" if border is None else border,
+    }
+    if command != "sweep":
+        values |= {"alpha": algorithm.alpha, "beta": algorithm.beta}
+    if command == "evaluate":
+        values |= explained
+    return _arguments(values)
+
+
+def _arguments(values: dict[str, Any]) -> list[str]:
+    return [f"--{name}={value}" for name, value in values.items()]
 
 
 class RunPanel(Panel):
@@ -91,12 +123,20 @@ class RunPanel(Panel):
         if run is None:
             return
         table, sweep = run.output / "table.md", run.output / "sweep.npz"
-        words = table.read_text("utf-8") if table.is_file() else f"Results are in {run.output}"
+        picture = run.output / "scores.png"
+        if table.is_file():
+            words = table.read_text("utf-8")
+        else:
+            found = sorted(run.output.rglob(f"*{PICTURES.get(run.command[0], '_mask.png')}"))
+            words = f"{len(found)} results are in {run.output}"
+            if found:
+                picture = found[0]
+                words += f"; the first is {picture.relative_to(run.output)}"
         self._show(words, None)
-        scores = QPixmap(str(run.output / "scores.png"))
-        self.picture.setVisible(not scores.isNull())
-        if not scores.isNull():
-            self.picture.setPixmap(scores.scaledToWidth(max(self.width() - 20, 200)))
+        shown = QPixmap(str(picture))
+        self.picture.setVisible(not shown.isNull())
+        if not shown.isNull():
+            self.picture.setPixmap(shown.scaledToWidth(max(self.width() - 20, 200)))
         if sweep.is_file():
             self._jobs.run(
                 "open sweep", partial(read_sweep, sweep), self._on_sweep_read, self.state.setText
@@ -114,6 +154,9 @@ class RunPanel(Panel):
         self.processes = QSpinBox()
         self.processes.setRange(1, 64)
         self.processes.setToolTip("Processes")
+        self.scheduler = QLineEdit()
+        self.scheduler.setPlaceholderText("none")
+        self.scheduler.setToolTip("Address of a Dask scheduler, which takes the processes' place")
         self.start = button("Start", "Run it beside napari, as the semxai command does")
         self.stop = button("Stop", "End the run; what is done stays")
         self.open = button("Open the result", "Show what the run has found")
@@ -141,6 +184,7 @@ class RunPanel(Panel):
             row.addWidget(browse)
             form.addRow(name, row)
         form.addRow("processes", self.processes)
+        form.addRow("scheduler", self.scheduler)
         buttons = QHBoxLayout()
         for part in (self.start, self.stop, self.open):
             buttons.addWidget(part)
@@ -188,8 +232,12 @@ class RunPanel(Panel):
             self.state.setText("Choose a data set and a folder for the results.")
             return
         name, *rest = RUNS[self.kind.currentText()]
-        command = [name, dataset, *rest, "-o", output, "--jobs", str(self.processes.value())]
-        self._runs.start(command, Path(output))
+        scheduler = self.scheduler.text().strip()
+        where = (
+            ("--scheduler", scheduler) if scheduler else ("--jobs", str(self.processes.value()))
+        )
+        own = settings_of(self._session, name)
+        self._runs.start([name, dataset, *rest, "-o", output, *where, *own], Path(output))
 
     def _on_dataset_wanted(self) -> None:
         name = QFileDialog.getExistingDirectory(self, "Choose a data set")

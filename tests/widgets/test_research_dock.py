@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -6,22 +7,27 @@ from PIL import Image
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtWidgets import QComboBox, QPushButton
 
+from napari_semxai.algorithms.ground_truth import defect_in
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.algorithms.sweep import ImagePlane, sweep_image, sweep_set
 from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve
 from napari_semxai.cli.entry import make_parser
+from napari_semxai.cli.options import settings_from
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MaskRow
 from napari_semxai.state.explanation import ExplanationMasks
 from napari_semxai.state.queue import Queue
-from napari_semxai.state.session import ImageSweep, RunState, Session
+from napari_semxai.state.session import AlgorithmSettings, ImageSweep, RunState, Session
 from napari_semxai.store.sweeps import write_sweep
+from napari_semxai.types import FilterSettings, GenerateSettings
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.research_dock import ResearchDock
-from napari_semxai.widgets.run_panel import RUNS
+from napari_semxai.widgets.run_panel import PICTURES, RUNS, settings_of
 from tests.layers.test_session_layers import automatic_of, make_image
 from tests.pools import pool_of, scene_masks
 from tests.widgets.test_docks import Controller
+
+FIND = partial(defect_in, connectivity=8, ignore_border=(0, 3, 0, 0))
 
 
 @pytest.fixture
@@ -68,9 +74,7 @@ def two_planes():
 def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
     alphas, betas = np.linspace(0, 10, 11), np.linspace(0, 1, 11)
     masks = scene_masks()
-    plane = sweep_image(
-        pool_of(masks), masks[1], alphas, betas, connectivity=8, ignore_border=(0, 3, 0, 0)
-    )
+    plane = sweep_image(pool_of(masks), masks[1], alphas, betas, FIND)
     session.sweep = ImageSweep(sweep_set([plane], alphas, betas), plane, "words")
     assert dock.advice.text() == "words"
     qtbot.waitUntil(lambda: dock.figure.drawn)
@@ -118,7 +122,12 @@ def test_a_run_is_started_followed_and_opened(qtbot, dock, session, tmp_path):
     panel.processes.setValue(2)
     panel.start.click()
     command = ["sweep", "scenes", "-o", str(tmp_path), "--jobs", "2"]
-    assert panel._runs.calls == [("start", (command, Path(tmp_path)), {})]
+    own = settings_of(session, "sweep")
+    assert panel._runs.calls == [("start", ([*command, *own], Path(tmp_path)), {})]
+    panel.scheduler.setText(" tcp://host:8786 ")
+    panel.start.click()
+    command[-2:] = ["--scheduler", "tcp://host:8786"]
+    assert panel._runs.calls[-1] == ("start", ([*command, *own], Path(tmp_path)), {})
     session.run = RunState(tuple(command), tmp_path, lines=("1/2", "2/2"))
     assert panel.log.toPlainText() == "1/2\n2/2"
     assert (panel.start.isEnabled(), panel.stop.isEnabled()) == (False, True)
@@ -146,6 +155,19 @@ def test_tables_and_damaged_results_are_opened_too(qtbot, dock, session, tmp_pat
     (tmp_path / "sweep.npz").write_bytes(b"damaged")
     dock.run.open.click()
     qtbot.waitUntil(lambda: "cannot be read as a sweep" in dock.run.state.text())
+
+
+@pytest.mark.parametrize(("command", "ending"), PICTURES.items())
+def test_the_first_picture_of_a_run_is_shown(dock, session, tmp_path, command, ending):
+    session.run = RunState((command,), tmp_path, "done")
+    dock.run.open.click()
+    assert dock.run.result.toPlainText() == f"0 results are in {tmp_path}"
+    assert not dock.run.picture.isVisibleTo(dock)
+    for name in ("b", "a"):
+        Image.new("L", (90, 30)).save(tmp_path / f"{name}{ending}")
+    dock.run.open.click()
+    assert dock.run.result.toPlainText().endswith(f"the first is a{ending}")
+    assert dock.run.picture.isVisibleTo(dock)
 
 
 def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path):
@@ -183,5 +205,20 @@ def test_the_dock_fits_a_small_laptop_and_explains_itself(dock):
 @pytest.mark.parametrize("kind", RUNS)
 def test_every_run_is_a_command_that_exists(kind, tmp_path):
     name, *rest = RUNS[kind]
+    session = Session()
+    session.generate = GenerateSettings(points_per_side=5)
+    session.filters = FilterSettings(0.5, 0.6, box_nms_thresh=0.9)
+    session.algorithm = AlgorithmSettings(2.0, 0.3, 4, 7, "robust")
     command = [name, str(tmp_path), *rest, "-o", str(tmp_path), "--jobs", "2"]
-    assert make_parser().parse_args(command).jobs == 2
+    options = make_parser().parse_args([*command, *settings_of(session, name)])
+    assert options.jobs == 2
+    if name == "explain":
+        assert options.classifier == "bundled"
+        return
+    settings = settings_from(options)
+    assert (settings.model, settings.device) == ("bundled", "auto")
+    assert (settings.generate.points_per_side, settings.filters) == (5, session.filters)
+    assert (settings.connectivity, settings.ignore_border) == (4, 7)
+    assert settings.algorithm == "robust"
+    if name != "sweep":
+        assert (settings.alpha, settings.beta) == (2.0, 0.3)
