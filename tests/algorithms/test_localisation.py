@@ -65,13 +65,40 @@ def test_200_random_maps_and_truths_equal_the_definitions():
         values = values.astype(np.float32)
         truth = rng.random(shape) < rng.uniform(0.05, 0.6)
         truth &= number % 5 != 0
+        values *= number % 7 != 0
         found = dataclasses.asdict(RankedMap(values).localisation(truth))
+        if truth.any() and not values.any():
+            share = pytest.approx(truth.mean())
+            shares = dict.fromkeys(("relevance_rank", "top_k", "average_precision"), share)
+            nothing = dict.fromkeys(("relevance_mass", "pointing_game", "best_tau"), math.nan)
+            expected = shares | nothing | {"auroc": 0.5, "best_dice": 0.0}
+            assert found == pytest.approx(expected, nan_ok=True)
+            continue
         if not truth.any():
             assert all(map(math.isnan, found.values()))
             continue
         reached = scores(threshold_mask(values, found.pop("best_tau")), truth).dice
         assert reached == pytest.approx(found["best_dice"])
         assert found == pytest.approx(by_their_formulas(values, truth), rel=1e-5)
+
+
+def test_top_k_by_hand(monkeypatch):
+    """With fewer pixels than the map has, and a tie at the last of them."""
+    monkeypatch.setattr("napari_semxai.algorithms.localisation.TOP_K", 3)
+    values = np.array([[5, 4, 2, 2], [1, 1, 1, 0]], np.float32)
+    truth = np.array([[1, 0, 1, 0], [1, 1, 1, 1]], bool)
+    assert RankedMap(values).localisation(truth).top_k == pytest.approx((1 + 0 + 0.5) / 3)
+
+
+def test_a_truth_of_all_pixels_and_undefined_relevance():
+    values = np.array([[np.nan, 3.0], [1.0, 2.0]], np.float32)
+    whole = RankedMap(values).localisation(np.ones((2, 2), bool))
+    assert math.isnan(whole.auroc)
+    assert (whole.relevance_mass, whole.relevance_rank, whole.average_precision) == (1, 1, 1)
+    truth = np.array([[1, 0], [0, 0]], bool)
+    assert RankedMap(values).localisation(truth) == RankedMap(np.nan_to_num(values)).localisation(
+        truth
+    )
 
 
 @given(PAIRS)

@@ -1,0 +1,54 @@
+import math
+
+from napari_semxai.algorithms.evaluation import MethodTable, Summary
+from napari_semxai.algorithms.metrics import METRICS
+from napari_semxai.reports.tables import markdown_table, write_latex
+
+
+def summary(mean, std=0.0125, n=3):
+    return Summary(mean, std, mean, mean, mean, n)
+
+
+TABLES = [
+    MethodTable("CRAFT_1", 3, 1, 0, dict.fromkeys(METRICS, summary(0.5))),
+    MethodTable(
+        "empty",
+        3,
+        1,
+        3,
+        {
+            "accuracy": summary(1.0),
+            "precision": summary(math.nan, math.nan, 0),
+            "recall": summary(0.25, math.nan, 1),
+            "dice": summary(0.3333),
+            "iou": summary(0.25, 0.5),
+        },
+    ),
+]
+
+
+def test_the_layout_of_the_published_table():
+    assert markdown_table(TABLES) == (
+        "| method | Accuracy | Precision | Recall | Dice | IoU | n | empty truths |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        "| CRAFT_1 | 0.500 ± 0.013 | 0.500 ± 0.013 | 0.500 ± 0.013 | 0.500 ± 0.013 |"
+        " 0.500 ± 0.013 | 3 | 1 |\n"
+        "| empty | 1.000 ± 0.013 | – | 0.250 (n = 1) | 0.333 ± 0.013 | 0.250 ± 0.500 | 3 | 1 |\n"
+    )
+
+
+def test_the_same_for_latex(tmp_path):
+    assert write_latex(tmp_path / "table.tex", TABLES).read_text("utf-8") == (
+        "\\begin{tabular}{lccccc}\n"
+        "\\toprule\n"
+        "Method & Accuracy & Precision & Recall & Dice & IoU \\\\\n"
+        "\\midrule\n"
+        r"CRAFT\_1 & 0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 & "
+        r"0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 \\"
+        "\n"
+        r"empty & 1.000 $\pm$ 0.013 & – & 0.250 (n = 1) & 0.333 $\pm$ 0.013 & "
+        r"0.250 $\pm$ 0.500 \\"
+        "\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+    )
