@@ -89,7 +89,7 @@ class Workbench:
         self.engine = EngineClient("segment", deliver=self.main_thread.deliver)
         self.jobs = Jobs(self.main_thread.deliver)
         self.writes = Jobs(self.main_thread.deliver, threads=1)
-        self.segment = SegmentController(self.session, self.engine)
+        self.segment = SegmentController(self.session, self.engine, self.jobs)
         self.edit = EditController(self.session, self.jobs, recovery_folder())
         self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
         self.evaluate = EvaluateController(self.session, self.jobs)
@@ -240,11 +240,8 @@ class Workbench:
         if title == "Survey":
             return SurveyDock(session, self.survey, self.jobs)
         scores = ScoresDock(self.viewer, session, self.evaluate, self.comparison, self.table)
-        scores.tau_picked.connect(self._set_tau)
+        scores.tau_picked.connect(self.explaining.masks.set_threshold)
         return scores
-
-    def _set_tau(self, tau: float) -> None:
-        self.explaining.masks.set_masks(tau=tau)
 
     def _panels(self) -> dict[str, Panel]:
         session, review = self.session, self.review

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semxai.controllers.recovery import image_key
+from napari_semxai.controllers.segment import Found
 from napari_semxai.state.review import Opening
+from napari_semxai.state.session import SaveState
 from napari_semxai.store.images import image_from_array, read_image
 from napari_semxai.types import InputError
 
@@ -14,13 +21,33 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from numpy.typing import NDArray
-
     from napari_semxai.controllers.edit import EditController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.segment import SegmentController
     from napari_semxai.state.session import Session
-    from napari_semxai.types import SemImage
+    from napari_semxai.types import BoolMask, SemImage
+
+_KEPT = 32
+"""Images to come back to: each a bit for a pixel, and its candidates' runs."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Visit:
+    """What was there when an image outside all projects was left; the mask bit by bit."""
+
+    bits: NDArray[np.uint8] | None
+    edited: bool
+    save: SaveState
+    pixel_size: float | None
+    found: Found | None
+
+    def opening(self, shape: tuple[int, ...]) -> Opening:
+        """Return what the image is opened with; a mask in no file keeps its recovery copy."""
+        mask: BoolMask | None = None
+        if self.bits is not None:
+            mask = np.unpackbits(self.bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
+        written = self.save.state in ("clean", "saved")
+        return Opening(mask=mask, edited=self.edited, on_disk=written)
 
 
 class ImageController:
@@ -45,6 +72,8 @@ class ImageController:
         self._jobs = jobs
         self._segment = segment
         self._edit = edit
+        self._key = ""
+        self._visits: dict[str, _Visit] = {}
 
     def open_file(self, path: Path, page: int = 0) -> None:
         """Read a file in the background and make it the current image."""
@@ -77,6 +106,8 @@ class ImageController:
     def show(self, image: SemImage | None, opening: Opening | None = None) -> None:
         """Make `image` the current one; the one before is left through `EditController.leave`.
 
+        An image outside projects comes back as it was left, in this process.
+
         Parameters
         ----------
         image : SemImage or None
@@ -87,15 +118,42 @@ class ImageController:
         self._jobs.forget("open image")
         if image is self._session.image:
             return
+        self._remember()
         self._edit.leave()
+        self._key = "" if image is None or opening is not None else image_key(image)
+        visit = self._visits.pop(self._key, None)
+        if visit is not None and image is not None:
+            opening = visit.opening(image.gray.shape)
         self._session.opening = opening or Opening()
         self._segment.open(image)
         self._session.edited = self._session.opening.edited
         self._session.pixel_size = None if image is None else image.pixel_size
+        if visit is not None:
+            self._come_back(visit)
 
     def set_pixel_size(self, metres: float | None) -> None:
         """Set the edge of a pixel by hand."""
         self._session.pixel_size = metres
+
+    def _remember(self) -> None:
+        if not self._key:
+            return
+        session, mask = self._session, self._edit.mask
+        self._visits[self._key] = _Visit(
+            None if mask is None else np.packbits(mask),
+            session.edited,
+            session.save,
+            session.pixel_size,
+            self._segment.found,
+        )
+        while len(self._visits) > _KEPT:
+            del self._visits[next(iter(self._visits))]
+
+    def _come_back(self, visit: _Visit) -> None:
+        self._session.pixel_size = visit.pixel_size
+        self._session.save = visit.save
+        if visit.found is not None:
+            self._segment.resume(visit.found)
 
     def _open(
         self, read: Callable[[], SemImage], on_ready: Callable[[SemImage], None] | None = None

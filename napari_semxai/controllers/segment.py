@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import lru_cache, partial
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.ground_truth import (
-    Defect,
     as_border,
     combine,
-    defect_in,
     no_winner,
     rank,
 )
-from napari_semxai.algorithms.robust import robust_defect
-from napari_semxai.state.session import Automatic, Generation
+from napari_semxai.algorithms.winner_map import winner_envelope
+from napari_semxai.controllers.stage_two import StageTwo
+from napari_semxai.state.session import Automatic, Generation, ModelChoice
 from napari_semxai.store.images import auto_border
-from napari_semxai.types import GenerateRequest, GenerateUpdate, ModelInfo, WarmRequest
+from napari_semxai.types import (
+    CandidatePool,
+    GenerateRequest,
+    GenerateSettings,
+    GenerateUpdate,
+    ModelInfo,
+    WarmRequest,
+)
 
 if TYPE_CHECKING:
+    from napari_semxai.algorithms.ground_truth import Defect
+    from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
-    from napari_semxai.state.session import ModelChoice, Session
+    from napari_semxai.state.session import Session
     from napari_semxai.types import (
         BoolMask,
         Border,
-        CandidatePool,
         FilterSettings,
-        GenerateSettings,
         IntArray,
         SemImage,
     )
@@ -38,8 +43,24 @@ if TYPE_CHECKING:
 CANDIDATES = "candidates"
 WARM = "warm"
 
-# Two masks each: 256 MB at 4096 x 4096. The whole alpha-beta plane has a handful of winners.
-_WINNERS_KEPT = 8
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The candidates of an image, to come back to.
+
+    Attributes
+    ----------
+    pool : CandidatePool
+        All of them.
+    chosen : int or None
+        The winner that a person chose.
+    asked : tuple of ModelChoice and GenerateSettings
+        What they answer.
+    """
+
+    pool: CandidatePool
+    chosen: int | None
+    asked: tuple[ModelChoice, GenerateSettings]
 
 
 class AlgorithmChange(TypedDict, total=False):
@@ -61,15 +82,19 @@ class SegmentController:
         Where the answers go.
     engine : EngineClient
         Runs the network.
+    jobs : Jobs, optional
+        Computes what sliders can lead to before they do.
     """
 
-    def __init__(self, session: Session, engine: EngineClient) -> None:
+    def __init__(self, session: Session, engine: EngineClient, jobs: Jobs | None = None) -> None:
         self._session = session
         self._engine = engine
+        self._jobs = jobs
         self._chosen: int | None = None
+        self._asked: tuple[ModelChoice, GenerateSettings] | None = None
         self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
         self._strips: Border = (0, 0, 0, 0)
-        self._forget_defects()
+        self._stage_two: StageTwo | None = None
 
     def warm(self) -> None:
         """Start the engine and load the chosen network behind the window."""
@@ -88,13 +113,24 @@ class SegmentController:
         # Not by force: the engine may be at work for the queue, or hold what comes back soon.
         self._engine.forget(CANDIDATES)
         session = self._session
-        self._chosen, self._filtered = None, None
-        self._forget_defects()
+        self._chosen = self._asked = self._filtered = self._stage_two = None
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = Generation()
         session.edited = False
         session.image = image
+
+    @property
+    def found(self) -> Found | None:
+        """The candidates of the current image; None without any."""
+        pool, asked = self._session.pool, self._asked
+        return None if pool is None or asked is None else Found(pool, self._chosen, asked)
+
+    def resume(self, found: Found) -> None:
+        """Bring back what was `found` on the current image."""
+        self._chosen, self._asked = found.chosen, found.asked
+        self._session.pool = found.pool
+        self._rank()
 
     def choose_model(self, choice: ModelChoice) -> None:
         """Use another network or device from now on."""
@@ -108,19 +144,8 @@ class SegmentController:
 
     def generate(self) -> None:
         """Ask the engine for candidates of the current image."""
-        session = self._session
-        if session.image is None:
-            return
-        session.generation = Generation("running", "load", 0, session.generate.points_per_side**2)
-        self._engine.submit(
-            GenerateRequest(
-                session.image.gray, session.choice.model, session.choice.device, session.generate
-            ),
-            destination=CANDIDATES,
-            on_update=self._on_answer,
-            on_done=self._on_generated,
-            on_failed=self._on_failed,
-        )
+        self._lower_floor(self._session.filters)
+        self._ask(self._session.choice, self._session.generate)
 
     def cancel(self) -> None:
         """Stop generating; the candidates so far stay."""
@@ -134,25 +159,35 @@ class SegmentController:
         self._session.algorithm = after = replace(before, **change)
         # All but alpha and beta decide what stage 2 makes of a winner.
         if replace(before, alpha=after.alpha, beta=after.beta) != after:
-            self._forget_defects()
+            self._stage_two = None
         self._rank()
 
     def set_filters(self, filters: FilterSettings) -> None:
-        """Change the thresholds that select candidates and apply them at once."""
+        """Change the thresholds that select candidates and apply them at once.
+
+        Below the predicted IoU that the pool goes down to, the network is asked for the rest.
+        """
         self._session.filters = filters
         self._rank()
+        if self._session.pool is not None and self._asked is not None:
+            choice, asked = self._asked
+            if filters.pred_iou_thresh < asked.pred_iou_floor:
+                self._lower_floor(filters)
+                self._ask(choice, replace(asked, pred_iou_floor=filters.pred_iou_thresh))
 
     def choose_winner(self, row: int | None) -> None:
         """Take candidate `row` of the filtered pool as winner; None goes back to the ranking."""
         automatic = self._session.automatic
-        known = row is not None and automatic is not None
-        self._chosen = int(automatic.indices[row]) if known else None  # type: ignore[union-attr]
+        if row is None or automatic is None:
+            self._chosen = None
+        elif 0 <= row < len(automatic.indices):
+            self._chosen = int(automatic.indices[row])
         self._rank()
 
     def show_preview(self, row: int | None) -> None:
         """Show candidate `row` of the filtered pool without choosing it; None hides it."""
         automatic = self._session.automatic
-        if row is None or automatic is None or row >= len(automatic.pool):
+        if row is None or automatic is None or not 0 <= row < len(automatic.pool):
             self._session.preview = None
         else:
             self._session.preview = automatic.pool.mask(row)
@@ -171,13 +206,15 @@ class SegmentController:
                 "running", answer.stage, answer.done, answer.total, answer.seconds_left
             )
             if answer.pool is not None:
+                if session.pool is not None and self._chosen is not None:
+                    self._chosen = _same_candidate(session.pool, self._chosen, answer.pool)
                 session.pool = answer.pool
-                self._chosen = None
-                self._forget_defects()
+                self._stage_two = None
                 self._rank()
 
     def _on_generated(self) -> None:
         self._session.generation = replace(self._session.generation, state="done")
+        self._prepare()
 
     def _on_failed(self, message: str) -> None:
         self._session.generation = Generation("failed", message=message)
@@ -185,20 +222,43 @@ class SegmentController:
     def _on_warm_failed(self, message: str) -> None:
         self._session.message = message
 
-    def _forget_defects(self) -> None:
-        self._defect = lru_cache(maxsize=_WINNERS_KEPT)(self._compute_defect)
-
-    def _compute_defect(self, candidate: int) -> tuple[BoolMask, Defect]:
-        """Return winner and stage 2 of one candidate of the whole pool."""
-        pool, image = self._session.pool, self._session.image
-        if pool is None or image is None:
-            raise RuntimeError("stage 2 was asked for without candidates")
-        surface = pool.mask(candidate)
-        settings = self._session.algorithm
-        find = defect_in if settings.algorithm == "paper" else partial(robust_defect, image.gray)
-        return surface, find(
-            surface, connectivity=settings.connectivity, ignore_border=self.border()
+    def _ask(self, choice: ModelChoice, settings: GenerateSettings) -> None:
+        session = self._session
+        if session.image is None:
+            return
+        self._asked = choice, settings
+        session.generation = Generation("running", "load", 0, settings.points_per_side**2)
+        self._engine.submit(
+            GenerateRequest(session.image.gray, choice.model, choice.device, settings),
+            destination=CANDIDATES,
+            on_update=self._on_answer,
+            on_done=self._on_generated,
+            on_failed=self._on_failed,
         )
+
+    def _lower_floor(self, filters: FilterSettings) -> None:
+        """Let the settings go down to the threshold: what is recorded says what was asked for."""
+        settings = self._session.generate
+        if filters.pred_iou_thresh < settings.pred_iou_floor:
+            self._session.generate = replace(settings, pred_iou_floor=filters.pred_iou_thresh)
+
+    def _defect(self, candidate: int) -> tuple[BoolMask, Defect]:
+        session = self._session
+        if session.pool is None or session.image is None:
+            raise RuntimeError("stage 2 was asked for without candidates")
+        if self._stage_two is None:
+            self._stage_two = StageTwo(
+                session.pool, session.image, session.algorithm, self.border()
+            )
+        return self._stage_two.of(candidate)
+
+    def _prepare(self) -> None:
+        """Let every winner that alpha and beta can reach be computed before they do."""
+        automatic = self._session.automatic
+        if self._jobs is not None and self._stage_two is not None and automatic is not None:
+            pool, distances = automatic.pool, automatic.truth.distances
+            rows = winner_envelope(pool.areas, distances, pool.shape).candidates
+            self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
 
     def _filter(self) -> tuple[IntArray, CandidatePool]:
         pool, filters = self._session.pool, self._session.filters
@@ -230,6 +290,18 @@ class SegmentController:
         self._session.automatic = Automatic(
             pool, indices, truth, self.border(), overridden=bool(chosen.size)
         )
+        # Of candidates that more will join soon it would be in vain.
+        if self._session.generation.state != "running":
+            self._prepare()
+
+
+def _same_candidate(before: CandidatePool, index: int, after: CandidatePool) -> int | None:
+    """Return where a candidate stands in a pool that grew or was made anew."""
+    alike = (after.areas == before.areas[index]) & (after.boxes == before.boxes[index]).all(axis=1)
+    for row in np.flatnonzero(alike).tolist():
+        if np.array_equal(after.mask(row), before.mask(index)):
+            return int(row)
+    return None
 
 
 def _nothing() -> None:

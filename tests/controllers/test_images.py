@@ -1,10 +1,14 @@
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_semxai.controllers.images import ImageController
+from napari_semxai.state.review import Opening
+from napari_semxai.state.session import SaveState
+from napari_semxai.types import SemImage
 
 
 class Recorder:
@@ -12,8 +16,10 @@ class Recorder:
 
     def __init__(self, session, name, calls):
         self._session, self._name, self._calls = session, name, calls
+        self.mask = self.found = None
 
     def open(self, image):
+        self._session.edited = False
         self._calls.append(("open", image))
         self._session.image = image
 
@@ -103,3 +109,47 @@ def test_pixel_size_by_hand(session, images, image):
     images.set_pixel_size(2e-9)
     assert session.pixel_size == 2e-9
     assert session.image is image
+
+
+def test_an_image_comes_back_as_it_was_left(session, jobs, image, calls):
+    recorder = Recorder(session, "", calls)
+    recorder.resume = lambda found: calls.append(("resume", found))
+    images = ImageController(session, jobs, recorder, recorder)
+    images.show(image)
+    images.set_pixel_size(2e-9)
+    recorder.mask, recorder.found = np.eye(96, 128, dtype=bool), object()
+    session.edited, session.save = True, SaveState("saved", Path("a_mask.png"), "Saved")
+    other = SemImage("b", 255 - image.gray, 255 - image.gray)
+    images.show(other)
+    assert (session.opening.mask, session.edited, session.pixel_size) == (None, False, None)
+
+    again = SemImage("a", image.gray.copy(), image.gray.copy())
+    images.show(again)
+    np.testing.assert_array_equal(session.opening.mask, np.eye(96, 128, dtype=bool))
+    assert session.opening.on_disk
+    assert (session.edited, session.pixel_size) == (True, 2e-9)
+    assert session.save.path == Path("a_mask.png")
+    assert calls[-1] == ("resume", recorder.found)
+
+
+def test_what_a_project_opens_is_not_remembered(session, images, image):
+    images.show(image, Opening("key of the project", np.eye(96, 128, dtype=bool)))
+    images.show(None)
+    images.show(image)
+    assert session.opening.mask is None
+
+
+def test_a_mask_that_was_not_saved_keeps_its_recovery_copy(session, images, image):
+    images.show(image)
+    session.save = SaveState("recovery")
+    images.show(None)
+    images.show(image)
+    assert not session.opening.on_disk
+
+
+def test_few_images_are_remembered(session, images, monkeypatch):
+    monkeypatch.setattr("napari_semxai.controllers.images._KEPT", 2)
+    for value in range(5):
+        gray = np.full((4, 5), value, np.uint8)
+        images.show(SemImage("a", gray, gray))
+    assert len(images._visits) == 2

@@ -5,7 +5,7 @@ from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.algorithms.robust import robust_truth
 from napari_semxai.controllers.segment import CANDIDATES, SegmentController
 from napari_semxai.state.session import ModelChoice
-from napari_semxai.types import FilterSettings, GenerateUpdate, ModelInfo
+from napari_semxai.types import FilterSettings, GenerateSettings, GenerateUpdate, ModelInfo
 from tests.pools import pool_of, scene_masks
 
 
@@ -146,6 +146,53 @@ def test_thresholds_act_without_the_network(session, engine, segment, generated)
     segment.set_filters(FilterSettings())
     assert len(session.automatic.pool) == 3
     assert engine.jobs == {}
+
+
+def test_below_the_floor_the_network_is_asked_for_the_rest(session, engine, segment, generated):
+    engine.finish(CANDIDATES)
+    engine.jobs.clear()
+    segment.set_generate(GenerateSettings(points_per_side=7))
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.3))
+    request, _ = engine.jobs[CANDIDATES]
+    assert request.settings == GenerateSettings(pred_iou_floor=0.3)
+    assert session.generate.pred_iou_floor == 0.3
+    assert session.generation.state == "running"
+    assert len(session.automatic.pool) == 3
+    engine.jobs.clear()
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.4))
+    assert engine.jobs == {}
+    segment.generate()
+    assert engine.jobs[CANDIDATES][0].settings == GenerateSettings(7, pred_iou_floor=0.3)
+
+
+def test_a_choice_outlives_the_candidates_that_come_after_it(session, engine, segment, generated):
+    row = int(np.flatnonzero(session.automatic.indices == 2)[0])
+    chosen = session.automatic.pool.mask(row)
+    segment.choose_winner(row)
+    engine.answer(
+        CANDIDATES, GenerateUpdate("decode", 64, 1024, 2.0, pool_of(scene_masks()[::-1]))
+    )
+    assert session.automatic.overridden
+    np.testing.assert_array_equal(session.automatic.truth.surface, chosen)
+    engine.answer(CANDIDATES, GenerateUpdate("decode", 99, 1024, 2.0, pool_of(scene_masks()[:1])))
+    assert not session.automatic.overridden
+
+
+@pytest.mark.parametrize("row", [-1, 3, 99])
+def test_rows_that_are_not_there_choose_nothing(session, segment, generated, row):
+    segment.choose_winner(row)
+    assert not session.automatic.overridden
+
+
+def test_candidates_are_left_and_come_back(session, segment, generated, image):
+    segment.choose_winner(1)
+    before, found = session.automatic, segment.found
+    segment.open(None)
+    assert segment.found is None
+    segment.open(image)
+    segment.resume(found)
+    assert session.automatic.overridden
+    np.testing.assert_array_equal(session.automatic.truth.mask, before.truth.mask)
 
 
 def test_previews_are_masks_of_rows(session, segment, generated):
