@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import ConceptMaps, Heatmap
 
 _SORTED_BYTES = 2**28
+_CONCEPT = "concept"
 PAPER_MAP = "heat map, rendered (Algorithm 2)"
 _TITLES = {method.name: method.title for method in CAM_METHODS}
 
@@ -43,6 +44,7 @@ class _Judged:
     truth: BoolMask
     masks: dict[str, BoolMask]
     maps: dict[str, tuple[object, Callable[[], FloatArray]]]
+    colors: dict[str, tuple[int, int, int]]
 
 
 class ComparisonTableController:
@@ -80,7 +82,9 @@ class ComparisonTableController:
         shape = image.gray.shape
         own = {name: mask.copy() for name, mask in masks.items() if mask.shape == shape}
         found = {name: mask for name, mask in explanation.masks.masks.items() if mask.size}
-        judged = _Judged(image, truth[0], truth[1].copy(), own | found, self.maps())
+        judged = _Judged(
+            image, truth[0], truth[1].copy(), own | found, self.maps(), self._colors()
+        )
         self._jobs.run(
             "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
         )
@@ -112,6 +116,11 @@ class ComparisonTableController:
             maps[WEIGHTED] = key, partial(_weighted, *key)
         return maps
 
+    def _colors(self) -> dict[str, tuple[int, int, int]]:
+        concepts = self._session.explanation.concepts
+        colors = [] if concepts is None else concepts.colors.tolist()
+        return {concept_name(number): (r, g, b) for number, (r, g, b) in enumerate(colors)}
+
     def _compare(self, judged: _Judged) -> ComparisonTable:
         rows = [MaskRow(name, scores(mask, judged.truth)) for name, mask in judged.masks.items()]
         rows += [
@@ -123,7 +132,11 @@ class ComparisonTableController:
             ranked = self._ranked(_Source(source, make))
             maps.append(
                 MapRow(
-                    name, ranked.localisation(judged.truth), ranked.dice_curve(judged.truth, TAUS)
+                    name,
+                    ranked.localisation(judged.truth),
+                    ranked.dice_curve(judged.truth, TAUS),
+                    threshold_of(name),
+                    judged.colors.get(name),
                 )
             )
         return ComparisonTable(judged.truth_name, tuple(rows), tuple(maps))
@@ -144,6 +157,11 @@ class ComparisonTableController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
+
+
+def threshold_of(name: str) -> str:
+    """Return the field of `MaskSettings` that is the threshold of a map of this name."""
+    return "concept_tau" if name.startswith(_CONCEPT) else "tau"
 
 
 class _Source:

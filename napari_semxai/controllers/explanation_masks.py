@@ -101,6 +101,13 @@ class ExplanationMaskController:
         """Change thresholds, route or shown concepts, and apply them at once."""
         self._explanation.mask_settings = replace(self._explanation.mask_settings, **change)
 
+    def set_threshold(self, parameter: str, value: float) -> None:
+        """Change one threshold by its field of `MaskSettings`."""
+        change: MaskChange = (
+            {"concept_tau": value} if parameter == "concept_tau" else {"tau": value}
+        )
+        self.set_masks(**change)
+
     def load_picture(self, path: Path, method: str) -> None:
         """Read a rendered explanation of the current image; `method` "gradcam" or "craft"."""
         self._jobs.run(
@@ -145,8 +152,9 @@ class ExplanationMaskController:
             )
             masks |= self._joined(found, labels, explanation.concepts)
         if explanation.picture is not None and self._session.image is not None:
-            mask = self._picture_mask(explanation.picture, explanation.mask_settings)
-            masks[PICTURE] = resized_mask(mask, self._session.image.gray.shape)
+            shape = self._session.image.gray.shape
+            for name, mask in self._picture_masks(explanation.picture, settings).items():
+                masks[name] = resized_mask(mask, shape)
         explanation.masks = ExplanationMasks(masks, labels)
 
     def _make_heat_mask(self, heatmap: Heatmap, tau: float, paper: bool) -> BoolMask:
@@ -166,12 +174,16 @@ class ExplanationMaskController:
             found = {c: threshold_mask(maps.maps[c], threshold) for c in shown}
         return found, _labels(found, maps.maps.shape[1:])
 
-    def _picture_mask(self, picture: ExplanationPicture, settings: MaskSettings) -> BoolMask:
-        if picture.method == "craft":
-            near = self._distances(picture) <= settings.delta
-            shown = [mask for number, mask in enumerate(near) if number in settings.concepts]
-            return np.logical_or.reduce(shown) if shown else np.zeros(near.shape[1:], dtype=bool)
-        return gradcam_mask(cropped_picture(picture), settings.tau)
+    def _picture_masks(
+        self, picture: ExplanationPicture, settings: MaskSettings
+    ) -> dict[str, BoolMask]:
+        """Return the union of all concepts and each of them, whatever is ticked of a bank."""
+        if picture.method == "gradcam":
+            return {PICTURE: gradcam_mask(cropped_picture(picture), settings.tau)}
+        near = self._distances(picture) <= settings.delta
+        return {PICTURE: near.any(axis=0)} | {
+            picture_concept(number): mask for number, mask in enumerate(near)
+        }
 
     def _joined(
         self, found: dict[int, BoolMask], labels: NDArray[np.uint8], maps: ConceptMaps
@@ -188,6 +200,11 @@ class ExplanationMaskController:
 def concept_name(concept: int) -> str:
     """Return what a concept is called: numbers begin at 1."""
     return f"concept {concept + 1}"
+
+
+def picture_concept(concept: int) -> str:
+    """Return what a concept of a picture made elsewhere is called."""
+    return f"{PICTURE}, {concept_name(concept)}"
 
 
 def cropped_picture(picture: ExplanationPicture) -> NDArray[np.uint8]:

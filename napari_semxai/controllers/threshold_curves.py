@@ -10,16 +10,18 @@ import numpy as np
 from napari_semxai.algorithms.explanation_masks import resized_mask
 from napari_semxai.algorithms.localisation import RankedMap
 from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve, dice_within
+from napari_semxai.controllers.comparison_table import threshold_of
 from napari_semxai.controllers.explanation_masks import (
     concept_distances,
     concept_name,
     cropped_picture,
+    picture_concept,
 )
 from napari_semxai.state.comparison import TAUS
 from napari_semxai.state.explanation import PICTURE, UNION, ExplanationPicture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from napari_semxai.controllers.comparison_table import ComparisonTableController
     from napari_semxai.controllers.evaluate import EvaluateController
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
 
     Curves = tuple[ThresholdCurve, ...]
     Rendering = ConceptMaps | ExplanationPicture
-
-_CONCEPT = "concept"
 
 
 class ThresholdCurvesController:
@@ -99,14 +99,10 @@ class ThresholdCurvesController:
         else:
             self._masks.set_masks(tau=value)
 
-    def _renderings(self) -> dict[str, Rendering]:
+    def _renderings(self) -> list[Rendering]:
         explanation = self._session.explanation
-        found: dict[str, Rendering] = {}
-        if explanation.concepts is not None:
-            found[""] = explanation.concepts
-        if explanation.picture is not None:
-            found[PICTURE] = explanation.picture
-        return found
+        found = (explanation.concepts, explanation.picture)
+        return [rendering for rendering in found if rendering is not None]
 
     def _on_image_changed(self) -> None:
         self._jobs.forget("curves")
@@ -121,38 +117,39 @@ class ThresholdCurvesController:
 
 def _curves(
     maps: Mapping[str, Callable[[], FloatArray]],
-    renderings: Mapping[str, Rendering],
+    renderings: Iterable[Rendering],
     shown: frozenset[int],
     truth: BoolMask,
 ) -> Curves:
     found = []
     for name, make in maps.items():
-        parameter = "concept_tau" if name.startswith(_CONCEPT) else "tau"
         curve = RankedMap(make()).dice_curve(truth, TAUS)
-        found.append(ThresholdCurve(name, parameter, TAUS, curve))
-    for name, rendering in renderings.items():
+        found.append(ThresholdCurve(name, threshold_of(name), TAUS, curve))
+    for rendering in renderings:
         if isinstance(rendering, ExplanationPicture) and rendering.method == "gradcam":
             values = resized_mask(cropped_picture(rendering)[..., 0], _size(truth))
             curve = RankedMap(values.astype(np.float32)).dice_curve(truth, TAUS)
-            found.append(ThresholdCurve(name, "tau", TAUS, curve))
+            found.append(ThresholdCurve(PICTURE, "tau", TAUS, curve))
         else:
-            found += _delta_curves(name, concept_distances(rendering), shown, truth)
+            found += _delta_curves(rendering, shown, truth)
     return tuple(found)
 
 
 def _delta_curves(
-    name: str, distances: FloatArray, shown: frozenset[int], truth: BoolMask
+    rendering: Rendering, shown: frozenset[int], truth: BoolMask
 ) -> Iterator[ThresholdCurve]:
-    """Yield a curve for each shown concept and for their union."""
+    """Yield a curve for each shown concept, all of them in a picture, and for their union."""
+    picture = isinstance(rendering, ExplanationPicture)
+    title = picture_concept if picture else concept_name
     own = {
-        f"{name} {concept_name(number)}".strip(): resized_mask(distances[number], _size(truth))
-        for number in sorted(shown)
-        if number < len(distances)
+        title(number): resized_mask(distances, _size(truth))
+        for number, distances in enumerate(concept_distances(rendering))
+        if picture or number in shown
     }
     if len(own) > 1:
-        own[f"{name} {UNION}".strip()] = np.minimum.reduce(list(own.values()))
-    for title, values in own.items():
-        yield ThresholdCurve(title, "delta", DELTAS, dice_within(values, truth, DELTAS))
+        own[PICTURE if picture else UNION] = np.minimum.reduce(list(own.values()))
+    for name, values in own.items():
+        yield ThresholdCurve(name, "delta", DELTAS, dice_within(values, truth, DELTAS))
 
 
 def _size(mask: BoolMask) -> tuple[int, int]:

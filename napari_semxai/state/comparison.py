@@ -35,11 +35,21 @@ class MapRow:
         Needs no threshold.
     curve : ndarray of float64, shape (t,)
         Dice at each of `TAUS`.
+    parameter : str
+        The field of `MaskSettings` that is its threshold: "tau" or "concept_tau".
+    color : (int, int, int) or None
+        A concept's own.
     """
 
     name: str
     localisation: Localisation
     curve: NDArray[np.float64]
+    parameter: str = "tau"
+    color: tuple[int, int, int] | None = None
+
+    def dice_at(self, tau: float) -> float:
+        """Return the Dice at a threshold."""
+        return float(np.interp(tau, TAUS, self.curve))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

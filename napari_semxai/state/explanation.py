@@ -133,7 +133,8 @@ class ExplanationMasks:
     Attributes
     ----------
     masks : dict of str to ndarray of bool, shape (M, N)
-        `HEAT_MAP`, "concept 1" …, `UNION`, `WEIGHTED`, `PICTURE`, those that there are.
+        `HEAT_MAP`, "concept 1" …, `UNION`, `WEIGHTED`, `PICTURE`, "picture, concept 1" …, those
+        that there are.
     labels : ndarray of uint8, shape (M, N), or None
         Number of the most important shown concept at each pixel, from 1; 0 for none.
     """

@@ -74,8 +74,8 @@ class ScoresDock(ScrolledDock):
         Compares everything.
     """
 
-    tau_picked = Signal(float)
-    """A person clicked this threshold of the heat maps."""
+    tau_picked = Signal(str, float)
+    """A person clicked this threshold: a field of `MaskSettings`, and its value."""
 
     def __init__(
         self,
@@ -106,7 +106,7 @@ class ScoresDock(ScrolledDock):
         self._on_readout_changed(session.readout)
         self._on_size_changed()
         self.panel.set_comparison(session.comparison)
-        self.panel.curve.set_tau(session.explanation.mask_settings.tau)
+        self._show_taus(session.explanation.mask_settings)
 
     def release(self) -> None:
         """Disconnect from the viewer and the session."""
@@ -226,8 +226,13 @@ class ScoresDock(ScrolledDock):
         self._table.refresh(masks, self._comparison.judge())
 
     def _on_mask_settings_changed(self, settings: MaskSettings) -> None:
-        self.panel.curve.set_tau(settings.tau)
+        self._show_taus(settings)
         self._refresh()
+
+    def _show_taus(self, settings: MaskSettings) -> None:
+        # Through colours, concepts have a delta instead.
+        concepts = {} if settings.paper else {"concept_tau": settings.concept_tau}
+        self.panel.curve.set_taus({"tau": settings.tau, **concepts})
 
     def _on_keep_wanted(self) -> None:
         self._comparison.keep(self._comparison.prediction)

@@ -1,4 +1,4 @@
-"""Dice against τ, with the current τ on it."""
+"""Dice against τ, with the current τ of each map on it."""
 
 from __future__ import annotations
 
@@ -16,22 +16,24 @@ if TYPE_CHECKING:
 
     from napari_semxai.state.comparison import MapRow
 
-_MARGIN, _LINE = 18, 13
+_MARGIN, _LINE, _DOT = 18, 13, 4.0
 
 
 class TauCurve(QWidget):
-    """One line for each map; a click moves τ of the heat maps there."""
+    """One line for each map; a click moves the τ of the line next to it there."""
 
-    picked = Signal(float)
-    """Emitted with the τ a person clicked."""
+    picked = Signal(str, float)
+    """Emitted with the threshold, "tau" or "concept_tau", and where a person clicked."""
 
     def __init__(self) -> None:
         super().__init__()
         self._rows: tuple[MapRow, ...] = ()
-        self._tau = 0.5
+        self._taus: dict[str, float] = {}
         self.setMinimumHeight(130)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Dice of each map at every threshold τ; click to move τ there")
+        self.setToolTip(
+            "Dice of each map at every threshold τ; click a line to move its own τ"
+        )
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
@@ -42,13 +44,13 @@ class TauCurve(QWidget):
         self._rows = rows
         self.update()
 
-    def set_tau(self, tau: float) -> None:
-        """Mark the current threshold."""
-        self._tau = tau
+    def set_taus(self, taus: dict[str, float]) -> None:
+        """Mark the current thresholds; what has none gets no dot."""
+        self._taus = taus
         self.update()
 
     def paintEvent(self, event: QPaintEvent) -> None:
-        """Draw the frame, the curves, the current τ and the legend."""
+        """Draw the frame, the curves with their dots, and the legend."""
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         area, text = self._area(), self.palette().text().color()
@@ -58,28 +60,36 @@ class TauCurve(QWidget):
         painter.drawText(QPointF(area.right() - 10, self.height() - 4), "1")
         painter.drawText(QPointF(2, area.top() + 10), "1")
         painter.drawText(QPointF(2, area.bottom()), "0")
-        painter.setPen(QPen(text, 1, Qt.PenStyle.DashLine))
-        x = area.left() + self._tau * area.width()
-        painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
         for number, row in enumerate(self._rows):
             self._draw(painter, number, row)
         painter.end()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        """Move τ to the clicked place."""
-        area = self._area()
-        share = (QPointF(event.pos()).x() - area.left()) / max(area.width(), 1)
-        self.picked.emit(min(max(share, 0.0), 1.0))
+        """Move the τ of the nearest line to the clicked place."""
+        area, place = self._area(), QPointF(event.pos())
+        tau = min(max((place.x() - area.left()) / max(area.width(), 1), 0.0), 1.0)
+        if self._rows:
+            nearest = min(
+                self._rows, key=lambda row: abs(self._point(tau, row.dice_at(tau)).y() - place.y())
+            )
+            self.picked.emit(nearest.parameter, tau)
 
     def _draw(self, painter: QPainter, number: int, row: MapRow) -> None:
         area = self._area()
-        painter.setPen(QPen(QColor(CANDIDATES[number % len(CANDIDATES)]), 2))
-        points = [
-            QPointF(area.left() + tau * area.width(), area.bottom() - dice * area.height())
-            for tau, dice in zip(TAUS.tolist(), row.curve.tolist(), strict=True)
-        ]
-        painter.drawPolyline(QPolygonF(points))
+        color = QColor(*row.color) if row.color else QColor(CANDIDATES[number % len(CANDIDATES)])
+        painter.setPen(QPen(color, 2))
+        pairs = zip(TAUS.tolist(), row.curve.tolist(), strict=True)
+        painter.drawPolyline(QPolygonF([self._point(tau, dice) for tau, dice in pairs]))
         painter.drawText(QPointF(area.left() + 6, area.top() + _LINE * (number + 1)), row.name)
+        tau = self._taus.get(row.parameter)
+        if tau is not None:
+            painter.setBrush(color)
+            painter.drawEllipse(self._point(tau, row.dice_at(tau)), _DOT, _DOT)
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+
+    def _point(self, tau: float, dice: float) -> QPointF:
+        area = self._area()
+        return QPointF(area.left() + tau * area.width(), area.bottom() - dice * area.height())
 
     def _area(self) -> QRectF:
         return QRectF(_MARGIN, 4, self.width() - _MARGIN - 6, self.height() - _MARGIN - 6)

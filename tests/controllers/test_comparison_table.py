@@ -48,6 +48,12 @@ def test_every_mask_and_map_is_judged_by_one_truth(session, table, truth, image)
     maps = {row.name: row for row in found.maps}
     assert list(maps) == ["Grad-CAM", "LayerCAM", "concept 1", "concept 2", "concept 3", WEIGHTED]
     expected = RankedMap(session.explanation.heatmaps.all[1].values)
+    assert {row.parameter for row in maps.values() if row.name in ("Grad-CAM", "LayerCAM")} == {
+        "tau"
+    }
+    assert maps["concept 2"].parameter == maps[WEIGHTED].parameter == "concept_tau"
+    color = session.explanation.concepts.colors[1]
+    assert maps["concept 2"].color == tuple(color.tolist())
     assert maps["LayerCAM"].localisation == expected.localisation(truth)
     np.testing.assert_array_equal(maps["LayerCAM"].curve, expected.dice_curve(truth, TAUS))
 

@@ -440,15 +440,27 @@ def test_pictures_made_elsewhere(session, warm, masks, tmp_path):
     assert warm.picture.colors == PAPER_COLORS
     crop = (0, 5, 32, 64)
     masks.set_picture(type(warm.picture)(rgb, "figure", "craft", crop, PAPER_COLORS))
-    masks.set_masks(delta=20.0, concepts=frozenset((1,)))
-    expected = concept_masks(rgb, PAPER_COLORS, 20.0, crop=crop)[1]
-    np.testing.assert_array_equal(warm.masks.masks[PICTURE], resized_mask(expected, make.SHAPE))
+    # Whatever is ticked of a bank: all five colours, each alone and together.
+    masks.set_masks(delta=90.0, concepts=frozenset((1,)))
+    found = concept_masks(rgb, PAPER_COLORS, 90.0, crop=crop)
+    for number, expected in enumerate(found, start=1):
+        own = warm.masks.masks[f"{PICTURE}, concept {number}"]
+        np.testing.assert_array_equal(own, resized_mask(expected, make.SHAPE))
+        assert own.any()
+    expected = resized_mask(found.any(axis=0), make.SHAPE)
+    np.testing.assert_array_equal(warm.masks.masks[PICTURE], expected)
     masks.set_picture(type(warm.picture)(rgb, "figure", "gradcam", crop))
     masks.set_masks(tau=0.25)
     expected = gradcam_mask(rgb[0:32, 5:64], 0.25)
     np.testing.assert_array_equal(warm.masks.masks[PICTURE], resized_mask(expected, make.SHAPE))
     session.image = another_image()
     assert PICTURE not in warm.masks.masks
+
+
+def test_a_click_moves_the_right_threshold(warm, masks):
+    masks.set_threshold("tau", 0.2)
+    masks.set_threshold("concept_tau", 0.8)
+    assert (warm.mask_settings.tau, warm.mask_settings.concept_tau) == (0.2, 0.8)
 
 
 def test_a_figure_of_the_published_size_is_cropped(warm, masks, tmp_path):

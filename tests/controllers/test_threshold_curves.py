@@ -1,7 +1,12 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.explanation_masks import concept_masks, gradcam_mask, threshold_mask
+from napari_semxai.algorithms.explanation_masks import (
+    PAPER_COLORS,
+    concept_masks,
+    gradcam_mask,
+    threshold_mask,
+)
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.explanation_masks import ExplanationMaskController
@@ -61,7 +66,7 @@ def test_a_picture_made_elsewhere_has_a_curve(session, controller, truth, method
     own = rgb[1::2, 1::2]
     name, mask = {
         "gradcam": ("picture", lambda t: gradcam_mask(own, t)),
-        "craft": ("picture concept 1", lambda t: concept_masks(own, [(39, 205, 255)], t)[0]),
+        "craft": ("picture, concept 5", lambda t: concept_masks(own, PAPER_COLORS, t)[4]),
     }[method]
     _, threshold, dice = at(session, name, 33)
     assert dice == pytest.approx(scores(mask(threshold), truth).dice)

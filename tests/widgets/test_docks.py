@@ -423,4 +423,5 @@ def test_maps_and_curve_follow(qtbot, shown_scores, session):
     dock.panel.curve.resize(226, 150)
     with qtbot.waitSignal(dock.tau_picked) as picked:
         qtbot.mouseClick(dock.panel.curve, Qt.MouseButton.LeftButton, pos=QPoint(119, 60))
-    assert picked.args[0] == pytest.approx(0.5, abs=0.01)
+    assert picked.args[0] == "tau"
+    assert picked.args[1] == pytest.approx(0.5, abs=0.01)
