@@ -1,7 +1,9 @@
 """Run the documented evaluation of synthetic scenes and put its table into the docs.
 
 ``python -m scripts.evaluation_table --output report`` runs the command of docs/evaluation.md; it
-goes on where it was stopped.
+goes on where it was stopped. After the networks were replaced the same command makes everything
+that they decide again. ``--scenes N`` takes another number of scenes than the page says, and
+changes the page.
 """
 
 from __future__ import annotations
@@ -9,33 +11,44 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import re
 import time
 from pathlib import Path
 
 from napari_semxai.cli import main as semxai
+from napari_semxai.cli.batch import clock
+from napari_semxai.store.digests import file_sha256
+from napari_semxai.store.models import BUNDLED_WEIGHTS
 from scripts.pages import put_figures
 
 PAGE = Path("docs/evaluation.md")
 MARK = "semxai evaluate synthetic"
 METHODS = ("craft", "gradcam")
+NETWORKS = (BUNDLED_WEIGHTS, BUNDLED_WEIGHTS.with_name("bundled_classifier.safetensors"))
 
 
 def main() -> None:
     """Run the command of the page, and write what came of it."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--scenes", type=int, help="instead of the page's")
     options = parser.parse_args()
-    (line,) = (own for own in PAGE.read_text("utf-8").splitlines() if own.startswith(MARK))
+    text = PAGE.read_text("utf-8")
+    (line,) = (own for own in text.splitlines() if own.startswith(MARK))
+    if options.scenes:
+        text = text.replace(line, re.sub(r"synthetic:\d+", f"synthetic:{options.scenes}", line))
+        PAGE.write_text(text, "utf-8")
+        (line,) = (own for own in text.splitlines() if own.startswith(MARK))
     command = line.split()[1:]
     command[command.index("-o") + 1] = str(options.output)
     start = time.perf_counter()
     if code := semxai(command):
         raise SystemExit(f"{line} ended with {code}")
     seconds = time.perf_counter() - start
-    put_figures(PAGE, "\n".join(text_of(options.output, seconds)))
+    put_figures(PAGE, text_of(options.output, seconds))
 
 
-def text_of(folder: Path, seconds: float) -> list[str]:
+def text_of(folder: Path, seconds: float) -> str:
     """Return the tables and what they rest on, as Markdown."""
     values = json.loads((folder / "evaluation.json").read_text("utf-8"))
     tau = ", ".join(f"{name} {value:.2f}" for name, value in values["tau"].items())
@@ -53,8 +66,10 @@ def text_of(folder: Path, seconds: float) -> list[str]:
         f"{float(pair['median_difference']):+.3f}, Wilcoxon p = {float(pair['p_value']):.2g}, "
         f"rank-biserial {float(pair['rank_biserial']):+.2f}, n = {pair['n']}."
     )
-    lines.append(f"Took {seconds / 60:.0f} minutes on two cores shared with other work.")
-    return lines
+    digests = (f"`{path.name}` {file_sha256(path)[:12]}" for path in NETWORKS)
+    lines.append(f"Networks (SHA-256): {', '.join(digests)}.")
+    lines.append(f"Took {clock(seconds)}; what was there from an earlier run is not made again.")
+    return "\n\n".join(lines)
 
 
 if __name__ == "__main__":
