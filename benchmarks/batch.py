@@ -20,6 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import dask
 import numpy as np
 import psutil
 from distributed import LocalCluster
@@ -214,7 +215,11 @@ def run(root: Path, name: str, settings: list[str]) -> Measured:
 
 def run_dask(root: Path, name: str, settings: list[str]) -> Measured:
     """Run on a cluster of its own, and kill a worker when a third is done."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    # Its profiler samples the workers a hundred times a second for as long as the run lasts.
+    with (
+        dask.config.set({"distributed.worker.profile.enabled": False}),
+        LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+    ):
         worker = psutil.Process(cluster.workers[0].pid)
         killer = threading.Thread(target=kill_later, args=(root, name, worker))
         killer.start()
