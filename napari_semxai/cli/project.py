@@ -65,8 +65,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         "--state",
         type=ReviewState,
         choices=list(ReviewState),
-        default=ReviewState.ACCEPTED,
-        help="of masks with foreground (default %(default)s)",
+        help="of masks with foreground (default: as exported, else accepted)",
     )
 
 

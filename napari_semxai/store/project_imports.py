@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.project import Project
     from napari_semxai.types import BoolMask, ProjectImage
 
-    Found: TypeAlias = tuple[str, str | None, Callable[[ProjectImage], BoolMask]]
+    Load: TypeAlias = Callable[[ProjectImage], BoolMask]
 
 _ENDINGS = ("_mask", "-mask")
 
@@ -28,7 +29,7 @@ def import_masks(
     project: Project,
     source: Path,
     annotator: str,
-    state: ReviewState = ReviewState.ACCEPTED,
+    state: ReviewState | None = None,
     failed: dict[str, str] | None = None,
 ) -> int:
     """Write existing masks as an annotator's reviews.
@@ -42,8 +43,9 @@ def import_masks(
         Carinthia-S download, a table with a mask column, or a COCO JSON file.
     annotator : str
         Whose reviews they become.
-    state : ReviewState
+    state : ReviewState, optional
         Of masks with foreground; empty ones are "no defect" where this is accepted or corrected.
+        By default the state that an export wrote beside the mask, or accepted.
     failed : dict, optional
         Gets the message of each mask that cannot be brought in; without it the first one raises.
 
@@ -60,15 +62,12 @@ def import_masks(
     finder = _Finder(project)
     problems: dict[str, str] = {}
     count = 0
-    for name, label, load in _masks_of(source):
+    for found in _masks_of(source):
         try:
-            image = finder.find(name)
-            mask = load(image)
-            kept = ReviewState.NO_DEFECT if state.is_truth and not mask.any() else state
-            own = None if label in (None, "", image.label) else label
-            project.write_review(image.id, annotator, ReviewChange(kept, mask, label=own))
+            image = finder.find(found.name)
+            project.write_review(image.id, annotator, _change(found, image, state))
         except InputError as error:
-            problems[name] = str(error)
+            problems[found.name] = str(error)
             if failed is None:
                 raise
         else:
@@ -80,7 +79,30 @@ def import_masks(
     return count
 
 
-def _masks_of(source: Path) -> Iterator[Found]:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Found:
+    """A mask of a source, by the name of its image, and what stands beside it."""
+
+    name: str
+    load: Load
+    label: str | None = None
+    state: ReviewState | None = None
+    comment: str | None = None
+
+
+def _change(found: _Found, image: ProjectImage, state: ReviewState | None) -> ReviewChange:
+    mask = found.load(image)
+    kept = state or found.state or ReviewState.ACCEPTED
+    if kept.is_truth:
+        if not mask.any():
+            kept = ReviewState.NO_DEFECT
+        elif kept is ReviewState.NO_DEFECT:
+            kept = ReviewState.ACCEPTED
+    own = None if found.label in (None, "", image.label) else found.label
+    return ReviewChange(kept, mask, label=own, comment=found.comment)
+
+
+def _masks_of(source: Path) -> Iterator[_Found]:
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     table = find_table(source) if source.is_dir() else source
@@ -89,16 +111,30 @@ def _masks_of(source: Path) -> Iterator[Found]:
             stem = path.stem
             for ending in _ENDINGS:
                 stem = stem.removesuffix(ending)
-            yield stem, None, partial(_read, path)
+            yield _Found(stem, partial(_read, path))
     elif table.suffix.casefold() == ".json":
         for values, mask in read_coco(table):
             name = values.get("semxai_id") or str(values["file_name"]).rsplit(".", 1)[0]
-            yield name.rsplit("/", 1)[-1], values.get("label"), partial(_given, mask)
+            yield _Found(
+                name.rsplit("/", 1)[-1],
+                partial(_given, mask),
+                values.get("label"),
+                _state(values.get("state")),
+                values.get("comment"),
+            )
     else:
         listed = table_images(table)
         for entry in listed.images:
             if entry.mask is not None:
-                yield entry.name, entry.label, partial(_read, entry.mask)
+                yield _Found(entry.name, partial(_read, entry.mask), entry.label)
+
+
+def _state(text: str | None) -> ReviewState | None:
+    """Return a state that an export wrote; None for what other programs call so."""
+    try:
+        return ReviewState(text)
+    except ValueError:
+        return None
 
 
 def _read(path: Path, image: ProjectImage) -> BoolMask:

@@ -88,7 +88,17 @@ def test_coco(project, tmp_path, capsys, form):
     assert first["pixel_size_m"] == pytest.approx(2e-9)
     assert import_masks(project, path, "ben") == 3
     check_masks(project, "ben")
-    assert project.record("a", "ben").label == "9"
+    record = project.record("a", "ben")
+    assert (record.label, record.state, record.comment) == ("9", ReviewState.CORRECTED, "x;y")
+    # Every state comes back, unless one is asked for.
+    every = chosen_masks(project, "anna", every_state=True)
+    assert export_coco(project, every, tmp_path / "every.json", form) == 4
+    assert import_masks(project, tmp_path / "every.json", "cy") == 4
+    assert import_masks(project, tmp_path / "every.json", "dan", ReviewState.UNSURE) == 4
+    for image in project.images:
+        old, new = (project.record(image.id, name) for name in ("anna", "cy"))
+        assert (new.state, new.comment) == (old.state, old.comment)
+        assert project.record(image.id, "dan").state is ReviewState.UNSURE
 
 
 def test_carinthia_layout(project, tmp_path):
@@ -115,17 +125,81 @@ def test_carinthia_layout(project, tmp_path):
             ]
 
 
+def independent_measures(mask):
+    """Size and shape from their definitions, without the library that the export uses."""
+    rows, columns = np.nonzero(mask)
+    area, center = rows.size, (rows.mean(), columns.mean())
+    # Of the pixels' centres; the axis of an ellipse is four times the root of its moment.
+    moments = np.cov(rows, columns, bias=True)
+    minor, major = 4 * np.sqrt(np.linalg.eigvalsh(moments))
+    along = np.linalg.eigh(moments)[1][:, 1]
+    angle = np.degrees(np.arctan2(along[1], along[0]))
+    return {
+        "row0": rows.min(),
+        "column0": columns.min(),
+        "row1": rows.max() + 1,
+        "column1": columns.max() + 1,
+        "centroid_row": center[0],
+        "centroid_column": center[1],
+        "orientation_deg": (angle + 90) % 180 - 90,
+        "eccentricity": np.sqrt(1 - (minor / major) ** 2),
+        "area_px": area,
+        "height_px": np.ptp(rows) + 1,
+        "width_px": np.ptp(columns) + 1,
+        "equivalent_diameter_px": 2 * np.sqrt(area / np.pi),
+        "major_axis_px": major,
+        "minor_axis_px": minor,
+    }
+
+
+def slanted():
+    """A slanted bar: no two of its measures are alike."""
+    rows, columns = np.indices(SHAPE)
+    along, across = rows - 11 + 0.5 * (columns - 14), columns - 14 - 0.5 * (rows - 11)
+    return (np.abs(along) < 3) & (np.abs(across) < 12)
+
+
 def test_measurements(project, tmp_path):
+    project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, slanted()))
     path = tmp_path / "sizes.csv"
     assert export_measurements(project, chosen_masks(project), path) == 3
     with path.open(newline="") as file:
         first, _, empty = csv.DictReader(file)
-    assert first["id"] == "a"
-    assert first["comment"] == "x;y"
-    assert int(first["area_px"]) == blob(1).sum()
-    assert float(first["area_um2"]) == pytest.approx(blob(1).sum() * 4e-6)
+    wanted = independent_measures(slanted())
+    for name, value in wanted.items():
+        assert float(first[name]) == pytest.approx(value, rel=1e-6), name
+    assert -80 < wanted["orientation_deg"] < -10 or 10 < wanted["orientation_deg"] < 80
+    lengths = [name for name in first if name.endswith("_px") and name != "area_px"]
+    assert len(lengths) == 6
+    for name in lengths:
+        micrometres = float(first[name.replace("_px", "_um")])
+        assert micrometres == pytest.approx(float(first[name]) * 2e-3), name
+    assert float(first["area_um2"]) == pytest.approx(slanted().sum() * 4e-6)
+    assert (first["components"], first["id"], first["file"]) == ("1", "a", "a.jpg")
+    assert (first["page"], first["class_name"], first["comment"]) == ("0", "", "x;y")
     assert (first["lot"], first["class"], first["state"]) == ("L1", "9", "corrected")
+    assert (first["wafer"], first["defect"], first["annotators"]) == ("W1", "11", "anna")
+    assert (first["class_source"], float(first["pixel_size_m"])) == ("anna", pytest.approx(2e-9))
+    checked = {*wanted, *lengths, *(name.replace("_px", "_um") for name in lengths)}
+    checked |= {"area_um2", "components", "id", "file", "page", "class", "class_name", "lot"}
+    checked |= {"wafer", "defect", "class_source", "pixel_size_m", "state", "annotators"}
+    assert set(first) == checked | {"comment"}
     assert (empty["area_px"], empty["perimeter_px"], empty["state"]) == ("0", "", "no defect")
+
+
+def test_the_perimeter_is_that_of_the_shape(project, tmp_path):
+    """A rectangle's through the centres of its outer pixels, exactly; a disc's within 5 %."""
+    rows, columns = np.indices(SHAPE)
+    rectangle = (abs(rows - 11) <= 4) & (abs(columns - 14) <= 8)
+    disc = np.hypot(rows - 11.5, columns - 14.5) < 10
+    cases = ((rectangle, 2 * (8 + 16), 1e-9), (disc, 2 * np.pi * 10, 0.05))
+    for mask, wanted, tolerance in cases:
+        project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, mask))
+        export_measurements(project, chosen_masks(project), tmp_path / "sizes.csv")
+        with (tmp_path / "sizes.csv").open(newline="") as file:
+            first = next(csv.DictReader(file))
+        assert float(first["perimeter_px"]) == pytest.approx(wanted, rel=tolerance)
+        assert float(first["perimeter_um"]) == pytest.approx(wanted * 2e-3, rel=tolerance)
 
 
 def test_which_masks_are_chosen(project):
