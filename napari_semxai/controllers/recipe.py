@@ -96,7 +96,8 @@ class RecipeRecorder:
             recipe.image_sha256,
             recipe.settings,
             tuple(self._edits),
-            versions(),
+            # Those that made the base: a later edit is a patch, which any version repeats.
+            recipe.versions or versions(),
         )
 
     def _note(self, mask: BoolMask, name: str, details: dict[str, Any]) -> None:

@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.algorithms.mask_patches import apply_patches
 from napari_semxai.cli.project_replay import mask_settings
-from napari_semxai.controllers.recipe import RecipeRecorder
+from napari_semxai.controllers.recipe import RecipeRecorder, versions
 from napari_semxai.state.session import Proposal
 from napari_semxai.store.digests import array_digest
 from napari_semxai.types import ModelInfo
@@ -71,6 +73,17 @@ def test_sliders_no_longer_change_the_recipe_of_an_edited_mask(session, recorder
     recorder.edit.live.sync(disc(20, 20))
     session.automatic = automatic_of()
     assert recorder.recipe(recorder.edit.mask).base == "empty"
+
+
+def test_the_versions_that_made_the_base_stay(session, recorder, image):
+    show_automatic(session, recorder)
+    stored = replace(recorder.recipe(recorder.edit.mask), versions={"torch": "1.0"})
+    recorder.begin(image, recorder.edit.mask.copy(), stored)
+    recorder.edit.live.sync(recorder.edit.mask | disc(20, 20))
+    assert recorder.recipe(recorder.edit.mask).versions == {"torch": "1.0"}
+    # A new automatic mask is today's.
+    show_automatic(session, recorder)
+    assert recorder.recipe(recorder.edit.mask).versions == versions()
 
 
 def test_a_stored_recipe_goes_on(session, recorder, image):
