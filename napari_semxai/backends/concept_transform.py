@@ -86,9 +86,7 @@ def transform_steps(
         When the bank is damaged or belongs to another classifier.
     """
     check_refinement(refinement)
-    bank, concepts = _bank(path, path.stat().st_mtime_ns) if path.is_file() else read_bank(path)
-    if bank.sha256 != classifier.info.sha256:
-        raise InputError(f"{path}: made with another classifier; fit the concepts again")
+    bank, concepts = bank_for(path, classifier)
     with classifier.lock:
         split = _split(classifier, bank.layer)
         found = coefficients(latents_of(split, classifier.to_input(image)), concepts.vectors)
@@ -103,6 +101,14 @@ def transform_steps(
             yield ExplainProgress("importances", done, total)
     except StopIteration as end:
         return replace(maps, local_importances=end.value[0][concepts.order])
+
+
+def bank_for(path: Path, classifier: Classifier) -> tuple[ConceptBank, ConceptVectors]:
+    """Read a bank; `InputError` where it is damaged or belongs to another classifier."""
+    found = _bank(path, path.stat().st_mtime_ns) if path.is_file() else read_bank(path)
+    if found[0].sha256 != classifier.info.sha256:
+        raise InputError(f"{path}: made with another classifier; fit the concepts again")
+    return found
 
 
 def check_refinement(refinement: str) -> None:

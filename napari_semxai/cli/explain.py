@@ -79,6 +79,12 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE|FOLDER",
         help="images that the concepts are found in; by default the inputs themselves",
     )
+    concepts.add_argument(
+        "--bank",
+        type=place,
+        metavar="FILE",
+        help="concepts that were found before (concepts_<class>.safetensors), instead of new ones",
+    )
     concepts.add_argument("--concepts", type=count, default=10, metavar="K")
     concepts.add_argument("--patch-size", type=count, default=64, metavar="P")
     concepts.add_argument("--seed", type=int, default=0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.backends.classifiers import load_classifier
 from napari_semxai.backends.concept_bank import read_bank, write_bank
+from napari_semxai.backends.concept_transform import bank_for
 from napari_semxai.backends.craft import fit_steps
 from napari_semxai.backends.factorize import CraftSettings
 from napari_semxai.backends.gradcam import check_target
@@ -46,7 +47,7 @@ def explain_work(
     target = _target_of(options.target, classifier)
     bank = None
     if options.method == "craft" and sources:
-        bank = _fit(options, sources, classifier, output)
+        bank = _bank(options, sources, classifier, output)
     return ExplainWork(
         classifier=options.classifier,
         method=options.method,
@@ -64,7 +65,7 @@ def works_of_classes(
     options: argparse.Namespace, sources: Sequence[Source], output: Output
 ) -> list[tuple[ExplainWork, list[Source]]]:
     """Do the same, for craft with the concepts of each predicted class for its own images."""
-    if options.method != "craft" or options.target is not None:
+    if options.method != "craft" or options.target is not None or options.bank is not None:
         return [(explain_work(options, sources, output), list(sources))]
     classifier = load_classifier(options.classifier)
     classes: dict[int, list[Source]] = {}
@@ -76,6 +77,22 @@ def works_of_classes(
         of_class = argparse.Namespace(**{**vars(options), "target": str(target)})
         works.append((explain_work(of_class, own, output), own))
     return works
+
+
+def _bank(
+    options: argparse.Namespace,
+    sources: Sequence[Source],
+    classifier: Classifier,
+    output: Output,
+) -> ConceptBank:
+    """Open the given concepts, or find them."""
+    if options.bank is None:
+        return _fit(options, sources, classifier, output)
+    bank = bank_for(options.bank, classifier)[0]
+    target = _target_of(options.target, classifier)
+    if target not in (None, bank.target):
+        raise InputError(f"{options.bank}: holds concepts of {bank.class_name}")
+    return bank
 
 
 def _fit(

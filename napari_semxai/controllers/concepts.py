@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.controllers.asking import Asking
 from napari_semxai.controllers.classify import target_of
+from napari_semxai.controllers.fit_masks import fit_masks
 from napari_semxai.state.explanation import Focus
+from napari_semxai.store.atomic import atomic_write
 from napari_semxai.store.images import image_files
 from napari_semxai.types import (
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
+    CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
+    InputError,
     SemImage,
     SweepAdvice,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.jobs import Jobs
@@ -30,9 +34,9 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import ClassifierChoice, CraftSettings, FitImage
     from napari_semxai.state.session import Session
-    from napari_semxai.types import SweepRow
+    from napari_semxai.types import BoolMask, SweepRow
 
-FIT, MAPS, TUNE = "concepts", "concept maps", "tuning"
+FIT, MAPS, OPEN, TUNE = "concepts", "concept maps", "concept file", "tuning"
 
 
 class ConceptController:
@@ -50,6 +54,8 @@ class ConceptController:
         Keeps the maps of the images seen last.
     images : ImageController
         Opens the image of a crop.
+    mask : callable
+        Returns the defect mask as it is now, or None.
     """
 
     def __init__(
@@ -59,9 +65,10 @@ class ConceptController:
         jobs: Jobs,
         cache: ResultCache,
         images: ImageController,
+        mask: Callable[[], BoolMask | None],
     ) -> None:
         self._session, self._explanation = session, session.explanation
-        self._jobs, self._cache, self._images = jobs, cache, images
+        self._jobs, self._cache, self._images, self._mask = jobs, cache, images, mask
         self._asking = Asking(engine, session.explanation, "fitting")
         self._banks: dict[tuple[ClassifierChoice, int | None], _Fitted] = {}
         events = session.explanation.events
@@ -127,19 +134,29 @@ class ConceptController:
         self._asking.ask(request, FIT, partial(self._on_fitted, choice, images))
 
     def tune(self) -> None:
-        """Try layers, numbers of concepts and patch sizes, and say which suit best."""
+        """Try layers, numbers of concepts and patch sizes, and say which suit best.
+
+        Validated masks of the images, where there are any, say how well concepts lie.
+        """
         explanation, target = self._explanation, target_of(self._session)
-        if target is None or not explanation.fit_images:
+        images, choice = explanation.fit_images, explanation.choice
+        if target is None or not images:
             self._session.message = "Choose a class, and images that show it, to tune on"
             return
         explanation.sweep, explanation.advice = (), None
-        request = CraftSweepRequest(
-            images=_as_requested(explanation.fit_images),
-            classifier=explanation.choice.classifier,
-            target=target,
-            device=explanation.choice.device,
-        )
-        self._asking.ask(request, TUNE, self._on_sweep, background=True)
+        known = fit_masks(self._session, self._mask())
+
+        def ask(masks: tuple[BoolMask | None, ...]) -> None:
+            request = CraftSweepRequest(
+                images=_as_requested(images),
+                classifier=choice.classifier,
+                target=target,
+                masks=masks,
+                device=choice.device,
+            )
+            self._asking.ask(request, TUNE, self._on_sweep, background=True)
+
+        self._jobs.run("tuning masks", partial(known.of, images), ask, self._on_failed)
 
     def use(self, row: SweepRow) -> None:
         """Take the settings of a row of the tuning."""
@@ -152,6 +169,19 @@ class ConceptController:
             )
         )
 
+    def open_bank(self, path: Path) -> None:
+        """Show the concepts in a file, and explain their class."""
+        choice = self._explanation.choice
+        request = CraftOpenRequest(path, choice.classifier, choice.device)
+        self._asking.ask(request, OPEN, partial(self._on_opened, choice))
+
+    def save_bank(self, path: Path) -> None:
+        """Write the concepts on show to a file, their description beside it."""
+        bank = self._explanation.bank
+        if bank is not None:
+            copy = partial(_copy_bank, bank.path, path)
+            self._jobs.run("save concepts", copy, self._on_failed, self._on_failed)
+
     def cancel(self) -> None:
         """Stop what is running; the concepts so far stay."""
         self._asking.cancel()
@@ -161,7 +191,11 @@ class ConceptController:
         explanation = self._explanation
         if explanation.bank is None:
             return
-        image = explanation.bank_images[int(explanation.bank.crop_images[concept, number])]
+        place = int(explanation.bank.crop_images[concept, number])
+        if place >= len(explanation.bank_images):
+            self._session.message = "Concepts from a file do not know where their images lie"
+            return
+        image = explanation.bank_images[place]
         row0, column0, row1, column1 = explanation.bank.crop_boxes[concept, number].tolist()
         explanation.focus = Focus(image, (row0, column0, row1, column1))
         if isinstance(image, Path):
@@ -184,6 +218,13 @@ class ConceptController:
     ) -> None:
         self._banks[choice, bank.target] = (bank, images)
         self._refresh()
+
+    def _on_opened(self, choice: ClassifierChoice, bank: ConceptBank) -> None:
+        self._banks[choice, bank.target] = (bank, ())
+        if target_of(self._session) == bank.target:
+            self._refresh()
+        else:
+            self._explanation.target = bank.target
 
     def _on_sweep(self, answer: Any) -> None:
         if isinstance(answer, SweepAdvice):
@@ -221,6 +262,19 @@ class ConceptController:
             self._asking.ask(request, MAPS, partial(self._on_maps, key))
         else:
             explanation.concepts = known
+
+
+def _copy_bank(source: Path, path: Path) -> str:
+    """Copy a bank and its description, and return what to say of it."""
+    path = path.with_suffix(source.suffix)
+    for ending in (source.suffix, ".json"):
+        try:
+            data = source.with_suffix(ending).read_bytes()
+        except OSError as error:
+            raise InputError(f"{source}: {error}; fit the concepts again") from error
+        with atomic_write(path.with_suffix(ending)) as file:
+            file.write(data)
+    return f"Concepts saved: {path}"
 
 
 _Fitted = tuple[ConceptBank, tuple["FitImage", ...]]

@@ -52,7 +52,7 @@ class Explaining:
         cache = ResultCache()
         self.classify = ClassifyController(session, engine, jobs, cache)
         self.heatmaps = HeatmapController(session, engine, cache, self._mask)
-        self.concepts = ConceptController(session, engine, jobs, cache, images)
+        self.concepts = ConceptController(session, engine, jobs, cache, images, self._mask)
         self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask)
 
     def release(self) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.backends.classifiers import Classifier, load_classifier
-from napari_semxai.backends.concept_transform import transform_steps
+from napari_semxai.backends.concept_transform import bank_for, transform_steps
 from napari_semxai.backends.craft import fit_steps
 from napari_semxai.backends.factorize import CraftSettings
 from napari_semxai.backends.gradcam import gradcam_steps
@@ -21,6 +21,7 @@ from napari_semxai.types import (
     Classification,
     ClassifyRequest,
     CraftFitRequest,
+    CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
     GradcamRequest,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.engine.host import Handlers, Steps
-    from napari_semxai.types import ClassifierInfo, NetworkLayers
+    from napari_semxai.types import ClassifierInfo, ConceptBank, NetworkLayers
 
 
 def _classifier(name: str, device: str) -> Classifier:
@@ -90,6 +91,10 @@ def _fit(request: CraftFitRequest) -> Steps:
     yield from _answers(fit_steps(_read(request.images), classifier, settings))
 
 
+def _open(request: CraftOpenRequest) -> Generator[ConceptBank, None, None]:
+    yield bank_for(request.bank, _classifier(request.classifier, request.device))[0]
+
+
 def _transform(request: CraftTransformRequest) -> Steps:
     classifier = _classifier(request.classifier, request.device)
     yield from _answers(
@@ -120,6 +125,7 @@ def build() -> Handlers:
         LayersRequest: _layers,
         GradcamRequest: _gradcam,
         CraftFitRequest: _fit,
+        CraftOpenRequest: _open,
         CraftTransformRequest: _transform,
         CraftSweepRequest: _sweep,
     }

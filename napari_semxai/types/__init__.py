@@ -10,6 +10,7 @@ from napari_semxai.types.concepts import (
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
+    CraftOpenRequest,
     CraftTransformRequest,
 )
 from napari_semxai.types.explain import (
@@ -73,6 +74,7 @@ __all__ = [
     "ConceptBank",
     "ConceptMaps",
     "CraftFitRequest",
+    "CraftOpenRequest",
     "CraftSweepRequest",
     "CraftTransformRequest",
     "Encoding",

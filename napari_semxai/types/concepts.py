@@ -44,6 +44,23 @@ class CraftFitRequest:
     device: str = "auto"
 
 
+@dataclass(frozen=True, slots=True)
+class CraftOpenRequest:
+    """Ask for the concepts in a file; answered by a `ConceptBank`.
+
+    Attributes
+    ----------
+    bank : Path
+        The file; its description lies beside it as JSON.
+    classifier, device : str
+        The classifier that the bank was made with; another one is refused.
+    """
+
+    bank: Path
+    classifier: str
+    device: str = "auto"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ConceptBank:
     """Concepts of a class; the first axis is the concept, most important first.

@@ -12,6 +12,7 @@ request                 result
 `LayersRequest`         `NetworkLayers`
 `GradcamRequest`        `Heatmap`
 `CraftFitRequest`       `ConceptBank`
+`CraftOpenRequest`      `ConceptBank`
 `CraftTransformRequest` `ConceptMaps`, twice where the importances in
                         this image take long: NaN at first
 `CraftSweepRequest`     `SweepRow` after each setting, then `SweepAdvice`

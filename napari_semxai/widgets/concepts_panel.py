@@ -7,7 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFileDialog, QFormLayout, QGridLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import CraftSettings
@@ -21,6 +29,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import ConceptBank, ConceptMaps, NetworkLayers
 
 IMAGE_FILTER = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
+BANK_FILTER = "Concepts (*.safetensors)"
 _FIELDS: dict[str, dict[str, Any]] = {
     "n_concepts": {
         "label": "concepts k",
@@ -55,6 +64,10 @@ class ConceptsPanel(QWidget):
     folder_picked = Signal(object)
     settings_picked = Signal(object)
     """Emitted with `CraftSettings`."""
+    open_wanted = Signal(object)
+    """Emitted with the file of concepts to show."""
+    save_wanted = Signal(object)
+    """Emitted with the file to write the concepts on show to."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,6 +81,8 @@ class ConceptsPanel(QWidget):
         self.layer.setToolTip("Where the network is split; earlier layers give finer maps")
         self.form = SettingsForm(self._settings, _FIELDS)
         self.bar = ActivityBar("Fit concepts", "Find the concepts of the class in these images")
+        self.open = button("Open concepts…", "Show concepts that were saved before")
+        self.save = button("Save concepts…", "Keep these concepts as a file, to open them again")
         self.missing, self.quality = note(), note()
         self.local = QCheckBox("importances for this image")
         self.local.setToolTip("Otherwise those for the class, over all images it was fitted on")
@@ -79,6 +94,8 @@ class ConceptsPanel(QWidget):
         self.folder.clicked.connect(self._on_folder_wanted)
         self.layer.activated.connect(self._on_layer_activated)
         self.form.changed.connect(self.settings_picked.emit)
+        self.open.clicked.connect(self._on_open_wanted)
+        self.save.clicked.connect(self._on_save_wanted)
 
     def set_network(self, network: NetworkLayers | None) -> None:
         """Offer the layers a network can be split at, or say what is missing."""
@@ -115,12 +132,9 @@ class ConceptsPanel(QWidget):
         self.concepts.set_bank(bank)
         self.local.setVisible(bank is not None)
         self.quality.setVisible(bank is not None)
+        self.save.setEnabled(bank is not None)
         if bank is not None:
-            self.quality.setText(
-                f"{bank.class_name} from {bank.n_images} images at {bank.layer}: the concepts "
-                f"explain {bank.r2:.0%} of the activations, and the prediction stays the same "
-                f"for {bank.agreement:.0%} of the images"
-            )
+            self.quality.setText(_quality(bank))
 
     def show_importances(
         self, bank: ConceptBank | None, maps: ConceptMaps | None, local: bool
@@ -134,7 +148,9 @@ class ConceptsPanel(QWidget):
         self.concepts.set_importances(values)
 
     def _lay_out(self) -> None:
-        layout, buttons = QFormLayout(self), QGridLayout()
+        layout, buttons, files = QFormLayout(self), QGridLayout(), QHBoxLayout()
+        files.addWidget(self.open)
+        files.addWidget(self.save)
         layout.setContentsMargins(0, 0, 0, 0)
         for place, part in enumerate((self.files, self.folder, self.current, self.clear)):
             buttons.addWidget(part, place // 2, place % 2)
@@ -144,6 +160,7 @@ class ConceptsPanel(QWidget):
         layout.addRow("layer", self.layer)
         layout.addRow(self.form.native)
         layout.addRow(self.bar)
+        layout.addRow(files)
         layout.addRow(self.quality)
         layout.addRow(self.local)
         layout.addRow(self.concepts)
@@ -158,6 +175,31 @@ class ConceptsPanel(QWidget):
         if name:
             self.folder_picked.emit(Path(name))
 
+    def _on_open_wanted(self) -> None:
+        name = QFileDialog.getOpenFileName(self, "Concepts", "", BANK_FILTER)[0]
+        if name:
+            self.open_wanted.emit(Path(name))
+
+    def _on_save_wanted(self) -> None:
+        start = "concepts.safetensors"
+        name = QFileDialog.getSaveFileName(self, "Concepts", start, BANK_FILTER)[0]
+        if name:
+            self.save_wanted.emit(Path(name))
+
     def _on_layer_activated(self, index: int) -> None:
         self._settings = replace(self._settings, layer=self.layer.itemData(index))
         self.settings_picked.emit(self._settings)
+
+
+def _quality(bank: ConceptBank) -> str:
+    text = (
+        f"{bank.class_name} from {bank.n_images} images at {bank.layer}: the concepts explain "
+        f"{bank.r2:.0%} of the activations, and the prediction stays the same for "
+        f"{bank.agreement:.0%} of the images"
+    )
+    if bank.clamp_agreement < 1:
+        text += (
+            f"; activations below 0, which concepts cannot hold, were taken for 0: alone that "
+            f"keeps the prediction for {bank.clamp_agreement:.0%}"
+        )
+    return text

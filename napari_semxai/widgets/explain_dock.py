@@ -104,6 +104,7 @@ class ExplainDock(ScrolledDock):
             (events.target, self._on_classification_changed),
             (events.network, self.gradcam.set_network),
             (events.network, self.concepts.set_network),
+            (events.network, self.tuning.set_network),
             (events.cam, self.gradcam.set_settings),
             (events.follow, self.gradcam.set_follow),
             (events.explaining, self.gradcam.bar.set_activity),
@@ -139,6 +140,8 @@ class ExplainDock(ScrolledDock):
             (self.concepts.current.clicked, concepts.add_current),
             (self.concepts.clear.clicked, concepts.clear_images),
             (self.concepts.settings_picked, concepts.set_craft),
+            (self.concepts.open_wanted, concepts.open_bank),
+            (self.concepts.save_wanted, concepts.save_bank),
             (self.concepts.bar.start_wanted, concepts.fit),
             (self.concepts.bar.cancel_wanted, concepts.cancel),
             (self.concepts.concepts.toggled, self._on_concept_toggled),
@@ -166,6 +169,7 @@ class ExplainDock(ScrolledDock):
         self.gradcam.bar.set_activity(explanation.explaining)
         self.gradcam.set_heatmaps(explanation.heatmaps)
         self.concepts.set_network(explanation.network)
+        self.tuning.set_network(explanation.network)
         self.concepts.set_settings(explanation.craft)
         self.concepts.set_images(explanation.fit_images)
         self.concepts.bar.set_activity(explanation.fitting)

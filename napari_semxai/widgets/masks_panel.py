@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 _WARNING = (
     "⚠ Through rendered colours, as published. Red in the JET map falls again at the peak, so "
-    "τ > 0.5 selects a ring without it; δ compares nominal colours. Float maps are the truth."
+    "τ > 0.5 selects a ring without it; δ compares nominal colours. Float maps are the truth. "
+    "Only concepts 1 to 5 have a published colour: the others give no mask here."
 )
 _FARTHEST = 441.0
 

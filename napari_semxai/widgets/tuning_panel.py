@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QV
 from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
-    from napari_semxai.types import SweepAdvice, SweepRow
+    from napari_semxai.types import NetworkLayers, SweepAdvice, SweepRow
 
 COLUMNS = ("layer", "k", "patch", "R²", "agreement", "stability", "important", "IoU", "s")
 
@@ -24,7 +24,10 @@ class TuningPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tune = button("Try settings", "Layers, numbers of concepts and patch sizes in turn")
+        self.tune = button(
+            "Try settings",
+            "Layers, k and patch sizes in turn; IoU where images have a validated mask",
+        )
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
@@ -38,6 +41,10 @@ class TuningPanel(QWidget):
         for part in (self.tune, self.table, self.advice):
             layout.addWidget(part)
         self.table.cellDoubleClicked.connect(self._on_row_picked)
+
+    def set_network(self, network: NetworkLayers | None) -> None:
+        """Offer to try settings only where CRAFT can run."""
+        self.tune.setEnabled(network is None or not network.craft_missing)
 
     def set_rows(self, rows: tuple[SweepRow, ...]) -> None:
         """Show what was tried."""

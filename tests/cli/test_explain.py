@@ -102,6 +102,7 @@ def test_what_fails_is_named_and_the_rest_is_done(
         (["--target", "6"], "class 6"),
         (["--layer", "nope"], "layer nope"),
         (["--classifier", "/nowhere/a.safetensors"], "/nowhere/a.safetensors"),
+        (["--method", "craft", "--bank", "/nowhere/a.safetensors"], "no bank of concepts"),
         (["--method", "craft", "--layer", "a", "--layer", "b"], "give --layer once"),
     ],
 )
@@ -137,3 +138,12 @@ def test_craft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = json.loads((tmp_path / "out/1.json").read_text("utf-8"))
     assert len(record["explanation"]["importances"]) == 4
     assert 0 < record["explanation"]["r2"] <= 1
+    # The same concepts again, in an image that they were not found in.
+    save(tmp_path / "new.png", 9)
+    [bank] = (tmp_path / "out").glob("concepts_*.safetensors")
+    command = ["explain", str(tmp_path / "new.png"), "-o", str(tmp_path / "next")]
+    command += ["--method", "craft", "--bank", str(bank)]
+    assert main(command) == 0
+    again = json.loads((tmp_path / "next/new.json").read_text("utf-8"))
+    assert again["explanation"]["bank"] == record["explanation"]["bank"]
+    assert main([*command, "--target", "pit"]) == 2

@@ -31,6 +31,7 @@ from napari_semxai.state.explanation import (
 from napari_semxai.types import (
     ClassifyRequest,
     CraftFitRequest,
+    CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
     ExplainProgress,
@@ -101,8 +102,8 @@ def images(session):
 
 
 @pytest.fixture
-def craft(session, engine, jobs, cache, classify, images):
-    controller = ConceptController(session, engine, jobs, cache, images)
+def craft(session, engine, jobs, cache, images, defect):
+    controller = ConceptController(session, engine, jobs, cache, images, defect.copy)
     yield controller
     controller.release()
 
@@ -380,6 +381,41 @@ def test_tuning_tells_as_it_goes(fitted, craft, engine):
     assert fitted.advice.suggested == 1
     craft.use(rows[1])
     assert (fitted.craft.layer, fitted.craft.n_concepts) == ("layer3", 12)
+
+
+def test_tuning_is_asked_for_with_masks_and_patch_sizes(session, fitted, craft, engine, defect):
+    craft.tune()
+    request = engine.request(CraftSweepRequest)
+    # The mask is the algorithm's alone, which is no truth.
+    assert request.masks == ()
+    assert len(request.patch_sizes) >= 2
+    defect[5:9] = True
+    session.edited = True
+    craft.tune()
+    first, second = engine.request(CraftSweepRequest).masks
+    np.testing.assert_array_equal(first, defect)
+    assert second is None
+
+
+def test_concepts_are_saved_and_opened(session, fitted, craft, engine, tmp_path, images):
+    source = tmp_path / "cache" / "bank.safetensors"
+    source.parent.mkdir()
+    source.write_bytes(b"vectors")
+    source.with_suffix(".json").write_text("{}")
+    fitted.bank = make.bank(path=source)
+    craft.save_bank(tmp_path / "mine")
+    assert (tmp_path / "mine.safetensors").read_bytes() == b"vectors"
+    assert (tmp_path / "mine.json").read_text() == "{}"
+    assert "mine.safetensors" in session.message
+
+    craft.open_bank(tmp_path / "mine.safetensors")
+    assert engine.request(CraftOpenRequest).bank == tmp_path / "mine.safetensors"
+    engine.answer(CraftOpenRequest, make.bank(target=4, key="mine"))
+    assert (fitted.target, fitted.bank.key, fitted.concepts) == (4, "mine", None)
+    assert engine.request(CraftTransformRequest) is not None
+    craft.open_crop(1, 1)
+    assert "from a file" in session.message
+    assert images.opened == []
 
 
 def test_float_maps_are_the_truth(explained, fitted, masks):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ from napari_semxai.types import (
     Classification,
     ClassifyRequest,
     CraftFitRequest,
+    CraftOpenRequest,
     GradcamRequest,
     LayersRequest,
     NetworkLayers,
@@ -100,6 +102,7 @@ def test_warm_classify_and_layers(inbox: Inbox) -> None:
         GradcamRequest(IMAGE, "bundled", 99),
         GradcamRequest(IMAGE, "bundled", device="cuda"),
         CraftFitRequest((), "bundled", 0),
+        CraftOpenRequest(Path("/nowhere/a.safetensors"), "bundled"),
     ],
 )
 def test_what_cannot_be_done_is_one_line(inbox: Inbox, request_: object) -> None:

@@ -1,6 +1,7 @@
 """The Explain dock as a view: model to widget and widget to model."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -158,6 +159,7 @@ def test_what_a_heat_map_says(dock, state):
 
 def test_without_craft_the_dock_says_what_to_install(dock, state):
     state.network = replace(make.network(), craft_missing="pip install 'napari-semxai[craft]'")
+    assert not dock.tuning.tune.isEnabled()
     assert "napari-semxai[craft]" in dock.concepts.missing.text()
     assert dock.concepts.bar.isHidden()
     state.network = make.network()
@@ -205,6 +207,21 @@ def test_rows_serve_another_bank(qtbot):
     assert color.getRgb()[:3] == (1, 2, 3)
     concepts.set_bank(None)
     assert concepts.rows == []
+
+
+def test_concepts_are_opened_and_saved(dock, state, controllers, monkeypatch):
+    from napari_semxai.widgets import concepts_panel
+
+    dialogs = concepts_panel.QFileDialog
+    monkeypatch.setattr(dialogs, "getOpenFileName", lambda *_: ("a.safetensors", ""))
+    monkeypatch.setattr(dialogs, "getSaveFileName", lambda *_: ("b.safetensors", ""))
+    dock.concepts.open.click()
+    assert controllers.concepts.calls[-1] == ("open_bank", (Path("a.safetensors"),), {})
+    assert not dock.concepts.save.isEnabled()
+    state.bank = replace(make.bank(), clamp_agreement=0.875)
+    assert "keeps the prediction for 88%" in dock.concepts.quality.text()
+    dock.concepts.save.click()
+    assert controllers.concepts.calls[-1] == ("save_bank", (Path("b.safetensors"),), {})
 
 
 def test_a_crop_is_clicked(qtbot):
