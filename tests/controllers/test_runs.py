@@ -55,7 +55,7 @@ def test_stopping_ends_the_workers_too(session, runs, tmp_path, monkeypatch, end
         "print(subprocess.Popen(sleep).pid, flush=True)\n"
         "time.sleep(600)\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
     started = threading.Event()
     session.events.run.connect(lambda run: started.set() if run.lines else None)
     runs.start([], tmp_path)

@@ -1,7 +1,6 @@
 import math
 
-from napari_semxai.algorithms.evaluation import MethodTable, Summary
-from napari_semxai.algorithms.metrics import METRICS
+from napari_semxai.algorithms.evaluation import METRICS, MethodTable, Summary
 from napari_semxai.reports.tables import markdown_table, write_latex
 
 
