@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.parts import Panel, ScrolledDock
 
 DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")
+TAB_TITLES = {"Mask candidates": "Candidates", "Edit & review": "Edit"}
 
 
 class Workbench:
@@ -149,8 +150,8 @@ class Workbench:
                 dock = self.viewer.window.add_dock_widget(
                     widget, name=name, area="right", tabify=True
                 )
-                # A single "&" would mark a mnemonic on the tab.
-                dock.setWindowTitle(title.replace("&", "&&"))
+                # Six tabs fit a small laptop only by short names.
+                dock.setWindowTitle(TAB_TITLES.get(title, title))
             widget.parent().show()
         self.dock(DOCKS[0]).parent().raise_()
 
@@ -190,12 +191,7 @@ class Workbench:
 
     def paint(self, mode: str) -> None:
         """Take a painting tool."""
-        layer = self.layers.mask_layer
-        if layer is not None:
-            # napari paints only on a visible, selected layer.
-            layer.visible = True
-            self.layers.select_mask()
-            layer.mode = mode
+        self.layers.take_tool(mode)
 
     def focus(self, panel: str, field: str) -> None:
         """Let a person type into a field of the *Edit & review* dock."""

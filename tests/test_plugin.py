@@ -13,7 +13,7 @@ import psutil
 import pytest
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QTabBar
 
 from benchmarks import startup
 from napari_semxai import plugin, scores
@@ -203,6 +203,9 @@ def test_two_viewers_share_nothing(workbench, make_napari_viewer):
 
 def test_the_window_fits_a_small_laptop(workbench, viewer):
     window = viewer.window._qt_window
+    [tabs] = [bar for bar in window.findChildren(QTabBar) if bar.count() == len(plugin.DOCKS)]
+    titles = [tabs.tabText(place) for place in range(tabs.count())]
+    assert titles == ["Candidates", "Edit", "Explain", "Scores", "Survey", "Research"]
     assert window.minimumSizeHint().width() <= 1366
     assert window.minimumSizeHint().height() <= 768
 
@@ -311,7 +314,8 @@ def test_opening_the_workbench_is_quick(tmp_path):
     """Beyond napari's own start, in processor time: a busy machine stretches the wall clock."""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-m", "benchmarks.startup", "--once"],
-        env=os.environ | {"XDG_STATE_HOME": str(tmp_path), "NAPARI_CONFIG": str(tmp_path / "n.yaml")},
+        env=os.environ
+        | {"XDG_STATE_HOME": str(tmp_path), "NAPARI_CONFIG": str(tmp_path / "n.yaml")},
         capture_output=True,
         text=True,
         timeout=240,

@@ -86,6 +86,15 @@ class SessionLayers:
         if self.mask_layer is not None:
             self.viewer.layers.selection.active = self.mask_layer
 
+    def take_tool(self, mode: str) -> None:
+        """Take one of napari's tools on the defect mask."""
+        layer = self.mask_layer
+        if layer is not None:
+            # napari paints only on a visible, selected layer.
+            layer.visible = True
+            self.select_mask()
+            layer.mode = mode
+
     @property
     def mask_layer(self) -> Labels | None:
         """The layer of the defect mask."""

@@ -257,9 +257,11 @@ class EditDock(ScrolledDock):
 
     def _on_tool_clicked(self) -> None:
         if self._layer is not None:
-            self._layers.select_mask()
-            mode = next(mode for mode, part in self.tools.items() if part.isChecked())
-            self._layer.mode = mode
+            self._layers.take_tool(
+                next(mode for mode, part in self.tools.items() if part.isChecked())
+            )
+            # A tool that napari refuses is not shown as taken.
+            self._on_mode_changed()
 
     def _on_brush_moved(self, value: int) -> None:
         if self._layer is not None:

@@ -276,6 +276,15 @@ def test_painting_tools_follow_the_layer(edit, layers):
     assert edit.brush.value() == 12
 
 
+def test_a_tool_shows_a_hidden_mask(edit, layers):
+    layers.mask_layer.visible = False
+    edit.tools["paint"].click()
+    assert layers.mask_layer.visible
+    assert layers.mask_layer.mode == "paint"
+    layers.mask_layer.visible = False
+    assert edit.tools["pan_zoom"].isChecked()
+
+
 def test_undo_and_redo(edit, layers):
     layers.mask_layer.paint((10, 10), 1)
     edit.undo.click()
