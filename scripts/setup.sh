@@ -46,7 +46,8 @@ libxcb-xinerama.so.0 libxcb-xinerama0
 libxkbcommon-x11.so.0 libxkbcommon-x11-0
 LIST
     command -v Xvfb >/dev/null || printf 'xvfb '
-    "$python" -c 'import ensurepip, venv' 2>/dev/null || printf 'python3-venv '
+    "$python" -c 'import ensurepip, venv' 2>/dev/null ||
+        "$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2], end=" ")'
 }
 
 find_python() {

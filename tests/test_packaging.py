@@ -130,6 +130,24 @@ def test_installing_again_replaces_the_link(source: Path, tmp_path: Path) -> Non
     assert beside.read_text() == MANIFEST.read_text()
 
 
+def test_where_links_are_refused_the_manifest_is_copied(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(ROOT)
+    hook = importlib.import_module("hatch_build")
+    (tmp_path / "napari_semxai").mkdir()
+    source, target = tmp_path / "napari.yaml", tmp_path / "napari_semxai" / "napari.yaml"
+    shutil.copyfile(MANIFEST, source)
+
+    def refuse(*_arguments: Any) -> None:
+        raise OSError("a required privilege is not held by the client")
+
+    monkeypatch.setattr(Path, "symlink_to", refuse)
+    hook._link(source, target)
+    assert not target.is_symlink()
+    assert target.read_text() == MANIFEST.read_text()
+
+
 def test_every_command_of_the_manifest_can_be_called() -> None:
     for command in PluginManifest.from_file(MANIFEST).contributions.commands or []:
         module, _, name = str(command.python_name).partition(":")

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from napari_semxai.store.models import OfficialModel
 
 PART_SUFFIX = ".part"
-_TIMEOUT_SECONDS = 30
+# A cancel takes effect at the next block, or when this is over.
+_TIMEOUT_SECONDS = 10
 _BLOCK = 2**18
 
 
