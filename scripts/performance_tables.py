@@ -1,4 +1,4 @@
-"""Run the benchmarks of projects and review, and put what they print into the documentation.
+"""Run the benchmarks, and put what they print into the documentation.
 
 Run from the project's root, with a display: ``python scripts/performance_tables.py [NAME…]``.
 Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` in ``docs/performance.md``.
@@ -15,6 +15,8 @@ from pathlib import Path
 
 PAGE = Path("docs/performance.md")
 COMMANDS = {
+    "sam2_generate": ("benchmarks/sam2_generate.py",),
+    "sam2_large": ("benchmarks/sam2_generate.py", "--size", "4096", "--no-reference"),
     "project_index": ("benchmarks/project_index.py",),
     "review_queue": ("-m", "benchmarks.review_queue"),
     "sam_clicks": ("-m", "benchmarks.sam_clicks", "--sizes", "480"),
@@ -28,8 +30,10 @@ def main() -> None:
     for name in parser.parse_args().names or COMMANDS:
         load = os.getloadavg()[0]
         command = [sys.executable, "-W", "ignore", *COMMANDS[name]]
-        answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        answer = subprocess.run(command, stdout=subprocess.PIPE, text=True).stdout
         table = "\n".join(line for line in answer.splitlines() if line.startswith("|"))
+        if not table:
+            sys.exit(f"{name}: printed no table")
         note = f"Load of the {os.cpu_count()} processors when it began: {load:.1f}."
         page = PAGE.read_text(encoding="utf-8")
         place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)

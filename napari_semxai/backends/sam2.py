@@ -28,7 +28,6 @@ from napari_semxai.backends.sam2_image import (
     image_digest,
 )
 from napari_semxai.backends.sam2_masks import measure_masks
-from napari_semxai.backends.sam2_pool import PoolBuilder
 from napari_semxai.types import (
     CandidatePool,
     FilterSettings,
@@ -40,7 +39,7 @@ from napari_semxai.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
 
 EMBEDDING_BYTES = 512 * 2**20
@@ -137,7 +136,7 @@ class Segmenter:
 
     def generate(
         self, image: NDArray[np.uint8], settings: GenerateSettings
-    ) -> Iterator[GenerateUpdate]:
+    ) -> Generator[GenerateUpdate, None, None]:
         """Decode a grid of points coarse to fine.
 
         Closing the iterator between two updates cancels; what was decoded is remembered, so
@@ -153,15 +152,11 @@ class Segmenter:
         Yields
         ------
         GenerateUpdate
-            One before each encoding, one a batch, one with a pool a level; the last one has
-            the complete pool.
+            One before each encoding, one a batch; with a pool after each level and at least
+            every 128 points. The last one has the complete pool.
         """
         check_image(image)
-        shape = (image.shape[0], image.shape[1])
-        key = (image_digest(image), settings.points_per_side, settings.crop_n_layers)
-        progress = self._progress.get(key)
-        if progress is None:
-            progress = Progress(shape, plan_crops(shape, settings))
+        key, progress = self._known(image, settings)
 
         def embed(box: Box) -> Embedding:
             return self.embed(image[box[0] : box[2], box[1] : box[3]])
@@ -171,6 +166,18 @@ class Segmenter:
             yield from generation.run(progress, settings.pred_iou_floor)
         finally:
             self._progress.put(key, progress)
+
+    def found(self, image: NDArray[np.uint8], settings: GenerateSettings) -> CandidatePool:
+        """Return the candidates a generation has decoded so far, also one that was cancelled."""
+        return self._known(image, settings)[1].builder.build()
+
+    def _known(
+        self, image: NDArray[np.uint8], settings: GenerateSettings
+    ) -> tuple[tuple[object, ...], Progress]:
+        shape = (image.shape[0], image.shape[1])
+        key = (image_digest(image), settings.points_per_side, settings.crop_n_layers)
+        known = self._progress.get(key)
+        return key, known or Progress(shape, plan_crops(shape, settings))
 
     @torch.no_grad()
     def predict(
@@ -294,14 +301,13 @@ def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
     """
     segmenter = Segmenter(model, device=device)
     settings = GenerateSettings(points_per_side, pred_iou_floor=pred_iou_thresh)
-    pool = None
-    for update in segmenter.generate(image, settings):
-        pool = update.pool or pool
+    updates = segmenter.generate(image, settings)
+    for update in updates:
         if progress is not None:
             progress(update)
         if cancel is not None and cancel():
             break
-    if pool is None:
-        pool = PoolBuilder((image.shape[0], image.shape[1])).build()
+    updates.close()
+    pool = segmenter.found(image, settings)
     chosen = FilterSettings(pred_iou_thresh, stability_score_thresh, box_nms_thresh=box_nms_thresh)
     return pool.take(filter_candidates(pool, chosen))

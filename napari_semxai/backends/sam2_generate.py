@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 CROP_OVERLAP = 512 / 1500
 """Overlap of neighbouring crops, as in SAM 2."""
-MASKS = (1, 2, 3)
-"""The three masks of an ambiguous prompt; mask 0 is for unambiguous ones."""
+POOL_POINTS = 128
+"""Points after which there is a pool also in mid-level: what a cancel keeps."""
 
 Box = tuple[int, int, int, int]
 
@@ -172,7 +172,7 @@ class Generation:
         self._embed = embed
 
     def run(self, progress: Progress, floor: float) -> Iterator[GenerateUpdate]:
-        """Decode and yield an update after every batch, with a pool after every level.
+        """Decode and yield an update after every batch, with a pool after every level and between.
 
         Parameters
         ----------
@@ -204,7 +204,7 @@ class Generation:
         aim: tuple[float, Clock],
     ) -> Iterator[GenerateUpdate]:
         floor, clock = aim
-        position = 0
+        position = shown = 0
         while position < len(level):
             size = self._sizer.size()
             points = level[position : position + size]
@@ -222,7 +222,12 @@ class Generation:
                 self._sizer.record(size, seconds)
             position += len(points)
             clock.decoded(len(points), seconds)
-            yield clock.update(progress.builder.build() if position == len(level) else None)
+            complete = position == len(level)
+            if complete or position >= shown + POOL_POINTS:
+                shown = position
+                yield clock.update(progress.builder.build())
+            else:
+                yield clock.update()
 
     @torch.no_grad()
     def _decode(

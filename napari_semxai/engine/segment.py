@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.backends.sam2 import Segmenter
 from napari_semxai.backends.sam2_clicks import answer_prompts
+from napari_semxai.store.models import find_model
 from napari_semxai.types import Encoding, GenerateRequest, PredictRequest, WarmRequest
 
 if TYPE_CHECKING:
@@ -16,8 +17,14 @@ if TYPE_CHECKING:
     from napari_semxai.types import GenerateUpdate, ModelInfo, PredictedMask
 
 
-@lru_cache(maxsize=2)
 def _segmenter(model: str, device: str) -> Segmenter:
+    """Return the network as its file is now, with its memory of images."""
+    state = find_model(model).stat()
+    return _loaded(model, device, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=2)
+def _loaded(model: str, device: str, *_file_state: int) -> Segmenter:
     return Segmenter(model, device=device)
 
 

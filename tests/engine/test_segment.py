@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
+from napari_semxai.engine import segment
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.local import LocalEngine
 from napari_semxai.store.digests import file_sha256
@@ -142,3 +143,16 @@ def test_a_program_that_uses_the_engine_never_imports_a_network_library(weights:
     command = [sys.executable, "-c", script, str(weights)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)
     assert ended.stdout == "GenerateUpdate\n"
+
+
+def test_a_replaced_checkpoint_is_loaded_anew(weights: Path, tmp_path: Path) -> None:
+    import torch
+
+    path = tmp_path / "mine.pt"
+    path.write_bytes(weights.read_bytes())
+    first = segment._segmenter(str(path), "cpu")
+    assert segment._segmenter(str(path), "cpu") is first
+    state = torch.load(path, weights_only=True)["model"]
+    torch.save({"model": {name: 2 * tensor for name, tensor in state.items()}}, path)
+    second = segment._segmenter(str(path), "cpu")
+    assert second.info.sha256 == file_sha256(path) != first.info.sha256
