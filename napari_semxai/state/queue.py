@@ -37,6 +37,8 @@ class Queue:
         Everybody who has written reviews.
     class_names : mapping
         Class label to name.
+    position : int or None
+        Where the open image stands in `shown`; None where the filter leaves it out.
     """
 
     name: str
@@ -50,14 +52,12 @@ class Queue:
     reviewed: int = 0
     annotators: tuple[str, ...] = ()
     class_names: Mapping[str, str] = field(default_factory=dict)
+    position: int | None = field(init=False)
 
-    @property
-    def position(self) -> int | None:
-        """Where the open image stands in `shown`; None where the filter leaves it out."""
-        for place, row in enumerate(self.shown):
-            if row.image == self.current:
-                return place
-        return None
+    def __post_init__(self) -> None:
+        """Look for the open image once: every view asks for its place."""
+        places = (place for place, row in enumerate(self.shown) if row.image == self.current)
+        object.__setattr__(self, "position", next(places, None) if self.current else None)
 
     def step(self, by: int) -> str | None:
         """Return the image `by` places on in `shown`, or None at its end."""

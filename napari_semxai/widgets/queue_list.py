@@ -48,6 +48,8 @@ class QueueModel(QAbstractListModel):
 
     def set_rows(self, rows: tuple[QueueRow, ...]) -> None:
         """Show these rows."""
+        if rows is self._rows:
+            return
         if len(rows) != len(self._rows):
             self.beginResetModel()
             self._rows = rows
@@ -64,6 +66,7 @@ class QueueModel(QAbstractListModel):
         for place, row in enumerate(self._rows):
             if row.image == image_id:
                 self.dataChanged.emit(self.index(place), self.index(place))
+                return
 
     def image_at(self, place: int) -> str:
         """Return the id of the image of a row."""

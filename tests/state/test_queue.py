@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,14 @@ def row(number, state=ReviewState.CANDIDATE):
 
 def queue_of(*rows, current="", number=0):
     return Queue("p", Path("p"), "a", 9, rows, current, number)
+
+
+def test_the_position_follows_what_is_open():
+    queue = queue_of(row(1), row(3), row(7), current="i3")
+    assert queue.position == 1
+    assert replace(queue, current="i7").position == 2
+    assert replace(queue, current="i8").position is None
+    assert replace(queue, current="").position is None
 
 
 @pytest.mark.parametrize(
