@@ -71,6 +71,8 @@ class EditController:
         Longest time in seconds from a stroke to the start of its copy.
     """
 
+    leaving = Signal()
+    """The image is about to be left; what was typed for it is wanted now."""
     left = Signal(Left)
     """An image is left with unsaved strokes, whatever the way."""
     stroke_begun = Signal()
@@ -200,6 +202,7 @@ class EditController:
 
         Strokes are copied without waiting for the next copy, and `left` tells of them.
         """
+        self.leaving.emit()
         if self._mask is not None and self._image is not None and self.unsaved:
             self.left.emit(Left(self._key, self._image, self._mask.mask.copy()))
         if self._autosave is not None:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from psygnal import Signal
 
 from napari_semxai.controllers.project_cache import after_change
 from napari_semxai.controllers.queue import ask
@@ -45,6 +46,9 @@ class ReviewController:
         Read images; write reviews, one after the other.
     """
 
+    typed_wanted = Signal()
+    """What was typed for the open image, but not entered, is wanted now."""
+
     def __init__(
         self,
         session: Session,
@@ -58,6 +62,7 @@ class ReviewController:
         self._recorder, self._jobs, self._writes = recorder, jobs, writes
         self.opened: Opened | None = None
         self._current: Entry | None = None
+        edit.leaving.connect(self.typed_wanted.emit)
         edit.left.connect(self._on_left)
         edit.stroke_begun.connect(self._on_stroke_begun)
         session.events.image.connect(self._on_image_changed)
@@ -123,6 +128,7 @@ class ReviewController:
         if state in _NEED_MASK and (mask is None or not mask.any()):
             self._session.message = "The mask is empty: generate or paint one, or say 'no defect'"
             return
+        self.typed_wanted.emit()
         ahead = queue.step(1)
         self._write(ReviewChange(state=state), self._edit.mask)
         if ahead is not None:
@@ -149,6 +155,7 @@ class ReviewController:
         """Write the current mask to the project; False without a project."""
         if self._current is None:
             return False
+        self.typed_wanted.emit()
         self._write(ReviewChange(), self._edit.mask)
         return True
 

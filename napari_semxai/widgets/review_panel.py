@@ -33,6 +33,7 @@ class ReviewPanel(Panel):
     def __init__(self, session: Session, review: ReviewController) -> None:
         super().__init__()
         self._session, self._review = session, review
+        self._shown: tuple[str, str, str] | None = None
         self.state = note()
         self.accept = button("Accept", "The mask is right: accepted, or corrected where changed")
         self.no_defect = button("No defect", "There is no defect: an empty mask is the truth")
@@ -47,6 +48,7 @@ class ReviewPanel(Panel):
         self._outside: Connections = (
             (session.events.record, self._on_record_changed),
             (session.events.queue, self._on_queue_changed),
+            (review.typed_wanted, self._on_typed_wanted),
         )
         inside: Connections = (
             (self.accept.clicked, review.accept),
@@ -62,7 +64,8 @@ class ReviewPanel(Panel):
         self._on_record_changed(session.record)
 
     def release(self) -> None:
-        """Disconnect from the session."""
+        """Hand over what was typed, and disconnect from the session."""
+        self._on_typed_wanted()
         for signal, slot in self._outside:
             signal.disconnect(slot)
 
@@ -87,6 +90,7 @@ class ReviewPanel(Panel):
                 self.label.clear()
                 for label, text in shown.items():
                     self.label.addItem(text, label)
+                self._shown = None
                 self._on_record_changed(self._session.record)
         row = None if queue.position is None else queue.shown[queue.position]
         known = "" if row is None or not row.label else shown.get(row.label, row.label)
@@ -96,6 +100,7 @@ class ReviewPanel(Panel):
         self.setEnabled(record is not None)
         if record is None:
             self.state.setText("")
+            self._shown = None
             return
         if record.voided is not None:
             color = COLORS[ReviewState.UNSURE]
@@ -105,11 +110,24 @@ class ReviewPanel(Panel):
             who = f" by {record.annotator}, {record.time[:16]}" if record.state.is_reviewed else ""
             text = f"{MARKS[record.state]} {record.state}{who}"
         self.state.setText(f'<span style="color:{color}"><b>{text}</b></span>')
+        self._show(record)
+
+    def _show(self, record: ReviewRecord) -> None:
+        """Show class and comment, but leave alone what somebody is typing for the same image."""
+        image, label, comment = self._shown or ("", "", "")
+        other = self._shown is None or image != record.image
         with signals_blocked(self.label), signals_blocked(self.comment):
-            self.label.setCurrentIndex(self.label.findData(record.label))
-            if self.label.currentIndex() < 0:
-                self.label.setEditText(record.label)
-            self.comment.setText(record.comment)
+            if other or label != record.label:
+                self.label.setCurrentIndex(self.label.findData(record.label))
+                if self.label.currentIndex() < 0:
+                    self.label.setEditText(record.label)
+            if other or comment != record.comment:
+                self.comment.setText(record.comment)
+        self._shown = record.image, record.label, record.comment
+
+    def _on_typed_wanted(self) -> None:
+        self._on_label_entered()
+        self._on_comment_entered()
 
     def _on_no_defect_wanted(self) -> None:
         self._review.review(ReviewState.NO_DEFECT)

@@ -1,5 +1,6 @@
 """The queue's parts of the dock as views."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from tests.explanations import NowJobs
 
 
 class Controller:
+    typed_wanted = Signal()
+
     def __init__(self):
         self.calls = []
 
@@ -208,6 +211,24 @@ def test_the_review_is_shown_and_set(qtbot, session, controller):
     assert states == [ReviewState.NO_DEFECT, ReviewState.REJECTED, ReviewState.UNSURE]
     assert controller.calls[4][2] == {"comment": "rim"}
     panel.release()
+
+
+def test_what_is_typed_stays_until_it_is_wanted(qtbot, session, controller):
+    panel = ReviewPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of()
+    session.record = record = ReviewRecord("die_2", "anna", comment="edge")
+    panel.comment.setText("edge of the wafer")
+    session.record = record = replace(record, voided=ReviewState.ACCEPTED, label="6")
+    assert (panel.comment.text(), panel.label.currentText()) == ("edge of the wafer", "6 none")
+    controller.typed_wanted.emit()
+    assert controller.calls == [("annotate", (), {"comment": "edge of the wafer"})]
+    session.record = replace(record, comment="edge of the wafer")
+    panel.label.setEditText("crack")
+    panel.release()
+    assert controller.calls[1:] == [("annotate", (), {"label": "crack"})]
+    session.record = ReviewRecord("die_3", "anna")
+    assert panel.comment.text() == "edge of the wafer"
 
 
 def test_agreement_is_shown(qtbot, session, controller):

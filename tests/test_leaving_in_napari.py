@@ -1,0 +1,105 @@
+"""Nothing is lost on any way out of an image, in the real window."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+import tifffile
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_semxai.store.project import open_project
+from napari_semxai.types import ReviewState
+from tests.test_review_in_napari import (
+    SHAPE,
+    make_images,
+    number,
+    open_queue,
+    press,
+    workbench,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from pytestqt.qtbot import QtBot
+
+    from napari_semxai.workbench import Workbench
+
+__all__ = ["make_images", "workbench"]
+
+
+@pytest.mark.parametrize("way", ["image layer", "clear", "page"])
+def test_strokes_are_saved(workbench: Workbench, tmp_path: Path, qtbot: QtBot, way: str) -> None:
+    images = tmp_path / "images"
+    images.mkdir()
+    pages = np.random.default_rng(0).integers(0, 255, (2, *SHAPE)).astype(np.uint8)
+    tifffile.imwrite(images / "stack.tif", pages, photometric="minisblack")
+    open_queue(workbench, images, qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    painted = workbench.layers.mask_layer.data != 0
+    if way == "page":
+        workbench.images.turn_page(1)
+    elif way == "clear":
+        workbench.viewer.layers.clear()
+    else:
+        # The mask stays, so the image is not left before one goes on.
+        layers = workbench.viewer.layers
+        shown = next(one for one in layers if one.as_layer_data_tuple()[2] == "image")
+        layers.remove(shown)
+        workbench.layers.mask_layer.paint((40, 50), 1)
+        painted = workbench.layers.mask_layer.data != 0
+        press(workbench, Qt.Key.Key_Right)
+        qtbot.waitUntil(lambda: number(workbench) == 2)
+    project = open_project(workbench.projects._folder / "images")
+    first = project.images[0].id
+
+    def saved() -> bool:
+        mask = project.mask(first, "Anna")
+        return mask is not None and np.array_equal(mask, painted)
+
+    qtbot.waitUntil(saved)
+    assert painted.any()
+
+
+@pytest.mark.parametrize(
+    ("key", "state"),
+    [
+        (Qt.Key.Key_Right, ReviewState.CANDIDATE),
+        (Qt.Key.Key_R, ReviewState.REJECTED),
+        (None, ReviewState.CANDIDATE),
+    ],
+    ids=["next", "reject", "window"],
+)
+def test_what_was_typed_is_kept(
+    workbench: Workbench,
+    make_images: Callable[[int], Path],
+    qtbot: QtBot,
+    key: Qt.Key | None,
+    state: ReviewState,
+) -> None:
+    open_queue(workbench, make_images(2), qtbot)
+    panel = workbench.dock("Edit & review").panels["Review"]
+    qtbot.waitUntil(panel.isEnabled)
+    QTest.keyClicks(panel.comment, "at the edge")
+    QTest.keyClicks(panel.label.lineEdit(), "pit")
+    # A stroke changes the record, but not what is being typed.
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    assert panel.comment.text() == "at the edge"
+    if key is None:
+        workbench.viewer.close()
+    else:
+        press(workbench, key)
+        qtbot.waitUntil(lambda: number(workbench) == 2)
+        assert (panel.comment.text(), panel.label.currentText()) == ("", "")
+    project = open_project(workbench.projects._folder / "images")
+
+    def record() -> tuple[object, ...]:
+        found = project.record("image_000", "Anna")
+        return () if found is None else (found.state, found.comment, found.label, found.area > 0)
+
+    qtbot.waitUntil(lambda: record() == (state, "at the edge", "pit", True))
