@@ -132,7 +132,7 @@ def _masks_of(source: Path) -> Iterator[_Found]:
 def _state(text: str | None) -> ReviewState | None:
     """Return a state that an export wrote; None for what other programs call so."""
     try:
-        return ReviewState(text)
+        return ReviewState(text or "")
     except ValueError:
         return None
 
