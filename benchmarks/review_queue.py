@@ -1,7 +1,8 @@
 """Time going through a project: from the key to the next image's mask layer being set.
 
 Run from the project's root, with a display: ``python -m benchmarks.review_queue``. Prints a table
-in Markdown. Every image has a stored mask; neighbours are read ahead while the annotator looks.
+in Markdown. Every image that is opened has a stored mask; neighbours are read ahead while the
+annotator looks. A long list is made of few images, whose files have many names.
 """
 
 from __future__ import annotations
@@ -11,15 +12,15 @@ import os
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
-from qtpy.QtCore import QEventLoop
+from qtpy.QtCore import QEventLoop, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from benchmarks import timing
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.store.project_create import create_project
 from napari_semxai.types import ReviewChange
@@ -32,43 +33,54 @@ if TYPE_CHECKING:
 PATIENCE_SECONDS = 120
 LOOK_MILLISECONDS = 400
 """How long an image is looked at; meanwhile its neighbours are read."""
+DISTINCT = 30
+ALT = Qt.KeyboardModifier.AltModifier
 
 
 def main() -> None:
     """Make a project, go through it and print what it took."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=480)
-    parser.add_argument("--images", type=int, default=30)
+    parser.add_argument("--images", type=int, default=30, help="entries of the list")
+    parser.add_argument("--steps", type=int, default=28, help="images gone through by key")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp())
     for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         os.environ[name] = str(scratch / name)
-    folder = make_project(scratch, arguments.size, arguments.images)
+    steps = min(arguments.steps, arguments.images - 2)
+    # Behind those that were gone through, where the list is long enough.
+    first = min(steps + 4, arguments.images // 2)
+    jumps = np.unique(np.linspace(first, arguments.images - 3, 9, dtype=int))
+    masked = {*range(steps + 2), *(place - 1 for place in jumps)}
+    folder = make_project(scratch, arguments.size, arguments.images, masked)
     # Only now: the plugin asks for the folders when it is made.
     from napari_semxai.plugin import open_workbench
 
     viewer = napari.Viewer()
     workbench = open_workbench(viewer)
-    workbench.projects.open(folder, "Anna")
-    wait(lambda: workbench.session.image is not None)
-    print("| image | what | median, ms | 95 % of them below, ms |")
-    print("|---|---|---|---|")
-    for what, seconds in measure(workbench, arguments.images).items():
-        high = float(np.percentile(seconds, 95))
-        size = arguments.size
-        print(f"| {size}² | {what} | {1e3 * median(seconds):.0f} | {1e3 * high:.0f} |")
+    print(timing.HEAD)
+    kind = f"{arguments.size}², {arguments.images:,} in the list"
+    measured = measure(workbench, folder, steps, jumps)
+    print(*timing.rows(kind, measured.items()), sep="\n")
     viewer.close()
 
 
-def make_project(scratch: Path, size: int, count: int) -> Path:
-    """Return a project of synthetic images, every one with a stored mask."""
+def make_project(scratch: Path, size: int, count: int, masked: set[int]) -> Path:
+    """Return a project of synthetic images; those whose places are `masked` have masks."""
     images = scratch / "images"
-    scenes = [scene_of_class(1 + n % 5, n, shape=(size, size)) for n in range(count)]
-    for number, scene in enumerate(scenes):
-        write_gray(images / f"scene_{number:03}.png", scene.image)
+    scenes = [
+        scene_of_class(1 + n % 5, n, shape=(size, size)) for n in range(min(count, DISTINCT))
+    ]
+    for number in range(count):
+        path = images / f"scene_{number:05}.png"
+        if number < len(scenes):
+            write_gray(path, scenes[number].image)
+        else:
+            path.hardlink_to(images / f"scene_{number % len(scenes):05}.png")
     project = create_project(scratch / "project", images)
-    for image, scene in zip(project.images, scenes, strict=True):
-        project.write_review(image.id, "Anna", ReviewChange(mask=scene.defect))
+    for place in sorted(masked):
+        change = ReviewChange(mask=scenes[place % len(scenes)].defect)
+        project.write_review(project.images[place].id, "Anna", change)
     project.close()
     return project.folder
 
@@ -81,35 +93,51 @@ def write_gray(path: Path, pixels: np.ndarray) -> None:
     Image.fromarray(pixels).save(path)
 
 
-def measure(workbench: Workbench, count: int) -> dict[str, list[float]]:
-    """Return seconds of going on, of jumping, and of going on after a stroke."""
-    steps, strokes, jumps = [], [], []
-    for number in range(1, count - 1):
+def measure(
+    workbench: Workbench, folder: Path, steps: int, jumps: np.ndarray
+) -> dict[str, list[np.ndarray]]:
+    """Return what opening, going on, going on after a stroke, and jumping takes."""
+    opened = [clock(workbench, 1, lambda: open_first(workbench, folder)) for _ in range(2)]
+    going, strokes, jumping = [], [], []
+    for number in range(1, steps + 1):
         QTest.qWait(LOOK_MILLISECONDS)
         painted = number % 2 == 0
         if painted:
             workbench.layers.mask_layer.paint((40, 40), 1)
-        seconds = clock(workbench, number + 1, lambda: workbench.queue.step(1))
-        (strokes if painted else steps).append(seconds)
-    for number in range(1, count // 2, 3):
+        took = clock(workbench, number + 1, lambda: press_next(workbench))
+        (strokes if painted else going).append(took)
+    for number in jumps:
         QTest.qWait(LOOK_MILLISECONDS)
         target = str(number)
-        jumps.append(clock(workbench, number, lambda n=target: workbench.queue.find(n)))
+        jumping.append(clock(workbench, number, lambda n=target: workbench.queue.find(n)))
     return {
-        "next image, read ahead": steps,
+        "open the project, no index yet": opened[:1],
+        "open it again": opened[1:],
+        "next image, read ahead": going,
         "the same, with strokes to be saved": strokes,
-        "jump to an image that was not read": jumps,
+        "jump to an image that was not read": jumping,
     }
 
 
-def clock(workbench: Workbench, number: int, call: Callable[[], None]) -> float:
-    """Return how long it takes until image `number` is there with its mask."""
-    begin = time.perf_counter()
+def open_first(workbench: Workbench, folder: Path) -> None:
+    """Close what is open, and open the project at its first image."""
+    workbench.review.end()
+    workbench.projects.open(folder, "Anna")
+
+
+def press_next(workbench: Workbench) -> None:
+    """Press the key for the next image on the canvas."""
+    QTest.keyClick(workbench.viewer.window._qt_viewer.canvas.native, Qt.Key.Key_Right, ALT)
+
+
+def clock(workbench: Workbench, number: int, call: Callable[[], None]) -> np.ndarray:
+    """Return what it takes until image `number` is there with its mask."""
+    begin = timing.now()
     call()
-    wait(lambda: workbench.session.queue.number == number)
+    wait(lambda: workbench.session.queue is not None and workbench.session.queue.number == number)
     if not workbench.layers.mask_layer.data.any():
         raise SystemExit("the image came without its mask")
-    return time.perf_counter() - begin
+    return timing.now() - begin
 
 
 def wait(condition: Callable[[], bool]) -> None:

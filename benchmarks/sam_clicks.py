@@ -10,7 +10,6 @@ import argparse
 import os
 import tempfile
 import time
-from statistics import median
 from typing import TYPE_CHECKING
 
 import napari
@@ -18,6 +17,7 @@ import numpy as np
 from qtpy.QtCore import QEventLoop
 from qtpy.QtWidgets import QApplication
 
+from benchmarks import timing
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
 from napari_semxai.plugin import open_workbench
 from napari_semxai.store.images import image_from_array
@@ -42,16 +42,14 @@ def main() -> None:
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
     viewer = napari.Viewer()
     workbench = open_workbench(viewer)
-    print("| image | what | median, ms | 95 % of them below, ms |")
-    print("|---|---|---|---|")
+    print(timing.HEAD)
     for size in arguments.sizes:
-        for what, seconds in measure(workbench, size, arguments.repeats).items():
-            high = float(np.percentile(seconds, 95))
-            print(f"| {size}² | {what} | {1e3 * median(seconds):.0f} | {1e3 * high:.0f} |")
+        measured = measure(workbench, size, arguments.repeats)
+        print(*timing.rows(f"{size}²", measured.items()), sep="\n", flush=True)
     viewer.close()
 
 
-def measure(workbench: Workbench, size: int, repeats: int) -> dict[str, list[float]]:
+def measure(workbench: Workbench, size: int, repeats: int) -> dict[str, list[np.ndarray]]:
     """Return seconds for encoding and for clicks on one image size."""
     scene = make_scene(SceneSpec(shape=(size, size), radius=size // 10), seed=size)
     workbench.images.show(image_from_array(scene.image, f"{size}"))
@@ -75,7 +73,7 @@ def measure(workbench: Workbench, size: int, repeats: int) -> dict[str, list[flo
     }
 
 
-def click(workbench: Workbench, place: np.ndarray) -> float:
+def click(workbench: Workbench, place: np.ndarray) -> np.ndarray:
     """Return how long a click on a pixel takes."""
     row, column = place
     return clock(workbench, lambda: workbench.clicks.click(row, column))
@@ -98,21 +96,25 @@ def _nothing(_: object) -> None:
     """Take no notice."""
 
 
-def clock(workbench: Workbench, call: Callable[[], None]) -> float:
-    """Return how long it takes until the engine has answered `call` and the layer is set."""
-    answered: list[float] = []
+def clock(workbench: Workbench, call: Callable[[], None]) -> np.ndarray:
+    """Return what it takes until the engine has answered `call` and the layer is set.
+
+    Processor time is that of both processes, also for masks of other images.
+    """
+    answered: list[np.ndarray] = []
+    engine = workbench.engine
 
     def note(clicks: Clicks) -> None:
         # Said right after the layer was set, or as the end of the encoding.
         if clicks.message.startswith(("Predicted", "The network would")) or clicks.state == "idle":
-            answered.append(time.perf_counter())
+            answered.append(timing.now(engine.pid))
 
-    begin = time.perf_counter()
+    begin = timing.now(engine.pid)
     workbench.session.events.clicks.connect(note)
     call()
     wait(lambda: workbench.session.clicks.state == "idle")
     workbench.session.events.clicks.disconnect(note)
-    return min(time for time in answered if time > begin) - begin
+    return min((time for time in answered if time[0] > begin[0]), key=lambda t: t[0]) - begin
 
 
 def wait(condition: Callable[[], bool]) -> None:
