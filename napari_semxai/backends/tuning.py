@@ -109,8 +109,12 @@ def stage_layers(classifier: Classifier) -> tuple[str, ...]:
     """Name the last usable layer of each resolution, from an eighth of the input on."""
     known = layers_of(classifier)
     last = {known[name].map_shape[1:]: name for name in usable_layers(classifier)}
-    first = fine_layer(classifier, FINE) or default_concept_layer(classifier)
-    finest = known[first].map_shape[1:] if last else ()
+    default = default_concept_layer(classifier)
+    if not default:
+        return ()
+    # A block and its last layer are the same; banks of the default are there already.
+    last[known[default].map_shape[1:]] = default
+    finest = known[fine_layer(classifier, FINE) or default].map_shape[1:]
     return tuple(name for shape, name in last.items() if shape <= finest)
 
 

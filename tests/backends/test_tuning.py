@@ -13,10 +13,16 @@ from napari_semxai.backends import tuning
 from napari_semxai.backends.concept_maps import coefficients, latents_of
 from napari_semxai.backends.concept_transform import new_split, refined
 from napari_semxai.backends.factorize import CraftSettings, Factors
+from napari_semxai.backends.layer_tree import default_concept_layer
 from napari_semxai.backends.stepwise import finish
 from napari_semxai.backends.tuning import stage_layers, sweep_steps
 from napari_semxai.types import CraftSweepRequest, InputError
-from tests.networks import convnext_classifier, random_image, small_classifier
+from tests.networks import (
+    convnext_classifier,
+    random_image,
+    small_classifier,
+    torchvision_classifier,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +103,12 @@ def test_what_cannot_be_judged_is_refused_first(
     with pytest.raises(InputError, match=message):
         finish(sweep_steps(IMAGES, small_classifier(), request(**changes)))
     assert not tried
+
+
+def test_stages_end_with_the_default() -> None:
+    classifier = torchvision_classifier("resnet18")
+    # "layer4" ends later and is the same map.
+    assert stage_layers(classifier)[-1] == default_concept_layer(classifier) == "layer4.1"
 
 
 def test_networks_without_rectifiers_have_stages_too() -> None:
