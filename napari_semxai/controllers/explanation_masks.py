@@ -181,9 +181,9 @@ class ExplanationMaskController:
         if picture.method == "gradcam":
             return {PICTURE: gradcam_mask(cropped_picture(picture), settings.tau)}
         near = self._distances(picture) <= settings.delta
-        return {PICTURE: near.any(axis=0)} | {
-            picture_concept(number): mask for number, mask in enumerate(near)
-        }
+        union: BoolMask = near.any(axis=0)
+        own = {picture_concept(number): mask for number, mask in enumerate(near)}
+        return {PICTURE: union, **own}
 
     def _joined(
         self, found: dict[int, BoolMask], labels: NDArray[np.uint8], maps: ConceptMaps
