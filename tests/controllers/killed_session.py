@@ -1,4 +1,6 @@
-"""A session that paints and reviews until it is killed; every stroke is logged when it is made.
+"""A session that paints and reviews until it is killed.
+
+Every stroke is logged when it is made, and every mask once the window says that it is saved.
 
 Run as ``python -m tests.controllers.killed_session FOLDER``.
 """
@@ -9,11 +11,17 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.store.digests import array_digest
 from napari_semxai.types import ReviewState
 from tests.controllers.test_review import SHAPE, Desk
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.opened import Opened
+    from napari_semxai.types import ReviewRecord
 
 PER_IMAGE = 40
 STROKES = [(row, column) for row in range(0, SHAPE[0], 2) for column in range(0, SHAPE[1], 2)]
@@ -27,6 +35,7 @@ def main() -> None:
     desk.open()
     log = os.open(folder / "strokes.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     made: dict[str, int] = {}
+    _log_saved(desk, folder)
     while True:
         image = desk.session.queue.current
         for _ in range(PER_IMAGE):
@@ -44,6 +53,21 @@ def main() -> None:
             desk.review.review(ReviewState.CORRECTED)
         desk.review.go(following)
         desk.turn(lambda following=following: desk.session.queue.current == following)
+
+
+def _log_saved(desk: Desk, folder: Path) -> None:
+    """Log what the window says is saved: image, pixels and state, unless newer ones are there."""
+    log = os.open(folder / "saved.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    show = desk.review._show_written
+
+    def acknowledged(opened: Opened, record: ReviewRecord) -> None:
+        show(opened, record)
+        mask = opened.project.mask(record.image, record.annotator)
+        if mask is not None and array_digest(mask) == record.mask_sha256:
+            bits = np.packbits(mask).tobytes().hex()
+            os.write(log, f"{record.image} {bits} {record.state}\n".encode())
+
+    desk.review._show_written = acknowledged
 
 
 if __name__ == "__main__":
