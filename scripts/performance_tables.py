@@ -15,6 +15,8 @@ from pathlib import Path
 
 PAGE = Path("docs/performance.md")
 COMMANDS = {
+    "startup": ("-m", "benchmarks.startup"),
+    "live_edit": ("-m", "benchmarks.live_edit"),
     "sam2_generate": ("benchmarks/sam2_generate.py",),
     "sam2_large": ("benchmarks/sam2_generate.py", "--size", "4096", "--no-reference"),
     "project_index": ("benchmarks/project_index.py",),
