@@ -1,12 +1,16 @@
-"""The part of ``semxai demo`` that explains the classifier on the sample; imports torch."""
+"""The part of ``semxai demo`` that explains the classifier on samples; imports torch."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_semxai.algorithms.explanation_masks import threshold_mask
+from napari_semxai.algorithms.localisation import trivial_baselines
 from napari_semxai.algorithms.metrics import scores
-from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.classifiers import load_classifier
 from napari_semxai.backends.craft import craft
 from napari_semxai.backends.gradcam import gradcam
@@ -21,16 +25,20 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.cli.output import Output
-    from napari_semxai.types import ConceptMaps, Heatmap
+    from napari_semxai.types import BoolMask, ConceptMaps
+
+    Row = dict[str, float | None]
 
 TAU = 0.5
-_IMAGES, _CONCEPTS, _FIRST_SEED = 8, 5, 700
+SCORES = ("dice", "iou", "precision", "recall", "accuracy")
+GRADCAM, CONCEPTS, SAMPLE_SET = "6_gradcam", "7_concepts", "sample_set"
+_IMAGES, _CONCEPTS, _FIRST_SEED, _SET_SEED = 8, 5, 700, 800
 
 
 def explain_sample(
     scene: Scene, folder: Path, output: Output, *, concepts: bool
 ) -> dict[str, Any]:
-    """Say what the bundled classifier sees in the sample and why, and write the pictures.
+    """Say what the bundled classifier sees in the samples and why, and write the pictures.
 
     Parameters
     ----------
@@ -46,33 +54,87 @@ def explain_sample(
     Returns
     -------
     dict
-        Prediction, and the Dice of each explanation's mask.
+        Prediction and scores of each explanation's mask and of the trivial masks: for the
+        sample, and for one scene of each class with their mean.
     """
     classifier = load_classifier()
+    if concepts and craft_missing():
+        output.say(craft_missing())
+    elif concepts:
+        output.say("Concepts (CRAFT): the first time this takes some minutes …")
+    concepts = concepts and not craft_missing()
+    sample = _explain(scene, classifier, folder, "", concepts=concepts)
+    output.say(
+        f"Classifier: {sample['predicted']} ({sample['probability']:.0%}), trained on synthetic "
+        "images"
+    )
+    _say_scores(f"Masks at tau {TAU} against the exact mask", sample["scores"], output)
+    rows = []
+    for label, name in LABELS.items():
+        output.progress(f"explaining {name}")
+        found = _explain(
+            scene_of_class(label, _SET_SEED + label),
+            classifier,
+            folder / SAMPLE_SET,
+            f"{label}_{name}_",
+            concepts=concepts,
+        )
+        output.say(f"{name}: {found['predicted']} ({found['probability']:.0%})")
+        rows.append({"class": name, **found})
+    mean = _mean([row["scores"] for row in rows])
+    _say_scores(f"The same, mean over a scene of each of {len(rows)} classes", mean, output)
+    return {**sample, SAMPLE_SET: {"images": rows, "mean": mean}}
+
+
+def _explain(
+    scene: Scene, classifier: Classifier, folder: Path, start: str, *, concepts: bool
+) -> dict[str, Any]:
+    """Explain the predicted class, and write pictures whose names begin with `start`."""
     probabilities = classifier.predict(scene.image)
     predicted = int(probabilities.argmax())
-    name = classifier.class_names[predicted]
-    output.say(f"Classifier: {name} ({probabilities[predicted]:.0%}), trained on synthetic images")
-    answers: dict[str, Heatmap | ConceptMaps] = {
-        "6_gradcam": gradcam(scene.image, classifier, target=predicted)
-    }
-    if concepts and not craft_missing():
-        output.say("Concepts (CRAFT): the first time this takes some minutes …")
-        answers["7_concepts"] = _concepts(scene, classifier, predicted)
-    elif concepts:
-        output.say(craft_missing())
-    dice = {}
+    answers: dict[str, Any] = {GRADCAM: gradcam(scene.image, classifier, target=predicted)}
+    if concepts:
+        answers[CONCEPTS] = _concepts(scene, classifier, predicted)
+    masks: dict[str, BoolMask] = {}
     for stem, answer in answers.items():
-        mask = threshold_mask(map_of(answer), TAU)
-        write_picture(folder / f"{stem}.png", overlay_of(scene.image, answer))
-        write_mask(folder / f"{stem}_mask.png", mask)
-        dice[stem] = scores(mask, scene.defect).dice
-        output.say(f"{stem}: mask at tau {TAU} against the exact mask: Dice {dice[stem]:.3f}")
-    return {"predicted": name, "probability": float(probabilities[predicted]), "dice": dice}
+        masks[stem] = threshold_mask(map_of(answer), TAU)
+        write_picture(folder / f"{start}{stem}.png", overlay_of(scene.image, answer))
+        write_mask(folder / f"{start}{stem}_mask.png", masks[stem])
+    masks |= trivial_baselines(scene.image)
+    return {
+        "predicted": classifier.class_names[predicted],
+        "probability": float(probabilities[predicted]),
+        "scores": {name: _scores(mask, scene.defect) for name, mask in masks.items()},
+    }
 
 
 def _concepts(scene: Scene, classifier: Classifier, target: int) -> ConceptMaps:
-    """Find the concepts of the class in synthetic images of it, then in the sample."""
+    """Find the concepts of the class in synthetic images of it, then in the scene."""
     images = [scene_of_class(target + 1, _FIRST_SEED + index).image for index in range(_IMAGES)]
     found = craft(images, classifier, target=target, n_concepts=_CONCEPTS, patch_size=80)
     return found.explain(scene.image)
+
+
+def _scores(mask: BoolMask, truth: BoolMask) -> Row:
+    found = scores(mask, truth)
+    values = {name: float(getattr(found, name)) for name in SCORES}
+    return {name: None if math.isnan(value) else value for name, value in values.items()}
+
+
+def _mean(rows: list[dict[str, Row]]) -> dict[str, Row]:
+    """Return the mean of each score over the images where it is defined."""
+    means: dict[str, Row] = {}
+    for method in rows[0]:
+        means[method] = {}
+        for name in SCORES:
+            known = [value for row in rows if (value := row[method][name]) is not None]
+            means[method][name] = float(np.mean(known)) if known else None
+    return means
+
+
+def _say_scores(title: str, found: dict[str, Row], output: Output) -> None:
+    output.say(f"{title}:")
+    output.say("  ".join([f"  {'':12}", *(f"{name:>9}" for name in SCORES)]))
+    for method, row in found.items():
+        values = ("–" if row[name] is None else f"{row[name]:.3f}" for name in SCORES)
+        output.say("  ".join([f"  {method:12}", *(f"{value:>9}" for value in values)]))

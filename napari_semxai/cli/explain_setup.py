@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import ConceptBank
 
 
+SYNTHETIC = "The explained classifier was trained on synthetic images only."
 _MOST_FITTED = 100
 
 
@@ -65,9 +66,11 @@ def works_of_classes(
     options: argparse.Namespace, sources: Sequence[Source], output: Output
 ) -> list[tuple[ExplainWork, list[Source]]]:
     """Do the same, for craft with the concepts of each predicted class for its own images."""
+    classifier = load_classifier(options.classifier)
+    if classifier.info.synthetic:
+        output.say(SYNTHETIC)
     if options.method != "craft" or options.target is not None or options.bank is not None:
         return [(explain_work(options, sources, output), list(sources))]
-    classifier = load_classifier(options.classifier)
     classes: dict[int, list[Source]] = {}
     for source, image in _readable(sources):
         output.progress(f"predicting {source.label}")

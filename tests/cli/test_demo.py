@@ -41,6 +41,7 @@ def test_every_step_is_said_and_pictured(
         "Dice",
         "IoU",
         "Classifier: ",
+        "mean over a scene of each of 6 classes",
     ):
         assert word in text
     for name in PICTURES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,10 @@ from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends import concept_bank
 from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.cli import main
+from napari_semxai.cli.explain import add_explain_options
+from napari_semxai.cli.explain_setup import works_of_classes
 from napari_semxai.cli.explainers import Explainer
+from napari_semxai.cli.output import Output
 from napari_semxai.cli.sources import find_sources
 from napari_semxai.store.masks import read_mask
 
@@ -114,6 +118,15 @@ def test_bad_input_is_one_line(
     error = capsys.readouterr().err
     assert message in error
     assert error.count("\n") == 1
+
+
+def test_evaluations_say_what_the_classifier_knows(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = argparse.ArgumentParser()
+    add_explain_options(parser)
+    options = parser.parse_args([])
+    options.method, options.tau, options.output = "gradcam", 0.5, None
+    works_of_classes(options, [], Output())
+    assert "trained on synthetic images only" in capsys.readouterr().out
 
 
 def test_results_are_not_taken_for_images(tmp_path: Path) -> None:
