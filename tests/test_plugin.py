@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import napari
 import numpy as np
@@ -18,10 +19,12 @@ from qtpy.QtWidgets import QApplication, QTabBar
 from benchmarks import startup
 from napari_semxai import plugin, scores
 from napari_semxai.algorithms.ground_truth import ground_truth
+from napari_semxai.store.images import image_from_array
 from napari_semxai.store.masks import read_mask
 from napari_semxai.types import GenerateSettings
 
 GENERATE_MILLISECONDS = 120_000
+REAL = Path(__file__).parents[2] / "shared" / "data" / "real" / "carinthia_a.png"
 
 
 @pytest.fixture(autouse=True)
@@ -152,6 +155,47 @@ def test_the_engine_may_die_and_the_mask_stays(generated, qtbot):
     workbench.segment.set_generate(GenerateSettings(points_per_side=4))
     workbench.segment.generate()
     qtbot.waitUntil(lambda: session.generation.state == "done", timeout=GENERATE_MILLISECONDS)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_file(), reason="needs the real SEM images in ../shared/data")
+def test_the_particle_of_a_real_image_is_found(workbench, qtbot):
+    workbench.segment.set_generate(GenerateSettings())
+    workbench.images.open_file(REAL)
+    qtbot.waitUntil(lambda: workbench.session.image is not None, timeout=60_000)
+    workbench.segment.generate()
+    qtbot.waitUntil(
+        lambda: workbench.session.generation.state in ("done", "failed"), timeout=1_200_000
+    )
+    found = workbench.layers.mask_layer.data != 0
+    outline = read_mask(REAL.with_name("carinthia_a_outline.png"))
+    assert scores(found, outline).dice >= 0.80
+    # The black strip.
+    assert not found[:, 477:].any()
+
+
+def test_an_image_comes_back_with_its_mask(generated, qtbot, tmp_path):
+    workbench, session = generated, generated.session
+    first = session.image
+    automatic, candidates = workbench.layers.mask_layer.data.copy(), len(session.pool)
+    assert automatic.any()
+    workbench.images.show(image_from_array(np.zeros((60, 70), np.uint8), "other"))
+    assert session.pool is None
+    workbench.images.show(first)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, automatic)
+    assert len(session.pool) == candidates
+
+    workbench.layers.mask_layer.paint((50, 50), 1)
+    painted = workbench.layers.mask_layer.data.copy()
+    workbench.edit.save(tmp_path / "mask.png")
+    qtbot.waitUntil(lambda: session.save.state == "saved")
+    workbench.images.show(image_from_array(np.zeros((60, 70), np.uint8), "other"))
+    workbench.images.show(first)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
+    assert session.edited
+    assert session.save.path == tmp_path / "mask.png"
+    workbench.segment.set_algorithm(alpha=4.0)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
 
 
 def test_cancel_keeps_the_window_and_the_mask(generated, qtbot):
@@ -304,6 +348,8 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napa
     qtbot.waitUntil(lambda: workbench.session.recovery is not None)
     dock = workbench.dock("Edit & review")
     assert not dock.recovery.isHidden()
+    # The tab in front says so, too.
+    assert "Unsaved strokes" in workbench.dock("Mask candidates").recovery.text()
     dock.restore.click()
     qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
     assert workbench.layers.mask_layer.data[100, 100] == 1

@@ -16,7 +16,7 @@ from napari_semxai.widgets.candidate_table import CandidateTable
 from napari_semxai.widgets.generate_bar import GenerateBar
 from napari_semxai.widgets.image_picker import ImagePicker
 from napari_semxai.widgets.model_picker import ModelPicker
-from napari_semxai.widgets.parts import ScrolledDock, button, double_slider, note
+from napari_semxai.widgets.parts import ScrolledDock, button, double_slider, note, set_note
 from napari_semxai.widgets.welcome import Welcome
 from napari_semxai.widgets.winner_map import WinnerMap
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.segment import SegmentController
     from napari_semxai.layers.session_layers import SessionLayers
     from napari_semxai.state.session import AlgorithmSettings, Automatic, Session
+    from napari_semxai.store.autosave import Recovery
     from napari_semxai.types import SemImage
     from napari_semxai.widgets.parts import Connections
 
@@ -78,6 +79,7 @@ class CandidatesDock(ScrolledDock):
 
     def _create(self) -> None:
         self.welcome = Welcome()
+        self.recovery = note()
         self.model = ModelPicker()
         self.run = GenerateBar()
         self.algorithm = QComboBox()
@@ -107,6 +109,7 @@ class CandidatesDock(ScrolledDock):
         layout = QFormLayout(self.form)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("image", self.image)
+        layout.addRow(self.recovery)
         layout.addRow(self.model)
         layout.addRow(self.run)
         layout.addRow("algorithm", self.algorithm)
@@ -131,6 +134,7 @@ class CandidatesDock(ScrolledDock):
             (events.filters, self.advanced.filters.set_settings),
             (events.generate, self.advanced.grid.set_settings),
             (events.automatic, self._on_automatic_changed),
+            (events.recovery, self._on_recovery_changed),
             *self.image.outside_table(),
         )
 
@@ -160,6 +164,7 @@ class CandidatesDock(ScrolledDock):
     def _show_session(self) -> None:
         session = self._session
         self._on_image_changed(session.image)
+        self._on_recovery_changed(session.recovery)
         self.model.set_choice(session.choice)
         self.model.set_download(session.download)
         if session.model is not None:
@@ -172,6 +177,11 @@ class CandidatesDock(ScrolledDock):
     def _on_image_changed(self, image: SemImage | None) -> None:
         self.welcome.setVisible(image is None)
         self.form.setVisible(image is not None)
+
+    def _on_recovery_changed(self, recovery: Recovery | None) -> None:
+        offered = recovery is not None and not recovery.from_this_process
+        text = "⚠ Unsaved strokes of this image were found: restore or discard them under Edit"
+        set_note(self.recovery, text if offered else "")
 
     def _on_message_changed(self, message: str) -> None:
         if self._session.model is None and message:

@@ -24,6 +24,7 @@ from napari_semxai.state.session import (
     SaveState,
     Session,
 )
+from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Scores
 from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
@@ -158,6 +159,15 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
     assert controller.calls[-1] == ("choose_winner", (model.order[1],), {})
     candidates.table.entered.emit(model.index(2, 0))
     assert controller.calls[-1] == ("show_preview", (model.order[2],), {})
+
+
+def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
+    session.image = make_image()
+    assert candidates.recovery.isHidden()
+    session.recovery = Recovery(Path("a.npz"), "key", 0.0, {}, (0, 0.0))
+    assert "Unsaved strokes" in candidates.recovery.text()
+    session.recovery = None
+    assert candidates.recovery.isHidden()
 
 
 def test_warnings_are_visible(candidates, session):
