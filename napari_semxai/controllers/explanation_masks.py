@@ -181,7 +181,7 @@ class ExplanationMaskController:
         if picture.method == "gradcam":
             return {PICTURE: gradcam_mask(cropped_picture(picture), settings.tau)}
         near = self._distances(picture) <= settings.delta
-        union: BoolMask = near.any(axis=0)
+        union: BoolMask = np.logical_or.reduce(near, axis=0)
         own = {picture_concept(number): mask for number, mask in enumerate(near)}
         return {PICTURE: union, **own}
 
