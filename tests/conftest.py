@@ -43,7 +43,9 @@ def _running_timers() -> dict[int, Any]:
 
 
 def _threads() -> dict[int, Any]:
-    return {id(thread): thread for thread in threading.enumerate()}
+    # Dask keeps one pool for the whole process.
+    everyone = threading.enumerate()
+    return {id(own): own for own in everyone if not own.name.startswith("Dask-Offload")}
 
 
 def _child_processes() -> dict[int, Any]:
