@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_semxai.algorithms.mask_patches import apply_patches
+from napari_semxai.algorithms.metrics import scores
 from napari_semxai.store.project import open_project
 from napari_semxai.types import ReviewState
 
@@ -81,6 +84,33 @@ def canvas_place(workbench: Workbench, row: float, column: float) -> QPoint:
     transform = visual.node.get_transform("visual", "canvas")
     x, y = transform.map([column + 0.5, row + 0.5])[:2]
     return QPoint(round(x), round(y))
+
+
+def drag(workbench: Workbench, *pixels: tuple[float, float]) -> None:
+    """Press the left button on the first pixel, go over the others, let go on the last."""
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    places = [canvas_place(workbench, *pixel) for pixel in pixels]
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QTest.mousePress(canvas, left, none, places[0])
+    for place in places[1:]:
+        # Not QTest.mouseMove: it moves without a button. VisPy drops moves within 10 ms.
+        canvas._last_time = 0
+        around = QPointF(canvas.mapToGlobal(place))
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, QPointF(place), around, Qt.MouseButton.NoButton, left, none
+        )
+        QApplication.sendEvent(canvas, event)
+    QTest.mouseRelease(canvas, left, none, places[-1])
+
+
+def discs(shape: tuple[int, int], radius: float, *centers: tuple[int, int]) -> np.ndarray:
+    """Return the pixels within a radius of any of the centres."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    near = [(rows - r) ** 2 + (columns - c) ** 2 <= radius**2 for r, c in centers]
+    return np.any(near, axis=0)
+
+
+BRUSH, RADIUS = 7, 3.5
 
 
 @pytest.mark.parametrize(
@@ -283,25 +313,74 @@ def test_two_annotators_see_differences_and_take_the_majority(
     np.testing.assert_array_equal(exported == 255, both)
 
 
-def test_sam_clicks_by_mouse_on_the_canvas(
-    workbench: Workbench, qtbot: QtBot, tmp_path: Path
-) -> None:
+def take_click_tool(workbench: Workbench, qtbot: QtBot) -> tuple[np.ndarray, tuple[int, int]]:
+    """Show a scene and take the tool; return the true defect and its middle."""
     from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
     from napari_semxai.store.images import image_from_array
 
     scene = make_scene(SceneSpec(shape=(120, 120), radius=18), seed=3)
     workbench.images.show(image_from_array(scene.image, "scene"))
-    session, layer = workbench.session, workbench.layers.mask_layer
     qtbot.waitExposed(workbench.viewer.window._qt_window)
     press(workbench, Qt.Key.Key_C)
-    assert session.clicks.active
-    qtbot.waitUntil(lambda: session.clicks.state == "idle", timeout=120_000)
-    row, column = (float(v) for v in np.argwhere(scene.defect).mean(axis=0))
+    assert workbench.session.clicks.active
+    wait_for_answer(workbench, qtbot)
+    row, column = np.argwhere(scene.defect).mean(axis=0).round().astype(int)
+    return scene.defect, (int(row), int(column))
+
+
+def wait_for_answer(workbench: Workbench, qtbot: QtBot) -> None:
+    qtbot.waitUntil(lambda: workbench.session.clicks.state == "idle", timeout=120_000)
+
+
+def click(
+    workbench: Workbench, qtbot: QtBot, pixel: tuple[int, int], button: Qt.MouseButton
+) -> None:
+    """Click on a pixel, and wait for the network."""
     canvas = workbench.viewer.window._qt_viewer.canvas.native
-    QTest.mouseClick(canvas, Qt.MouseButton.LeftButton, pos=canvas_place(workbench, row, column))
+    QTest.mouseClick(canvas, button, pos=canvas_place(workbench, *pixel))
+    wait_for_answer(workbench, qtbot)
+
+
+def test_sam_clicks_by_mouse_on_the_canvas(workbench: Workbench, qtbot: QtBot) -> None:
+    _, (row, column) = take_click_tool(workbench, qtbot)
+    session, layer = workbench.session, workbench.layers.mask_layer
+    click(workbench, qtbot, (row, column), Qt.MouseButton.LeftButton)
     assert len(session.clicks.prompts.points) == 1
-    assert session.clicks.prompts.points[0] == pytest.approx((row + 0.5, column + 0.5), abs=1.5)
-    qtbot.waitUntil(lambda: session.clicks.state == "idle", timeout=60_000)
-    assert layer.data[int(row), int(column)] == 1
-    press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert session.clicks.prompts.points[0] == pytest.approx((row + 0.5, column + 0.5), abs=0.5)
+    assert layer.data[row, column] == 1
+    # Not the defect: the pixel of the object that is farthest to the right.
+    places = np.argwhere(layer.data)
+    edge = tuple(map(int, places[places[:, 1].argmax()]))
+    click(workbench, qtbot, edge, Qt.MouseButton.RightButton)
+    assert session.clicks.prompts.foreground == (True, False)
+    assert layer.data[edge] == 0
+    assert layer.data[row, column] == 1
+    for _ in range(2):
+        press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not layer.data.any()
+
+
+def test_a_box_and_a_click_beside_brush_strokes(workbench: Workbench, qtbot: QtBot) -> None:
+    defect, (row, column) = take_click_tool(workbench, qtbot)
+    session, layer = workbench.session, workbench.layers.mask_layer
+    top, left = np.argwhere(defect).min(axis=0) - 2
+    bottom, right = np.argwhere(defect).max(axis=0) + 2
+    drag(workbench, (top, left), (row, column), (bottom, right))
+    wait_for_answer(workbench, qtbot)
+    box = (top + 0.5, left + 0.5, bottom + 0.5, right + 0.5)
+    assert session.clicks.prompts.box == pytest.approx(box, abs=0.5)
+    found = layer.data != 0
+    assert scores(found, defect).dice > 0.7
+    corner = (8, 8) if not defect[:20, :20].any() else (110, 110)
+    press(workbench, Qt.Key.Key_B)
+    layer.brush_size = BRUSH
+    drag(workbench, corner)
+    stroke = discs(defect.shape, RADIUS, corner)
+    np.testing.assert_array_equal(layer.data != 0, found | stroke)
+    press(workbench, Qt.Key.Key_C)
+    wait_for_answer(workbench, qtbot)
+    click(workbench, qtbot, (row, column), Qt.MouseButton.LeftButton)
+    assert layer.data[stroke].all()
+    assert layer.data[row, column] == 1
+    press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    assert layer.data[stroke].all()
