@@ -12,6 +12,7 @@ import os
 import time
 import zipfile
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -189,5 +190,7 @@ def _in_use_elsewhere(writer: tuple[int, float]) -> bool:
 def _remove_stale(folder: Path) -> None:
     oldest = time.time() - _STALE_SECONDS
     for path in folder.glob(f".*{TEMPORARY_SUFFIX}"):
-        if path.stat().st_mtime < oldest:
-            path.unlink(missing_ok=True)
+        # One that is being written has its last name a moment later.
+        with suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()

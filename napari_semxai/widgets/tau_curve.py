@@ -31,9 +31,7 @@ class TauCurve(QWidget):
         self._taus: dict[str, float] = {}
         self.setMinimumHeight(130)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip(
-            "Dice of each map at every threshold τ; click a line to move its own τ"
-        )
+        self.setToolTip("Dice of each map at every threshold τ; click a line to move its own τ")
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""

@@ -74,18 +74,19 @@ def test_add_and_classes(project, images, tmp_path, capsys):
 
 def test_status_with_agreement(project, capsys):
     project.write_review("a", "anna", ReviewChange(ReviewState.ACCEPTED, square(4), label="1"))
-    project.write_review("a", "ben", ReviewChange(ReviewState.ACCEPTED, square(2), label="1"))
-    project.write_review("a", "ben", ReviewChange(mask=square(3)))
+    project.write_review("a", "ben", ReviewChange(ReviewState.ACCEPTED, square(3), label="1"))
+    project.write_review("b", "ben", ReviewChange(ReviewState.ACCEPTED, square(2), label="1"))
+    project.write_review("b", "ben", ReviewChange(mask=square(3)))
     answer = run(capsys, "status", project.folder)
     assert (answer["images"], answer["reviewed"]) == (3, 1)
-    assert answer["states"]["ben"] == {"candidate": 1}
+    assert answer["states"]["ben"] == {"accepted": 1, "candidate": 1}
     assert answer["voided"]["ben"] == 1
     (pair,) = answer["agreement"]
     assert pair["dice_mean"] == pytest.approx(2 * 9 / (9 + 16))
     assert main(["project", "status", str(project.folder)]) == 0
     text = capsys.readouterr().out
     assert "1 of 3 images reviewed" in text
-    assert "ben: 1 candidate; 1 void after a later edit" in text
+    assert "ben: 1 accepted, 1 candidate; 1 void after a later edit" in text
     next(project.folder.rglob("ben/records/a.json")).write_text("{")
     assert run(capsys, "status", project.folder, code=3)["damaged"]
 
