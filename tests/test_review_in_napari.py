@@ -14,8 +14,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_semxai.algorithms.mask_patches import apply_patches
 from napari_semxai.algorithms.metrics import scores
+from napari_semxai.store.digests import array_digest
 from napari_semxai.store.project import open_project
-from napari_semxai.types import ReviewState
+from napari_semxai.store.project_create import create_project
+from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -111,60 +113,91 @@ def discs(shape: tuple[int, int], radius: float, *centers: tuple[int, int]) -> n
 
 
 BRUSH, RADIUS = 7, 3.5
+AUTOMATIC = discs(SHAPE, 9, (30, 50))
 
 
-@pytest.mark.parametrize(
-    "count", [4, pytest.param(50, marks=pytest.mark.slow)], ids=["4 images", "50 images"]
-)
-def test_a_review_by_keyboard_alone(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, count: int
-) -> None:
-    open_queue(workbench, make_images(count), qtbot)
-    expected = {}
-    states = (
+def make_project(folder: Path, images: Path, automatic: range) -> None:
+    """Make a project where some images have an automatic mask that nobody reviewed."""
+    project = create_project(folder, images)
+    for place in automatic:
+        image = project.images[place]
+        recipe = MaskRecipe("automatic", array_digest(AUTOMATIC), image.sha256)
+        project.write_review(image.id, "Anna", ReviewChange(mask=AUTOMATIC, recipe=recipe))
+    project.close()
+
+
+def review_by_keys(workbench: Workbench, place: int) -> tuple[ReviewState, np.ndarray, str]:
+    """Paint with the mouse, undo, choose a class, review; return what must be kept."""
+    keys = (
         (Qt.Key.Key_Y, ReviewState.CORRECTED),
         (Qt.Key.Key_0, ReviewState.NO_DEFECT),
         (Qt.Key.Key_R, ReviewState.REJECTED),
         (Qt.Key.Key_Q, ReviewState.UNSURE),
+        (Qt.Key.Key_Y, ReviewState.ACCEPTED),
     )
-    for place in range(count):
-        qtbot.waitUntil(lambda place=place: number(workbench) == place + 1)
-        key, state = states[place % 4]
-        layer = workbench.layers.mask_layer
-        assert layer is not None
+    key, state = keys[place % 5]
+    layer = workbench.layers.mask_layer
+    assert layer is not None
+    if state is ReviewState.ACCEPTED:
+        mask = AUTOMATIC
+    else:
         assert not layer.data.any()
-        # napari's own keys: a brush, one stroke of it, and undo of another.
         press(workbench, Qt.Key.Key_B)
         assert str(layer.mode) == "paint"
-        layer.paint((10 + place % 40, 20), 1)
-        kept = layer.data.copy() != 0
-        layer.paint((40, 60), 1)
+        layer.brush_size = BRUSH
+        row = 10 + place % 40
+        path = [(row, 20 + 2 * step) for step in range(1 + place % 7)]
+        for pixel in path:
+            drag(workbench, pixel)
+        mask = discs(SHAPE, RADIUS, *path)
+        # Another stroke, and undo of it by napari's own key.
+        drag(workbench, (40, 60), (41, 61))
+        assert layer.data[40, 60] == 1
         press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
-        np.testing.assert_array_equal(layer.data != 0, kept)
-        assert workbench.session.queue is not None
-        mask = np.zeros(SHAPE, bool) if state is ReviewState.NO_DEFECT else kept
-        expected[workbench.session.queue.current] = (state, mask)
-        press(workbench, key)
-    queue = workbench.session
-    qtbot.waitUntil(lambda: queue.queue is not None and queue.queue.reviewed == count)
+    np.testing.assert_array_equal(layer.data != 0, mask)
+    press(workbench, Qt.Key(Qt.Key.Key_1 + place % 9))
+    press(workbench, key)
+    kept = np.zeros(SHAPE, bool) if state is ReviewState.NO_DEFECT else mask
+    return state, kept, str(1 + place % 9)
+
+
+@pytest.mark.parametrize(
+    "count", [6, pytest.param(50, marks=pytest.mark.slow)], ids=["6 images", "50 images"]
+)
+def test_a_review_by_keyboard_and_strokes_alone(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, count: int
+) -> None:
+    folder = workbench.projects._folder / "images"
+    make_project(folder, make_images(count), range(4, count, 5))
+    open_queue(workbench, folder, qtbot)
+    expected, session = {}, workbench.session
+    # The second image is left out at first, and found again as the one without a review.
+    for place in (0, *range(2, count), 1):
+        if place == 2:
+            qtbot.waitUntil(lambda: number(workbench) == 2)
+            press(workbench, Qt.Key.Key_Right)
+        elif place == 1:
+            qtbot.waitUntil(lambda: session.queue is not None and session.queue.reviewed >= 1)
+            press(workbench, Qt.Key.Key_U)
+        qtbot.waitUntil(lambda place=place: number(workbench) == place + 1)
+        assert session.queue is not None
+        current = session.queue.current
+        expected[current] = review_by_keys(workbench, place)
+    qtbot.waitUntil(lambda: session.queue is not None and session.queue.reviewed == count)
     press(workbench, Qt.Key.Key_Left)
-    qtbot.waitUntil(lambda: number(workbench) == count - 1)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
     press(workbench, Qt.Key.Key_Right)
-    qtbot.waitUntil(lambda: number(workbench) == count)
-    project = open_project(workbench.projects._folder / "images")
+    qtbot.waitUntil(lambda: number(workbench) == 3)
+    project = open_project(folder)
     assert len(expected) == count
-    for image_id, (state, mask) in expected.items():
+    for image_id, (state, mask, label) in expected.items():
         record = project.record(image_id, "Anna")
         assert record is not None
-        assert record.state is state
-        found = project.mask(image_id, "Anna")
-        np.testing.assert_array_equal(found, mask)
-        if record.recipe is not None:
-            again = apply_patches(
-                np.zeros(SHAPE, bool) if record.recipe.base == "empty" else mask,
-                record.recipe.edits,
-            )
-            np.testing.assert_array_equal(again, mask)
+        assert (record.state, record.label) == (state, label)
+        np.testing.assert_array_equal(project.mask(image_id, "Anna"), mask)
+        assert record.recipe is not None
+        base = {"empty": np.zeros(SHAPE, bool), "automatic": AUTOMATIC}[record.recipe.base]
+        np.testing.assert_array_equal(apply_patches(base, record.recipe.edits), mask)
 
 
 def test_keys_work_while_the_dock_has_the_focus(

@@ -85,7 +85,7 @@ def test_what_was_said_while_the_project_was_away_is_there_when_it_is_reopened(d
     desk.review.review(ReviewState.UNSURE)
     desk.turn(lambda: desk.session.queue.number == 4)
     desk.turn(lambda: "wafer_2" in desk.session.queue.shown[2].image and len(kept(folder)) == 4)
-    assert any(str(folder / "recovery") in message for message in said)
+    desk.turn(lambda: any(str(folder / "recovery") in message for message in said))
     desk.close()
     away.rename(place)
     again = Desk(folder)
@@ -122,7 +122,7 @@ def test_a_review_of_an_image_that_was_replaced_meanwhile_is_kept_elsewhere(desk
     desk.review.save()
     desk.turn(lambda: desk.session.save.state == "failed")
     assert "wafer_1.png: was replaced" in desk.session.message
-    assert any(str(folder / "recovery") in message for message in said)
+    desk.turn(lambda: any(str(folder / "recovery") in message for message in said))
     assert desk.project().mask("wafer_1", "Anna") is None
     assert desk.live.mask.sum() == 16
     path.write_bytes(original)
