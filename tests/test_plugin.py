@@ -293,7 +293,7 @@ def run_python(code, tmp_path, **environment):
         env=os.environ | {"XDG_STATE_HOME": str(tmp_path)} | environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
 
@@ -328,6 +328,29 @@ def test_the_napari_process_imports_no_network_library(tmp_path):
     result = run_python(
         GUI_FLOW
         + """
+    import os
+    from pathlib import Path
+    from napari_semxai.state.session import ModelChoice
+    folder = Path(os.environ["XDG_STATE_HOME"])
+    workbench.segment.set_algorithm(alpha=3.0, beta=0.1)
+    workbench.edit.save(folder / "mask.png")
+    wait(lambda: session.save.state == "saved")
+    workbench.edit.load(folder / "mask.png")
+    workbench.evaluate.load_truth(folder / "mask.png")
+    wait(lambda: session.loaded_truth is not None)
+    workbench.dock("Scores").copy.click()
+    workbench.table.save(folder / "scores.csv")
+    wait((folder / "scores.csv").is_file)
+    workbench.segment.choose_model(ModelChoice("bundled", "cpu"))
+    wait(lambda: session.model is not None)
+    workbench.click()
+    workbench.clicks.click(100.5, 100.5, foreground=True)
+    wait(lambda: session.clicks.message)
+    workbench.explaining.heatmaps.explain()
+    wait(lambda: session.explanation.heatmaps.active is not None)
+    workbench.research.sweep()
+    workbench.survey.open(folder / "answers.csv")
+    workbench.survey.summarise()
     heavy = {"torch", "tensorflow", "cv2", "sam2", "pytorch_grad_cam", "xplique"}
     print("state", session.generation.state, "heavy", sorted(heavy & set(sys.modules)))
     viewer.close()
