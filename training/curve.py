@@ -1,4 +1,7 @@
-"""Put the training curves of all branches into one CSV and one picture for the docs."""
+"""Put the training curves of all branches into one CSV and one picture for the docs.
+
+Branches that are in the CSV already and are not named stay as they are.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,14 @@ import numpy as np
 from training.train import CACHE, COLUMNS
 
 
-def read(path: Path) -> list[dict[str, float]]:
-    """Read a branch's curve."""
+def read(path: Path) -> dict[str, list[dict[str, float]]]:
+    """Read the curves of a file by branch; of one branch without a column for it, as its name."""
+    curves: dict[str, list[dict[str, float]]] = {}
     with path.open(newline="") as file:
-        return [{name: float(row[name]) for name in COLUMNS} for row in csv.DictReader(file)]
+        for row in csv.DictReader(file):
+            values = {name: float(row.get(name) or "nan") for name in COLUMNS}
+            curves.setdefault(row.get("branch", path.stem), []).append(values)
+    return curves
 
 
 def main() -> None:
@@ -25,7 +32,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=CACHE)
     parser.add_argument("--output", type=Path, default=Path("docs/images/bundled_training.csv"))
     options = parser.parse_args()
-    curves = {name: read(options.folder / f"{name}.csv") for name in options.branches}
+    curves = read(options.output) if options.output.exists() else {}
+    for name in options.branches:
+        # The last one of each name is the newest.
+        curves.pop(name, None)
+        curves |= read(options.folder / f"{name}.csv")
     with options.output.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("branch", *COLUMNS))

@@ -10,6 +10,7 @@ import argparse
 import csv
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -91,31 +92,35 @@ def largest_defect(scene: Scene) -> BoolMask:
 
 
 def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> Row:
-    """Click, correct, run the grid and Algorithm 1, and threshold the same scene."""
+    """Click, correct, run the grid and Algorithm 1, and threshold the same scene.
+
+    With a `side` of 0 there is no grid.
+    """
     border = edge_strips(scene.image)
-    start = time.perf_counter()
-    pool = candidates(segmenter, scene.image, side)
-    answer = ground_truth(pool, ignore_border=border)
-    seconds = time.perf_counter() - start
+    truth, clicks, nothing = largest_defect(scene), [float("nan")] * 6, kind == "no defect"
+    dice = flagged = seconds = float("nan")
+    if side:
+        start = time.perf_counter()
+        answer = ground_truth(candidates(segmenter, scene.image, side), ignore_border=border)
+        seconds = time.perf_counter() - start
+        dice = scores(answer.mask, truth).dice
+        flagged = float(answer.touches_edge or not answer.mask.any())
     regions = np.stack([region.mask for region in scene.regions])
     possible = ground_truth(regions, ignore_border=border)
-    truth, clicks = largest_defect(scene), [float("nan")] * 6
     targets = [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > 40]
     if targets:
         predictor = image_predictor(segmenter.network)
         predictor.set_image(np.repeat(scene.image[:, :, None], 3, axis=2))
         clicks = np.mean([click_ious(predictor, target) for target in targets], axis=0).tolist()
-    flagged = answer.touches_edge or not answer.mask.any()
-    nothing = kind == "no defect"
     return Row(
         kind=kind,
         one_click=clicks[0],
         three_corrections=clicks[3],
         five_corrections=clicks[5],
-        dice=float("nan") if nothing else scores(answer.mask, truth).dice,
+        dice=float("nan") if nothing else dice,
         true_regions_dice=float("nan") if nothing else scores(possible.mask, truth).dice,
         otsu_dice=float("nan") if nothing else scores(otsu_mask(scene, border), truth).dice,
-        empty_or_flagged=float(flagged) if nothing else float("nan"),
+        empty_or_flagged=flagged if nothing else float("nan"),
         seconds=seconds,
     )
 
@@ -125,6 +130,7 @@ COLUMNS = (
     ("one_click", "1 click, best of 3, IoU"),
     ("three_corrections", "IoU after 3 corrections"),
     ("five_corrections", "IoU after 5 corrections"),
+    ("grid_scenes", "scenes with the grid"),
     ("dice", "grid + Algorithm 1, Dice"),
     ("solvable", "share solvable with true regions"),
     ("solvable_dice", "Dice on those"),
@@ -142,6 +148,7 @@ def summary(rows: list[Row]) -> dict[str, float]:
         values = values[np.isfinite(values)]
         result[name] = float(values.mean()) if len(values) else float("nan")
     defects = [row for row in rows if np.isfinite(row.dice)]
+    result["grid_scenes"] = sum(np.isfinite(row.seconds) for row in rows)
     solvable = [row.dice for row in defects if row.true_regions_dice >= 0.95]
     result["solvable"] = len(solvable) / len(defects) if defects else float("nan")
     result["solvable_dice"] = float(np.mean(solvable)) if solvable else float("nan")
@@ -163,7 +170,7 @@ def table(rows: list[Row]) -> str:
 def _cell(value: float, name: str) -> str:
     if not np.isfinite(value):
         return "–"
-    return str(int(value)) if name == "scenes" else f"{value:.3f}"
+    return str(int(value)) if name.endswith("scenes") else f"{value:.3f}"
 
 
 def parse() -> argparse.Namespace:
@@ -174,6 +181,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--validation", action="store_true", help="not the held-out scenes")
     parser.add_argument("--limit", type=int, help="scenes of each kind at most")
     parser.add_argument("--side", type=int, default=32, help="grid points a side")
+    parser.add_argument("--grids", type=int, help="scenes of each kind with the grid at most")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th scene from the i-th")
     parser.add_argument("--merge", type=Path, nargs="+", help="only print the table of these CSVs")
     parser.add_argument("--output", type=Path, help="CSV of all rows, and the table beside it")
@@ -190,10 +198,12 @@ def main() -> None:
     segmenter = load_segmenter(options.model, options.weights)
     part, parts = (int(number) for number in options.part.split("/"))
     scenes = (validation if options.validation else held_out)(options.limit)
-    rows = []
+    rows, seen = [], Counter[str]()
     for number, (kind, scene) in enumerate(scenes):
+        seen[kind] += 1
         if number % parts == part:
-            rows.append(evaluate_scene(kind, scene, segmenter, options.side))
+            side = options.side if options.grids is None or seen[kind] <= options.grids else 0
+            rows.append(evaluate_scene(kind, scene, segmenter, side))
             if options.output:
                 write(rows, options.output)
     print(f"α = {DEFAULT_ALPHA}, β = {DEFAULT_BETA}, {segmenter.info.name}")

@@ -75,3 +75,45 @@ def click_loss(
     error = (predicted_iou.float() - ious.amax(dim=2)) ** 2
     iou_loss = (error * known).sum() / (known.sum() * error.shape[1]).clamp(min=1)
     return mask_loss + IOU_WEIGHT * iou_loss, ious
+
+
+DISTANCES = (1, 3, 8, 20)
+"""How far apart pairs of places are, at every fourth pixel."""
+DENSE_CHANNELS = 3 + 2 * len(DISTANCES)
+
+
+def dense_loss(logits: torch.Tensor, places: torch.Tensor, kinds: torch.Tensor) -> torch.Tensor:
+    """Judge what is where and which places belong together: every pixel teaches the trunk.
+
+    Parameters
+    ----------
+    logits : tensor, shape (b, 3 + 2 d, m, m)
+        Kinds, then for each distance whether the place below and to the right is of one region.
+    places : tensor of int, shape (b, m, m)
+        Number of the region.
+    kinds : tensor of bool, shape (b, 3, m, m)
+        Defect, pattern, strip or bar.
+
+    Returns
+    -------
+    tensor, scalar
+    """
+    kinds = kinds.float()
+    loss = functional.binary_cross_entropy_with_logits(logits[:, :3], kinds)
+    chance = torch.sigmoid(logits[:, :1]).flatten(1)
+    truth = kinds[:, :1].flatten(1)
+    overlap = 2 * (chance * truth).sum(1) + 1
+    loss = loss + 0.3 * (1 - overlap / (chance.sum(1) + truth.sum(1) + 1)).mean()
+    for number, step in enumerate(DISTANCES):
+        below, right = logits[:, 3 + 2 * number], logits[:, 4 + 2 * number]
+        same = (places[:, step:] == places[:, :-step]).float()
+        loss = loss + _balanced(below[:, :-step], same)
+        same = (places[:, :, step:] == places[:, :, :-step]).float()
+        loss = loss + _balanced(right[:, :, :-step], same)
+    return loss
+
+
+def _balanced(logits: torch.Tensor, same: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy in which borders, which are rare, weigh more."""
+    weight = torch.where(same > 0, 0.5, 2.0)
+    return 0.25 * functional.binary_cross_entropy_with_logits(logits, same, weight)

@@ -32,12 +32,18 @@ class Sample:
         Bit-packed masks at half resolution, from the smallest region up.
     valid : ndarray of bool, shape (p, 3)
         Which of them exist.
+    places : ndarray of uint8, shape (N / 4, N / 4)
+        Number of the smallest region at every fourth pixel.
+    kinds : ndarray of bool, shape (3, N / 4, N / 4)
+        Whether there is a defect, a pattern, a strip or a bar.
     """
 
     image: NDArray[np.uint8]
     points: NDArray[np.float32]
     targets: NDArray[np.uint8]
     valid: NDArray[np.bool_]
+    places: NDArray[np.uint8]
+    kinds: NDArray[np.bool_]
 
 
 def make_sample(seed: int, size: int, clicks: int) -> Sample:
@@ -60,7 +66,25 @@ def make_sample(seed: int, size: int, clicks: int) -> Sample:
             targets[number, place] = packed[index]
             valid[number, place] = True
     columns_rows = points[:, ::-1].astype(np.float32)
-    return Sample(scene.image, columns_rows, targets, valid)
+    return Sample(scene.image, columns_rows, targets, valid, *_dense(scene, usable, areas))
+
+
+def _dense(
+    scene: Scene, usable: NDArray[np.bool_], areas: NDArray[np.int64]
+) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    """Tell of every fourth pixel the smallest region and what kinds of things are there."""
+    grid = (slice(2, None, 4),) * 2
+    places = np.zeros_like(scene.image[grid])
+    kinds = np.zeros((3, *places.shape), bool)
+    groups = ({"defect"}, {"pattern"}, {"edge_strip", "info_bar"})
+    for index in np.argsort(-areas, kind="stable"):
+        region = scene.regions[index]
+        there = region.mask[grid]
+        if usable[index]:
+            places[there] = index % 255 + 1
+        for own, group in zip(kinds, groups, strict=True):
+            own |= there & (region.kind in group)
+    return places, kinds
 
 
 def make_disc_sample(seed: int, size: int, clicks: int) -> Sample:
@@ -75,7 +99,10 @@ def make_disc_sample(seed: int, size: int, clicks: int) -> Sample:
     targets = np.zeros((clicks, TARGETS, size // 2, size // 16), np.uint8)
     targets[:, : len(DISCS)] = np.packbits(discs, axis=-1)
     valid = np.arange(TARGETS) < np.full((clicks, 1), len(DISCS))
-    return Sample(scene.image, points, targets, valid)
+    nothing = np.zeros(scene.image[::4, ::4].shape, np.uint8)
+    return Sample(
+        scene.image, points, targets, valid, nothing, np.zeros((3, *nothing.shape), bool)
+    )
 
 
 def _draw_spec(rng: np.random.Generator, size: int) -> SceneSpec:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,9 +12,11 @@ from torch import nn
 from torch.nn import functional
 
 from napari_semxai.backends.bundled import IMAGE_SIZE
-from training.losses import click_loss
+from training.losses import click_loss, dense_loss
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from training.samples import Sample
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]
@@ -137,15 +140,37 @@ def random_window(side: int, generator: torch.Generator) -> tuple[int, int]:
     return row, column
 
 
+@contextmanager
+def finest_map(network: nn.Module) -> Iterator[list[torch.Tensor]]:
+    """Collect the refined maps at stride 4 that the trunk makes meanwhile."""
+    trunk, found = network.image_encoder.trunk, []
+    width = trunk.refinement.channels[0]
+    hook = trunk.register_forward_hook(lambda _, __, maps: found.append(maps[0][:, -width:]))
+    try:
+        yield found
+    finally:
+        hook.remove()
+
+
 def training_loss(
-    network: nn.Module, samples: list[Sample], generator: torch.Generator, rounds: int = 3
+    network: nn.Module,
+    head: nn.Module,
+    samples: list[Sample],
+    generator: torch.Generator,
+    rounds: int = 3,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Loss of a batch over all rounds, and figures to watch."""
+    """Loss of a batch over all rounds, and figures to watch.
+
+    `head` tells from the trunk's finest map what is where; it is for training only.
+    """
     points, targets, valid = unpack(samples)
     count, clicks = points.shape[:2]
-    encoded = encode(
-        network, to_images(samples), random_window(samples[0].image.shape[0] // STRIDE, generator)
-    )
+    window = random_window(samples[0].image.shape[0] // STRIDE, generator)
+    with finest_map(network) as found:
+        encoded = encode(network, to_images(samples), window)
+    places = torch.from_numpy(np.stack([sample.places for sample in samples]))
+    kinds = torch.from_numpy(np.stack([sample.kinds for sample in samples]))
+    dense = dense_loss(head(found[0]), places, kinds)
     owner = torch.arange(count).repeat_interleave(clicks)
     points, targets, valid = points.flatten(0, 1), targets.flatten(0, 1), valid.flatten(0, 1)
     prompts = (points[:, None], torch.ones(len(points), 1, dtype=torch.int))
@@ -153,7 +178,9 @@ def training_loss(
     loss, ious = click_loss(enlarge(logits[:, 1:]), predicted[:, 1:], targets, valid)
     first = ious.amax(1)[valid]
     smallest = ious[:, :, 0].amax(1)[valid[:, 0]]
-    figures = {"one_click": float(first.mean()), "smallest": float(smallest.mean())}
+    figures = {"dense": float(dense.detach()), "one_click": float(first.mean())}
+    figures["smallest"] = float(smallest.mean())
+    loss = loss + dense
     known = torch.nonzero(valid.any(1))[:, 0]
     keep = known[torch.randperm(len(known), generator=generator)[: len(points) // 2]]
     chosen = _choose(valid[keep], generator)

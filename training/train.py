@@ -22,6 +22,7 @@ from torch import distributed, multiprocessing, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from napari_semxai.backends.bundled import IMAGE_SIZE, build_bundled_architecture
+from training.losses import DENSE_CHANNELS
 from training.pretrained import load_imagenet
 from training.samples import make_disc_sample, make_sample
 from training.start import look_at_the_click, quieten
@@ -30,7 +31,7 @@ from training.step import to_images, training_loss
 CACHE = Path.home() / ".cache" / "semxai-training"
 WARM_UP = 150
 EMA = 0.998
-COLUMNS = ("step", "images", "minutes", "rate", "loss", "one_click", "smallest")
+COLUMNS = ("step", "images", "minutes", "rate", "loss", "dense", "one_click", "smallest")
 COLUMNS += ("round_1", "round_2")
 
 
@@ -40,6 +41,7 @@ class Run:
 
     network: nn.Module
     average: nn.Module
+    head: nn.Module
     optimizer: torch.optim.Optimizer
     step: int = 0
     images: int = 0
@@ -72,11 +74,14 @@ def new_run(rate: float, weights: Path | None, encoder_only: bool = False) -> Ru
         look_at_the_click(network)
         quieten(network, to_images([make_sample(seed, IMAGE_SIZE, 1) for seed in range(2)]))
     average.load_state_dict(network.state_dict())
-    encoder = list(network.image_encoder.parameters())
-    known = {id(parameter) for parameter in encoder}
+    head = nn.Conv2d(network.image_encoder.trunk.refinement.channels[0], DENSE_CHANNELS, 1)
+    pretrained = list(network.image_encoder.trunk.stages.parameters())
+    known = {id(parameter) for parameter in pretrained}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
-    groups = [{"params": encoder, "share": 0.1}, {"params": rest, "share": 1.0}]
-    return Run(network, average, torch.optim.AdamW(groups, lr=rate, weight_decay=0.01))
+    rest += head.parameters()
+    groups = [{"params": pretrained, "share": 0.1}, {"params": rest, "share": 1.0}]
+    optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
+    return Run(network, average, head, optimizer)
 
 
 def save(run: Run, path: Path) -> None:
@@ -84,6 +89,7 @@ def save(run: Run, path: Path) -> None:
     state = {
         "network": run.network.state_dict(),
         "average": run.average.state_dict(),
+        "head": run.head.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "numbers": (run.step, run.images, run.minutes, run.decay_start),
     }
@@ -97,6 +103,7 @@ def load(run: Run, path: Path) -> None:
     state = torch.load(path, map_location="cpu", weights_only=True)
     run.network.load_state_dict(state["network"])
     run.average.load_state_dict(state["average"])
+    run.head.load_state_dict(state["head"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.step, run.images, run.minutes, run.decay_start = state["numbers"]
 
@@ -119,9 +126,10 @@ def rate_at(run: Run, rate: float, decay: int) -> float:
     return rate * min(1.0, (run.step + 1) / WARM_UP)
 
 
-def share_gradients(network: nn.Module) -> None:
+def share_gradients(run: Run) -> None:
     """Replace every gradient by its mean over the processes."""
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    parameters = [*run.network.parameters(), *run.head.parameters()]
+    gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
     distributed.all_reduce(flat)
     flat /= distributed.get_world_size()
@@ -144,10 +152,10 @@ def update(run: Run, options: argparse.Namespace) -> dict[str, float]:
     # The fused attention is slow backwards for tokens of 8 channels a head.
     half = torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16)
     with half, sdpa_kernel(SDPBackend.MATH):
-        loss, figures = training_loss(run.network, samples, generator, options.rounds)
+        loss, figures = training_loss(run.network, run.head, samples, generator, options.rounds)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    share_gradients(run.network)
+    share_gradients(run)
     norm = nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     if torch.isfinite(norm):
         run.optimizer.step()
@@ -218,7 +226,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--discs", type=int, default=0, help="steps of the first exercise")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the CPU has it")
-    parser.add_argument("--freeze-trunk", action="store_true", help="learn the rest only")
+    parser.add_argument(
+        "--frozen-stages", type=int, default=3, help="of the trunk, from the first"
+    )
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--decay", type=int, default=0, help="steps of a branch that ends at 0")
     parser.add_argument("--branch", default="main", help="name of the checkpoint to go on with")
@@ -243,7 +253,9 @@ def work(rank: int, options: argparse.Namespace) -> None:
         load(run, source)
     if options.decay and (source != path or run.decay_start < 0):
         run.decay_start = run.step
-    run.network.image_encoder.trunk.requires_grad_(not options.freeze_trunk)
+    trunk = run.network.image_encoder.trunk
+    for part in (trunk.stem, *trunk.stages[: options.frozen_stages]):
+        part.requires_grad_(False)
     distributed.barrier()
     train(run, options, path)
     distributed.destroy_process_group()

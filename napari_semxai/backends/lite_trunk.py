@@ -63,18 +63,68 @@ class InvertedBottleneck(nn.Module):
         return features.add(hidden) if self.shortcut else hidden
 
 
+class Smoothing(nn.Sequential):
+    """Two 3 x 3 convolutions with group normalisation."""
+
+    def __init__(self, channels: int) -> None:
+        layers: list[nn.Module] = []
+        for _ in range(2):
+            convolution = nn.Conv2d(channels, channels, 3, padding=1)
+            layers += [convolution, nn.GroupNorm(8, channels), nn.ReLU()]
+        super().__init__(*layers)
+
+
+class Refinement(nn.Module):
+    """Top-down path: brings what coarse maps know to the outlines that fine maps see.
+
+    The neck of SAM 2 only adds its maps; a noisy picture needs neighbours to find an outline.
+
+    Parameters
+    ----------
+    inputs : sequence of int
+        Channels of the maps at strides 4, 8, 16 and 32.
+    """
+
+    channels = (48, 64, 128)
+
+    def __init__(self, inputs: tuple[int, ...]) -> None:
+        super().__init__()
+        self.across = nn.ModuleList(
+            nn.Conv2d(here, own, 1) for here, own in zip(inputs, self.channels, strict=False)
+        )
+        above = (*self.channels[1:], inputs[-1])
+        self.down = nn.ModuleList(
+            nn.Conv2d(here, own, 1) for here, own in zip(above, self.channels, strict=True)
+        )
+        self.smooth = nn.ModuleList(Smoothing(own) for own in self.channels)
+
+    def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
+        """Return refined maps at strides 4, 8 and 16."""
+        above, refined = maps[-1], []
+        for level in (2, 1, 0):
+            coarse = self.down[level](above)
+            coarse = functional.interpolate(coarse, scale_factor=2.0, mode="bilinear")
+            above = self.smooth[level](self.across[level](maps[level]) + coarse)
+            refined.append(above)
+        return refined[::-1]
+
+
 class LiteTrunk(nn.Module):
-    """Feature maps at strides 4, 8, 16 and 32 with 24, 40, 112 and 320 channels.
+    """Feature maps at strides 4, 8, 16 and 32.
 
     Attributes
     ----------
     channel_list : list of int
-        Channels from the coarsest map to the finest, as the neck wants them.
+        Channels from the coarsest map to the finest, as the neck wants them: those of the
+        network and behind them those of its refinement.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.channel_list = [320, 112, 40, 24]
+        own = (24, 40, 112, 320)
+        self.refinement = Refinement(own)
+        more = (*self.refinement.channels, 0)
+        self.channel_list = [a + b for a, b in zip(own, more, strict=True)][::-1]
         self.stem = SameConv(3, 32, 3, 2)
         self.stages = nn.ModuleList()
         inputs = 32
@@ -88,10 +138,14 @@ class LiteTrunk(nn.Module):
 
     def forward(self, image: torch.Tensor) -> list[torch.Tensor]:
         """Return the four maps of `image`, shape (B, 3, M, N), from fine to coarse."""
-        features = functional.relu6(self.stem(image))
+        # Channels last: convolutions of single channels take half the time.
+        features = image.contiguous(memory_format=torch.channels_last)
+        features = functional.relu6(self.stem(features))
         maps = []
         for index, stage in enumerate(self.stages):
             features = stage(features)
             if index in _TAPS:
-                maps.append(features)
-        return maps
+                maps.append(features.contiguous())
+        refined = self.refinement(maps)
+        both = zip(maps, refined, strict=False)
+        return [*(torch.cat(pair, 1) for pair in both), maps[-1]]

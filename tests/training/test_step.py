@@ -3,9 +3,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from napari_semxai.backends.bundled import build_bundled_architecture
-from training.losses import click_loss, pair_ious, pair_losses
+from training.losses import (
+    DENSE_CHANNELS,
+    DISTANCES,
+    click_loss,
+    dense_loss,
+    pair_ious,
+    pair_losses,
+)
 from training.samples import make_sample
 from training.step import boxes_of, correction, decode, encode, training_loss, unpack
 
@@ -92,21 +100,50 @@ def test_a_window_of_the_frame_is_decoded_as_the_same_place_of_the_whole_frame(s
     assert window.shape == (1, 4, 32, 32)
 
 
+def test_what_is_where_is_known_at_every_fourth_pixel():
+    scene_kinds = np.zeros(3, bool)
+    for seed in range(8):
+        sample = make_sample(seed, 128, 2)
+        assert sample.places.shape == (32, 32)
+        assert sample.kinds.shape == (3, 32, 32)
+        inside = sample.places[sample.kinds[0]]
+        around = sample.places[~sample.kinds[0]]
+        assert not set(inside.tolist()) & set(around.tolist())
+        scene_kinds |= sample.kinds.any((1, 2))
+    assert scene_kinds.all()
+
+
+def test_perfect_dense_answers_cost_little_and_wrong_ones_much():
+    places = torch.zeros(1, 32, 32, dtype=torch.uint8)
+    places[:, 8:20, 10:26] = 1
+    kinds = torch.stack([places > 0, places > 1, places > 1], 1)
+    logits = torch.full((1, DENSE_CHANNELS, 32, 32), 0.0)
+    logits[:, :3] = 40 * (kinds.float() - 0.5)
+    for number, step in enumerate(DISTANCES):
+        below = (places[:, step:] == places[:, :-step]).float()
+        right = (places[:, :, step:] == places[:, :, :-step]).float()
+        logits[:, 3 + 2 * number, :-step] = 40 * (below - 0.5)
+        logits[:, 4 + 2 * number, :, :-step] = 40 * (right - 0.5)
+    assert dense_loss(logits, places, kinds) < 0.01
+    assert dense_loss(-logits, places, kinds) > 5
+
+
 @pytest.mark.slow
 def test_training_steps_lower_the_loss_and_repeat(samples):
     def run():
         torch.manual_seed(0)
         network = build_bundled_architecture()
-        optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+        head = nn.Conv2d(network.image_encoder.trunk.refinement.channels[0], DENSE_CHANNELS, 1)
+        optimizer = torch.optim.AdamW([*network.parameters(), *head.parameters()], lr=1e-3)
         losses = []
         for _ in range(4):
             generator = torch.Generator().manual_seed(0)
-            loss, figures = training_loss(network, samples, generator)
+            loss, figures = training_loss(network, head, samples, generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             losses.append(loss.item())
-        assert {"one_click", "smallest", "round_1", "round_2"} <= set(figures)
+        assert {"dense", "one_click", "smallest", "round_1", "round_2"} <= set(figures)
         return losses
 
     first = run()

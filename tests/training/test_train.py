@@ -26,11 +26,13 @@ def test_checkpoint_goes_on_where_it_was(run, tmp_path):
     run.step, run.images, run.minutes = 12, 96, 1.5
     with torch.no_grad():
         run.network.no_mem_embed.fill_(0.25)
+        run.head.bias.fill_(0.5)
     train.save(run, tmp_path / "a.pt")
     other = train.new_run(1e-3, None)
     train.load(other, tmp_path / "a.pt")
     assert (other.step, other.images, other.minutes) == (12, 96, 1.5)
     assert torch.equal(other.network.no_mem_embed, run.network.no_mem_embed)
+    assert torch.equal(other.head.bias, run.head.bias)
 
 
 def test_export_is_small_and_loads_and_starts_a_new_run(run, tmp_path):
@@ -69,7 +71,8 @@ def test_two_processes_train_and_resume(tmp_path, monkeypatch):
     monkeypatch.setenv("GLOO_SOCKET_IFNAME", "lo")
     options = Namespace(
         folder=tmp_path, minutes=0.05, size=128, batch=1, clicks=4, rounds=2, rate=1e-3,
-        decay=0, branch="main", from_branch="main", init_from=None, processes=2,
+        decay=0, branch="main", from_branch="main", init_from=None, processes=2, discs=0,
+        encoder_only=False, frozen_stages=3, bfloat16=False,
     )  # fmt: skip
     torch.multiprocessing.spawn(train.work, (options,), 2)
     first = torch.load(tmp_path / "main.pt", weights_only=True)["numbers"][0]
