@@ -76,6 +76,6 @@ def test_two_processes_train_and_resume(tmp_path, monkeypatch):
     )  # fmt: skip
     torch.multiprocessing.spawn(train.work, (options,), 2)
     first = torch.load(tmp_path / "main.pt", weights_only=True)["numbers"][0]
-    (tmp_path / "main.meeting").unlink()
+    (tmp_path / "main.meeting").unlink(missing_ok=True)
     torch.multiprocessing.spawn(train.work, (options,), 2)
     assert torch.load(tmp_path / "main.pt", weights_only=True)["numbers"][0] > first > 0
