@@ -148,7 +148,7 @@ def summary(rows: list[Row]) -> dict[str, float]:
         values = values[np.isfinite(values)]
         result[name] = float(values.mean()) if len(values) else float("nan")
     defects = [row for row in rows if np.isfinite(row.dice)]
-    result["grid_scenes"] = sum(np.isfinite(row.seconds) for row in rows)
+    result["grid_scenes"] = sum(bool(np.isfinite(row.seconds)) for row in rows)
     solvable = [row.dice for row in defects if row.true_regions_dice >= 0.95]
     result["solvable"] = len(solvable) / len(defects) if defects else float("nan")
     result["solvable_dice"] = float(np.mean(solvable)) if solvable else float("nan")
