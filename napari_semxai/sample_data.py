@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     LayerData = tuple[np.ndarray[Any, Any], dict[str, Any], str]
 
 EXACT_MASK_COLOR = "#009E73"
-# With this scene the bundled network proposes the particle as well as the surface.
 _SAMPLE_SEED = 3
 _CLASSES_SEED = 9
 _SAMPLE = SceneSpec(radius=40.0, noise=5.0, strip=(0, 3, 0, 0), footprint=4.0)
