@@ -381,13 +381,14 @@ def test_sam_clicks_by_mouse_on_the_canvas(workbench: Workbench, qtbot: QtBot) -
     assert len(session.clicks.prompts.points) == 1
     assert session.clicks.prompts.points[0] == pytest.approx((row + 0.5, column + 0.5), abs=0.5)
     assert layer.data[row, column] == 1
-    # Not the defect: the pixel of the object that is farthest to the right. What the network
-    # makes of it is its own affair; that it is asked is ours.
+    # Not the defect: the pixel of the object that is farthest to the right.
     places = np.argwhere(layer.data)
     edge = tuple(map(int, places[places[:, 1].argmax()]))
     click(workbench, qtbot, edge, Qt.MouseButton.RightButton)
     assert session.clicks.prompts.foreground == (True, False)
     assert session.clicks.prompts.points[1] == pytest.approx(np.add(edge, 0.5), abs=0.5)
+    assert layer.data[row, column] == 1
+    assert layer.data[edge] == 0
     for _ in range(2):
         press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not layer.data.any()

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from skimage.draw import disk
 
 from napari_semxai.algorithms.components import components_at, largest_component
 
 if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, Prompts
+
+UNHEEDED_RADIUS = 4
+"""Of the disc, in pixels, that a background click takes out where the network does not."""
 
 
 def object_at(mask: BoolMask, row: int, column: int) -> BoolMask:
@@ -27,6 +31,7 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
 
     Networks scatter specks over an image. The object is every 8-connected component of the
     answer that holds a foreground click or meets the object before; the largest where none does.
+    A background click that the answer does not heed takes a small disc out all the same.
 
     Parameters
     ----------
@@ -45,7 +50,13 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
     pixels = np.floor(np.array(clicks).reshape(-1, 2)).astype(np.int64)
     seeds = np.concatenate([pixels, np.argwhere(answer & before)])
     found = components_at(answer, seeds)
-    return found if found.any() else largest_component(answer)
+    if not found.any():
+        found = largest_component(answer)
+    for (row, column), foreground in zip(prompts.points, prompts.foreground, strict=True):
+        centre = int(row), int(column)
+        if not foreground and found[centre]:
+            found[disk(centre, UNHEEDED_RADIUS, shape=found.shape)] = False
+    return found
 
 
 def take_answer(mask: BoolMask, before: BoolMask, after: BoolMask) -> BoolMask:

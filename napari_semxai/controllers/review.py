@@ -258,26 +258,13 @@ class ReviewController:
         self._edit.kept(opened.cache.key(record.image), f"Saved in the project: {record.state}")
         if queue is None or opened is not self.opened:
             return
-        before = next((row for row in queue.shown if row.image == record.image), None)
-        if before is None:
+        shown = queue.with_record(record)
+        if shown is not None:
+            self._session.queue = shown
+        else:
             # Only the index knows whether an image that the filter hides was reviewed before.
             question = partial(ask, opened, queue.filter, queue.annotator)
             self._writes.run("count", question, partial(self._on_counted, queue.filter), _nothing)
-            return
-        row = replace(
-            before,
-            annotator=record.annotator,
-            state=record.state,
-            voided=record.voided,
-            label=record.label or before.label,
-            confidence=record.confidence,
-            score=record.score,
-            time=record.time,
-            has_mask=bool(record.mask_sha256),
-        )
-        counted = int(row.state.is_reviewed) - int(before.state.is_reviewed)
-        shown = tuple(row if each is before else each for each in queue.shown)
-        self._session.queue = replace(queue, shown=shown, reviewed=queue.reviewed + counted)
 
     def _on_counted(self, asked: QueueFilter, answer: dict[str, Any]) -> None:
         queue = self._session.queue

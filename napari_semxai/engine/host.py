@@ -15,6 +15,7 @@ import traceback
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Condition, Lock, Thread
+from time import monotonic
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal, NoReturn, TypeAlias
 
 from napari_semxai.types import InputError
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     Handlers: TypeAlias = Mapping[type, Callable[[Any], Steps]]
     Answer: TypeAlias = Literal["update", "done", "cancelled", "failed"]
 
+REST_SECONDS = 2.0
+"""How long the background rests after a foreground job: who has clicked will click again."""
+
 
 @dataclass(slots=True, eq=False)
 class _Job:
@@ -34,6 +38,11 @@ class _Job:
     background: bool
     steps: Steps | None = None
     cancelled: bool = False
+
+    @property
+    def urgent(self) -> bool:
+        """Whether this goes before masks for a queue."""
+        return self.cancelled or not self.background
 
     @property
     def urgency(self) -> tuple[bool, bool, int]:
@@ -55,6 +64,7 @@ class Scheduler:
         self._send = send
         self._jobs: dict[int, _Job] = {}
         self._changed = Condition()
+        self._rest_until = 0.0
 
     def take(self, number: int, request: Any, background: bool) -> None:
         """Put a request among the waiting ones."""
@@ -71,6 +81,7 @@ class Scheduler:
             job = self._jobs.get(number)
             if job is not None and job.steps is not None:
                 job.cancelled = True
+                self._changed.notify()
                 return
             self._jobs.pop(number, None)
         self._send("cancelled", number, None)
@@ -80,6 +91,10 @@ class Scheduler:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._jobs))
+                rest = self._rest_until - monotonic()
+                if rest > 0 and not any(job.urgent for job in self._jobs.values()):
+                    self._changed.wait(rest)
+                    continue
             self.step(handlers)
 
     def step(self, handlers: Handlers) -> None:
@@ -94,6 +109,8 @@ class Scheduler:
         if kind != "update":
             with self._changed:
                 del self._jobs[job.number]
+                if not job.background:
+                    self._rest_until = monotonic() + REST_SECONDS
         self._send(kind, job.number, value)
 
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from napari_semxai.types import QueueFilter, QueueRow, ReviewState
+from napari_semxai.types import QueueFilter, QueueRow, ReviewRecord, ReviewState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,3 +77,23 @@ class Queue:
         around = (*self.shown[begin:], *self.shown[:begin])
         waiting = (row.image for row in around if row.state is ReviewState.CANDIDATE)
         return next((image for image in waiting if image != self.current), None)
+
+    def with_record(self, record: ReviewRecord) -> Queue | None:
+        """Return the queue with a record that was written; None for an image it does not show."""
+        before = next((row for row in self.shown if row.image == record.image), None)
+        if before is None:
+            return None
+        row = replace(
+            before,
+            annotator=record.annotator,
+            state=record.state,
+            voided=record.voided,
+            label=record.label or before.label,
+            confidence=record.confidence,
+            score=record.score,
+            time=record.time,
+            has_mask=bool(record.mask_sha256),
+        )
+        counted = int(row.state.is_reviewed) - int(before.state.is_reviewed)
+        shown = tuple(row if each is before else each for each in self.shown)
+        return replace(self, shown=shown, reviewed=self.reviewed + counted)

@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.click_edits import object_at, own_part, still_there, take_answer
+from napari_semxai.algorithms.click_edits import (
+    UNHEEDED_RADIUS,
+    object_at,
+    own_part,
+    still_there,
+    take_answer,
+)
 from napari_semxai.algorithms.components import components_at
 from napari_semxai.types import Prompts
 
@@ -58,6 +64,18 @@ def test_what_meets_the_object_before_stays_with_it():
     answer, before = blobs(LEFT, RIGHT), blobs((7, 7, 9, 9))
     prompts = Prompts(((15.0, 15.0),), (False,))
     np.testing.assert_array_equal(own_part(answer, before, prompts), blobs(LEFT))
+
+
+def test_a_background_click_takes_its_place_out_even_where_the_network_does_not():
+    answer = blobs(LEFT)
+    prompts = Prompts(((3.0, 3.0), (5.5, 6.5)), (True, False))
+    out = answer & ~own_part(answer, answer, prompts)
+    assert out[5, 6]
+    rows, columns = np.nonzero(out)
+    assert np.hypot(rows - 5, columns - 6).max() < UNHEEDED_RADIUS
+    heeded = answer.copy()
+    heeded[5, 6] = False
+    np.testing.assert_array_equal(own_part(heeded, answer, prompts), heeded)
 
 
 def test_only_the_object_changes_and_strokes_made_meanwhile_stay():

@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_semxai.store.digests import array_digest
 from napari_semxai.types import ReviewState
-from tests.controllers.test_review import SHAPE, Desk
+from tests.controllers.desk import SHAPE, Desk
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.opened import Opened

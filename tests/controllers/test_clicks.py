@@ -104,7 +104,7 @@ def test_a_click_in_another_component_goes_on_with_that_one(engine, edit, clicks
 def test_clicks_made_while_the_network_works_are_asked_together(session, engine, edit, clicks):
     clicks.click(20, 30)
     clicks.click(22, 34)
-    clicks.click(26, 34, foreground=False)
+    clicks.click(40, 34, foreground=False)
     assert len(engine.requests) == 1
     engine.answer(disc(50, 50))
     assert not edit.mask.any()

@@ -14,8 +14,8 @@ from PIL import Image
 
 from napari_semxai.store.digests import array_digest
 from napari_semxai.store.project import open_project
+from tests.controllers.desk import SHAPE, Desk
 from tests.controllers.killed_session import STROKES
-from tests.controllers.test_review import SHAPE, Desk
 
 LONGEST_LOSS_SECONDS = 2.0
 

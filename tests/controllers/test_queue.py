@@ -1,7 +1,5 @@
 """The queue of a real project on disk, without a viewer."""
 
-# ruff: noqa: F811 - fixtures are asked for by their names
-
 import os
 import time
 from contextlib import closing
@@ -10,7 +8,7 @@ import numpy as np
 
 from napari_semxai.store.project_index import ProjectIndex
 from napari_semxai.types import QueueOrder, ReviewChange, ReviewState
-from tests.controllers.test_review import SHAPE, desk, folder  # noqa: F401 - fixtures
+from tests.controllers.desk import SHAPE
 
 
 def test_the_watch_sees_what_another_window_has_told_the_index(desk):

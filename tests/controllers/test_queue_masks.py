@@ -6,7 +6,7 @@ import pytest
 from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.controllers.queue_masks import QueueMasks
 from napari_semxai.types import GenerateUpdate, ModelInfo, ReviewState
-from tests.controllers.test_review import SHAPE, Desk, folder  # noqa: F401 - a fixture
+from tests.controllers.desk import SHAPE, Desk
 from tests.pools import pool_of
 
 
@@ -37,7 +37,7 @@ class Engine:
 
 
 @pytest.fixture
-def desk(folder):  # noqa: F811
+def desk(folder):
     desk = Desk(folder)
     desk.engine = Engine()
     desk.masks = QueueMasks(

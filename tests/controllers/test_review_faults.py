@@ -9,20 +9,7 @@ from PIL import Image
 
 from napari_semxai.store.autosave import list_recoveries
 from napari_semxai.types import ReviewState
-from tests.controllers.test_review import SHAPE, Desk, make_images
-
-
-@pytest.fixture
-def folder(tmp_path):
-    make_images(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def desk(folder):
-    desk = Desk(folder)
-    yield desk
-    desk.close()
+from tests.controllers.desk import SHAPE, Desk
 
 
 def left_by_a_crash(desk, image_id, mask):

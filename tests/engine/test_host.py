@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from threading import Event, Thread
+from time import monotonic
 from typing import Any
 
 import pytest
 
+from napari_semxai.engine import host
 from napari_semxai.engine.host import Scheduler, load_service
 from napari_semxai.types import InputError
 from tests.engine.fake_service import Count, Fail, build
@@ -53,6 +56,49 @@ def test_foreground_interrupts_background_between_steps(
         ("update", 1),
         ("done", 1),
     ]
+
+
+def test_the_background_rests_while_a_person_clicks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "REST_SECONDS", 0.2)
+    times: list[tuple[int, float]] = []
+    over = Event()
+
+    def send(kind: str, number: int, _: object) -> None:
+        times.append((number, monotonic()))
+        if len(times) == 3:
+            # As a person would: the next click comes while the background rests.
+            scheduler.take(3, Count(0), False)
+        if number == 1 and kind == "done":
+            over.set()
+
+    scheduler = Scheduler(send)
+    scheduler.take(1, Count(1), True)
+    scheduler.take(2, Count(1), False)
+    scheduler.take(4, Count(0), False)
+    Thread(target=scheduler.run, args=(HANDLERS,), daemon=True).start()
+    assert over.wait(20)
+    assert [number for number, _ in times] == [4, 2, 2, 3, 1, 1]
+    assert times[4][1] - times[3][1] >= 0.2
+
+
+def test_a_cancel_does_not_wait_for_the_rest(answers: Answers) -> None:
+    cancelled = Event()
+
+    def send(*answer: Any) -> None:
+        answers.append(answer)
+        if answer[0] == "cancelled":
+            cancelled.set()
+
+    scheduler = Scheduler(send)
+    scheduler.take(1, Count(5), True)
+    scheduler.step(HANDLERS)
+    scheduler.take(2, Count(0), False)
+    scheduler.step(HANDLERS)
+    Thread(target=scheduler.run, args=(HANDLERS,), daemon=True).start()
+    begin = monotonic()
+    scheduler.cancel(1)
+    assert cancelled.wait(20)
+    assert monotonic() - begin < host.REST_SECONDS
 
 
 @pytest.mark.parametrize(("background", "order"), [(False, [3, 2, 1]), (True, [1, 2, 3])])

@@ -1,0 +1,92 @@
+"""A session with its controllers on a real project, without a viewer."""
+
+import queue
+import time
+
+import numpy as np
+from PIL import Image
+
+from napari_semxai.algorithms.live_scores import LiveMask
+from napari_semxai.controllers.annotators import AnnotatorsController
+from napari_semxai.controllers.edit import EditController
+from napari_semxai.controllers.images import ImageController
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.project_tools import ProjectTools
+from napari_semxai.controllers.projects import ProjectController
+from napari_semxai.controllers.queue import QueueController
+from napari_semxai.controllers.recipe import RecipeRecorder
+from napari_semxai.controllers.review import ReviewController
+from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.state.session import Session
+from napari_semxai.store.project import open_project
+from tests.controllers.test_clicks import Engine
+
+SHAPE = (24, 32)
+
+
+class Desk:
+    """A session with its controllers, and what the layers would do; calls run in `turn`."""
+
+    def __init__(self, folder):
+        self.folder, self.calls = folder, queue.SimpleQueue()
+        self.session = session = Session()
+        self.jobs = Jobs(self.calls.put)
+        self.writes = Jobs(self.calls.put, threads=1)
+        self.edit = EditController(session, self.jobs, folder / "recovery", wait=60)
+        segment = SegmentController(session, Engine())
+        self.images = ImageController(session, self.jobs, segment, self.edit)
+        self.recorder = RecipeRecorder(session, self.edit)
+        session.events.image.connect(self._begin)
+        session.events.proposal.connect(self._take)
+        self.review = ReviewController(
+            session, self.images, self.edit, self.recorder, self.jobs, self.writes
+        )
+        self.queue = QueueController(session, self.review, self.writes)
+        self.projects = ProjectController(
+            session, self.review, self.jobs, folder / "projects", folder / "recovery"
+        )
+        self.annotators = AnnotatorsController(session, self.review, self.jobs)
+        self.tools = ProjectTools(session, self.review, self.projects, self.jobs, self.writes)
+        self.live = None
+
+    def _begin(self, image):
+        if image is not None:
+            stored = self.session.opening.mask
+            self.live = LiveMask(np.zeros(SHAPE) if stored is None else stored)
+            self.edit.begin(self.live)
+
+    def _take(self, proposal):
+        self.live.sync(proposal.mask)
+        self.edit.stroked()
+
+    def stroke(self, row, column):
+        self.live.update((slice(row, row + 4), slice(column, column + 4)), np.ones((4, 4)))
+        self.edit.stroked()
+
+    def turn(self, condition, patience=10):
+        """Run what was delivered until a condition holds."""
+        end = time.monotonic() + patience
+        while not condition():
+            self.calls.get(timeout=max(0.01, end - time.monotonic()))()
+
+    def open(self, annotator="Anna", count=5):
+        self.projects.open(self.folder / "images", annotator)
+        self.turn(lambda: self.session.queue is not None and self.session.queue.current)
+        return self.session.queue
+
+    def close(self):
+        self.edit.close()
+        self.review.end()
+        self.jobs.close()
+        self.writes.close()
+
+    def project(self):
+        return open_project(self.folder / "projects" / "images")
+
+
+def make_images(folder, count=5):
+    (folder / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        pixels = rng.integers(0, 255, SHAPE).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"wafer_{number}.png")
