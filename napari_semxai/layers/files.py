@@ -1,4 +1,4 @@
-"""Masks as napari reads and writes them: mask pictures and COCO JSON."""
+"""Masks as napari reads and writes them: pictures, COCO JSON, Carinthia-S, measurements."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from napari_semxai.algorithms.measurements import measure
+from napari_semxai.store.atomic import write_table
 from napari_semxai.store.coco import read_coco, write_mask_document
+from napari_semxai.store.image_tables import table_images
+from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import MASK_SUFFIXES, read_mask, write_mask
 from napari_semxai.store.originals import check_not_own, check_replaceable
 from napari_semxai.types import InputError
@@ -17,13 +21,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    LayerData: TypeAlias = tuple[NDArray[np.uint8], dict[str, Any], str]
+    LayerData: TypeAlias = tuple[NDArray[Any], dict[str, Any], str]
 
 _MOST_LAYERS = 16
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
-    """Return a function that reads `path` as labels, or None where it is no mask file.
+    """Return a function that reads `path`, or None where it holds no masks.
 
     Data sets of more than 16 images are left to projects: ``semxai project import``.
     """
@@ -34,6 +38,9 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
         if file.suffix.casefold() == ".json":
             found = read_coco(file)
             return read_coco_layers if 0 < len(found) <= _MOST_LAYERS else None
+        if file.suffix.casefold() == ".csv":
+            masks = [one.mask for one in table_images(file).images if one.mask is not None]
+            return read_table_layers if 0 < len(masks) <= _MOST_LAYERS else None
         if file.suffix.casefold() in MASK_SUFFIXES:
             read_mask(file)
             return read_mask_layer
@@ -55,6 +62,18 @@ def read_coco_layers(path: str) -> list[LayerData]:
     ]
 
 
+def read_table_layers(path: str) -> list[LayerData]:
+    """Read the images and masks that a table names, as a Carinthia-S data set has one."""
+    layers: list[LayerData] = []
+    for one in table_images(Path(path)).images:
+        image = read_image(one.path, one.page)
+        layers.append((image.pixels, {"name": one.name}, "image"))
+        if one.mask is not None:
+            mask = read_mask(one.mask, image.gray.shape).astype(np.uint8)
+            layers.append((mask, {"name": f"{one.name} mask"}, "labels"))
+    return layers
+
+
 def write_mask_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) -> list[str]:
     """Write the foreground of a labels layer as 0 and 255; never over another picture."""
     check_replaceable(Path(path))
@@ -67,3 +86,28 @@ def write_coco_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) 
     check_not_own(Path(path))
     write_mask_document(Path(path), np.asarray(data) != 0, str(attributes.get("name", "mask")))
     return [path]
+
+
+def write_measurements_layer(
+    path: str, data: NDArray[Any], attributes: dict[str, Any]
+) -> list[str]:
+    """Write size, place and shape of the foreground of a labels layer as a table of one row."""
+    check_not_own(Path(path))
+    mask = np.asarray(data) != 0
+    if mask.ndim != 2:
+        raise InputError(f"{path}: a mask has shape (M, N), not {mask.shape}")
+    row = {"name": attributes.get("name", "mask")} | measure(mask, _pixel_size(attributes))
+    write_table(path, list(row), [list(row.values())])
+    return [path]
+
+
+def _pixel_size(attributes: dict[str, Any]) -> float | None:
+    """Return the edge of a square pixel in metres, where a layer's units are lengths."""
+    sizes = [
+        (scale * unit).to("m").magnitude
+        for scale, unit in zip(
+            attributes.get("scale", ()), attributes.get("units", ()), strict=False
+        )
+        if unit.is_compatible_with("m")
+    ]
+    return float(sizes[0]) if len(sizes) == 2 and np.isclose(*sizes) else None

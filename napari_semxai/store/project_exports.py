@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ import numpy as np
 import tifffile
 
 from napari_semxai.algorithms.measurements import measure
-from napari_semxai.store.atomic import atomic_write, write_json
+from napari_semxai.store.atomic import atomic_write, write_json, write_table
 from napari_semxai.store.coco import coco_document
 from napari_semxai.store.images import page_count
 from napari_semxai.store.masks import write_mask
@@ -20,7 +18,7 @@ from napari_semxai.store.originals import check_not_own, check_replaceable
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
     from pathlib import Path
 
     from napari_semxai.store.project import Project
@@ -101,7 +99,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
     columns = [*_CARINTHIA_COLUMNS, *_EXTRA_COLUMNS]
     if not any(any(row[4:]) for row in rows):
         columns, rows = columns[:4], [row[:4] for row in rows]
-    _write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
+    write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
     return len(rows)
 
 
@@ -118,8 +116,7 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Pa
         rows.append(row | measure(one.mask, image.pixel_size) | {"comment": one.comment})
     if not rows:
         raise InputError(f"{project.folder}: no mask to measure")
-    values = [["" if value is None else value for value in row.values()] for row in rows]
-    _write_table(_free(project, path), list(rows[0]), values, ",")
+    write_table(_free(project, path), list(rows[0]), [list(row.values()) for row in rows])
     return len(rows)
 
 
@@ -149,14 +146,3 @@ def _free(project: Project, path: Path) -> Path:
         raise InputError(f"{path}: the project was made of this file; choose another place")
     check_not_own(path)
     return path
-
-
-def _write_table(
-    path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str
-) -> None:
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())

@@ -1,3 +1,4 @@
+import csv
 import json
 
 import numpy as np
@@ -8,7 +9,12 @@ from npe2 import PluginManager, read
 from PIL import Image
 from pycocotools.coco import COCO
 
-from napari_semxai.layers.files import get_reader, write_coco_layer, write_mask_layer
+from napari_semxai.layers.files import (
+    get_reader,
+    write_coco_layer,
+    write_mask_layer,
+    write_measurements_layer,
+)
 from napari_semxai.types import InputError
 
 PLUGIN = "napari-semxai"
@@ -44,6 +50,42 @@ def test_coco_through_npe2(layer, tmp_path, capsys):
     assert meta["name"] == "mine"
 
 
+@pytest.mark.parametrize("scale", [None, 0.02])
+def test_measurements_through_npe2(tmp_path, scale):
+    mask = np.zeros((12, 15), int)
+    mask[2:6, 3:9] = 2
+    size = {} if scale is None else {"scale": (scale, scale), "units": ("um", "um")}
+    path = tmp_path / "sizes.csv"
+    save_layers(str(path), [Labels(mask, name="mine", **size)], plugin=PLUGIN)
+    (row,) = csv.DictReader(path.read_text().splitlines())
+    assert (row["name"], row["area_px"], row["column1"]) == ("mine", "24", "9")
+    assert row["area_um2"] == ("" if scale is None else repr(24 * 0.02**2))
+
+
+def test_a_carinthia_s_table_through_npe2(tmp_path):
+    rng = np.random.default_rng(0)
+    truth = {}
+    lines = ["image_path;mask_path;filename;label"]
+    for name in ("a", "b"):
+        pixels = rng.integers(0, 250, (12, 15)).astype(np.uint8)
+        truth[name] = pixels, pixels > 99
+        for kind, values in (("images", pixels), ("masks", 255 * (pixels > 99))):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(values.astype(np.uint8)).save(tmp_path / kind / f"{name}.png")
+        lines.append(f"images/{name}.png;masks/{name}.png;{name};3")
+    table = tmp_path / "carinthia-s.csv"
+    table.write_text("\n".join(lines))
+    layers = read([str(table)], stack=False, plugin_name=PLUGIN)
+    assert [kind for *_, kind in layers] == ["image", "labels"] * 2
+    for (pixels, mask), read_image, read_labels in zip(
+        truth.values(), layers[::2], layers[1::2], strict=True
+    ):
+        np.testing.assert_array_equal(read_image[0], pixels)
+        np.testing.assert_array_equal(read_labels[0], mask)
+    table.write_text("image_path;mask_path\nimages/gone.png;masks/gone.png")
+    assert get_reader(str(table)) is None
+
+
 def test_other_files_are_left_to_others(tmp_path):
     broken = tmp_path / "a_mask.png"
     broken.write_bytes(b"no picture")
@@ -60,7 +102,11 @@ def test_other_files_are_left_to_others(tmp_path):
 def test_volume_is_refused(tmp_path):
     """Called as npe2 does; napari turns the error into its own words."""
     volume = np.ones((2, 3, 4), dtype=int)
-    for write, name in ((write_coco_layer, "a.json"), (write_mask_layer, "a.png")):
+    for write, name in (
+        (write_coco_layer, "a.json"),
+        (write_mask_layer, "a.png"),
+        (write_measurements_layer, "a.csv"),
+    ):
         with pytest.raises(InputError, match="shape"):
             write(str(tmp_path / name), volume, {})
 
