@@ -43,9 +43,9 @@ def _running_timers() -> dict[int, Any]:
 
 
 def _threads() -> dict[int, Any]:
-    # Dask keeps one pool for the whole process.
-    everyone = threading.enumerate()
-    return {id(own): own for own in everyone if not own.name.startswith("Dask-Offload")}
+    # Dask and the decoder keep one pool each for the whole process.
+    kept = ("Dask-Offload", "semxai-lane")
+    return {id(own): own for own in threading.enumerate() if not own.name.startswith(kept)}
 
 
 def _child_processes() -> dict[int, Any]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import torch
 
+from napari_semxai.backends.side_by_side import lanes
+
 LONGEST_BATCH = 0.3
 """Seconds after which a batch should be over, so that a cancel is heard."""
 TRIALS = 2
-CPU_SIZES = (1, 2, 4, 8, 16)
+CPU_SIZES = (1, 2, 4, 8)
+"""For each of the `lanes`."""
 GPU_SIZES = (32, 64, 128, 256)
 
 
@@ -23,8 +26,9 @@ class BatchSizer:
     """
 
     def __init__(self, device: torch.device, *, steady: bool = False) -> None:
-        sizes = CPU_SIZES if device.type == "cpu" else GPU_SIZES
-        self._sizes = [sizes[len(sizes) // 2]] if steady else list(sizes)
+        count = lanes(device)
+        sizes = [count * size for size in (CPU_SIZES if device.type == "cpu" else GPU_SIZES)]
+        self._sizes = [sizes[len(sizes) // 2]] if steady else sizes
         self._times: dict[int, list[float]] = {size: [] for size in self._sizes}
 
     def size(self) -> int:

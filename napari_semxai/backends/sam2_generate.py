@@ -13,8 +13,9 @@ from sam2.utils.amg import build_point_grid, generate_crop_boxes
 from torch import Tensor
 
 from napari_semxai.backends.sam2_batches import BatchSizer, is_out_of_memory
-from napari_semxai.backends.sam2_masks import measure_masks
+from napari_semxai.backends.sam2_masks import MeasuredMask, measure_masks
 from napari_semxai.backends.sam2_pool import PoolBuilder
+from napari_semxai.backends.side_by_side import lanes, side_by_side
 from napari_semxai.types import CandidatePool, GenerateSettings, GenerateUpdate
 
 if TYPE_CHECKING:
@@ -204,13 +205,15 @@ class Generation:
         aim: tuple[float, Clock],
     ) -> Iterator[GenerateUpdate]:
         floor, clock = aim
+        count = lanes(self._network.device)
         position = shown = 0
         while position < len(level):
             size = self._sizer.size()
             points = level[position : position + size]
             start = time.perf_counter()
             try:
-                self._decode(progress, crop, points, floor)
+                # The same points are together on any number of cores, and so round alike.
+                self._decode(progress, crop, points, -(-size // count), floor)
             except RuntimeError as error:
                 if not is_out_of_memory(error) or len(points) == 1:
                     raise
@@ -229,38 +232,59 @@ class Generation:
             else:
                 yield clock.update()
 
-    @torch.no_grad()
     def _decode(
         self,
         progress: Progress,
         crop: tuple[int, Embedding],
         points: NDArray[np.int64],
+        each: int,
         floor: float,
     ) -> None:
-        """Decode points (b,) of one crop and put their missing masks into the pool."""
+        """Decode points (b,) of one crop, `each` together, and pool their missing masks."""
         number, embedding = crop
         plan = progress.plans[number]
-        xy = plan.points[points]
-        decoded = self._decoder.decode(embedding.shared, self._prompts(xy, embedding.shape))
-        best = decoded.predicted_iou[:, 1:].float().cpu().numpy()
-        wanted = (best > floor) & (best <= progress.reached[number][points, None])
-        rows = np.flatnonzero(wanted.any(axis=1))
-        masks = [np.flatnonzero(wanted[row]) for row in rows]
-        if len(rows):
-            logits = [
-                self._decoder.upscale(embedding.shared, decoded, int(row), (own + 1).tolist())
-                for row, own in zip(rows, masks, strict=True)
-            ]
-            measured = iter(measure_masks(torch.cat(logits), embedding.shape))
-            for row, own in zip(rows, masks, strict=True):
-                x, y = xy[row].tolist()
+        parts = [points[start : start + each] for start in range(0, len(points), each)]
+        answers = side_by_side(
+            lambda part: self._answer(
+                embedding, plan.points[part], floor, progress.reached[number][part]
+            ),
+            parts,
+        )
+        for part, (best, found) in zip(parts, answers, strict=True):
+            for row, mask, measured in found:
+                point = int(part[row])
+                x, y = plan.points[point].tolist()
                 where = (y + plan.box[0], x + plan.box[1])
-                for mask in own.tolist():
-                    order = (number, int(points[row]), mask)
-                    iou = float(best[row, mask])
-                    progress.builder.add(order, next(measured), iou, where, plan.box)
-        progress.best[number][points] = best
-        progress.reached[number][points] = floor
+                iou = float(best[row, mask])
+                progress.builder.add((number, point, mask), measured, iou, where, plan.box)
+            progress.best[number][part] = best
+            progress.reached[number][part] = floor
+
+    @torch.no_grad()
+    def _answer(
+        self,
+        embedding: Embedding,
+        xy: NDArray[np.float32],
+        floor: float,
+        reached: NDArray[np.float32],
+    ) -> tuple[NDArray[np.float32], list[tuple[int, int, MeasuredMask]]]:
+        """Decode clicks (b, 2) and return predicted IoUs (b, 3) and, by row, the wanted masks.
+
+        Those are the masks above `floor`, but none above what each point has `reached` before.
+        """
+        decoded = self._decoder.decode(embedding.shared, self._prompts(xy, embedding.shape))
+        best: NDArray[np.float32] = decoded.predicted_iou[:, 1:].float().cpu().numpy()
+        wanted = (best > floor) & (best <= reached[:, None])
+        logits = [
+            self._decoder.upscale(
+                embedding.shared, decoded, row, (np.flatnonzero(own) + 1).tolist()
+            )
+            for row, own in enumerate(wanted)
+            if own.any()
+        ]
+        measured = measure_masks(torch.cat(logits), embedding.shape) if logits else []
+        places = np.argwhere(wanted).tolist()
+        return best, [(row, mask, one) for (row, mask), one in zip(places, measured, strict=True)]
 
     def _prompts(self, points: NDArray[np.float32], shape: tuple[int, int]) -> Tensor:
         """Sparse embeddings of one foreground click each, points (b, 2) as (x, y)."""
