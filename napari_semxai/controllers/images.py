@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.controllers.recovery import image_key
+from napari_semxai.controllers.recovery import image_key, leftovers
 from napari_semxai.controllers.segment import Found
 from napari_semxai.state.review import Opening
 from napari_semxai.state.session import SaveState
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.segment import SegmentController
     from napari_semxai.state.session import Session
+    from napari_semxai.store.autosave import Recovery
     from napari_semxai.types import BoolMask, SemImage
 
 _KEPT = 32
@@ -130,6 +131,14 @@ class ImageController:
         self._session.pixel_size = None if image is None else image.pixel_size
         if visit is not None:
             self._come_back(visit)
+
+    def look_for_leftovers(self, folder: Path) -> None:
+        """Find images with strokes that an earlier session did not save."""
+
+        def found(copies: tuple[Recovery, ...]) -> None:
+            self._session.leftovers = copies
+
+        self._jobs.run("leftovers", partial(leftovers, folder), found, self._on_failed)
 
     def set_pixel_size(self, metres: float | None) -> None:
         """Set the edge of a pixel by hand."""

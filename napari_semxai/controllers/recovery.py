@@ -55,6 +55,16 @@ def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Rec
     return None
 
 
+def leftovers(folder: Path) -> tuple[Recovery, ...]:
+    """Return what earlier sessions left of masks outside projects and nobody decided on."""
+    copies = list_recoveries(folder)
+    return tuple(
+        copy
+        for copy in copies
+        if not copy.from_this_process and not is_change(copy) and copy.info.get("path")
+    )
+
+
 def discard_copy(folder: Path, key: str, restored: Collection[Path] = ()) -> None:
     """Remove this process's copies of a mask, and the `restored` ones of another.
 

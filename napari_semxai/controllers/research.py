@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_semxai.algorithms.robust import stage_2
 from napari_semxai.algorithms.sweep import advice, sweep_image, sweep_set
-from napari_semxai.state.session import ImageSweep
+from napari_semxai.state.research import ImageSweep
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,7 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.state.session import RunState
+from napari_semxai.state.research import RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.survey import survey_report
-from napari_semxai.state.session import SurveyState
+from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.survey import (
     consent_digest,
     new_pseudonym,

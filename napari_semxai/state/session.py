@@ -11,12 +11,13 @@ from psygnal import SignalGroupDescriptor
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.survey import SurveyReport
-from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
 from napari_semxai.algorithms.threshold_curves import ThresholdCurve
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.queue import Queue
+from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks
+from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
     BoolMask,
@@ -33,7 +34,6 @@ from napari_semxai.types import (
     Scores,
     SemImage,
 )
-from napari_semxai.types.survey import AnswerSet
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,72 +196,6 @@ class SaveState:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SurveyState:
-    """The open survey and the answer set in front.
-
-    Attributes
-    ----------
-    path : Path
-        The survey file.
-    sets : tuple of AnswerSet
-        All of them, the current one included once it holds something.
-    consent_text : str
-        What participants are asked to agree to.
-    current : AnswerSet or None
-        Who answers what.
-    item : int
-        Index of the item in front.
-    """
-
-    path: Path
-    sets: tuple[AnswerSet, ...]
-    consent_text: str
-    current: AnswerSet | None = None
-    item: int = 0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ImageSweep:
-    """Algorithm 1 over alpha and beta on the current image.
-
-    Attributes
-    ----------
-    result : SweepResult
-        Of this one image.
-    plane : ImagePlane
-        Its scores and winners.
-    advice : str
-        The best point in words.
-    """
-
-    result: SweepResult
-    plane: ImagePlane
-    advice: str
-
-
-@dataclass(frozen=True, slots=True)
-class RunState:
-    """A ``semxai`` command that was started from a dock.
-
-    Attributes
-    ----------
-    command : tuple of str
-        Its arguments.
-    output : Path
-        Where its results go.
-    state : str
-        "running", "done", "failed" or "stopped".
-    lines : tuple of str
-        The last lines that it printed.
-    """
-
-    command: tuple[str, ...]
-    output: Path
-    state: str = "running"
-    lines: tuple[str, ...] = ()
-
-
 @dataclass
 class Session:
     """Everything one viewer's docks and layers show."""
@@ -290,6 +224,7 @@ class Session:
     blind: bool = True
     batch: Batch = field(default_factory=Batch)
     recovery: Recovery | None = None
+    leftovers: tuple[Recovery, ...] = ()
     pixel_size: float | None = None
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))
     loaded_truth: LoadedTruth | None = None

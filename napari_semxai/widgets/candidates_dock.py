@@ -61,7 +61,7 @@ class CandidatesDock(ScrolledDock):
     ) -> None:
         super().__init__()
         self._session, self._layers, self._segment = session, layers, segment
-        self._downloads = downloads
+        self._images, self._downloads = images, downloads
         self.image = ImagePicker(session, images, layers)
         self._create()
         self._lay_out()
@@ -135,6 +135,7 @@ class CandidatesDock(ScrolledDock):
             (events.generate, self.advanced.grid.set_settings),
             (events.automatic, self._on_automatic_changed),
             (events.recovery, self._on_recovery_changed),
+            (events.leftovers, self.welcome.set_leftovers),
             *self.image.outside_table(),
         )
 
@@ -142,6 +143,7 @@ class CandidatesDock(ScrolledDock):
         return (
             (self.welcome.open_wanted, self.image.open_file),
             (self.welcome.sample_wanted, self.sample_wanted),
+            (self.welcome.leftover_wanted, self._images.open_file),
             (self.model.picked, self._segment.choose_model),
             (self.model.panel.wanted, self._downloads.download),
             (self.model.panel.cancelled, self._downloads.cancel),
@@ -165,6 +167,7 @@ class CandidatesDock(ScrolledDock):
         session = self._session
         self._on_image_changed(session.image)
         self._on_recovery_changed(session.recovery)
+        self.welcome.set_leftovers(session.leftovers)
         self.model.set_choice(session.choice)
         self.model.set_download(session.download)
         if session.model is not None:

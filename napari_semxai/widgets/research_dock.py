@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.runs import RunController
     from napari_semxai.controllers.segment import SegmentController
     from napari_semxai.controllers.threshold_curves import ThresholdCurvesController
-    from napari_semxai.state.session import ImageSweep, Session
+    from napari_semxai.state.research import ImageSweep
+    from napari_semxai.state.session import Session
     from napari_semxai.widgets.parts import Connections
 
 _NOTHING = "Needs candidates, and a truth in the Scores dock."

@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.runs import RunController
     from napari_semxai.state.queue import Queue
-    from napari_semxai.state.session import RunState, Session
+    from napari_semxai.state.research import RunState
+    from napari_semxai.state.session import Session
 
 RUNS = {
     "suggest α, β": ("sweep",),

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import tifffile
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.state.review import Opening
 from napari_semxai.state.session import SaveState
+from napari_semxai.store.autosave import save_recovery
 from napari_semxai.types import SemImage
 
 
@@ -145,6 +148,19 @@ def test_a_mask_that_was_not_saved_keeps_its_recovery_copy(session, images, imag
     images.show(None)
     images.show(image)
     assert not session.opening.on_disk
+
+
+def test_strokes_of_earlier_sessions_are_found(session, images, tmp_path):
+    code = (
+        "import sys, numpy as np; from napari_semxai.store.autosave import save_recovery\n"
+        "for name, path in (('a', '/a.png'), ('pasted', '')):\n"
+        "    info = {'name': name, 'path': path, 'page': 0}\n"
+        "    save_recovery(sys.argv[1], name, np.ones((2, 2), np.uint8), info)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
+    save_recovery(tmp_path, "own", np.ones((2, 2), np.uint8), {"name": "b", "path": "/b.png"})
+    wait(session.events.leftovers, lambda: images.look_for_leftovers(tmp_path))
+    assert [copy.info["name"] for copy in session.leftovers] == ["a"]
 
 
 def test_few_images_are_remembered(session, images, monkeypatch):

@@ -108,6 +108,20 @@ def test_a_newcomer_sees_a_welcome_instead_of_a_form(candidates, session):
     assert not candidates.welcome.isHidden()
 
 
+def test_the_welcome_offers_images_with_unsaved_strokes(candidates, session, controller, tmp_path):
+    path = tmp_path / "a.tif"
+    info = {"name": "a.tif", "path": str(path), "page": 2}
+    session.leftovers = (Recovery(tmp_path / "copy.npz", "key", 0.0, info, (1, 0.0)),)
+    (offer,) = candidates.welcome.leftovers
+    assert offer.text() == "Open a.tif"
+    assert not candidates.welcome.unsaved.isHidden()
+    offer.click()
+    assert controller.calls[-1] == ("open_file", (path, 2), {})
+    session.leftovers = ()
+    assert candidates.welcome.leftovers == []
+    assert candidates.welcome.unsaved.isHidden()
+
+
 def test_sliders_show_and_set_alpha_and_beta(candidates, session, controller):
     session.algorithm = AlgorithmSettings(alpha=3.5, beta=0.125)
     assert (candidates.alpha.value(), candidates.beta.value()) == (3.5, 0.125)

@@ -17,7 +17,8 @@ from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MaskRow
 from napari_semxai.state.explanation import ExplanationMasks
 from napari_semxai.state.queue import Queue
-from napari_semxai.state.session import AlgorithmSettings, ImageSweep, RunState, Session
+from napari_semxai.state.research import ImageSweep, RunState
+from napari_semxai.state.session import AlgorithmSettings, Session
 from napari_semxai.store.sweeps import write_sweep
 from napari_semxai.types import FilterSettings, GenerateSettings
 from napari_semxai.widgets.main_thread import MainThread
