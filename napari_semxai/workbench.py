@@ -224,7 +224,8 @@ class Workbench:
         if title == DOCKS[0]:
             dock = CandidatesDock(session, images, self.segment, self.downloads, layers)
             dock.sample_wanted.connect(self.open_sample)
-            images.look_for_leftovers(recovery_folder())
+            dock.welcomed.connect(partial(images.look_for_leftovers, recovery_folder()))
+            dock.welcome_if_empty()
             return dock
         if title == DOCKS[1]:
             return EditDock(session, images, self.edit, layers, self._panels())

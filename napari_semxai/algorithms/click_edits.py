@@ -31,7 +31,8 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
 
     Networks scatter specks over an image. The object is every 8-connected component of the
     answer that holds a foreground click or meets the object before; the largest where none does.
-    A background click that the answer does not heed takes a small disc out all the same.
+    A newest click on the background that the answer does not heed takes a small disc out all the
+    same, except for places of foreground clicks.
 
     Parameters
     ----------
@@ -52,10 +53,13 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
     found = components_at(answer, seeds)
     if not found.any():
         found = largest_component(answer)
-    for (row, column), foreground in zip(prompts.points, prompts.foreground, strict=True):
-        centre = int(row), int(column)
-        if not foreground and found[centre]:
-            found[disk(centre, UNHEEDED_RADIUS, shape=found.shape)] = False
+    if prompts.points and not prompts.foreground[-1]:
+        row, column = map(int, prompts.points[-1])
+        if found[row, column]:
+            kept = found[tuple(pixels.T)]
+            found[disk((row, column), UNHEEDED_RADIUS, shape=found.shape)] = False
+            found[tuple(pixels.T)] = kept
+            found[row, column] = False
     return found
 
 

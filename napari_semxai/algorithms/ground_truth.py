@@ -90,7 +90,7 @@ def ground_truth(
     Parameters
     ----------
     masks : ndarray of bool, shape (n, M, N), or CandidatePool
-        The candidates.
+        The candidates; in an array of another type all but 0 is foreground.
     alpha : float
         Centre bias.
     beta : float
@@ -120,6 +120,9 @@ def ground_truth(
     """
     check_connectivity(connectivity)
     border = as_border(ignore_border)
+    if isinstance(masks, np.ndarray) and masks.dtype != bool:
+        # ~1 would be foreground, too.
+        masks = masks != 0
     shape, areas, centroids = _measurements(masks)
     ranking = rank(areas, centroids, shape, alpha=alpha, beta=beta)
     surface = winner_mask(masks, ranking.winner)

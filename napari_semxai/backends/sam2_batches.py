@@ -56,8 +56,9 @@ class BatchSizer:
         return smaller
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
+def is_out_of_memory(error: RuntimeError | MemoryError) -> bool:
     """Whether torch ran out of memory; CPU and MPS have no exception class of their own."""
     if isinstance(error, torch.OutOfMemoryError):
         return True
-    return any(text in str(error) for text in ("out of memory", "can't allocate memory"))
+    texts = ("out of memory", "can't allocate memory", "not enough memory")
+    return isinstance(error, MemoryError) or any(text in str(error) for text in texts)

@@ -21,6 +21,9 @@ from torch import Tensor
 from napari_semxai.backends.sam2_attention import HeadMap, NormMaps, PromptImage, norm_weights
 from napari_semxai.backends.sam2_upscale import UpscaleMaps, Upscaler
 
+CACHED_POSITIONS = 8192
+"""Positions of prompts' images that a CPU works on at once."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Look:
@@ -180,8 +183,9 @@ class SharedImageDecoder:
         first = len(own) - 2
         last = first + 1 + decoder.num_mask_tokens
         tokens = torch.cat([torch.cat(own).expand(len(prompts), -1, -1), prompts], dim=1)
-        # On a CPU one image at a time stays in the cache, while tokens are cheaper together.
-        count = len(tokens) if tokens.device.type == "cpu" else 1
+        # On a CPU few images at a time stay in the cache, while tokens are cheaper together.
+        together = max(1, CACHED_POSITIONS // len(shared.stages[0].norm.energy))
+        count = -(-len(tokens) // together) if tokens.device.type == "cpu" else 1
         images = [PromptImage.unchanged(tokens)] * count
         queries = tokens
         for layer, stage in zip(self._layers, shared.stages, strict=True):

@@ -214,7 +214,7 @@ class Generation:
             try:
                 # The same points are together on any number of cores, and so round alike.
                 self._decode(progress, crop, points, -(-size // count), floor)
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 if not is_out_of_memory(error) or len(points) == 1:
                     raise
                 self._sizer.halve(len(points))

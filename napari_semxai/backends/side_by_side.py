@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from threading import Barrier
 from typing import TYPE_CHECKING, TypeVar
@@ -41,7 +41,11 @@ def side_by_side(function: Callable[[T], R], parts: Sequence[T]) -> list[R]:
     """
     if len(parts) == 1:
         return [function(parts[0])]
-    return list(_threads(torch.get_num_threads()).map(function, parts))
+    threads = _threads(torch.get_num_threads())
+    futures = [threads.submit(function, part) for part in parts]
+    # Who tries again after an error must not share the memory with parts that still run.
+    wait(futures)
+    return [future.result() for future in futures]
 
 
 @lru_cache(maxsize=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
     from napari_semxai.store.autosave import Recovery
     from napari_semxai.types import BoolMask, SemImage
+
+
+_IMAGE_KEY = re.compile("[0-9a-f]{64}")
 
 
 def image_key(image: SemImage) -> str:
@@ -56,12 +60,17 @@ def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Rec
 
 
 def leftovers(folder: Path) -> tuple[Recovery, ...]:
-    """Return what earlier sessions left of masks outside projects and nobody decided on."""
-    copies = list_recoveries(folder)
+    """Return what earlier sessions left of masks outside projects and nobody decided on.
+
+    Copies of a project's images are offered when the project opens them.
+    """
     return tuple(
         copy
-        for copy in copies
-        if not copy.from_this_process and not is_change(copy) and copy.info.get("path")
+        for copy in list_recoveries(folder)
+        if _IMAGE_KEY.fullmatch(copy.key)
+        and not copy.from_this_process
+        and not is_change(copy)
+        and copy.info.get("path")
     )
 
 

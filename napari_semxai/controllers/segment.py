@@ -144,7 +144,9 @@ class SegmentController:
 
     def generate(self) -> None:
         """Ask the engine for candidates of the current image."""
-        self._lower_floor(self._session.filters)
+        # Not the floor that an earlier look at weak candidates left.
+        usual = GenerateSettings().pred_iou_floor
+        self._set_floor(min(usual, self._session.filters.pred_iou_thresh))
         self._ask(self._session.choice, self._session.generate)
 
     def cancel(self) -> None:
@@ -238,9 +240,11 @@ class SegmentController:
 
     def _lower_floor(self, filters: FilterSettings) -> None:
         """Let the settings go down to the threshold: what is recorded says what was asked for."""
-        settings = self._session.generate
-        if filters.pred_iou_thresh < settings.pred_iou_floor:
-            self._session.generate = replace(settings, pred_iou_floor=filters.pred_iou_thresh)
+        self._set_floor(min(self._session.generate.pred_iou_floor, filters.pred_iou_thresh))
+
+    def _set_floor(self, floor: float) -> None:
+        if floor != self._session.generate.pred_iou_floor:
+            self._session.generate = replace(self._session.generate, pred_iou_floor=floor)
 
     def _defect(self, candidate: int) -> tuple[BoolMask, Defect]:
         session = self._session

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from napari_semxai.algorithms.measurements import measure
 from napari_semxai.store.atomic import write_table
-from napari_semxai.store.coco import read_coco, write_mask_document
+from napari_semxai.store.coco import count_images, read_coco, write_mask_document
 from napari_semxai.store.image_tables import table_images
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import MASK_SUFFIXES, read_mask, write_mask
@@ -36,15 +38,15 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
     file = Path(path)
     try:
         if file.suffix.casefold() == ".json":
-            found = read_coco(file)
-            return read_coco_layers if 0 < len(found) <= _MOST_LAYERS else None
+            return read_coco_layers if 0 < count_images(file) <= _MOST_LAYERS else None
         if file.suffix.casefold() == ".csv":
-            masks = [one.mask for one in table_images(file).images if one.mask is not None]
-            return read_table_layers if 0 < len(masks) <= _MOST_LAYERS else None
+            images = table_images(file).images
+            known = any(one.mask is not None for one in images)
+            return read_table_layers if known and len(images) <= _MOST_LAYERS else None
         if file.suffix.casefold() in MASK_SUFFIXES:
             read_mask(file)
             return read_mask_layer
-    except InputError:
+    except (InputError, OSError, csv.Error):
         pass
     return None
 
@@ -110,4 +112,4 @@ def _pixel_size(attributes: dict[str, Any]) -> float | None:
         )
         if unit.is_compatible_with("m")
     ]
-    return float(sizes[0]) if len(sizes) == 2 and np.isclose(*sizes) else None
+    return float(sizes[0]) if len(sizes) == 2 and math.isclose(*sizes, rel_tol=1e-6) else None

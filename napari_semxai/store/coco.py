@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -12,12 +12,13 @@ from napari_semxai.store.atomic import write_json
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from napari_semxai.store.project_masks import ChosenMask
     from napari_semxai.types import BoolMask
 
+T = TypeVar("T")
 RLE, POLYGONS = "rle", "polygons"
 NO_CLASS = "defect"
 
@@ -89,6 +90,17 @@ def coco_annotation(mask: BoolMask, form: str) -> dict[str, Any]:
     }
 
 
+def count_images(path: Path) -> int:
+    """Return how many images a COCO data set has, without making any mask.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or is no COCO data set.
+    """
+    return len(_read(path, lambda document: (document["annotations"], document["images"])[1]))
+
+
 def read_coco(path: Path) -> list[tuple[dict[str, Any], BoolMask]]:
     """Read a COCO data set: every image's values, with all of its annotations as one mask.
 
@@ -97,27 +109,38 @@ def read_coco(path: Path) -> list[tuple[dict[str, Any], BoolMask]]:
     InputError
         When it cannot be read or is no COCO data set.
     """
+    return _read(path, _masks)
+
+
+def _read(path: Path, take: Callable[[Any], T]) -> T:
     try:
-        document = json.loads(path.read_bytes())
-        images = {image["id"]: image for image in document["images"]}
-        masks = {
-            number: np.zeros((image["height"], image["width"]), dtype=bool)
-            for number, image in images.items()
-        }
-        for annotation in document["annotations"]:
-            mask = masks[annotation["image_id"]]
-            mask |= _decode(annotation["segmentation"], mask.shape)
+        return take(json.loads(path.read_bytes()))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is no COCO data set ({error!r})") from error
+
+
+def _masks(document: Any) -> list[tuple[dict[str, Any], BoolMask]]:
+    images = {image["id"]: image for image in document["images"]}
+    masks = {
+        number: np.zeros((image["height"], image["width"]), dtype=bool)
+        for number, image in images.items()
+    }
+    for annotation in document["annotations"]:
+        mask = masks[annotation["image_id"]]
+        mask |= _decode(annotation["segmentation"], mask.shape)
     return [(images[number], mask) for number, mask in masks.items()]
 
 
 def _decode(segmentation: Any, shape: tuple[int, ...]) -> BoolMask:
     from pycocotools import mask as coco_mask
 
+    if not segmentation:
+        raise ValueError("an annotation has a box but no mask")
     if isinstance(segmentation, list):
+        if min(map(len, segmentation)) < 6:
+            raise ValueError("a polygon has fewer than three corners")
         runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
     elif isinstance(segmentation["counts"], list):
         runs = coco_mask.frPyObjects(segmentation, *shape)

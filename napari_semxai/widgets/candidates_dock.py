@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from napari_semxai.layers.session_layers import SessionLayers
     from napari_semxai.state.session import AlgorithmSettings, Automatic, Session
     from napari_semxai.store.autosave import Recovery
-    from napari_semxai.types import SemImage
     from napari_semxai.widgets.parts import Connections
 
 TABLE_MILLISECONDS = 100
@@ -50,6 +49,8 @@ class CandidatesDock(ScrolledDock):
     """
 
     sample_wanted = Signal()
+    welcomed = Signal()
+    """The first page is shown."""
 
     def __init__(
         self,
@@ -124,7 +125,7 @@ class CandidatesDock(ScrolledDock):
     def _outside_table(self) -> Connections:
         events = self._session.events
         return (
-            (events.image, self._on_image_changed),
+            (events.image, self.welcome_if_empty),
             (events.choice, self.model.set_choice),
             (events.model, self.model.set_model),
             (events.download, self.model.set_download),
@@ -165,7 +166,7 @@ class CandidatesDock(ScrolledDock):
 
     def _show_session(self) -> None:
         session = self._session
-        self._on_image_changed(session.image)
+        self.welcome_if_empty()
         self._on_recovery_changed(session.recovery)
         self.welcome.set_leftovers(session.leftovers)
         self.model.set_choice(session.choice)
@@ -177,9 +178,13 @@ class CandidatesDock(ScrolledDock):
         self._on_automatic_changed(session.automatic)
         self.image.refresh()
 
-    def _on_image_changed(self, image: SemImage | None) -> None:
-        self.welcome.setVisible(image is None)
-        self.form.setVisible(image is not None)
+    def welcome_if_empty(self) -> None:
+        """Show the first page where no image is open."""
+        empty = self._session.image is None
+        self.welcome.setVisible(empty)
+        self.form.setVisible(not empty)
+        if empty:
+            self.welcomed.emit()
 
     def _on_recovery_changed(self, recovery: Recovery | None) -> None:
         offered = recovery is not None and not recovery.from_this_process

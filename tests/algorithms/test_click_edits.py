@@ -76,6 +76,11 @@ def test_a_background_click_takes_its_place_out_even_where_the_network_does_not(
     heeded = answer.copy()
     heeded[5, 6] = False
     np.testing.assert_array_equal(own_part(heeded, answer, prompts), heeded)
+    # A place that was painted back since stays when the next click is elsewhere.
+    later = Prompts((*prompts.points, (3.0, 4.0)), (True, False, True))
+    np.testing.assert_array_equal(own_part(answer, answer, later), answer)
+    near = Prompts(((4.0, 5.0), (5.5, 6.5)), (True, False))
+    assert own_part(answer, answer, near)[4, 5]
 
 
 def test_only_the_object_changes_and_strokes_made_meanwhile_stay():

@@ -121,3 +121,13 @@ def test_wrong_inputs_are_named():
         ground_truth(np.ones((1, 4, 4), bool), connectivity=6)
     with pytest.raises(ValueError, match=r"shape \(n, M, N\)"):
         ground_truth(np.ones((4, 4), bool))
+
+
+@pytest.mark.parametrize("foreground", [1, 255])
+def test_masks_of_numbers_count_as_masks(foreground):
+    surface = np.ones((2, 9, 12), dtype=bool)
+    surface[0, 3:6, 4:9] = False
+    expected = ground_truth(surface, beta=0.1)
+    found = ground_truth(surface.astype(np.uint8) * foreground, beta=0.1)
+    np.testing.assert_array_equal(found.mask, expected.mask)
+    assert (found.winner, found.mask.sum()) == (expected.winner, expected.mask.sum())

@@ -153,14 +153,14 @@ def test_a_mask_that_was_not_saved_keeps_its_recovery_copy(session, images, imag
 def test_strokes_of_earlier_sessions_are_found(session, images, tmp_path):
     code = (
         "import sys, numpy as np; from napari_semxai.store.autosave import save_recovery\n"
-        "for name, path in (('a', '/a.png'), ('pasted', '')):\n"
-        "    info = {'name': name, 'path': path, 'page': 0}\n"
-        "    save_recovery(sys.argv[1], name, np.ones((2, 2), np.uint8), info)"
+        "for key, path in (('a' * 64, 'a.png'), ('b' * 64, ''), ('lot wafer_1 anna', 'c.png')):\n"
+        "    info = {'name': path, 'path': path, 'page': 0}\n"
+        "    save_recovery(sys.argv[1], key, np.ones((2, 2), np.uint8), info)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True)
-    save_recovery(tmp_path, "own", np.ones((2, 2), np.uint8), {"name": "b", "path": "/b.png"})
+    save_recovery(tmp_path, "0" * 64, np.ones((2, 2), np.uint8), {"name": "b", "path": "/b.png"})
     wait(session.events.leftovers, lambda: images.look_for_leftovers(tmp_path))
-    assert [copy.info["name"] for copy in session.leftovers] == ["a"]
+    assert [copy.info["name"] for copy in session.leftovers] == ["a.png"]
 
 
 def test_few_images_are_remembered(session, images, monkeypatch):

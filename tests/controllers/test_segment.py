@@ -162,7 +162,7 @@ def test_below_the_floor_the_network_is_asked_for_the_rest(session, engine, segm
     segment.set_filters(FilterSettings(pred_iou_thresh=0.4))
     assert engine.jobs == {}
     segment.generate()
-    assert engine.jobs[CANDIDATES][0].settings == GenerateSettings(7, pred_iou_floor=0.3)
+    assert engine.jobs[CANDIDATES][0].settings == GenerateSettings(7, pred_iou_floor=0.4)
 
 
 def test_a_choice_outlives_the_candidates_that_come_after_it(session, engine, segment, generated):
