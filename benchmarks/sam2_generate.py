@@ -19,6 +19,7 @@ import multiprocessing
 import os
 import resource
 import sys
+import threading
 import time
 import warnings
 
@@ -30,10 +31,9 @@ from sam2.build_sam import build_sam2
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.algorithms.winner_map import winner_envelope
+from napari_semxai.backends import sam2_generate
 from napari_semxai.backends.bundled import build_bundled, fit_feature_sizes
 from napari_semxai.backends.sam2 import Segmenter
-from napari_semxai.backends.sam2_decoder import SharedImageDecoder
-from napari_semxai.backends.side_by_side import lanes
 from napari_semxai.types import FilterSettings, GenerateSettings, ModelInfo
 
 CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
@@ -86,6 +86,7 @@ class Turns:
         self.pipe = pipe
         self.seconds = []
         self.decoder = np.zeros(2)
+        self.measuring = {}
         self.first = None
         self.before = peak_mebibytes()
         pipe.recv()
@@ -98,17 +99,31 @@ class Turns:
         self.pipe.recv()
         self.start = clocks()
 
-    def timed(self, function, lanes=1):
-        """Wrap a step of the decoder, called in so many threads at once, so its time is noted."""
-
-        def now():
-            processor = time.process_time if lanes == 1 else time.thread_time
-            return np.array([time.perf_counter() / lanes, processor()])
+    def timed(self, function):
+        """Wrap the decoder, so that its time is noted; none is that of measuring its masks."""
 
         def call(*args, **kwargs):
-            start = now()
+            self.measuring = {}
+            start = clocks()
             answer = function(*args, **kwargs)
-            self.decoder += now() - start
+            self.decoder += clocks() - start
+            if self.measuring:
+                wall, processor = zip(*self.measuring.values(), strict=True)
+                # Threads measure side by side: the longest one is what all wait for.
+                self.decoder -= [max(wall), sum(processor)]
+            return answer
+
+        return call
+
+    def measured(self, function):
+        """Wrap what measures masks, in any thread."""
+
+        def call(*args, **kwargs):
+            start = np.array([time.perf_counter(), time.thread_time()])
+            answer = function(*args, **kwargs)
+            took = np.array([time.perf_counter(), time.thread_time()]) - start
+            mine = threading.get_ident()
+            self.measuring[mine] = self.measuring.get(mine, 0) + took
             return answer
 
         return call
@@ -144,9 +159,8 @@ def run_ours(pipe, image, network, settings, filters):
     """Generate with this package."""
     segmenter = segmenter_of(network)
     turns, done = Turns(pipe), 0
-    count = lanes(torch.device("cpu"))
-    SharedImageDecoder.decode = turns.timed(SharedImageDecoder.decode, count)
-    SharedImageDecoder.upscale = turns.timed(SharedImageDecoder.upscale, count)
+    sam2_generate.Generation._decode = turns.timed(sam2_generate.Generation._decode)
+    sam2_generate.measure_masks = turns.measured(sam2_generate.measure_masks)
     segmenter.embed(image)
     turns.hand_over()
     for update in segmenter.generate(image, settings):
