@@ -46,6 +46,11 @@ _LOCK_SECONDS = 5.0
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)$")
 
 
+def annotator_key(name: str) -> str:
+    """Return what all spellings of an annotator's name have in common."""
+    return name.strip().casefold()
+
+
 def annotator_folder(project: Path, annotator: str) -> Path:
     """Return the folder that one annotator alone writes.
 
@@ -57,7 +62,7 @@ def annotator_folder(project: Path, annotator: str) -> Path:
     InputError
         For a name without letters, or longer than 60 characters.
     """
-    name = annotator.strip().casefold()
+    name = annotator_key(annotator)
     if not name or len(name) > 60:
         raise InputError(f"{annotator!r}: an annotator's name has 1 to 60 characters")
     slug = quote(name, safe=" -_").replace(".", "%2E")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.agreement import majority_mask
+from napari_semxai.store.project_files import annotator_key
 from napari_semxai.types import BoolMask, InputError, ProjectImage, ReviewState
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def chosen_masks(
         When nobody has masks, or it is not clear whose are wanted.
     """
     names = project.annotators()
-    wanted = None if annotator is None else annotator.strip().casefold()
+    wanted = None if annotator is None else annotator_key(annotator)
     if not names:
         raise InputError(f"{project.folder}: there are no masks yet")
     if wanted is None and len(names) > 1:

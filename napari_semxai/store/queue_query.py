@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
+from napari_semxai.store.project_files import annotator_key
 from napari_semxai.types import QueueOrder, ReviewState
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ def _whose(wanted: QueueFilter) -> sa.ColumnElement[bool]:
     """Return which of an image's reviews is shown; at most one."""
     shown: sa.ColumnElement[bool] = REVIEWS.c.latest
     if wanted.annotator is not None:
-        shown = REVIEWS.c.annotator == wanted.annotator.strip().casefold()
+        shown = REVIEWS.c.annotator == annotator_key(wanted.annotator)
     if wanted.hidden_from is None:
         return shown
-    me, other = wanted.hidden_from.strip().casefold(), REVIEWS.alias()
+    me, other = annotator_key(wanted.hidden_from), REVIEWS.alias()
     mine = sa.and_(other.c.annotator == me, other.c.state != ReviewState.CANDIDATE.value)
     reviewed = IMAGES.c.id.in_(sa.select(other.c.image).where(mine))
     return sa.case((reviewed, shown), else_=REVIEWS.c.annotator == me)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.store.autosave import list_recoveries, load_recovery, save_recovery
+from napari_semxai.store.project_files import annotator_key
 from napari_semxai.store.project_records import read_recipe, recipe_values
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
@@ -51,7 +52,7 @@ def save_change(
     info = {"name": image.id, "path": str(image.path), "page": image.page}
     info |= {"project": project, "annotator": annotator, _CHANGE: values}
     mask = np.zeros((0, 0), dtype=bool) if change.mask is None else change.mask
-    key = f"{project} {image.id} {annotator}"
+    key = f"{project} {image.id} {annotator_key(annotator)}"
     return save_recovery(folder, key, mask, info, part=secrets.token_hex(8))
 
 
@@ -63,10 +64,10 @@ def is_change(copy: Recovery) -> bool:
 def kept_changes(folder: Path, project: str, annotator: str) -> dict[str, list[Recovery]]:
     """Return an annotator's changes by image, oldest first."""
     found: dict[str, list[Recovery]] = {}
-    name = annotator.strip().casefold()
+    name = annotator_key(annotator)
     for copy in reversed(list_recoveries(folder)):
         known = is_change(copy) and copy.info["project"] == project
-        if known and copy.info["annotator"].strip().casefold() == name:
+        if known and annotator_key(copy.info["annotator"]) == name:
             found.setdefault(copy.info["name"], []).append(copy)
     return found
 

@@ -28,7 +28,9 @@ def test_a_change_comes_back_as_it_was(tmp_path):
     save_change(tmp_path, "p", IMAGE, "anna ", ReviewChange(comment="later"))
     save_change(tmp_path, "p", IMAGE, "Ben", ReviewChange(ReviewState.UNSURE))
     save_change(tmp_path, "q", IMAGE, "Anna", ReviewChange(ReviewState.UNSURE))
-    assert all(map(is_change, list_recoveries(tmp_path)))
+    copies = list_recoveries(tmp_path)
+    assert all(map(is_change, copies))
+    assert {copy.key for copy in copies} == {"p a anna", "p a ben", "q a anna"}
     first, second = map(load_change, kept_changes(tmp_path, "p", "ANNA")["a"])
     np.testing.assert_array_equal(first.mask, square())
     names = ("state", "recipe", "label", "comment", "confidence", "score")
