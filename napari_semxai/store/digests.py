@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+FileStamp: TypeAlias = tuple[int, int, int]
 
 
 def array_digest(array: NDArray[Any]) -> str:
@@ -39,3 +41,12 @@ def file_sha256(path: str | Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def file_stamp(path: Path) -> FileStamp | None:
+    """Return what changes when a file is replaced; None where it cannot be seen."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

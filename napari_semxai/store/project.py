@@ -9,20 +9,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.autosave import discard_recovery
-from napari_semxai.store.digests import array_digest, file_sha256
-from napari_semxai.store.folders import recovery_folder
+from napari_semxai.store.digests import array_digest, file_sha256, file_stamp
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.store.originals import original_files
 from napari_semxai.store.project_files import (
     annotator_folder,
+    annotator_key,
     annotator_names,
+    folder_times,
     mask_path,
-    read_images,
+    reaching,
     read_info,
     record_path,
 )
+from napari_semxai.store.project_images import read_images, store_pixel_size
 from napari_semxai.store.project_locks import AnnotatorLocks
 from napari_semxai.store.project_records import (
     check_mask,
@@ -33,12 +34,12 @@ from napari_semxai.store.project_records import (
     seconds,
     voided_by_hand,
 )
-from napari_semxai.store.rescue import kept_changes, load_change, save_change
+from napari_semxai.store.rescue import RescueFiles, discard, load_change
 from napari_semxai.types import InputError, ReviewRecord
 
 if TYPE_CHECKING:
-    from typing import TypeAlias
-
+    from napari_semxai.store.digests import FileStamp
+    from napari_semxai.store.project_files import FolderChange
     from napari_semxai.types import (
         BoolMask,
         ProjectImage,
@@ -46,8 +47,6 @@ if TYPE_CHECKING:
         ReviewChange,
         SemImage,
     )
-
-    Stamp: TypeAlias = tuple[int, int, int]
 
 
 def open_project(folder: str | Path, *, rescue_folder: Path | None = None) -> Project:
@@ -97,11 +96,11 @@ class Project:
         self.folder = folder
         self.info = info
         self.images = images
-        self._rescue_folder = rescue_folder
+        self._rescue = RescueFiles(info.id, rescue_folder)
         self._by_id = {image.id: image for image in images}
         self._locks = AnnotatorLocks(folder)
-        self._stamps: dict[str, Stamp] = {}
-        self._kept: dict[ReviewChange, Path] = {}
+        self._stamps: dict[str, FileStamp] = {}
+        self._changes: dict[tuple[str, str], FolderChange] = {}
         self._writing = threading.Lock()
 
     @cached_property
@@ -132,7 +131,7 @@ class Project:
             When the file is missing, damaged or was replaced.
         """
         entry = self.image(image_id)
-        stamp = _stamp(entry.path)
+        stamp = file_stamp(entry.path)
         image = read_image(entry.path, entry.page)
         if check and array_digest(image.pixels) != entry.sha256:
             raise InputError(
@@ -142,6 +141,26 @@ class Project:
         if check and stamp is not None:
             self._stamps[image_id] = stamp
         return image if entry.pixel_size is None else replace(image, pixel_size=entry.pixel_size)
+
+    def set_pixel_size(self, image_id: str | None, metres: float) -> None:
+        """Store the pixel size that a person gave.
+
+        Parameters
+        ----------
+        image_id : str or None
+            Which image; None for all of the project that have no pixel size.
+        metres : float
+            Edge of a pixel.
+
+        Raises
+        ------
+        InputError
+            When there is no such image or size, or the project cannot be written.
+        """
+        if image_id is not None:
+            self.image(image_id)
+        self.images = store_pixel_size(self.folder, self.images, image_id, metres)
+        self._by_id = {image.id: image for image in self.images}
 
     def annotators(self) -> list[str]:
         """Return who has written reviews, in lower case, sorted."""
@@ -160,14 +179,15 @@ class Project:
         folder = annotator_folder(self.folder, annotator)
         image = self.image(image_id)
         record, written = ReviewRecord(image.id, annotator), ""
-        if (path := record_path(folder, image.id)).exists():
-            record, written = read_record(path)
-        mask = mask_path(folder, image.id)
-        if not mask.exists():
-            return voided_by_hand(record, None) if record.history else None
-        if file_sha256(mask) == written:
-            return record
-        return voided_by_hand(record, read_mask(mask, image.shape))
+        path, mask = record_path(folder, image.id), mask_path(folder, image.id)
+        with reaching(folder):
+            if path.exists():
+                record, written = read_record(path)
+            if not mask.exists():
+                return voided_by_hand(record, None) if record.history else None
+            if file_sha256(mask) == written:
+                return record
+            return voided_by_hand(record, read_mask(mask, image.shape))
 
     def mask(self, image_id: str, annotator: str) -> BoolMask | None:
         """Return an annotator's mask (M, N) of an image; None where there is none.
@@ -179,7 +199,8 @@ class Project:
         """
         image = self.image(image_id)
         path = mask_path(annotator_folder(self.folder, annotator), image.id)
-        return read_mask(path, image.shape) if path.exists() else None
+        with reaching(path):
+            return read_mask(path, image.shape) if path.exists() else None
 
     def write_review(self, image_id: str, annotator: str, change: ReviewChange) -> ReviewRecord:
         """Write a review, an edited mask, or both; what was there before stays in the history.
@@ -211,26 +232,21 @@ class Project:
         check_mask(image, change)
         with self._writing:
             try:
-                record = self._write(image, annotator, change)
+                with reaching(self.folder):
+                    record = self._write(image, annotator, change)
             except InputError as error:
                 said = self.keep(image_id, annotator, change)
                 raise InputError(f"{error}; {said}") from error
-        if (path := self._kept.pop(change, None)) is not None:
-            discard_recovery(path)
+        self._rescue.written(change)
         return record
+
+    def folder_change(self, image_id: str, annotator: str) -> FolderChange | None:
+        """Return the times of an annotator's folder around our last write of an image."""
+        return self._changes.get((image_id, annotator_key(annotator)))
 
     def keep(self, image_id: str, annotator: str, change: ReviewChange) -> str:
         """Put a change that cannot be written into a file elsewhere, once; say where it is."""
-        what = "review" if change.mask is None else "mask"
-        try:
-            if change not in self._kept:
-                image = self.image(image_id)
-                self._kept[change] = save_change(
-                    self._kept_folder, self.info.id, image, annotator, change
-                )
-        except InputError:
-            return f"the {what} is in memory only, save it elsewhere"
-        return f"the {what} is kept in {self._kept[change]}"
+        return self._rescue.keep(self.image(image_id), annotator, change)
 
     def write_kept(self, annotator: str, failed: dict[str, str]) -> list[ReviewRecord]:
         """Write what an earlier session had to keep elsewhere, and remove those files.
@@ -250,8 +266,7 @@ class Project:
             Of the images that were written.
         """
         written = []
-        kept = kept_changes(self._kept_folder, self.info.id, annotator)
-        for image_id, copies in kept.items():
+        for image_id, copies in self._rescue.changes(annotator).items():
             try:
                 old = self.record(image_id, annotator)
                 if old is not None and seconds(old.time) > copies[0].saved_at:
@@ -259,7 +274,7 @@ class Project:
                 for copy in copies:
                     with self._writing:
                         record = self._write(self.image(image_id), annotator, load_change(copy))
-                    discard_recovery(copy.path)
+                    discard(copy.path)
                 written.append(record)
             except InputError as error:
                 failed[image_id] = str(error)
@@ -279,32 +294,21 @@ class Project:
         """Let other programs write as the annotators that this one wrote as."""
         self._locks.release()
 
-    @property
-    def _kept_folder(self) -> Path:
-        return self._rescue_folder or recovery_folder()
-
     def _write(self, image: ProjectImage, annotator: str, change: ReviewChange) -> ReviewRecord:
         self._locks.claim(annotator)
         stamp = self._stamps.get(image.id)
-        if stamp is not None and _stamp(image.path) not in (None, stamp):
+        if stamp is not None and file_stamp(image.path) not in (None, stamp):
             # Raises where the pixels are others.
             self.read_image(image.id)
         folder = annotator_folder(self.folder, annotator)
         old = self.record(image.id, annotator) or ReviewRecord(image.id, annotator)
         mask = new_mask(image, old, change)
         record = next_record(image, old, change, mask)
+        before = folder_times(folder)
         place = mask_path(folder, image.id)
         if mask is not None:
             write_mask(place, mask)
         digest = file_sha256(place) if record.mask_sha256 else ""
         write_json(record_path(folder, image.id), record_values(record, digest))
+        self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)
         return record
-
-
-def _stamp(path: Path) -> Stamp | None:
-    """Return what changes when a file is replaced; None where there is none."""
-    try:
-        found = path.stat()
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size, found.st_ino

@@ -17,12 +17,11 @@ from napari_semxai.store.project import Project, open_project
 from napari_semxai.store.project_files import (
     PROJECT_FILE,
     changing,
-    read_images,
     read_info,
     unique_ids,
-    write_images,
     write_info,
 )
+from napari_semxai.store.project_images import read_images, write_images
 from napari_semxai.store.project_records import utc_now
 from napari_semxai.types import (
     InputError,

@@ -1,49 +1,54 @@
-"""The plain files of a project: where they lie, the table of images, the project's own file."""
+"""The plain files of a project: where they lie, who may write them, the project's own file."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
-from napari_semxai.store.atomic import atomic_write, write_json
-from napari_semxai.types import InputError, ProjectImage, ProjectInfo
+from napari_semxai.store.atomic import write_json
+from napari_semxai.types import InputError, ProjectInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 PROJECT_FILE = "project.json"
 IMAGES_FILE = "images.csv"
 REVIEWS_FOLDER = "reviews"
+MASKS_FOLDER = "masks"
+RECORDS_FOLDER = "records"
 MASK_SUFFIX = ".png"
 RECORD_SUFFIX = ".json"
+FolderTimes: TypeAlias = tuple[int, int]
+FolderChange: TypeAlias = tuple[FolderTimes, FolderTimes]
+NO_FOLDER: FolderTimes = (0, 0)
 _FORMAT = "napari-semxai project"
 _VERSION = 1
-_COLUMNS = (
-    "id",
-    "path",
-    "page",
-    "rows",
-    "columns",
-    "sha256",
-    "class",
-    "class_source",
-    "lot",
-    "wafer",
-    "defect",
-    "pixel_size_m",
-)
 _LONGEST_ID = 100
 _LOCK_SECONDS = 5.0
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)$")
+
+
+@contextmanager
+def reaching(path: Path) -> Iterator[None]:
+    """Make `InputError` of what a drive that is away or fails says in many ways."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(_unreadable(Path(error.filename or path), error)) from error
+
+
+def check_there(project: Path) -> None:
+    """Raise `InputError` where only the empty mount point of a drive is left."""
+    with reaching(project):
+        if not (project / IMAGES_FILE).is_file():
+            raise InputError(f"{project}: the project is away; is its drive there?")
 
 
 def annotator_key(name: str) -> str:
@@ -73,23 +78,32 @@ def annotator_folder(project: Path, annotator: str) -> Path:
 
 def annotator_names(project: Path) -> list[str]:
     """Return the annotators that have a folder, in lower case, sorted."""
-    try:
-        entries = list(os.scandir(project / REVIEWS_FOLDER))
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        raise InputError(_unreadable(project / REVIEWS_FOLDER, error)) from error
-    return sorted(unquote(entry.name) for entry in entries if entry.is_dir())
+    folder = project / REVIEWS_FOLDER
+    with reaching(folder), suppress(FileNotFoundError):
+        return sorted(unquote(entry.name) for entry in os.scandir(folder) if entry.is_dir())
+    return []
 
 
 def mask_path(folder: Path, image_id: str) -> Path:
     """Return where an annotator's mask of an image lies; `folder` is the annotator's."""
-    return folder / "masks" / f"{image_id}{MASK_SUFFIX}"
+    return folder / MASKS_FOLDER / f"{image_id}{MASK_SUFFIX}"
 
 
 def record_path(folder: Path, image_id: str) -> Path:
     """Return where an annotator's record of an image lies; `folder` is the annotator's."""
-    return folder / "records" / f"{image_id}{RECORD_SUFFIX}"
+    return folder / RECORDS_FOLDER / f"{image_id}{RECORD_SUFFIX}"
+
+
+def folder_times(folder: Path) -> FolderTimes:
+    """Return when files of an annotator's folder were last made, renamed or removed."""
+    return _changed_at(folder / RECORDS_FOLDER), _changed_at(folder / MASKS_FOLDER)
+
+
+def _changed_at(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
 
 
 def unique_ids(names: Iterable[str], others: Iterable[str] = ()) -> list[str]:
@@ -164,11 +178,12 @@ def read_info(project: Path) -> ProjectInfo:
         When there is none, it is damaged, or a newer program wrote it.
     """
     path = project / PROJECT_FILE
-    if not path.is_file():
-        raise InputError(
-            f"{project}: no {PROJECT_FILE} here, so it is no project (or its drive is away); "
-            "make one with: semxai project init DIR --from FOLDER"
-        )
+    with reaching(path):
+        if not path.is_file():
+            raise InputError(
+                f"{project}: no {PROJECT_FILE} here, so it is no project (or its drive is away); "
+                "make one with: semxai project init DIR --from FOLDER"
+            )
     values = read_json(path, _FORMAT, _VERSION)
     try:
         return ProjectInfo(
@@ -201,68 +216,6 @@ def read_json(path: Path, kind: str, version: int) -> dict[str, Any]:
     if not isinstance(values.get("version"), int) or values["version"] > version:
         raise InputError(f"{path}: was written by a newer program; update napari-semxai")
     return values
-
-
-def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
-    """Write the table of images; paths are relative where a common folder exists."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    for image in images:
-        size = "" if image.pixel_size is None else repr(image.pixel_size)
-        row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
-        known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
-        writer.writerow((*row, *known, size))
-    with atomic_write(project / IMAGES_FILE) as file:
-        file.write(text.getvalue().encode())
-
-
-def read_images(project: Path) -> tuple[ProjectImage, ...]:
-    """Read the table of images.
-
-    Raises
-    ------
-    InputError
-        When it is missing or damaged.
-    """
-    path = project / IMAGES_FILE
-    root = os.path.abspath(project)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return tuple(_image(root, row) for row in csv.DictReader(file, strict=True))
-    except OSError as error:
-        raise InputError(_unreadable(path, error)) from error
-    except (KeyError, TypeError, ValueError, csv.Error) as error:
-        raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
-
-
-def _image(root: str, row: dict[str, str]) -> ProjectImage:
-    return ProjectImage(
-        id=row["id"],
-        path=Path(os.path.normpath(os.path.join(root, row["path"]))),
-        page=int(row["page"]),
-        shape=(int(row["rows"]), int(row["columns"])),
-        sha256=row["sha256"],
-        label=row["class"],
-        label_source=row["class_source"],
-        lot=row["lot"],
-        wafer=row["wafer"],
-        defect=row["defect"],
-        pixel_size=float(row["pixel_size_m"]) if row["pixel_size_m"] else None,
-    )
-
-
-def _portable(project: Path, path: Path) -> str:
-    """Relative where project and image share a folder, so that both can move together."""
-    root, target = os.path.abspath(project), os.path.abspath(path)
-    try:
-        common = os.path.commonpath([root, target])
-    except ValueError:
-        # Two drives of Windows.
-        return Path(target).as_posix()
-    if common == os.path.dirname(common):
-        return Path(target).as_posix()
-    return Path(os.path.relpath(target, root)).as_posix()
 
 
 def _unreadable(path: Path, error: OSError) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
 
-from napari_semxai.store.project_files import IMAGES_FILE, annotator_folder
+from napari_semxai.store.project_files import annotator_folder, check_there
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -35,8 +35,7 @@ class AnnotatorLocks:
             When another program is that one, or the project is away or cannot be written.
         """
         # Nothing is written to the empty mount point of a drive that is away.
-        if not (self._project / IMAGES_FILE).is_file():
-            raise InputError(f"{self._project}: the project is away; is its drive there?")
+        check_there(self._project)
         folder = annotator_folder(self._project, annotator)
         if folder in self._locks:
             return

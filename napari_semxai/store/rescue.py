@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.store.autosave import list_recoveries, load_recovery, save_recovery
+from napari_semxai.store.autosave import (
+    discard_recovery,
+    list_recoveries,
+    load_recovery,
+    save_recovery,
+)
+from napari_semxai.store.folders import recovery_folder
 from napari_semxai.store.project_files import annotator_key
 from napari_semxai.store.project_records import read_recipe, recipe_values
 from napari_semxai.types import InputError, ReviewChange, ReviewState
@@ -19,6 +26,53 @@ if TYPE_CHECKING:
     from napari_semxai.types import ProjectImage
 
 _CHANGE = "change"
+
+
+class RescueFiles:
+    """Where the changes of a project go that cannot be written to it.
+
+    Parameters
+    ----------
+    project : str
+        The project's own id.
+    folder : Path, optional
+        By default the folder of the recovery copies.
+    """
+
+    def __init__(self, project: str, folder: Path | None) -> None:
+        self._project, self._folder = project, folder
+        self._kept: dict[ReviewChange, Path] = {}
+
+    def keep(self, image: ProjectImage, annotator: str, change: ReviewChange) -> str:
+        """Put a change into a file, once; say where it is."""
+        what = "review" if change.mask is None else "mask"
+        try:
+            if change not in self._kept:
+                self._kept[change] = save_change(
+                    self._place, self._project, image, annotator, change
+                )
+        except InputError:
+            return f"the {what} is in memory only, save it elsewhere"
+        return f"the {what} is kept in {self._kept[change]}"
+
+    def written(self, change: ReviewChange) -> None:
+        """Remove the file of a change that lies in the project at last."""
+        if (path := self._kept.pop(change, None)) is not None:
+            discard(path)
+
+    def changes(self, annotator: str) -> dict[str, list[Recovery]]:
+        """Return what was kept of an annotator, by image, oldest first."""
+        return kept_changes(self._place, self._project, annotator)
+
+    @property
+    def _place(self) -> Path:
+        return self._folder or recovery_folder()
+
+
+def discard(path: Path) -> None:
+    """Remove the file of a change that was written; one that stays is older than its record."""
+    with suppress(OSError):
+        discard_recovery(path)
 
 
 def save_change(

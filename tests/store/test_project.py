@@ -172,6 +172,35 @@ def test_replaced_image_is_refused(project):
     assert project.read_image("b").gray.max() > 0
 
 
+def test_a_pixel_size_by_hand_stays(project):
+    other = open_project(project.folder)
+    project.set_pixel_size("b", 3e-9)
+    # Another window that was opened before knows of one image only by and by.
+    other.set_pixel_size(None, np.float64(2e-9))
+    assert [image.pixel_size for image in other.images] == [2e-9, 3e-9, 2e-9]
+    again = open_project(project.folder)
+    assert again.images == other.images
+    assert project.image("b").pixel_size == project.read_image("b").pixel_size == 3e-9
+    assert again.read_image("c").pixel_size == 2e-9
+    again.set_pixel_size("b", 4e-9)
+    assert open_project(project.folder).image("b").pixel_size == 4e-9
+
+
+def test_pixel_sizes_that_cannot_be_stored(project):
+    before = (project.folder / "images.csv").read_bytes()
+    for metres in (0.0, -1e-9, float("nan"), float("inf")):
+        with pytest.raises(InputError, match="a number above 0"):
+            project.set_pixel_size("a", metres)
+    with pytest.raises(InputError, match="no image 'z'"):
+        project.set_pixel_size("z", 1e-9)
+    assert (project.folder / "images.csv").read_bytes() == before
+    project.folder.rename(project.folder.with_name("away"))
+    with pytest.raises(InputError, match="is its drive there"):
+        project.set_pixel_size("a", 1e-9)
+    assert not project.folder.exists()
+    assert project.image("a").pixel_size is None
+
+
 def test_mask_of_another_size_is_refused(project):
     with pytest.raises(InputError, match="mask of shape"):
         project.write_review("a", "Anna", ReviewChange(mask=np.zeros((3, 3), dtype=bool)))

@@ -1,10 +1,12 @@
 """Nothing is lost: two writers, kills at any moment, full, read-only and vanished disks."""
 
+import errno
 import os
 import random
 import subprocess
 import sys
 from collections import defaultdict
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -185,6 +187,58 @@ def vanishing(drive):
         "except InputError as error: sys.exit(str(error))\n"
     )
     return f'{sys.executable} -c "{code}"'
+
+
+@contextmanager
+def dead_drive(folder, number):
+    """Make every look at a file below fail, as a drive that hangs or is away does."""
+    look = Path.stat
+
+    def stat(path, **options):
+        if folder in (path, *path.parents):
+            raise OSError(number, os.strerror(number), str(path))
+        return look(path, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Path, "stat", stat)
+        yield
+
+
+@pytest.mark.parametrize("number", [errno.ESTALE, errno.EIO, errno.ENOTCONN, errno.EACCES])
+def test_a_change_is_kept_however_a_drive_is_dead(project, number):
+    project.write_review("0", "anna", ReviewChange(ReviewState.CORRECTED, mask_of(1, SHAPE)))
+    failed = {}
+    with dead_drive(project.folder, number):
+        change = ReviewChange(ReviewState.ACCEPTED, mask_of(5, SHAPE))
+        with pytest.raises(InputError, match=rf"images\.csv.*{os.strerror(number)}.*is kept in"):
+            project.write_review("0", "anna", change)
+        for ask in (project.record, project.mask):
+            with pytest.raises(InputError, match=r"anna.*is the drive there"):
+                ask("0", "anna")
+        with pytest.raises(InputError, match="is the drive there"):
+            project.claim("ben")
+        with pytest.raises(InputError, match="is the drive there"):
+            open_project(project.folder)
+        assert project.write_kept("anna", failed) == []
+    assert "is the drive there" in failed["0"]
+    (record,) = project.write_kept("anna", failed)
+    assert record == project.record("0", "anna")
+    np.testing.assert_array_equal(project.mask("0", "anna"), mask_of(5, SHAPE))
+
+
+def test_a_drive_that_dies_after_the_lock(project, monkeypatch):
+    """The record cannot be looked at: the change is kept just as well."""
+    project.claim("anna")
+    look = Path.exists
+
+    def exists(path):
+        if path.suffix == ".json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return look(path)
+
+    monkeypatch.setattr(Path, "exists", exists)
+    with pytest.raises(InputError, match=r"0\.json: cannot be read.*the mask is kept in"):
+        project.write_review("0", "anna", ReviewChange(mask=mask_of(5, SHAPE)))
 
 
 def test_drive_back_again(project):
