@@ -6,46 +6,41 @@ import hashlib
 import os
 import threading
 import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeAlias
+from contextlib import contextmanager, nullcontext
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.pool import StaticPool
 
 from napari_semxai.store.folders import project_index_folder
+from napari_semxai.store.index_database import file_database, memory_database, prune
+from napari_semxai.store.index_stamps import STAMP_COLUMNS, Stamp, image_stamp, image_stamps
 from napari_semxai.store.project_files import (
-    IMAGES_FILE,
-    MASK_SUFFIX,
-    PROJECT_FILE,
-    RECORD_SUFFIX,
+    NO_FOLDER,
     annotator_folder,
+    annotator_key,
+    check_there,
+    folder_times,
+    reaching,
 )
-from napari_semxai.store.queue_query import (
-    FOLDERS,
-    IMAGES,
-    META,
-    REVIEWS,
-    SCHEMA,
-    find_latest,
-    queue_query,
-)
+from napari_semxai.store.queue_query import FOLDERS, IMAGES, REVIEWS, find_latest, queue_query
 from napari_semxai.types import InputError, ProjectStatus, QueueRow, ReviewState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import TypeAlias
 
     from napari_semxai.store.project import Project
-    from napari_semxai.types import QueueFilter
+    from napari_semxai.store.project_files import FolderTimes
+    from napari_semxai.types import QueueFilter, ReviewRecord
 
-_VERSION = 3
+    Seen: TypeAlias = dict[str, FolderTimes]
+    Change: TypeAlias = Callable[[sa.Connection, Seen], set[str]]
+
 # A folder changed this recently may change again without its time telling.
 _SETTLED_NS = 2_000_000_000
-_LOCK_SECONDS = 5.0
-_KEPT_SECONDS = 90 * 24 * 3600.0
-"""An index that was not opened for so long is removed; opening its project makes it again."""
 _STATES = {state.value: state for state in ReviewState}
-
-Stamp: TypeAlias = tuple[int, int, int, int]
 
 
 class ProjectIndex:
@@ -73,8 +68,10 @@ class ProjectIndex:
         place = hashlib.sha256(os.path.abspath(project.folder).encode()).hexdigest()[:12]
         folder = folder or project_index_folder()
         self._path = folder / f"{project.info.id[:32]}-{place}.sqlite"
-        self._engine = self._open(self._path)
-        _prune(self._path)
+        self._engine = file_database(self._path, project)
+        # The folders as they were when the rows were made of them.
+        self._seen: Seen = {}
+        prune(self._path)
         self.refresh(every_file=True)
 
     def close(self) -> None:
@@ -101,31 +98,42 @@ class ProjectIndex:
         InputError
             When the project's folder is away.
         """
-        if not (self._project.folder / PROJECT_FILE).is_file():
-            raise InputError(f"{self._project.folder}: the project is away; is its drive there?")
-        changed: set[str] = set()
-        if self._engine.url.database and not self._path.exists():
-            # Deleted under us, as anybody may at any time.
-            self._engine.dispose()
-            self._engine = self._open(self._path)
-        with self._lock, self._engine.begin() as connection:
-            annotators = self._project.annotators()
-            for annotator in annotators:
-                changed |= self._refresh_annotator(connection, annotator, every_file)
-            gone = REVIEWS.c.annotator.not_in(annotators)
-            changed |= set(connection.scalars(sa.select(REVIEWS.c.image).where(gone)))
-            connection.execute(sa.delete(REVIEWS).where(gone))
-            find_latest(connection, changed)
-        return changed
+        with self._lock:
+            return self._apply(partial(self._refresh, every_file=every_file))
+
+    def put(self, record: ReviewRecord) -> None:
+        """Take in one record that this program has written, so that `refresh` stays cheap.
+
+        Whatever else was written to the annotator's folder meanwhile is left to `refresh`, which
+        looks at the folder again then.
+
+        Parameters
+        ----------
+        record : ReviewRecord
+            As `Project.write_review` returned it.
+
+        Raises
+        ------
+        InputError
+            When the project's folder is away.
+        """
+        with self._lock:
+            self._apply(partial(self._put, record.image, annotator_key(record.annotator)))
 
     def queue(self, wanted: QueueFilter) -> tuple[QueueRow, ...]:
         """Return the images that a filter lets through, in its order."""
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             rows = connection.execute(queue_query(wanted)).all()
         return tuple(
             QueueRow(image, number, annotator, _STATES[state], _STATES.get(voided), *rest)
             for image, number, annotator, state, voided, *rest in rows
         )
+
+    def labels(self) -> list[str]:
+        """Return the classes in use, of images and of anybody's records, sorted."""
+        query = sa.union(sa.select(IMAGES.c.label), sa.select(REVIEWS.c.label))
+        with self._reading() as connection:
+            return sorted(label for label in connection.scalars(query) if label)
 
     def status(self) -> ProjectStatus:
         """Count the reviews of every annotator."""
@@ -138,7 +146,7 @@ class ProjectIndex:
             REVIEWS.c.state != ReviewState.CANDIDATE
         )
         damaged = sa.select(REVIEWS.c.damaged).where(REVIEWS.c.damaged.is_not(None))
-        with self._engine.connect() as connection:
+        with self._reading() as connection:
             groups = counts.group_by(REVIEWS.c.annotator, REVIEWS.c.state)
             for annotator, state, count, void in connection.execute(groups):
                 states.setdefault(annotator, {})[ReviewState(state)] = count
@@ -151,112 +159,100 @@ class ProjectIndex:
                 tuple(map(str, connection.scalars(damaged))),
             )
 
-    def _open(self, path: Path) -> sa.Engine:
-        """Open the file, again after deleting it where it is damaged, else stay in memory."""
-        for _ in range(2):
-            with suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            engine = sa.create_engine(
-                sa.URL.create("sqlite", database=str(path)),
-                connect_args={"timeout": _LOCK_SECONDS},
-            )
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection]:
+        """Connect; the one connection in memory would undo what another thread writes."""
+        in_memory = not self._engine.url.database
+        with self._lock if in_memory else nullcontext(), self._engine.connect() as connection:
+            yield connection
+
+    def _apply(self, change: Change) -> set[str]:
+        """Write to the index; from now on in memory where its file cannot be written."""
+        check_there(self._project.folder)
+        if self._engine.url.database and not os.path.exists(self._path):
+            # Deleted under us, as anybody may at any time.
+            self._start_again(file_database(self._path, self._project))
+        with reaching(self._project.folder):
             try:
-                self._prepare(engine)
-            except sa.exc.DatabaseError as error:
-                engine.dispose()
-                if isinstance(error, sa.exc.OperationalError):
-                    # Read-only, locked or full: not damaged.
-                    break
-                with suppress(OSError):
-                    path.unlink()
-            else:
-                return engine
-        engine = sa.create_engine(
-            "sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False}
-        )
-        self._prepare(engine)
-        return engine
+                return self._commit(change)
+            except sa.exc.DatabaseError:
+                self._start_again(memory_database(self._project))
+                return self._commit(partial(self._refresh, every_file=True))
 
-    def _prepare(self, engine: sa.Engine) -> None:
-        """Start afresh unless the index was made by this program of this table of images."""
-        table = (self._project.folder / IMAGES_FILE).stat()
-        stamp = f"{_VERSION} {self._project.info.id} {table.st_mtime_ns} {table.st_size}"
-        SCHEMA.create_all(engine)
-        with engine.begin() as connection:
-            if connection.scalar(sa.select(META.c.stamp)) == stamp:
-                return
-            SCHEMA.drop_all(connection)
-            SCHEMA.create_all(connection)
-            rows = [
-                {
-                    "id": image.id,
-                    "number": number,
-                    "label": image.label,
-                    "text": f"{image.id} {image.lot} {image.wafer} {image.defect}".casefold(),
-                }
-                for number, image in enumerate(self._project.images, start=1)
-            ]
-            connection.execute(sa.insert(IMAGES), rows)
-            connection.execute(sa.insert(META), {"stamp": stamp})
-
-    def _refresh_annotator(
-        self, connection: sa.Connection, annotator: str, every_file: bool
-    ) -> set[str]:
-        folder = annotator_folder(self._project.folder, annotator)
-        places = (folder / "records", folder / "masks")
-        now = time.time_ns()
-        times = [_folder_time(place) for place in places]
-        query = sa.select(FOLDERS.c.records, FOLDERS.c.masks)
-        known = connection.execute(query.where(FOLDERS.c.annotator == annotator)).first()
-        if not every_file and known is not None and list(known) == times:
-            return set()
-        changed = self._rescan(connection, annotator, places)
-        settled = [mtime if now - mtime > _SETTLED_NS else -1 for mtime in times]
-        connection.execute(sa.delete(FOLDERS).where(FOLDERS.c.annotator == annotator))
-        values = {"annotator": annotator, "records": settled[0], "masks": settled[1]}
-        connection.execute(sa.insert(FOLDERS), values)
+    def _commit(self, change: Change) -> set[str]:
+        seen = self._seen.copy()
+        with self._engine.begin() as connection:
+            changed = change(connection, seen)
+        self._seen = seen
         return changed
 
-    def _rescan(
-        self, connection: sa.Connection, annotator: str, places: tuple[Path, Path]
-    ) -> set[str]:
+    def _start_again(self, engine: sa.Engine) -> None:
+        self._engine.dispose()
+        self._engine, self._seen = engine, {}
+
+    def _refresh(self, connection: sa.Connection, seen: Seen, *, every_file: bool) -> set[str]:
+        changed: set[str] = set()
+        annotators = self._project.annotators()
+        seen.clear()
+        for annotator in annotators:
+            folder = annotator_folder(self._project.folder, annotator)
+            # Before its files are looked at: what is written meanwhile changes it again.
+            seen[annotator] = times = folder_times(folder)
+            if every_file or not _is_known(connection, annotator, times):
+                changed |= self._rescan(connection, annotator, folder)
+                _note_folder(connection, annotator, _settled(times))
+        gone = REVIEWS.c.annotator.not_in(annotators)
+        changed |= set(connection.scalars(sa.select(REVIEWS.c.image).where(gone)))
+        connection.execute(sa.delete(REVIEWS).where(gone))
+        find_latest(connection, changed)
+        return changed
+
+    def _put(self, image: str, annotator: str, connection: sa.Connection, seen: Seen) -> set[str]:
+        folder = annotator_folder(self._project.folder, annotator)
+        self._replace(connection, annotator, {image: image_stamp(folder, image)})
+        find_latest(connection, [image])
+        change = self._project.folder_change(image, annotator)
+        # Nobody else wrote between what the rows were made of and our own write.
+        if change is not None and seen.get(annotator, NO_FOLDER) == change[0]:
+            seen[annotator] = change[1]
+            _note_folder(connection, annotator, change[1])
+        return {image}
+
+    def _rescan(self, connection: sa.Connection, annotator: str, folder: Path) -> set[str]:
         """Read the records whose files differ from those of the last scan."""
-        found = self._stamps(places)
-        mine = REVIEWS.c.annotator == annotator
-        columns = (REVIEWS.c[name] for name in _STAMP_COLUMNS)
-        query = sa.select(REVIEWS.c.image, *columns).where(mine)
+        found = image_stamps(folder, {image.id for image in self._project.images})
+        columns = (REVIEWS.c[name] for name in STAMP_COLUMNS)
+        query = sa.select(REVIEWS.c.image, *columns).where(REVIEWS.c.annotator == annotator)
         known = {row[0]: tuple(row[1:]) for row in connection.execute(query)}
         changed = {image for image in found | known if found.get(image) != known.get(image)}
-        if changed:
-            connection.execute(
-                sa.delete(REVIEWS).where(mine, REVIEWS.c.image == sa.bindparam("gone")),
-                [{"gone": image} for image in changed],
-            )
-            rows = [self._row(image, annotator, found[image]) for image in changed & set(found)]
-            if rows:
-                connection.execute(sa.insert(REVIEWS), rows)
+        self._replace(connection, annotator, {image: found.get(image) for image in changed})
         return changed
 
-    def _stamps(self, places: tuple[Path, Path]) -> dict[str, Stamp]:
-        """Return times and sizes of the record and mask file of every image."""
-        ids = {image.id for image in self._project.images}
-        records = _file_stamps(places[0], RECORD_SUFFIX)
-        masks = _file_stamps(places[1], MASK_SUFFIX)
-        none = (0, 0)
-        return {
-            image: (*records.get(image, none), *masks.get(image, none))
-            for image in (records.keys() | masks.keys()) & ids
-        }
+    def _replace(
+        self, connection: sa.Connection, annotator: str, stamps: dict[str, Stamp | None]
+    ) -> None:
+        """Read some records anew; those without a stamp are gone."""
+        if not stamps:
+            return
+        mine = REVIEWS.c.annotator == annotator
+        connection.execute(
+            sa.delete(REVIEWS).where(mine, REVIEWS.c.image == sa.bindparam("gone")),
+            [{"gone": image} for image in stamps],
+        )
+        rows = [self._row(image, annotator, stamp) for image, stamp in stamps.items() if stamp]
+        if rows:
+            connection.execute(sa.insert(REVIEWS), rows)
 
     def _row(self, image: str, annotator: str, stamp: Stamp) -> dict[str, Any]:
-        row: dict[str, Any] = dict(zip(_STAMP_COLUMNS, stamp, strict=True))
+        row: dict[str, Any] = dict(zip(STAMP_COLUMNS, stamp, strict=True))
         row |= {"image": image, "annotator": annotator, "state": ReviewState.CANDIDATE.value}
         row |= dict.fromkeys(("voided", "confidence", "score", "damaged"))
         row |= {"label": "", "time": "", "has_mask": False, "latest": False}
         try:
             record = self._project.record(image, annotator)
         except InputError as error:
-            return row | {"damaged": str(error)}
+            # Perhaps the drive's fault, not the file's: looked at again by every scan.
+            return row | {"damaged": str(error), "record_time": -1}
         if record is None:
             # Removed since the folder was listed; the next refresh sees that.
             return row
@@ -271,32 +267,20 @@ class ProjectIndex:
         }
 
 
-def _prune(used: Path) -> None:
-    """Note that an index is used, and remove those beside it that nobody has used for long."""
-    with suppress(OSError):
-        os.utime(used)
-        for path in used.parent.glob("*.sqlite"):
-            if time.time() - path.stat().st_mtime > _KEPT_SECONDS:
-                path.unlink()
+def _is_known(connection: sa.Connection, annotator: str, times: FolderTimes) -> bool:
+    query = sa.select(FOLDERS.c.records, FOLDERS.c.masks).where(FOLDERS.c.annotator == annotator)
+    known = connection.execute(query).first()
+    return known is not None and tuple(known) == times
 
 
-_STAMP_COLUMNS = ("record_time", "record_size", "mask_time", "mask_size")
+def _settled(times: FolderTimes) -> FolderTimes:
+    """Return times that may be trusted later on; -1 stands for those that may not."""
+    now = time.time_ns()
+    records, masks = (at if now - at > _SETTLED_NS else -1 for at in times)
+    return records, masks
 
 
-def _folder_time(folder: Path) -> int:
-    try:
-        return folder.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _file_stamps(folder: Path, suffix: str) -> dict[str, tuple[int, int]]:
-    """Modification time and size by image id; temporary files begin with a dot."""
-    stamps = {}
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.name.endswith(suffix) and not entry.name.startswith("."):
-                with suppress(FileNotFoundError):
-                    stat = entry.stat()
-                    stamps[entry.name[: -len(suffix)]] = (stat.st_mtime_ns, stat.st_size)
-    return stamps
+def _note_folder(connection: sa.Connection, annotator: str, times: FolderTimes) -> None:
+    connection.execute(sa.delete(FOLDERS).where(FOLDERS.c.annotator == annotator))
+    values = {"annotator": annotator, "records": times[0], "masks": times[1]}
+    connection.execute(sa.insert(FOLDERS), values)

@@ -1,13 +1,19 @@
+import errno
 import os
 import shutil
+import sqlite3
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_semxai.store import index_database
+from napari_semxai.store.masks import write_mask
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import create_project
 from napari_semxai.store.project_index import ProjectIndex
@@ -126,24 +132,113 @@ def test_what_others_write_appears(project, index):
 
 def test_settled_folders_are_not_listed_again(project, index, monkeypatch):
     fill(project)
+    settle(project)
+    assert index.refresh() == {"a", "b", "c"}
+    listed = watched(monkeypatch)
+    assert index.refresh() == set()
+    assert listed() == []
+
+
+def settle(project):
+    """Let all folders have been written a while ago."""
     past = time.time() - 60
     for folder in project.folder.rglob("*/"):
         os.utime(folder, (past, past))
-    assert index.refresh() == {"a", "b", "c"}
+
+
+def watched(monkeypatch):
+    """Return the annotators' folders that are listed from now on."""
     listed = []
     scandir = os.scandir
     monkeypatch.setattr(os, "scandir", lambda path: listed.append(str(path)) or scandir(path))
+    return lambda: [path for path in listed if path.endswith(("records", "masks"))]
+
+
+def same_as_fresh(project, index, folder):
+    with closing(ProjectIndex(project, folder)) as fresh:
+        for annotator in (None, "anna", "ben", "zoe"):
+            wanted = QueueFilter(annotator=annotator)
+            assert index.queue(wanted) == fresh.queue(wanted)
+        assert index.status() == fresh.status()
+        assert index.labels() == fresh.labels()
+
+
+def test_own_reviews_need_no_look_at_the_folder(project, index, tmp_path, monkeypatch):
+    fill(project)
+    settle(project)
+    index.refresh()
+    listed = watched(monkeypatch)
+    for state in (ReviewState.UNSURE, ReviewState.CORRECTED, ReviewState.NO_DEFECT):
+        index.put(project.write_review("c", "Anna", ReviewChange(state, mask(4), label="8")))
+        assert index.refresh() == set()
+        assert ids(index, annotator="anna", labels=frozenset("8"), states={state}) == "c"
+    # The first review of somebody new.
+    index.put(project.write_review("d", "Zoe ", ReviewChange(ReviewState.UNSURE)))
     assert index.refresh() == set()
-    assert [path for path in listed if path.endswith(("records", "masks"))] == []
+    assert listed() == []
+    same_as_fresh(project, index, tmp_path / "other")
+
+
+def test_what_others_write_beside_own_reviews_is_seen(project, index, tmp_path):
+    fill(project)
+    index.refresh()
+    # By another annotator, and by another program into this one's folder.
+    with closing(open_project(project.folder)) as other:
+        other.write_review("d", "Zoe", ReviewChange(ReviewState.REJECTED))
+    write_mask(project.folder / "reviews" / "anna" / "masks" / "a.png", mask(9))
+    index.put(project.write_review("c", "Anna", ReviewChange(ReviewState.UNSURE)))
+    assert ids(index, annotator="anna", states=frozenset([ReviewState.UNSURE])) == "c"
+    assert index.refresh() == {"a", "d"}
+    same_as_fresh(project, index, tmp_path / "other")
+
+
+def test_reviews_may_be_put_late_and_in_any_order(project, index, tmp_path):
+    fill(project)
+    index.refresh()
+    first = project.write_review("c", "Anna", ReviewChange(ReviewState.UNSURE))
+    second = project.write_review("d", "Anna", ReviewChange(ReviewState.REJECTED))
+    third = project.write_review("c", "Anna", ReviewChange(comment="later"))
+    index.put(second)
+    index.put(first)
+    assert index.refresh() == set()
+    index.put(third)
+    same_as_fresh(project, index, tmp_path / "other")
+    project.write_review("a", "Anna", ReviewChange(ReviewState.REJECTED))
+    index.put(project.write_review("b", "Anna", ReviewChange(ReviewState.REJECTED)))
+    assert index.refresh() == {"a"}
+    same_as_fresh(project, index, tmp_path / "another")
+
+
+def test_classes_in_use(project, index):
+    assert index.labels() == ["0", "1"]
+    index.put(project.write_review("a", "Anna", ReviewChange(ReviewState.UNSURE, label="pit")))
+    index.put(project.write_review("b", "Anna", ReviewChange(ReviewState.UNSURE, label="1")))
+    assert index.labels() == ["0", "1", "pit"]
+
+
+def test_a_record_that_could_not_be_read_is_looked_at_again(project, index, monkeypatch):
+    fill(project)
+    look = Path.exists
+
+    def exists(path):
+        if path.name == "a.json":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return look(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "exists", exists)
+        index.refresh()
+        assert len(index.status().damaged) == 2
+    index.refresh(every_file=True)
+    assert index.status().damaged == ()
+    assert index.status().reviewed == 2
 
 
 def test_a_file_written_in_place_is_seen_at_opening_and_when_every_file_is_looked_at(
     project, index, tmp_path
 ):
     fill(project)
-    past = time.time() - 60
-    for folder in project.folder.rglob("*/"):
-        os.utime(folder, (past, past))
+    settle(project)
     index.refresh()
     path = project.folder / "reviews" / "anna" / "records" / "a.json"
     text = path.read_text().replace('"accepted"', '"rejected"')
@@ -159,7 +254,7 @@ def test_a_file_written_in_place_is_seen_at_opening_and_when_every_file_is_looke
     assert ids(index, annotator="ben", states=frozenset([ReviewState.UNSURE])) == "a"
 
 
-@pytest.mark.parametrize("damage", ["missing", "garbage", "other images", "blocked"])
+@pytest.mark.parametrize("damage", ["missing", "garbage", "blocked"])
 def test_index_is_rebuilt(project, tmp_path, damage):
     fill(project)
     cache = tmp_path / "cache"
@@ -170,13 +265,71 @@ def test_index_is_rebuilt(project, tmp_path, damage):
         file.unlink()
     elif damage == "garbage":
         file.write_bytes(b"no database " * 1000)
-    elif damage == "other images":
-        os.utime(project.folder / "images.csv", (1, 1))
     else:
         shutil.rmtree(cache)
         cache.write_text("a file where the folder should be")
     with closing(ProjectIndex(project, cache)) as index:
         assert index.queue(QueueFilter()) == before
+
+
+def test_an_index_of_other_images_is_made_again(project, index, tmp_path):
+    table = project.folder / "images.csv"
+    table.write_text(table.read_text().replace("LOT3", "LOT4"))
+    with closing(ProjectIndex(open_project(project.folder), tmp_path / "cache")) as again:
+        assert (ids(again, text="lot4"), ids(again, text="lot3")) == ("d", "")
+
+
+def hurt(index, file, fault):
+    """Make every further write to the index fail as a bad cache disk does; return what to undo."""
+    if fault == "locked":
+        other = sqlite3.connect(file)
+        other.execute("BEGIN EXCLUSIVE")
+        return other.close
+    if fault == "no journal":
+        file.with_name(f"{file.name}-journal").mkdir()
+    else:
+        pragma = {"full": "max_page_count = 1", "read-only": "query_only = 1"}[fault]
+        with index._engine.connect() as connection:
+            connection.exec_driver_sql(f"PRAGMA {pragma}")
+    return lambda: None
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only", "locked", "no journal"])
+@pytest.mark.parametrize("own", [False, True])
+def test_a_bad_cache_disk_does_not_stop_the_project(project, tmp_path, monkeypatch, fault, own):
+    monkeypatch.setattr(index_database, "_LOCK_SECONDS", 0.05)
+    long = ReviewChange(ReviewState.UNSURE, label="x" * 20_000)
+    with closing(ProjectIndex(project, tmp_path / "cache")) as index:
+        (file,) = (tmp_path / "cache").glob("*.sqlite")
+        undo = hurt(index, file, fault)
+        record = project.write_review("d", "Zoe", long)
+        if own:
+            index.put(record)
+        else:
+            assert index.refresh() == {"d"}
+        assert ids(index, states=frozenset([ReviewState.UNSURE])) == "d"
+        index.put(project.write_review("a", "Zoe", long))
+        assert index.refresh() == set()
+        assert ids(index, states=frozenset([ReviewState.UNSURE])) == "ad"
+        assert index.status().reviewed == 2
+        undo()
+
+
+def test_threads_share_an_index_in_memory(project, tmp_path):
+    """Readers never undo what is being written."""
+    (tmp_path / "cache").write_text("a file where the folder should be")
+    with (
+        closing(ProjectIndex(project, tmp_path / "cache")) as index,
+        ThreadPoolExecutor(4) as threads,
+    ):
+        readers = []
+        for number in range(20):
+            record = project.write_review("a", "Zoe", ReviewChange(comment=str(number)))
+            readers += [threads.submit(ids, index) for _ in range(8)]
+            index.put(record)
+            (row,) = index.queue(QueueFilter(annotator="zoe", text="a"))[:1]
+            assert row.time == record.time
+        assert {reader.result() for reader in readers} == {"abcd"}
 
 
 def test_project_on_a_read_only_drive(project, tmp_path):
