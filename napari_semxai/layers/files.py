@@ -15,7 +15,11 @@ from napari_semxai.store.coco import count_images, read_coco, write_mask_documen
 from napari_semxai.store.image_tables import table_images
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import MASK_SUFFIXES, read_mask, write_mask
-from napari_semxai.store.originals import check_not_own, check_replaceable
+from napari_semxai.store.originals import (
+    check_replaceable,
+    check_replaceable_coco,
+    check_replaceable_table,
+)
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -85,7 +89,7 @@ def write_mask_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) 
 
 def write_coco_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) -> list[str]:
     """Write the foreground of a labels layer as a COCO data set of one image."""
-    check_not_own(Path(path))
+    check_replaceable_coco(Path(path))
     write_mask_document(Path(path), np.asarray(data) != 0, str(attributes.get("name", "mask")))
     return [path]
 
@@ -94,7 +98,7 @@ def write_measurements_layer(
     path: str, data: NDArray[Any], attributes: dict[str, Any]
 ) -> list[str]:
     """Write size, place and shape of the foreground of a labels layer as a table of one row."""
-    check_not_own(Path(path))
+    check_replaceable_table(Path(path))
     mask = np.asarray(data) != 0
     if mask.ndim != 2:
         raise InputError(f"{path}: a mask has shape (M, N), not {mask.shape}")

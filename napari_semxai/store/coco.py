@@ -98,7 +98,7 @@ def count_images(path: Path) -> int:
     InputError
         When it cannot be read or is no COCO data set.
     """
-    return len(_read(path, lambda document: (document["annotations"], document["images"])[1]))
+    return _read(path, lambda document: len((document["annotations"], document["images"])[1]))
 
 
 def read_coco(path: Path) -> list[tuple[dict[str, Any], BoolMask]]:

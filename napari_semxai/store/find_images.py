@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.image_tables import find_table, table_images
 from napari_semxai.store.images import image_files, page_count, page_name
 from napari_semxai.store.klarf import is_klarf
 from napari_semxai.store.klarf_images import klarf_images
+from napari_semxai.store.masks import MASK_SUFFIXES, image_stem
 from napari_semxai.store.project_files import PROJECT_FILE
 from napari_semxai.store.project_sources import ImageSource, SourceImage
 from napari_semxai.types import InputError
@@ -15,6 +17,7 @@ from napari_semxai.types import InputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+_PAGE = re.compile(r"_p\d{4,}$")
 _TABLE_SUFFIXES = (".csv", ".tsv")
 
 
@@ -38,14 +41,24 @@ def find_images(source: Path) -> ImageSource:
     raise InputError(f"{source}: neither a folder of images, nor a CSV table, nor a KLARF file")
 
 
+def _is_mask(path: Path, beside: set[Path]) -> bool:
+    """Return whether a file is called as "Save mask" calls the mask of an image beside it."""
+    image = path.with_name(image_stem(path.stem))
+    if image.name == path.stem or path.suffix.casefold() not in MASK_SUFFIXES:
+        return False
+    return image in beside or image.with_name(_PAGE.sub("", image.name)) in beside
+
+
 def _folder_images(folder: Path) -> ImageSource:
-    """Every image below a folder; every page of a multi-page TIFF is one."""
+    """Every image below a folder but masks beside them; every page of a TIFF is one."""
     images: list[SourceImage] = []
     failed: dict[str, str] = {}
     # Masks of a project that lies among the images are no images.
     projects = {path.parent for path in folder.rglob(PROJECT_FILE)}
-    for path in image_files(folder):
-        if not projects.isdisjoint(path.parents):
+    files = image_files(folder)
+    beside = {path.with_suffix("") for path in files}
+    for path in files:
+        if not projects.isdisjoint(path.parents) or _is_mask(path, beside):
             continue
         name = path.relative_to(folder)
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ _NAMES = {
     "defect": ("defect", "defectid"),
     "size_m": ("pixel_size_m",),
     "size_nm": ("pixel_size_nm",),
+    "state": ("state",),
+    "comment": ("comment",),
 }
 
 
@@ -50,15 +53,15 @@ def table_images(table: Path) -> ImageSource:
 
     Columns are found by name, in any order and case: ``image_path`` and ``file_name`` (either or
     both, with or without ending), and where there are ``mask_path``, ``label``, ``page`` (from
-    0), ``lot``, ``wafer``, ``defect``, ``pixel_size_m`` or ``pixel_size_nm``. Paths start at the
-    table's folder or the one above it.
+    0), ``lot``, ``wafer``, ``defect``, ``pixel_size_m`` or ``pixel_size_nm``, and of the mask
+    ``state`` and ``comment``. Paths start at the table's folder or the one above it.
 
     Raises
     ------
     InputError
         When it cannot be read or has no column of images.
     """
-    header, rows = _read(table)
+    header, rows = read_table(table)
     columns = {
         key: header.index(name)
         for key, names in _NAMES.items()
@@ -74,7 +77,8 @@ def table_images(table: Path) -> ImageSource:
     images: list[SourceImage] = []
     failed: dict[str, str] = {}
     for line, row in enumerate(rows, start=2):
-        values = {key: row[at].strip() for key, at in columns.items() if at < len(row)}
+        values = {key: row[at] for key, at in columns.items() if at < len(row)}
+        values |= {key: value.strip() for key, value in values.items() if key != "comment"}
         try:
             images.append(_source_image(values, files, label_source))
         except (InputError, ValueError) as error:
@@ -90,16 +94,29 @@ def table_images(table: Path) -> ImageSource:
     )
 
 
-def _read(table: Path) -> tuple[list[str], list[list[str]]]:
+def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
+    """Return the column names of a table, in small letters, and its rows.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or is empty.
+    """
     try:
-        text = table.read_text(encoding="utf-8-sig")
+        stored = table.read_bytes()
+        text = stored.decode("utf-8-sig")
     except UnicodeDecodeError:
-        text = table.read_text(encoding="latin-1")
+        text = stored.decode("latin-1")
     except OSError as error:
         raise InputError(f"{table}: cannot be read ({error.strerror or error})") from error
     first = text.split("\n", 1)[0]
     delimiter = max(_DELIMITERS, key=first.count)
-    rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter) if any(row)]
+    # Not line by line: a comment may have lines of its own.
+    lines = io.StringIO(text, newline="")
+    try:
+        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
+    except csv.Error as error:
+        raise InputError(f"{table}: is no table ({error})") from error
     if not rows:
         raise InputError(f"{table}: is empty")
     return [name.strip().casefold() for name in rows[0]], rows[1:]
@@ -123,6 +140,8 @@ def _source_image(values: dict[str, str], files: _Files, label_source: str) -> S
         defect=values.get("defect", ""),
         pixel_size=size,
         mask=mask,
+        state=values.get("state", ""),
+        comment=values.get("comment", ""),
     )
 
 

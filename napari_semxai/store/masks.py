@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff")
+_ENDINGS = ("_mask", "-mask")
 _FULL_LEVELS = (1, 255, 65535)
 _THRESHOLD = 128 / 255
 
@@ -49,6 +50,19 @@ def read_mask(path: str | Path, shape: tuple[int, int] | None = None) -> BoolMas
         found, wanted = ("x".join(map(str, reversed(size))) for size in (mask.shape, shape))
         raise InputError(f"{path}: the mask is {found} pixels, the image {wanted}")
     return mask
+
+
+def image_stem(stem: str) -> str:
+    """Return what the image is called whose mask has a file of the name `stem`, without ending.
+
+    Examples
+    --------
+    >>> image_stem("wafer_mask"), image_stem("wafer")
+    ('wafer', 'wafer')
+    """
+    for ending in _ENDINGS:
+        stem = stem.removesuffix(ending)
+    return stem
 
 
 def mask_from_array(pixels: NDArray[Any]) -> BoolMask:

@@ -9,15 +9,24 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.store.coco import count_images
 from napari_semxai.store.image_tables import find_table, table_images
 from napari_semxai.store.images import read_image
-from napari_semxai.store.project_files import IMAGES_FILE, PROJECT_FILE, REVIEWS_FOLDER
+from napari_semxai.store.project_files import (
+    IMAGES_FILE,
+    PROJECT_FILE,
+    REVIEWS_FOLDER,
+    reaching,
+)
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from napari_semxai.types import ProjectImage, ProjectInfo
+
+
+SINGLE_MEASUREMENT = ("name", "row0", "column0")
 
 
 def original_files(info: ProjectInfo, images: Iterable[ProjectImage]) -> frozenset[str]:
@@ -51,6 +60,42 @@ def check_replaceable(path: Path) -> None:
         binary = False
     if not binary:
         raise InputError(f"{path}: holds no plain mask but a picture; choose another name")
+
+
+def check_replaceable_table(path: Path, columns: Sequence[str] = SINGLE_MEASUREMENT) -> None:
+    """Raise `InputError` where a table would replace one that does not begin with its columns.
+
+    Parameters
+    ----------
+    path : Path
+        Where a person wants a table.
+    columns : sequence of str
+        First columns of what this program writes there; by default the measurements of a mask.
+    """
+    check_not_own(path)
+    start = ",".join((*columns, "")).encode()
+    with reaching(path):
+        if path.is_file() and not path.read_bytes().startswith(start):
+            raise InputError(f"{path}: holds another table; choose another name")
+
+
+def check_replaceable_coco(path: Path) -> None:
+    """Raise `InputError` where one mask would replace anything but a COCO set of one image.
+
+    Parameters
+    ----------
+    path : Path
+        Where a person wants a mask.
+    """
+    check_not_own(path)
+    if not path.is_file():
+        return
+    try:
+        single = count_images(path) <= 1
+    except InputError:
+        single = False
+    if not single:
+        raise InputError(f"{path}: holds more than the COCO data of a mask; choose another name")
 
 
 def check_not_own(path: Path) -> None:

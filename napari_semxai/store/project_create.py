@@ -22,13 +22,12 @@ from napari_semxai.store.project_files import (
     write_info,
 )
 from napari_semxai.store.project_images import read_images, write_images
-from napari_semxai.store.project_records import utc_now
+from napari_semxai.store.project_records import imported_state, utc_now
 from napari_semxai.types import (
     InputError,
     ProjectImage,
     ProjectInfo,
     ReviewChange,
-    ReviewState,
 )
 
 if TYPE_CHECKING:
@@ -48,7 +47,8 @@ def create_project(
     """Make a project of a folder of images, a Carinthia download, a table or a KLARF file.
 
     The images stay where they are and are only read. Masks that come with them are accepted
-    reviews ("no defect" where empty) of an annotator that has the name of the table.
+    reviews ("no defect" where empty), unless the table tells another state, of an annotator that
+    has the name of the table.
 
     Parameters
     ----------
@@ -228,8 +228,9 @@ def _write_masks(
         except InputError as error:
             problems[f"{source.name} mask"] = str(error)
         else:
-            state = ReviewState.ACCEPTED if mask.any() else ReviewState.NO_DEFECT
-            project.write_review(image.id, found.annotator, ReviewChange(state, mask))
+            state = imported_state(mask, source.state)
+            change = ReviewChange(state, mask, comment=source.comment or None)
+            project.write_review(image.id, found.annotator, change)
         steps.step()
 
 

@@ -14,7 +14,12 @@ from napari_semxai.store.atomic import atomic_write, write_json, write_table
 from napari_semxai.store.coco import coco_document
 from napari_semxai.store.images import page_count
 from napari_semxai.store.masks import write_mask
-from napari_semxai.store.originals import check_not_own, check_replaceable
+from napari_semxai.store.originals import (
+    check_not_own,
+    check_replaceable,
+    check_replaceable_table,
+)
+from napari_semxai.store.project_records import imported_state
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.project_masks import ChosenMask
     from napari_semxai.types import ProjectImage
 
+MASKS_TABLE = "masks.csv"
 _CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
 _EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
 
@@ -58,20 +64,30 @@ def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: s
 def export_masks(
     project: Project, chosen: Iterable[ChosenMask], folder: Path, suffix: str = ".png"
 ) -> int:
-    """Write every mask as ``<id><suffix>``, 0 and 255; return how many.
+    """Write every mask as ``<id><suffix>``, 0 and 255, and what is known of them as a table.
+
+    Returns
+    -------
+    int
+        How many.
 
     Raises
     ------
     InputError
-        When a file cannot be written, is an original of the project, or another picture.
+        When a file cannot be written, is an original of the project, or is another picture or
+        table.
     """
-    count = 0
+    rows: list[dict[str, Any]] = []
+    table = _free(project, folder / MASKS_TABLE)
+    check_replaceable_table(table, ("id", "file", "class"))
     for one in chosen:
         path = _free(project, folder / f"{one.image.id}{suffix}")
         check_replaceable(path)
         write_mask(path, one.mask)
-        count += 1
-    return count
+        rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
+    if rows:
+        _write_rows(table, rows)
+    return len(rows)
 
 
 def export_coco(project: Project, chosen: Iterable[ChosenMask], path: Path, form: str) -> int:
@@ -88,16 +104,18 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
     is known beyond the four columns of the set stands in columns behind them.
     """
     rows: list[tuple[str, ...]] = []
-    data = folder / "data"
+    data, plain = folder / "data", True
     for one in chosen:
         image = _copy_image(project, one.image, data / "images")
         mask = _free(project, data / "masks" / f"{one.image.id}.png")
         check_replaceable(mask)
         write_mask(mask, one.mask)
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
-        rows.append((*paths, one.image.id, one.label, *_known(one)))
-    columns = [*_CARINTHIA_COLUMNS, *_EXTRA_COLUMNS]
-    if not any(any(row[4:]) for row in rows):
+        known = _known(one)
+        rows.append((*paths, one.image.id, one.label, *known, str(one.state), one.comment))
+        plain &= not any((*known, one.comment)) and one.state == imported_state(one.mask, None)
+    columns = [*_CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
+    if plain:
         columns, rows = columns[:4], [row[:4] for row in rows]
     write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
     return len(rows)
@@ -105,19 +123,26 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
 
 def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Path) -> int:
     """Write one row of measurements for each mask; return how many."""
-    names = project.info.class_names
     rows: list[dict[str, Any]] = []
     for one in chosen:
-        image = one.image
-        row: dict[str, Any] = {"id": image.id, "file": image.path.name, "page": image.page}
-        row |= {"class": one.label, "class_name": names.get(one.label, "")}
-        row |= dict(zip(_EXTRA_COLUMNS, _known(one), strict=True))
-        row |= {"state": one.state, "annotators": " ".join(one.annotators)}
-        rows.append(row | measure(one.mask, image.pixel_size) | {"comment": one.comment})
+        row = _about(project, one, file=one.image.path.name, page=one.image.page)
+        rows.append(row | measure(one.mask, one.image.pixel_size) | {"comment": one.comment})
     if not rows:
         raise InputError(f"{project.folder}: no mask to measure")
-    write_table(_free(project, path), list(rows[0]), [list(row.values()) for row in rows])
+    _write_rows(_free(project, path), rows)
     return len(rows)
+
+
+def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
+    """Return what is known of a mask by column, but the comment."""
+    name = project.info.class_names.get(one.label, "")
+    row = {"id": one.image.id, **place, "class": one.label, "class_name": name}
+    row |= dict(zip(_EXTRA_COLUMNS, _known(one), strict=True))
+    return row | {"state": one.state, "annotators": " ".join(one.annotators)}
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_table(path, list(rows[0]), [list(row.values()) for row in rows])
 
 
 def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
@@ -127,13 +152,14 @@ def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
 
 
 def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
+    # Raises where the image was replaced.
+    pixels = np.asarray(project.read_image(image.id).pixels)
     if page_count(image.path) == 1:
         path = _free(project, folder / f"{image.id}{image.path.suffix.lower()}")
         with image.path.open("rb") as origin, atomic_write(path) as copy:
             shutil.copyfileobj(origin, copy)
         return path
     path = _free(project, folder / f"{image.id}.tif")
-    pixels = np.asarray(project.read_image(image.id).pixels)
     kind = "rgb" if pixels.ndim == 3 else "minisblack"
     with atomic_write(path) as copy:
         tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_semxai.store.coco import read_coco
-from napari_semxai.store.image_tables import find_table, table_images
+from napari_semxai.store.image_tables import find_table, read_table, table_images
 from napari_semxai.store.images import image_files
-from napari_semxai.store.masks import read_mask
-from napari_semxai.types import InputError, ReviewChange, ReviewState
+from napari_semxai.store.masks import image_stem, read_mask
+from napari_semxai.store.project_exports import MASKS_TABLE
+from napari_semxai.store.project_records import imported_state
+from napari_semxai.types import InputError, ReviewChange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from napari_semxai.store.project import Project
-    from napari_semxai.types import BoolMask, ProjectImage
+    from napari_semxai.types import BoolMask, ProjectImage, ReviewState
 
     Load: TypeAlias = Callable[[ProjectImage], BoolMask]
-
-_ENDINGS = ("_mask", "-mask")
 
 
 def import_masks(
@@ -62,7 +63,7 @@ def import_masks(
     finder = _Finder(project)
     problems: dict[str, str] = {}
     count = 0
-    for found in _masks_of(source):
+    for found in _masks_of(source, project):
         try:
             image = finder.find(found.name)
             project.write_review(image.id, annotator, _change(found, image, state))
@@ -86,55 +87,80 @@ class _Found:
     name: str
     load: Load
     label: str | None = None
-    state: ReviewState | None = None
+    state: str | None = None
     comment: str | None = None
+    sha256: str | None = None
 
 
 def _change(found: _Found, image: ProjectImage, state: ReviewState | None) -> ReviewChange:
+    if found.sha256 not in (None, image.sha256):
+        raise InputError(
+            f"{found.name}: the mask was made of other pixels than {image.path} has; bring in the "
+            "masks of this image"
+        )
     mask = found.load(image)
-    kept = state or found.state or ReviewState.ACCEPTED
-    if kept.is_truth:
-        if not mask.any():
-            kept = ReviewState.NO_DEFECT
-        elif kept is ReviewState.NO_DEFECT:
-            kept = ReviewState.ACCEPTED
     own = None if found.label in (None, "", image.label) else found.label
-    return ReviewChange(kept, mask, label=own, comment=found.comment)
+    comment = found.comment or None
+    return ReviewChange(imported_state(mask, found.state, state), mask, label=own, comment=comment)
 
 
-def _masks_of(source: Path) -> Iterator[_Found]:
+def _masks_of(source: Path, project: Project) -> Iterator[_Found]:
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     table = find_table(source) if source.is_dir() else source
     if table is None:
-        for path in image_files(source):
-            stem = path.stem
-            for ending in _ENDINGS:
-                stem = stem.removesuffix(ending)
-            yield _Found(stem, partial(_read, path))
+        yield from _folder_masks(source, project)
     elif table.suffix.casefold() == ".json":
-        for values, mask in read_coco(table):
-            name = values.get("semxai_id") or str(values["file_name"]).rsplit(".", 1)[0]
-            yield _Found(
-                name.rsplit("/", 1)[-1],
-                partial(_given, mask),
-                values.get("label"),
-                _state(values.get("state")),
-                values.get("comment"),
-            )
+        yield from (_coco_mask(values, mask) for values, mask in read_coco(table))
     else:
-        listed = table_images(table)
-        for entry in listed.images:
+        for entry in table_images(table).images:
             if entry.mask is not None:
-                yield _Found(entry.name, partial(_read, entry.mask), entry.label)
+                load = partial(_read, entry.mask)
+                yield _Found(entry.name, load, entry.label, entry.state, entry.comment)
 
 
-def _state(text: str | None) -> ReviewState | None:
-    """Return a state that an export wrote; None for what other programs call so."""
-    try:
-        return ReviewState(text or "")
-    except ValueError:
-        return None
+def _folder_masks(folder: Path, project: Project) -> Iterator[_Found]:
+    """Yield the masks of a folder, as its table says where an export wrote one."""
+    table = folder / MASKS_TABLE
+    listed = _listed_masks(table) if table.is_file() else {}
+    yield from listed.values()
+    pictures = {os.path.realpath(image.path) for image in project.images}
+    for path in image_files(folder):
+        if path in listed or os.path.realpath(path) in pictures:
+            continue
+        refused = partial(_refuse, f"{path}: {table.name} does not list it")
+        yield _Found(image_stem(path.stem), refused if listed else partial(_read, path))
+
+
+def _listed_masks(table: Path) -> dict[Path, _Found]:
+    header, lines = read_table(table)
+    if not {"id", "file", "state"} <= set(header):
+        raise InputError(f"{table}: has no columns id, file and state; give it another name")
+    found = {}
+    for line in lines:
+        row = dict(zip(header, line, strict=False))
+        path = table.parent / row.get("file", "")
+        told = (row.get(name) for name in ("class", "state", "comment"))
+        found[path] = _Found(row.get("id", ""), partial(_read, path), *told)
+    return found
+
+
+def _coco_mask(values: dict[str, Any], mask: BoolMask) -> _Found:
+    own = values.get("semxai_id")
+    name = own or str(values["file_name"]).rsplit(".", 1)[0]
+    return _Found(
+        name.rsplit("/", 1)[-1],
+        partial(_given, mask),
+        values.get("label"),
+        values.get("state"),
+        values.get("comment"),
+        # Another program's may be the digest of anything.
+        values.get("sha256") if own else None,
+    )
+
+
+def _refuse(reason: str, image: ProjectImage) -> BoolMask:
+    raise InputError(f"{reason}; add it there, or move it away")
 
 
 def _read(path: Path, image: ProjectImage) -> BoolMask:

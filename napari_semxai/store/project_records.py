@@ -62,6 +62,26 @@ def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> Bo
     return np.asarray(change.mask, dtype=bool)
 
 
+def imported_state(
+    mask: BoolMask, told: str | None, wanted: ReviewState | None = None
+) -> ReviewState:
+    """Return the state of a mask that comes from elsewhere.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        "No defect" where empty and nothing else was said; never so with foreground.
+    told : str or None
+        What stands beside the mask: a state of an export, or what another program calls so.
+    wanted : ReviewState, optional
+        What a person wants for masks with foreground.
+    """
+    implied = ReviewState.ACCEPTED if mask.any() else ReviewState.NO_DEFECT
+    state = wanted or next((state for state in ReviewState if state == told), implied)
+    empty_truth = wanted is not None and wanted.is_truth and not mask.any()
+    return implied if state is ReviewState.NO_DEFECT or empty_truth else state
+
+
 def next_record(
     image: ProjectImage, old: ReviewRecord, change: ReviewChange, mask: BoolMask | None
 ) -> ReviewRecord:

@@ -21,6 +21,8 @@ class SourceImage:
         See `ProjectImage`.
     mask : Path or None
         A mask that comes with the image.
+    state, comment : str
+        What an export wrote of that mask.
     """
 
     path: Path
@@ -33,6 +35,8 @@ class SourceImage:
     defect: str = ""
     pixel_size: float | None = None
     mask: Path | None = None
+    state: str = ""
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,3 +125,27 @@ def test_no_mask_replaces_an_image_or_a_file_of_a_project(tmp_path):
         write_coco_layer(str(tmp_path / "project.json"), mask, {})
     assert np.asarray(Image.open(image)).max() == 179
     assert list(masks.iterdir()) == []
+
+
+def test_no_mask_replaces_a_data_set_or_another_table(tmp_path):
+    mask = np.ones((12, 15), dtype=int)
+    writers = ((write_coco_layer, "a.json"), (write_measurements_layer, "a.csv"))
+    for write, name in writers:
+        for _ in range(2):
+            write(str(tmp_path / name), mask, {"name": "mine"})
+    images = [{"id": number, "height": 2, "width": 2} for number in range(2)]
+    for name, text in (
+        ("set.json", json.dumps({"images": images, "annotations": []})),
+        ("settings.json", "{}"),
+        ("list.csv", "name,label\na,3\n"),
+        ("semicolons.csv", "name;row0;column0;row1\n"),
+    ):
+        path = tmp_path / name
+        path.write_text(text)
+        write = write_coco_layer if path.suffix == ".json" else write_measurements_layer
+        with pytest.raises(InputError, match=f"{name}: holds"):
+            write(str(path), mask, {})
+        assert path.read_text() == text
+    (tmp_path / "project.json").write_text("{}")
+    with pytest.raises(InputError, match="belongs to the project"):
+        write_measurements_layer(str(tmp_path / "images.csv"), mask, {})

@@ -1,8 +1,17 @@
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.store.originals import check_not_own, check_replaceable, original_files
+from napari_semxai.store.coco import write_mask_document
+from napari_semxai.store.originals import (
+    check_not_own,
+    check_replaceable,
+    check_replaceable_coco,
+    check_replaceable_table,
+    original_files,
+)
 from napari_semxai.types import InputError, ProjectImage, ProjectInfo
 
 
@@ -29,6 +38,30 @@ def test_only_plain_masks_are_replaceable(tmp_path):
     (tmp_path / "damaged.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"damaged\.png"):
         check_replaceable(tmp_path / "damaged.png")
+
+
+def test_only_tables_of_the_same_columns_are_replaceable(tmp_path):
+    path = tmp_path / "a.csv"
+    check_replaceable_table(path)
+    path.write_text("name,row0,column0,row1\n")
+    check_replaceable_table(path)
+    with pytest.raises(InputError, match="holds another table"):
+        check_replaceable_table(path, ("id", "file"))
+    for text in ("name,row0,column0X\n", "id,name,row0,column0,\n", ""):
+        path.write_text(text)
+        with pytest.raises(InputError, match="holds another table"):
+            check_replaceable_table(path)
+
+
+def test_only_coco_sets_of_one_image_are_replaceable(tmp_path):
+    path = tmp_path / "a.json"
+    check_replaceable_coco(path)
+    write_mask_document(path, np.eye(3, dtype=bool), "a")
+    check_replaceable_coco(path)
+    for images in ([{"id": 1}, {"id": 2}], None):
+        path.write_text(json.dumps({"images": images, "annotations": []}))
+        with pytest.raises(InputError, match=r"a\.json: holds more"):
+            check_replaceable_coco(path)
 
 
 def test_a_folder_is_a_project_only_with_its_file(tmp_path):

@@ -34,6 +34,19 @@ def test_folder_with_pages_and_equal_names(images, tmp_path):
     np.testing.assert_array_equal(third, tifffile.imread(images / "stack.tif")[2])
 
 
+def test_saved_masks_beside_their_images_are_no_images(images, tmp_path):
+    for name in ("A_mask.png", "a-mask.tif", "sub/a_mask.png", "stack_p0002_mask.png"):
+        Image.fromarray(np.full((8, 9), 255, np.uint8)).save(images / name)
+    # No image of that name beside it, or no file that a mask is saved as.
+    for name in ("b_mask.png", "A_mask.jpg", "sub/A_mask.png"):
+        Image.fromarray(np.full((8, 9), 200, np.uint8)).save(images / name)
+    project = create_project(tmp_path / "project", images)
+    assert [image.id for image in project.images] == [
+        "A", "A_mask", "a-2", "b_mask", "stack_p0001", "stack_p0002", "stack_p0003",
+        "sub__A_mask", "sub__a",
+    ]  # fmt: skip
+
+
 def test_unreadable_image_is_named(images, tmp_path):
     (images / "bad.png").write_bytes(b"no picture")
     with pytest.raises(InputError, match=r"bad\.png: cannot be read"):
