@@ -64,9 +64,9 @@ class Queue:
         position = self.position
         if position is None:
             # The open image has left the filter: go on from its place in the project.
-            later = (row.image for row in self.shown if row.number > self.number)
-            first = self.shown[0].image if self.shown else None
-            return next(later, first) if by > 0 else first
+            rows = self.shown if by > 0 else self.shown[::-1]
+            beyond = (row.image for row in rows if (row.number > self.number) is (by > 0))
+            return next(beyond, self.shown[0].image if self.shown else None)
         place = position + by
         return self.shown[place].image if 0 <= place < len(self.shown) else None
 

@@ -36,6 +36,10 @@ def test_an_image_that_left_the_filter_is_gone_on_from_by_its_number():
     assert queue_of(row(1), row(3), row(7), current="i4", number=4).step(1) == "i7"
     assert queue_of(row(1), row(3), current="i9", number=9).step(1) == "i1"
     assert queue_of(current="i4", number=4).step(1) is None
+    assert queue_of(row(1), row(3), row(7), current="i4", number=4).step(-1) == "i3"
+    assert queue_of(row(1), row(3), current="i9", number=9).step(-1) == "i3"
+    assert queue_of(row(3), row(7), current="i1", number=1).step(-1) == "i3"
+    assert queue_of(current="i4", number=4).step(-1) is None
 
 
 def test_next_unreviewed_goes_round_and_never_stays():
