@@ -16,6 +16,7 @@ from napari_semxai.algorithms.explanation_masks import (
     threshold_mask,
     weighted_map,
 )
+from napari_semxai.controllers.explanation_recipe import explanation_details
 from napari_semxai.state.explanation import (
     HEAT_MAP,
     PICTURE,
@@ -125,7 +126,8 @@ class ExplanationMaskController:
         """Bring a mask of the explanation into the mask editor as one undoable edit."""
         mask = self._explanation.masks.masks.get(name)
         if mask is not None:
-            self._session.proposal = Proposal(mask, f"mask from explanation: {name}")
+            details = explanation_details(self._explanation, name)
+            self._session.proposal = Proposal(mask, f"mask from explanation: {name}", details)
 
     def send_to_sam(self, name: str) -> None:
         """Give a mask of the explanation to SAM as a prompt."""

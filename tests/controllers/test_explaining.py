@@ -1,5 +1,6 @@
 """Classes, heat maps, concepts and masks: what is asked for, and what becomes of the answers."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from napari_semxai.state.explanation import (
     CamSettings,
     ClassifierChoice,
     CraftSettings,
+    ExplanationPicture,
 )
 from napari_semxai.types import (
     ClassifyRequest,
@@ -515,8 +517,30 @@ def test_a_mask_goes_to_the_editor_and_to_sam(session, explained, masks, prompts
     masks.send(HEAT_MAP)
     assert session.proposal.mask is explained.masks.masks[HEAT_MAP]
     assert "heat map" in session.proposal.title
+    details = session.proposal.details
+    assert (details["method"], details["tau"], details["paper"]) == ("gradcam", 0.5, False)
+    assert details["layers"] == list(explained.heatmaps.active.layers)
     masks.send_to_sam(HEAT_MAP)
     assert prompts == [(explained.masks.masks[HEAT_MAP], "SAM from explanation: heat map")]
+
+
+def test_masks_of_concepts_and_pictures_say_how_they_were_made(session, fitted, masks):
+    masks.set_masks(concept_tau=0.25, concepts=frozenset({0, 1}))
+    masks.send("concept 2")
+    assert session.proposal.details["concepts"] == [2]
+    assert session.proposal.details["bank"] == fitted.concepts.bank
+    masks.send(WEIGHTED)
+    details = session.proposal.details
+    assert (details["concepts"], details["tau"]) == ([1, 2], 0.25)
+    assert details["importances"] == "global"
+    masks.set_masks(paper=True, delta=40.0)
+    masks.send(UNION)
+    assert session.proposal.details["delta"] == 40.0
+    assert "tau" not in session.proposal.details
+    masks.set_picture(ExplanationPicture(np.zeros((9, 9, 3), np.uint8), "figure.png"))
+    masks.send(PICTURE)
+    assert session.proposal.details["picture"] == "figure.png"
+    assert json.loads(json.dumps(session.proposal.details)) == session.proposal.details
 
 
 def test_the_cache_keeps_what_fits():
