@@ -104,3 +104,24 @@ def test_every_setting_counts():
 def test_settings_that_lack_something():
     with pytest.raises(InputError, match="settings lack 'alpha'"):
         mask_settings({key: SETTINGS[key] for key in SETTINGS if key != "alpha"}, "cpu")
+
+
+def test_a_mask_of_a_partial_run_is_no_failure(project, capsys):
+    image, base = project.read_image("a"), np.zeros(project.image("a").shape, bool)
+    base[5:9, 5:30] = True
+    applied = base.copy()
+    applied[50:60, 50:60] = True
+    settings = {**SETTINGS, "points_done": 4, "points_total": 1024, "winner": 0}
+    edit = mask_patch(base, applied, "apply automatic mask", settings)
+    digest = array_digest(image.pixels)
+    recipe = MaskRecipe("automatic", array_digest(base), digest, settings, (edit,))
+    project.write_review("a", "partial", ReviewChange(ReviewState.CORRECTED, applied, recipe))
+    arguments = ["project", "replay", str(project.folder), "--annotator", "partial"]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "1 edits repeated exactly; automatic mask of 4 of 1,024 points not repeated" in (
+        said.out + said.err
+    )
+    assert main([*arguments, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["replayed"]
+    assert list(answer["network_steps"].values()) == [None, None]
