@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
@@ -87,7 +88,7 @@ class QueueModel(QAbstractListModel):
         if role == Qt.ItemDataRole.ForegroundRole:
             return QColor(COLORS[row.state])
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.image}: {row.state}"
+            return f"{row.image}: {row.state}{_review(row)}"
         if role == Qt.ItemDataRole.DecorationRole:
             return self._icon(row.image)
         return None
@@ -99,3 +100,11 @@ class QueueModel(QAbstractListModel):
         rows, columns = pixels.shape
         picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
         return QIcon(QPixmap.fromImage(picture))
+
+
+def _review(row: QueueRow) -> str:
+    """Return who reviewed an image, and when, in local time."""
+    if not row.time:
+        return ""
+    when = datetime.fromisoformat(row.time).astimezone()
+    return f" by {row.annotator}, {when:%Y-%m-%d %H:%M}"

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-import getpass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QLineEdit,
     QListView,
-    QMenu,
     QProgressBar,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from napari_semxai.types import QueueFilter, QueueOrder, ReviewState
-from napari_semxai.widgets.parts import TABLE_FILTER, Panel, button, note
+from napari_semxai.widgets.open_project import OpenProject
+from napari_semxai.widgets.parts import Panel, button, note
 from napari_semxai.widgets.queue_list import QueueModel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from qtpy.QtCore import QModelIndex
 
     from napari_semxai.controllers.projects import ProjectController
@@ -83,6 +82,8 @@ class QueuePanel(Panel):
         self._session, self._projects = session, projects
         self._queue, self._review, self._masks = queue, review, masks
         self.model = QueueModel(thumbnails)
+        self._folder: Path | None = None
+        self._seen: set[str] = set()
         self._create()
         self._lay_out()
         self._outside: Connections = (
@@ -104,26 +105,9 @@ class QueuePanel(Panel):
         for signal, slot in self._outside:
             signal.disconnect(slot)
 
-    def open_folder(self) -> None:
-        """Ask for a project's folder or a folder of images, and open it."""
-        name = QFileDialog.getExistingDirectory(self, "A project, or a folder of images")
-        if name:
-            self._projects.open(Path(name), self.annotator.text())
-
-    def open_table(self) -> None:
-        """Ask for a KLARF file or a table of images, and open it."""
-        name = QFileDialog.getOpenFileName(self, "A KLARF file or a table", "", TABLE_FILTER)[0]
-        if name:
-            self._projects.open(Path(name), self.annotator.text())
-
     def _create(self) -> None:
-        self.annotator = QLineEdit(getpass.getuser())
-        self.annotator.setToolTip("Who reviews; each annotator's masks and reviews are apart")
-        self.open = button("Open project…", "A project, a folder of images, Carinthia or KLARF")
-        menu = QMenu(self.open)
-        self.folder = menu.addAction("Folder: project, images, Carinthia…")
-        self.table = menu.addAction("KLARF file or table…")
-        self.open.setMenu(menu)
+        self.opening = OpenProject(self._projects)
+        self.annotator = self.opening.annotator
         self.where, self.summary = note(), note()
         self.previous = button("◀ Previous", "The image before among those shown (Alt+Left)")
         self.following = button("Next ▶", "The next image among those shown (Alt+Right)")
@@ -163,7 +147,7 @@ class QueuePanel(Panel):
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         rows: tuple[tuple[QWidget, ...], ...] = (
-            (self.open, self.annotator),
+            (self.opening,),
             (self.where,),
             (self.previous, self.following),
             (self.unreviewed, self.jump),
@@ -182,8 +166,6 @@ class QueuePanel(Panel):
 
     def _inside_table(self) -> Connections:
         return (
-            (self.folder.triggered, self.open_folder),
-            (self.table.triggered, self.open_table),
             (self.previous.clicked, self._on_previous_wanted),
             (self.following.clicked, self._on_next_wanted),
             (self.unreviewed.clicked, self._queue.next_unreviewed),
@@ -221,7 +203,8 @@ class QueuePanel(Panel):
             self.list.scrollTo(index)
 
     def _show_filter(self, queue: Queue) -> None:
-        names = [f"{label} {name}".strip() for label, name in queue.class_names.items()]
+        self._classes = self._classes_of(queue)
+        names = [f"{label} {queue.class_names.get(label, '')}".strip() for label in self._classes]
         me = queue.annotator.strip().casefold()
         others = [name for name in queue.annotators if name != me]
         self._annotators = [queue.annotator, None, *others]
@@ -231,7 +214,6 @@ class QueuePanel(Panel):
                 with signals_blocked(combo):
                     combo.clear()
                     combo.addItems(items)
-        self._classes = list(queue.class_names)
         if queue.filter.annotator in self._annotators:
             with signals_blocked(self.whose):
                 self.whose.setCurrentIndex(self._annotators.index(queue.filter.annotator))
@@ -240,6 +222,13 @@ class QueuePanel(Panel):
             for combo in (self.state, self.label, self.below, self.order, self.whose):
                 with signals_blocked(combo):
                     combo.setCurrentIndex(0)
+
+    def _classes_of(self, queue: Queue) -> list[str]:
+        """Return the project's list, and the classes seen in it so far, filtered out or not."""
+        if queue.folder != self._folder:
+            self._folder, self._seen = queue.folder, set()
+        self._seen |= {row.label for row in queue.shown}
+        return [*queue.class_names, *sorted(self._seen - {"", *queue.class_names})]
 
     def _on_batch_changed(self, batch: Batch) -> None:
         running = bool(batch.title)

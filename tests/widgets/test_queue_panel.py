@@ -65,7 +65,8 @@ def queue_of(**changes):
         "reviewed": 1,
         "class_names": {"3": "scratch", "6": "none"},
     }
-    return Queue("lot", Path("lot"), "anna", 4591, **{**values, **changes})
+    folder = changes.pop("folder", Path("lot"))
+    return Queue("lot", folder, "anna", 4591, **{**values, **changes})
 
 
 @pytest.fixture
@@ -307,3 +308,45 @@ def test_folders_and_sizes_are_shown_and_caches_cleared(qtbot, monkeypatch, tmp_
     panel.clear.click()
     assert panel.text.text() == ""
     panel.release()
+
+
+def test_classes_in_use_can_be_filtered_without_a_list(panel, session, controller):
+    labelled = tuple(replace(row, label=label) for row, label in zip(rows(), "7b7", strict=True))
+    session.queue = queue_of(shown=labelled, class_names={"3": "scratch"})
+    texts = [panel.label.itemText(i) for i in range(panel.label.count())]
+    assert texts == ["any class", "3 scratch", "7", "b"]
+    # A filter that hides a class does not take it from the list.
+    panel.label.setCurrentIndex(2)
+    panel.label.activated.emit(2)
+    assert controller.calls[-1][2]["labels"] == frozenset({"7"})
+    session.queue = replace(session.queue, shown=labelled[:1], filter=QueueFilter("ben"))
+    assert panel.label.currentText() == "7"
+    session.queue = queue_of(shown=labelled[:1], class_names={}, folder=Path("other"))
+    assert [panel.label.itemText(i) for i in range(panel.label.count())] == ["any class", "7"]
+
+
+def test_the_tooltip_says_who_and_when(panel, session):
+    who = replace(rows()[0], time="2026-11-25T12:00:00.000+00:00")
+    session.queue = queue_of(shown=(who, replace(rows()[1], annotator="", time="")))
+    tips = [
+        panel.model.data(panel.model.index(place), Qt.ItemDataRole.ToolTipRole) for place in (0, 1)
+    ]
+    assert tips[0].startswith("die_1: accepted by anna, 2026-11-2")
+    assert tips[1] == "die_2: candidate"
+
+
+def test_a_new_project_goes_where_a_person_says(panel, controller, monkeypatch, tmp_path):
+    answers = iter(
+        [str(tmp_path / "images"), str(tmp_path / "shared"), str(tmp_path / "images"), ""]
+    )
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(answers))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    panel.annotator.setText("anna")
+    panel.opening.new_of_folder.trigger()
+    assert controller.calls == [
+        ("open", (tmp_path / "images", "anna", tmp_path / "shared"), {}),
+    ]
+    # Nothing is made in a place that nobody chose.
+    panel.opening.new_of_folder.trigger()
+    panel.opening.new_of_table.trigger()
+    assert len(controller.calls) == 1
