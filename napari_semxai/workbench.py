@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.explaining import Explaining
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.pixel_size import PixelSizeController
 from napari_semxai.controllers.project_tools import ProjectTools
 from napari_semxai.controllers.projects import ProjectController
 from napari_semxai.controllers.queue import QueueController
@@ -48,6 +50,7 @@ from napari_semxai.widgets.edit_dock import (
     PROJECT,
     QUEUE,
     REVIEW,
+    SIZE,
     STORAGE,
     EditDock,
 )
@@ -60,6 +63,7 @@ from napari_semxai.widgets.research_dock import ResearchDock
 from napari_semxai.widgets.review_panel import ReviewPanel
 from napari_semxai.widgets.scores_dock import ScoresDock
 from napari_semxai.widgets.shortcuts import CLASS_KEYS, KeyTable
+from napari_semxai.widgets.size_panel import SizePanel
 from napari_semxai.widgets.storage_panel import StoragePanel
 from napari_semxai.widgets.survey_dock import SurveyDock
 
@@ -70,6 +74,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.widgets.parts import Panel, ScrolledDock
 
+_logger = logging.getLogger(__name__)
 DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")
 TAB_TITLES = {"Mask candidates": "Candidates", "Edit & review": "Edit"}
 
@@ -170,6 +175,7 @@ class Workbench:
         self.tools.cancel()
         self.queue_masks.cancel()
         self.edit.close()
+        opened = self.review.opened
         self.review.end()
         self.downloads.cancel()
         self.engine.close()
@@ -178,6 +184,9 @@ class Workbench:
         self.jobs.close()
         self.writes.close()
         self.main_thread.close()
+        # The window can show nothing any more.
+        for line in [] if opened is None else opened.unwritten:
+            _logger.warning(line)
 
     def open_sample(self) -> None:
         """Open the synthetic sample image with its exact mask."""
@@ -228,7 +237,7 @@ class Workbench:
             dock.welcome_if_empty()
             return dock
         if title == DOCKS[1]:
-            return EditDock(session, images, self.edit, layers, self._panels())
+            return EditDock(session, self.edit, layers, self._panels())
         if title == "Research":
             return ResearchDock(
                 session, self.research, self.curves, self.segment, runs=self.runs, jobs=self.jobs
@@ -253,6 +262,7 @@ class Workbench:
             PROJECT: ProjectPanel(session, self.tools),
             CLICKS: ClickPanel(session, self.clicks),
             KEYS: KeysPanel(self.keys),
+            SIZE: SizePanel(session, PixelSizeController(session, review, self.writes)),
             STORAGE: StoragePanel(self.jobs),
         }
 

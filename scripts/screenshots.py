@@ -82,7 +82,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     workbench.paint("paint")
     for step in range(12):
         workbench.layers.mask_layer.paint((150 + step, 300 + 4 * step), 1)
-    workbench.images.set_pixel_size(2.5e-9)
+    workbench.session.pixel_size = 2.5e-9
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")

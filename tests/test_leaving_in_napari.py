@@ -103,3 +103,18 @@ def test_what_was_typed_is_kept(
         return () if found is None else (found.state, found.comment, found.label, found.area > 0)
 
     qtbot.waitUntil(lambda: record() == (state, "at the edge", "pit", True))
+
+
+def test_what_cannot_be_written_while_the_window_closes_is_in_the_log(
+    workbench: Workbench,
+    make_images: Callable[[int], Path],
+    qtbot: QtBot,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    open_queue(workbench, make_images(1), qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    place = workbench.session.queue.folder
+    place.rename(place.with_name("away"))
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    workbench.viewer.close()
+    assert "image_000: not written to the project; the mask is kept in" in caplog.text

@@ -37,38 +37,32 @@ class Autosave:
         """Note that something changed."""
         with self._lock:
             if self._timer is None:
-                self._timer = threading.Timer(self._wait, self._run)
+                self._timer = threading.Timer(self._wait, self.flush)
                 self._timer.name = "semxai-autosave"
                 self._timer.daemon = True
                 self._timer.start()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a change is not written yet."""
+        return self._timer is not None or self._writing.locked()
+
     def flush(self) -> None:
         """Write now if something changed since the last write; return when it is written."""
-        if self._take_timer():
-            self._write()
-        # A write that a timer has begun is part of what flush promises.
         with self._writing:
-            pass
+            # Whoever takes the timer writes: there is no late write of what was taken.
+            if self._take_timer():
+                self._save()
 
     def hurry(self) -> None:
         """Start the write of what changed now, without waiting for it."""
-        if self._take_timer():
-            threading.Thread(target=self._write, name="semxai-autosave").start()
+        if self._timer is not None:
+            threading.Thread(target=self.flush, name="semxai-autosave").start()
 
     def forget(self) -> None:
-        """Write nothing of what changed so far."""
-        self._take_timer()
+        """Write nothing of what changed so far; return when no write of it is under way."""
         with self._writing:
-            pass
-
-    def _run(self) -> None:
-        with self._lock:
-            self._timer = None
-        self._write()
-
-    def _write(self) -> None:
-        with self._writing:
-            self._save()
+            self._take_timer()
 
     def _take_timer(self) -> bool:
         with self._lock:
@@ -76,3 +70,24 @@ class Autosave:
         if timer is not None:
             timer.cancel()
         return timer is not None
+
+
+class LateCopies:
+    """Copies of masks that were let go, until they are written."""
+
+    def __init__(self) -> None:
+        self._left: list[tuple[str, Autosave]] = []
+
+    def take(self, key: str, autosave: Autosave) -> None:
+        """Start the copy of a mask that is let go; `key` names it."""
+        autosave.hurry()
+        self._left = [*(left for left in self._left if left[1].busy), (key, autosave)]
+
+    def of(self, key: str) -> list[Autosave]:
+        """Return those of one mask."""
+        return [autosave for name, autosave in self._left if name == key]
+
+    def flush(self) -> None:
+        """Return when all are written."""
+        for _, autosave in self._left:
+            autosave.flush()

@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from skimage.measure import label
 
 from napari_semxai.algorithms.click_edits import object_at, own_part, still_there, take_answer
 from napari_semxai.algorithms.mask_patches import mask_patch
 from napari_semxai.controllers.recipe import model_values
-from napari_semxai.state.session import Proposal
+from napari_semxai.state.session import Origin, Proposal
 from napari_semxai.types import (
     BoolMask,
     Encoding,
@@ -72,6 +73,7 @@ class ClickController:
         self._engine = engine
         self._edit = edit
         self._busy = False
+        self._origin = Origin()
         self._known: BoolMask | None = None
         self._answered = Prompts()
         self._asked: _Asked | None = None
@@ -126,12 +128,12 @@ class ClickController:
         self._ask(_Asked(known, prompts))
 
     def box(self, row0: float, column0: float, row1: float, column1: float) -> None:
-        """Begin a new object by a box around it; corners in any order."""
+        """Correct the objects that a box is around, or begin one; corners in any order."""
         mask = self._edit.mask
         if mask is not None:
             rows, columns = sorted((row0, row1)), sorted((column0, column1))
             box = (rows[0], columns[0], rows[1], columns[1])
-            self._ask(_Asked(np.zeros_like(mask), Prompts(box=box)))
+            self._ask(_Asked(_objects_in(mask, box), Prompts(box=box)))
 
     def refine_mask(self, mask: BoolMask, title: str) -> None:
         """Let SAM 2 make an object of any mask, for example of an explanation's.
@@ -183,6 +185,7 @@ class ClickController:
             return
         self._busy = True
         choice = session.choice
+        self._origin = Origin(choice)
         # Asked first: the network works while the window shows that it does.
         self._engine.submit(
             PredictRequest(session.image.gray, choice.model, choice.device, prompts, mask),
@@ -200,7 +203,9 @@ class ClickController:
 
     def _on_update(self, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
-            self._session.model = answer
+            self._origin = replace(self._origin, model=answer)
+            if self._origin.choice == self._session.choice:
+                self._session.model = answer
         elif isinstance(answer, Encoding):
             self._change(state="encoding", message="Encoding the image …")
         elif isinstance(answer, PredictedMask) and self._waiting is None:
@@ -222,7 +227,7 @@ class ClickController:
             **asdict(asked.prompts),
             "object": _drawn(asked.before),
             "prompt": None if asked.mask is None else _drawn(asked.mask),
-            "model": model_values(self._session.choice, self._session.model),
+            "model": model_values(self._origin),
             "predicted_iou": answer.predicted_iou,
         }
         self._session.proposal = Proposal(result, asked.title, details)
@@ -264,6 +269,23 @@ class ClickController:
 
     def _change(self, **values: Any) -> None:
         self._session.clicks = replace(self._session.clicks, **values)
+
+
+def _objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMask:
+    """Return the components of a mask that a box is meant for.
+
+    They have half of their pixels in it or hold its centre; a neighbour that it only touches
+    stays as it is.
+    """
+    labels = label(mask, connectivity=2)
+    row0, column0, row1, column1 = (max(0, int(value)) for value in box)
+    inside = labels[row0 : row1 + 1, column0 : column1 + 1]
+    pixels = np.bincount(labels.ravel())
+    meant = 2 * np.bincount(inside.ravel(), minlength=len(pixels)) >= pixels
+    meant[labels[(row0 + row1) // 2, (column0 + column1) // 2]] = True
+    meant[0] = False
+    found: BoolMask = meant[labels]
+    return found
 
 
 def _drawn(mask: BoolMask) -> dict[str, Any]:

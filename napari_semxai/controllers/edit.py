@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
 from napari_semxai.algorithms import mask_edits
-from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave
+from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave, LateCopies
+from napari_semxai.controllers.recipe import automatic_settings
 from napari_semxai.controllers.recovery import discard_copy, find_copy, image_key, write_copy
+from napari_semxai.state.review import Left
 from napari_semxai.state.session import Proposal, SaveState
 from napari_semxai.store.autosave import Recovery, discard_recovery, load_recovery
 from napari_semxai.store.masks import read_mask, write_mask
@@ -35,25 +36,6 @@ EDITS: dict[str, Callable[..., BoolMask]] = {
     "keep largest": mask_edits.keep_largest,
     "invert": mask_edits.invert,
 }
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Left:
-    """A mask that was let go with changes that no file holds yet.
-
-    Attributes
-    ----------
-    key : str
-        Of its recovery copy.
-    image : SemImage
-        Whose mask it is.
-    mask : ndarray of bool, shape (M, N)
-        A copy.
-    """
-
-    key: str
-    image: SemImage
-    mask: BoolMask
 
 
 class EditController:
@@ -87,7 +69,7 @@ class EditController:
         self._wait = wait
         self._mask: LiveMask | None = None
         self._autosave: Autosave | None = None
-        self._left: list[Autosave] = []
+        self._late = LateCopies()
         self._strokes = self._kept = 0
         self._image: SemImage | None = None
         self._restored: set[Path] = set()
@@ -162,10 +144,11 @@ class EditController:
 
     def apply_automatic(self) -> None:
         """Bring the automatic mask in as one undoable edit."""
-        if self._session.automatic is not None:
-            self._session.proposal = Proposal(
-                self._session.automatic.truth.mask, "apply automatic mask"
-            )
+        automatic = self._session.automatic
+        if automatic is not None:
+            details = automatic_settings(self._session, automatic)
+            mask = automatic.truth.mask
+            self._session.proposal = Proposal(mask, "apply automatic mask", details)
 
     def load(self, path: Path) -> None:
         """Bring a mask file in as one undoable edit."""
@@ -206,16 +189,14 @@ class EditController:
         if self._mask is not None and self._image is not None and self.unsaved:
             self.left.emit(Left(self._key, self._image, self._mask.mask.copy()))
         if self._autosave is not None:
-            self._autosave.hurry()
-            self._left = [*self._left[-8:], self._autosave]
+            self._late.take(self._key, self._autosave)
         self._mask = self._autosave = self._image = None
         self._session.edited = False
 
     def close(self) -> None:
         """Write what is not written yet and wait for it."""
         self.leave()
-        for autosave in self._left:
-            autosave.flush()
+        self._late.flush()
 
     def restore(self) -> None:
         """Bring the offered recovery copy in as one undoable edit; it goes when that is saved."""
@@ -265,8 +246,7 @@ class EditController:
             self._session.save = state
 
     def _find_copy(self, key: str, stored: BoolMask, on_disk: bool) -> Recovery | None:
-        for autosave in self._left:
-            autosave.flush()
+        self._late.flush()
         return find_copy(self._folder, key, stored, on_disk=on_disk)
 
     def _on_copy_found(self, recovery: Recovery | None) -> None:
@@ -284,8 +264,15 @@ class EditController:
         self._forget_copy(self._key)
 
     def _forget_copy(self, key: str) -> None:
-        discard = partial(discard_copy, self._folder, key, frozenset(self._restored))
-        self._jobs.run("forget copy", discard, _nothing, self._on_failed)
+        late, restored = self._late.of(key), frozenset(self._restored)
+
+        def forget() -> None:
+            for autosave in late:
+                # A copy that came later would bring back what the written mask is without.
+                autosave.forget()
+            discard_copy(self._folder, key, restored)
+
+        self._jobs.run("forget copy", forget, _nothing, self._on_failed)
 
     def _on_save_failed(self, message: str) -> None:
         self._session.save = SaveState("failed", message=message)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semxai.controllers.recovery import image_key, leftovers
-from napari_semxai.controllers.segment import Found
 from napari_semxai.state.review import Opening
-from napari_semxai.state.session import SaveState
+from napari_semxai.state.session import Found, SaveState
 from napari_semxai.store.images import image_from_array, read_image
 from napari_semxai.types import InputError
 
@@ -129,6 +128,8 @@ class ImageController:
         self._segment.open(image)
         self._session.edited = self._session.opening.edited
         self._session.pixel_size = None if image is None else image.pixel_size
+        if self._session.opening.pixel_size is not None:
+            self._session.pixel_size = self._session.opening.pixel_size
         if visit is not None:
             self._come_back(visit)
 
@@ -139,10 +140,6 @@ class ImageController:
             self._session.leftovers = copies
 
         self._jobs.run("leftovers", partial(leftovers, folder), found, self._on_failed)
-
-    def set_pixel_size(self, metres: float | None) -> None:
-        """Set the edge of a pixel by hand."""
-        self._session.pixel_size = metres
 
     def _remember(self) -> None:
         if not self._key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 from napari_semxai.types import InputError
@@ -29,11 +30,26 @@ class Opened:
     def __init__(self, project: Project, index: ProjectIndex, cache: ProjectCache) -> None:
         self.project, self.index, self.cache = project, index, cache
         self._failed: dict[str, tuple[ReviewChange, ...]] = {}
+        self.pixel_sizes: dict[str, float] = {}
+        """What was typed, by image: it counts before it is written."""
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Images with changes that could not be written so far."""
         return tuple(self._failed)
+
+    @property
+    def unwritten(self) -> list[str]:
+        """What could not be written so far, and where it is kept, in words."""
+        return [
+            f"{image_id}: not written to the project; {self._keep(image_id, change)}"
+            for image_id, changes in self._failed.items()
+            for change in changes
+        ]
+
+    def pixel_size(self, image_id: str) -> float | None:
+        """Return the edge of a pixel of an image in metres; None where nobody knows it."""
+        return self.pixel_sizes.get(image_id, self.project.image(image_id).pixel_size)
 
     def claim(self) -> tuple[list[ReviewRecord], dict[str, str]]:
         """Be the one program that writes as the annotator; write what could not be before.
@@ -68,30 +84,41 @@ class Opened:
                 record = self.project.write_review(image_id, annotator, waiting[0])
                 self.cache.written(record)
                 waiting.pop(0)
-        except InputError:
-            for change in waiting[1:]:
-                self.project.keep(image_id, annotator, change)
+                self.note(record)
+        except (InputError, OSError):
+            for change in waiting:
+                self._keep(image_id, change)
             raise
         finally:
             if waiting:
                 self._failed[image_id] = tuple(waiting)
         return record or self.project.record(image_id, annotator)
 
+    def note(self, record: ReviewRecord) -> None:
+        """Tell the index of a record that was written; where it cannot, a look at the files will.
+
+        With that it need not read the annotator's folder for the next filter.
+        """
+        with suppress(InputError):
+            self.index.put(record)
+
     def close(self) -> None:
         """Try once more to write what failed, and close the project.
 
         Raises
         ------
-        InputError
+        InputError or OSError
             For the last image that failed again.
         """
-        problem = None
-        for image_id in self.failed:
-            try:
-                self.write(image_id)
-            except InputError as error:
-                problem = error
-        self.index.close()
-        self.project.close()
+        problem: InputError | OSError | None = None
+        with closing(self.project), closing(self.index):
+            for image_id in self.failed:
+                try:
+                    self.write(image_id)
+                except (InputError, OSError) as error:
+                    problem = error
         if problem is not None:
             raise problem
+
+    def _keep(self, image_id: str, change: ReviewChange) -> str:
+        return self.project.keep(image_id, self.cache.annotator, change)

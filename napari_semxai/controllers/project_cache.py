@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.store.project_files import annotator_key
 from napari_semxai.types import BoolMask, ReviewRecord, ReviewState, SemImage
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class ProjectCache:
 
     def key(self, image_id: str) -> str:
         """Return what names an image's mask in recovery and rescue files."""
-        return f"{self._project.info.id} {image_id} {self.annotator}"
+        return f"{self._project.info.id} {image_id} {annotator_key(self.annotator)}"
 
     def get(self, image_id: str) -> Entry | None:
         """Return an entry that was read before."""

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.ground_truth import as_border, ground_truth
 from napari_semxai.algorithms.robust import robust_truth
-from napari_semxai.controllers.recipe import recipe_settings, versions
+from napari_semxai.controllers.recipe import recipe_settings, same_settings, versions
 from napari_semxai.state.review import Batch
+from napari_semxai.state.session import Origin
 from napari_semxai.store.digests import array_digest
 from napari_semxai.store.images import auto_border
 from napari_semxai.types import (
@@ -19,6 +21,7 @@ from napari_semxai.types import (
     MaskRecipe,
     ModelInfo,
     ReviewChange,
+    WarmRequest,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.review import ReviewController
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
-    from napari_semxai.types import CandidatePool, SemImage
+    from napari_semxai.types import Border, CandidatePool, ReviewRecord, SemImage
 
 QUEUE = "queue"
 TITLE = "Masks"
@@ -43,20 +46,24 @@ class _Run:
         self, opened: Opened, annotator: str, settings: Session, waiting: list[str]
     ) -> None:
         self.opened, self.annotator = opened, annotator
-        self.choice, self.generate = settings.choice, settings.generate
+        self.origin = Origin(settings.choice, settings.generate)
         self.filters, self.algorithm = settings.filters, settings.algorithm
         self.waiting, self.total = waiting, len(waiting)
         self.began = time.monotonic()
-        self.model: ModelInfo | None = None
         self.pool: CandidatePool | None = None
-        self.failed = 0
+        self.made = self.failed = 0
+        self.versions = versions()
+
+    def settings(self, border: Border) -> dict[str, Any]:
+        """Return what a recipe says of a mask of this run."""
+        return recipe_settings(self.origin, self.filters, self.algorithm, border)
 
 
 class QueueMasks:
     """Give every image of the queue a mask by the current settings, one after the other.
 
-    Reviewed images and masks that a person changed are left alone. Clicks and the open image go
-    before this in the engine.
+    Reviewed images, masks that a person changed or chose, and masks that these settings made
+    before are left alone. Clicks and the open image go before this in the engine.
 
     Parameters
     ----------
@@ -94,8 +101,17 @@ class QueueMasks:
             self._session.message = f"{self._session.batch.title}: wait for it, or cancel it"
             return
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
-        self._run = _Run(opened, queue.annotator, self._session, waiting)
-        self._next(self._run)
+        run = self._run = _Run(opened, queue.annotator, self._session, waiting)
+        self._session.batch = Batch(TITLE, 0, run.total)
+        # Only the network's digest tells which masks it has made before.
+        self._engine.submit(
+            WarmRequest(run.origin.choice.model, run.origin.choice.device),
+            destination=QUEUE,
+            on_update=partial(self._on_update, run),
+            on_done=partial(self._next, run),
+            on_failed=partial(self._on_write_failed, run),
+            background=True,
+        )
 
     def cancel(self) -> None:
         """Stop; the masks made so far stay."""
@@ -115,12 +131,13 @@ class QueueMasks:
             self._session.message = f"Masks for {done:,} images are ready"
             self._queue.refresh()
             return
-        left = (time.monotonic() - run.began) / done * len(run.waiting) if done else None
+        each = (time.monotonic() - run.began) / run.made if run.made else None
+        left = None if each is None else each * len(run.waiting)
         self._session.batch = Batch(TITLE, done, run.total, left)
         image_id = run.waiting.pop()
         self._jobs.run(
             QUEUE,
-            partial(_read, run.opened, run.annotator, image_id),
+            partial(_read, run, image_id),
             partial(self._on_read, run, image_id),
             partial(self._on_failed, run),
         )
@@ -129,9 +146,9 @@ class QueueMasks:
         if image is None:
             self._next(run)
             return
-        run.pool, choice = None, run.choice
+        run.pool, choice = None, run.origin.choice
         self._engine.submit(
-            GenerateRequest(image.gray, choice.model, choice.device, run.generate),
+            GenerateRequest(image.gray, choice.model, choice.device, run.origin.generate),
             destination=QUEUE,
             on_update=partial(self._on_update, run),
             on_done=partial(self._on_generated, run, image_id, image),
@@ -141,7 +158,7 @@ class QueueMasks:
 
     def _on_update(self, run: _Run, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
-            run.model = answer
+            run.origin = replace(run.origin, model=answer)
         elif isinstance(answer, GenerateUpdate) and answer.pool is not None:
             run.pool = answer.pool
 
@@ -156,7 +173,7 @@ class QueueMasks:
         )
 
     def _on_written(self, run: _Run, image_id: str, _: object) -> None:
-        run.failed = 0
+        run.made, run.failed = run.made + 1, 0
         self._review.mask_came(image_id)
         self._next(run)
 
@@ -180,20 +197,34 @@ class QueueMasks:
             self.cancel()
 
 
-def _by_hand(opened: Opened, annotator: str, image_id: str) -> bool:
-    record = opened.project.record(image_id, annotator)
+def _by_hand(record: ReviewRecord | None) -> bool:
+    """Return whether a mask is a person's: made, changed, chosen or reviewed."""
     if record is None or not record.mask_sha256:
         return False
     recipe = record.recipe
     automatic = recipe is not None and recipe.base != "mask" and not recipe.edits
-    return record.state.is_reviewed or not automatic
+    chosen = recipe is not None and bool(recipe.settings.get("overridden"))
+    return record.state.is_reviewed or chosen or not automatic
 
 
-def _read(opened: Opened, annotator: str, image_id: str) -> SemImage | None:
-    """Read an image; None where its mask is a person's."""
-    if _by_hand(opened, annotator, image_id):
+def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
+    """Return whether this run would make the automatic mask that is there."""
+    recipe = None if record is None else record.recipe
+    return (
+        recipe is not None
+        and recipe.base == "automatic"
+        and recipe.image_sha256 == run.opened.project.image(image_id).sha256
+        and recipe.versions == run.versions
+        and same_settings(recipe.settings, run.settings((0, 0, 0, 0)))
+    )
+
+
+def _read(run: _Run, image_id: str) -> SemImage | None:
+    """Read an image; None where its mask is a person's, or made by these settings."""
+    record = run.opened.project.record(image_id, run.annotator)
+    if _by_hand(record) or _made_before(run, image_id, record):
         return None
-    return opened.project.read_image(image_id)
+    return run.opened.project.read_image(image_id)
 
 
 def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> None:
@@ -217,12 +248,12 @@ def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> No
         "automatic",
         array_digest(truth.mask),
         array_digest(image.pixels),
-        recipe_settings(run, run.model, border) | {"winner": truth.winner, "overridden": False},
-        versions=versions(),
+        run.settings(border) | {"winner": truth.winner, "overridden": False},
+        versions=run.versions,
     )
     score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])
-    by_hand = _by_hand(run.opened, run.annotator, image_id)
+    by_hand = _by_hand(run.opened.project.record(image_id, run.annotator))
     if not by_hand and not run.opened.cache.unwritten(image_id):
         change = ReviewChange(mask=truth.mask, recipe=recipe, score=score)
-        run.opened.project.write_review(image_id, run.annotator, change)
+        run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))
         run.opened.cache.drop(image_id)

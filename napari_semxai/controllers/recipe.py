@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,13 @@ from napari_semxai.store.digests import array_digest
 from napari_semxai.types import MaskRecipe
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_semxai.controllers.edit import EditController
     from napari_semxai.state.session import (
         AlgorithmSettings,
         Automatic,
-        ModelChoice,
+        Origin,
         Proposal,
         Session,
     )
@@ -25,9 +27,7 @@ if TYPE_CHECKING:
         BoolMask,
         Border,
         FilterSettings,
-        GenerateSettings,
         MaskEdit,
-        ModelInfo,
         SemImage,
     )
 
@@ -47,6 +47,11 @@ class RecipeRecorder:
         Tells of automatic masks and edits.
     edit : EditController
         Knows the mask.
+
+    Attributes
+    ----------
+    score : float or None
+        Predicted IoU of the automatic mask that the mask began with, where that was made here.
     """
 
     def __init__(self, session: Session, edit: EditController) -> None:
@@ -55,6 +60,7 @@ class RecipeRecorder:
         self._start: tuple[BoolMask, SemImage] | None = None
         self._last: BoolMask | None = None
         self._edits: list[MaskEdit] = []
+        self.score: float | None = None
         session.events.automatic.connect(self._on_automatic_changed)
         session.events.proposal.connect(self._on_proposal_changed)
 
@@ -74,6 +80,7 @@ class RecipeRecorder:
             base = "mask" if self._last.any() else "empty"
             recipe = MaskRecipe(base, array_digest(self._last), array_digest(image.pixels))
         self._recipe, self._edits, self._start = recipe, list(recipe.edits), None
+        self.score = None
 
     def recipe(self, mask: BoolMask) -> MaskRecipe | None:
         """Return how `mask` (M, N), as it is now, was made."""
@@ -111,13 +118,8 @@ class RecipeRecorder:
             return
         self._last, self._edits = automatic.truth.mask, []
         self._start = automatic.truth.mask, session.image
-        self._recipe = MaskRecipe(
-            "automatic",
-            "",
-            "",
-            recipe_settings(session, session.model, automatic.border)
-            | {"winner": automatic.truth.winner, "overridden": automatic.overridden},
-        )
+        self._recipe = MaskRecipe("automatic", "", "", automatic_settings(session, automatic))
+        self.score = automatic.score
 
     def _on_proposal_changed(self, proposal: Proposal | None) -> None:
         mask = self._edit.mask
@@ -126,34 +128,52 @@ class RecipeRecorder:
             self._note(proposal.mask, proposal.title, dict(proposal.details))
 
 
-class Chosen(Protocol):
-    """What decides an automatic mask; a `Session` is one."""
+def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]:
+    """Return what decided an automatic mask that the session shows."""
+    chosen = {"winner": automatic.truth.winner, "overridden": automatic.overridden}
+    settings = recipe_settings(
+        automatic.origin, session.filters, session.algorithm, automatic.border
+    )
+    return settings | chosen
 
-    choice: ModelChoice
-    generate: GenerateSettings
-    filters: FilterSettings
-    algorithm: AlgorithmSettings
 
-
-def recipe_settings(chosen: Chosen, model: ModelInfo | None, border: Border) -> dict[str, Any]:
+def recipe_settings(
+    origin: Origin, filters: FilterSettings, algorithm: AlgorithmSettings, border: Border
+) -> dict[str, Any]:
     """Return what decides an automatic mask, as `semxai project replay` reads it."""
-    algorithm = asdict(chosen.algorithm)
-    wanted = algorithm.pop("ignore_border")
-    return {
-        "model": model_values(chosen.choice, model),
-        **asdict(chosen.generate),
-        **asdict(chosen.filters),
-        **algorithm,
+    values = asdict(algorithm)
+    wanted = values.pop("ignore_border")
+    settings = {
+        "model": model_values(origin),
+        **asdict(origin.generate),
+        **asdict(filters),
+        **values,
         "ignore_border": {
             "requested": "auto" if wanted is None else wanted,
             "top_right_bottom_left": list(border),
         },
     }
+    if origin.points is not None:
+        settings["points_done"], settings["points_total"] = origin.points
+    return settings
 
 
-def model_values(choice: ModelChoice, model: ModelInfo | None) -> dict[str, str]:
+def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two masks of one image were asked for alike."""
+    return _asked_for(one) == _asked_for(other)
+
+
+def _asked_for(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what an image and its candidates answer."""
+    asked = {name: settings[name] for name in settings if name not in ("winner", "overridden")}
+    border = asked.get("ignore_border")
+    return asked | {"ignore_border": border and border["requested"]}
+
+
+def model_values(origin: Origin) -> dict[str, str]:
     """Return the network by the name that loads it, and the digest of its weights."""
-    return {"name": choice.model, "sha256": "" if model is None else model.sha256}
+    digest = "" if origin.model is None else origin.model.sha256
+    return {"name": origin.choice.model, "sha256": digest}
 
 
 def versions() -> dict[str, str]:

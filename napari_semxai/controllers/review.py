@@ -12,17 +12,18 @@ from psygnal import Signal
 from napari_semxai.controllers.project_cache import after_change
 from napari_semxai.controllers.queue import ask
 from napari_semxai.state.review import Opening
-from napari_semxai.state.session import SaveState
+from napari_semxai.state.session import Proposal, SaveState
 from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.edit import EditController, Left
+    from napari_semxai.controllers.edit import EditController
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.opened import Opened
     from napari_semxai.controllers.project_cache import Entry
     from napari_semxai.controllers.recipe import RecipeRecorder
     from napari_semxai.state.queue import Queue
+    from napari_semxai.state.review import Left
     from napari_semxai.state.session import Session
     from napari_semxai.types import BoolMask, QueueFilter, ReviewRecord, SemImage
 
@@ -62,7 +63,7 @@ class ReviewController:
         self._recorder, self._jobs, self._writes = recorder, jobs, writes
         self.opened: Opened | None = None
         self._current: Entry | None = None
-        edit.leaving.connect(self.typed_wanted.emit)
+        edit.leaving.connect(self._on_leaving)
         edit.left.connect(self._on_left)
         edit.stroke_begun.connect(self._on_stroke_begun)
         session.events.image.connect(self._on_image_changed)
@@ -73,12 +74,9 @@ class ReviewController:
         self.opened = opened
         self._session.queue = queue
         # The project before may be this same one, with strokes that are still to be written.
-        self._writes.run(
-            "begin",
-            opened.claim,
-            partial(self._on_claimed, opened, at),
-            partial(self._on_claim_failed, opened, at),
-        )
+        claimed = partial(self._on_claimed, opened, at)
+        failed = partial(self._on_claim_failed, opened, at)
+        self._writes.run("begin", opened.claim, claimed, failed)
 
     def end(self) -> None:
         """Save what is unsaved, and close the project once it is written."""
@@ -129,6 +127,9 @@ class ReviewController:
             self._session.message = "The mask is empty: generate or paint one, or say 'no defect'"
             return
         self.typed_wanted.emit()
+        if state is ReviewState.NO_DEFECT and mask is not None and mask.any():
+            # Also where no image follows, what is shown is what is written.
+            self._session.proposal = Proposal(np.zeros_like(mask), "no defect")
         ahead = queue.step(1)
         self._write(ReviewChange(state=state), self._edit.mask)
         if ahead is not None:
@@ -188,7 +189,8 @@ class ReviewController:
         if queue is None or opened is not self.opened:
             return
         stored = not opened.cache.unwritten(entry.id)
-        opening = Opening(opened.cache.key(entry.id), entry.mask, entry.by_hand, stored)
+        key, pixel_size = opened.cache.key(entry.id), opened.pixel_size(entry.id)
+        opening = Opening(key, entry.mask, entry.by_hand, stored, pixel_size)
         self._images.show(entry.image, opening)
         # Leaving has written the image before; from here on strokes are this one's.
         self._current = entry
@@ -217,6 +219,16 @@ class ReviewController:
                 record, state=ReviewState.CANDIDATE, voided=record.state
             )
 
+    def _on_leaving(self) -> None:
+        """Take what was typed, and keep an automatic mask that was not there before."""
+        self.typed_wanted.emit()
+        entry, mask = self._current, self._edit.mask
+        if entry is None or mask is None or entry.record.state.is_reviewed:
+            return
+        new = mask.any() if entry.mask is None else not np.array_equal(mask, entry.mask)
+        if new and self._session.automatic is not None and not self._session.edited:
+            self._write(ReviewChange(), mask)
+
     def _on_left(self, left: Left) -> None:
         """Write strokes that an image is left with; it is the current one still."""
         if self._current is not None and left.image is self._current.image:
@@ -227,13 +239,17 @@ class ReviewController:
         entry, opened = self._current, self.opened
         if entry is None or opened is None:
             return
+        if change.state is ReviewState.NO_DEFECT:
+            mask = np.zeros(entry.image.gray.shape, dtype=bool)
         if mask is not None:
-            kept = np.zeros_like(mask) if change.state is ReviewState.NO_DEFECT else mask.copy()
-            change = replace(change, mask=kept, recipe=self._recorder.recipe(kept))
+            recipe, score = self._recorder.recipe(mask), self._recorder.score
+            change = replace(change, mask=mask.copy(), recipe=recipe, score=score)
             self._edit.keep()
         if (classified := self._session.explanation.classification) is not None:
             change = replace(change, confidence=float(classified.probabilities.max()))
         self._current = after_change(entry, change)
+        # From a review on, sliders show what they would do beside the mask.
+        self._session.edited |= self._current.by_hand
         opened.cache.put(self._current)
         self._session.record = self._current.record
         self._submit(opened, entry.id, change)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -16,7 +16,7 @@ from napari_semxai.algorithms.ground_truth import (
 )
 from napari_semxai.algorithms.winner_map import winner_envelope
 from napari_semxai.controllers.stage_two import StageTwo
-from napari_semxai.state.session import Automatic, Generation, ModelChoice
+from napari_semxai.state.session import Automatic, Found, Generation, ModelChoice, Origin
 from napari_semxai.store.images import auto_border
 from napari_semxai.types import (
     CandidatePool,
@@ -42,25 +42,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = "candidates"
 WARM = "warm"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Found:
-    """The candidates of an image, to come back to.
-
-    Attributes
-    ----------
-    pool : CandidatePool
-        All of them.
-    chosen : int or None
-        The winner that a person chose.
-    asked : tuple of ModelChoice and GenerateSettings
-        What they answer.
-    """
-
-    pool: CandidatePool
-    chosen: int | None
-    asked: tuple[ModelChoice, GenerateSettings]
 
 
 class AlgorithmChange(TypedDict, total=False):
@@ -91,7 +72,8 @@ class SegmentController:
         self._engine = engine
         self._jobs = jobs
         self._chosen: int | None = None
-        self._asked: tuple[ModelChoice, GenerateSettings] | None = None
+        self._asked: Origin | None = None
+        self._origin: Origin | None = None
         self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
         self._strips: Border = (0, 0, 0, 0)
         self._stage_two: StageTwo | None = None
@@ -102,7 +84,7 @@ class SegmentController:
         self._engine.submit(
             WarmRequest(choice.model, choice.device),
             destination=WARM,
-            on_update=self._on_answer,
+            on_update=self._on_warm,
             on_done=_nothing,
             on_failed=self._on_warm_failed,
             background=True,
@@ -113,7 +95,8 @@ class SegmentController:
         # Not by force: the engine may be at work for the queue, or hold what comes back soon.
         self._engine.forget(CANDIDATES)
         session = self._session
-        self._chosen = self._asked = self._filtered = self._stage_two = None
+        self._chosen = self._asked = self._origin = None
+        self._filtered = self._stage_two = None
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = Generation()
@@ -123,12 +106,12 @@ class SegmentController:
     @property
     def found(self) -> Found | None:
         """The candidates of the current image; None without any."""
-        pool, asked = self._session.pool, self._asked
-        return None if pool is None or asked is None else Found(pool, self._chosen, asked)
+        pool, origin = self._session.pool, self._origin
+        return None if pool is None or origin is None else Found(pool, self._chosen, origin)
 
     def resume(self, found: Found) -> None:
         """Bring back what was `found` on the current image."""
-        self._chosen, self._asked = found.chosen, found.asked
+        self._chosen, self._asked, self._origin = found.chosen, found.origin, found.origin
         self._session.pool = found.pool
         self._rank()
 
@@ -172,10 +155,14 @@ class SegmentController:
         self._session.filters = filters
         self._rank()
         if self._session.pool is not None and self._asked is not None:
-            choice, asked = self._asked
+            asked = self._asked.generate
             if filters.pred_iou_thresh < asked.pred_iou_floor:
-                self._lower_floor(filters)
-                self._ask(choice, replace(asked, pred_iou_floor=filters.pred_iou_thresh))
+                # A run over the queue asks for what is shown here.
+                self._set_floor(
+                    min(self._session.generate.pred_iou_floor, filters.pred_iou_thresh)
+                )
+                wanted = replace(asked, pred_iou_floor=filters.pred_iou_thresh)
+                self._ask(self._asked.choice, wanted)
 
     def choose_winner(self, row: int | None) -> None:
         """Take candidate `row` of the filtered pool as winner; None goes back to the ranking."""
@@ -199,10 +186,18 @@ class SegmentController:
         chosen = self._session.algorithm.ignore_border
         return self._strips if chosen is None else as_border(chosen)
 
+    def _on_warm(self, answer: ModelInfo) -> None:
+        self._session.model = answer
+
     def _on_answer(self, answer: Any) -> None:
-        session = self._session
+        session, asked = self._session, self._asked
+        if asked is None:
+            return
         if isinstance(answer, ModelInfo):
-            session.model = answer
+            self._asked = replace(asked, model=answer)
+            # Another network may have been chosen since.
+            if asked.choice == session.choice:
+                session.model = answer
         elif isinstance(answer, GenerateUpdate):
             session.generation = Generation(
                 "running", answer.stage, answer.done, answer.total, answer.seconds_left
@@ -210,6 +205,8 @@ class SegmentController:
             if answer.pool is not None:
                 if session.pool is not None and self._chosen is not None:
                     self._chosen = _same_candidate(session.pool, self._chosen, answer.pool)
+                points = (answer.done, answer.total) if answer.done < answer.total else None
+                self._origin = replace(asked, points=points)
                 session.pool = answer.pool
                 self._stage_two = None
                 self._rank()
@@ -228,7 +225,7 @@ class SegmentController:
         session = self._session
         if session.image is None:
             return
-        self._asked = choice, settings
+        self._asked = Origin(choice, settings)
         session.generation = Generation("running", "load", 0, settings.points_per_side**2)
         self._engine.submit(
             GenerateRequest(session.image.gray, choice.model, choice.device, settings),
@@ -237,10 +234,6 @@ class SegmentController:
             on_done=self._on_generated,
             on_failed=self._on_failed,
         )
-
-    def _lower_floor(self, filters: FilterSettings) -> None:
-        """Let the settings go down to the threshold: what is recorded says what was asked for."""
-        self._set_floor(min(self._session.generate.pred_iou_floor, filters.pred_iou_thresh))
 
     def _set_floor(self, floor: float) -> None:
         if floor != self._session.generate.pred_iou_floor:
@@ -275,7 +268,7 @@ class SegmentController:
 
     def _rank(self) -> None:
         """Run Algorithm 1 over the pool; the network is not needed."""
-        if self._session.pool is None:
+        if self._session.pool is None or self._origin is None:
             return
         indices, pool = self._filter()
         settings = self._session.algorithm
@@ -292,7 +285,7 @@ class SegmentController:
             surface, defect = self._defect(int(indices[ranking.winner]))
         truth = combine(ranking, pool.areas, pool.centroids, surface, defect)
         self._session.automatic = Automatic(
-            pool, indices, truth, self.border(), overridden=bool(chosen.size)
+            pool, indices, truth, self.border(), bool(chosen.size), self._origin
         )
         # Of candidates that more will join soon it would be in vain.
         if self._session.generation.state != "running":

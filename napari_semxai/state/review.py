@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from napari_semxai.types import BoolMask, Prompts, Scores
+from napari_semxai.types import BoolMask, Prompts, Scores, SemImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,12 +22,34 @@ class Opening:
         Whether a person made the mask: sliders must not change it.
     on_disk : bool
         Whether the stored mask is written; before that its recovery copy must stay.
+    pixel_size : float or None
+        Edge of a pixel in metres, where the project knows another than the image.
     """
 
     key: str = ""
     mask: BoolMask | None = None
     edited: bool = False
     on_disk: bool = True
+    pixel_size: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Left:
+    """A mask that was let go with changes that no file holds yet.
+
+    Attributes
+    ----------
+    key : str
+        Of its recovery copy.
+    image : SemImage
+        Whose mask it is.
+    mask : ndarray of bool, shape (M, N)
+        A copy.
+    """
+
+    key: str
+    image: SemImage
+    mask: BoolMask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -116,6 +116,47 @@ class Download:
     message: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What made the candidates of a pool.
+
+    Attributes
+    ----------
+    choice : ModelChoice
+        The network that was asked.
+    generate : GenerateSettings
+        What it was asked for.
+    model : ModelInfo or None
+        The network that answered.
+    points : tuple of int or None
+        Points done and asked for, where the pool is not complete.
+    """
+
+    choice: ModelChoice = field(default_factory=ModelChoice)
+    generate: GenerateSettings = field(default_factory=GenerateSettings)
+    model: ModelInfo | None = None
+    points: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Found:
+    """The candidates of an image, to come back to.
+
+    Attributes
+    ----------
+    pool : CandidatePool
+        All of them.
+    chosen : int or None
+        The winner that a person chose.
+    origin : Origin
+        What made them.
+    """
+
+    pool: CandidatePool
+    chosen: int | None
+    origin: Origin
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Automatic:
     """The automatic mask with all that led to it.
@@ -132,6 +173,8 @@ class Automatic:
         The border that was ignored.
     overridden : bool
         Whether a person chose the winner.
+    origin : Origin
+        What made the candidates.
     """
 
     pool: CandidatePool
@@ -139,6 +182,13 @@ class Automatic:
     truth: GroundTruth
     border: Border
     overridden: bool = False
+    origin: Origin = field(default_factory=Origin)
+
+    @property
+    def score(self) -> float | None:
+        """Predicted IoU of the winner; None without one."""
+        winner = self.truth.winner
+        return None if winner is None else float(self.pool.predicted_iou[winner])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

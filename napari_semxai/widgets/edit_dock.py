@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QDoubleSpinBox,
     QFileDialog,
-    QFormLayout,
     QGridLayout,
     QHBoxLayout,
     QSlider,
@@ -22,7 +20,6 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group, note
-from napari_semxai.widgets.scores_dock import size_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +27,6 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_semxai.controllers.edit import EditController
-    from napari_semxai.controllers.images import ImageController
     from napari_semxai.layers.session_layers import SessionLayers
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import SaveState, Session
@@ -53,8 +49,7 @@ EDIT_BUTTONS = (
     ("keep largest", "Keep the largest component", None),
     ("invert", "Swap foreground and background", None),
 )
-_NANO = 1e9
-CLICKS, KEYS = "SAM click", "Keys"
+CLICKS, KEYS, SIZE = "SAM click", "Keys", "Size"
 QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
 STORAGE = "Files of this program"
 _ABOVE, _BELOW = (QUEUE, REVIEW), (ANNOTATORS, PROJECT, KEYS, STORAGE)
@@ -68,8 +63,8 @@ class EditDock(ScrolledDock):
     ----------
     session : Session
         What is shown.
-    images, edit
-        The controllers that are called.
+    edit : EditController
+        The controller that is called.
     layers : SessionLayers
         Knows the layer that is painted.
     panels : dict of str to QWidget
@@ -79,7 +74,6 @@ class EditDock(ScrolledDock):
     def __init__(
         self,
         session: Session,
-        images: ImageController,
         edit: EditController,
         layers: SessionLayers,
         panels: Mapping[str, Panel],
@@ -87,7 +81,7 @@ class EditDock(ScrolledDock):
         super().__init__()
         self.panels = panels
         self._session, self._layers = session, layers
-        self._images, self._edit = images, edit
+        self._edit = edit
         self._layer: Labels | None = None
         self._create()
         self._lay_out()
@@ -95,7 +89,6 @@ class EditDock(ScrolledDock):
         self._on_mask_layer_changed()
         self._on_recovery_changed(session.recovery)
         self._on_save_changed(session.save)
-        self._on_size_changed()
         self._on_queue_changed(session.queue)
 
     def release(self) -> None:
@@ -123,8 +116,7 @@ class EditDock(ScrolledDock):
             self._edit.save(Path(name))
 
     def _create(self) -> None:
-        self.state, self.size_text = note(), note()
-        self.recovery_text = note()
+        self.state, self.recovery_text = note(), note()
         self.restore = button("Restore", "Bring the unsaved strokes back, as one undoable edit")
         self.discard = button("Discard", "Delete the recovery copy")
         self.tools = {mode: button(title, tip, checkable=True) for mode, title, tip in TOOLS}
@@ -143,13 +135,6 @@ class EditDock(ScrolledDock):
         )
         self.load_mask = button("Load mask…", "Bring a mask file in, as one undoable edit")
         self.save_mask = button("Save mask…", "PNG or TIFF, 0 and 255, the image's size (Alt+S)")
-        self.pixel_size = QDoubleSpinBox()
-        self.pixel_size.setRange(0, 1e6)
-        self.pixel_size.setDecimals(3)
-        self.pixel_size.setSuffix(" nm")
-        self.pixel_size.setSpecialValueText("unknown")
-        self.pixel_size.setKeyboardTracking(False)
-        self.pixel_size.setToolTip("Edge of one pixel; from FEI and Zeiss tags, or by hand")
 
     def _lay_out(self) -> None:
         self.recovery = group("Unsaved strokes found", self.recovery_text)
@@ -172,14 +157,11 @@ class EditDock(ScrolledDock):
             edits.addWidget(part, place // 2, place % 2)
         for layout in (grid, edits):
             layout.setContentsMargins(0, 0, 0, 0)
-        files, size = QWidget(), QWidget()
-        buttons, form = QHBoxLayout(files), QFormLayout(size)
+        files = QWidget()
+        buttons = QHBoxLayout(files)
+        buttons.setContentsMargins(0, 0, 0, 0)
         buttons.addWidget(self.load_mask)
         buttons.addWidget(self.save_mask)
-        form.addRow("pixel size", self.pixel_size)
-        form.addRow(self.size_text)
-        for layout in (buttons, form):
-            layout.setContentsMargins(0, 0, 0, 0)
         self.groups = {
             title: group(title, self.panels[title])
             for title in (*_ABOVE, *_BELOW)
@@ -196,7 +178,7 @@ class EditDock(ScrolledDock):
             group(CLICKS, self.panels[CLICKS]),
             group("Whole mask", whole, self.apply),
             group("File", files),
-            group("Size", size),
+            group(SIZE, self.panels[SIZE]),
         ):
             column.addWidget(part)
         self.add((self.editing, *(self.groups[title] for title in _BELOW if title in self.groups)))
@@ -207,8 +189,6 @@ class EditDock(ScrolledDock):
             (events.queue, self._on_queue_changed),
             (events.save, self._on_save_changed),
             (events.recovery, self._on_recovery_changed),
-            (events.size, self._on_size_changed),
-            (events.pixel_size, self._on_pixel_size_changed),
             (self._layers.mask_layer_changed, self._on_mask_layer_changed),
         )
 
@@ -224,7 +204,6 @@ class EditDock(ScrolledDock):
             (self.save_mask.clicked, self.save),
             (self.restore.clicked, self._edit.restore),
             (self.discard.clicked, self._edit.discard),
-            (self.pixel_size.valueChanged, self._on_pixel_size_entered),
         )
 
     def _follow(self, layer: Labels | None) -> None:
@@ -241,7 +220,6 @@ class EditDock(ScrolledDock):
     def _on_mask_layer_changed(self) -> None:
         self._follow(self._layers.mask_layer)
         self.editing.setEnabled(self._layer is not None)
-        self._on_pixel_size_changed(self._session.pixel_size)
 
     def _on_mode_changed(self) -> None:
         tool = self.tools.get(str(self._layer.mode)) if self._layer is not None else None
@@ -298,14 +276,3 @@ class EditDock(ScrolledDock):
         if recovery is not None and offered:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
             self.recovery_text.setText(f"A mask of this image from {when} was never saved.")
-
-    def _on_size_changed(self) -> None:
-        self.size_text.setText(size_text(self._session.size, self._session.pixel_size))
-
-    def _on_pixel_size_changed(self, metres: float | None) -> None:
-        with signals_blocked(self.pixel_size):
-            self.pixel_size.setValue(0 if metres is None else metres * _NANO)
-        self._on_size_changed()
-
-    def _on_pixel_size_entered(self, nanometres: float) -> None:
-        self._images.set_pixel_size(nanometres / _NANO if nanometres > 0 else None)

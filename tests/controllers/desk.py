@@ -6,6 +6,7 @@ import time
 import numpy as np
 from PIL import Image
 
+from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.controllers.annotators import AnnotatorsController
 from napari_semxai.controllers.edit import EditController
@@ -17,11 +18,29 @@ from napari_semxai.controllers.queue import QueueController
 from napari_semxai.controllers.recipe import RecipeRecorder
 from napari_semxai.controllers.review import ReviewController
 from napari_semxai.controllers.segment import SegmentController
-from napari_semxai.state.session import Session
+from napari_semxai.state.session import Automatic, Origin, Session
 from napari_semxai.store.project import open_project
+from napari_semxai.types import ModelInfo
 from tests.controllers.test_clicks import Engine
+from tests.pools import pool_of
 
 SHAPE = (24, 32)
+
+
+def surface_and_defect():
+    masks = np.zeros((2, *SHAPE), dtype=bool)
+    masks[0] = True
+    masks[:, 8:14, 10:18] = False
+    masks[1, 8:14, 10:18] = True
+    return pool_of(masks)
+
+
+def generated():
+    """An automatic mask of 48 pixels."""
+    pool = surface_and_defect()
+    origin = Origin(model=ModelInfo("fake", "abc", "cpu"))
+    truth = ground_truth(pool, ignore_border=0)
+    return Automatic(pool, np.arange(2), truth, (0, 0, 0, 0), origin=origin)
 
 
 class Desk:
@@ -38,6 +57,7 @@ class Desk:
         self.recorder = RecipeRecorder(session, self.edit)
         session.events.image.connect(self._begin)
         session.events.proposal.connect(self._take)
+        session.events.automatic.connect(self._show)
         self.review = ReviewController(
             session, self.images, self.edit, self.recorder, self.jobs, self.writes
         )
@@ -58,6 +78,10 @@ class Desk:
     def _take(self, proposal):
         self.live.sync(proposal.mask)
         self.edit.stroked()
+
+    def _show(self, automatic):
+        if automatic is not None and not self.session.edited:
+            self.live.sync(automatic.truth.mask)
 
     def stroke(self, row, column):
         self.live.update((slice(row, row + 4), slice(column, column + 4)), np.ones((4, 4)))

@@ -1,7 +1,7 @@
 import threading
 import time
 
-from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave
+from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave, LateCopies
 
 
 class Saves:
@@ -59,3 +59,42 @@ def test_hurry_does_not_wait():
 
 def test_the_longest_wait_keeps_copies_within_two_seconds():
     assert LONGEST_WAIT <= 1.0
+
+
+def test_nothing_is_written_after_forget():
+    go, begun, saves = threading.Event(), threading.Event(), Saves()
+
+    def save():
+        begun.set()
+        go.wait(30)
+        saves()
+
+    autosave = Autosave(save, wait=60)
+    autosave.touch()
+    autosave.hurry()
+    assert begun.wait(30)
+    autosave.touch()
+    autosave.hurry()
+    assert autosave.busy
+    go.set()
+    autosave.forget()
+    written = len(saves.times)
+    autosave.flush()
+    for thread in threading.enumerate():
+        if thread.name == "semxai-autosave":
+            thread.join(30)
+    assert len(saves.times) == written >= 1
+    assert not autosave.busy
+
+
+def test_copies_of_masks_that_were_let_go_are_known_until_they_are_written():
+    late, saves = LateCopies(), Saves()
+    for key in "ab":
+        autosave = Autosave(saves, wait=60)
+        autosave.touch()
+        late.take(key, autosave)
+        assert late.of(key) == [autosave]
+    late.flush()
+    assert len(saves.times) == 2
+    late.take("c", Autosave(saves))
+    assert late.of("a") == []

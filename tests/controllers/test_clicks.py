@@ -3,6 +3,7 @@ import pytest
 
 from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.controllers.clicks import ClickController
+from napari_semxai.state.session import ModelChoice
 from napari_semxai.types import Encoding, ModelInfo, PredictedMask
 
 
@@ -188,3 +189,26 @@ def test_another_image_begins_anew(session, engine, clicks):
     session.image = None
     assert not session.clicks.prompts
     assert engine.requests == []
+
+
+def test_a_box_around_an_object_corrects_it(engine, edit, clicks):
+    edit.live.sync(disc(60, 60) | disc(20, 30) | disc(56, 76, 4))
+    # The small one is only touched.
+    clicks.box(48, 48, 73, 73)
+    request = engine.answer(disc(60, 60, 5))
+    np.testing.assert_array_equal(request.mask, disc(60, 60))
+    np.testing.assert_array_equal(edit.mask, disc(60, 60, 5) | disc(20, 30) | disc(56, 76, 4))
+
+
+def test_a_box_within_an_object_that_is_too_large_corrects_it(engine, edit, clicks):
+    edit.live.sync(disc(60, 60, 20))
+    clicks.box(55, 55, 66, 66)
+    assert engine.answer(disc(60, 60, 5)).mask.sum() == disc(60, 60, 20).sum()
+    np.testing.assert_array_equal(edit.mask, disc(60, 60, 5))
+
+
+def test_the_network_that_answered_is_noted(session, engine, edit, clicks):
+    clicks.click(20, 30)
+    session.choice = ModelChoice("other")
+    engine.answer(disc(20, 30))
+    assert session.proposal.details["model"]["name"] == "bundled"

@@ -9,6 +9,7 @@ from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.store.autosave import list_recoveries, load_recovery
 from napari_semxai.store.masks import read_mask, write_mask
+from tests.layers.test_session_layers import automatic_of
 from tests.pools import scene_masks
 
 
@@ -157,3 +158,12 @@ def test_a_mask_is_not_saved_over_the_open_image(session, told, edit, image, tmp
         assert "image.png" in state.message
         assert path.read_bytes() == before
         edit.leave()
+
+
+def test_an_automatic_mask_that_is_applied_says_how_it_was_made(session, edit, mask):
+    session.automatic = automatic_of()
+    edit.apply_automatic()
+    details = session.proposal.details
+    assert details["winner"] == session.automatic.truth.winner
+    assert (details["alpha"], details["model"]["name"]) == (session.algorithm.alpha, "bundled")
+    assert details["pred_iou_thresh"] == session.filters.pred_iou_thresh

@@ -107,11 +107,11 @@ def test_the_file_behind_a_layer_tells_more(session, images, tmp_path):
     np.testing.assert_array_equal(session.image.gray, stack[2])
 
 
-def test_pixel_size_by_hand(session, images, image):
-    images.show(image)
-    images.set_pixel_size(2e-9)
+def test_the_pixel_size_of_the_project_goes_before_that_of_the_image(session, images, image):
+    images.show(image, Opening("key of the project", pixel_size=2e-9))
     assert session.pixel_size == 2e-9
-    assert session.image is image
+    images.show(None)
+    assert session.pixel_size is None
 
 
 def test_an_image_comes_back_as_it_was_left(session, jobs, image, calls):
@@ -119,7 +119,7 @@ def test_an_image_comes_back_as_it_was_left(session, jobs, image, calls):
     recorder.resume = lambda found: calls.append(("resume", found))
     images = ImageController(session, jobs, recorder, recorder)
     images.show(image)
-    images.set_pixel_size(2e-9)
+    session.pixel_size = 2e-9
     recorder.mask, recorder.found = np.eye(96, 128, dtype=bool), object()
     session.edited, session.save = True, SaveState("saved", Path("a_mask.png"), "Saved")
     other = SemImage("b", 255 - image.gray, 255 - image.gray)

@@ -1,29 +1,27 @@
 """Masks for a whole project, with an engine that a test answers for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.controllers.queue_masks import QueueMasks
-from napari_semxai.types import GenerateUpdate, ModelInfo, ReviewState
-from tests.controllers.desk import SHAPE, Desk
-from tests.pools import pool_of
-
-
-def surface_and_defect():
-    masks = np.zeros((2, *SHAPE), dtype=bool)
-    masks[0] = True
-    masks[:, 8:14, 10:18] = False
-    masks[1, 8:14, 10:18] = True
-    return pool_of(masks)
+from napari_semxai.types import GenerateUpdate, ModelInfo, ReviewChange, ReviewState, WarmRequest
+from tests.controllers.desk import Desk, surface_and_defect
 
 
 class Engine:
     def __init__(self):
-        self.requests, self.forgotten = [], []
+        self.requests, self.forgotten, self.asked, self.sha256 = [], [], 0, "abc"
 
     def submit(self, request, *, destination, on_update, on_done, on_failed, background):
         assert (destination, background) == ("queue", True)
+        if isinstance(request, WarmRequest):
+            on_update(ModelInfo("fake", self.sha256, "cpu"))
+            on_done()
+            return
+        self.asked += 1
         self.requests.append((request, on_update, on_done, on_failed))
 
     def forget(self, destination):
@@ -31,7 +29,7 @@ class Engine:
 
     def answer(self):
         _, on_update, on_done, _ = self.requests.pop(0)
-        on_update(ModelInfo("fake", "abc", "cpu"))
+        on_update(ModelInfo("fake", self.sha256, "cpu"))
         on_update(GenerateUpdate("decode", 1, 1, 0.0, surface_and_defect()))
         on_done()
 
@@ -132,3 +130,47 @@ def test_three_failures_in_a_row_or_a_mask_that_cannot_be_written_stop_it(desk):
     desk.turn(lambda: "anna" in desk.session.message)
     assert "no more masks are made" in desk.session.message
     assert desk.session.batch.title == ""
+
+
+def make_all(desk, asked):
+    """Run to the end, and see how many images the network was asked for."""
+    before, desk.session.message = desk.engine.asked, ""
+    desk.masks.start()
+    work(desk, asked)
+    desk.turn(lambda: "ready" in desk.session.message)
+    assert desk.engine.asked == before + asked
+
+
+def test_a_run_goes_on_where_one_was_cancelled(desk):
+    desk.masks.start()
+    work(desk, 2)
+    desk.turn(lambda: desk.engine.requests)
+    desk.masks.cancel()
+    desk.engine.requests.clear()
+    make_all(desk, 3)
+    make_all(desk, 0)
+
+
+def test_other_settings_and_other_weights_make_the_masks_anew(desk):
+    make_all(desk, 5)
+    desk.session.algorithm = replace(desk.session.algorithm, alpha=7.0)
+    make_all(desk, 5)
+    desk.session.generate = replace(desk.session.generate, points_per_side=8)
+    make_all(desk, 5)
+    desk.engine.sha256 = "def"
+    make_all(desk, 5)
+    make_all(desk, 0)
+    assert desk.project().record("wafer_4", "Anna").recipe.settings["model"]["sha256"] == "def"
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"), [({"overridden": True}, 0), ({"points_done": 16, "points_total": 64}, 1)]
+)
+def test_a_chosen_winner_stays_and_a_partial_mask_is_completed(desk, values, asked):
+    make_all(desk, 5)
+    project = desk.review.opened.project
+    recipe = project.record("wafer_2", "Anna").recipe
+    changed = replace(recipe, settings={**recipe.settings, **values})
+    mask = project.mask("wafer_2", "Anna")
+    project.write_review("wafer_2", "Anna", ReviewChange(mask=mask, recipe=changed))
+    make_all(desk, asked)

@@ -7,9 +7,9 @@ from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.algorithms.mask_patches import apply_patches
 from napari_semxai.cli.project_replay import mask_settings
 from napari_semxai.controllers.recipe import RecipeRecorder, versions
-from napari_semxai.state.session import Proposal
+from napari_semxai.state.session import ModelChoice, Origin, Proposal
 from napari_semxai.store.digests import array_digest
-from napari_semxai.types import ModelInfo
+from napari_semxai.types import GenerateSettings, ModelInfo
 from tests.controllers.test_clicks import Edit, disc
 from tests.layers.test_session_layers import automatic_of
 
@@ -28,8 +28,8 @@ def recorder(session, image):
 
 
 def show_automatic(session, recorder):
-    session.model = ModelInfo("bundled", "abc", "cpu")
-    session.automatic = automatic_of()
+    origin = Origin(model=ModelInfo("bundled", "abc", "cpu"))
+    session.automatic = replace(automatic_of(), origin=origin)
     recorder.edit.live.sync(session.automatic.truth.mask)
 
 
@@ -97,3 +97,21 @@ def test_a_stored_recipe_goes_on(session, recorder, image):
     assert again.base == "automatic"
     assert again.settings == stored.settings
     assert len(again.edits) == 1
+
+
+def test_what_made_the_candidates_counts_not_what_is_chosen_now(session, recorder):
+    origin = Origin(ModelChoice("a"), GenerateSettings(8), ModelInfo("a", "aa", "cpu"), (16, 64))
+    session.choice, session.model = ModelChoice("b"), ModelInfo("b", "bb", "cpu")
+    session.automatic = replace(automatic_of(), origin=origin)
+    settings = recorder.recipe(recorder.edit.mask).settings
+    assert settings["model"] == {"name": "a", "sha256": "aa"}
+    assert settings["points_per_side"] == 8
+    assert (settings["points_done"], settings["points_total"]) == (16, 64)
+
+
+def test_the_score_is_that_of_the_mask_it_began_with(session, recorder, image):
+    assert recorder.score is None
+    show_automatic(session, recorder)
+    assert recorder.score == session.automatic.score is not None
+    recorder.begin(image, None, None)
+    assert recorder.score is None

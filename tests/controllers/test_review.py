@@ -17,7 +17,7 @@ from napari_semxai.types import (
     ReviewChange,
     ReviewState,
 )
-from tests.controllers.desk import SHAPE, Desk
+from tests.controllers.desk import SHAPE, Desk, generated
 
 
 def test_a_folder_becomes_a_project_and_its_first_image_opens(desk):
@@ -381,3 +381,104 @@ def test_a_review_of_an_image_that_the_filter_hides_is_counted(desk):
     desk.review.review(ReviewState.UNSURE)
     desk.turn(lambda: [row.image for row in desk.session.queue.shown] == ["wafer_0"])
     assert desk.session.queue.reviewed == 1
+
+
+def test_a_generated_mask_is_kept_as_a_candidate_when_one_goes_on(desk):
+    desk.open()
+    desk.session.automatic = generated()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.shown[0].has_mask)
+    record = desk.project().record("wafer_0", "Anna")
+    assert (record.state, record.recipe.base) == (ReviewState.CANDIDATE, "automatic")
+    assert record.score == pytest.approx(generated().score)
+    assert record.recipe.settings["model"]["sha256"] == "abc"
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 1)
+    assert desk.live.mask.sum() == 48
+    assert not desk.session.edited
+    # The same again is nothing new.
+    desk.session.automatic = generated()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.review.annotate(comment="later")
+    desk.turn(lambda: desk.project().record("wafer_1", "Anna") is not None)
+    assert len(desk.project().record("wafer_0", "Anna").history) == 1
+
+
+@pytest.mark.parametrize("reviewed", [True, False])
+def test_a_generated_mask_never_replaces_one_that_a_person_made(desk, reviewed):
+    desk.open()
+    desk.stroke(3, 5)
+    if reviewed:
+        desk.review.accept()
+        desk.turn(lambda: desk.session.queue.number == 2)
+        desk.queue.step(-1)
+        desk.turn(lambda: desk.session.queue.number == 1)
+    desk.session.automatic = generated()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.turn(lambda: desk.session.queue.shown[0].has_mask)
+    record = desk.project().record("wafer_0", "Anna")
+    assert record.state is (ReviewState.CORRECTED if reviewed else ReviewState.CANDIDATE)
+    assert record.voided is None
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+
+def test_a_reviewed_image_without_a_mask_stays_reviewed(desk):
+    desk.open()
+    project = desk.review.opened.project
+    project.write_review("wafer_1", "Anna", ReviewChange(ReviewState.REJECTED))
+    desk.review.opened.cache.drop("wafer_1")
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.session.automatic = generated()
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 3)
+    desk.review.review(ReviewState.UNSURE)
+    desk.turn(lambda: desk.session.queue.shown[2].state is ReviewState.UNSURE)
+    assert desk.project().record("wafer_1", "Anna").state is ReviewState.REJECTED
+
+
+def test_an_accepted_automatic_mask_has_its_score_and_no_longer_follows_sliders(desk):
+    desk.open()
+    desk.queue.find("5")
+    desk.turn(lambda: desk.session.queue.number == 5)
+    desk.session.automatic = generated()
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.shown[4].state is ReviewState.ACCEPTED)
+    assert desk.session.queue.shown[4].score == pytest.approx(generated().score)
+    assert desk.session.edited
+
+
+def test_no_defect_is_shown_on_the_last_image_too(desk):
+    desk.open()
+    desk.queue.find("5")
+    desk.turn(lambda: desk.session.queue.number == 5)
+    desk.stroke(3, 5)
+    desk.review.review(ReviewState.NO_DEFECT)
+    assert not desk.live.mask.any()
+    desk.turn(lambda: desk.session.save.state == "saved")
+    desk.review.save()
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 4)
+    desk.close()
+    record = desk.project().record("wafer_4", "Anna")
+    assert (record.state, record.voided, record.area) == (ReviewState.NO_DEFECT, None, 0)
+
+
+def test_one_annotator_has_one_key_however_the_name_is_typed(desk):
+    desk.open("Anna")
+    cache = desk.review.opened.cache
+    first = cache.key("wafer_0")
+    cache.annotator = " ANNA"
+    assert cache.key("wafer_0") == first
+
+
+def test_a_project_goes_where_a_person_says(desk, folder):
+    desk.projects.open(folder / "images", "Anna", folder / "shared")
+    desk.turn(lambda: desk.session.queue is not None and desk.session.queue.current)
+    assert desk.session.queue.folder == folder / "shared"
+    # The next annotator opens what is there.
+    desk.projects.open(folder / "images", "Ben", folder / "shared")
+    desk.turn(lambda: desk.session.queue is not None and desk.session.queue.annotator == "Ben")
+    assert desk.session.queue.folder == folder / "shared"

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from napari_semxai.controllers.recovery import write_copy
 from napari_semxai.store.autosave import list_recoveries
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, Desk
@@ -134,3 +136,31 @@ def test_a_second_window_is_told_before_anybody_paints(desk, folder):
     second.open("Ben")
     second.turn(lambda: second.session.queue.annotator == "Ben")
     second.close()
+
+
+def test_a_late_copy_does_not_bring_strokes_back(desk, folder, monkeypatch):
+    go, begun = threading.Event(), threading.Event()
+
+    def slowly(*arguments):
+        begun.set()
+        go.wait(30)
+        return write_copy(*arguments)
+
+    monkeypatch.setattr("napari_semxai.controllers.edit.write_copy", slowly)
+    desk.open()
+    desk.stroke(3, 5)
+    desk.edit._autosave.hurry()
+    assert begun.wait(30)
+    desk.review.review(ReviewState.NO_DEFECT)
+    desk.turn(lambda: desk.session.queue.number == 2 and desk.session.queue.reviewed == 1)
+    go.set()
+    desk.close()
+    assert list_recoveries(folder / "recovery") == []
+    again = Desk(folder)
+    again.open()
+    again.queue.find("1")
+    again.turn(lambda: again.session.queue.number == 1)
+    assert again.session.record.state is ReviewState.NO_DEFECT
+    assert not again.live.mask.any()
+    again.close()
+    assert again.project().record("wafer_0", "Anna").state is ReviewState.NO_DEFECT

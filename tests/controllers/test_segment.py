@@ -224,3 +224,24 @@ def test_another_model_is_loaded_at_once(session, engine, segment):
 def test_nothing_is_generated_without_an_image(session, engine, segment):
     segment.generate()
     assert engine.jobs == {}
+
+
+def test_candidates_keep_what_made_them(session, engine, segment, generated):
+    made = session.automatic.origin
+    assert (made.choice, made.model.sha256) == (ModelChoice(), "0" * 64)
+    assert (made.generate, made.points) == (session.generate, (16, 1024))
+    segment.choose_model(ModelChoice("sam2.1_hiera_tiny"))
+    segment.set_generate(GenerateSettings(points_per_side=7))
+    segment.set_algorithm(alpha=5.0)
+    assert session.automatic.origin == made
+    # A late answer of the first network is not the chosen one's.
+    engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"))
+    assert session.model is None
+    engine.answer(CANDIDATES, GenerateUpdate("decode", 1024, 1024, 0.0, pool_of(scene_masks())))
+    assert session.automatic.origin.points is None
+    # Nothing has answered yet: what is shown is still of the first one.
+    segment.generate()
+    segment.set_algorithm(alpha=4.0)
+    assert session.automatic.origin.choice == ModelChoice()
+    engine.answer(CANDIDATES, GenerateUpdate("decode", 49, 49, 0.0, pool_of(scene_masks())))
+    assert session.automatic.origin.choice.model == "sam2.1_hiera_tiny"

@@ -15,6 +15,7 @@ from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.explanation import Heatmaps
+from napari_semxai.state.queue import Queue
 from napari_semxai.state.session import (
     AlgorithmSettings,
     Download,
@@ -29,9 +30,10 @@ from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Scores
 from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.edit_dock import CLICKS, EDIT_BUTTONS, KEYS, EditDock
+from napari_semxai.widgets.edit_dock import CLICKS, EDIT_BUTTONS, KEYS, SIZE, EditDock
 from napari_semxai.widgets.parts import Panel
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
+from napari_semxai.widgets.size_panel import SizePanel
 from napari_semxai.widgets.winner_map import winners
 from tests import explanations as make
 from tests.explanations import NowJobs
@@ -82,8 +84,9 @@ def candidates(qtbot, session, controller, layers):
 
 @pytest.fixture
 def edit(qtbot, session, controller, layers):
-    panels = {CLICKS: ClickPanel(session, controller), KEYS: Panel()}
-    dock = EditDock(session, controller, controller, layers, panels)
+    size = SizePanel(session, controller)
+    panels = {CLICKS: ClickPanel(session, controller), KEYS: Panel(), SIZE: size}
+    dock = EditDock(session, controller, layers, panels)
     qtbot.addWidget(dock)
     session.image = make_image()
     yield dock
@@ -332,12 +335,22 @@ def test_the_save_state_is_visible(edit, session):
 
 
 def test_pixel_size_is_shown_and_entered_in_nanometres(edit, session, controller):
+    panel = edit.panels[SIZE]
     session.pixel_size = 2.5e-9
-    assert edit.pixel_size.value() == 2.5
-    edit.pixel_size.setValue(4)
+    assert panel.pixel_size.value() == 2.5
+    panel.pixel_size.setValue(4)
     name, (metres,), _ = controller.calls[-1]
     assert name == "set_pixel_size"
     assert metres == pytest.approx(4e-9)
+
+
+def test_a_pixel_size_is_offered_to_all_images_of_a_project_only(edit, session, controller):
+    panel = edit.panels[SIZE]
+    assert panel.for_all.isHidden()
+    session.queue = Queue("lot", Path("lot"), "anna", 3)
+    assert not panel.for_all.isHidden()
+    panel.for_all.click()
+    assert controller.calls[-1][0] == "set_for_all"
 
 
 def test_without_an_image_editing_is_off(edit, session):
