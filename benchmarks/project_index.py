@@ -108,6 +108,10 @@ def measure(folder: Path, what: str) -> None:
         row("counts of all states", _often(index.status))
         row("refresh, nothing new", _often(index.refresh))
         row("refresh that looks at every file", _often(partial(index.refresh, every_file=True)))
+        own = project.write_review(project.images[5].id, "anna", ReviewChange(ReviewState.UNSURE))
+        row("take in one own review", f"{1000 * _seconds(partial(index.put, own)):.0f} ms")
+        row("refresh after an own review", f"{1000 * _seconds(index.refresh):.0f} ms")
+        project.close()
         with closing(open_project(folder / "project")) as other:
             other.write_review(project.images[7].id, "zoe", ReviewChange(ReviewState.UNSURE))
             row("refresh, one review of another", f"{1000 * _seconds(index.refresh):.0f} ms")

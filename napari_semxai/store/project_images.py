@@ -87,7 +87,7 @@ def store_pixel_size(
     if not (math.isfinite(metres) and metres > 0):
         raise InputError(f"{metres!r} m: a pixel size is a number above 0")
     check_there(project)
-    with changing(project):
+    with reaching(project), changing(project):
         stored = {image.id: image for image in read_images(project)}
         for image in stored.values():
             if image.id == image_id or (image_id is None and image.pixel_size is None):

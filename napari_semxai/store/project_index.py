@@ -162,8 +162,9 @@ class ProjectIndex:
     @contextmanager
     def _reading(self) -> Iterator[sa.Connection]:
         """Connect; the one connection in memory would undo what another thread writes."""
-        in_memory = not self._engine.url.database
-        with self._lock if in_memory else nullcontext(), self._engine.connect() as connection:
+        engine = self._engine
+        alone = nullcontext() if engine.url.database else self._lock
+        with alone, engine.connect() as connection:
             yield connection
 
     def _apply(self, change: Change) -> set[str]:
@@ -198,9 +199,10 @@ class ProjectIndex:
             folder = annotator_folder(self._project.folder, annotator)
             # Before its files are looked at: what is written meanwhile changes it again.
             seen[annotator] = times = folder_times(folder)
+            settled = _settled(times)
             if every_file or not _is_known(connection, annotator, times):
                 changed |= self._rescan(connection, annotator, folder)
-                _note_folder(connection, annotator, _settled(times))
+                _note_folder(connection, annotator, settled)
         gone = REVIEWS.c.annotator.not_in(annotators)
         changed |= set(connection.scalars(sa.select(REVIEWS.c.image).where(gone)))
         connection.execute(sa.delete(REVIEWS).where(gone))

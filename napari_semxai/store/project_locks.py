@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from filelock import FileLock, Timeout
@@ -59,5 +60,7 @@ class AnnotatorLocks:
     def release(self) -> None:
         """Let other programs write as these annotators."""
         for lock in self._locks.values():
-            lock.release()
+            # Of a drive that died nothing is left to let go of.
+            with suppress(OSError):
+                lock.release()
         self._locks.clear()

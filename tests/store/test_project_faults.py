@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from filelock import FileLock
 
 from napari_semxai.store.autosave import list_recoveries, load_recovery
 from napari_semxai.store.digests import array_digest
@@ -239,6 +240,17 @@ def test_a_drive_that_dies_after_the_lock(project, monkeypatch):
     monkeypatch.setattr(Path, "exists", exists)
     with pytest.raises(InputError, match=r"0\.json: cannot be read.*the mask is kept in"):
         project.write_review("0", "anna", ReviewChange(mask=mask_of(5, SHAPE)))
+
+
+def test_a_project_on_a_dead_drive_closes(project, monkeypatch):
+    def release(lock, force=False):
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    for annotator in ("anna", "ben"):
+        project.claim(annotator)
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLock, "release", release)
+        project.close()
 
 
 def test_drive_back_again(project):
