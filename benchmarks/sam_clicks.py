@@ -19,6 +19,7 @@ from qtpy.QtWidgets import QApplication
 
 from benchmarks import timing
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
+from napari_semxai.engine.host import REST_SECONDS
 from napari_semxai.plugin import open_workbench
 from napari_semxai.store.images import image_from_array
 from napari_semxai.types import GenerateRequest
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari_semxai.workbench import Workbench
 
 PATIENCE_SECONDS = 120
+PAUSED_CLICKS = 20
 
 
 def main() -> None:
@@ -65,11 +67,17 @@ def measure(workbench: Workbench, size: int, repeats: int) -> dict[str, list[np.
         clicks.append(click(workbench, places[rng.integers(len(places))]))
     behind(workbench, make_scene(SceneSpec(shape=(size, size)), seed=1).image)
     busy = [click(workbench, places[rng.integers(len(places))]) for _ in range(repeats)]
+    paused = []
+    for _ in range(PAUSED_CLICKS):
+        end = time.monotonic() + 1.5 * REST_SECONDS
+        wait(lambda end=end: time.monotonic() > end)
+        paused.append(click(workbench, places[rng.integers(len(places))]))
     workbench.engine.forget("queue")
     return {
         "encoding, when the tool is taken": [encoding],
         "a click": clicks,
         "a click, while masks of other images are made behind": busy,
+        f"the same, {1.5 * REST_SECONDS:.0f} s after the click before": paused,
     }
 
 

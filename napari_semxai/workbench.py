@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari.settings import get_settings
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 
@@ -68,7 +70,7 @@ from napari_semxai.widgets.storage_panel import StoragePanel
 from napari_semxai.widgets.survey_dock import SurveyDock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import napari
 
@@ -147,17 +149,18 @@ class Workbench:
 
     def show(self) -> None:
         """Open all docks as tabs on the right."""
-        for title in DOCKS:
-            widget = self.dock(title)
-            if widget.parent() is None:
-                # The name that napari's menus give it, so that they toggle this same dock.
-                name = f"{title} (SEMXAI)"
-                dock = self.viewer.window.add_dock_widget(
-                    widget, name=name, area="right", tabify=True
-                )
-                # Six tabs fit a small laptop only by short names.
-                dock.setWindowTitle(TAB_TITLES.get(title, title))
-            widget.parent().show()
+        with _settings_saved_once():
+            for title in DOCKS:
+                widget = self.dock(title)
+                if widget.parent() is None:
+                    # The name that napari's menus give it, so that they toggle this same dock.
+                    name = f"{title} (SEMXAI)"
+                    dock = self.viewer.window.add_dock_widget(
+                        widget, name=name, area="right", tabify=True
+                    )
+                    # Six tabs fit a small laptop only by short names.
+                    dock.setWindowTitle(TAB_TITLES.get(title, title))
+                widget.parent().show()
         self.dock(DOCKS[0]).parent().raise_()
 
     def close(self) -> None:
@@ -270,6 +273,18 @@ class Workbench:
         dock = self.docks.pop(title, None)
         if dock is not None:
             dock.release()
+
+
+@contextmanager
+def _settings_saved_once() -> Iterator[None]:
+    """Let napari save its settings at the end: it does so twice a dock, at 25 ms each time."""
+    settings = get_settings()
+    saves, settings._save_on_change = settings._save_on_change, False
+    try:
+        yield
+    finally:
+        settings._save_on_change = saves
+        settings._maybe_save()
 
 
 def _show_message(message: str) -> None:

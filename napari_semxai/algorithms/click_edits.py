@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.draw import disk
 
 from napari_semxai.algorithms.components import components_at, largest_component
 
@@ -57,7 +56,8 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
         row, column = map(int, prompts.points[-1])
         if found[row, column]:
             kept = found[tuple(pixels.T)]
-            found[disk((row, column), UNHEEDED_RADIUS, shape=found.shape)] = False
+            rows, columns = np.ogrid[: found.shape[0], : found.shape[1]]
+            found[(rows - row) ** 2 + (columns - column) ** 2 < UNHEEDED_RADIUS**2] = False
             found[tuple(pixels.T)] = kept
             found[row, column] = False
     return found

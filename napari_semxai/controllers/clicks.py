@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from skimage.measure import label
+import skimage
 
 from napari_semxai.algorithms.click_edits import object_at, own_part, still_there, take_answer
 from napari_semxai.algorithms.mask_patches import mask_patch
@@ -277,7 +277,7 @@ def _objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolM
     They have half of their pixels in it or hold its centre; a neighbour that it only touches
     stays as it is.
     """
-    labels = label(mask, connectivity=2)
+    labels = skimage.measure.label(mask, connectivity=2)
     row0, column0, row1, column1 = (max(0, int(value)) for value in box)
     inside = labels[row0 : row1 + 1, column0 : column1 + 1]
     pixels = np.bincount(labels.ravel())
