@@ -137,7 +137,8 @@ class Turns:
         """End the last turn and send what was measured and found."""
         self.seconds.append(clocks() - self.start)
         memory = peak_mebibytes() - self.before
-        self.note_first()
+        if self.first is None:
+            self.first = sum(self.seconds)
         found = np.column_stack([np.reshape(points, (-1, 2)), ious, areas])
         self.pipe.send((np.array(self.seconds), self.decoder, self.first, memory, found))
 
