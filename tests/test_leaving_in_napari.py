@@ -12,6 +12,7 @@ from qtpy.QtTest import QTest
 
 from napari_semxai.store.project import open_project
 from napari_semxai.types import ReviewState
+from tests.controllers.desk import generated
 from tests.test_review_in_napari import (
     SHAPE,
     make_images,
@@ -103,6 +104,40 @@ def test_what_was_typed_is_kept(
         return () if found is None else (found.state, found.comment, found.label, found.area > 0)
 
     qtbot.waitUntil(lambda: record() == (state, "at the edge", "pit", True))
+
+
+def test_no_defect_on_the_last_image_is_what_is_shown_and_stays(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(1), qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    press(workbench, Qt.Key.Key_0)
+    assert not workbench.layers.mask_layer.data.any()
+    qtbot.waitUntil(lambda: workbench.session.save.state == "saved")
+    workbench.save()
+    workbench.viewer.close()
+    record = open_project(workbench.projects._folder / "images").record("image_000", "Anna")
+    assert record is not None
+    assert (record.state, record.voided, record.area) == (ReviewState.NO_DEFECT, None, 0)
+
+
+def test_a_generated_mask_is_there_again_and_follows_sliders_still(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(2), qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    workbench.session.automatic = generated(SHAPE)
+    mask = workbench.layers.mask_layer.data != 0
+    assert mask.sum() == 48
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    press(workbench, Qt.Key.Key_Left)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, mask)
+    workbench.session.automatic = generated(SHAPE, column=30)
+    assert workbench.layers.mask_layer.data[8, 30] == 1
+    assert workbench.layers.mask_layer.data[8, 10] == 0
 
 
 def test_what_cannot_be_written_while_the_window_closes_is_in_the_log(

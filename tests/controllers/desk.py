@@ -27,17 +27,17 @@ from tests.pools import pool_of
 SHAPE = (24, 32)
 
 
-def surface_and_defect():
-    masks = np.zeros((2, *SHAPE), dtype=bool)
+def surface_and_defect(shape=SHAPE, column=10):
+    masks = np.zeros((2, *shape), dtype=bool)
     masks[0] = True
-    masks[:, 8:14, 10:18] = False
-    masks[1, 8:14, 10:18] = True
+    masks[:, 8:14, column : column + 8] = False
+    masks[1, 8:14, column : column + 8] = True
     return pool_of(masks)
 
 
-def generated():
+def generated(shape=SHAPE, column=10):
     """An automatic mask of 48 pixels."""
-    pool = surface_and_defect()
+    pool = surface_and_defect(shape, column)
     origin = Origin(model=ModelInfo("fake", "abc", "cpu"))
     truth = ground_truth(pool, ignore_border=0)
     return Automatic(pool, np.arange(2), truth, (0, 0, 0, 0), origin=origin)
