@@ -135,7 +135,9 @@ class Workbench:
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
         self.session.events.message.connect(_show_message)
-        self.keys = KeyTable(viewer, self.layers, _actions(self), shortcuts_file())
+        self.keys = KeyTable(
+            viewer, self.layers, _actions(self), shortcuts_file(), viewer.window._qt_window
+        )
         self.segment.warm()
 
     def dock(self, title: str) -> ScrolledDock:

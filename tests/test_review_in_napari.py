@@ -354,6 +354,9 @@ def take_click_tool(workbench: Workbench, qtbot: QtBot) -> tuple[np.ndarray, tup
     scene = make_scene(SceneSpec(shape=(120, 120), radius=18), seed=3)
     workbench.images.show(image_from_array(scene.image, "scene"))
     qtbot.waitExposed(workbench.viewer.window._qt_window)
+    # In the active window a menu's key would go before the canvas's: napari's Alt+C is one.
+    workbench.viewer.window._qt_window.activateWindow()
+    qtbot.waitUntil(workbench.viewer.window._qt_window.isActiveWindow)
     press(workbench, Qt.Key.Key_C)
     assert workbench.session.clicks.active
     wait_for_answer(workbench, qtbot)

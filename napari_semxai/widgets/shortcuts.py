@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import ref
 
 from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
 from psygnal import Signal
+from qtpy.compat import isalive
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QComboBox, QLineEdit, QShortcut
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QAction,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QShortcut,
+)
 
 from napari_semxai.store.shortcuts import read_shortcuts, write_shortcuts
 from napari_semxai.types import InputError
@@ -20,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari.components import ViewerModel
-    from qtpy.QtWidgets import QWidget
+    from qtpy.QtWidgets import QMainWindow, QWidget
 
     from napari_semxai.layers.session_layers import SessionLayers
 
@@ -74,6 +83,8 @@ class KeyTable:
         What each of `SHORTCUTS` calls, by name.
     path : Path
         File of the keys that were chosen.
+    window : QMainWindow, optional
+        Its menus give up keys that are ours; they would go before the viewer's and the docks'.
     """
 
     changed = Signal()
@@ -85,8 +96,12 @@ class KeyTable:
         layers: SessionLayers,
         actions: Mapping[str, Callable[[], object]],
         path: Path,
+        window: QMainWindow | None = None,
     ) -> None:
         self._viewer, self._layers, self._path = viewer, layers, path
+        # napari takes a window that anybody holds for a leak.
+        self._window = None if window is None else ref(window)
+        self._taken: list[tuple[QAction, QKeySequence]] = []
         self._actions = actions
         self._bound: list[tuple[ViewerModel | Labels, str]] = []
         self._in_docks: dict[int, dict[str, QShortcut]] = {}
@@ -119,6 +134,7 @@ class KeyTable:
         """Bind nothing any more."""
         self._layers.mask_layer_changed.disconnect(self._bind)
         self._unbind()
+        self._give_back()
 
     def change(self, name: str, key: str) -> None:
         """Give an action another key, and remember it.
@@ -175,6 +191,25 @@ class KeyTable:
                 self._bound.append((target, self.keys[name]))
         for shortcuts in self._in_docks.values():
             self._name_keys(shortcuts)
+        self._take_from_menus()
+
+    def _take_from_menus(self) -> None:
+        """Leave the menus of napari no key of ours: they make screenshots by Alt+S and Alt+C."""
+        self._give_back()
+        ours = {QKeySequence(self.text(name)).toString() for name in self._actions}
+        # The actions themselves belong to the application.
+        window = None if self._window is None else self._window()
+        menus = [] if window is None else [entry.menu() for entry in window.menuBar().actions()]
+        for action in (action for menu in menus if menu for action in menu.actions()):
+            if action.shortcut().toString() in ours:
+                self._taken.append((action, action.shortcut()))
+                action.setShortcut(QKeySequence())
+
+    def _give_back(self) -> None:
+        taken, self._taken = self._taken, []
+        for action, key in taken:
+            if isalive(action):
+                action.setShortcut(key)
 
     def _name_keys(self, shortcuts: Mapping[str, QShortcut]) -> None:
         for name, shortcut in shortcuts.items():

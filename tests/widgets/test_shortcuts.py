@@ -8,7 +8,15 @@ from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QLineEdit, QListWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QAction,
+    QApplication,
+    QLineEdit,
+    QListWidget,
+    QMainWindow,
+    QVBoxLayout,
+    QWidget,
+)
 
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.session import Session
@@ -43,6 +51,29 @@ def test_every_key_works_on_the_viewer_and_on_the_mask(made):
         for target in (viewer, layers.mask_layer):
             press(target, shortcut.key.replace("-", "+"))
     assert pressed == [each.name for each in SHORTCUTS for _ in range(2)]
+
+
+def test_menus_give_up_our_keys_and_get_them_back(made, qtbot, tmp_path):
+    viewer, layers, session, *_ = made
+    window = QMainWindow()
+    qtbot.addWidget(window)
+    picture, other = QAction(window), QAction(window)
+    window.menuBar().addMenu("File").addActions([picture, other])
+    picture.setShortcut("Alt+S")
+    other.setShortcut("Alt+Shift+S")
+    actions = {each.name: lambda: None for each in SHORTCUTS}
+    keys = KeyTable(viewer, layers, actions, tmp_path / "keys.json", window)
+    assert picture.shortcut().isEmpty()
+    assert other.shortcut().toString() == "Alt+Shift+S"
+    # napari makes a menu anew now and then; the next image takes the key again.
+    picture.setShortcut("Alt+S")
+    session.image = make_image("b")
+    assert picture.shortcut().isEmpty()
+    keys.change("save", "Alt-Shift-S")
+    assert picture.shortcut().toString() == "Alt+S"
+    assert other.shortcut().isEmpty()
+    keys.release()
+    assert other.shortcut().toString() == "Alt+Shift+S"
 
 
 def test_keys_follow_to_the_mask_of_the_next_image(made):
