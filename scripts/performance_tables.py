@@ -20,7 +20,7 @@ COMMANDS = {
     "sam2_generate": ("benchmarks/sam2_generate.py",),
     "sam2_large": ("benchmarks/sam2_generate.py", "--size", "4096", "--no-reference"),
     "project_index": ("benchmarks/project_index.py",),
-    "review_queue": ("-m", "benchmarks.review_queue"),
+    "review_queue": ("-m", "benchmarks.review_queue", "--images", "5000"),
     "sam_clicks": ("-m", "benchmarks.sam_clicks", "--sizes", "480"),
 }
 
