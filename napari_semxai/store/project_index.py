@@ -23,7 +23,7 @@ from napari_semxai.store.project_files import (
     folder_times,
     reaching,
 )
-from napari_semxai.store.queue_query import FOLDERS, IMAGES, REVIEWS, find_latest, queue_query
+from napari_semxai.store.queue_query import FOLDERS, REVIEWS, find_latest, queue_query
 from napari_semxai.types import InputError, ProjectStatus, QueueRow, ReviewState
 
 if TYPE_CHECKING:
@@ -128,12 +128,6 @@ class ProjectIndex:
             QueueRow(image, number, annotator, _STATES[state], _STATES.get(voided), *rest)
             for image, number, annotator, state, voided, *rest in rows
         )
-
-    def labels(self) -> list[str]:
-        """Return the classes in use, of images and of anybody's records, sorted."""
-        query = sa.union(sa.select(IMAGES.c.label), sa.select(REVIEWS.c.label))
-        with self._reading() as connection:
-            return sorted(label for label in connection.scalars(query) if label)
 
     def status(self) -> ProjectStatus:
         """Count the reviews of every annotator."""

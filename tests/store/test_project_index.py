@@ -160,7 +160,6 @@ def same_as_fresh(project, index, folder):
             wanted = QueueFilter(annotator=annotator)
             assert index.queue(wanted) == fresh.queue(wanted)
         assert index.status() == fresh.status()
-        assert index.labels() == fresh.labels()
 
 
 def test_own_reviews_need_no_look_at_the_folder(project, index, tmp_path, monkeypatch):
@@ -207,13 +206,6 @@ def test_reviews_may_be_put_late_and_in_any_order(project, index, tmp_path):
     index.put(project.write_review("b", "Anna", ReviewChange(ReviewState.REJECTED)))
     assert index.refresh() == {"a"}
     same_as_fresh(project, index, tmp_path / "another")
-
-
-def test_classes_in_use(project, index):
-    assert index.labels() == ["0", "1"]
-    index.put(project.write_review("a", "Anna", ReviewChange(ReviewState.UNSURE, label="pit")))
-    index.put(project.write_review("b", "Anna", ReviewChange(ReviewState.UNSURE, label="1")))
-    assert index.labels() == ["0", "1", "pit"]
 
 
 def test_a_record_that_could_not_be_read_is_looked_at_again(project, index, monkeypatch):
