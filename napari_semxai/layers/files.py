@@ -16,10 +16,13 @@ from napari_semxai.store.image_tables import table_images
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import MASK_SUFFIXES, read_mask, write_mask
 from napari_semxai.store.originals import (
+    check_not_own,
     check_replaceable,
     check_replaceable_coco,
     check_replaceable_table,
 )
+from napari_semxai.store.project_exports import CARINTHIA_COLUMNS, write_image
+from napari_semxai.store.project_files import unique_ids
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -105,6 +108,34 @@ def write_measurements_layer(
     row = {"name": attributes.get("name", "mask")} | measure(mask, _pixel_size(attributes))
     write_table(path, list(row), [list(row.values())])
     return [path]
+
+
+def write_carinthia_layers(path: str, layers: list[LayerData]) -> list[str]:
+    """Write an image and its labels as a Carinthia-S data set of one image; nothing is replaced.
+
+    Parameters
+    ----------
+    path : str
+        The table; image and mask go into the folders ``images`` and ``masks`` beside it.
+    layers : list of layer data
+        One image layer and one labels layer of its size.
+    """
+    given = {kind: (np.asarray(data), attributes) for data, attributes, kind in layers}
+    (pixels, attributes), (mask, _) = given["image"], given["labels"]
+    if mask.shape != pixels.shape[:2]:
+        raise InputError(f"{path}: image of shape {pixels.shape}, mask of shape {mask.shape}")
+    name = unique_ids([str(attributes.get("name", "image"))])[0]
+    places = Path("images", f"{name}.tif"), Path("masks", f"{name}.png")
+    files = [Path(path), *(Path(path).parent / place for place in places)]
+    for file in files:
+        check_not_own(file)
+        if file.exists():
+            raise InputError(f"{file}: is there already; choose another folder")
+    write_image(files[1], pixels)
+    write_mask(files[2], mask)
+    row = (*(place.as_posix() for place in places), name, "")
+    write_table(files[0], CARINTHIA_COLUMNS, [row], ";")
+    return [str(file) for file in files]
 
 
 def _pixel_size(attributes: dict[str, Any]) -> float | None:

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from napari_semxai.store.project import Project
     from napari_semxai.store.project_masks import ChosenMask
     from napari_semxai.types import ProjectImage
 
 MASKS_TABLE = "masks.csv"
-_CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
+CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
 _EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
 
 
@@ -114,7 +116,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
         known = _known(one)
         rows.append((*paths, one.image.id, one.label, *known, str(one.state), one.comment))
         plain &= not any((*known, one.comment)) and one.state == imported_state(one.mask, None)
-    columns = [*_CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
+    columns = [*CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
     if plain:
         columns, rows = columns[:4], [row[:4] for row in rows]
     write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
@@ -160,10 +162,21 @@ def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
             shutil.copyfileobj(origin, copy)
         return path
     path = _free(project, folder / f"{image.id}.tif")
+    write_image(path, pixels)
+    return path
+
+
+def write_image(path: Path, pixels: NDArray[Any]) -> None:
+    """Write pixels (M, N) or (M, N, 3) as a TIFF file, without loss.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written.
+    """
     kind = "rgb" if pixels.ndim == 3 else "minisblack"
     with atomic_write(path) as copy:
         tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)
-    return path
 
 
 def _free(project: Project, path: Path) -> Path:

@@ -3,6 +3,7 @@ import json
 
 import numpy as np
 import pytest
+from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.plugins.io import save_layers
 from npe2 import PluginManager, read
@@ -11,6 +12,7 @@ from pycocotools.coco import COCO
 
 from napari_semxai.layers.files import (
     get_reader,
+    write_carinthia_layers,
     write_coco_layer,
     write_mask_layer,
     write_measurements_layer,
@@ -84,6 +86,29 @@ def test_a_carinthia_s_table_through_npe2(tmp_path):
         np.testing.assert_array_equal(read_labels[0], mask)
     table.write_text("image_path;mask_path\nimages/gone.png;masks/gone.png")
     assert get_reader(str(table)) is None
+
+
+def test_an_image_and_its_labels_become_a_carinthia_s_set(layer, tmp_path):
+    image = ImageLayer(
+        np.random.default_rng(1).integers(0, 60_000, (12, 15)).astype(np.uint16), name="a b"
+    )
+    table = tmp_path / "carinthia-s.csv"
+    for layers in ([layer, image], [image, layer]):
+        folder = tmp_path / layers[0].name
+        path = str(folder / table.name)
+        saved = save_layers(path, layers, plugin=PLUGIN)
+        assert [file.rsplit("/", 2)[1] for file in saved[1:]] == ["images", "masks"]
+        (pixels, _, _), (labels, _, kind) = read([path], stack=False, plugin_name=PLUGIN)
+        np.testing.assert_array_equal(pixels, image.data)
+        np.testing.assert_array_equal(labels, layer.data != 0)
+        assert kind == "labels"
+        given = [layer.as_layer_data_tuple() for layer in layers]
+        with pytest.raises(InputError, match="there already"):
+            write_carinthia_layers(path, given)
+    given = [(image.data[1:], {}, "image"), (layer.data, {}, "labels")]
+    with pytest.raises(InputError, match="shape"):
+        write_carinthia_layers(str(table), given)
+    assert not table.exists()
 
 
 def test_other_files_are_left_to_others(tmp_path):
