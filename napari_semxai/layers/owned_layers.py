@@ -47,8 +47,9 @@ class OwnedLayers:
             and removing a layer takes napari a third of a second.
         """
         layers, self._layers, self._sources = self._layers, {}, {}
-        self._picture = picture
-        self._spare = layers.pop(DEFECT, None) if queued else None
+        # On another picture's layer, which lies on top of all, the mask must be a new one.
+        same, self._picture = picture is self._picture, picture
+        self._spare = layers.pop(DEFECT, None) if queued and same else None
         for layer in layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)

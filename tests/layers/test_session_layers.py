@@ -285,6 +285,19 @@ def test_images_of_a_queue_share_their_layers_but_no_undo_history(viewer, sessio
     assert layers.watch.live.size.area == 17
 
 
+def test_the_mask_lies_over_a_queue_that_follows_another_image(viewer, session, layers):
+    session.image = make_image("loose")
+    for name in ("a", "b"):
+        open_queued(session, name)
+        assert [layer.name for layer in viewer.layers][-2:] == [name, "defect mask"]
+    session.opening = Opening()
+    session.image = make_image("another")
+    assert viewer.layers[-1] is layers.mask_layer
+    open_queued(session, "c")
+    assert viewer.layers[-1] is layers.mask_layer
+    assert layers.image_layer.name == "c"
+
+
 def test_the_next_image_of_a_queue_may_have_another_size_and_scale(session, layers):
     open_queued(session, "a")
     session.opening = Opening("key b")
