@@ -215,6 +215,7 @@ def annotators(workbench: Workbench, folder: Path, place: Path, scenes: list[Sce
     workbench.queue.step(-1)
     wait(lambda: workbench.session.queue.number == 5)
     panels = workbench.dock(DOCKS[1]).panels
+    panels["Annotators"].blind.setChecked(False)
     panels["Annotators"].compare.click()
     panels["Annotators"].over_all.click()
     wait(lambda: workbench.session.others and workbench.session.agreement)
