@@ -68,13 +68,6 @@ def qtbot(qtbot: Any) -> Any:
     return qtbot
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _old_objects() -> None:
-    """Keep old objects out of the search for leaks, which would take seconds for each test."""
-    gc.collect()
-    gc.freeze()
-
-
 @pytest.fixture(autouse=True)
 def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a Qt test that leaves windows, timers, threads or processes behind."""
