@@ -118,6 +118,7 @@ class FloatLayers:
             layer = self._add(role, shown)
         elif self._sources.get(role) is not shown.source:
             _set_values(layer, with_holes(shown.values), _limits(shown.values))
+        self._raise(layer, shown.rank)
         self._sources[role] = shown.source
         if layer.name != shown.title:
             layer.name = shown.title
@@ -157,6 +158,12 @@ class FloatLayers:
         self._layers[role] = layer
         self._ranks[layer] = shown.rank
         return layer
+
+    def _raise(self, layer: Image, rank: int) -> None:
+        """Lay a layer of an earlier image over the picture, which may have come on top since."""
+        layers = self._viewer.layers
+        if self._picture is not None and layers.index(layer) < layers.index(self._picture):
+            layers.move(layers.index(layer), self._index_for(rank))
 
     def _index_for(self, rank: int) -> int:
         """Return the place above the picture and just below all layers of lower rank."""

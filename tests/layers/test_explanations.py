@@ -87,6 +87,14 @@ def test_one_layer_serves_every_image_and_method(viewer, session, shown):
     assert layer in viewer.layers
 
 
+def test_a_heat_map_lies_over_the_picture_of_every_image(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    session.image = make_image("b")
+    show_heat(session, make.heatmap())
+    names = [layer.name for layer in viewer.layers if layer.visible]
+    assert names == ["b", "Grad-CAM: Class 3", "heat map mask", "defect mask"]
+
+
 def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
     masks.set_masks(concepts=frozenset((0, 2)), concept_tau=0.5)
     session.explanation.concepts = concepts = make.concept_maps()
