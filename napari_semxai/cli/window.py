@@ -80,7 +80,13 @@ def start(arguments: list[str], output: Output) -> None:
     cv2 and torch, once imported, keep Qt from starting on some systems.
     """
     command = [sys.executable, "-m", "napari_semxai.cli", "window", *arguments]
-    process = subprocess.Popen(command, start_new_session=True)
+    # cv2, which demo's classifier imports, points every Qt to come at plugins of its own.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not (name.startswith("QT_QPA_") and "cv2" in Path(value).parts)
+    }
+    process = subprocess.Popen(command, start_new_session=True, env=own)
     try:
         code = process.wait(_START_SECONDS)
     except subprocess.TimeoutExpired:

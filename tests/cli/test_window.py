@@ -106,6 +106,25 @@ def test_the_window_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
     assert started == [[sys.executable, "-m", "napari_semxai.cli", "window", "--sample"]]
 
 
+def test_the_window_does_not_look_for_qt_where_cv2_has_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[dict[str, str]] = []
+    popen = subprocess.Popen
+
+    def quick(_: list[str], **options: Any) -> Any:
+        given.append(options["env"])
+        return popen([sys.executable, "-c", "pass"], **options)
+
+    monkeypatch.setattr(subprocess, "Popen", quick)
+    monkeypatch.setenv("QT_QPA_PLATFORM_PLUGIN_PATH", str(tmp_path / "cv2" / "qt" / "plugins"))
+    monkeypatch.setenv("QT_QPA_FONTDIR", "/fonts/of/a/person")
+    window.start([], Output())
+    assert "QT_QPA_PLATFORM_PLUGIN_PATH" not in given[0]
+    assert given[0]["QT_QPA_FONTDIR"] == "/fonts/of/a/person"
+    assert given[0]["PATH"]
+
+
 def test_a_window_that_cannot_open_is_said(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
