@@ -98,7 +98,7 @@ def count_images(path: Path) -> int:
     InputError
         When it cannot be read or is no COCO data set.
     """
-    return _read(path, lambda document: len((document["annotations"], document["images"])[1]))
+    return _read(path, _count)
 
 
 def read_coco(path: Path) -> list[tuple[dict[str, Any], BoolMask]]:
@@ -119,6 +119,12 @@ def _read(path: Path, take: Callable[[Any], T]) -> T:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is no COCO data set ({error!r})") from error
+
+
+def _count(document: Any) -> int:
+    # Other JSON files may well have images.
+    document["annotations"]
+    return len(document["images"])
 
 
 def _masks(document: Any) -> list[tuple[dict[str, Any], BoolMask]]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import math
 import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.atomic import atomic_write
+from napari_semxai.store.atomic import write_table
 from napari_semxai.store.project_files import IMAGES_FILE, changing, check_there, reaching
 from napari_semxai.types import InputError, ProjectImage
 
@@ -35,16 +34,12 @@ _COLUMNS = (
 
 def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
     """Write the table of images; paths are relative where a common folder exists."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows = []
     for image in images:
-        size = "" if image.pixel_size is None else repr(image.pixel_size)
         row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
         known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
-        writer.writerow((*row, *known, size))
-    with atomic_write(project / IMAGES_FILE) as file:
-        file.write(text.getvalue().encode())
+        rows.append((*row, *known, image.pixel_size))
+    write_table(project / IMAGES_FILE, _COLUMNS, rows)
 
 
 def read_images(project: Path) -> tuple[ProjectImage, ...]:
