@@ -278,7 +278,10 @@ def _objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolM
     stays as it is.
     """
     labels = skimage.measure.label(mask, connectivity=2)
-    row0, column0, row1, column1 = (max(0, int(value)) for value in box)
+    last = (mask.shape[0] - 1, mask.shape[1] - 1) * 2
+    row0, column0, row1, column1 = (
+        min(max(0, int(value)), end) for value, end in zip(box, last, strict=True)
+    )
     inside = labels[row0 : row1 + 1, column0 : column1 + 1]
     pixels = np.bincount(labels.ravel())
     meant = 2 * np.bincount(inside.ravel(), minlength=len(pixels)) >= pixels
