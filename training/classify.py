@@ -2,6 +2,10 @@
 
 Every scene is new: nothing is seen twice. The first layers keep their ImageNet weights. The rate
 warms up, stays, and goes down over the last 40 % of ``--steps``.
+
+A defect fills some of the 400 cells of the last map, and their average alone says little about
+where to look. Therefore a second linear layer, which is not shipped, learns to name the class of
+every cell: that of the scene where a defect is visible, "none" elsewhere.
 """
 
 from __future__ import annotations
@@ -9,6 +13,7 @@ from __future__ import annotations
 import argparse
 import csv
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,7 +31,7 @@ from napari_semxai.algorithms.classification import (
 from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.backends.classifier_files import description_of, description_path
 from napari_semxai.backends.classifiers import normalised, resized
-from napari_semxai.backends.lite_classifier import LiteClassifier
+from napari_semxai.backends.lite_classifier import WIDTH, LiteClassifier
 from napari_semxai.store.atomic import write_json
 from napari_semxai.types import ClassifierInfo
 from training.classify_scenes import (
@@ -48,6 +53,11 @@ INFO = ClassifierInfo(
     input_size=(320, 320),
     synthetic=True,
 )
+CELLS = 20
+# Cells of which a smaller share is defect are left out; without any defect they are "none".
+CELL_SHARE = 0.05
+CELL_WEIGHT = 0.5
+IGNORED = -100
 EMA = 0.99
 WARM_UP = 40
 EVEN = (1, 2, 3, 4, 5, 6)
@@ -63,6 +73,7 @@ class Run:
 
     network: LiteClassifier
     average: LiteClassifier
+    cells: nn.Conv2d
     optimizer: torch.optim.Optimizer
     step: int = 0
     minutes: float = 0.0
@@ -81,14 +92,15 @@ def new_run(rate: float, weights: Path | None = None, first: int = 0) -> Run:
     for name in FROZEN:
         network.features.get_submodule(name).requires_grad_(False)
     known = [p for p in network.features.parameters() if p.requires_grad]
+    cells = nn.Conv2d(WIDTH, len(LABELS), 1)
     groups = [
         {"params": known, "share": 0.5},
-        {"params": list(network.classifier.parameters()), "share": 3.0},
+        {"params": [*network.classifier.parameters(), *cells.parameters()], "share": 3.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=rate, weight_decay=0.01)
     for model in (network, average):
         model.to(memory_format=torch.channels_last)
-    return Run(network, average, optimizer, step=first, first=first)
+    return Run(network, average, cells, optimizer, step=first, first=first)
 
 
 def save(run: Run, path: Path) -> None:
@@ -96,6 +108,7 @@ def save(run: Run, path: Path) -> None:
     state = {
         "network": run.network.state_dict(),
         "average": run.average.state_dict(),
+        "cells": run.cells.state_dict(),
         "optimizer": run.optimizer.state_dict(),
         "numbers": (run.step, run.minutes, run.first),
     }
@@ -109,25 +122,46 @@ def load(run: Run, path: Path) -> None:
     state = torch.load(path, map_location="cpu", weights_only=True)
     run.network.load_state_dict(state["network"])
     run.average.load_state_dict(state["average"])
+    run.cells.load_state_dict(state["cells"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.step, run.minutes, run.first = state["numbers"]
 
 
-def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return inputs (B, 1, H, W) in [0, 1] and class indices, the same for the same step."""
+def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return inputs (B, 1, H, W) in [0, 1], class indices and `cell_classes` of a step."""
     rng = np.random.default_rng([TRAINING_STREAM, step])
-    inputs, targets = [], []
+    inputs, targets, cells = [], [], []
     cycle = EVEN if step < HARD_FROM else HARD
     for index in range(step * size, (step + 1) * size):
         label = cycle[index % len(cycle)]
-        values = resized(scene_at(TRAINING_STREAM, label, index).image, INFO)
+        scene = scene_at(TRAINING_STREAM, label, index)
+        values, named = resized(scene.image, INFO), cell_classes(scene.defect, label)
         # The light comes from about the right, so top and bottom are alike, left and right not.
         if rng.random() < 0.5:
-            values = values.flip(2)
+            values, named = values.flip(2), named.flip(1)
         gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
         inputs.append((values * gain + offset).clamp(0, 1))
         targets.append(label - 1)
-    return torch.cat(inputs), torch.tensor(targets)
+        cells.append(named)
+    return torch.cat(inputs), torch.tensor(targets), torch.cat(cells)
+
+
+def cell_classes(defect: np.ndarray, label: int) -> torch.Tensor:
+    """Class index of every cell, (1, CELLS, CELLS): the scene's, "none", or IGNORED."""
+    mask = torch.from_numpy(np.asarray(defect, np.float32))[None, None]
+    share = functional.adaptive_avg_pool2d(mask, CELLS)[0]
+    found = torch.full(share.shape, IGNORED)
+    found[share >= CELL_SHARE] = label - 1
+    found[share == 0] = len(LABELS) - 1
+    return found
+
+
+def cell_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of cells; the few with a defect weigh as much as all the others."""
+    losses = functional.cross_entropy(logits, classes, reduction="none", ignore_index=IGNORED)
+    none = classes == len(LABELS) - 1
+    parts = [losses[none], losses[~none & (classes != IGNORED)]]
+    return torch.stack([part.sum() / max(1, part.numel()) for part in parts]).mean()
 
 
 def rate_at(run: Run, steps: int) -> float:
@@ -136,17 +170,20 @@ def rate_at(run: Run, steps: int) -> float:
     return min(1.0, (done + 1) / WARM_UP, max(0.0, (planned - done) / (0.4 * planned)))
 
 
-def update(run: Run, options: argparse.Namespace) -> tuple[float, float]:
-    """One optimizer step and one of the average; return loss and accuracy."""
-    values, targets = batch_at(run.step, options.batch)
+def update(
+    run: Run, options: argparse.Namespace, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+) -> tuple[float, float]:
+    """One optimizer step and one of the average; return the images' loss and accuracy."""
+    values, targets, cells = batch
     for group in run.optimizer.param_groups:
         group["lr"] = options.rate * group["share"] * rate_at(run, options.steps)
     run.network.train()
     inputs = normalised(values, INFO).to(memory_format=torch.channels_last)
-    logits = run.network(inputs)
+    features = run.network.features(inputs)
+    logits = run.network.classifier(torch.flatten(run.network.pool(features), 1))
     loss = functional.cross_entropy(logits, targets)
     run.optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    (loss + CELL_WEIGHT * cell_loss(run.cells(features), cells)).backward()
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimizer.step()
     run.step += 1
@@ -182,8 +219,13 @@ def train(run: Run, options: argparse.Namespace, path: Path) -> None:
     start = saved = time.monotonic()
     before, sums = run.minutes, []
     values, targets = validation_set()
+    # The next batch is made beside this step, in a process of its own.
+    pool = ProcessPoolExecutor(1)
+    following = pool.submit(batch_at, run.step, options.batch)
     while run.step < options.steps and time.monotonic() - start < options.minutes * 60:
-        sums.append(update(run, options))
+        batch = following.result()
+        following = pool.submit(batch_at, run.step + 1, options.batch)
+        sums.append(update(run, options, batch))
         run.minutes = before + (time.monotonic() - start) / 60
         if run.step % 25 == 0 or run.step == options.steps:
             score = float("nan")
@@ -198,6 +240,7 @@ def train(run: Run, options: argparse.Namespace, path: Path) -> None:
         if time.monotonic() - saved > 120:
             save(run, path)
             saved = time.monotonic()
+    pool.shutdown(cancel_futures=True)
     save(run, path)
 
 

@@ -31,7 +31,9 @@ PAPER_COLORS = ((39, 205, 255), (250, 0, 81), (255, 185, 27), (0, 172, 88), (108
 """Colours of the concepts in CRAFT's published figures, most important first."""
 
 
-def gradcam_mask(rgb: NDArray[Any], tau: float) -> BoolMask:
+def gradcam_mask(
+    rgb: NDArray[Any], tau: float, *, crop: tuple[int, int, int, int] | None = None
+) -> BoolMask:
     """Return the mask of a rendered Grad-CAM picture (Algorithm 2, as published).
 
     With e the red channel: e / max(e) > tau.
@@ -42,6 +44,8 @@ def gradcam_mask(rgb: NDArray[Any], tau: float) -> BoolMask:
         The rendered explanation; opacity is left out.
     tau : float
         Threshold in [0, 1].
+    crop : (row0, col0, row1, col1), optional
+        As in `concept_masks`.
 
     Returns
     -------
@@ -51,7 +55,7 @@ def gradcam_mask(rgb: NDArray[Any], tau: float) -> BoolMask:
     Raises
     ------
     ValueError
-        For other shapes.
+        For other shapes, or where the crop does not lie within the picture.
 
     Notes
     -----
@@ -64,7 +68,7 @@ def gradcam_mask(rgb: NDArray[Any], tau: float) -> BoolMask:
     >>> gradcam_mask(rgb, 0.5)
     array([[False,  True,  True]])
     """
-    red = _rgb(rgb)[..., 0].astype(np.float64)
+    red = cropped(_rgb(rgb), crop)[..., 0].astype(np.float64)
     peak = red.max(initial=0.0)
     mask: BoolMask = red / peak > tau if peak > 0 else np.zeros(red.shape, dtype=bool)
     return mask
@@ -100,7 +104,7 @@ def concept_masks(
     Raises
     ------
     ValueError
-        For other shapes, or where the crop holds no pixel of the picture.
+        For other shapes, or where the crop does not lie within the picture.
 
     Examples
     --------
@@ -124,7 +128,7 @@ def color_distances(
 
     Parameters are those of `concept_masks`; the result has shape (k, M, N).
     """
-    pixels = _cropped(_rgb(rgb), crop).astype(np.float64)
+    pixels = cropped(_rgb(rgb), crop).astype(np.float64)
     targets = np.asarray(colors, dtype=np.float64)
     if targets.ndim != 2 or targets.shape[1] != 3:
         raise ValueError(f"colours must have shape (k, 3), not {targets.shape}")
@@ -188,17 +192,8 @@ def resized_mask(mask: NDArray[T], shape: tuple[int, int]) -> NDArray[T]:
     return mask[np.ix_(rows, columns)]
 
 
-def _peak(values: FloatArray) -> float:
-    return float(np.fmax.reduce(values, axis=None, initial=0.0))
-
-
-def _rgb(pixels: NDArray[Any]) -> NDArray[Any]:
-    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
-        raise ValueError(f"a rendered explanation is RGB or RGBA, not of shape {pixels.shape}")
-    return pixels[..., :3]
-
-
-def _cropped(pixels: NDArray[Any], crop: tuple[int, int, int, int] | None) -> NDArray[Any]:
+def cropped(pixels: NDArray[Any], crop: tuple[int, int, int, int] | None) -> NDArray[Any]:
+    """Return the part of a picture within (row0, col0, row1, col1), half open."""
     if crop is None:
         return pixels
     row0, column0, row1, column1 = crop
@@ -208,3 +203,13 @@ def _cropped(pixels: NDArray[Any], crop: tuple[int, int, int, int] | None) -> ND
             f"crop {tuple(crop)} does not lie within the picture of {rows} x {columns} pixels"
         )
     return pixels[row0:row1, column0:column1]
+
+
+def _peak(values: FloatArray) -> float:
+    return float(np.fmax.reduce(values, axis=None, initial=0.0))
+
+
+def _rgb(pixels: NDArray[Any]) -> NDArray[Any]:
+    if pixels.ndim != 3 or pixels.shape[2] not in (3, 4):
+        raise ValueError(f"a rendered explanation is RGB or RGBA, not of shape {pixels.shape}")
+    return pixels[..., :3]

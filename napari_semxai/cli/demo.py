@@ -11,7 +11,7 @@ from napari_semxai.cli import window
 from napari_semxai.cli.options import add_mask_options, settings_from
 from napari_semxai.cli.output import DONE, plain
 from napari_semxai.cli.pipeline import Pipeline
-from napari_semxai.cli.record import mask_record
+from napari_semxai.cli.record import SCORES, mask_record
 from napari_semxai.sample_data import sample_scene
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.images import image_from_array
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from napari_semxai.types import GenerateUpdate, Scores
 
 NAME = "semxai_demo"
-_SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -81,7 +80,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     explained = explain_sample(scene, options.output, output, concepts=not options.no_craft)
     record = mask_record(result, pipeline.settings, "sample.png")
     record["explanation"] = explained
-    record["scores"] = {name: getattr(found, name) for name in _SCORES}
+    record["scores"] = {name: getattr(found, name) for name in SCORES}
     write_json(options.output / "demo.json", plain(record))
     output.say(f"Pictures of every step: {options.output}")
     output.result({**record, "seconds": seconds, "pictures": pictures})

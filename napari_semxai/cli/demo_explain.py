@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_semxai.algorithms.explanation_masks import threshold_mask
 from napari_semxai.algorithms.localisation import trivial_baselines
-from napari_semxai.algorithms.metrics import scores
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.classifiers import load_classifier
 from napari_semxai.backends.craft import craft
 from napari_semxai.backends.gradcam import gradcam
 from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.cli.explainers import map_of, overlay_of
+from napari_semxai.cli.output import plain
 from napari_semxai.cli.pictures import write_picture
+from napari_semxai.cli.record import SCORES, score_values
 from napari_semxai.store.masks import write_mask
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Row = dict[str, float | None]
 
 TAU = 0.5
-SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 GRADCAM, CONCEPTS, SAMPLE_SET = "6_gradcam", "7_concepts", "sample_set"
 _IMAGES, _CONCEPTS, _FIRST_SEED, _SET_SEED = 8, 5, 700, 800
 
@@ -104,7 +103,7 @@ def _explain(
     return {
         "predicted": classifier.class_names[predicted],
         "probability": float(probabilities[predicted]),
-        "scores": {name: _scores(mask, scene.defect) for name, mask in masks.items()},
+        "scores": {name: plain(score_values(mask, scene.defect)) for name, mask in masks.items()},
     }
 
 
@@ -113,12 +112,6 @@ def _concepts(scene: Scene, classifier: Classifier, target: int) -> ConceptMaps:
     images = [scene_of_class(target + 1, _FIRST_SEED + index).image for index in range(_IMAGES)]
     found = craft(images, classifier, target=target, n_concepts=_CONCEPTS, patch_size=80)
     return found.explain(scene.image)
-
-
-def _scores(mask: BoolMask, truth: BoolMask) -> Row:
-    found = scores(mask, truth)
-    values = {name: float(getattr(found, name)) for name in SCORES}
-    return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 def _mean(rows: list[dict[str, Row]]) -> dict[str, Row]:

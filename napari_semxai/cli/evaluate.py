@@ -26,7 +26,7 @@ from napari_semxai.cli.evaluate_methods import (
 )
 from napari_semxai.cli.evaluate_works import EvaluateWork, Reading
 from napari_semxai.cli.explain import add_explain_options
-from napari_semxai.cli.options import add_mask_options, fraction, number, place
+from napari_semxai.cli.options import add_mask_options, crop, fraction, number, place
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED
 from napari_semxai.store.atomic import write_json
 from napari_semxai.types import InputError
@@ -91,6 +91,12 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         default=MAPS,
         help="maps: above tau of the maximum; renderings: by the published Algorithms 2 and 3 "
         "(default %(default)s)",
+    )
+    group.add_argument(
+        "--crop",
+        type=crop,
+        metavar="R0,C0,R1,C1",
+        help="where the heat map lies within every rendering: rows and columns, half open",
     )
     group.add_argument(
         "--faithfulness",

@@ -162,7 +162,7 @@ def readings_of(
         return [given]
     algorithm = ALGORITHM_3 if rendering.colors else ALGORITHM_2
     threshold = options.delta if rendering.colors else options.tau
-    read = Reading(f"{method} ({algorithm})", folder, algorithm, threshold)
+    read = Reading(f"{method} ({algorithm})", folder, algorithm, threshold, options.crop)
     return [given, read] if options.masks_from == BOTH else [read]
 
 

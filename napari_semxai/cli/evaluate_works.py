@@ -51,12 +51,15 @@ class Reading:
         reads the rendering.
     threshold : float or None
         Tau or delta; None while it is to be tuned.
+    crop : (row0, col0, row1, col1) or None
+        Where the heat map lies within a rendering.
     """
 
     method: str
     folder: Path
     algorithm: str = GIVEN
     threshold: float | None = None
+    crop: tuple[int, int, int, int] | None = None
 
     @property
     def thresholds(self) -> NDArray[np.float64]:
@@ -68,11 +71,15 @@ class Reading:
         rendering = read_rendering(self.folder, image)
         if rendering is None:
             raise InputError(f"{self.folder}: has no {image.name}_rendering.png")
-        if self.algorithm == ALGORITHM_2:
-            return [gradcam_mask(rendering.rgb, tau) for tau in thresholds]
-        if not rendering.colors:
-            raise InputError(f"{self.folder}: {image.name}.json names no colours of concepts")
-        nearest = color_distances(rendering.rgb, rendering.colors[:SHOWN_CONCEPTS]).min(axis=0)
+        try:
+            if self.algorithm == ALGORITHM_2:
+                return [gradcam_mask(rendering.rgb, tau, crop=self.crop) for tau in thresholds]
+            if not rendering.colors:
+                raise InputError(f"{self.folder}: {image.name}.json names no colours of concepts")
+            colors = rendering.colors[:SHOWN_CONCEPTS]
+            nearest = color_distances(rendering.rgb, colors, crop=self.crop).min(axis=0)
+        except ValueError as error:
+            raise InputError(f"{self.folder}: rendering of {image.name}: {error}") from error
         return [nearest <= delta for delta in thresholds]
 
     def scored(self, image: TruthImage, truth: BoolMask) -> ImageScores:

@@ -59,6 +59,7 @@ def explain_work(
         bank_key="" if bank is None else bank.key,
         refinement=options.refinement,
         output=options.output,
+        sanity=getattr(options, "sanity", False),
     )
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from napari_semxai.algorithms.explanation_masks import threshold_mask, weighted_map
+from napari_semxai.algorithms.localisation import RankedMap
 from napari_semxai.backends.classifiers import load_classifier
 from napari_semxai.backends.concept_bank import read_bank
 from napari_semxai.backends.concept_transform import transform_steps
 from napari_semxai.backends.gradcam import gradcam_steps
+from napari_semxai.backends.sanity import sanity
 from napari_semxai.cli.output import plain
 from napari_semxai.cli.pictures import as_rgb, blended, write_picture
-from napari_semxai.cli.record import content_key, image_values, known_record, size_of, versions
+from napari_semxai.cli.record import (
+    content_key,
+    image_values,
+    known_record,
+    mask_summary,
+    score_values,
+    size_of,
+    versions,
+)
 from napari_semxai.cli.sources import (
     MASK_ENDING,
     OVERLAY_ENDING,
@@ -23,8 +33,9 @@ from napari_semxai.cli.sources import (
     RENDERING_ENDING,
 )
 from napari_semxai.store.atomic import atomic_write, write_json
+from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import write_mask
+from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap
 
 if TYPE_CHECKING:
@@ -35,7 +46,7 @@ if TYPE_CHECKING:
     from napari_semxai.backends.classifiers import Classifier
     from napari_semxai.cli.output import Output
     from napari_semxai.cli.sources import Source
-    from napari_semxai.types import SemImage
+    from napari_semxai.types import FloatArray, SemImage
 
 MAP_ENDING, CONCEPTS_ENDING = ".npy", "_concepts.npy"
 T = TypeVar("T")
@@ -63,6 +74,8 @@ class ExplainWork:
         What they were found in, with which settings.
     output : Path
         Where results go.
+    sanity : bool
+        Whether maps are compared with those that they should and should not be like.
     """
 
     classifier: str
@@ -74,6 +87,7 @@ class ExplainWork:
     bank_key: str
     refinement: str
     output: Path
+    sanity: bool = False
 
     def load(self) -> Explainer:
         """Load the classifier."""
@@ -83,17 +97,24 @@ class ExplainWork:
         """Explain one image, write its files, and return the short result."""
         stem = str(self.output / source.stem)
         files = [Path(stem + ending) for ending in self.endings]
-        key = content_key(source.path, source.page, *self.settings, explainer.sha256)
+        truth = "" if source.truth is None else file_sha256(source.truth)
+        key = content_key(source.path, source.page, *self.settings, explainer.sha256, truth)
         known = known_record(Path(stem + RECORD_ENDING), key, files)
         if known is not None:
             return _short(known, stem)
         image = read_image(source.path, source.page)
-        answer = explainer.answer(image, self)
+        true_mask = None if source.truth is None else read_mask(source.truth, image.gray.shape)
+        answer = explainer.answer(image.gray, self)
         values = map_of(answer)
         mask = threshold_mask(values, self.tau)
         record = explainer.record(image, source, answer)
         record |= {"method": self.method, "explanation": _details(answer, self.bank)}
         record["mask"] = {"tau": self.tau, "area_px": size_of(mask).area}
+        if true_mask is not None:
+            localisation = RankedMap(values).localisation(true_mask)
+            record["scores"] = score_values(mask, true_mask) | asdict(localisation)
+        if self.sanity:
+            record["sanity"] = explainer.sanity(image.gray, self, answer.target)
         record = dict(plain(record | {"key": key}))
         _write_array(Path(stem + MAP_ENDING), values)
         if isinstance(answer, ConceptMaps):
@@ -113,7 +134,8 @@ class ExplainWork:
     @property
     def settings(self) -> tuple[object, ...]:
         """What decides an explanation, beside the image and the network."""
-        return self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
+        explained = self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
+        return *explained, self.sanity
 
 
 class Explainer:
@@ -139,19 +161,31 @@ class Explainer:
         """Digest of the classifier's weights."""
         return self._classifier.info.sha256
 
-    def answer(self, image: SemImage, work: ExplainWork) -> Heatmap | ConceptMaps:
-        """Explain an image."""
+    def answer(self, gray: NDArray[np.uint8], work: ExplainWork) -> Heatmap | ConceptMaps:
+        """Explain an image (M, N)."""
         if work.bank is not None:
-            concepts = transform_steps(image.gray, self._classifier, work.bank, work.refinement)
+            concepts = transform_steps(gray, self._classifier, work.bank, work.refinement)
             return run_steps(concepts, self.on_update)
         heatmap = gradcam_steps(
-            image.gray,
+            gray,
             self._classifier,
             target=work.target,
             layers=work.layers,
             method=work.method,
         )
         return run_steps(heatmap, self.on_update)
+
+    def sanity(
+        self, gray: NDArray[np.uint8], work: ExplainWork, target: int
+    ) -> dict[str, float | None]:
+        """Compare the map of a class with others; concepts are those of one class only."""
+
+        def explain(gray: NDArray[np.uint8], classifier: Classifier, target: int) -> FloatArray:
+            return map_of(Explainer(classifier).answer(gray, replace(work, target=target)))
+
+        found = sanity(gray, explain, self._classifier, target)
+        values: dict[str, float | None] = dict(asdict(found))
+        return values if work.bank is None else values | {"other_class": None}
 
     def record(
         self, image: SemImage, source: Source, answer: Heatmap | ConceptMaps
@@ -188,7 +222,7 @@ def _short(record: dict[str, Any], stem: str) -> dict[str, Any]:
 def _summary(record: dict[str, Any]) -> str:
     probability = record["probabilities"][record["predicted"]]
     text = f"{record['predicted']} ({probability:.0%}), explained: {record['target']}"
-    text += f", mask {record['mask']['area_px']:,} px"
+    text += f", {mask_summary(record)}"
     if record["classifier"]["trained_on_synthetic_images_only"]:
         text += "; the classifier knows synthetic images only"
     return text

@@ -146,6 +146,26 @@ def count(text: str) -> int:
     return value
 
 
+def crop(text: str) -> tuple[int, int, int, int]:
+    """Parse "row0,col0,row1,col1", half open."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not ROW0,COL0,ROW1,COL1 in pixels")
+    row0, column0, row1, column1 = map(int, parts)
+    if row0 >= row1 or column0 >= column1:
+        raise argparse.ArgumentTypeError(f"{text} holds no pixel")
+    return row0, column0, row1, column1
+
+
+def color(text: str) -> tuple[int, int, int]:
+    """Parse "red,green,blue", each from 0 to 255."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(p.strip().isdecimal() and int(p) <= 255 for p in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not R,G,B of 0 to 255")
+    red, green, blue = map(int, parts)
+    return red, green, blue
+
+
 def border(text: str) -> int | None:
     """Parse "auto" (None) or a whole number from 0 on."""
     if text == "auto":

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai import __version__
+from napari_semxai.algorithms.metrics import scores
 from napari_semxai.cli.output import plain
 from napari_semxai.store.digests import array_digest, file_sha256, text_digest
 from napari_semxai.types import MaskSize
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_semxai.cli.pipeline import MaskResult, MaskSettings
     from napari_semxai.types import BoolMask, SemImage
 
+SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 _PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
 
@@ -121,6 +123,18 @@ def size_of(mask: BoolMask) -> MaskSize:
         int(rows[-1] - rows[0]) + 1,
         int(columns[-1] - columns[0]) + 1,
     )
+
+
+def score_values(mask: BoolMask, truth: BoolMask) -> dict[str, float]:
+    """Return the published five scores of a mask against a truth."""
+    found = scores(mask, truth)
+    return {name: float(getattr(found, name)) for name in SCORES}
+
+
+def mask_summary(record: dict[str, Any]) -> str:
+    """Say how large the mask of an explanation's record is, and how good where that is known."""
+    text = f"mask {record['mask']['area_px']:,} px"
+    return f"{text}, Dice {record['scores']['dice']:.3f}" if "scores" in record else text
 
 
 def _mask_values(result: MaskResult) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semxai.store.dataset import open_dataset
 from napari_semxai.store.find_images import find_images
 from napari_semxai.store.image_tables import find_table
 from napari_semxai.store.images import IMAGE_SUFFIXES, image_files, page_count, page_name
@@ -39,12 +41,15 @@ class Source:
         Its path as seen from the common folder of all inputs.
     stem : Path
         Where its results go, without ending, as seen from the output folder.
+    truth : Path or None
+        The file of its true mask, where a command scores and there is one.
     """
 
     path: Path
     page: int
     name: str
     stem: Path
+    truth: Path | None = None
 
     @property
     def label(self) -> str:
@@ -82,6 +87,24 @@ def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]
         except InputError as error:
             failed[str(given)] = str(error)
     return _apart([*_found(paths, places, failed), *listed])
+
+
+def with_truths(sources: Sequence[Source], inputs: Sequence[Path]) -> list[Source]:
+    """Add the true masks that those of the inputs hold that are data sets.
+
+    A mask that a command wrote, with its record beside it, is no truth.
+    """
+    truths: dict[tuple[Path, int], Path] = {}
+    for given in inputs:
+        # An input without a true mask is explained all the same.
+        with suppress(InputError):
+            for image in open_dataset(given, {}):
+                if not _is_result(image.truth):
+                    truths[_absolute(image.path), image.page] = image.truth
+    return [
+        replace(source, truth=truths.get((_absolute(source.path), source.page)))
+        for source in sources
+    ]
 
 
 def _apart(sources: Sequence[Source]) -> list[Source]:

@@ -181,7 +181,7 @@ class ExplanationMaskController:
     ) -> dict[str, BoolMask]:
         """Return the union of all concepts and each of them, whatever is ticked of a bank."""
         if picture.method == "gradcam":
-            return {PICTURE: gradcam_mask(cropped_picture(picture), settings.tau)}
+            return {PICTURE: gradcam_mask(picture.rgb, settings.tau, crop=picture.crop)}
         near = self._distances(picture) <= settings.delta
         union: BoolMask = np.logical_or.reduce(near, axis=0)
         own = {picture_concept(number): mask for number, mask in enumerate(near)}
@@ -207,12 +207,6 @@ def concept_name(concept: int) -> str:
 def picture_concept(concept: int) -> str:
     """Return what a concept of a picture made elsewhere is called."""
     return f"{PICTURE}, {concept_name(concept)}"
-
-
-def cropped_picture(picture: ExplanationPicture) -> NDArray[np.uint8]:
-    """Return the heat map's part of a picture that was made elsewhere."""
-    row0, column0, row1, column1 = picture.crop or (0, 0, *picture.rgb.shape[:2])
-    return picture.rgb[row0:row1, column0:column1]
 
 
 def _rendered(heatmap: Heatmap) -> NDArray[np.uint8]:

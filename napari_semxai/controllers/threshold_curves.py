@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.algorithms.explanation_masks import resized_mask
+from napari_semxai.algorithms.explanation_masks import cropped, resized_mask
 from napari_semxai.algorithms.localisation import RankedMap
 from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve, dice_within
 from napari_semxai.controllers.comparison_table import threshold_of
 from napari_semxai.controllers.explanation_masks import (
     concept_distances,
     concept_name,
-    cropped_picture,
     picture_concept,
 )
 from napari_semxai.state.comparison import TAUS
@@ -127,7 +126,8 @@ def _curves(
         found.append(ThresholdCurve(name, threshold_of(name), TAUS, curve))
     for rendering in renderings:
         if isinstance(rendering, ExplanationPicture) and rendering.method == "gradcam":
-            values = resized_mask(cropped_picture(rendering)[..., 0], _size(truth))
+            red = cropped(rendering.rgb, rendering.crop)[..., 0]
+            values = resized_mask(red, _size(truth))
             curve = RankedMap(values.astype(np.float32)).dice_curve(truth, TAUS)
             found.append(ThresholdCurve(PICTURE, "tau", TAUS, curve))
         else:

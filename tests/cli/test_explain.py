@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends import concept_bank
+from napari_semxai.backends.sanity import sanity
 from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.explain import add_explain_options
@@ -58,8 +60,11 @@ def test_gradcam_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_what_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    save(tmp_path / "lot/a.png")
-    save(tmp_path / "lot/b.png", 1)
+    names = {
+        save(tmp_path / "lot/b.png", 2).tobytes(): "b2",
+        save(tmp_path / "lot/a.png").tobytes(): "a",
+        save(tmp_path / "lot/b.png", 1).tobytes(): "b",
+    }
     command = ["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out"), "--method", "fem"]
     assert main(command) == 0
     asked = []
@@ -67,16 +72,16 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(
         Explainer,
         "answer",
-        lambda own, image, work: asked.append(image.name) or answer(own, image, work),
+        lambda own, gray, work: asked.append(names[gray.tobytes()]) or answer(own, gray, work),
     )
     assert main(command) == 0
     assert asked == []
     (tmp_path / "out/a_rendering.png").unlink()
     save(tmp_path / "lot/b.png", 2)
     assert main(command) == 0
-    assert asked == ["a", "b"]
+    assert asked == ["a", "b2"]
     assert main([*command, "--tau", "0.6"]) == 0
-    assert asked == ["a", "b"] * 2
+    assert asked == ["a", "b2"] * 2
 
 
 def test_the_predicted_class_and_several_layers(tmp_path: Path) -> None:
@@ -108,6 +113,9 @@ def test_what_fails_is_named_and_the_rest_is_done(
         (["--classifier", "/nowhere/a.safetensors"], "/nowhere/a.safetensors"),
         (["--method", "craft", "--bank", "/nowhere/a.safetensors"], "no bank of concepts"),
         (["--method", "craft", "--layer", "a", "--layer", "b"], "give --layer once"),
+        (["--method", "algorithm2"], "a rendered explanation is"),
+        (["--method", "algorithm3", "--crop", "5,5,5,9"], "5,5,5,9 holds no pixel"),
+        (["--method", "algorithm3", "--color", "1,2"], "1,2 is not R,G,B"),
     ],
 )
 def test_bad_input_is_one_line(
@@ -134,6 +142,92 @@ def test_results_are_not_taken_for_images(tmp_path: Path) -> None:
     assert main(["explain", str(tmp_path / "a.png"), "-o", str(tmp_path)]) == 0
     assert (tmp_path / "a_overlay.png").is_file()
     assert [source.name for source in find_sources([tmp_path], {})] == ["a.png"]
+
+
+def test_scores_where_there_are_true_masks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene = scene_of_class(1, 4, (96, 128))
+    for folder, pixels in (("images", scene.image), ("masks", scene.defect)):
+        (tmp_path / "lot" / folder).mkdir(parents=True)
+        Image.fromarray(pixels).save(tmp_path / "lot" / folder / "a.png")
+    command = ["explain", str(tmp_path / "lot"), "-o", str(tmp_path / "out")]
+    assert main(command) == 0
+    record = json.loads((tmp_path / "out/images/a.json").read_text("utf-8"))
+    values = np.load(tmp_path / "out/images/a.npy")
+    found = sx.scores(values > 0.5 * values.max(), scene.defect)
+    assert record["scores"]["dice"] == pytest.approx(found.dice)
+    assert record["scores"]["accuracy"] == pytest.approx(found.accuracy)
+    inside = values[scene.defect].sum() / values.sum()
+    assert record["scores"]["relevance_mass"] == pytest.approx(float(inside), rel=1e-4)
+    assert f"Dice {found.dice:.3f}" in capsys.readouterr().out
+    # Another truth is another result.
+    Image.fromarray(~scene.defect).save(tmp_path / "lot/masks/a.png")
+    assert main(command) == 0
+    record = json.loads((tmp_path / "out/images/a.json").read_text("utf-8"))
+    assert record["scores"]["dice"] == pytest.approx(
+        sx.scores(values > 0.5 * values.max(), ~scene.defect).dice
+    )
+
+
+def test_own_masks_are_no_truth(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    command = ["explain", str(tmp_path), "-o", str(tmp_path)]
+    assert main(command) == 0
+    assert main([*command, "--tau", "0.6"]) == 0
+    assert "scores" not in json.loads((tmp_path / "a.json").read_text("utf-8"))
+
+
+def test_sanity_of_a_map(tmp_path: Path) -> None:
+    image = save(tmp_path / "a.png")
+    command = ["explain", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), "--sanity"]
+    assert main([*command, "--target", "pit"]) == 0
+    record = json.loads((tmp_path / "out/a.json").read_text("utf-8"))
+    expected = sanity(
+        image,
+        lambda gray, network, target: sx.gradcam(gray, network, target=target).values,
+        sx.load_classifier(),
+        1,
+    )
+    assert record["sanity"] == pytest.approx(asdict(expected), abs=1e-4)
+
+
+def test_pictures_of_heat_maps_made_elsewhere(tmp_path: Path) -> None:
+    picture = np.zeros((60, 80, 3), np.uint8)
+    picture[10:30, 20:50] = (0, 0, 255)
+    picture[12:20, 22:40] = (200, 0, 0)
+    picture[50:] = 255
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    command = ["explain", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
+    command += ["--method", "algorithm2", "--tau", "0.9", "--crop", "10,20,30,50"]
+    assert main(command) == 0
+    mask = read_mask(tmp_path / "out/a_mask.png", (20, 30))
+    expected = np.zeros((20, 30), bool)
+    expected[2:10, 2:20] = True
+    np.testing.assert_array_equal(mask, expected)
+    record = json.loads((tmp_path / "out/a.json").read_text("utf-8"))
+    assert record["mask"] == {"tau": 0.9, "area_px": 144}
+    assert record["crop"] == [10, 20, 30, 50]
+
+
+def test_pictures_of_concepts_made_elsewhere(tmp_path: Path) -> None:
+    picture = np.zeros((20, 30, 3), np.uint8)
+    picture[2:6, 3:9] = (250, 10, 10)
+    picture[10:12, 3:9] = (10, 250, 10)
+    (tmp_path / "masks").mkdir()
+    (tmp_path / "images").mkdir()
+    Image.fromarray(picture).save(tmp_path / "images/a.png")
+    Image.fromarray(picture.any(axis=2)).save(tmp_path / "masks/a.png")
+    command = ["explain", str(tmp_path), "-o", str(tmp_path / "out"), "--method", "algorithm3"]
+    command += ["--color", "255,0,0", "--color", "0,255,0", "--delta", "30"]
+    assert main(command) == 0
+    masks = [
+        read_mask(tmp_path / "out/images" / f"a{name}_mask.png", (20, 30))
+        for name in ("", "_concept1", "_concept2")
+    ]
+    assert [int(mask.sum()) for mask in masks] == [36, 24, 12]
+    record = json.loads((tmp_path / "out/images/a.json").read_text("utf-8"))
+    assert record["scores"]["dice"] == 1
 
 
 @pytest.mark.slow

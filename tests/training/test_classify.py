@@ -36,16 +36,36 @@ def test_streams_differ_and_scenes_are_what_they_are_called() -> None:
 
 def test_going_on_gives_the_same_weights(tmp_path: Path) -> None:
     options = Namespace(batch=2, rate=1e-3, steps=10)
+    first, second = classify.batch_at(0, 2), classify.batch_at(1, 2)
     whole = classify.new_run(1e-3)
-    classify.update(whole, options)
+    classify.update(whole, options, first)
     classify.save(whole, tmp_path / "run.pt")
-    classify.update(whole, options)
+    classify.update(whole, options, second)
     parts = classify.new_run(1e-3)
     classify.load(parts, tmp_path / "run.pt")
-    classify.update(parts, options)
+    classify.update(parts, options, second)
     state = parts.average.state_dict()
     for name, value in whole.average.state_dict().items():
         torch.testing.assert_close(state[name], value)
+
+
+def test_cells_are_named_after_the_defect_they_show() -> None:
+    defect = np.zeros((480, 480), bool)
+    defect[24:48, 48:96] = True
+    defect[24:48, 96] = True
+    named = classify.cell_classes(defect, 3)[0]
+    assert named[1, 2:4].tolist() == [2, 2]
+    assert named[1, 4] == classify.IGNORED
+    assert (named == 5).sum() == 400 - 3
+
+
+def test_cells_with_a_defect_weigh_as_much_as_all_others() -> None:
+    classes = torch.full((1, 20, 20), 5)
+    classes[0, 3, 3] = 0
+    logits = torch.zeros(1, 6, 20, 20)
+    logits[:, 5] = 3.0
+    log_sum = float(torch.log(torch.exp(torch.tensor(3.0)) + 5))
+    assert float(classify.cell_loss(logits, classes)) == pytest.approx(log_sum - 1.5, abs=1e-5)
 
 
 @pytest.mark.slow
