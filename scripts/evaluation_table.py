@@ -56,7 +56,7 @@ def text_of(folder: Path, seconds: float) -> str:
     lines = [
         (folder / "table.md").read_text("utf-8"),
         f"{tables[0]['n']} scenes; {len(values['tuned_on'])} others to tune on: {tau}; for paper "
-        "α = {:g}, β = {:g}.".format(*values["alpha_beta"]),
+        "α = {:g}, β = {:g}.".format(*values["alpha_beta"]["paper"]),
     ]
     with (folder / "comparisons.csv").open(newline="") as file:
         pairs = {(row["first"], row["second"], row["metric"]): row for row in csv.DictReader(file)}

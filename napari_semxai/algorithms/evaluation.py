@@ -65,6 +65,8 @@ class Summary:
     ----------
     mean, std, median, q1, q3 : float
         Standard deviation with ddof 1; quartiles by linear interpolation.
+    low, high : float
+        95 % bootstrap interval of the mean.
     n : int
         Defined values.
     """
@@ -74,6 +76,8 @@ class Summary:
     median: float
     q1: float
     q3: float
+    low: float
+    high: float
     n: int
 
 
@@ -130,10 +134,13 @@ def summarize(values: ArrayLike) -> Summary:
     given = np.asarray(values, dtype=float).ravel()
     given = given[~np.isnan(given)]
     if not given.size:
-        return Summary(*(float("nan"),) * 5, 0)
+        return Summary(*(float("nan"),) * 7, 0)
     q1, median, q3 = np.percentile(given, [25, 50, 75])
     std = float(given.std(ddof=1)) if given.size > 1 else float("nan")
-    return Summary(float(given.mean()), std, float(median), float(q1), float(q3), given.size)
+    low, high = bootstrap_interval(given)
+    return Summary(
+        float(given.mean()), std, float(median), float(q1), float(q3), low, high, given.size
+    )
 
 
 def method_tables(rows: Iterable[ImageScores]) -> list[MethodTable]:

@@ -40,15 +40,15 @@ class BankKey:
 
     Attributes
     ----------
-    sha256 : str
-        Digest of the classifier's weights.
+    classifier : str
+        `ClassifierInfo.key`.
     layer, target, n_concepts, patch_size, seed
         As in `CraftFitRequest`.
     images : str
         Digest of the images in their order.
     """
 
-    sha256: str
+    classifier: str
     layer: str
     target: int
     n_concepts: int

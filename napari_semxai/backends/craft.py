@@ -140,7 +140,7 @@ def fit_steps(
     """Do the same as `craft` as a generator that yields between batches."""
     layer = check_settings(images, classifier, settings)
     key = BankKey(
-        classifier.info.sha256,
+        classifier.info.key,
         layer,
         settings.target,
         settings.n_concepts,

@@ -38,8 +38,12 @@ if TYPE_CHECKING:
 _MOST_PLACES = 64 * 64
 # grad-cam reshapes what these read in one place of two.
 _CHANNELS_FIRST = ("ablationcam", "shapleycam")
-# The first compares whole images, the second takes out the layer that the evidence is read from.
-_NOT_INSIDE_MASK = ("finercam", "ablationcam")
+# The first compares whole images, the second takes out the layer that the evidence is read from;
+# the others ask about no class, and so about no place of one.
+_NOT_INSIDE_MASK = ("finercam", "ablationcam", "eigencam", "kpcacam", "fem", "randomcam")
+# These average the gradient over the map. Before a global average and a linear layer it is the
+# same everywhere inside the mask, and its mean tells of no place.
+_AVERAGING = ("gradcam", "gradcam++", "xgradcam", "shapleycam")
 
 
 def gradcam(
@@ -101,7 +105,8 @@ def gradcam_steps(
     inputs = classifier.to_input(image)
     check_layers(classifier, layers, chosen)
     rows, columns = image.shape[:2]
-    _check_mask(mask, (rows, columns), chosen)
+    if mask is not None:
+        _check_mask(mask, (rows, columns), chosen, last=layers == (classifier.default_layer,))
     question = _Question(inputs, layers, method, target, mask, classifier.default_layer)
     if chosen.passes_per_channel:
         run = yield from _slow(classifier, question)
@@ -165,15 +170,18 @@ def check_layers(classifier: Classifier, layers: tuple[str, ...], method: CamMet
             )
 
 
-def _check_mask(mask: BoolMask | None, shape: tuple[int, int], method: CamMethod) -> None:
-    if mask is None:
-        return
+def _check_mask(mask: BoolMask, shape: tuple[int, int], method: CamMethod, *, last: bool) -> None:
     if mask.shape != shape:
         raise InputError(f"the mask has shape {mask.shape}, the image {shape}")
     if not mask.any():
         raise InputError("the mask is empty: there is nothing inside it to explain")
     if method.name in _NOT_INSIDE_MASK:
         raise InputError(f"{method.title} cannot look inside a mask; LayerCAM and HiResCAM can")
+    if last and method.name in _AVERAGING:
+        raise InputError(
+            f"{method.title} says the same of every mask at the last layer, where it averages "
+            "the evidence; take LayerCAM, HiResCAM or an earlier layer"
+        )
 
 
 def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgress, None, CamRun]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -56,7 +56,7 @@ def describe_layers(classifier: Classifier) -> NetworkLayers:
         layers=tuple(nodes),
         cam_default=classifier.default_layer,
         concepts_default=default_concept_layer(classifier),
-        methods=tuple(method for method in CAM_METHODS if _runs(method, classifier)),
+        methods=tuple(_costed(own, classifier) for own in CAM_METHODS if _runs(own, classifier)),
         seconds_per_pass=_seconds_per_pass(classifier),
         craft_missing=craft_missing(),
         info=classifier.info,
@@ -175,12 +175,20 @@ def _judge(classifier: Classifier) -> Callable[[str, LayerOutput], ConceptUse]:
 def _runs(method: CamMethod, classifier: Classifier) -> bool:
     if method.name == "finercam":
         return len(classifier.class_names) > 1
-    if method.whole_network:
-        return any(
-            isinstance(module, nn.Conv2d | nn.BatchNorm2d) and module.bias is not None
-            for module in classifier.network.modules()
-        )
-    return True
+    return not method.whole_network or _biases(classifier) > 0
+
+
+def _costed(method: CamMethod, classifier: Classifier) -> CamMethod:
+    if not method.passes_per_bias:
+        return method
+    return replace(method, passes=method.passes + method.passes_per_bias * _biases(classifier))
+
+
+def _biases(classifier: Classifier) -> int:
+    return sum(
+        isinstance(module, nn.Conv2d | nn.BatchNorm2d) and module.bias is not None
+        for module in classifier.network.modules()
+    )
 
 
 def _seconds_per_pass(classifier: Classifier) -> float:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from napari_semxai.cli.options import count
-from napari_semxai.cli.tasks import do_chunk, load_work
+from napari_semxai.cli.tasks import KEPT, do_chunk, load_work
 from napari_semxai.cli.workers import on_dask, on_processes
 
 if TYPE_CHECKING:
@@ -103,22 +104,27 @@ def run_batch(
     elif options.jobs > 1 and len(items) > 1:
         yield from on_processes(work, items, options.jobs, options.threads)
     else:
+        run = uuid4().hex
         if items:
-            loaded = load_work(work, options.threads)
+            loaded = load_work(work, options.threads, run)
             if on_loaded is not None:
                 on_loaded(loaded)
         for item in items:
-            yield from do_chunk(work, [item], options.threads)
+            yield from do_chunk(work, [item], options.threads, run)
 
 
-def pace(done: int, total: int, seconds: float) -> str:
-    """Say how far a batch is, how fast, and how long it will take, after a bar."""
+def pace(done: int, total: int, seconds: float, kept: int = 0) -> str:
+    """Say how far a batch is, how fast, and how long it will take, after a bar.
+
+    What an earlier run left, `kept` of those that are done, took no time.
+    """
     filled = _BAR * done // max(total, 1)
     text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{total}"
-    if not done:
+    made = done - kept
+    if not made:
         return text
-    left = seconds / done * (total - done)
-    return f"{text}, {done / seconds:.2f} images/s, about {clock(left)} left"
+    left = seconds / made * (total - done)
+    return f"{text}, {made / seconds:.2f} images/s, about {clock(left)} left"
 
 
 def clock(seconds: float) -> str:
@@ -132,12 +138,14 @@ class Stopwatch:
     """Says how far a batch is."""
 
     def __init__(self, total: int) -> None:
-        self._start, self._total, self._done = time.perf_counter(), total, 0
+        self._start, self._total = time.perf_counter(), total
+        self._done = self._kept = 0
 
-    def tick(self) -> str:
+    def tick(self, answer: Answer) -> str:
         """Count one image and return `pace`."""
         self._done += 1
-        return pace(self._done, self._total, self.seconds)
+        self._kept += bool(answer.result and answer.result.get(KEPT))
+        return pace(self._done, self._total, self.seconds, self._kept)
 
     @property
     def seconds(self) -> float:

@@ -91,7 +91,7 @@ def do_each(
     watch = Stopwatch(len(sources))
     try:
         for answer in run_batch(work, sources, batch, on_loaded):
-            label, text = answer.item.label, watch.tick()
+            label, text = answer.item.label, watch.tick(answer)
             if answer.result is None:
                 failed[label] = answer.error
             else:

@@ -12,13 +12,13 @@ from napari_semxai.algorithms.evaluation import (
     method_tables,
     tuning_split,
 )
+from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.cli.batch import add_batch_options
 from napari_semxai.cli.datasets import DATASET_HELP, open_images
 from napari_semxai.cli.evaluate_methods import (
     BOTH,
     EXPLANATIONS,
     MAPS,
-    PAPER,
     RENDERINGS,
     Runner,
     has_maps,
@@ -28,6 +28,7 @@ from napari_semxai.cli.evaluate_works import EvaluateWork, Reading
 from napari_semxai.cli.explain import add_explain_options
 from napari_semxai.cli.options import add_mask_options, crop, fraction, number, place
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED
+from napari_semxai.cli.record import run_values
 from napari_semxai.store.atomic import write_json
 from napari_semxai.types import InputError
 
@@ -79,11 +80,11 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         "--method",
         action="append",
         default=[],
-        choices=[PAPER, *EXPLANATIONS],
+        choices=[*ALGORITHMS, *EXPLANATIONS],
         metavar="METHOD",
-        help="make the masks of Algorithm 1 (paper) as semxai mask does, or maps as semxai "
-        f"explain does, with their options; can be given again: {PAPER}, "
-        f"{', '.join(EXPLANATIONS)}",
+        help="make the masks of Algorithm 1 (paper, robust) as semxai mask does, or maps as "
+        "semxai explain does, with their options; can be given again: "
+        f"{', '.join((*ALGORITHMS, *EXPLANATIONS))}",
     )
     group.add_argument(
         "--masks-from",
@@ -142,7 +143,11 @@ def run(options: argparse.Namespace, output: Output) -> int:
     """Evaluate, write everything and print the table."""
     if not options.explanations and not options.method:
         raise InputError("nothing to evaluate: give --explanations DIR or --method METHOD")
-    options.method = list(dict.fromkeys(options.method))
+    if options.faithfulness and options.masks_from == RENDERINGS:
+        raise InputError("--faithfulness scores maps: give --masks-from maps or both")
+    # Rows are named after the algorithm that made the masks.
+    named = [options.algorithm if own == ALGORITHMS[0] else own for own in options.method]
+    options.method = list(dict.fromkeys(named))
     runner = Runner(options, output)
     images = open_images(options.dataset, options.output, output, runner.failed)
     runner.explain(images)
@@ -150,8 +155,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     readings = [own for one in folders for own in readings_of(one, images, options)]
     readings, tuned = _tuned(readings, images, options, runner)
     rest = [image for image in images if image.name not in tuned["tuned_on"]]
-    if PAPER in options.method:
-        runner.make_masks(rest, tuned["alpha_beta"])
+    for algorithm in _algorithms(options):
+        runner.make_masks(algorithm, rest, tuned["alpha_beta"].get(algorithm))
     results = runner.collect(EvaluateWork(tuple(readings)), rest)
     rows = [row for result in results for row in result["rows"]]
     if rows and options.faithfulness:
@@ -184,6 +189,10 @@ def number_or_auto(text: str) -> float | None:
     return None if text == AUTO else number(text)
 
 
+def _algorithms(options: argparse.Namespace) -> list[str]:
+    return [method for method in options.method if method in ALGORITHMS]
+
+
 def _tuned(
     readings: Sequence[Reading],
     images: Sequence[TruthImage],
@@ -197,9 +206,9 @@ def _tuned(
         for own in readings
         if own.threshold is None and (own.algorithm or has_maps(own.folder))
     ]
-    plane = options.tune_alpha_beta and PAPER in options.method
+    planes = _algorithms(options) if options.tune_alpha_beta else []
     chosen: list[TruthImage] = []
-    if open_ones or plane:
+    if open_ones or planes:
         split = tuning_split([image.name for image in images], options.tune_share)
         chosen = [image for image, tune in zip(images, split, strict=True) if tune]
     found = [runner.tune(own, chosen) if own in open_ones else own for own in readings]
@@ -209,7 +218,7 @@ def _tuned(
             for own in found
             if own.threshold is not None and (own.algorithm or has_maps(own.folder))
         },
-        "alpha_beta": runner.tune_plane(chosen) if plane else None,
+        "alpha_beta": {algorithm: runner.tune_plane(algorithm, chosen) for algorithm in planes},
         "tuned_on": sorted(image.name for image in chosen),
     }
     return found, tuned
@@ -246,6 +255,7 @@ def _report(
     tables, comparisons = method_tables(rows), compare_methods(rows)
     files = write_evaluation(options.output, rows, tables, comparisons)
     values = {
+        **run_values(options),
         **settings,
         "methods": [asdict(table) for table in tables],
         "comparisons": [asdict(entry) for entry in comparisons],

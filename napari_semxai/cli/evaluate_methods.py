@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.algorithms.evaluation import best_threshold
+from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.cli.batch import Stopwatch, batch_options, run_batch
 from napari_semxai.cli.evaluate_works import (
     ALGORITHM_2,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.dataset import TruthImage
     from napari_semxai.types import Faithfulness
 
-PAPER, CRAFT = "paper", "craft"
+CRAFT = "craft"
 EXPLANATIONS = (*(method.name for method in CAM_METHODS), CRAFT)
 MAPS, RENDERINGS, BOTH = "maps", "renderings", "both"
 
@@ -65,7 +66,7 @@ class Runner:
         watch = Stopwatch(len(items))
         results = {}
         for answer in run_batch(work, items, batch_options(self.options)):
-            self.output.progress(watch.tick())
+            self.output.progress(watch.tick(answer))
             if answer.result is None:
                 # What is missing later follows from it.
                 self.failed.setdefault(answer.item.name, answer.error)
@@ -76,7 +77,7 @@ class Runner:
 
     def explain(self, images: Sequence[TruthImage]) -> None:
         """Make the maps of every wanted explanation below the output folder."""
-        methods = [method for method in self.options.method if method != PAPER]
+        methods = [method for method in self.options.method if method not in ALGORITHMS]
         if not methods:
             return
         # Imports torch.
@@ -88,25 +89,30 @@ class Runner:
             for work, sources in works_of_classes(own, sources_of(images), self.output):
                 self.collect(work, sources)
 
-    def make_masks(self, images: Sequence[TruthImage], plane: tuple[float, float] | None) -> None:
+    def make_masks(
+        self, algorithm: str, images: Sequence[TruthImage], plane: tuple[float, float] | None
+    ) -> None:
         """Make the masks of Algorithm 1, at a tuned alpha and beta where there are some."""
-        settings = settings_from(self.options)
+        settings = replace(settings_from(self.options), algorithm=algorithm)
         if plane is not None:
             settings = replace(settings, alpha=plane[0], beta=plane[1])
-        self.collect(MaskWork(settings, self.folder(PAPER)), sources_of(images))
+        self.collect(MaskWork(settings, self.folder(algorithm)), sources_of(images))
 
-    def tune_plane(self, images: Sequence[TruthImage]) -> tuple[float, float] | None:
+    def tune_plane(
+        self, algorithm: str, images: Sequence[TruthImage]
+    ) -> tuple[float, float] | None:
         """Return the alpha and beta with the best mean Dice on some images."""
         from napari_semxai.algorithms.sweep import sweep_set
 
         pools = self.options.output / "pools"
-        work = SweepWork(settings_from(self.options), DEFAULT_ALPHAS, DEFAULT_BETAS, pools)
+        settings = replace(settings_from(self.options), algorithm=algorithm)
+        work = SweepWork(settings, DEFAULT_ALPHAS, DEFAULT_BETAS, pools)
         planes = [result["plane"] for result in self.collect(work, images)]
         if not planes:
             return None
         found = sweep_set(planes, np.linspace(*DEFAULT_ALPHAS), np.linspace(*DEFAULT_BETAS))
         self.output.say(
-            f"{PAPER}: alpha {found.alpha:g}, beta {found.beta:g}, Dice "
+            f"{algorithm}: alpha {found.alpha:g}, beta {found.beta:g}, Dice "
             f"{found.mean[found.best]:.3f} on {len(planes)} images"
         )
         return found.alpha, found.beta

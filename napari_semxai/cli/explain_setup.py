@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 from napari_semxai.backends.classifiers import load_classifier
 from napari_semxai.backends.concept_bank import read_bank, write_bank
@@ -13,6 +13,7 @@ from napari_semxai.backends.concept_transform import bank_for
 from napari_semxai.backends.craft import fit_steps
 from napari_semxai.backends.factorize import CraftSettings
 from napari_semxai.backends.gradcam import check_target
+from napari_semxai.cli.batch import batch_options, run_batch
 from napari_semxai.cli.explainers import ExplainWork, run_steps
 from napari_semxai.cli.sources import find_sources
 from napari_semxai.store.images import read_image
@@ -32,6 +33,28 @@ if TYPE_CHECKING:
 
 SYNTHETIC = "The explained classifier was trained on synthetic images only."
 _MOST_FITTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PredictWork:
+    """Says which class an image has.
+
+    Attributes
+    ----------
+    classifier : str
+        As on the command line.
+    """
+
+    classifier: str
+
+    def load(self) -> Classifier:
+        """Load the classifier."""
+        return load_classifier(self.classifier)
+
+    def do(self, classifier: Classifier, source: Source) -> dict[str, Any]:
+        """Return the index of the most probable class."""
+        gray = read_image(source.path, source.page).gray
+        return {"predicted": int(classifier.predict(gray).argmax())}
 
 
 def explain_work(
@@ -73,9 +96,12 @@ def works_of_classes(
     if options.method != "craft" or options.target is not None or options.bank is not None:
         return [(explain_work(options, sources, output), list(sources))]
     classes: dict[int, list[Source]] = {}
-    for source, image in _readable(sources):
-        output.progress(f"predicting {source.label}")
-        classes.setdefault(int(classifier.predict(image).argmax()), []).append(source)
+    answers = run_batch(PredictWork(options.classifier), sources, batch_options(options))
+    # Images that cannot be read are named when it is their turn to be explained.
+    found = {one.item: one.result["predicted"] for one in answers if one.result is not None}
+    for source in sources:
+        if source in found:
+            classes.setdefault(found[source], []).append(source)
     works = []
     for target, own in sorted(classes.items()):
         of_class = argparse.Namespace(**{**vars(options), "target": str(target)})

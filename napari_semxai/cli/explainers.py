@@ -32,6 +32,7 @@ from napari_semxai.cli.sources import (
     RECORD_ENDING,
     RENDERING_ENDING,
 )
+from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import atomic_write, write_json
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from napari_semxai.cli.sources import Source
     from napari_semxai.types import FloatArray, SemImage
 
+EXPLAIN = "explain"
 MAP_ENDING, CONCEPTS_ENDING = ".npy", "_concepts.npy"
 T = TypeVar("T")
 _PACKAGES = ("napari-semxai", "grad-cam", "torch", "numpy")
@@ -98,10 +100,10 @@ class ExplainWork:
         stem = str(self.output / source.stem)
         files = [Path(stem + ending) for ending in self.endings]
         truth = "" if source.truth is None else file_sha256(source.truth)
-        key = content_key(source.path, source.page, *self.settings, explainer.sha256, truth)
-        known = known_record(Path(stem + RECORD_ENDING), key, files)
+        key = content_key(source.path, source.page, *self.settings, explainer.key, truth)
+        known = known_record(Path(stem + RECORD_ENDING), key, files, EXPLAIN)
         if known is not None:
-            return _short(known, stem)
+            return _short(known, stem) | {KEPT: True}
         image = read_image(source.path, source.page)
         true_mask = None if source.truth is None else read_mask(source.truth, image.gray.shape)
         answer = explainer.answer(image.gray, self)
@@ -157,9 +159,9 @@ class Explainer:
         self._classifier = classifier
 
     @property
-    def sha256(self) -> str:
-        """Digest of the classifier's weights."""
-        return self._classifier.info.sha256
+    def key(self) -> str:
+        """What the classifier is."""
+        return self._classifier.info.key
 
     def answer(self, gray: NDArray[np.uint8], work: ExplainWork) -> Heatmap | ConceptMaps:
         """Explain an image (M, N)."""
@@ -194,6 +196,7 @@ class Explainer:
         info, names = self._classifier.info, self._classifier.class_names
         probabilities = self._classifier.predict(image.gray)
         return {
+            "command": EXPLAIN,
             "image": image_values(image, source.name),
             "classifier": {
                 "name": info.name,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.backends.classifiers import Classifier, load_classifier
 from napari_semxai.backends.faithfulness import faithfulness
 from napari_semxai.cli.record import content_key, known_record
+from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.digests import array_digest
 from napari_semxai.store.explanations import read_explanation, read_map
@@ -53,12 +54,13 @@ class FaithfulnessWork:
         if target is None:
             target = int(classifier.predict(gray).argmax())
         key = content_key(
-            image.path, image.page, array_digest(values), classifier.info.sha256, target
+            image.path, image.page, array_digest(values), classifier.info.key, target
         )
         path = self.kept / self.folder.name / f"{image.name}.json"
         known = known_record(path, key, ())
         if known is not None:
-            return {"name": image.name, "scores": Faithfulness(**known["scores"])}
+            kept = Faithfulness(**known["scores"])
+            return {"name": image.name, "scores": kept, KEPT: True}
         found = faithfulness(gray, values, classifier, target)
         write_json(path, {"key": key, "scores": asdict(found)})
         return {"name": image.name, "scores": found}

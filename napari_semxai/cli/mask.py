@@ -13,6 +13,7 @@ from napari_semxai.cli.options import add_mask_options, place, settings_from
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.cli.record import content_key, known_record, mask_record, size_of
 from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING, find_sources
+from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import write_mask
@@ -69,9 +70,9 @@ class MaskWork:
             Path(f"{self.output / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
         )
         key = content_key(source.path, source.page, self.settings, pipeline.load().info.sha256)
-        known = known_record(record_path, key, [mask_path])
+        known = known_record(record_path, key, [mask_path], "mask")
         if known is not None:
-            return _short(known, mask_path, record_path)
+            return _short(known, mask_path, record_path) | {KEPT: True}
         result = pipeline.run(read_image(source.path, source.page))
         record = mask_record(result, pipeline.settings, source.name)
         record |= {"key": key, "summary": summary(result)}

@@ -13,9 +13,10 @@ from napari_semxai import __version__
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.cli.output import plain
 from napari_semxai.store.digests import array_digest, file_sha256, text_digest
-from napari_semxai.types import MaskSize
+from napari_semxai.types import InputError, MaskSize
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, SemImage
 
 SCORES = ("dice", "iou", "precision", "recall", "accuracy")
+_NO_SETTINGS = "run", "json"
 _PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
 
@@ -44,6 +46,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
         Image, model, settings, versions, mask, winner and candidates.
     """
     record = {
+        "command": "mask",
         "image": image_values(result.image, source),
         "model": {
             "name": result.model.name,
@@ -83,15 +86,35 @@ def content_key(path: Path, page: int, *settings: object) -> str:
     return text_digest(file_sha256(path), str(page), __version__, *map(repr, settings))
 
 
-def known_record(path: Path, key: str, files: Iterable[Path]) -> dict[str, Any] | None:
-    """Return the record of an earlier run with the same key; None where a file is missing."""
-    if not all(file.is_file() for file in (path, *files)):
-        return None
+def known_record(
+    path: Path, key: str, files: Iterable[Path], command: str = ""
+) -> dict[str, Any] | None:
+    """Return the record of an earlier run with the same key; None where a file is missing.
+
+    Raises
+    ------
+    InputError
+        When the record is that of another command: its results would be overwritten.
+    """
     try:
         record = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("key") == key else None
+    if not isinstance(record, dict):
+        return None
+    owner = record.get("command", command)
+    if owner != command:
+        raise InputError(
+            f"{path}: holds a result of semxai {owner}; give semxai {command} a folder of its own"
+        )
+    known = record.get("key") == key and all(file.is_file() for file in files)
+    return record if known else None
+
+
+def run_values(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a run over a data set was asked for, and with which versions."""
+    given = {name: value for name, value in vars(options).items() if name not in _NO_SETTINGS}
+    return {"settings": plain(given), "versions": versions(*_PACKAGES)}
 
 
 def image_values(image: SemImage, source: str) -> dict[str, Any]:

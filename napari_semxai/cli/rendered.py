@@ -24,6 +24,7 @@ from napari_semxai.cli.record import (
     versions,
 )
 from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING
+from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
@@ -71,11 +72,13 @@ class RenderedWork:
         names = [MASK_ENDING]
         if self.method == ALGORITHM_3:
             names += [f"_concept{number + 1}{MASK_ENDING}" for number in range(len(self.colors))]
-        record = known_record(Path(stem + RECORD_ENDING), key, [Path(stem + n) for n in names])
-        if record is None:
-            record = self._made(source, stem, names) | {"key": key}
+        files = [Path(stem + name) for name in names]
+        known = known_record(Path(stem + RECORD_ENDING), key, files, "explain")
+        record = known or self._made(source, stem, names) | {"key": key}
+        if known is None:
             write_json(stem + RECORD_ENDING, record)
         return {
+            KEPT: known is not None,
             "image": record["image"]["file"],
             "page": record["image"]["page"],
             "mask": record["mask"],
@@ -90,6 +93,7 @@ class RenderedWork:
         for name, mask in zip(names, masks, strict=True):
             write_mask(stem + name, mask)
         record = {
+            "command": "explain",
             "image": image_values(picture, source.name),
             "method": self.method,
             "explanation": {"colors": self.colors if self.method == ALGORITHM_3 else ()},

@@ -27,11 +27,12 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         parents=[common],
         help="mean, standard deviation and agreement for each item",
         description="Print mean, standard deviation, n and n agree for each item and method, "
-        "Cronbach's alpha where it is defined, and a paired comparison between the methods.",
+        "Cronbach's alpha where it is defined, and a paired comparison between the methods. "
+        "With -o the same as CSV tables, and the answers as stacked bars.",
     )
     summary.add_argument("file", type=Path, metavar="FILE", help="CSV as the Survey dock writes")
     summary.add_argument(
-        "-o", "--output", type=Path, metavar="DIR", help="also write a table and figures there"
+        "-o", "--output", type=Path, metavar="DIR", help="also write tables and figures there"
     )
     summary.set_defaults(run=run_summary)
 
@@ -51,13 +52,15 @@ def run_summary(options: argparse.Namespace, output: Output) -> int:
         from napari_semxai.reports.survey import write_survey_report
 
         files = write_survey_report(options.output, report)
-        output.say(f"Table and figures: {options.output}")
+        names = ", ".join(file.name for file in files)
+        output.say(f"Tables and figures in {options.output}: {names}")
     output.result({**asdict(report), "files": files})
     return DONE
 
 
 def _say_method(entry: MethodSummary, output: Output) -> None:
-    output.say(f"{entry.method or 'explanations'}, {entry.n_participants} participants")
+    method = entry.method or "explanations"
+    output.say(f"{method}, {entry.n_participants} participants, scale {entry.scale}")
     output.say("  item  mean   std   agree")
     for number, (item, text) in enumerate(zip(entry.summary, ITEMS, strict=True), start=1):
         numbers = f"{item.mean:5.2f} {item.std:5.2f}   {item.n_agree} of {item.n}"
@@ -71,7 +74,8 @@ def _say_method(entry: MethodSummary, output: Output) -> None:
 def _comparison_text(comparison: MethodComparison) -> str:
     test = comparison.test
     return (
-        f"{comparison.first} against {comparison.second}: {test.n} participants saw both, median "
-        f"difference {test.median_difference:+.2f}, Wilcoxon p = {test.p_value:.4f} (Holm "
-        f"{comparison.p_holm:.4f}), rank-biserial {test.rank_biserial:+.2f}"
+        f"{comparison.first} against {comparison.second}, scale {comparison.scale}: {test.n} "
+        f"participants saw both, median difference {test.median_difference:+.2f}, Wilcoxon "
+        f"p = {test.p_value:.4f} (Holm {comparison.p_holm:.4f}), rank-biserial "
+        f"{test.rank_biserial:+.2f}"
     )

@@ -17,6 +17,7 @@ from napari_semxai.cli.options import add_mask_options, number, place, settings_
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.cli.record import content_key
+from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.images import read_image
 from napari_semxai.store.masks import read_mask
@@ -112,6 +113,7 @@ class SweepWork:
             item.path, item.page, own.generate, own.filters, pipeline.load().info.sha256
         )
         pool = read_pool(path, key)
+        kept = pool is not None
         if pool is None:
             pool = pipeline.run(image).pool
             write_pool(path, pool, key)
@@ -127,7 +129,7 @@ class SweepWork:
                 ignore_border=pipeline.border(image),
             ),
         )
-        return {"plane": plane}
+        return {"plane": plane, KEPT: kept}
 
 
 def run(options: argparse.Namespace, output: Output) -> int:
@@ -145,7 +147,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     planes: dict[TruthImage, ImagePlane] = {}
     watch = Stopwatch(len(images))
     for answer in run_batch(work, images, batch_options(options)):
-        output.progress(watch.tick())
+        output.progress(watch.tick(answer))
         if answer.result is None:
             failed[answer.item.name] = answer.error
         else:
@@ -191,9 +193,13 @@ def _report(
             "dice": plane.dice[row, column],
             "iou": plane.iou[row, column],
             "dice_left_out": left_out,
+            "alpha_left_out": alpha,
+            "beta_left_out": beta,
             "best_dice": plane.dice.max(),
         }
-        for (image, plane), left_out in zip(planes.items(), result.left_out, strict=True)
+        for (image, plane), left_out, (alpha, beta) in zip(
+            planes.items(), result.left_out, result.left_out_at, strict=True
+        )
     ]
     files = [
         write_csv(folder / "plane.csv", _plane_rows(result)),

@@ -14,7 +14,9 @@ from napari_semxai.types import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_loaded: dict[Work, Any] = {}
+KEPT = "kept"
+"""Key of a result that is true where an earlier run had made it."""
+_loaded: dict[tuple[Work, str], Any] = {}
 _working = threading.Lock()
 
 
@@ -47,27 +49,30 @@ class Answer:
     error: str = ""
 
 
-def do_chunk(work: Work, items: Sequence[Any], threads: int) -> list[Answer]:
-    """Do some items in this process, one after the other."""
+def do_chunk(work: Work, items: Sequence[Any], threads: int, run: str = "") -> list[Answer]:
+    """Do some items in this process, one after the other; `run` as in `load_work`."""
     # Networks take one image at a time, however many threads a worker has.
     with _working:
-        loaded = load_work(work, threads)
+        loaded = load_work(work, threads, run)
         return [_do(work, loaded, item) for item in items]
 
 
-def load_work(work: Work, threads: int) -> Any:
-    """Return what `Work.load` returned in this process, loaded once."""
-    if work not in _loaded:
+def load_work(work: Work, threads: int, run: str = "") -> Any:
+    """Return what `Work.load` returned in this process, loaded once for every `run`.
+
+    A worker may outlive the run, and a network's file may hold another one in the next.
+    """
+    if (work, run) not in _loaded:
         # Read by the libraries when they are imported for the first time. Threads that spin
         # while they wait make a busy machine three times slower.
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
         if threads:
             os.environ["OMP_NUM_THREADS"] = str(threads)
         _loaded.clear()
-        _loaded[work] = work.load()
+        _loaded[work, run] = work.load()
         if threads and (torch := sys.modules.get("torch")) is not None:
             torch.set_num_threads(threads)
-    return _loaded[work]
+    return _loaded[work, run]
 
 
 def end_with_parent() -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from napari_semxai.cli.tasks import Answer, do_chunk, end_with_parent, name_of
 from napari_semxai.types import InputError
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     Ask = Callable[[list[list[Any]], int], Outcomes]
     """Does chunks, a number of them at a time."""
 
+THREADS = "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 CHUNK = (16, 64)
 """Fewest and most images of a task, where there are enough images."""
 _TASKS_PER_WORKER = 4
@@ -37,6 +39,8 @@ _WORKERS_SECONDS = 60
 def on_processes(work: Work, items: Sequence[Any], jobs: int, threads: int) -> Iterator[Answer]:
     """Do items on processes of our own."""
     threads = threads or max((os.cpu_count() or 1) // jobs, 1)
+    # NumPy reads these when a process starts, before any work of ours.
+    os.environ.update(dict.fromkeys(THREADS, str(threads)))
     ask = partial(_ask_processes, work, jobs, threads)
     # Everything in flight is lost with a process: the items of those chunks are tried singly,
     # and what is lost then with nothing else in flight.
@@ -47,7 +51,8 @@ def on_dask(work: Work, items: Sequence[Any], address: str, threads: int) -> Ite
     """Do items on the workers of a Dask scheduler."""
     with _dask(address) as (executor, workers):
         # One network a worker: more threads than one are the cluster's to give.
-        ask = partial(_ask, executor, work, threads or 1)
+        task = partial(do_chunk, work, threads=threads or 1, run=uuid4().hex)
+        ask = partial(_ask, executor, task)
         yield from _survive(ask, chunks_of(items, workers), (workers * _AHEAD, 1))
 
 
@@ -82,13 +87,16 @@ def _ask_processes(
         size = min(width, jobs)
         pool = ProcessPoolExecutor(size, get_context("spawn"), initializer=end_with_parent)
         try:
-            yield from _ask(pool, work, threads, waiting, width)
+            yield from _ask(pool, partial(do_chunk, work, threads=threads), waiting, width)
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _ask(
-    executor: Executor, work: Work, threads: int, waiting: Sequence[list[Any]], width: int
+    executor: Executor,
+    task: Callable[[list[Any]], list[Answer]],
+    waiting: Sequence[list[Any]],
+    width: int,
 ) -> Outcomes:
     """Keep some tasks in flight, as long as the executor takes them."""
     # A pool that is asked again after it broke goes on with what it was not given yet.
@@ -99,16 +107,16 @@ def _ask(
             # A broken pool refuses; its tasks in flight are reported before this one returns.
             with suppress(BrokenProcessPool):
                 while waiting and len(running) < width:
-                    running[executor.submit(do_chunk, work, waiting[0], threads)] = waiting[0]
+                    running[executor.submit(task, waiting[0])] = waiting[0]
                     waiting.popleft()
             if not running:
                 return
-            for task in wait(running, return_when=FIRST_COMPLETED).done:
-                chunk = running.pop(task)
-                yield chunk, None if _died(task.exception()) else task.result()
+            for done in wait(running, return_when=FIRST_COMPLETED).done:
+                chunk = running.pop(done)
+                yield chunk, None if _died(done.exception()) else done.result()
     finally:
-        for task in running:
-            task.cancel()
+        for future in running:
+            future.cancel()
 
 
 def _died(error: BaseException | None) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.controllers.asking import Asking
@@ -64,7 +66,10 @@ class ClassifyController:
         """Explain another network from now on."""
         explanation = self._explanation
         self._asking.forget()
-        explanation.choice = choice
+        weights = Path(choice.classifier)
+        files = weights, weights.with_suffix(".json")
+        changed = tuple(path.stat().st_mtime_ns for path in files if path.is_file())
+        explanation.choice = replace(choice, changed=changed)
         explanation.network = explanation.classification = explanation.target = None
         self._warm = False
         self.warm()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai.backends.classifier_files import description_path
 from napari_semxai.backends.classifiers import Classifier, load_classifier
 from napari_semxai.backends.concept_transform import bank_for, transform_steps
 from napari_semxai.backends.craft import fit_steps
@@ -42,13 +43,13 @@ if TYPE_CHECKING:
 def _classifier(name: str, device: str) -> Classifier:
     if device not in ("auto", "cpu"):
         raise InputError(f"device {device}: explanations run on the CPU; choose auto or cpu")
-    # A file that was replaced is another classifier.
-    path = Path(name)
-    return _loaded(name, path.stat().st_mtime_ns if path.is_file() else 0)
+    # A file that was replaced is another classifier, and so is another description.
+    files = Path(name), description_path(Path(name))
+    return _loaded(name, tuple(path.stat().st_mtime_ns for path in files if path.is_file()))
 
 
 @lru_cache(maxsize=2)
-def _loaded(name: str, _changed: int) -> Classifier:
+def _loaded(name: str, _changed: tuple[int, ...]) -> Classifier:
     return load_classifier(name)
 
 

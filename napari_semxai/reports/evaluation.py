@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.evaluation import COMPARED
+from napari_semxai.algorithms.evaluation import COMPARED, method_tables
 from napari_semxai.reports.figure import COLORS, new_figure, save_figures
 from napari_semxai.reports.tables import (
     TITLES,
@@ -35,10 +35,21 @@ def write_evaluation(
     return [
         write_csv(folder / "images.csv", image_rows(rows)),
         write_csv(folder / "summary.csv", summary_rows(tables)),
+        write_csv(folder / "classes.csv", class_rows(rows)),
         write_csv(folder / "comparisons.csv", comparison_rows(comparisons)),
         write_markdown(folder / "table.md", tables),
         write_latex(folder / "table.tex", tables),
         *save_figures(scores_figure(rows), folder / "scores"),
+    ]
+
+
+def class_rows(rows: Sequence[ImageScores]) -> list[dict[str, object]]:
+    """Return the summary of each method on the images of each class."""
+    labels = dict.fromkeys(row.label for row in rows)
+    return [
+        {"class": label, **line}
+        for label in labels
+        for line in summary_rows(method_tables(row for row in rows if row.label == label))
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class ClassifierInfo:
     sha256 : str
         Digest of the weights file.
     architecture : str
-        "lite0", a torchvision name, "timm:" and a timm name, or "pt2" for an exported program.
+        "lite0", a torchvision name, "timm/" and a timm name, or "pt2" for an exported program.
     class_names : tuple of str
         One a logit, in their order.
     input_size : tuple of int
@@ -41,3 +41,8 @@ class ClassifierInfo:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     temperature: float = 1.0
     synthetic: bool = False
+
+    @property
+    def key(self) -> str:
+        """Text that differs whenever the answers may: another file or another description."""
+        return repr(replace(self, name=""))

@@ -143,6 +143,8 @@ class CamMethod:
         Time it takes, in forward passes of one image (measured on a ResNet-18).
     passes_per_channel : float
         The same for each channel of the target layer.
+    passes_per_bias : float
+        The same for each layer with a bias, of which the method makes a map each.
     whole_network : bool
         Whether the method chooses its layers itself and takes none from the request.
     """
@@ -151,6 +153,7 @@ class CamMethod:
     title: str
     passes: float
     passes_per_channel: float = 0.0
+    passes_per_bias: float = 0.0
     whole_network: bool = False
 
     def cost(self, channels: int) -> float:
@@ -173,7 +176,7 @@ CAM_METHODS: tuple[CamMethod, ...] = (
     CamMethod("finercam", "Finer-CAM", 2),
     CamMethod("shapleycam", "Shapley-CAM", 2),
     CamMethod("randomcam", "Random-CAM (baseline)", 2),
-    CamMethod("fullgrad", "FullGrad", 15, whole_network=True),
+    CamMethod("fullgrad", "FullGrad", 2, passes_per_bias=0.65, whole_network=True),
     CamMethod("ablationcam", "Ablation-CAM", 2, 1.0),
     CamMethod("scorecam", "Score-CAM", 1, 1.0),
 )
@@ -191,7 +194,7 @@ class NetworkLayers:
     cam_default, concepts_default : str
         Names of the layers to begin with; "" where none can be used.
     methods : tuple of CamMethod
-        Those that run on this network.
+        Those that run on this network, `CamMethod.passes` with what its layers cost.
     seconds_per_pass : float
         Measured: one forward pass of one image.
     craft_missing : str

@@ -96,7 +96,8 @@ class ClassifierPanel(QWidget):
                 self, "Open a classifier", "", "Classifiers (*.safetensors *.pt *.pth *.pt2)"
             )[0]
         choice = ClassifierChoice(classifier, self._choice.device) if classifier else self._choice
-        changed = choice != self._choice
+        # A file that is picked again may have another description by now.
+        changed = choice != self._choice or self.classifier.itemData(index) == _FILE
         self.set_choice(choice)
         if changed:
             self.picked.emit(choice)

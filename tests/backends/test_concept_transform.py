@@ -80,7 +80,7 @@ def test_a_bank_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_everything_that_decides_a_bank_is_in_its_name() -> None:
     key = BankKey("a" * 64, "last", 1, 10, 64, 0, "b" * 64)
-    changes = {"sha256": "c", "layer": "x", "target": 2, "n_concepts": 9, "patch_size": 32}
+    changes = {"classifier": "c", "layer": "x", "target": 2, "n_concepts": 9, "patch_size": 32}
     changes |= {"seed": 1, "images": "d"}
     digests = {replace(key, **{name: value}).digest for name, value in changes.items()}
     assert len(digests | {key.digest}) == len(changes) + 1

@@ -164,6 +164,21 @@ def test_inside_a_mask_only_evidence_from_there_counts() -> None:
     assert share[True] < 0.5 < 0.85 < share[False]
 
 
+@pytest.mark.parametrize("method", [method.name for method in CAM_METHODS])
+def test_a_mask_changes_the_map_or_is_refused(method: str) -> None:
+    classifier, masks = small_classifier(), np.zeros((2, *IMAGE.shape), bool)
+    masks[0, :20, :20] = masks[1, 40:, 40:] = True
+    for layer in ("last", "middle"):
+        try:
+            one, other = (
+                gradcam(IMAGE, classifier, target=1, layer=layer, method=method, mask=mask)
+                for mask in masks
+            )
+        except InputError:
+            continue
+        assert np.abs(one.values - other.values).max() > 0.01
+
+
 def test_evidence_inside_the_whole_image_is_all_of_it() -> None:
     classifier = small_classifier()
     everywhere = np.ones(IMAGE.shape, bool)
@@ -186,6 +201,8 @@ def test_evidence_inside_the_whole_image_is_all_of_it() -> None:
         ({"mask": np.ones((3, 3), bool)}, "the mask has shape"),
         ({"mask": np.zeros((64, 64), bool)}, "the mask is empty"),
         ({"mask": np.ones((64, 64), bool), "method": "finercam"}, "cannot look inside a mask"),
+        ({"mask": np.ones((64, 64), bool), "method": "eigencam"}, "cannot look inside a mask"),
+        ({"mask": np.ones((64, 64), bool)}, "says the same of every mask at the last layer"),
     ],
 )
 def test_what_cannot_be_asked_is_refused_in_one_line(given: dict[str, Any], message: str) -> None:
@@ -197,8 +214,9 @@ def test_what_cannot_be_asked_is_refused_in_one_line(given: dict[str, Any], mess
 def test_a_mask_needs_a_linear_head() -> None:
     network = SmallNetwork()
     network.fc = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+    everywhere = np.ones(IMAGE.shape, bool)
     with pytest.raises(InputError, match="global average and one linear layer"):
-        gradcam(IMAGE, classifier_of(network), mask=np.ones(IMAGE.shape, bool))
+        gradcam(IMAGE, classifier_of(network), method="layercam", mask=everywhere)
 
 
 def test_a_map_too_fine_for_a_method_is_refused() -> None:

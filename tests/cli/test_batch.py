@@ -19,15 +19,14 @@ from PIL import Image
 
 from napari_semxai.algorithms.synthetic import make_scene, sample_spec
 from napari_semxai.cli import main, workers
-from napari_semxai.cli.batch import BatchOptions, clock, pace, run_batch
+from napari_semxai.cli.batch import BatchOptions, Stopwatch, clock, pace, run_batch
+from napari_semxai.cli.tasks import KEPT, Answer
 from napari_semxai.cli.workers import chunks_of
 from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from napari_semxai.cli.tasks import Answer
 
 
 # Connections to workers that have died, or never came, are closed by the garbage collector.
@@ -197,6 +196,15 @@ def test_pace_and_time_left() -> None:
     assert pace(10, 100, 5.0) == text
     assert pace(0, 5, 0.0) == f"[{'.' * 20}] 0/5"
     assert pace(5, 5, 1.0).startswith(f"[{'#' * 20}] 5/5,")
+
+
+def test_what_an_earlier_run_left_took_no_time() -> None:
+    assert pace(901, 1000, 11.0, 900).endswith("0.09 images/s, about 18 min 09 s left")
+    assert pace(900, 1000, 1.0, 900).endswith("900/1000")
+    watch = Stopwatch(4)
+    assert "images/s" not in watch.tick(Answer(0, {KEPT: True}))
+    watch.tick(Answer(1, {}))
+    assert watch.tick(Answer(2, error="damaged")).startswith(f"[{'#' * 15}{'.' * 5}] 3/4, ")
     assert clock(7290) == "2 h 01 min"
 
 

@@ -84,6 +84,31 @@ def test_a_missing_explanation_is_named_and_the_rest_done(dataset, capsys):
     assert "3" not in {row["image"] for row in _rows(dataset / "out/images.csv")}
 
 
+def test_the_run_is_described(dataset):
+    assert evaluate(dataset, "--explanations", dataset / "shifted", "--tau", "0.4") == 0
+    values = json.loads((dataset / "out/evaluation.json").read_text())
+    assert values["settings"]["tau"] == 0.4
+    assert values["settings"]["dataset"] == str(dataset)
+    assert values["versions"]["napari-semxai"]
+
+
+def test_each_class_has_its_summary_and_means_have_an_interval(dataset):
+    assert evaluate(dataset, "--explanations", dataset / "shifted") == 0
+    rows, classes = _rows(dataset / "out/summary.csv"), _rows(dataset / "out/classes.csv")
+    (dice,) = (row for row in rows if (row["method"], row["score"]) == ("shifted", "dice"))
+    assert float(dice["low"]) <= float(dice["mean"]) <= float(dice["high"])
+    own = [row for row in classes if (row["method"], row["score"]) == ("shifted", "dice")]
+    assert sum(int(row["images"]) for row in own) == int(dice["images"])
+    mean = sum(float(row["mean"]) * int(row["n"]) for row in own) / int(dice["n"])
+    assert mean == pytest.approx(float(dice["mean"]))
+
+
+def test_faithfulness_is_for_maps(dataset, capsys):
+    arguments = ["--explanations", dataset / "shifted", "--faithfulness"]
+    assert evaluate(dataset, *arguments, "--masks-from", "renderings") == 2
+    assert "--masks-from" in capsys.readouterr().err
+
+
 def test_nothing_to_evaluate_is_bad_input(dataset, capsys):
     assert evaluate(dataset) == 2
     assert "--explanations" in capsys.readouterr().err
@@ -94,6 +119,18 @@ def test_own_masks(dataset, quick):
     assert evaluate(dataset, "--method", "paper", *quick) == 0
     assert (dataset / "out/paper/4_mask.png").is_file()
     assert _rows(dataset / "out/images.csv")[0]["method"] == "paper"
+
+
+def test_the_robust_algorithm_has_a_row_of_its_own(dataset, quick):
+    assert evaluate(dataset, "--method", "paper", "--method", "robust", *quick) == 0
+    rows = _rows(dataset / "out/images.csv")
+    assert {row["method"] for row in rows} >= {"paper", "robust"}
+    for algorithm in ("paper", "robust"):
+        record = json.loads((dataset / f"out/{algorithm}/4.json").read_text())
+        assert record["algorithm"] == algorithm
+    # What is asked for by --algorithm is called by its name too.
+    assert evaluate(dataset, "--method", "paper", "--algorithm", "robust", *quick) == 0
+    assert {row["method"] for row in _rows(dataset / "out/images.csv")}.isdisjoint({"paper"})
 
 
 def rendered(dataset):
@@ -189,7 +226,7 @@ def test_the_rows_of_the_published_table(tmp_path, capsys):
 def test_alpha_and_beta_from_a_split_of_their_own(dataset, quick):
     assert evaluate(dataset, "--method", "paper", "--tune-alpha-beta", *quick) == 0
     values = json.loads((dataset / "out/evaluation.json").read_text())
-    alpha, beta = values["alpha_beta"]
+    alpha, beta = values["alpha_beta"]["paper"]
     assert len(values["tuned_on"]) == 2
     made = {path.name.removesuffix("_mask.png") for path in (dataset / "out/paper").glob("*.png")}
     assert made == {str(n) for n in range(10)} - set(values["tuned_on"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from PIL import Image
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends import concept_bank
+from napari_semxai.backends.classifier_files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.sanity import sanity
 from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.cli import main
@@ -176,6 +178,21 @@ def test_own_masks_are_no_truth(tmp_path: Path) -> None:
     assert main(command) == 0
     assert main([*command, "--tau", "0.6"]) == 0
     assert "scores" not in json.loads((tmp_path / "a.json").read_text("utf-8"))
+
+
+def test_an_edited_description_is_another_classifier(tmp_path: Path) -> None:
+    save(tmp_path / "a.png")
+    weights, beside = tmp_path / "own.safetensors", tmp_path / "own.json"
+    shutil.copy(BUNDLED_CLASSIFIER, weights)
+    description = json.loads(BUNDLED_CLASSIFIER.with_suffix(".json").read_text("utf-8"))
+    command = ["explain", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
+    answers = []
+    for size in ([320, 320], [160, 160]):
+        beside.write_text(json.dumps(description | {"input_size": size}), "utf-8")
+        assert main([*command, "--classifier", str(weights)]) == 0
+        answers.append(json.loads((tmp_path / "out/a.json").read_text("utf-8")))
+    assert answers[0]["classifier"] == answers[1]["classifier"]
+    assert answers[0]["probabilities"] != answers[1]["probabilities"]
 
 
 def test_sanity_of_a_map(tmp_path: Path) -> None:

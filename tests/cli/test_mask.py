@@ -76,6 +76,25 @@ def test_one_image(tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixtu
     assert capsys.readouterr().out.startswith("1/1 a.png: ")
 
 
+def test_results_of_another_command_are_not_overwritten(
+    tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    save(tmp_path / "a.png")
+    mask_command = ["mask", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), *quick]
+    explain_command = ["explain", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
+    assert main(mask_command) == 0
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    capsys.readouterr()
+    assert main(explain_command) == 2
+    assert "holds a result of semxai mask" in capsys.readouterr().err
+    assert before == {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    # The same command with other settings makes its own results anew.
+    assert main([*mask_command, "--alpha", "1", "--json"]) == 0
+    assert "kept" not in json.loads(capsys.readouterr().out)["masks"][0]
+    assert main([*mask_command, "--alpha", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["masks"][0]["kept"] is True
+
+
 def test_the_same_bytes_every_time(tmp_path: Path, quick: list[str]) -> None:
     save(tmp_path / "a.png")
     for name in ("one", "two"):

@@ -11,7 +11,6 @@ from napari_semxai.algorithms.metrics import scores
 from napari_semxai.cli import main
 from napari_semxai.cli.pipeline import Pipeline
 from napari_semxai.cli.sweep_thresholds import _left_out
-from napari_semxai.cli.tasks import _loaded
 from napari_semxai.store.masks import read_mask, write_mask
 from napari_semxai.store.sweeps import read_sweep
 
@@ -41,6 +40,12 @@ def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch,
     best = max(float(row["mean_dice"]) for row in rows)
     assert first["mean_dice"] == best
     assert (tmp_path / "out/sweep.svg").is_file()
+    with (tmp_path / "out/images.csv").open() as file:
+        images = list(csv.DictReader(file))
+    for row, (alpha, beta) in zip(
+        images, read_sweep(tmp_path / "out/sweep.npz").left_out_at, strict=True
+    ):
+        assert (float(row["alpha_left_out"]), float(row["beta_left_out"])) == (alpha, beta)
     kept = read_sweep(tmp_path / "out/sweep.npz")
     assert (kept.alpha, kept.beta) == (first["alpha"], first["beta"])
     assert sorted(asked) == ["0", "1"]
@@ -70,7 +75,6 @@ def test_candidates_of_another_network_are_not_taken_for_its_own(tmp_path, quick
         segmenter.info = replace(segmenter.info, sha256="another")
         return segmenter
 
-    _loaded.clear()
     monkeypatch.setattr(Pipeline, "load", other)
     assert main(command) == 0
     assert len(asked) == 2

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 import napari_semxai as sx
+from napari_semxai.backends.classifier_files import BUNDLED_CLASSIFIER
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.host import Scheduler
 from napari_semxai.engine.local import LocalEngine
@@ -76,6 +79,19 @@ def test_a_slow_method_lets_another_map_in_between() -> None:
     scheduler.cancel(1)
     scheduler.step(handlers)
     assert answers[-1] == ("cancelled", 1, None)
+
+
+def test_an_edited_description_counts_at_once(tmp_path: Path, inbox: Inbox) -> None:
+    weights, beside = tmp_path / "own.safetensors", tmp_path / "own.json"
+    shutil.copy(BUNDLED_CLASSIFIER, weights)
+    text = BUNDLED_CLASSIFIER.with_suffix(".json").read_text("utf-8")
+    engine = LocalEngine("explain")
+    for changed, name in enumerate(("particle", "dust")):
+        beside.write_text(text.replace("particle", name), "utf-8")
+        os.utime(beside, ns=(changed, changed))
+        engine.submit(ClassifyRequest(IMAGE, str(weights)), destination="a", **inbox.of("a"))
+    first, second = [value for _, kind, value in inbox.rest() if kind == "update"]
+    assert (first.class_names[0], second.class_names[0]) == ("particle", "dust")
 
 
 def test_warm_classify_and_layers(inbox: Inbox) -> None:
