@@ -90,10 +90,8 @@ class ReviewController:
 
     def go(self, image_id: str | None) -> None:
         """Open an image of the project; nothing happens for the one that is open."""
-        opened, queue = self.opened, self._session.queue
-        if opened is None or queue is None or image_id is None:
-            return
-        if self._current is not None and image_id == self._current.id:
+        opened, current = self.opened, self._current
+        if opened is None or image_id is None or (current and current.id == image_id):
             return
         known = opened.cache.get(image_id)
         if known is not None:
@@ -245,8 +243,7 @@ class ReviewController:
             recipe, score = self._recorder.recipe(mask), self._recorder.score
             change = replace(change, mask=mask.copy(), recipe=recipe, score=score)
             self._edit.keep()
-        if (classified := self._session.explanation.classification) is not None:
-            change = replace(change, confidence=float(classified.probabilities.max()))
+        change = change.classified(self._session.explanation.classification)
         self._current = after_change(entry, change)
         # From a review on, sliders show what they would do beside the mask.
         self._session.edited |= self._current.by_hand

@@ -117,10 +117,16 @@ def next_record(
         time=utc_now(),
         mask_sha256=digest,
         area=old.area if mask is None else int(np.count_nonzero(mask)),
-        confidence=old.confidence if change.confidence is None else change.confidence,
         score=old.score if change.score is None else change.score,
         recipe=_next_recipe(image, old, change, mask, edited),
     )
+    if change.confidence is not None:
+        record = replace(
+            record,
+            confidence=change.confidence,
+            classifier_sha256=change.classifier_sha256,
+            classifier_synthetic=change.classifier_synthetic,
+        )
     kind = "review" if change.state is not None else "edit" if edited else "note"
     event = ReviewEvent(
         record.time, kind, record.state, record.label, record.comment, record.mask_sha256
@@ -200,6 +206,9 @@ def _record(values: dict[str, Any]) -> ReviewRecord:
         mask_sha256=values["mask_sha256"],
         area=int(values["area"]),
         confidence=values["confidence"],
+        # Earlier records do not say what the confidence is of.
+        classifier_sha256=values.get("classifier_sha256", ""),
+        classifier_synthetic=values.get("classifier_synthetic"),
         score=values["score"],
         recipe=None if recipe is None else read_recipe(recipe),
         history=tuple(

@@ -102,6 +102,8 @@ def save_change(
         "comment": change.comment,
         "confidence": change.confidence,
         "score": change.score,
+        "classifier_sha256": change.classifier_sha256,
+        "classifier_synthetic": change.classifier_synthetic,
     }
     info = {"name": image.id, "path": str(image.path), "page": image.page}
     info |= {"project": project, "annotator": annotator, _CHANGE: values}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_semxai.types.arrays import BoolMask
+
+if TYPE_CHECKING:
+    from napari_semxai.types.explain import Classification
 
 EXPORT_FORMATS = {
     "png": "PNG masks",
@@ -205,6 +208,8 @@ class ReviewRecord:
         Foreground pixels.
     confidence : float or None
         Of the classifier for its class.
+    classifier_sha256, classifier_synthetic : str; bool or None
+        Digest of its weights, "" where unknown; whether it was trained on synthetic images only.
     score : float or None
         Of the automatic mask.
     recipe : MaskRecipe or None
@@ -223,6 +228,8 @@ class ReviewRecord:
     mask_sha256: str = ""
     area: int = 0
     confidence: float | None = None
+    classifier_sha256: str = ""
+    classifier_synthetic: bool | None = None
     score: float | None = None
     recipe: MaskRecipe | None = None
     history: tuple[ReviewEvent, ...] = ()
@@ -240,10 +247,8 @@ class ReviewChange:
         The mask; "no defect" writes an empty one whatever is given.
     recipe : MaskRecipe or None
         How `mask` was made.
-    label, comment : str or None
-        Class and free text.
-    confidence, score : float or None
-        See `ReviewRecord`.
+    label, comment, score, confidence, classifier_sha256, classifier_synthetic
+        See `ReviewRecord`; what the confidence is of is written with it only.
     """
 
     state: ReviewState | None = None
@@ -253,6 +258,19 @@ class ReviewChange:
     comment: str | None = None
     confidence: float | None = None
     score: float | None = None
+    classifier_sha256: str = ""
+    classifier_synthetic: bool | None = None
+
+    def classified(self, known: Classification | None) -> ReviewChange:
+        """Return the change with what a classifier says of the image, where that is known."""
+        if known is None:
+            return self
+        return replace(
+            self,
+            confidence=float(known.probabilities.max()),
+            classifier_sha256=known.info.sha256,
+            classifier_synthetic=known.info.synthetic,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,11 +162,13 @@ def test_class_and_comment_are_kept_with_the_review(desk):
 
 def test_the_confidence_of_the_class_is_kept_and_filtered(desk):
     desk.open()
-    info = ClassifierInfo("bundled", "", "lite0", ("1", "2"), (8, 8))
+    info = ClassifierInfo("bundled", "ab" * 32, "lite0", ("1", "2"), (8, 8), synthetic=True)
     known = Classification(np.float32([0.75, 0.25]), ("1", "2"), info)
     desk.session.explanation.classification = known
     desk.review.annotate(comment="edge")
     desk.turn(lambda: desk.session.queue.shown[0].confidence == 0.75)
+    record = desk.project().record("wafer_0", "Anna")
+    assert (record.classifier_sha256, record.classifier_synthetic) == (info.sha256, True)
     desk.queue.set_filter(confidence=(0.0, 0.8))
     desk.turn(lambda: len(desk.session.queue.shown) == 1)
 

@@ -74,6 +74,24 @@ def test_review_is_written_and_read(project):
     assert again.mask("b", "Anna") is None
 
 
+def test_a_record_says_whose_confidence_it_is(project):
+    known = ReviewChange(confidence=0.75, classifier_sha256="ab", classifier_synthetic=True)
+    project.write_review("a", "Anna", known)
+    project.write_review("a", "Anna", ReviewChange(comment="later"))
+    record = open_project(project.folder).record("a", "Anna")
+    assert (record.confidence, record.classifier_sha256) == (0.75, "ab")
+    assert record.classifier_synthetic is True
+    # Another confidence does not stay under that name.
+    other = project.write_review("a", "Anna", ReviewChange(confidence=0.5))
+    assert (other.classifier_sha256, other.classifier_synthetic) == ("", None)
+    # Records of earlier versions do not say it.
+    path = next(project.folder.rglob("records/a.json"))
+    values = json.loads(path.read_text("utf-8"))
+    del values["classifier_sha256"], values["classifier_synthetic"]
+    path.write_text(json.dumps(values), "utf-8")
+    assert open_project(project.folder).record("a", "Anna") == other
+
+
 def test_no_defect_writes_an_empty_mask(project):
     project.write_review("a", "Anna", ReviewChange(mask=square()))
     record = project.write_review("a", "Anna", ReviewChange(ReviewState.NO_DEFECT, square()))

@@ -23,7 +23,9 @@ IMAGE = ProjectImage("a", "a.tif", 0, (24, 32), "")
 def test_a_change_comes_back_as_it_was(tmp_path):
     edit = mask_patch(np.zeros_like(square()), square(), "stroke", {"brush": 5})
     recipe = MaskRecipe("empty", "x", "y", {"alpha": 1}, (edit,), {"numpy": "2"})
-    change = ReviewChange(ReviewState.ACCEPTED, square(), recipe, "3", "wörds", 0.5, 0.25)
+    change = ReviewChange(
+        ReviewState.ACCEPTED, square(), recipe, "3", "wörds", 0.5, 0.25, "ab", True
+    )
     save_change(tmp_path, "p", IMAGE, "Anna", change)
     save_change(tmp_path, "p", IMAGE, "anna ", ReviewChange(comment="later"))
     save_change(tmp_path, "p", IMAGE, "Ben", ReviewChange(ReviewState.UNSURE))
@@ -34,6 +36,7 @@ def test_a_change_comes_back_as_it_was(tmp_path):
     first, second = map(load_change, kept_changes(tmp_path, "p", "ANNA")["a"])
     np.testing.assert_array_equal(first.mask, square())
     names = ("state", "recipe", "label", "comment", "confidence", "score")
+    names += ("classifier_sha256", "classifier_synthetic")
     assert [getattr(first, name) for name in names] == [getattr(change, name) for name in names]
     assert (second.mask, second.state, second.comment) == (None, None, "later")
 
