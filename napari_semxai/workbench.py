@@ -18,6 +18,7 @@ from napari_semxai.controllers.download import DownloadController
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.controllers.explaining import Explaining
+from napari_semxai.controllers.image_opener import ImageOpener
 from napari_semxai.controllers.images import ImageController
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.pixel_size import PixelSizeController
@@ -124,8 +125,9 @@ class Workbench:
         self.clicks = ClickController(self.session, self.engine, self.edit)
         self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
         self.explain_engine = EngineClient("explain", deliver=self.main_thread.deliver)
+        opener = ImageOpener(self.images, self.review)
         self.explaining = Explaining(
-            self.session, self.explain_engine, self.jobs, self.images, self.edit, self.clicks
+            self.session, self.explain_engine, self.jobs, opener.open, self.edit, self.clicks
         )
         self.explanations = ExplanationLayers(viewer, self.session, self.layers)
         self.table = ComparisonTableController(self.session, self.jobs)

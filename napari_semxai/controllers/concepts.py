@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_semxai.controllers.asking import Asking
 from napari_semxai.controllers.classify import target_of
+from napari_semxai.controllers.concept_files import copy_bank
 from napari_semxai.controllers.fit_masks import fit_masks
-from napari_semxai.state.explanation import Focus
-from napari_semxai.store.atomic import atomic_write
+from napari_semxai.state.explanation import HEAT_MAP, Focus
 from napari_semxai.store.images import image_files
 from napari_semxai.types import (
     ConceptBank,
@@ -20,15 +21,14 @@ from napari_semxai.types import (
     CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
-    InputError,
     SemImage,
     SweepAdvice,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
+    from pathlib import Path
 
-    from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.result_cache import ResultCache
     from napari_semxai.engine.client import EngineClient
@@ -52,8 +52,8 @@ class ConceptController:
         Lists folders.
     cache : ResultCache
         Keeps the maps of the images seen last.
-    images : ImageController
-        Opens the image of a crop.
+    open_image : callable
+        Goes to the image of a crop.
     mask : callable
         Returns the defect mask as it is now, or None.
     """
@@ -64,12 +64,14 @@ class ConceptController:
         engine: EngineClient,
         jobs: Jobs,
         cache: ResultCache,
-        images: ImageController,
+        open_image: Callable[[FitImage], None],
         mask: Callable[[], BoolMask | None],
     ) -> None:
         self._session, self._explanation = session, session.explanation
-        self._jobs, self._cache, self._images, self._mask = jobs, cache, images, mask
+        self._jobs, self._cache, self._mask = jobs, cache, mask
+        self._open_image = open_image
         self._asking = Asking(engine, session.explanation, "fitting")
+        self._asked: Hashable = None
         self._banks: dict[tuple[ClassifierChoice, int | None], _Fitted] = {}
         events = session.explanation.events
         self._connections = (
@@ -111,6 +113,7 @@ class ConceptController:
         """Choose how concepts are fitted next time and how their maps are refined now."""
         before, self._explanation.craft = self._explanation.craft, settings
         if before.refinement != settings.refinement:
+            self._reveal()
             self._refresh()
 
     def fit(self) -> None:
@@ -144,6 +147,7 @@ class ConceptController:
             self._session.message = "Choose a class, and images that show it, to tune on"
             return
         explanation.sweep, explanation.advice = (), None
+        refinement = explanation.craft.refinement
         known = fit_masks(self._session, self._mask())
 
         def ask(masks: tuple[BoolMask | None, ...]) -> None:
@@ -152,6 +156,7 @@ class ConceptController:
                 classifier=choice.classifier,
                 target=target,
                 masks=masks,
+                refinement=refinement,
                 device=choice.device,
             )
             self._asking.ask(request, TUNE, self._on_sweep, background=True)
@@ -179,7 +184,7 @@ class ConceptController:
         """Write the concepts on show to a file, their description beside it."""
         bank = self._explanation.bank
         if bank is not None:
-            copy = partial(_copy_bank, bank.path, path)
+            copy = partial(copy_bank, bank.path, path)
             self._jobs.run("save concepts", copy, self._on_failed, self._on_failed)
 
     def cancel(self) -> None:
@@ -198,10 +203,9 @@ class ConceptController:
         image = explanation.bank_images[place]
         row0, column0, row1, column1 = explanation.bank.crop_boxes[concept, number].tolist()
         explanation.focus = Focus(image, (row0, column0, row1, column1))
-        if isinstance(image, Path):
-            self._images.open_file(image)
-        else:
-            self._images.show(image)
+        # It is looked at already where the image is the current one.
+        if explanation.focus is not None:
+            self._open_image(image)
 
     def _on_key_changed(self, key: str) -> None:
         if not key:
@@ -217,10 +221,12 @@ class ConceptController:
         self, choice: ClassifierChoice, images: tuple[FitImage, ...], bank: ConceptBank
     ) -> None:
         self._banks[choice, bank.target] = (bank, images)
+        self._reveal()
         self._refresh()
 
     def _on_opened(self, choice: ClassifierChoice, bank: ConceptBank) -> None:
         self._banks[choice, bank.target] = (bank, ())
+        self._reveal()
         if target_of(self._session) == bank.target:
             self._refresh()
         else:
@@ -234,47 +240,54 @@ class ConceptController:
 
     def _on_maps(self, key: Hashable, maps: ConceptMaps) -> None:
         self._cache.put(key, maps, maps.maps.nbytes + maps.rendering.nbytes)
-        self._explanation.concepts = maps
+        # Meanwhile another class, bank or refinement may be looked at.
+        if key == self._wanted():
+            self._explanation.concepts = maps
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
 
     def _refresh(self) -> None:
         """Show the concepts of the class in the current image; ask for them where unknown."""
-        explanation, image = self._explanation, self._session.image
-        target = target_of(self._session)
+        explanation, target = self._explanation, target_of(self._session)
         bank, images = self._banks.get((explanation.choice, target), (None, ()))
         explanation.bank_images = images
         explanation.bank = bank
-        if bank is None or image is None or not explanation.image_key:
+        key = self._wanted()
+        if bank is None or key is None:
             explanation.concepts = None
             return
-        refinement, choice = explanation.craft.refinement, explanation.choice
-        key = (explanation.image_key, bank.key, refinement)
-        known = self._cache.get(key)
-        if known is None:
-            if explanation.concepts is not None and explanation.concepts.bank != bank.key:
-                # Maps of another class must not stand under the names of this one.
-                explanation.concepts = None
-            request = CraftTransformRequest(
-                image.gray, choice.classifier, bank.path, refinement, choice.device
-            )
-            self._asking.ask(request, MAPS, partial(self._on_maps, key))
-        else:
+        known: ConceptMaps | None = self._cache.get(key)
+        if known is not None:
             explanation.concepts = known
+        elif explanation.concepts is not None and explanation.concepts.bank != bank.key:
+            # Maps of another class must not stand under the names of this one.
+            explanation.concepts = None
+        if known is None or np.isnan(known.local_importances).any():
+            self._ask_maps(key, bank)
 
+    def _wanted(self) -> Hashable:
+        """Return what the maps to show are kept under; None where there are none to show."""
+        explanation, bank = self._explanation, self._explanation.bank
+        if bank is None or self._session.image is None or not explanation.image_key:
+            return None
+        return explanation.image_key, bank.key, explanation.craft.refinement
 
-def _copy_bank(source: Path, path: Path) -> str:
-    """Copy a bank and its description, and return what to say of it."""
-    path = path.with_suffix(source.suffix)
-    for ending in (source.suffix, ".json"):
-        try:
-            data = source.with_suffix(ending).read_bytes()
-        except OSError as error:
-            raise InputError(f"{source}: {error}; fit the concepts again") from error
-        with atomic_write(path.with_suffix(ending)) as file:
-            file.write(data)
-    return f"Concepts saved: {path}"
+    def _ask_maps(self, key: Hashable, bank: ConceptBank) -> None:
+        explanation, image = self._explanation, self._session.image
+        if image is None or (self._asked == key and self._asking.waits_for(MAPS)):
+            return
+        self._asked = key
+        refinement, choice = explanation.craft.refinement, explanation.choice
+        request = CraftTransformRequest(
+            image.gray, choice.classifier, bank.path, refinement, choice.device
+        )
+        self._asking.ask(request, MAPS, partial(self._on_maps, key))
+
+    def _reveal(self) -> None:
+        """Show concepts that somebody asks for, also where the heat map was looked at alone."""
+        if self._explanation.alone == HEAT_MAP:
+            self._explanation.alone = ""
 
 
 _Fitted = tuple[ConceptBank, tuple["FitImage", ...]]

@@ -11,11 +11,13 @@ from napari_semxai.controllers.heatmaps import HeatmapController
 from napari_semxai.controllers.result_cache import ResultCache
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.controllers.clicks import ClickController
     from napari_semxai.controllers.edit import EditController
-    from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.explanation import FitImage
     from napari_semxai.state.session import Session
     from napari_semxai.types import BoolMask
 
@@ -31,8 +33,8 @@ class Explaining:
         Runs the service "explain".
     jobs : Jobs
         Runs what takes longer than a frame.
-    images : ImageController
-        Opens the image of a crop.
+    open_image : callable
+        Goes to the image of a crop.
     edit : EditController
         Knows the defect mask.
     clicks : ClickController
@@ -44,7 +46,7 @@ class Explaining:
         session: Session,
         engine: EngineClient,
         jobs: Jobs,
-        images: ImageController,
+        open_image: Callable[[FitImage], None],
         edit: EditController,
         clicks: ClickController,
     ) -> None:
@@ -52,7 +54,7 @@ class Explaining:
         cache = ResultCache()
         self.classify = ClassifyController(session, engine, jobs, cache)
         self.heatmaps = HeatmapController(session, engine, cache, self._mask)
-        self.concepts = ConceptController(session, engine, jobs, cache, images, self._mask)
+        self.concepts = ConceptController(session, engine, jobs, cache, open_image, self._mask)
         self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask)
 
     def release(self) -> None:

@@ -27,7 +27,7 @@ from napari_semxai.state.explanation import (
 )
 from napari_semxai.state.session import Proposal
 from napari_semxai.store.images import read_image
-from napari_semxai.types import InputError
+from napari_semxai.types import Heatmap, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.explanation import MaskSettings
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask, ConceptMaps, FloatArray, Heatmap
+    from napari_semxai.types import BoolMask, ConceptMaps, FloatArray
 
 _FIGURE_SHAPE, _FIGURE_CROP = (700, 1800), (151, 488, 556, 892)
 
@@ -77,10 +77,10 @@ class ExplanationMaskController:
         self._prompt = prompt
         # Of the explanation shown now, and of the one before it.
         self._distances = lru_cache(maxsize=2)(concept_distances)
-        self._rendered = lru_cache(maxsize=2)(_rendered)
+        self._rendered = lru_cache(maxsize=2)(Heatmap.rgb)
         self._weighted = lru_cache(maxsize=2)(_weighted)
         # A mask that stays the same object is not drawn again.
-        self._heat_mask = lru_cache(maxsize=1)(self._make_heat_mask)
+        self._heat_mask = lru_cache(maxsize=1)(partial(heat_mask, render=self._rendered))
         self._concept_masks = lru_cache(maxsize=1)(self._make_concept_masks)
         events = session.explanation.events
         self._connections = (
@@ -100,6 +100,9 @@ class ExplanationMaskController:
 
     def set_masks(self, **change: Unpack[MaskChange]) -> None:
         """Change thresholds, route or shown concepts, and apply them at once."""
+        if "concepts" in change and self._explanation.alone == HEAT_MAP:
+            # Whoever ticks a concept wants to see it.
+            self._explanation.alone = ""
         self._explanation.mask_settings = replace(self._explanation.mask_settings, **change)
 
     def set_threshold(self, parameter: str, value: float) -> None:
@@ -159,11 +162,6 @@ class ExplanationMaskController:
                 masks[name] = resized_mask(mask, shape)
         explanation.masks = ExplanationMasks(masks, labels)
 
-    def _make_heat_mask(self, heatmap: Heatmap, tau: float, paper: bool) -> BoolMask:
-        if paper:
-            return gradcam_mask(self._rendered(heatmap), tau)
-        return threshold_mask(heatmap.values, tau)
-
     def _make_concept_masks(
         self, maps: ConceptMaps, concepts: frozenset[int], threshold: float, paper: bool
     ) -> tuple[dict[int, BoolMask], NDArray[np.uint8]]:
@@ -199,6 +197,32 @@ class ExplanationMaskController:
         return masks
 
 
+def heat_mask(
+    heatmap: Heatmap,
+    tau: float,
+    paper: bool,
+    render: Callable[[Heatmap], NDArray[np.uint8]] = Heatmap.rgb,
+) -> BoolMask:
+    """Return the mask that a heat map gives.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        The map.
+    tau, paper
+        See `MaskSettings`.
+    render : callable
+        Returns the map in JET colours; one that remembers them, where they are needed often.
+
+    Returns
+    -------
+    ndarray of bool, shape (M, N)
+    """
+    if paper:
+        return gradcam_mask(render(heatmap), tau)
+    return threshold_mask(heatmap.values, tau)
+
+
 def concept_name(concept: int) -> str:
     """Return what a concept is called: numbers begin at 1."""
     return f"concept {concept + 1}"
@@ -207,10 +231,6 @@ def concept_name(concept: int) -> str:
 def picture_concept(concept: int) -> str:
     """Return what a concept of a picture made elsewhere is called."""
     return f"{PICTURE}, {concept_name(concept)}"
-
-
-def _rendered(heatmap: Heatmap) -> NDArray[np.uint8]:
-    return heatmap.rgb()
 
 
 def concept_distances(explanation: ConceptMaps | ExplanationPicture) -> FloatArray:

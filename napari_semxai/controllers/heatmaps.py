@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.controllers.asking import Asking
 from napari_semxai.controllers.classify import target_of
-from napari_semxai.state.explanation import Heatmaps
+from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Heatmaps
 from napari_semxai.store.digests import array_digest
-from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap
+from napari_semxai.types import GradcamRequest, Heatmap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -70,6 +70,7 @@ class HeatmapController:
     def set_cam(self, settings: CamSettings) -> None:
         """Choose method and layers; quick heat maps follow, slow ones wait for `explain`."""
         explanation = self._explanation
+        self._reveal()
         begun = explanation.cam in self._wanted
         explanation.cam = settings
         if begun and settings not in self._wanted and self._is_quick(settings):
@@ -83,6 +84,7 @@ class HeatmapController:
 
     def explain(self) -> None:
         """Make the heat map of the current settings."""
+        self._reveal()
         settings = self._explanation.cam
         if settings not in self._wanted:
             self._wanted.append(settings)
@@ -92,11 +94,22 @@ class HeatmapController:
             self._refresh()
 
     def show_next(self) -> None:
-        """Look at the next one of the heat maps that were made."""
-        made = list(self._shown)
-        if made:
-            cam = self._explanation.cam
-            self.set_cam(made[(made.index(cam) + 1) % len(made)] if cam in made else made[0])
+        """Look at one after the other: each heat map that was made, then the concepts."""
+        explanation, made = self._explanation, list(self._shown)
+        if not made:
+            return
+        cam, at = explanation.cam, -1
+        if not explanation.hides_heat_map and cam in made:
+            at = made.index(cam)
+        if explanation.concepts is not None and at == len(made) - 1:
+            explanation.alone = CONCEPTS
+            return
+        explanation.alone = "" if explanation.concepts is None else HEAT_MAP
+        self.set_cam(made[(at + 1) % len(made)])
+
+    def set_together(self, together: bool) -> None:
+        """Show heat map and concepts over each other, or the heat map alone."""
+        self._explanation.alone = "" if together else HEAT_MAP
 
     def clear(self) -> None:
         """Show no heat map any more."""
@@ -161,6 +174,11 @@ class HeatmapController:
         if target_of(self._session) in (None, found.target):
             self._show(self._shown | {settings: found})
 
+    def _reveal(self) -> None:
+        """Show heat maps that somebody asks for, also where concepts were looked at alone."""
+        if self._explanation.alone == CONCEPTS:
+            self._explanation.alone = ""
+
     def _show(self, heatmaps: dict[CamSettings, Heatmap]) -> None:
         self._shown = heatmaps
         active = heatmaps.get(self._explanation.cam)
@@ -184,8 +202,10 @@ class HeatmapController:
 
 def seconds_of(network: NetworkLayers | None, settings: CamSettings) -> float | None:
     """Estimate how long a heat map takes; None while the network is not known."""
-    method = next((known for known in CAM_METHODS if known.name == settings.method), None)
-    if network is None or method is None:
+    if network is None:
+        return None
+    method = next((known for known in network.methods if known.name == settings.method), None)
+    if method is None:
         return None
     names = settings.layers or (network.cam_default,)
     shapes = [node.shape for node in network.layers if node.name in names]

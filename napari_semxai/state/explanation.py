@@ -23,15 +23,25 @@ from napari_semxai.types import (
 )
 
 HEAT_MAP, PICTURE, UNION, WEIGHTED = "heat map", "picture", "concepts, union", "concepts, weighted"
+CONCEPTS = "concepts"
 FitImage: TypeAlias = Path | SemImage
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierChoice:
-    """The network that is explained, and where it runs."""
+    """The network that is explained, and where it runs.
+
+    Attributes
+    ----------
+    classifier, device : str
+        As in requests.
+    changed : tuple of int
+        When the files were written: an edited description is another classifier.
+    """
 
     classifier: str = "bundled"
     device: str = "auto"
+    changed: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +190,8 @@ class Focus:
 class Explanation:
     """The explanations of the current image and how they are asked for.
 
-    `image_key` names the current image by its pixels once that is known; "" before.
+    `image_key` names the current image by its pixels once that is known; "" before. `alone` is
+    `HEAT_MAP` or `CONCEPTS` where a person looks at one of them without the other, else "".
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -198,6 +209,7 @@ class Explanation:
     bank: ConceptBank | None = None
     bank_images: tuple[FitImage, ...] = ()
     concepts: ConceptMaps | None = None
+    alone: str = ""
     sweep: tuple[SweepRow, ...] = ()
     advice: SweepAdvice | None = None
     mask_settings: MaskSettings = field(default_factory=MaskSettings)
@@ -207,3 +219,13 @@ class Explanation:
     classifying: Activity = field(default_factory=Activity)
     explaining: Activity = field(default_factory=Activity)
     fitting: Activity = field(default_factory=Activity)
+
+    @property
+    def hides_heat_map(self) -> bool:
+        """Whether the concepts are looked at without the heat map."""
+        return self.alone == CONCEPTS and self.concepts is not None
+
+    @property
+    def hides_concepts(self) -> bool:
+        """Whether the heat map is looked at without the concepts."""
+        return self.alone == HEAT_MAP and self.heatmaps.active is not None

@@ -1,6 +1,8 @@
 """Classes, heat maps, concepts and masks: what is asked for, and what becomes of the answers."""
 
 import json
+import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +23,7 @@ from napari_semxai.controllers.explanation_masks import ExplanationMaskControlle
 from napari_semxai.controllers.heatmaps import HeatmapController, seconds_of
 from napari_semxai.controllers.result_cache import ResultCache
 from napari_semxai.state.explanation import (
+    CONCEPTS,
     HEAT_MAP,
     PICTURE,
     UNION,
@@ -51,17 +54,6 @@ LAYERCAM = CamSettings("layercam")
 def another_image(name="b", seed=7):
     gray = np.random.default_rng(seed).integers(80, 120, make.SHAPE).astype(np.uint8)
     return SemImage(name, gray, gray)
-
-
-class Images:
-    def __init__(self, session):
-        self.session, self.opened = session, []
-
-    def show(self, image):
-        self.session.image = image
-
-    def open_file(self, path):
-        self.opened.append(path)
 
 
 @pytest.fixture
@@ -99,13 +91,14 @@ def heat(session, engine, cache, classify, defect):
 
 
 @pytest.fixture
-def images(session):
-    return Images(session)
+def opened():
+    """Images that were gone to."""
+    return []
 
 
 @pytest.fixture
-def craft(session, engine, jobs, cache, images, defect):
-    controller = ConceptController(session, engine, jobs, cache, images, defect.copy)
+def craft(session, engine, jobs, cache, opened, defect):
+    controller = ConceptController(session, engine, jobs, cache, opened.append, defect.copy)
     yield controller
     controller.release()
 
@@ -187,6 +180,18 @@ def test_another_classifier_starts_again(session, engine, classify, explained):
     assert engine.request(ClassifyRequest).classifier == "own.safetensors"
 
 
+def test_an_edited_description_is_another_classifier(tmp_path, engine, classify, explained):
+    weights, beside = tmp_path / "own.safetensors", tmp_path / "own.json"
+    weights.touch()
+    beside.touch()
+    classify.choose_classifier(ClassifierChoice(str(weights)))
+    first = explained.choice
+    os.utime(beside, ns=(1, 1))
+    classify.choose_classifier(ClassifierChoice(str(weights)))
+    assert (explained.choice.classifier, explained.choice.device) == (str(weights), "auto")
+    assert explained.choice != first
+
+
 def test_a_failure_is_told(session, engine, classify, image):
     session.image = image
     classify.warm()
@@ -230,6 +235,49 @@ def test_methods_stand_side_by_side(explained, heat, engine):
     assert engine.jobs == {}
     heat.clear()
     assert explained.heatmaps.all == ()
+
+
+def test_a_key_goes_through_the_heat_maps_and_the_concepts(explained, fitted, heat, engine):
+    heat.set_cam(LAYERCAM)
+    engine.answer(GradcamRequest, make.heatmap(method="layercam"))
+    heat.set_cam(CamSettings())
+    # At first everything lies over each other.
+    assert not explained.hides_heat_map
+    assert not explained.hides_concepts
+    stops = []
+    for _ in range(4):
+        heat.show_next()
+        stops.append((explained.alone, explained.cam.method))
+    both = [(HEAT_MAP, "layercam"), (CONCEPTS, "layercam"), (HEAT_MAP, "gradcam")]
+    assert stops == [*both, both[0]]
+    assert explained.hides_concepts
+    heat.set_together(True)
+    assert not explained.hides_concepts
+    heat.set_together(False)
+    assert explained.hides_concepts
+
+
+def test_what_is_asked_for_is_shown(explained, fitted, heat, craft, masks, classify):
+    heat.show_next()
+    assert explained.hides_heat_map
+    heat.explain()
+    assert explained.alone == ""
+    heat.show_next()
+    heat.set_cam(CamSettings())
+    assert explained.alone == ""
+    heat.set_together(False)
+    masks.set_masks(tau=0.25)
+    assert explained.alone == HEAT_MAP
+    masks.set_masks(concepts=frozenset((1,)))
+    assert explained.alone == ""
+    heat.set_together(False)
+    craft.set_craft(CraftSettings(refinement="guided"))
+    assert explained.alone == ""
+    # Without concepts there is only the heat map to look at.
+    heat.show_next()
+    classify.set_target(4)
+    assert explained.alone == CONCEPTS
+    assert not explained.hides_heat_map
 
 
 def test_slow_methods_wait_for_the_button(explained, heat, engine):
@@ -368,10 +416,99 @@ def test_maps_of_another_bank_go_at_once(fitted, craft, classify, engine):
     assert fitted.concepts is None
 
 
-def test_a_crop_leads_to_its_place(fitted, craft, images):
+@pytest.fixture
+def two_banks(fitted, craft, classify, engine):
+    """Concepts of class 2 with their maps, and of class 0; class 2 is looked at."""
+    classify.set_target(0)
+    craft.fit()
+    engine.answer(CraftFitRequest, make.bank(target=0, key="other"))
+    engine.answer(CraftTransformRequest, make.concept_maps(target=0, key="other"))
+    classify.set_target(2)
+    return fitted
+
+
+def test_late_maps_of_another_class_are_only_kept(session, two_banks, classify, engine):
+    session.image = another_image()
+    own, late = make.concept_maps(), make.concept_maps(target=0, key="other")
+    engine.answer(CraftTransformRequest, own)
+    classify.set_target(0)
+    assert two_banks.concepts is None
+    classify.set_target(2)
+    assert two_banks.concepts is own
+    engine.answer(CraftTransformRequest, late)
+    assert (two_banks.bank.target, two_banks.concepts) == (2, own)
+    classify.set_target(0)
+    assert (two_banks.bank.target, two_banks.concepts) == (0, late)
+    assert engine.request(CraftTransformRequest) is None
+
+
+def test_late_maps_for_a_class_without_concepts_are_only_kept(fitted, craft, classify, engine):
+    craft.set_craft(CraftSettings(refinement="guided"))
+    classify.set_target(0)
+    late = make.concept_maps()
+    engine.answer(CraftTransformRequest, late)
+    assert fitted.bank is fitted.concepts is None
+    classify.set_target(2)
+    assert fitted.concepts is late
+
+
+def test_late_maps_of_another_refinement_are_only_kept(fitted, craft, engine):
+    plain, guided = fitted.concepts, make.concept_maps()
+    craft.set_craft(CraftSettings(refinement="guided"))
+    craft.set_craft(CraftSettings())
+    engine.answer(CraftTransformRequest, guided)
+    assert fitted.concepts is plain
+    craft.set_craft(CraftSettings(refinement="guided"))
+    assert fitted.concepts is guided
+
+
+def without_local(maps):
+    return replace(maps, local_importances=np.full(len(maps.maps), np.nan, np.float32))
+
+
+def test_importances_that_did_not_come_are_asked_for_again(
+    session, fitted, classify, engine, image
+):
+    session.image = other = another_image()
+    engine.answer(ClassifyRequest, make.classification())
+    first, whole = without_local(make.concept_maps()), make.concept_maps()
+    engine.answer(CraftTransformRequest, first, done=False)
+    assert fitted.concepts is first
+    # Leaving before the second answer, and coming back.
+    session.image = image
+    session.image = other
+    assert fitted.concepts is first
+    engine.answer(CraftTransformRequest, without_local(whole), whole)
+    assert fitted.concepts is whole
+    session.image = image
+    session.image = other
+    assert fitted.concepts is whole
+    assert engine.jobs == {}
+
+
+def test_importances_on_their_way_are_not_asked_for_anew(two_banks, classify, craft, engine):
+    craft.set_craft(CraftSettings(refinement="fine"))
+    first, whole = without_local(make.concept_maps()), make.concept_maps()
+    engine.answer(CraftTransformRequest, first, done=False)
+    asked = engine.request(CraftTransformRequest)
+    classify.set_target(None)
+    assert two_banks.concepts is first
+    assert engine.request(CraftTransformRequest) is asked
+    engine.answer(CraftTransformRequest, whole)
+    assert two_banks.concepts is whole
+
+
+def test_a_crop_leads_to_its_place(fitted, craft, opened):
     craft.open_crop(1, 1)
-    assert images.opened == [Path("a.png")]
+    assert opened == [Path("a.png")]
     assert fitted.focus.box == (8, 16, 40, 48)
+
+
+def test_a_crop_of_the_current_image_only_moves_there(fitted, craft, opened):
+    # What the layers do as soon as they have moved.
+    fitted.events.focus.connect(lambda: setattr(fitted, "focus", None))
+    craft.open_crop(1, 0)
+    assert opened == []
 
 
 def test_tuning_tells_as_it_goes(fitted, craft, engine):
@@ -391,6 +528,11 @@ def test_tuning_is_asked_for_with_masks_and_patch_sizes(session, fitted, craft, 
     # The mask is the algorithm's alone, which is no truth.
     assert request.masks == ()
     assert len(request.patch_sizes) >= 2
+    assert request.refinement == "none"
+    craft.set_craft(CraftSettings(refinement="fine"))
+    craft.tune()
+    # The maps that are measured are those on show.
+    assert engine.request(CraftSweepRequest).refinement == "fine"
     defect[5:9] = True
     session.edited = True
     craft.tune()
@@ -399,7 +541,7 @@ def test_tuning_is_asked_for_with_masks_and_patch_sizes(session, fitted, craft, 
     assert second is None
 
 
-def test_concepts_are_saved_and_opened(session, fitted, craft, engine, tmp_path, images):
+def test_concepts_are_saved_and_opened(session, fitted, craft, engine, tmp_path, opened):
     source = tmp_path / "cache" / "bank.safetensors"
     source.parent.mkdir()
     source.write_bytes(b"vectors")
@@ -417,7 +559,7 @@ def test_concepts_are_saved_and_opened(session, fitted, craft, engine, tmp_path,
     assert engine.request(CraftTransformRequest) is not None
     craft.open_crop(1, 1)
     assert "from a file" in session.message
-    assert images.opened == []
+    assert opened == []
 
 
 def test_float_maps_are_the_truth(explained, fitted, masks):
