@@ -13,12 +13,13 @@ import numpy as np
 from napari_semxai.algorithms.explanation_masks import weighted_map
 from napari_semxai.algorithms.localisation import RankedMap, trivial_baselines
 from napari_semxai.algorithms.metrics import scores
-from napari_semxai.controllers.explanation_masks import concept_name
+from napari_semxai.controllers.explanation_masks import concept_name, heat_mask
+from napari_semxai.controllers.heat_names import heat_names
 from napari_semxai.controllers.result_cache import ResultCache
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MapRow, MaskRow
-from napari_semxai.state.explanation import WEIGHTED
+from napari_semxai.state.explanation import HEAT_MAP, PICTURE, WEIGHTED
 from napari_semxai.store.atomic import atomic_write
-from napari_semxai.types import CAM_METHODS, BoolMask, FloatArray, SemImage
+from napari_semxai.types import BoolMask, FloatArray, SemImage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 _SORTED_BYTES = 2**28
 _CONCEPT = "concept"
 PAPER_MAP = "heat map, rendered (Algorithm 2)"
-_TITLES = {method.name: method.title for method in CAM_METHODS}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +42,7 @@ class _Judged:
     image: SemImage
     truth_name: str
     truth: BoolMask
-    masks: dict[str, BoolMask]
+    masks: dict[str, tuple[Callable[[], BoolMask], str]]
     maps: dict[str, tuple[object, Callable[[], FloatArray]]]
     colors: dict[str, tuple[int, int, int]]
 
@@ -74,16 +74,19 @@ class ComparisonTableController:
         truth : (str, ndarray of bool) or None
             Name and mask to judge by.
         """
-        image, explanation = self._session.image, self._session.explanation
+        image = self._session.image
         if image is None or truth is None or truth[1].shape != image.gray.shape:
             self._jobs.forget("comparison")
             self._session.comparison = ComparisonTable()
             return
         shape = image.gray.shape
-        own = {name: mask.copy() for name, mask in masks.items() if mask.shape == shape}
-        found = {name: mask for name, mask in explanation.masks.masks.items() if mask.size}
+        own = {
+            name: (partial(_itself, mask.copy()), "")
+            for name, mask in masks.items()
+            if mask.shape == shape
+        }
         judged = _Judged(
-            image, truth[0], truth[1].copy(), own | found, self.maps(), self._colors()
+            image, truth[0], truth[1].copy(), own | self._masks(), self.maps(), self._colors()
         )
         self._jobs.run(
             "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
@@ -99,9 +102,8 @@ class ComparisonTableController:
         explanation = self._session.explanation
         settings, concepts = explanation.mask_settings, explanation.concepts
         maps: dict[str, tuple[object, Callable[[], FloatArray]]] = {}
-        for heatmap in explanation.heatmaps.all:
-            title = _TITLES.get(heatmap.method, heatmap.method)
-            maps[title] = heatmap, partial(getattr, heatmap, "values")
+        for heatmap, name in heat_names(explanation.heatmaps.all).items():
+            maps[name] = heatmap, partial(getattr, heatmap, "values")
         active = explanation.heatmaps.active
         if settings.paper and active is not None:
             maps[PAPER_MAP] = (active, "red"), partial(_red, active)
@@ -116,13 +118,33 @@ class ComparisonTableController:
             maps[WEIGHTED] = key, partial(_weighted, *key)
         return maps
 
+    def _masks(self) -> dict[str, tuple[Callable[[], BoolMask], str]]:
+        """Return how each mask of the explanations is made, and of which classifier, by name."""
+        explanation = self._session.explanation
+        settings, concepts = explanation.mask_settings, explanation.concepts
+        names = heat_names(explanation.heatmaps.all)
+        found: dict[str, tuple[Callable[[], BoolMask], str]] = {}
+        for heatmap, name in names.items():
+            make = partial(heat_mask, heatmap, settings.tau, settings.paper)
+            title = HEAT_MAP if len(names) == 1 else f"{HEAT_MAP}, {name}"
+            found[title] = make, heatmap.sha256
+        for name, mask in explanation.masks.masks.items():
+            if name != HEAT_MAP and mask.size:
+                # Nobody knows what made a picture from elsewhere.
+                source = None if name.startswith(PICTURE) else concepts
+                found[name] = partial(_itself, mask), _classifier_of(source)
+        return found
+
     def _colors(self) -> dict[str, tuple[int, int, int]]:
         concepts = self._session.explanation.concepts
         colors = [] if concepts is None else concepts.colors.tolist()
         return {concept_name(number): (r, g, b) for number, (r, g, b) in enumerate(colors)}
 
     def _compare(self, judged: _Judged) -> ComparisonTable:
-        rows = [MaskRow(name, scores(mask, judged.truth)) for name, mask in judged.masks.items()]
+        rows = [
+            MaskRow(name, scores(make(), judged.truth), classifier=classifier)
+            for name, (make, classifier) in judged.masks.items()
+        ]
         rows += [
             MaskRow(name, scores(mask, judged.truth), trivial=True)
             for name, mask in self._baselines(judged.image).items()
@@ -137,6 +159,7 @@ class ComparisonTableController:
                     ranked.dice_curve(judged.truth, TAUS),
                     threshold_of(name),
                     judged.colors.get(name),
+                    _classifier_of(source),
                 )
             )
         return ComparisonTable(judged.truth_name, tuple(rows), tuple(maps))
@@ -177,6 +200,15 @@ class _Source:
         return hash(self._source)
 
 
+def _classifier_of(source: object) -> str:
+    first = source[0] if isinstance(source, tuple) else source
+    return str(getattr(first, "sha256", ""))
+
+
+def _itself(mask: BoolMask) -> BoolMask:
+    return mask
+
+
 def _baselines(image: SemImage) -> dict[str, BoolMask]:
     return trivial_baselines(image.gray)
 
@@ -207,18 +239,19 @@ _COUNTS = ("tp", "fp", "fn", "tn")
 def table_lines(table: ComparisonTable, separator: str) -> list[str]:
     """Return the whole table as lines: masks first, then maps; blank where undefined."""
     areas = ("predicted_area", "true_area")
-    header = ("name", "truth", *MASK_COLUMNS, *areas, *_COUNTS, *MAP_COLUMNS)
+    measured = (*MASK_COLUMNS, *areas, *_COUNTS, *MAP_COLUMNS)
+    header = ("name", "truth", *measured, "classifier_sha256")
     lines: list[tuple[str, ...]] = [header]
     for row in table.masks:
         found = row.scores
         values = [_text(getattr(found, name)) for name in MASK_COLUMNS]
         counts = [found.tp + found.fp, found.tp + found.fn, found.tp, found.fp, found.fn, found.tn]
         blank = [""] * len(MAP_COLUMNS)
-        lines.append((row.name, table.truth, *values, *map(str, counts), *blank))
+        lines.append((row.name, table.truth, *values, *map(str, counts), *blank, row.classifier))
     for shown in table.maps:
         values = [_text(getattr(shown.localisation, name)) for name in MAP_COLUMNS]
         blank = [""] * (len(MASK_COLUMNS) + len(areas) + len(_COUNTS))
-        lines.append((shown.name, table.truth, *blank, *values))
+        lines.append((shown.name, table.truth, *blank, *values, shown.classifier))
     return [separator.join(_quoted(value, separator) for value in line) for line in lines]
 
 

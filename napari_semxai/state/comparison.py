@@ -16,11 +16,24 @@ TAUS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)
 
 @dataclass(frozen=True, slots=True)
 class MaskRow:
-    """A mask against the truth; a trivial one is what every method has to beat."""
+    """A mask against the truth.
+
+    Attributes
+    ----------
+    name : str
+        Of the mask.
+    scores : Scores
+        Against the truth.
+    trivial : bool
+        Whether it is what every method has to beat.
+    classifier : str
+        Digest of the weights that an explanation is of; "" for other masks.
+    """
 
     name: str
     scores: Scores
     trivial: bool = False
+    classifier: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,6 +52,8 @@ class MapRow:
         The field of `MaskSettings` that is its threshold: "tau" or "concept_tau".
     color : (int, int, int) or None
         A concept's own.
+    classifier : str
+        Digest of the weights that it explains.
     """
 
     name: str
@@ -46,6 +61,7 @@ class MapRow:
     curve: NDArray[np.float64]
     parameter: str = "tau"
     color: tuple[int, int, int] | None = None
+    classifier: str = ""
 
     def dice_at(self, tau: float) -> float:
         """Return the Dice at a threshold."""

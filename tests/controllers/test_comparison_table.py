@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.explanation_masks import gradcam_mask, threshold_mask
 from napari_semxai.algorithms.localisation import RankedMap, trivial_baselines
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.controllers.comparison_table import (
@@ -41,9 +42,12 @@ def test_every_mask_and_map_is_judged_by_one_truth(session, table, truth, image)
     explained = session.explanation.masks.masks
     assert next(iter(masks)) == "defect mask"
     assert list(masks)[-3:] == ["empty", "centre disc", "Otsu"]
-    assert {HEAT_MAP, "concept 1", UNION, WEIGHTED} <= set(masks)
+    known = {HEAT_MAP: f"{HEAT_MAP}, Grad-CAM"}
+    assert {f"{HEAT_MAP}, LayerCAM", "concept 1", UNION, WEIGHTED} <= set(masks)
     for name, mask in (explained | trivial_baselines(image.gray) | {"defect mask": own}).items():
-        assert masks[name].scores == scores(mask, truth)
+        assert masks[known.get(name, name)].scores == scores(mask, truth)
+    second = threshold_mask(session.explanation.heatmaps.all[1].values, 0.5)
+    assert masks[f"{HEAT_MAP}, LayerCAM"].scores == scores(second, truth)
     assert [row.name for row in found.masks if row.trivial] == ["empty", "centre disc", "Otsu"]
     maps = {row.name: row for row in found.maps}
     assert list(maps) == ["Grad-CAM", "LayerCAM", "concept 1", "concept 2", "concept 3", WEIGHTED]
@@ -64,9 +68,10 @@ def test_the_curve_goes_through_the_current_mask(session, table, truth):
         explanation.mask_settings = replace(explanation.mask_settings, tau=tau)
         table.refresh({}, ("expert", truth))
         found = session.comparison
-        dice = next(row.scores.dice for row in found.masks if row.name == HEAT_MAP)
-        curve = next(row.curve for row in found.maps if row.name == "Grad-CAM")
-        assert curve[np.argmin(abs(tau - TAUS))] == pytest.approx(dice)
+        for name in ("Grad-CAM", "LayerCAM"):
+            own = next(row for row in found.masks if row.name == f"{HEAT_MAP}, {name}")
+            curve = next(row.curve for row in found.maps if row.name == name)
+            assert curve[np.argmin(abs(tau - TAUS))] == pytest.approx(own.scores.dice)
 
 
 def test_the_published_route_has_a_curve_too(session, table, truth):
@@ -74,8 +79,39 @@ def test_the_published_route_has_a_curve_too(session, table, truth):
     explanation.mask_settings = replace(explanation.mask_settings, paper=True, tau=0.7)
     table.refresh({}, ("expert", truth))
     curve = next(row.curve for row in session.comparison.maps if row.name == PAPER_MAP)
-    dice = next(row.scores.dice for row in session.comparison.masks if row.name == HEAT_MAP)
-    assert curve[70] == pytest.approx(dice)
+    masks = {row.name: row.scores for row in session.comparison.masks}
+    assert curve[70] == pytest.approx(masks[f"{HEAT_MAP}, Grad-CAM"].dice)
+    second = gradcam_mask(session.explanation.heatmaps.all[1].rgb(), 0.7)
+    assert masks[f"{HEAT_MAP}, LayerCAM"] == scores(second, truth)
+
+
+def test_one_heat_map_needs_no_name(session, table, truth):
+    found = make.heatmap()
+    session.explanation.heatmaps = Heatmaps(found, (found,))
+    table.refresh({}, ("expert", truth))
+    assert HEAT_MAP in {row.name for row in session.comparison.masks}
+
+
+def test_maps_of_one_method_have_a_row_each(session, table, truth):
+    found = make.heatmap()
+    deeper = replace(found, layers=("layer3", "layer4"), values=make.peak(place=(60, 80)))
+    inside = replace(found, inside_mask=True, values=make.peak(place=(20, 30)))
+    all_of_them = (found, deeper, inside)
+    session.explanation.heatmaps = Heatmaps(found, all_of_them)
+    table.refresh({}, ("expert", truth))
+    names = [
+        "Grad-CAM, layer4",
+        "Grad-CAM, layer3 + layer4",
+        "Grad-CAM, layer4, inside the mask",
+    ]
+    maps = {row.name: row for row in session.comparison.maps}
+    masks = {row.name: row for row in session.comparison.masks}
+    assert list(maps)[:3] == names
+    for name, heatmap in zip(names, all_of_them, strict=True):
+        expected = RankedMap(heatmap.values).localisation(truth)
+        assert maps[name].localisation == expected
+        own = masks[f"{HEAT_MAP}, {name}"].scores
+        assert own == scores(threshold_mask(heatmap.values, 0.5), truth)
 
 
 def test_without_a_truth_there_is_no_comparison(session, table, truth):
@@ -94,6 +130,10 @@ def test_saved_as_csv_with_the_curves_beside(session, table, truth, tmp_path):
     assert float(rows['mask, "mine"']["dice"]) == 1
     assert rows["empty"]["precision"] == ""
     assert int(rows["empty"]["true_area"]) == truth.sum()
+    # Whose explanation it is; other masks are nobody's.
+    explained = (f"{HEAT_MAP}, LayerCAM", "concept 1", UNION, "Grad-CAM", WEIGHTED)
+    assert {rows[name]["classifier_sha256"] for name in explained} == {make.INFO.sha256}
+    assert {rows[name]["classifier_sha256"] for name in ('mask, "mine"', "empty")} == {""}
     expected = session.comparison.maps[0].localisation
     assert float(rows["Grad-CAM"]["auroc"]) == pytest.approx(expected.auroc, abs=1e-6)
     curves = np.genfromtxt(tmp_path / "scores_dice_tau.csv", delimiter=",", skip_header=1)
