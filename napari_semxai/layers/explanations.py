@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Image
 from psygnal import Signal
 
 from napari_semxai.controllers.explanation_masks import concept_name
-from napari_semxai.layers import colors
+from napari_semxai.controllers.heat_names import heat_names
+from napari_semxai.controllers.image_opener import is_same_file
+from napari_semxai.layers.arrangement import Arrangement, arrange
+from napari_semxai.layers.explanation_mask_layers import ExplanationMaskLayers
 from napari_semxai.layers.float_layers import (
     FloatLayers,
     FloatMap,
     concept_colormap,
     heat_colormap,
-    tile_place,
 )
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
-from napari_semxai.state.explanation import HEAT_MAP, PICTURE
-from napari_semxai.types import CAM_METHODS
+from napari_semxai.layers.image_copies import ImageCopies
+from napari_semxai.state.explanation import HEAT_MAP
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from numpy.typing import NDArray
 
+    from napari_semxai.layers.arrangement import Tile
     from napari_semxai.layers.session_layers import SessionLayers
-    from napari_semxai.state.explanation import ExplanationMasks, FitImage, MaskSettings
+    from napari_semxai.state.explanation import FitImage, MaskSettings
     from napari_semxai.state.session import Session
     from napari_semxai.types import Heatmap, SemImage
-
-HEAT_MASK, PICTURE_MASK, CONCEPT_MASKS = "heat map mask", "picture mask", "concept masks"
-_TITLES = {method.name: method.title for method in CAM_METHODS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +45,7 @@ class Look:
     masks : bool
         The extracted masks.
     side_by_side : bool
-        Every heat map on a copy of the image of its own.
+        Every heat map, and the concepts, on a copy of the image of its own.
     color_bars : bool
         A colour bar with real values for each map.
     """
@@ -78,15 +76,17 @@ class ExplanationLayers:
         self._viewer, self._layers = viewer, layers
         self._session, self._explanation = session, session.explanation
         self._floats = FloatLayers(viewer)
-        self._copies: list[Image] = []
+        self._masks = ExplanationMaskLayers(layers, session.explanation)
+        self._copies = ImageCopies(viewer, session)
         self._heat = heat_colormap()
         self.look = Look()
         events = session.explanation.events
         self._connections = (
             (layers.mask_layer_changed, self._on_image_layer_changed),
             (session.events.pixel_size, self._on_pixel_size_changed),
-            (events.heatmaps, self._show_heatmaps),
-            (events.concepts, self._show_concepts),
+            (events.heatmaps, self._on_heatmaps_changed),
+            (events.concepts, self._on_concepts_changed),
+            (events.alone, self._show),
             (events.mask_settings, self._on_mask_settings_changed),
             (events.masks, self._show_masks),
             (events.focus, self._on_focus_changed),
@@ -103,9 +103,7 @@ class ExplanationLayers:
     def set_look(self, look: Look) -> None:
         """Choose what is on show."""
         spread, self.look = look.side_by_side != self.look.side_by_side, look
-        self._show_heatmaps()
-        self._show_concepts()
-        self._show_masks()
+        self._show()
         self._floats.set_color_bars(look.color_bars)
         if spread:
             self._viewer.reset_view()
@@ -116,122 +114,93 @@ class ExplanationLayers:
         self.set_look(replace(self.look, visible=not self.look.visible))
 
     def _on_image_layer_changed(self) -> None:
-        self._remove_copies()
+        self._copies.remove()
         self._floats.begin(self._layers.image_layer)
         self._on_focus_changed()
 
     def _on_pixel_size_changed(self) -> None:
         self._floats.place()
         self._show_heatmaps()
+        self._masks.place(self._arranged())
 
-    def _show_heatmaps(self) -> None:
-        shown = self._heatmaps_on_show()
-        tiles = _tiles(len(shown))
-        self._lay_copies(tiles[1:])
-        for number, (heatmap, tile) in enumerate(zip(shown, tiles, strict=True)):
-            values = heatmap.values * np.float32(heatmap.raw_maximum)
-            found = FloatMap(heat_title(heatmap), heatmap, values, self._heat)
-            self._floats.show(_heat_role(number), found, tile)
-        wanted = {_heat_role(number) for number in range(len(shown))}
-        self._hide_others(HEAT_MAP, wanted)
+    def _on_heatmaps_changed(self) -> None:
+        self._show_heatmaps()
+        if self._interlocked:
+            self._show_concepts()
 
-    def _heatmaps_on_show(self) -> list[Heatmap]:
-        heatmaps = self._explanation.heatmaps
-        if not self.look.visible or self._layers.image_layer is None:
-            return []
-        active = [] if heatmaps.active is None else [heatmaps.active]
-        if not self.look.side_by_side:
-            return active
-        return active + [found for found in heatmaps.all if found is not heatmaps.active]
+    def _on_concepts_changed(self) -> None:
+        self._show_concepts()
+        if self._interlocked:
+            self._show_heatmaps()
 
     def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
         if new.concepts != old.concepts:
             self._show_concepts()
 
+    @property
+    def _interlocked(self) -> bool:
+        """Whether heat maps and concepts make place for each other."""
+        return self.look.side_by_side or self._explanation.alone != ""
+
+    def _arranged(self) -> Arrangement:
+        if not self.look.visible or self._layers.image_layer is None:
+            return Arrangement()
+        return arrange(self._explanation, side_by_side=self.look.side_by_side)
+
+    def _show(self) -> None:
+        self._show_heatmaps()
+        self._show_concepts()
+        self._show_masks()
+
+    def _show_heatmaps(self) -> None:
+        arranged, wanted = self._arranged(), set()
+        self._copies.lay(self._layers.image_layer, arranged.copies)
+        names = heat_names(self._explanation.heatmaps.all, with_class=True)
+        for number, (heatmap, tile) in enumerate(arranged.heatmaps):
+            role = HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
+            wanted.add(role)
+            found = FloatMap(
+                names[heatmap],
+                heatmap,
+                heat_values(heatmap),
+                self._heat,
+                classifier=heatmap.sha256,
+            )
+            self._floats.show(role, found, tile)
+        self._hide_others(HEAT_MAP, wanted)
+
     def _show_concepts(self) -> None:
-        concepts = self._explanation.concepts
+        concepts, tile = self._explanation.concepts, self._arranged().concepts
         wanted = set()
-        if concepts is not None and self.look.visible and self._layers.image_layer is not None:
+        if concepts is not None and tile is not None:
             chosen = self._explanation.mask_settings.concepts
             # The most important one lies on top.
             for number in sorted(chosen & set(range(len(concepts.maps))), reverse=True):
                 name, color = concept_name(number), tuple(concepts.colors[number].tolist())
                 wanted.add(name)
-                colormap = concept_colormap(color)
-                values = concepts.maps[number]
-                self._floats.show(name, FloatMap(name, concepts, values, colormap, number + 1))
-        self._hide_others("concept", wanted)
+                found = FloatMap(
+                    name,
+                    concepts,
+                    concepts.maps[number],
+                    concept_colormap(color),
+                    number + 1,
+                    concepts.sha256,
+                )
+                self._floats.show(name, found, tile)
+        self._hide_others("concept", wanted, tile or (0, 0))
 
-    def _hide_others(self, kind: str, wanted: set[str]) -> None:
+    def _hide_others(self, kind: str, wanted: set[str], tile: Tile = (0, 0)) -> None:
         for role in self._floats.roles:
             if not role.startswith(kind) or role in wanted:
                 continue
             # What stands beside the image goes away with its tile.
             if self.look.visible and not role.startswith(f"{HEAT_MAP} "):
-                self._floats.clear(role)
+                self._floats.clear(role, tile)
             else:
                 self._floats.hide(role)
 
     def _show_masks(self) -> None:
-        found, look = self._explanation.masks, self.look
-        owned = self._layers.owned
-        if self._layers.image_layer is None:
-            return
-        shown = found.masks if look.visible and look.masks else {}
-        for role, name, color in (
-            (HEAT_MASK, HEAT_MAP, colors.HEAT),
-            (PICTURE_MASK, PICTURE, colors.PICTURE),
-        ):
-            if name not in shown:
-                owned.hide(role)
-            elif owned.is_new(role, shown[name]):
-                owned.show(role, role, (color,), shown[name])
-        if found.labels is None or not shown:
-            owned.hide(CONCEPT_MASKS)
-        elif owned.is_new(CONCEPT_MASKS, found.labels):
-            self._show_labels(found)
-
-    def _show_labels(self, found: ExplanationMasks) -> None:
-        concepts = self._explanation.concepts
-        if concepts is None or found.labels is None:
-            return
-        palette = tuple("#{:02x}{:02x}{:02x}".format(*color) for color in concepts.colors.tolist())
-        layer = self._layers.owned.show(CONCEPT_MASKS, CONCEPT_MASKS, palette, found.labels)
-        if layer.metadata.get("palette") != palette:
-            layer.metadata["palette"] = palette
-            layer.colormap = colors.role_colormap(*palette)
-
-    def _lay_copies(self, tiles: list[tuple[int, int]]) -> None:
-        """Show the image itself under each heat map that stands beside it."""
-        picture = self._layers.image_layer
-        for layer in self._copies[len(tiles) :]:
-            self._viewer.layers.remove(layer)
-        if picture is None:
-            return
-        for number, tile in enumerate(tiles):
-            if number >= len(self._copies):
-                self._copies.append(self._add_copy(picture, number))
-            for name, value in tile_place(picture, tile).items():
-                setattr(self._copies[number], name, value)
-
-    def _add_copy(self, picture: Image, number: int) -> Image:
-        pixels = self._session.image.pixels if self._session.image is not None else picture.data
-        active = self._viewer.layers.selection.active
-        layer = Image(
-            pixels,
-            name=f"image, copy {number + 1}",
-            rgb=picture.rgb,
-            metadata={ROLE: EXPLANATION},
-            colormap=None if picture.rgb else picture.colormap,
-            contrast_limits=None if picture.rgb else picture.contrast_limits,
-        )
-        self._viewer.layers.insert(self._viewer.layers.index(picture) + 1, layer)
-        self._viewer.layers.selection.active = active
-        return layer
-
-    def _remove_copies(self) -> None:
-        for layer in list(self._copies):
-            self._viewer.layers.remove(layer)
+        self._masks.show(self._arranged(), masks=self.look.visible and self.look.masks)
 
     def _on_focus_changed(self) -> None:
         focus, picture = self._explanation.focus, self._layers.image_layer
@@ -249,26 +218,24 @@ class ExplanationLayers:
 
     def _on_layer_removed(self, event: Any) -> None:
         self._floats.forget(event.value)
-        self._copies = [layer for layer in self._copies if layer is not event.value]
+        self._copies.forget(event.value)
+        self._masks.forget(event.value)
 
 
-def heat_title(heatmap: Heatmap) -> str:
-    """Return what a heat map is called: its method and its class."""
-    inside = ", inside the mask" if heatmap.inside_mask else ""
-    return f"{_TITLES.get(heatmap.method, heatmap.method)}: {heatmap.class_name}{inside}"
+def heat_values(heatmap: Heatmap) -> NDArray[np.float32]:
+    """Return a map in the unit of its method, shape (M, N).
 
-
-def _heat_role(number: int) -> str:
-    return HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
-
-
-def _tiles(number: int) -> list[tuple[int, int]]:
-    """Return rows and columns of a nearly square grid."""
-    columns = max(1, math.ceil(math.sqrt(number)))
-    return [divmod(place, columns) for place in range(number)]
+    A mean over several layers, each scaled to its own range first, has no unit: from 0 to 1.
+    """
+    unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
+    return heatmap.values * np.float32(unit)
 
 
 def _is_of(image: SemImage | None, wanted: FitImage) -> bool:
-    if isinstance(wanted, Path):
-        return image is not None and image.path == wanted
-    return image is wanted
+    if image is None or image is wanted:
+        return image is not None
+    # A project reads an image of its own again.
+    path, page = (wanted, 0) if isinstance(wanted, Path) else (wanted.path, wanted.page)
+    if image.path is None or path is None:
+        return False
+    return image.page == page and is_same_file(image.path, path)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+CLASSIFIER = "classifier_sha256"
+"""Entry of a layer's metadata: digest of the weights that an explanation is of."""
 OPACITY = 0.65
 _FADE = 0.35
 
@@ -38,6 +40,8 @@ class FloatMap:
         From transparent to opaque.
     rank : int
         Layers of lower rank lie above.
+    classifier : str
+        Digest of the weights that it explains.
     """
 
     title: str
@@ -45,6 +49,7 @@ class FloatMap:
     values: NDArray[np.float32]
     colormap: Colormap
     rank: int = 0
+    classifier: str = ""
 
 
 class FloatLayers:
@@ -84,14 +89,18 @@ class FloatLayers:
             # What is hidden still counts when napari fits the view.
             self._put(role, self._layers[role], (0, 0))
 
-    def clear(self, role: str) -> None:
-        """Show nothing in the layer of a role, which stays visible.
+    def clear(self, role: str, tile: tuple[int, int] = (0, 0)) -> None:
+        """Show nothing in the layer of a role, which stays visible, on a tile of the grid.
 
         Hiding it would make napari lay out all overlays of all layers: several times slower.
         """
-        if self._sources.pop(role, None) is None or role not in self._layers:
+        layer = self._layers.get(role)
+        if layer is None:
             return
-        layer = self._layers[role]
+        self._put(role, layer, tile)
+        if self._sources.pop(role, None) is None:
+            return
+        layer.metadata.pop(CLASSIFIER, None)
         layer.data.fill(np.nan)
         _refresh(layer)
         layer.colorbar.visible = False
@@ -120,6 +129,7 @@ class FloatLayers:
             _set_values(layer, with_holes(shown.values), _limits(shown.values))
         self._raise(layer, shown.rank)
         self._sources[role] = shown.source
+        layer.metadata[CLASSIFIER] = shown.classifier
         if layer.name != shown.title:
             layer.name = shown.title
         if layer.colormap.name != shown.colormap.name:

@@ -30,7 +30,10 @@ SHOWN_MILLISECONDS = 200
 LOOKS = {
     "visible": ("explanations", "Show or hide all of this (Alt+X)"),
     "masks": ("masks", "The masks that are taken from it"),
-    "side_by_side": ("side by side", "Each heat map on a copy of the image of its own"),
+    "side_by_side": (
+        "side by side",
+        "Each heat map, and the concepts, on a copy of the image of its own",
+    ),
     "color_bars": ("colour bars", "With the values as the method gives them"),
 }
 
@@ -60,6 +63,7 @@ class ExplainDock(ScrolledDock):
         self.concepts, self.tuning = ConceptsPanel(), TuningPanel()
         self.masks, self.picture = MasksPanel(), PicturePanel()
         self.looks = {name: QCheckBox(title) for name, (title, _) in LOOKS.items()}
+        self.together = QCheckBox("concepts over the heat map")
         self._lay_out()
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
@@ -78,6 +82,8 @@ class ExplainDock(ScrolledDock):
         for name, box in self.looks.items():
             box.setToolTip(LOOKS[name][1])
             column.addWidget(box)
+        self.together.setToolTip("Otherwise one without the other: Alt+Shift+X goes to the next")
+        column.addWidget(self.together)
         pictures, tuning = QCollapsible("Pictures made elsewhere"), QCollapsible("Tune CRAFT")
         pictures.toggleButton().setToolTip("Algorithms 2 and 3 on rendered explanations")
         tuning.toggleButton().setToolTip("Which layer, k and patch suit these images")
@@ -112,6 +118,7 @@ class ExplainDock(ScrolledDock):
             (events.craft, self.concepts.set_settings),
             (events.fit_images, self.concepts.set_images),
             (events.fitting, self.concepts.bar.set_activity),
+            (events.alone, self._on_alone_changed),
             (events.bank, self._on_concepts_changed),
             (events.concepts, self._on_concepts_changed),
             (events.sweep, self.tuning.set_rows),
@@ -135,6 +142,7 @@ class ExplainDock(ScrolledDock):
             (self.gradcam.bar.cancel_wanted, heat.cancel),
             (self.gradcam.next.clicked, heat.show_next),
             (self.gradcam.clear.clicked, heat.clear),
+            (self.together.toggled, heat.set_together),
             (self.concepts.files_picked, concepts.add_images),
             (self.concepts.folder_picked, concepts.add_folder),
             (self.concepts.current.clicked, concepts.add_current),
@@ -180,6 +188,7 @@ class ExplainDock(ScrolledDock):
         self.masks.set_masks(explanation.masks)
         self.picture.set_picture(explanation.picture)
         self._on_look_changed(self._layers.look)
+        self._on_alone_changed(explanation.alone)
 
     def _on_shown(self) -> None:
         self._looked_at = self.on_screen
@@ -195,6 +204,7 @@ class ExplainDock(ScrolledDock):
 
     def _on_concepts_changed(self) -> None:
         explanation = self._explanation
+        self.gradcam.set_concepts(explanation.concepts is not None)
         self.concepts.set_bank(explanation.bank)
         self.concepts.concepts.set_shown(explanation.mask_settings.concepts)
         self.concepts.show_importances(
@@ -221,6 +231,10 @@ class ExplainDock(ScrolledDock):
         for name, box in self.looks.items():
             with signals_blocked(box):
                 box.setChecked(getattr(look, name))
+
+    def _on_alone_changed(self, alone: str) -> None:
+        with signals_blocked(self.together):
+            self.together.setChecked(not alone)
 
     def _on_looks_toggled(self) -> None:
         values = {name: box.isChecked() for name, box in self.looks.items()}

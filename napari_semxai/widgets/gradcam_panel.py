@@ -11,14 +11,13 @@ from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.heatmaps import QUICK_SECONDS, seconds_of
-from napari_semxai.state.explanation import CamSettings
+from napari_semxai.state.explanation import CamSettings, Heatmaps
 from napari_semxai.types import CAM_METHODS
 from napari_semxai.widgets.activity_bar import ActivityBar
 from napari_semxai.widgets.layer_tree import LayerTree
 from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
-    from napari_semxai.state.explanation import Heatmaps
     from napari_semxai.types import NetworkLayers
 
 
@@ -32,6 +31,7 @@ class GradcamPanel(QWidget):
         super().__init__()
         self._settings = CamSettings()
         self._network: NetworkLayers | None = None
+        self._heatmaps, self._concepts = Heatmaps(), False
         self.method = QComboBox()
         self.method.setToolTip("Method of the Grad-CAM family; the last ones are slow")
         self.tree = LayerTree()
@@ -41,7 +41,9 @@ class GradcamPanel(QWidget):
         self.follow.setToolTip(f"Heat maps that take less than {QUICK_SECONDS:.0f} s renew alone")
         self.bar = ActivityBar("Explain", "Make a heat map of the current image (Alt+X hides it)")
         self.cost, self.result = note(), note()
-        self.next = button("Next", "Look at the next heat map that was made (Alt+Shift+X)")
+        self.next = button(
+            "Next", "Look at the next heat map that was made, then at the concepts (Alt+Shift+X)"
+        )
         self.clear = button("Clear", "Drop the heat maps of this image")
         self._lay_out()
         self._fill_methods()
@@ -72,10 +74,20 @@ class GradcamPanel(QWidget):
 
     def set_heatmaps(self, heatmaps: Heatmaps) -> None:
         """Say what is shown."""
-        several = len(heatmaps.all) > 1
-        self.next.setEnabled(several or (heatmaps.active is None and bool(heatmaps.all)))
+        self._heatmaps = heatmaps
+        self._enable_next()
         self.clear.setEnabled(bool(heatmaps.all))
         self.result.setText(result_text(heatmaps))
+
+    def set_concepts(self, known: bool) -> None:
+        """Offer to go on to the concepts of this image, where there are any."""
+        self._concepts = known
+        self._enable_next()
+
+    def _enable_next(self) -> None:
+        made = self._heatmaps.all
+        others = len(made) - (self._heatmaps.active is not None) + self._concepts
+        self.next.setEnabled(bool(made) and others > 0)
 
     def _lay_out(self) -> None:
         layout, row = QFormLayout(self), QHBoxLayout()
@@ -132,7 +144,6 @@ def result_text(heatmaps: Heatmaps) -> str:
     if shown.raw_maximum <= 0:
         return f"No evidence for {shown.class_name}: the map is 0 everywhere"
     layers = ", ".join(shown.layers) or "all layers"
-    return (
-        f"{shown.class_name} from {layers}; maximum {shown.raw_maximum:.3g} "
-        f"({len(heatmaps.all)} of this image)"
-    )
+    # A mean of maps that were scaled before has no unit.
+    top = "mean" if len(shown.layers) > 1 else f"maximum {shown.raw_maximum:.3g}"
+    return f"{shown.class_name} from {layers}; {top} ({len(heatmaps.all)} of this image)"

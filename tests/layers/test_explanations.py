@@ -1,17 +1,16 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
 
 from napari_semxai.controllers.explanation_masks import ExplanationMaskController
-from napari_semxai.layers.explanations import (
-    CONCEPT_MASKS,
-    HEAT_MASK,
-    ExplanationLayers,
-    Look,
-)
+from napari_semxai.layers.explanation_mask_layers import CONCEPT_MASKS, HEAT_MASK
+from napari_semxai.layers.explanations import ExplanationLayers, Look
+from napari_semxai.layers.float_layers import CLASSIFIER
 from napari_semxai.layers.session_layers import SessionLayers
-from napari_semxai.state.explanation import Focus, Heatmaps
+from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Focus, Heatmaps
 from napari_semxai.state.session import Session
 from tests import explanations as make
 from tests.layers.test_session_layers import Edit, make_image
@@ -66,6 +65,31 @@ def test_a_heat_map_in_its_own_unit_with_holes(viewer, session, shown):
     # It lies over the picture and below the mask, which stays the one that is painted.
     assert [viewer.layers.index(name) for name in ("a", layer.name)] == [0, 1]
     assert viewer.layers.selection.active.name == "defect mask"
+
+
+def test_a_mean_over_layers_goes_from_0_to_1(viewer, session, shown):
+    found = replace(make.heatmap(raw_maximum=3.5), layers=("layer3", "layer4"))
+    show_heat(session, found)
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    np.testing.assert_allclose(np.nan_to_num(layer.data), found.values)
+    assert tuple(layer.contrast_limits) == pytest.approx((0, 1))
+
+
+def test_layers_say_which_classifier_they_explain(viewer, session, shown, masks):
+    show_heat(session, replace(make.heatmap(), sha256="one"))
+    session.explanation.concepts = replace(make.concept_maps(), sha256="two")
+    expected = {
+        "Grad-CAM: Class 3": "one",
+        HEAT_MASK: "one",
+        "concept 1": "two",
+        CONCEPT_MASKS: "two",
+    }
+    assert {name: viewer.layers[name].metadata[CLASSIFIER] for name in expected} == expected
+    show_heat(session, replace(make.heatmap(), sha256="three"))
+    for name in ("Grad-CAM: Class 3", HEAT_MASK):
+        assert viewer.layers[name].metadata[CLASSIFIER] == "three"
+    session.explanation.concepts = None
+    assert CLASSIFIER not in viewer.layers["concept 1"].metadata
 
 
 def test_no_evidence_shows_nothing(viewer, session, shown):
@@ -180,6 +204,86 @@ def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
     assert tuple(beside.translate) == (0, 0)
 
 
+def tile_of(viewer, layer):
+    """Return row and column of a layer in the grid."""
+    picture = viewer.layers["a"]
+    size = np.asarray(make.SHAPE) * picture.scale
+    return tuple(np.round((layer.translate - picture.translate) / (1.05 * size)).astype(int))
+
+
+def test_maps_of_one_method_have_names_of_their_own(viewer, session, shown):
+    found = make.heatmap()
+    deeper, inside = replace(found, layers=("layer3",)), replace(found, inside_mask=True)
+    shown.set_look(Look(side_by_side=True))
+    show_heat(session, found, deeper, inside)
+    tiles = {
+        "Grad-CAM, layer4: Class 3": (0, 0),
+        "Grad-CAM, layer3: Class 3": (0, 1),
+        "Grad-CAM, layer4, inside the mask: Class 3": (1, 0),
+    }
+    assert {name: tile_of(viewer, viewer.layers[name]) for name in tiles} == tiles
+
+
+def test_concepts_have_a_tile_of_their_own(viewer, session, shown, masks):
+    show_heat(session, make.heatmap(), make.heatmap(method="layercam"))
+    session.explanation.concepts = make.concept_maps()
+    concepts = [viewer.layers[name] for name in ("concept 1", "concept 3", CONCEPT_MASKS)]
+    shown.set_look(Look(side_by_side=True))
+    assert {tile_of(viewer, layer) for layer in concepts} == {(1, 0)}
+    assert tile_of(viewer, viewer.layers["image, copy 2"]) == (1, 0)
+    assert tile_of(viewer, viewer.layers["LayerCAM: Class 3"]) == (0, 1)
+    heat = viewer.layers["Grad-CAM: Class 3"], viewer.layers[HEAT_MASK]
+    assert {tile_of(viewer, layer) for layer in heat} == {(0, 0)}
+    session.pixel_size = 2e-6
+    assert {tile_of(viewer, layer) for layer in concepts} == {(1, 0)}
+    # Another concept comes there, and one that is put away stays in the grid.
+    masks.set_masks(concepts=frozenset((0, 4)))
+    more = [viewer.layers["concept 5"], *concepts]
+    assert {tile_of(viewer, layer) for layer in more} == {(1, 0)}
+    # What is looked at lies over the image itself.
+    session.explanation.alone = CONCEPTS
+    assert {tile_of(viewer, layer) for layer in more} == {(0, 0)}
+    assert {tile_of(viewer, layer) for layer in heat} == {(0, 1)}
+    # One heat map less: its tile goes, and all follow.
+    session.explanation.alone = ""
+    show_heat(session, make.heatmap())
+    assert {tile_of(viewer, layer) for layer in more} == {(0, 1)}
+    assert "image, copy 2" not in viewer.layers
+    session.explanation.concepts = None
+    assert not any("copy" in layer.name for layer in viewer.layers)
+    session.explanation.concepts = make.concept_maps()
+    assert tile_of(viewer, more[0]) == (0, 1)
+    shown.set_look(Look())
+    assert {tile_of(viewer, layer) for layer in (*more, *heat)} == {(0, 0)}
+    assert not any("copy" in layer.name for layer in viewer.layers)
+
+
+def is_empty(layer):
+    return not layer.visible or not np.nan_to_num(layer.data).any()
+
+
+def test_heat_map_and_concepts_one_without_the_other(viewer, session, shown, masks):
+    show_heat(session, make.heatmap())
+    session.explanation.concepts = make.concept_maps()
+    heat = viewer.layers["Grad-CAM: Class 3"], viewer.layers[HEAT_MASK]
+    concepts = viewer.layers["concept 1"], viewer.layers[CONCEPT_MASKS]
+    for alone, empty, full in (
+        (CONCEPTS, heat, concepts),
+        (HEAT_MAP, concepts, heat),
+        ("", (), heat + concepts),
+    ):
+        session.explanation.alone = alone
+        assert all(map(is_empty, empty))
+        assert not any(map(is_empty, full))
+        # Sliders bring nothing back that is put away.
+        masks.set_masks(tau=0.3, concept_tau=0.3)
+        assert all(map(is_empty, empty))
+        masks.set_masks(tau=0.5, concept_tau=0.5)
+    session.explanation.alone = CONCEPTS
+    session.explanation.concepts = None
+    assert not any(map(is_empty, heat))
+
+
 def test_layers_follow_the_pixel_size(viewer, session, shown):
     show_heat(session, make.heatmap())
     session.pixel_size = 4e-9
@@ -202,4 +306,16 @@ def test_a_crop_is_looked_at_where_it_lies(viewer, session, shown):
     session.image = other
     assert viewer.scene.camera.center != before
     assert viewer.scene.camera.center[-2:] == pytest.approx((14.5, 39.5))
+    assert session.explanation.focus is None
+
+
+def test_a_crop_is_found_in_an_image_that_was_read_again(session, shown, tmp_path):
+    image = make_image("b")
+    file = tmp_path / "b.tif"
+    known, again = (replace(image, path=file, page=2) for _ in range(2))
+    session.image = replace(image, path=file)
+    session.explanation.focus = Focus(known, (10, 30, 20, 50))
+    # Another page of the file is another image.
+    assert session.explanation.focus is not None
+    session.image = again
     assert session.explanation.focus is None

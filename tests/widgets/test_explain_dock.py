@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox
 from napari_semxai.layers.explanations import ExplanationLayers, Look
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.explanation import (
+    CONCEPTS,
     Activity,
     CamSettings,
     ClassifierChoice,
@@ -155,6 +156,10 @@ def test_what_a_heat_map_says(dock, state):
     nothing = make.heatmap(raw_maximum=0)
     state.heatmaps = Heatmaps(nothing, (nothing,))
     assert "No evidence for Class 3" in dock.gradcam.result.text()
+    # Scaled before their mean is taken: it has no unit.
+    several = replace(found, layers=("layer3", "layer4"))
+    state.heatmaps = Heatmaps(several, (several,))
+    assert dock.gradcam.result.text() == "Class 3 from layer3, layer4; mean (1 of this image)"
 
 
 def test_without_craft_the_dock_says_what_to_install(dock, state):
@@ -314,6 +319,23 @@ def test_what_is_on_show(dock, shown):
     assert shown.look == Look(side_by_side=True)
     shown.toggle()
     assert not dock.looks["visible"].isChecked()
+
+
+def test_one_thing_after_the_other(dock, state, controllers):
+    found = make.heatmap()
+    state.heatmaps = Heatmaps(found, (found,))
+    assert not dock.gradcam.next.isEnabled()
+    state.concepts = make.concept_maps()
+    assert dock.gradcam.next.isEnabled()
+    dock.gradcam.next.click()
+    assert controllers.heatmaps.calls[-1][0] == "show_next"
+    assert dock.together.isChecked()
+    state.alone = CONCEPTS
+    assert not dock.together.isChecked()
+    dock.together.setChecked(True)
+    assert controllers.heatmaps.calls[-1] == ("set_together", (True,), {})
+    state.heatmaps = Heatmaps()
+    assert not dock.gradcam.next.isEnabled()
 
 
 def test_a_dock_that_opens_later_shows_everything(qtbot, session, state, controllers, shown):
