@@ -64,6 +64,8 @@ class SweepResult:
         The point that each resampling suggests.
     left_out : ndarray of float64, shape (n,)
         Dice of each image at the point that the others suggest; NaN for a single image.
+    left_out_at : ndarray of float64, shape (n, 2)
+        Alpha and beta of that point; NaN for a single image.
     """
 
     alphas: NDArray[np.float64]
@@ -78,6 +80,7 @@ class SweepResult:
     interval: tuple[float, float]
     chosen: NDArray[np.int64]
     left_out: NDArray[np.float64]
+    left_out_at: NDArray[np.float64]
 
     @property
     def alpha(self) -> float:
@@ -160,6 +163,7 @@ def sweep_set(
     )
     resampled = np.tensordot(draws / count, dice, axes=1)
     low, high = np.percentile(resampled[:, best[0], best[1]], [2.5, 97.5])
+    left_out, left_out_at = _leave_one_out(dice, mean, alphas, betas)
     return SweepResult(
         alphas=alphas,
         betas=betas,
@@ -174,7 +178,8 @@ def sweep_set(
         chosen=np.array(
             [plateau_middle(plane) for plane in resampled[: None if count > 1 else 1]]
         ),
-        left_out=_leave_one_out(dice, mean),
+        left_out=left_out,
+        left_out_at=left_out_at,
     )
 
 
@@ -214,9 +219,16 @@ def advice(result: SweepResult) -> str:
     return text
 
 
-def _leave_one_out(dice: NDArray[np.float64], mean: NDArray[np.float64]) -> NDArray[np.float64]:
+def _leave_one_out(
+    dice: NDArray[np.float64],
+    mean: NDArray[np.float64],
+    alphas: NDArray[np.float64],
+    betas: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each image's Dice where the others point, and alpha and beta there."""
     count = len(dice)
     if count == 1:
-        return np.array([np.nan])
+        return np.array([np.nan]), np.full((1, 2), np.nan)
     points = [plateau_middle((mean * count - own) / (count - 1)) for own in dice]
-    return np.array([own[point] for own, point in zip(dice, points, strict=True)])
+    rows, columns = np.array(points).T
+    return dice[np.arange(count), rows, columns], np.stack([alphas[columns], betas[rows]], axis=1)

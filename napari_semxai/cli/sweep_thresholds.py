@@ -49,6 +49,10 @@ def sweep_thresholds(options: argparse.Namespace, output: Output) -> int:
             rows += _rows(curve, found)
             values[reading.method] = evidence
             output.say("{}: {advice}".format(reading.method, **evidence))
+        elif results:
+            # Of other images, or a folder too high: explain mirrors the folders of its inputs.
+            missing = f"{reading.folder} has nothing of the images, such as {images[0].name}.npy"
+            runner.failed.setdefault(reading.method, f"{reading.method}: {missing}")
     if curves:
         _write(options.output, curves, rows, values, output)
     for message in runner.failed.values():

@@ -72,6 +72,14 @@ def test_leaving_out_scores_where_the_others_point():
     assert (result.median_iou[1, 1], result.worst_iou[1, 1]) == (0, 0)
 
 
+def test_leaving_out_says_where_the_others_point():
+    one, two = np.zeros(SHAPE), np.zeros(SHAPE)
+    one[1, 1], two[4, 3] = 1.0, 0.8
+    result = sweep_set([plane_of(one), plane_of(two)], ALPHAS, BETAS)
+    assert result.left_out.tolist() == [0.0, 0.0]
+    assert result.left_out_at.tolist() == [[ALPHAS[3], BETAS[4]], [ALPHAS[1], BETAS[1]]]
+
+
 def test_the_interval_is_that_of_the_mean():
     rng = np.random.default_rng(0)
     dice = rng.normal(0.6, 0.1, 100)
@@ -86,6 +94,8 @@ def test_the_interval_is_that_of_the_mean():
 def test_one_image_is_only_a_hint():
     result = sweep_set([plane_of(np.ones(SHAPE))], ALPHAS, BETAS)
     assert np.isnan(result.left_out).all()
+    assert result.left_out_at.shape == (1, 2)
+    assert np.isnan(result.left_out_at).all()
     words = advice(result)
     assert "one image: take it as a hint" in words
     assert "interval" not in words

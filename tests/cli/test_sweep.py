@@ -149,6 +149,19 @@ def test_thresholds_of_explanations_are_swept(explained, capsys):
     assert (explained / "out/thresholds.svg").is_file()
 
 
+def test_explanations_that_lie_deeper_are_not_passed_over_in_silence(explained, capsys):
+    (explained / "deep").rename(explained / "images_of_it")
+    (explained / "deep").mkdir()
+    (explained / "images_of_it").rename(explained / "deep/images")
+    command = ["sweep", str(explained), "-o", str(explained / "out"), "--explanations"]
+    assert main([*command, str(explained / "deep")]) == 2
+    error = capsys.readouterr().err
+    assert f"{explained / 'deep'} has nothing of the images, such as 0.npy" in error
+    found = ["--explanations", f"own={explained / 'deep/images'}"]
+    assert main([*command, str(explained / "deep"), *found]) == 3
+    assert list(json.loads((explained / "out/thresholds.json").read_text()))[0] == "own"
+
+
 def test_explanations_without_thresholds_are_named(explained, capsys):
     command = ["sweep", str(explained), "-o", str(explained / "out")]
     assert main([*command, "--explanations", str(explained / "masks")]) == 2
