@@ -41,6 +41,7 @@ MAP_TITLES = {
     "deletion": "Deletion",
     "road": "ROAD",
 }
+_PLUS_MINUS = r"$\pm$"
 _LATEX = {"&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$"}
 
 
@@ -110,27 +111,39 @@ def write_markdown(path: Path, tables: Sequence[MethodTable]) -> Path:
 
 def markdown_table(tables: Sequence[MethodTable]) -> str:
     """Return mean ± standard deviation of the five scores, one row per method."""
-    rows = [
+    head = ["method", *TITLES.values(), "n", "empty truths"]
+    return _markdown(head, _score_rows(tables, "±"))
+
+
+def markdown_map_table(tables: Sequence[MethodTable]) -> str:
+    """Return the same of the scores of maps, one row per score; "" without a map."""
+    own = _with_maps(tables)
+    head = ["maps", *(table.method for table in own)]
+    return _markdown(head, _map_rows(own, "±")) if own else ""
+
+
+def _with_maps(tables: Sequence[MethodTable]) -> list[MethodTable]:
+    return [table for table in tables if set(MAP_TITLES) & set(table.summaries)]
+
+
+def _score_rows(tables: Sequence[MethodTable], sign: str) -> list[list[str]]:
+    return [
         [
             table.method,
-            *(_mean_std(table.summaries[name], table.n, "±") for name in METRICS),
+            *(_mean_std(table.summaries[name], table.n, sign) for name in METRICS),
             str(table.n),
             str(table.n_empty_truths),
         ]
         for table in tables
     ]
-    return _markdown(["method", *TITLES.values(), "n", "empty truths"], rows)
 
 
-def markdown_map_table(tables: Sequence[MethodTable]) -> str:
-    """Return the same of the scores of maps, one row per score; "" without a map."""
-    own = [table for table in tables if set(MAP_TITLES) & set(table.summaries)]
-    rows = [
-        [title, *(_mean_std(table.summaries[name], table.n, "±") for table in own)]
+def _map_rows(tables: Sequence[MethodTable], sign: str) -> list[list[str]]:
+    return [
+        [title, *(_mean_std(table.summaries[name], table.n, sign) for table in tables)]
         for name, title in MAP_TITLES.items()
-        if all(name in table.summaries for table in own)
+        if all(name in table.summaries for table in tables)
     ]
-    return _markdown(["maps", *(table.method for table in own)], rows) if own else ""
 
 
 def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -139,26 +152,43 @@ def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def write_latex(path: Path, tables: Sequence[MethodTable]) -> Path:
-    """Write the table of five scores for LaTeX (booktabs)."""
+    """Write the table of five scores for LaTeX (booktabs).
+
+    That of maps, where there are some, is a file of its own beside it, ``<stem>_maps.tex``: each
+    is for a caption of its own.
+    """
+    beside, own = path.with_stem(f"{path.stem}_maps"), _with_maps(tables)
+    if own:
+        head = ["Maps", *(table.method for table in own)]
+        _write(beside, _latex(head, _map_rows(own, _PLUS_MINUS)))
+    else:
+        # That of an earlier run with maps would be taken for this one's.
+        beside.unlink(missing_ok=True)
+    head = ["Method", *TITLES.values(), "n", "Empty truths"]
+    return _write(path, _latex(head, _score_rows(tables, _PLUS_MINUS)))
+
+
+def _latex(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a table; names stand in the first column and the first line."""
     lines = [
-        r"\begin{tabular}{l" + "c" * len(METRICS) + "}",
+        [_escaped(name) for name in head],
+        *([_escaped(first), *values] for first, *values in rows),
+    ]
+    top, *rest = (" & ".join(line) + r" \\" for line in lines)
+    parts = [
+        r"\begin{tabular}{l" + "c" * (len(head) - 1) + "}",
         r"\toprule",
-        " & ".join(["Method", *TITLES.values()]) + r" \\",
+        top,
         r"\midrule",
-        *(
-            " & ".join(
-                [
-                    "".join(_LATEX.get(letter, letter) for letter in table.method),
-                    *(_mean_std(table.summaries[name], table.n, r"$\pm$") for name in METRICS),
-                ]
-            )
-            + r" \\"
-            for table in tables
-        ),
+        *rest,
         r"\bottomrule",
         r"\end{tabular}",
     ]
-    return _write(path, "\n".join(lines) + "\n")
+    return "\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)
 
 
 def _mean_std(summary: Summary, images: int, sign: str) -> str:

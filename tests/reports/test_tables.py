@@ -1,11 +1,12 @@
 import math
+from dataclasses import replace
 
 from napari_semxai.algorithms.evaluation import METRICS, MethodTable, Summary
 from napari_semxai.reports.tables import markdown_table, write_latex
 
 
 def summary(mean, std=0.0125, n=3):
-    return Summary(mean, std, mean, mean, mean, n)
+    return Summary(mean, std, mean, mean, mean, mean, mean, n)
 
 
 TABLES = [
@@ -38,16 +39,34 @@ def test_the_layout_of_the_published_table():
 
 def test_the_same_for_latex(tmp_path):
     assert write_latex(tmp_path / "table.tex", TABLES).read_text("utf-8") == (
-        "\\begin{tabular}{lccccc}\n"
+        "\\begin{tabular}{lccccccc}\n"
         "\\toprule\n"
-        "Method & Accuracy & Precision & Recall & Dice & IoU \\\\\n"
+        "Method & Accuracy & Precision & Recall & Dice & IoU & n & Empty truths \\\\\n"
         "\\midrule\n"
         r"CRAFT\_1 & 0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 & "
-        r"0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 \\"
+        r"0.500 $\pm$ 0.013 & 0.500 $\pm$ 0.013 & 3 & 1 \\"
         "\n"
         r"empty & 1.000 $\pm$ 0.013 & – & 0.250 (n = 1) & 0.333 $\pm$ 0.013 & "
-        r"0.250 $\pm$ 0.500 \\"
+        r"0.250 $\pm$ 0.500 & 3 & 1 \\"
         "\n"
         "\\bottomrule\n"
         "\\end{tabular}\n"
     )
+
+
+def test_scores_of_maps_for_latex_are_a_table_of_their_own(tmp_path):
+    maps = {"auroc": summary(0.75), "top_k": summary(0.5, n=2)}
+    with_maps = replace(TABLES[0], summaries=TABLES[0].summaries | maps)
+    write_latex(tmp_path / "table.tex", [with_maps, TABLES[1]])
+    assert (tmp_path / "table_maps.tex").read_text("utf-8") == (
+        "\\begin{tabular}{lc}\n"
+        "\\toprule\n"
+        "Maps & CRAFT\\_1 \\\\\n"
+        "\\midrule\n"
+        "Top-k & 0.500 $\\pm$ 0.013 (n = 2) \\\\\n"
+        "AUROC & 0.750 $\\pm$ 0.013 \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+    )
+    write_latex(tmp_path / "table.tex", TABLES)
+    assert not (tmp_path / "table_maps.tex").exists()
