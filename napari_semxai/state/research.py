@@ -1,4 +1,4 @@
-"""Sweeps of the current image, and commands that were started from a dock."""
+"""Sweeps of the current image, commands that were started from a dock, and what they found."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
+from napari_semxai.types import BoolMask, Heatmap, SemImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,3 +48,31 @@ class RunState:
     output: Path
     state: str = "running"
     lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RunResult:
+    """What a run left in its folder.
+
+    Attributes
+    ----------
+    words : str
+        A table, an advice, or how many results there are.
+    picture : Path or None
+        A figure, or one image's result.
+    sweep : SweepResult or None
+        Of alpha and beta.
+    image : SemImage or None
+        The image that `mask` and `heatmap` belong to.
+    mask : ndarray of bool, shape (M, N), or None
+        Of Algorithm 1.
+    heatmap : Heatmap or None
+        The classifier's.
+    """
+
+    words: str
+    picture: Path | None = None
+    sweep: SweepResult | None = None
+    image: SemImage | None = None
+    mask: BoolMask | None = None
+    heatmap: Heatmap | None = None
