@@ -9,7 +9,7 @@ import numpy as np
 from napari_semxai.reports.figure import COLORS, new_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -84,15 +84,18 @@ def overlay_figure(
     return figure
 
 
-def concepts_figure(gray: NDArray[np.uint8], concepts: Mapping[str, BoolMask]) -> Figure:
+def concepts_figure(
+    gray: NDArray[np.uint8], concepts: Sequence[tuple[str, BoolMask, tuple[int, int, int]]]
+) -> Figure:
     """Draw masks of concepts over the image, with a legend of their names.
 
     Parameters
     ----------
     gray : ndarray of uint8, shape (M, N)
         The image.
-    concepts : mapping of str to ndarray of bool, shape (M, N)
-        Name and mask of each, the most important first.
+    concepts : sequence of (str, ndarray of bool, shape (M, N), tuple of int)
+        Name, mask and colour (red, green and blue from 0 to 255) of each, the most important
+        first; it lies on top.
     """
     from matplotlib.patches import Patch
 
@@ -100,11 +103,11 @@ def concepts_figure(gray: NDArray[np.uint8], concepts: Mapping[str, BoolMask]) -
     axes = figure.subplots()
     _show(axes, gray)
     handles = []
-    for number, (name, mask) in enumerate(concepts.items()):
-        color = COLORS[number % len(COLORS)]
+    for name, mask, values in reversed(concepts):
+        color = "#{:02x}{:02x}{:02x}".format(*values)
         _tint(axes, mask, color)
         handles.append(Patch(color=color, alpha=_OPACITY, label=name))
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, fontsize=7)
+    figure.legend(handles=handles[::-1], loc="outside lower center", ncols=3, fontsize=7)
     return figure
 
 

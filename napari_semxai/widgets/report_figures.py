@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from napari_semxai.controllers.comparison_table import MASK_COLUMNS
+from napari_semxai.controllers.explanation_masks import concept_name
 from napari_semxai.reports.figures import (
     concepts_figure,
     overlay_figure,
@@ -102,8 +103,12 @@ class ReportFigures(QWidget):
         return partial(table_figure, [("mask", *MASK_COLUMNS), *rows])
 
     def _concepts(self) -> Callable[[], Figure] | None:
-        image, found = self._session.image, self._session.explanation.masks.masks
-        concepts = {name: mask for name, mask in found.items() if name.startswith("concept ")}
-        if image is None or not concepts:
+        image, explanation = self._session.image, self._session.explanation
+        if image is None or explanation.concepts is None:
             return None
-        return partial(concepts_figure, image.gray, concepts)
+        # A concept keeps its colour of the layers, whichever of them are shown.
+        colors = explanation.concepts.colors.tolist()
+        names = {concept_name(number): (r, g, b) for number, (r, g, b) in enumerate(colors)}
+        found = explanation.masks.masks
+        concepts = [(name, found[name], names[name]) for name in names if name in found]
+        return partial(concepts_figure, image.gray, concepts) if concepts else None

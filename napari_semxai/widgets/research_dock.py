@@ -58,7 +58,7 @@ class ResearchDock(ScrolledDock):
         self.figure = FigureView(jobs, "sweep")
         self.figure.setToolTip("Click a point to use its α and β")
         self.curves = CurvesPanel(jobs)
-        self.run = RunPanel(session, runs, jobs)
+        self.run = RunPanel(session, runs, research, jobs)
         self.figures = ReportFigures(session, jobs)
         self.add(
             (

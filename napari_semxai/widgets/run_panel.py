@@ -16,33 +16,34 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QPlainTextEdit,
+    QPushButton,
     QSpinBox,
+    QWidget,
 )
 
-from napari_semxai.algorithms.sweep import advice
+from napari_semxai.controllers.research_results import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
-from napari_semxai.store.sweeps import read_sweep
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.parts import Panel, button, note
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.sweep import SweepResult
     from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.research import ResearchController
     from napari_semxai.controllers.runs import RunController
     from napari_semxai.state.queue import Queue
-    from napari_semxai.state.research import RunState
+    from napari_semxai.state.research import RunResult, RunState
     from napari_semxai.state.session import Session
 
 RUNS = {
     "suggest α, β": ("sweep",),
-    "score the masks of Algorithm 1": ("evaluate", "--method", "paper"),
+    "suggest τ, δ of maps": ("sweep", EXPLANATIONS),
+    "score Algorithm 1, α and β tuned": ("evaluate", "--method", "paper", "--tune-alpha-beta"),
+    "score Algorithm 1 with α and β as set": ("evaluate", "--method", "paper"),
     "score Grad-CAM and CRAFT": ("evaluate", "--method", "gradcam", "--method", "craft"),
     "make masks": ("mask",),
     "explain with Grad-CAM": ("explain",),
 }
-
-PICTURES = {"mask": "_mask.png", "explain": "_overlay.png"}
-"""Endings of what a run without a table writes for every image."""
+"""Commands by what they are called; one that ends with `EXPLANATIONS` takes a folder of maps."""
 
 
 def settings_of(session: Session, command: str) -> list[str]:
@@ -83,26 +84,33 @@ class RunPanel(Panel):
         What is shown.
     runs : RunController
         Starts and stops.
+    research : ResearchController
+        Reads results, and lays them over the image.
     jobs : Jobs
-        Reads and draws.
+        Draws.
     """
 
     point_picked = Signal(float, float)
     """Emitted with the alpha and beta that a person wants to use."""
 
-    def __init__(self, session: Session, runs: RunController, jobs: Jobs) -> None:
+    def __init__(
+        self, session: Session, runs: RunController, research: ResearchController, jobs: Jobs
+    ) -> None:
         super().__init__()
-        self._session, self._runs, self._jobs = session, runs, jobs
-        self._found: SweepResult | None = None
+        self._session, self._runs, self._research = session, runs, research
+        self._found: RunResult | None = None
         self._create(jobs)
         self._lay_out()
         for signal, slot in (
+            (self.kind.currentTextChanged, self._on_kind_changed),
             (self.browse.clicked, self._on_dataset_wanted),
+            (self.browse_maps.clicked, self._on_maps_wanted),
             (self.browse_output.clicked, self._on_output_wanted),
             (self.start.clicked, self._on_started),
             (self.stop.clicked, runs.stop),
             (self.open.clicked, self.open_result),
             (self.apply.clicked, self._on_applied),
+            (self.take.clicked, self._on_mask_taken),
             (self.figure.picked, self._on_picked),
         ):
             signal.connect(slot)
@@ -110,47 +118,31 @@ class RunPanel(Panel):
         session.events.queue.connect(self._on_queue_changed)
         self._on_run_changed(session.run)
         self._on_queue_changed(session.queue)
+        self._on_kind_changed(self.kind.currentText())
 
     def release(self) -> None:
         """Disconnect from the session."""
         self._session.events.run.disconnect(self._on_run_changed)
         self._session.events.queue.disconnect(self._on_queue_changed)
-        self._jobs.forget("open sweep")
+        self._research.forget_result()
         self.figure.release()
 
     def open_result(self) -> None:
         """Show what the run left in its folder."""
-        run = self._session.run
-        if run is None:
-            return
-        table, sweep = run.output / "table.md", run.output / "sweep.npz"
-        picture = run.output / "scores.png"
-        if table.is_file():
-            words = table.read_text("utf-8")
-        else:
-            found = sorted(run.output.rglob(f"*{PICTURES.get(run.command[0], '_mask.png')}"))
-            words = f"{len(found)} results are in {run.output}"
-            if found:
-                picture = found[0]
-                words += f"; the first is {picture.relative_to(run.output)}"
-        self._show(words, None)
-        shown = QPixmap(str(picture))
-        self.picture.setVisible(not shown.isNull())
-        if not shown.isNull():
-            self.picture.setPixmap(shown.scaledToWidth(max(self.width() - 20, 200)))
-        if sweep.is_file():
-            self._jobs.run(
-                "open sweep", partial(read_sweep, sweep), self._on_sweep_read, self.state.setText
-            )
+        self._research.open_result(self._on_result_read, self.state.setText)
 
     def _create(self, jobs: Jobs) -> None:
         self.kind = QComboBox()
         self.kind.addItems(list(RUNS))
         self.kind.setToolTip("What to do with the images")
-        self.dataset, self.output = QLineEdit(), QLineEdit()
+        self.dataset, self.maps, self.output = QLineEdit(), QLineEdit(), QLineEdit()
         self.dataset.setToolTip("A project, a Carinthia-S download, or folders images and masks")
+        self.maps.setToolTip(
+            "Maps (<image>.npy) or renderings of a method, as semxai explain writes them"
+        )
         self.output.setToolTip("Where the results go; a stopped run goes on from there")
         self.browse = button("…", "Choose the data set")
+        self.browse_maps = button("…", "Choose the folder of the maps")
         self.browse_output = button("…", "Choose the folder of the results")
         self.processes = QSpinBox()
         self.processes.setRange(1, 64)
@@ -160,8 +152,12 @@ class RunPanel(Panel):
         self.scheduler.setToolTip("Address of a Dask scheduler, which takes the processes' place")
         self.start = button("Start", "Run it beside napari, as the semxai command does")
         self.stop = button("Stop", "End the run; what is done stays")
-        self.open = button("Open the result", "Show what the run has found")
+        self.open = button(
+            "Open the result",
+            "Show what the run has found; a mask or heat map of the current image as a layer",
+        )
         self.apply = button("Use the suggested α and β", "Set them in Mask candidates")
+        self.take = button("Use this mask", "Replace the edited mask by it; Ctrl+Z brings it back")
         self.state = note()
         self.log, self.result = QPlainTextEdit(), QPlainTextEdit()
         for text in (self.log, self.result):
@@ -169,48 +165,56 @@ class RunPanel(Panel):
             text.setMaximumHeight(120)
         self.picture, self.figure = QLabel(), FigureView(jobs, "validated")
         self.figure.setToolTip("Click a point to use its α and β")
-        for part in (self.result, self.apply, self.picture, self.figure):
+        for part in (self.result, self.apply, self.take, self.picture, self.figure):
             part.setVisible(False)
 
     def _lay_out(self) -> None:
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("run", self.kind)
-        for name, line, browse in (
-            ("data set", self.dataset, self.browse),
-            ("results", self.output, self.browse_output),
-        ):
-            row = QHBoxLayout()
-            row.addWidget(line, stretch=1)
-            row.addWidget(browse)
-            form.addRow(name, row)
+        self.maps_row = _row(self.maps, self.browse_maps)
+        form.addRow("data set", _row(self.dataset, self.browse))
+        form.addRow("maps", self.maps_row)
+        form.addRow("results", _row(self.output, self.browse_output))
         form.addRow("processes", self.processes)
         form.addRow("scheduler", self.scheduler)
         buttons = QHBoxLayout()
         for part in (self.start, self.stop, self.open):
             buttons.addWidget(part)
         form.addRow(buttons)
-        for wide in (self.state, self.log, self.result, self.apply, self.picture, self.figure):
+        results = self.result, self.apply, self.take, self.picture, self.figure
+        for wide in (self.state, self.log, *results):
             form.addRow(wide)
 
-    def _show(self, words: str, found: SweepResult | None) -> None:
-        self._found = found
-        self.result.setPlainText(words)
+    def _on_result_read(self, found: RunResult) -> None:
+        self._found, sweep = found, found.sweep
+        self.result.setPlainText(found.words)
         self.result.setVisible(True)
-        for part in (self.apply, self.figure):
-            part.setVisible(found is not None)
-        self.figure.set_figure(None if found is None else partial(sweep_figure, found))
-
-    def _on_sweep_read(self, found: SweepResult) -> None:
-        self._show(advice(found), found)
+        self.apply.setVisible(sweep is not None)
+        self.take.setVisible(found.mask is not None and self._session.edited)
+        self.figure.setVisible(sweep is not None)
+        self.figure.set_figure(None if sweep is None else partial(sweep_figure, sweep))
+        shown = QPixmap("" if found.picture is None else str(found.picture))
+        self.picture.setVisible(not shown.isNull())
+        if not shown.isNull():
+            self.picture.setPixmap(shown.scaledToWidth(max(self.width() - 20, 200)))
+        self._research.show_result(found)
 
     def _on_picked(self, panel: str, alpha: float, beta: float) -> None:
-        if self._found is not None:
-            self.point_picked.emit(*self._found.nearest(alpha, beta))
+        if self._found is not None and self._found.sweep is not None:
+            self.point_picked.emit(*self._found.sweep.nearest(alpha, beta))
 
     def _on_applied(self) -> None:
+        if self._found is not None and self._found.sweep is not None:
+            self.point_picked.emit(self._found.sweep.alpha, self._found.sweep.beta)
+
+    def _on_mask_taken(self) -> None:
         if self._found is not None:
-            self.point_picked.emit(self._found.alpha, self._found.beta)
+            self._research.take_mask(self._found)
+
+    def _on_kind_changed(self, kind: str) -> None:
+        for part in (self.maps_row, self.layout().labelForField(self.maps_row)):
+            part.setVisible(EXPLANATIONS in RUNS[kind])
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         """Propose the open project, whose validated masks are a data set."""
@@ -233,11 +237,18 @@ class RunPanel(Panel):
             self.state.setText("Choose a data set and a folder for the results.")
             return
         name, *rest = RUNS[self.kind.currentText()]
+        own = settings_of(self._session, name)
+        if EXPLANATIONS in rest:
+            maps = self.maps.text().strip()
+            if not maps:
+                self.state.setText("Choose the folder of the maps.")
+                return
+            # Thresholds of maps that are there ask no network.
+            rest, own = [*rest, f"{Path(maps).absolute().name}={maps}"], []
         scheduler = self.scheduler.text().strip()
         where = (
             ("--scheduler", scheduler) if scheduler else ("--jobs", str(self.processes.value()))
         )
-        own = settings_of(self._session, name)
         self._runs.start([name, dataset, *rest, "-o", output, *where, *own], Path(output))
 
     def _on_dataset_wanted(self) -> None:
@@ -249,3 +260,18 @@ class RunPanel(Panel):
         name = QFileDialog.getExistingDirectory(self, "Choose a folder for the results")
         if name:
             self.output.setText(name)
+
+    def _on_maps_wanted(self) -> None:
+        name = QFileDialog.getExistingDirectory(self, "Choose the folder of the maps")
+        if name:
+            self.maps.setText(name)
+
+
+def _row(line: QLineEdit, browse: QPushButton) -> QWidget:
+    """Return a field with the button that fills it."""
+    row = QWidget()
+    layout = QHBoxLayout(row)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(line, stretch=1)
+    layout.addWidget(browse)
+    return row

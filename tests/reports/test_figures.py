@@ -29,8 +29,14 @@ def test_a_heat_map_with_its_colour_bar(tmp_path):
 
 
 def test_concepts_with_a_legend():
-    figure = concepts_figure(GRAY, {"concept 1": MASKS[1], "concept 2": MASKS[2]})
+    colors = (250, 0, 81), (39, 205, 255)
+    found = [("concept 1", MASKS[1], colors[0]), ("concept 2", MASKS[2], colors[1])]
+    figure = concepts_figure(GRAY, found)
     assert [text.get_text() for text in figure.legends[0].get_texts()] == [
         "concept 1",
         "concept 2",
     ]
+    # The most important one lies on top.
+    lower, upper = (shown.get_array() for shown in figure.axes[0].images[1:])
+    np.testing.assert_allclose(upper[MASKS[1]][0, :3] * 255, colors[0], atol=1e-3)
+    np.testing.assert_allclose(lower[MASKS[2]][0, :3] * 255, colors[1], atol=1e-3)

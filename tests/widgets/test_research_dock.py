@@ -1,3 +1,4 @@
+import json
 from functools import partial
 from pathlib import Path
 
@@ -14,16 +15,21 @@ from napari_semxai.algorithms.threshold_curves import DELTAS, ThresholdCurve
 from napari_semxai.cli.entry import make_parser
 from napari_semxai.cli.options import settings_from
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.research import ResearchController
+from napari_semxai.controllers.research_results import EXPLANATIONS
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MaskRow
-from napari_semxai.state.explanation import ExplanationMasks
+from napari_semxai.state.explanation import UNION, ExplanationMasks
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.session import AlgorithmSettings, Session
+from napari_semxai.store.digests import array_digest
+from napari_semxai.store.masks import write_mask
 from napari_semxai.store.sweeps import write_sweep
 from napari_semxai.types import FilterSettings, GenerateSettings
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.research_dock import ResearchDock
-from napari_semxai.widgets.run_panel import PICTURES, RUNS, settings_of
+from napari_semxai.widgets.run_panel import RUNS, settings_of
+from tests.explanations import concept_maps
 from tests.layers.test_session_layers import automatic_of, make_image
 from tests.pools import pool_of, scene_masks
 from tests.widgets.test_docks import Controller
@@ -41,7 +47,12 @@ def dock(qtbot, session):
     main_thread = MainThread()
     jobs = Jobs(main_thread.deliver)
     dock = ResearchDock(
-        session, Controller(), Controller(), Controller(), runs=Controller(), jobs=jobs
+        session,
+        ResearchController(session, jobs, Controller()),
+        Controller(),
+        Controller(),
+        runs=Controller(),
+        jobs=jobs,
     )
     qtbot.addWidget(dock)
     dock.resize(420, 700)
@@ -145,30 +156,80 @@ def test_a_run_is_started_followed_and_opened(qtbot, dock, session, tmp_path):
     assert picked["beta"] == pytest.approx(1, abs=0.1)
 
 
-def test_tables_and_damaged_results_are_opened_too(qtbot, dock, session, tmp_path):
-    session.run = RunState(("evaluate",), tmp_path, "done")
+def test_another_kind_of_run_in_the_same_folder_shows_its_own_result(
+    qtbot, dock, session, tmp_path
+):
+    panel = dock.run
+    write_sweep(tmp_path / "sweep.npz", two_planes())
     (tmp_path / "table.md").write_text("| method |")
+    (tmp_path / "evaluation.json").write_text("{}")
     Image.new("RGB", (90, 30)).save(tmp_path / "scores.png")
-    dock.run.open.click()
-    assert dock.run.result.toPlainText() == "| method |"
-    assert dock.run.picture.pixmap().width() >= 200
-    assert not dock.run.apply.isVisible()
+    session.run = RunState(("sweep",), tmp_path, "done")
+    panel.open.click()
+    qtbot.waitUntil(lambda: panel.figure.drawn)
+    session.run = RunState(("evaluate",), tmp_path, "done")
+    panel.open.click()
+    qtbot.waitUntil(lambda: panel.result.toPlainText() == "| method |")
+    assert panel.picture.pixmap().width() >= 200
+    assert not panel.apply.isVisibleTo(dock)
+    assert not panel.figure.isVisibleTo(dock)
+    session.run = RunState(("sweep",), tmp_path, "done")
+    panel.open.click()
+    qtbot.waitUntil(lambda: panel.figure.drawn)
+    assert not panel.picture.isVisibleTo(dock)
     (tmp_path / "sweep.npz").write_bytes(b"damaged")
-    dock.run.open.click()
-    qtbot.waitUntil(lambda: "cannot be read as a sweep" in dock.run.state.text())
+    panel.open.click()
+    qtbot.waitUntil(lambda: "cannot be read as a sweep" in panel.state.text())
 
 
-@pytest.mark.parametrize(("command", "ending"), PICTURES.items())
-def test_the_first_picture_of_a_run_is_shown(dock, session, tmp_path, command, ending):
-    session.run = RunState((command,), tmp_path, "done")
-    dock.run.open.click()
-    assert dock.run.result.toPlainText() == f"0 results are in {tmp_path}"
-    assert not dock.run.picture.isVisibleTo(dock)
-    for name in ("b", "a"):
-        Image.new("L", (90, 30)).save(tmp_path / f"{name}{ending}")
-    dock.run.open.click()
-    assert dock.run.result.toPlainText().endswith(f"the first is a{ending}")
-    assert dock.run.picture.isVisibleTo(dock)
+def test_the_mask_of_the_current_image_is_brought_into_the_editor(qtbot, dock, session, tmp_path):
+    panel, image = dock.run, make_image()
+    mask = image.gray > 100
+    write_mask(tmp_path / "b_mask.png", mask)
+    record = {"image": {"sha256": array_digest(image.pixels)}}
+    (tmp_path / "b.json").write_text(json.dumps(record))
+    write_mask(tmp_path / "a_mask.png", ~mask)
+    session.run = RunState(("mask",), tmp_path, "done")
+    panel.open.click()
+    qtbot.waitUntil(lambda: "the first is a_mask.png" in panel.result.toPlainText())
+    assert panel.picture.isVisibleTo(dock)
+    assert session.proposal is None
+    session.image = image
+    panel.open.click()
+    qtbot.waitUntil(lambda: session.proposal is not None)
+    np.testing.assert_array_equal(session.proposal.mask, mask)
+    assert not panel.take.isVisibleTo(dock)
+    session.proposal, session.edited = None, True
+    panel.open.click()
+    qtbot.waitUntil(lambda: panel.take.isVisibleTo(dock))
+    assert session.proposal is None
+    panel.take.click()
+    np.testing.assert_array_equal(session.proposal.mask, mask)
+
+
+def test_thresholds_of_maps_are_swept(dock, session, tmp_path):
+    panel = dock.run
+    assert not panel.maps.isVisibleTo(dock)
+    panel.kind.setCurrentText("suggest τ, δ of maps")
+    assert panel.maps.isVisibleTo(dock)
+    panel.dataset.setText("scenes")
+    panel.output.setText("out")
+    panel.start.click()
+    assert "folder of the maps" in panel.state.text()
+    assert panel._runs.calls == []
+    panel.maps.setText("report/deep")
+    panel.start.click()
+    command = ["sweep", "scenes", "--explanations", "deep=report/deep", "-o", "out", "--jobs", "1"]
+    assert panel._runs.calls == [("start", (command, Path("out")), {})]
+    (tmp_path / "deep").mkdir()
+    command[3] = f"deep={tmp_path / 'deep'}"
+    options = make_parser().parse_args(command)
+    assert options.explanations == [("deep", tmp_path / "deep")]
+
+
+def test_alpha_and_beta_are_scored_on_other_images_than_they_come_from():
+    kinds = [command for command in RUNS.values() if "paper" in command]
+    assert [("--tune-alpha-beta" in command) for command in kinds] == [True, False]
 
 
 def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path):
@@ -181,10 +242,17 @@ def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path
     qtbot.waitUntil(lambda: "Saved" in dock.figures.figure.message.text())
     assert "(e) mask" in (tmp_path / "steps.svg").read_text()
     masks = session.automatic.truth.mask
-    session.explanation.masks = ExplanationMasks({"concept 1": masks})
     dock.figures.kind.setCurrentText("concepts")
     dock.figures.draw.click()
+    assert "nothing of this kind" in dock.figures.figure.message.text()
+    session.explanation.concepts = concept_maps(k=10)
+    # The first eight are not ticked.
+    session.explanation.masks = ExplanationMasks({"concept 9": masks, UNION: masks})
+    dock.figures.draw.click()
     qtbot.waitUntil(lambda: dock.figures.figure.drawn)
+    (patch,) = dock.figures.figure._figure.legends[0].get_patches()
+    color = np.array(patch.get_facecolor()[:3]) * 255
+    np.testing.assert_allclose(color, session.explanation.concepts.colors[8])
     session.comparison = ComparisonTable("expert", (MaskRow("own", scores(masks, masks)),))
     dock.figures.kind.setCurrentText("table of scores")
     dock.figures.draw.click()
@@ -206,6 +274,8 @@ def test_the_dock_fits_a_small_laptop_and_explains_itself(dock):
 @pytest.mark.parametrize("kind", RUNS)
 def test_every_run_is_a_command_that_exists(kind, tmp_path):
     name, *rest = RUNS[kind]
+    if rest[-1:] == [EXPLANATIONS]:
+        rest.append(str(tmp_path))
     session = Session()
     session.generate = GenerateSettings(points_per_side=5)
     session.filters = FilterSettings(0.5, 0.6, box_nms_thresh=0.9)
