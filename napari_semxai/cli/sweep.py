@@ -185,33 +185,17 @@ def _report(
     alphas, betas = (np.linspace(*own) for own in axes)
     result = sweep_set(list(planes.values()), alphas, betas)
     only = next(iter(planes.values())) if len(planes) == 1 else None
-    row, column = result.best
-    per_image = [
-        {
-            "image": image.name,
-            "label": image.label,
-            "dice": plane.dice[row, column],
-            "iou": plane.iou[row, column],
-            "dice_left_out": left_out,
-            "alpha_left_out": alpha,
-            "beta_left_out": beta,
-            "best_dice": plane.dice.max(),
-        }
-        for (image, plane), left_out, (alpha, beta) in zip(
-            planes.items(), result.left_out, result.left_out_at, strict=True
-        )
-    ]
     files = [
         write_csv(folder / "plane.csv", _plane_rows(result)),
-        write_csv(folder / "images.csv", per_image),
+        write_csv(folder / "images.csv", _image_rows(planes, result)),
         *save_figures(sweep_figure(result, only), folder / "sweep"),
         write_sweep(folder / "sweep.npz", result),
     ]
     values = {
         "alpha": result.alpha,
         "beta": result.beta,
-        "mean_dice": result.mean[row, column],
-        "mean_iou": result.mean_iou[row, column],
+        "mean_dice": result.mean[result.best],
+        "mean_iou": result.mean_iou[result.best],
         "interval": result.interval,
         "mean_dice_left_out": float(np.mean(result.left_out)),
         "images": len(planes),
@@ -221,6 +205,24 @@ def _report(
     output.say(values["advice"])
     output.say(f"Table and pictures: {folder}")
     output.result({**values, "files": files})
+
+
+def _image_rows(planes: dict[TruthImage, ImagePlane], result: SweepResult) -> list[dict[str, Any]]:
+    return [
+        {
+            "image": image.name,
+            "label": image.label,
+            "dice": plane.dice[result.best],
+            "iou": plane.iou[result.best],
+            "dice_left_out": left_out,
+            "alpha_left_out": alpha,
+            "beta_left_out": beta,
+            "best_dice": plane.dice.max(),
+        }
+        for (image, plane), left_out, (alpha, beta) in zip(
+            planes.items(), result.left_out, result.left_out_at, strict=True
+        )
+    ]
 
 
 def _plane_rows(result: SweepResult) -> list[dict[str, Any]]:
