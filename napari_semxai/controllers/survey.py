@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING
 from napari_semxai.algorithms.survey import survey_report
 from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.survey import (
+    NO_COLUMNS,
     consent_digest,
     new_pseudonym,
     read_consent,
-    read_survey,
+    read_survey_file,
     remove_answers,
     save_answers,
     write_consent,
     write_survey,
 )
+from napari_semxai.types import InputError
 from napari_semxai.types.survey import ANSWERS, AnswerSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
     from typing import Any
 
@@ -45,12 +47,13 @@ class SurveyController:
 
     def __init__(self, session: Session, jobs: Jobs) -> None:
         self._session, self._jobs = session, jobs
-        self._writing = threading.Lock()
-        self._unwritten: dict[tuple[str, str, str, str], AnswerSet] = {}
+        self._writing, self._noting = threading.Lock(), threading.Lock()
+        self._unwritten: dict[Path, dict[tuple[str, str, str, str], AnswerSet]] = {}
+        self._refused = False
 
     def open(self, path: Path) -> None:
         """Open a survey file, or begin one where there is none yet."""
-        self._jobs.run("open survey", partial(_read, path), self._on_opened, self._on_failed)
+        self._jobs.run("open survey", partial(self._read, path), self._on_opened, self._on_failed)
 
     def begin(self, participant: str, method: str, explanation: str) -> None:
         """Answer for a participant and an explanation; what was answered before is there again."""
@@ -74,7 +77,7 @@ class SurveyController:
         survey = self._session.survey
         if survey is not None and text != survey.consent_text:
             self._session.survey = replace(survey, consent_text=text)
-            self._run(partial(write_consent, survey.path, text))
+            self._run("write consent text", partial(write_consent, survey.path, text))
 
     def agree(self, agreed: bool) -> None:
         """Note that the participant agrees to the consent text, or does so no longer."""
@@ -120,8 +123,10 @@ class SurveyController:
 
     def save_copy(self, path: Path) -> None:
         """Write all answers of the survey to another file."""
-        if self._session.survey is not None:
-            self._run(partial(write_survey, path, self._session.survey.sets))
+        survey = self._session.survey
+        if survey is not None:
+            write = partial(write_survey, path, survey.sets, survey.others)
+            self._run("write copy of survey", write)
 
     def summarise(self) -> None:
         """Work out what the answers come to."""
@@ -151,8 +156,9 @@ class SurveyController:
         current = replace(survey.current, changed_at=now, **fields)
         sets = {known.key: known for known in survey.sets} | {current.key: current}
         self._session.survey = replace(survey, sets=tuple(sets.values()), current=current)
-        self._unwritten[current.key] = current
-        self._run(partial(self._write, survey.path))
+        with self._noting:
+            self._unwritten.setdefault(survey.path, {})[current.key] = current
+        self._write_waiting()
 
     def _remove(self, gone: Callable[[AnswerSet], bool]) -> None:
         """Take answer sets out of the file, and out of the session once they are out there."""
@@ -169,46 +175,87 @@ class SurveyController:
 
     def _write_without(self, path: Path, gone: Callable[[AnswerSet], bool]) -> int:
         with self._writing:
-            waiting = list(self._unwritten.items())
-            self._unwritten = {key: entry for key, entry in waiting if not gone(entry)}
-            return remove_answers(path, gone)
+            number = remove_answers(path, gone)
+            self._note_written(path, [own for own in self._waiting(path).values() if gone(own)])
+            return number
 
     def _on_removed(self, path: Path, gone: Callable[[AnswerSet], bool], _number: int) -> None:
         survey = self._session.survey
         if survey is None or survey.path != path:
             return
         kept = tuple(known for known in survey.sets if not gone(known))
-        self._session.survey = replace(survey, sets=kept)
+        self._session.survey = replace(survey, sets=kept, others=survey.others.only(kept))
         self._session.survey_report = None
 
-    def _write(self, path: Path) -> None:
-        """Write what changed last, whichever of several writes comes first."""
-        with self._writing:
-            taken, self._unwritten = self._unwritten, {}
-            try:
-                if taken:
-                    save_answers(path, taken.values())
-            except BaseException:
-                self._unwritten = taken | self._unwritten
-                raise
+    def _write_waiting(self) -> None:
+        self._jobs.run("write survey", self._write, self._on_written, self._on_refused)
 
-    def _run(self, write: partial[None]) -> None:
-        self._jobs.run("write survey", write, _nothing, self._on_failed)
+    def _write(self) -> None:
+        """Write what waits, each to its own file, whichever of several writes comes first."""
+        reasons, number = [], 0
+        with self._writing:
+            for path in tuple(self._unwritten):
+                waiting = self._waiting(path)
+                try:
+                    if waiting:
+                        save_answers(path, waiting.values())
+                except (InputError, OSError) as error:
+                    # Another file may well be written.
+                    reasons.append(str(error))
+                    number += len(waiting)
+                else:
+                    self._note_written(path, waiting.values())
+        if reasons:
+            sets = "answer set" if number == 1 else "answer sets"
+            raise InputError(
+                f"{'; '.join(reasons)}. Not written yet: {number} {sets}, kept until the program "
+                "is closed, and tried again with the next answer or when a survey is opened"
+            )
+
+    def _waiting(self, path: Path) -> dict[tuple[str, str, str, str], AnswerSet]:
+        with self._noting:
+            return dict(self._unwritten.get(path, {}))
+
+    def _note_written(self, path: Path, entries: Iterable[AnswerSet]) -> None:
+        """Let go of answer sets, unless they have changed since."""
+        with self._noting:
+            own = self._unwritten.get(path, {})
+            for entry in entries:
+                if own.get(entry.key) is entry:
+                    del own[entry.key]
+
+    def _read(self, path: Path) -> SurveyState:
+        waiting = self._waiting(path)
+        sets, others = read_survey_file(path) if path.exists() else ([], NO_COLUMNS)
+        # What the file refused before counts as answered.
+        merged = {known.key: known for known in sets} | waiting
+        return SurveyState(path, tuple(merged.values()), read_consent(path), others=others)
+
+    def _run(self, destination: str, write: partial[None]) -> None:
+        self._jobs.run(destination, write, _nothing, self._on_failed)
 
     def _on_opened(self, survey: SurveyState) -> None:
         self._session.survey_report = None
         self._session.survey = survey
+        if self._refused:
+            # The same words are told again: another file is in front now.
+            self._session.message = ""
+            self._write_waiting()
+
+    def _on_written(self, _written: object) -> None:
+        if self._refused:
+            self._refused = False
+            self._session.message = "Survey answers that could not be written are written now."
+
+    def _on_refused(self, message: str) -> None:
+        self._refused = True
+        self._session.message = message
 
     def _on_summarised(self, report: SurveyReport) -> None:
         self._session.survey_report = report
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
-
-
-def _read(path: Path) -> SurveyState:
-    sets = read_survey(path) if path.exists() else []
-    return SurveyState(path, tuple(sets), read_consent(path))
 
 
 def _nothing(_written: object) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from napari_semxai.store.survey import NO_COLUMNS, OtherColumns
 from napari_semxai.types.survey import AnswerSet
 
 
@@ -24,6 +25,8 @@ class SurveyState:
         Who answers what.
     item : int
         Index of the item in front.
+    others : OtherColumns
+        What else the file held when it was opened; copies hold it too.
     """
 
     path: Path
@@ -31,3 +34,4 @@ class SurveyState:
     consent_text: str
     current: AnswerSet | None = None
     item: int = 0
+    others: OtherColumns = NO_COLUMNS

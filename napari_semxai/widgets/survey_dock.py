@@ -7,7 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QFileDialog,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.state.survey import SurveyState
     from napari_semxai.types import SemImage
+    from napari_semxai.types.survey import AnswerSet
     from napari_semxai.widgets.parts import Connections
 
 _METHODS = ("Grad-CAM", "CRAFT")
@@ -59,26 +63,33 @@ class SurveyDock(ScrolledDock):
     def __init__(self, session: Session, survey: SurveyController, jobs: Jobs) -> None:
         super().__init__()
         self._session, self._survey = session, survey
+        self._front: tuple[str, ...] = ()
         self._create(jobs)
         self._lay_out()
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
-        self._on_image_changed(session.image)
         self._on_survey_changed(session.survey)
+        # After it: answers to an image before this one are not for this one.
+        self._on_image_changed(session.image)
         self._on_report_changed(session.survey_report)
 
     def release(self) -> None:
-        """Disconnect from the session."""
+        """Hand over a comment that was typed, and disconnect from the session."""
+        # Qt may have destroyed it already; it lost the keyboard before, which hands over too.
+        if isalive(self.items):
+            self.items.commit()
         self.figure.release()
         super().release()
 
     def open(self) -> None:
         """Ask for the file of a survey that was begun."""
+        self.items.commit()
         name = QFileDialog.getOpenFileName(self, "Open a survey", "", _FILTER)[0]
         if name:
             self._survey.open(Path(name))
 
     def begin_file(self) -> None:
         """Ask where the answers of a new survey go."""
+        self.items.commit()
         name = QFileDialog.getSaveFileName(
             self,
             "Begin a survey",
@@ -92,6 +103,7 @@ class SurveyDock(ScrolledDock):
 
     def save_copy(self) -> None:
         """Ask where a copy of all answers goes."""
+        self.items.commit()
         name = QFileDialog.getSaveFileName(self, "Save a copy", "survey_copy.csv", _FILTER)[0]
         if name:
             self._survey.save_copy(Path(name).with_suffix(".csv"))
@@ -112,6 +124,8 @@ class SurveyDock(ScrolledDock):
         self.keep_consent = button("Use this text", "Ask participants to agree to this text")
         self.agreed = QCheckBox("The participant agrees")
         self.agreed.setToolTip("Answers can be given after this; the wording is noted with them")
+        self.front = note()
+        self.front.setTextFormat(Qt.TextFormat.PlainText)
         self.items = SurveyItems()
         self.delete = button("Delete this set", "Delete the answers to this explanation")
         self.withdraw = button(
@@ -134,7 +148,8 @@ class SurveyDock(ScrolledDock):
         form.addRow("participant", who)
         form.addRow("method", self.method)
         form.addRow("explanation", self.explanation)
-        for row in (self.start, self.text, self.agreed, self.agreed_text, self.items):
+        rows = (self.start, self.text, self.agreed, self.agreed_text, self.front, self.items)
+        for row in rows:
             form.addRow(row)
         leave = QHBoxLayout()
         for part in (self.delete, self.withdraw):
@@ -167,7 +182,7 @@ class SurveyDock(ScrolledDock):
             (self.new_id.clicked, self._on_id_wanted),
             (self.start.clicked, self._on_started),
             (self.keep_consent.clicked, self._on_consent_edited),
-            (self.agreed.clicked, survey.agree),
+            (self.agreed.clicked, self._on_agreed),
             (self.items.answered, survey.answer),
             (self.items.commented, survey.comment),
             (self.items.moved, survey.go),
@@ -175,7 +190,12 @@ class SurveyDock(ScrolledDock):
             (self.withdraw.clicked, self._on_withdrawn),
             (self.summarise.clicked, survey.summarise),
             (self.pages.currentChanged, self._on_page_turned),
+            *((box.editTextChanged, self._on_named) for box in self._boxes),
         )
+
+    @property
+    def _boxes(self) -> tuple[QComboBox, QComboBox, QComboBox]:
+        return self.participant, self.method, self.explanation
 
     def _on_image_changed(self, image: SemImage | None) -> None:
         if image is not None:
@@ -195,14 +215,38 @@ class SurveyDock(ScrolledDock):
         _offer(self.explanation, [known.explanation for known in survey.sets])
         if not self.consent.document().isModified():
             self._show_consent(survey.consent_text)
-        self.agreed.setEnabled(current is not None)
         self.agreed.setChecked(current is not None and bool(current.consent))
         self.agreed_text.setText(_agreement(survey))
         for part in (self.items, self.delete, self.withdraw):
             part.setVisible(current is not None)
+        front = () if current is None else _names(current)
         if current is not None:
-            self.items.setEnabled(bool(current.consent))
             self.items.set_answers(current, survey.item)
+        if front != self._front:
+            self._front = front
+            for box, text in zip(self._boxes, front, strict=False):
+                with signals_blocked(box):
+                    box.setCurrentText(text)
+        self._show_front(current)
+
+    def _show_front(self, current: AnswerSet | None) -> None:
+        """Say which set is in front; while the boxes name another one it takes no answers."""
+        named = tuple(box.currentText().strip() for box in self._boxes)
+        own = current is not None and named == _names(current)
+        self.front.setText(_front_text(current, named))
+        if not own:
+            self.items.commit()
+            if self.items.isAncestorOf(QApplication.focusWidget()):
+                # Or Qt would pass the keyboard on to a box, and the next digit would go there.
+                self.start.setFocus()
+        for part in (self.agreed, self.delete, self.withdraw):
+            part.setEnabled(own)
+        self.items.setEnabled(own and current is not None and bool(current.consent))
+
+    def _on_named(self) -> None:
+        survey = self._session.survey
+        if survey is not None:
+            self._show_front(survey.current)
 
     def _show_consent(self, text: str) -> None:
         if self.consent.toPlainText() != text:
@@ -218,19 +262,24 @@ class SurveyDock(ScrolledDock):
         self.participant.setCurrentText(self._survey.new_participant())
 
     def _on_started(self) -> None:
-        boxes = (self.participant, self.method, self.explanation)
-        self._survey.begin(*(box.currentText() for box in boxes))
+        self.items.commit()
+        participant, method, explanation = (box.currentText() for box in self._boxes)
+        self._survey.begin(participant, method, explanation)
         survey = self._session.survey
         if survey is not None and survey.current is not None:
-            self.participant.setCurrentText(survey.current.participant)
             self.items.items[survey.item].setFocus()
 
+    def _on_agreed(self, agreed: bool) -> None:
+        self.items.commit()
+        self._survey.agree(agreed)
+
     def _on_delete_wanted(self) -> None:
-        if self._sure("Delete all answers of this participant to this explanation?"):
+        if self._sure(f"Delete all answers of {_told(self._front)}?"):
             self._survey.delete()
 
     def _on_withdrawn(self) -> None:
-        if self._sure("Delete all answers of this participant, to every explanation?"):
+        who = f"participant {self._front[0]}"
+        if self._sure(f"Delete all answers of {who}, to every explanation?"):
             self._survey.withdraw()
 
     def _sure(self, question: str) -> bool:
@@ -266,6 +315,24 @@ def _offer(box: QComboBox, texts: Iterable[str]) -> None:
         box.clear()
         box.addItems(wanted)
         box.setCurrentText(written)
+
+
+def _names(current: AnswerSet) -> tuple[str, str, str]:
+    return current.participant, current.method, current.explanation
+
+
+def _told(names: Iterable[str]) -> str:
+    kinds = ("participant", "method", "explanation")
+    return ", ".join(f"{kind} {name or '(none)'}" for kind, name in zip(kinds, names, strict=True))
+
+
+def _front_text(current: AnswerSet | None, named: tuple[str, ...]) -> str:
+    if current is None:
+        return "Press “Start or resume” to answer."
+    front = _names(current)
+    if named == front:
+        return f"In front: {_told(front)}"
+    return f"Still in front: {_told(front)}. “Start or resume” answers for the boxes above."
 
 
 def _agreement(survey: SurveyState) -> str:

@@ -54,15 +54,22 @@ class SurveyItem(QFrame):
             choice.clicked.connect(self._on_choice_clicked)
             layout.addWidget(choice)
         layout.addWidget(self.comment)
-        self.comment.editingFinished.connect(self._on_comment_edited)
+        self.comment.editingFinished.connect(self.commit)
 
-    def set_answer(self, value: int | None, comment: str) -> None:
-        """Show an answer and a comment."""
+    def set_answer(self, value: int | None, comment: str, *, same_set: bool) -> None:
+        """Show an answer and a comment, but leave alone what is being typed for the same set."""
         for own, choice in self.answers.items():
             choice.setChecked(own == value)
-        with signals_blocked(self.comment):
-            if self.comment.text() != comment:
+        typed = same_set and self.comment.isModified()
+        if self.comment.text() != comment and not typed:
+            with signals_blocked(self.comment):
                 self.comment.setText(comment)
+
+    def commit(self) -> None:
+        """Hand over a comment that was typed and not handed over yet."""
+        if self.comment.isModified():
+            self.comment.setModified(False)
+            self.commented.emit(self._index, self.comment.text())
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Answer by a digit."""
@@ -78,9 +85,6 @@ class SurveyItem(QFrame):
         self.setFocus()
         self.answered.emit(self._index, self.sender().property("answer"))
 
-    def _on_comment_edited(self) -> None:
-        self.commented.emit(self._index, self.comment.text())
-
 
 class SurveyItems(QWidget):
     """All items with progress and the way through them."""
@@ -93,6 +97,7 @@ class SurveyItems(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._front = 0
+        self._shown: tuple[str, ...] = ()
         self.items = [SurveyItem(index) for index in range(len(ITEMS))]
         self.progress = note()
         self.all = QCheckBox("all items at once")
@@ -119,8 +124,9 @@ class SurveyItems(QWidget):
 
     def set_answers(self, current: AnswerSet, front: int) -> None:
         """Show the answers given so far, with one item in front."""
+        same_set, self._shown = self._shown == current.key, current.key
         for item, answer, text in zip(self.items, current.answers, current.comments, strict=True):
-            item.set_answer(answer, text)
+            item.set_answer(answer, text, same_set=same_set)
         done = current.n_answered
         self.progress.setText(
             f"item {front + 1} of {len(ITEMS)}, {done} answered" + (" ✓" * (done == len(ITEMS)))
@@ -128,6 +134,11 @@ class SurveyItems(QWidget):
         if front != self._front or self.items[front].isHidden():
             self._front = front
             self._show_front()
+
+    def commit(self) -> None:
+        """Hand over the comments that were typed and not handed over yet."""
+        for item in self.items:
+            item.commit()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Turn pages."""
@@ -139,14 +150,17 @@ class SurveyItems(QWidget):
             super().keyPressEvent(event)
 
     def _on_answered(self, index: int, value: int | None) -> None:
+        self.commit()
         self.answered.emit(index, value)
         if value is not None:
             self.moved.emit(index + 1)
 
     def _on_back(self) -> None:
+        self.commit()
         self.moved.emit(self._front - 1)
 
     def _on_next(self) -> None:
+        self.commit()
         self.moved.emit(self._front + 1)
 
     def _show_front(self) -> None:

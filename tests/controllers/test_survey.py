@@ -1,10 +1,13 @@
+import csv
 import threading
+from contextlib import contextmanager
 
 import pytest
 
 from napari_semxai.algorithms.survey import survey_report
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.store.survey import consent_digest, read_consent, read_survey
+from napari_semxai.types import InputError
 
 
 @pytest.fixture
@@ -17,6 +20,26 @@ def survey(session, jobs, path):
     survey = SurveyController(session, jobs)
     opened(session, lambda: survey.open(path))
     return survey
+
+
+@pytest.fixture
+def told(session):
+    """Wait for a message that holds some words."""
+
+    @contextmanager
+    def wait(words):
+        heard = threading.Event()
+
+        def listen(message):
+            if words in message:
+                heard.set()
+
+        session.events.message.connect(listen)
+        yield
+        assert heard.wait(5), session.message
+        session.events.message.disconnect(listen)
+
+    return wait
 
 
 def opened(session, act):
@@ -88,6 +111,69 @@ def test_answers_that_cannot_be_written_are_written_with_the_next(session, jobs,
     survey.agree(True)
     jobs._threads.shutdown(wait=True)
     assert [known.participant for known in read_survey(path)] == ["P-1", "P-2"]
+
+
+def test_answers_kept_back_never_go_to_another_file(session, jobs, path, survey, told):
+    survey.begin("P-1", "", "")
+    path.mkdir()
+    with told("1 answer set"):
+        survey.agree(True)
+    assert "kept" in session.message
+    other = path.with_name("other.csv")
+    with told(str(path)):
+        opened(session, lambda: survey.open(other))
+    survey.begin("P-2", "", "")
+    session.message = ""
+    with told("1 answer set"):
+        survey.agree(True)
+    assert [known.participant for known in read_survey(other)] == ["P-2"]
+    path.rmdir()
+    with told("now"):
+        survey.answer(0, 4)
+    assert [known.participant for known in read_survey(path)] == ["P-1"]
+    assert [known.participant for known in read_survey(other)] == ["P-2"]
+
+
+def test_answers_kept_back_are_there_when_their_file_is_opened_again(session, path, survey, told):
+    survey.begin("P-1", "", "")
+    path.mkdir()
+    with told("1 answer set"):
+        survey.agree(True)
+    opened(session, lambda: survey.open(path.with_name("other.csv")))
+    path.rmdir()
+    with told("now"):
+        opened(session, lambda: survey.open(path))
+    assert [known.participant for known in session.survey.sets] == ["P-1"]
+    assert [known.participant for known in read_survey(path)] == ["P-1"]
+
+
+def test_a_copy_does_not_hide_that_answers_were_refused(survey, path, told, monkeypatch):
+    go_on = threading.Event()
+
+    def refuse_late(path, entries):
+        assert go_on.wait(5)
+        raise InputError("the disk is full")
+
+    monkeypatch.setattr("napari_semxai.controllers.survey.save_answers", refuse_late)
+    survey.begin("P-1", "", "")
+    with told("the disk is full"):
+        survey.agree(True)
+        survey.save_copy(path.with_name("copy.csv"))
+        go_on.set()
+
+
+def test_columns_of_others_are_in_the_file_and_in_copies(session, jobs, path, survey):
+    items = ",".join(f"item_{n}" for n in range(1, 9))
+    path.write_text(f"participant,role,{items}\nP-1,engineer,,,,,,,,\n")
+    opened(session, lambda: survey.open(path))
+    survey.begin("P-1", "", "")
+    survey.agree(True)
+    survey.answer(0, 4)
+    survey.save_copy(path.with_name("copy.csv"))
+    jobs._threads.shutdown(wait=True)
+    for file in (path, path.with_name("copy.csv")):
+        (row,) = csv.DictReader(file.read_text().splitlines())
+        assert (row["role"], row["item_1"]) == ("engineer", "4")
 
 
 def test_the_summary_is_worked_out(session, survey):

@@ -1,3 +1,4 @@
+import csv
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from napari_semxai.store.survey import (
     new_pseudonym,
     read_consent,
     read_survey,
+    remove_answers,
     save_answers,
     write_consent,
     write_survey,
@@ -67,6 +69,30 @@ def test_a_spreadsheets_file_is_understood(tmp_path):
     assert (read.participant, read.scale) == ("row 2", SCALE_VERSION)
 
 
+def test_columns_of_others_are_kept(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text(
+        f"role,participant,{HEAD},,role\n"
+        "engineer,P-1,5,4,3,2,1,5,4,3,x,twice,surplus\n"
+        "student,P-2,1,1,1,1,1,1,1,1\n"
+    )
+    first, second = read_survey(path)
+    save_answers(path, [replace(first, answers=(1,) * 8), AnswerSet("P-3")])
+    names, *rows = csv.reader(path.read_text().splitlines())
+    assert names[-4:] == ["role", "", "role", ""]
+    kept = {row[0]: row[-4:] for row in rows}
+    assert kept == {
+        "P-1": ["engineer", "x", "twice", "surplus"],
+        "P-2": ["student", "", "", ""],
+        "P-3": ["", "", "", ""],
+    }
+    assert remove_answers(path, lambda known: known.participant == "P-1") == 1
+    names, *rows = csv.reader(path.read_text().splitlines())
+    assert {row[0]: row[-4] for row in rows} == {"P-2": "student", "P-3": ""}
+    assert "engineer" not in path.read_text()
+    assert read_survey(path) == [second, AnswerSet("P-3")]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -74,6 +100,8 @@ def test_a_spreadsheets_file_is_understood(tmp_path):
         (f"{HEAD}\n1,2,3,4,5,6,7,8\n", "row 2, item_6: an answer is a whole number from 1 to 5"),
         (f"{HEAD}\n1,2,3,4,5,yes,1,1\n", "not yes"),
         (f"{HEAD}\n1,2,3.5,4,5,1,1,1\n", "not 3.5"),
+        (f"{HEAD},item_2\n1,2,3,4,5,1,1,1,2\n", "item_2 is there twice"),
+        (f"{HEAD}\n1,2,3,4,5,1,1,{'1' * 200_000}\n", "cannot be read as CSV"),
     ],
 )
 def test_bad_files_are_named(tmp_path, text, message):

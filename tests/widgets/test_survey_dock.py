@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,13 +82,121 @@ def test_eight_items_by_keyboard(qtbot, answering, session, tmp_path):
     assert session.survey.current.answers[6] is None
     assert not items.items[6].answers[4].isChecked()
     qtbot.keyClicks(items.items[6].comment, "see 2")
-    items.items[6].comment.editingFinished.emit()
+    qtbot.keyClick(items.items[6].comment, Qt.Key.Key_Return)
     assert session.survey.current.comments[6] == "see 2"
     assert session.survey.current.answers == (5, 4, 3, 2, 1, 5, None, 3)
     answering._survey._jobs._threads.shutdown(wait=True)
     (stored,) = read_survey(tmp_path / "survey.csv")
     assert stored.answers == session.survey.current.answers
     assert stored.scale == SCALE_VERSION
+
+
+@pytest.mark.parametrize("key", [Qt.Key.Key_PageDown, Qt.Key.Key_PageUp])
+def test_turning_pages_keeps_the_comment_that_is_typed(qtbot, answering, session, key):
+    session.survey = replace(session.survey, item=3)
+    qtbot.keyClicks(answering.items.items[3].comment, "too coarse, 2 of 5")
+    qtbot.keyClick(answering.items.items[3].comment, key)
+    assert session.survey.item in (2, 4)
+    assert session.survey.current.comments[3] == "too coarse, 2 of 5"
+    assert answering.items.items[3].comment.text() == "too coarse, 2 of 5"
+
+
+def test_a_comment_that_is_typed_is_never_overwritten(qtbot, answering, session):
+    comment = answering.items.items[0].comment
+    qtbot.keyClicks(comment, "half a sen")
+    session.survey = replace(session.survey, consent_text="other words")
+    qtbot.keyClicks(comment, "tence")
+    answering.items.items[0].answers[4].click()
+    assert session.survey.current.comments[0] == "half a sentence"
+    assert session.survey.current.answers[0] == 4
+
+
+@pytest.mark.parametrize("leave", ["start", "open", "image", "agreed", "release"])
+def test_a_typed_comment_is_kept_however_the_set_is_left(
+    qtbot, answering, session, tmp_path, monkeypatch, leave
+):
+    qtbot.keyClicks(answering.items.items[0].comment, "why")
+    if leave == "start":
+        answering.participant.setCurrentText("P-2")
+        answering.start.click()
+        assert answering.items.items[0].comment.text() == ""
+    elif leave == "open":
+        monkeypatch.setattr(
+            "napari_semxai.widgets.survey_dock.QFileDialog.getOpenFileName",
+            lambda *_: (str(tmp_path / "other.csv"), ""),
+        )
+        answering.open_file.click()
+    elif leave == "image":
+        session.image = make_image("b")
+    elif leave == "agreed":
+        answering.agreed.click()
+    else:
+        answering.release()
+    answering._survey._jobs._threads.shutdown(wait=True)
+    (stored,) = read_survey(tmp_path / "survey.csv")
+    assert (stored.participant, stored.comments[0]) == ("P-1", "why")
+
+
+def test_answers_never_go_to_a_set_that_the_boxes_do_not_name(qtbot, answering, session):
+    assert "P-1" in answering.front.text()
+    assert "CRAFT" in answering.front.text()
+    session.image = make_image("b")
+    assert answering.explanation.currentText() == "b"
+    assert "explanation a" in answering.front.text()
+    assert "Start or resume" in answering.front.text()
+    qtbot.keyClick(answering.items.items[0], Qt.Key.Key_5)
+    answering.items.items[0].answers[5].click()
+    assert session.survey.current.n_answered == 0
+    for part in (answering.items, answering.agreed, answering.delete, answering.withdraw):
+        assert not part.isEnabled()
+    answering.start.click()
+    assert "explanation b" in answering.front.text()
+    assert "Start or resume" not in answering.front.text()
+    answering.agreed.click()
+    qtbot.keyClick(answering.items.items[0], Qt.Key.Key_5)
+    assert session.survey.current.explanation == "b"
+    assert session.survey.current.n_answered == 1
+
+
+@pytest.mark.parametrize("box", ["participant", "method", "explanation"])
+def test_every_box_that_differs_stops_the_answers(qtbot, answering, box):
+    field = getattr(answering, box)
+    written = field.currentText()
+    qtbot.keyClicks(field, "x")
+    assert not answering.items.isEnabled()
+    field.setCurrentText(f" {written} ")
+    assert answering.items.isEnabled()
+
+
+def test_a_new_id_is_not_the_set_in_front(answering, session):
+    answering.new_id.click()
+    assert not answering.items.isEnabled()
+    assert "participant P-1" in answering.front.text()
+    assert "Start or resume" in answering.front.text()
+
+
+def test_the_keyboard_is_led_from_disabled_items_to_start(qtbot, answering, session):
+    answering.activateWindow()
+    answering.items.items[0].setFocus()
+    qtbot.waitUntil(answering.items.items[0].hasFocus)
+    session.image = make_image("b")
+    assert answering.start.hasFocus()
+
+
+def test_the_boxes_follow_the_set_in_front(answering, session):
+    answering._survey.begin("P-9", "Grad-CAM", "other")
+    boxes = (answering.participant, answering.method, answering.explanation)
+    assert [box.currentText() for box in boxes] == ["P-9", "Grad-CAM", "other"]
+
+
+def test_what_is_deleted_is_named(answering, monkeypatch):
+    asked = []
+    monkeypatch.setattr(QMessageBox, "question", lambda *words: asked.append(words[2]))
+    answering.delete.click()
+    answering.withdraw.click()
+    assert "P-1" in asked[0]
+    assert "explanation a" in asked[0]
+    assert "P-1" in asked[1]
 
 
 def test_all_items_at_once(answering, session):
