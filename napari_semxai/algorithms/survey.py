@@ -53,6 +53,8 @@ class MethodComparison:
     ----------
     first, second : str
         The methods.
+    scale : str
+        The wording that both were judged by.
     test : PairedTest
         Of each participant's mean answer to one and to the other.
     p_holm : float
@@ -61,6 +63,7 @@ class MethodComparison:
 
     first: str
     second: str
+    scale: str
     test: PairedTest
     p_holm: float
 
@@ -105,7 +108,7 @@ def survey_report(sets: Sequence[AnswerSet]) -> SurveyReport:
     tests = [_compare(groups[one], groups[other]) for one, other in pairs]
     adjusted = holm([test.p_value for test in tests])
     comparisons = tuple(
-        MethodComparison(one[0], other[0], test, p)
+        MethodComparison(one[0], other[0], one[1], test, p)
         for (one, other), test, p in zip(pairs, tests, adjusted, strict=True)
     )
     return SurveyReport(methods, comparisons)

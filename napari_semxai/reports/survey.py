@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 import textwrap
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_semxai.reports.figure import new_figure, save_figures
-from napari_semxai.store.atomic import atomic_write
+from napari_semxai.store.atomic import write_table
 from napari_semxai.types.survey import ANSWERS, ITEMS
 
 if TYPE_CHECKING:
@@ -24,6 +24,18 @@ if TYPE_CHECKING:
     from napari_semxai.types.survey import SurveySummary
 
 COLUMNS = ("method", "scale", "item", "text", "mean", "std", "n", "n_agree")
+METHOD_COLUMNS = ("method", "scale", "n_participants", "n_complete", "cronbach_alpha")
+COMPARISON_COLUMNS = (
+    "first",
+    "second",
+    "scale",
+    "n",
+    "n_different",
+    "median_difference",
+    "p_value",
+    "p_holm",
+    "rank_biserial",
+)
 # Disagree orange, agree blue, from ColorBrewer's PuOr, told apart by colour-blind people too.
 _LIKERT = ("#b35806", "#f1a340", "#d8d8d8", "#998ec3", "#542788")
 _WRAP = 44
@@ -47,16 +59,49 @@ def survey_rows(report: SurveyReport) -> list[dict[str, Any]]:
     ]
 
 
+def method_rows(report: SurveyReport) -> list[dict[str, Any]]:
+    """Return one row per method, with the columns of `METHOD_COLUMNS`."""
+    return [
+        {
+            "method": entry.method,
+            "scale": entry.scale,
+            "n_participants": entry.n_participants,
+            "n_complete": entry.summary.n_complete,
+            "cronbach_alpha": entry.summary.cronbach_alpha,
+        }
+        for entry in report.methods
+    ]
+
+
+def comparison_rows(report: SurveyReport) -> list[dict[str, Any]]:
+    """Return one row per pair of methods, with the columns of `COMPARISON_COLUMNS`."""
+    return [
+        {
+            "first": pair.first,
+            "second": pair.second,
+            "scale": pair.scale,
+            **asdict(pair.test),
+            "p_holm": pair.p_holm,
+        }
+        for pair in report.comparisons
+    ]
+
+
 def write_survey_report(folder: Path, report: SurveyReport) -> list[Path]:
-    """Write survey_items.csv and one figure per method; return the files."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, COLUMNS)
-    writer.writeheader()
-    writer.writerows(survey_rows(report))
-    table = folder / "survey_items.csv"
-    with atomic_write(table) as file:
-        file.write(text.getvalue().encode())
-    return [table, *save_figures(likert_figure(report.methods), folder / "survey")]
+    """Write the tables of items, methods and comparisons and the bars; return the files.
+
+    What is undefined is an empty field.
+    """
+    tables = {
+        "survey_items.csv": (COLUMNS, survey_rows(report)),
+        "survey_methods.csv": (METHOD_COLUMNS, method_rows(report)),
+        "survey_comparisons.csv": (COMPARISON_COLUMNS, comparison_rows(report)),
+    }
+    for name, (columns, rows) in tables.items():
+        cells = [[_cell(row[column]) for column in columns] for row in rows]
+        write_table(folder / name, columns, cells)
+    figures = save_figures(likert_figure(report.methods), folder / "survey")
+    return [*(folder / name for name in tables), *figures]
 
 
 def likert_figure(methods: Sequence[MethodSummary], *, compact: bool = False) -> Figure:
@@ -92,6 +137,10 @@ def likert_figure(methods: Sequence[MethodSummary], *, compact: bool = False) ->
         fontsize=7,
     )
     return figure
+
+
+def _cell(value: Any) -> Any:
+    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def _draw(axes: Axes, summary: SurveySummary, labels: Sequence[str]) -> None:

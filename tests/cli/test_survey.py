@@ -2,7 +2,7 @@ import json
 
 from napari_semxai.cli import main
 from napari_semxai.store.survey import write_survey
-from napari_semxai.types.survey import AnswerSet
+from napari_semxai.types.survey import SCALE_VERSION, AnswerSet
 
 
 def test_summary_of_two_methods(tmp_path, capsys):
@@ -17,7 +17,10 @@ def test_summary_of_two_methods(tmp_path, capsys):
     assert "CRAFT, 6 participants" in text
     assert "4.50  0.55   6 of 6  From the explanation, I understand" in text
     assert "p = 0.0312" in text
-    assert (tmp_path / "out/survey.svg").is_file()
+    assert text.count(SCALE_VERSION) == 3
+    for name in ("survey_items.csv", "survey_methods.csv", "survey_comparisons.csv", "survey.svg"):
+        assert (tmp_path / "out" / name).is_file()
+        assert name in text
     main(["survey", "summary", str(tmp_path / "s.csv"), "--json"])
     values = json.loads(capsys.readouterr().out)
     assert values["methods"][1]["summary"]["items"][0]["mean"] == 4.5
