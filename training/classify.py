@@ -255,8 +255,20 @@ def log(path: Path, row: list[float]) -> None:
         writer.writerow(row)
 
 
-def export(run: Run, target: Path) -> None:
-    """Write the averaged weights as float16 safetensors, with their description beside."""
+def export(run: Run, options: argparse.Namespace) -> None:
+    """Write the averaged weights as float16 safetensors, with their description beside.
+
+    They may be blended with those the run began with: two that lie near each other are right about
+    different scenes (M. Wortsman et al., "Robust fine-tuning of zero-shot models", CVPR 2022).
+    Classes that came more often in training are more probable by as much; that is taken back.
+    """
+    if options.blend < 1:
+        start = new_run(options.rate, options.init_from).average
+        for own, old in zip(run.average.parameters(), start.parameters(), strict=True):
+            own.data.copy_(torch.lerp(old.data, own.data, options.blend))
+    often = torch.tensor([HARD.count(label) for label in LABELS], dtype=torch.float32)
+    with torch.no_grad():
+        run.average.classifier.bias -= torch.log(often)
     half = {name: tensor.half().contiguous() for name, tensor in run.average.state_dict().items()}
     run.average.load_state_dict({name: tensor.float() for name, tensor in half.items()})
     values, targets = validation_set()
@@ -264,9 +276,11 @@ def export(run: Run, target: Path) -> None:
     temperature = round(fit_temperature(logits.double().numpy(), targets.numpy()), 4)
     scores = scores_of(logits, targets)
     print("step", run.step, "validation macro F1", scores.macro_f1, "temperature", temperature)
-    save_file(half, target)
-    target.chmod(0o644)
-    write_json(description_path(target), description_of(replace(INFO, temperature=temperature)))
+    save_file(half, options.export)
+    options.export.chmod(0o644)
+    write_json(
+        description_path(options.export), description_of(replace(INFO, temperature=temperature))
+    )
 
 
 def parse() -> argparse.Namespace:
@@ -280,6 +294,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--rate", type=float, default=1e-3)
     parser.add_argument("--init-from", type=Path, help="exported weights, fresh optimizer")
     parser.add_argument("--first-step", type=int, default=0, help="steps those have seen")
+    parser.add_argument(
+        "--blend", type=float, default=1.0, help="share of the run in what is exported"
+    )
     parser.add_argument("--export", type=Path, help="only write the averaged weights")
     return parser.parse_args()
 
@@ -294,7 +311,7 @@ def main() -> None:
     if path.exists():
         load(run, path)
     if options.export:
-        export(run, options.export)
+        export(run, options)
     else:
         train(run, options, path)
 
