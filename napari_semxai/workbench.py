@@ -42,7 +42,6 @@ from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.layers.side_by_side import SideBySide
 from napari_semxai.state.session import Session
 from napari_semxai.store.folders import projects_folder, recovery_folder, shortcuts_file
-from napari_semxai.types import ReviewState
 from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
@@ -58,6 +57,7 @@ from napari_semxai.widgets.edit_dock import (
     EditDock,
 )
 from napari_semxai.widgets.explain_dock import ExplainDock
+from napari_semxai.widgets.key_actions import key_actions
 from napari_semxai.widgets.keys_panel import KeysPanel
 from napari_semxai.widgets.main_thread import MainThread
 from napari_semxai.widgets.project_panel import ProjectPanel
@@ -65,13 +65,13 @@ from napari_semxai.widgets.queue_panel import QueuePanel
 from napari_semxai.widgets.research_dock import ResearchDock
 from napari_semxai.widgets.review_panel import ReviewPanel
 from napari_semxai.widgets.scores_dock import ScoresDock
-from napari_semxai.widgets.shortcuts import CLASS_KEYS, KeyTable
+from napari_semxai.widgets.shortcuts import KeyTable
 from napari_semxai.widgets.size_panel import SizePanel
 from napari_semxai.widgets.storage_panel import StoragePanel
 from napari_semxai.widgets.survey_dock import SurveyDock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     import napari
 
@@ -125,9 +125,13 @@ class Workbench:
         self.clicks = ClickController(self.session, self.engine, self.edit)
         self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
         self.explain_engine = EngineClient("explain", deliver=self.main_thread.deliver)
-        opener = ImageOpener(self.images, self.review)
         self.explaining = Explaining(
-            self.session, self.explain_engine, self.jobs, opener.open, self.edit, self.clicks
+            self.session,
+            self.explain_engine,
+            self.jobs,
+            ImageOpener(self.images, self.review).open,
+            self.edit,
+            self.clicks,
         )
         self.explanations = ExplanationLayers(viewer, self.session, self.layers)
         self.table = ComparisonTableController(self.session, self.jobs)
@@ -138,7 +142,7 @@ class Workbench:
         self.docks: dict[str, ScrolledDock] = {}
         self.session.events.message.connect(_show_message)
         self.keys = KeyTable(
-            viewer, self.layers, _actions(self), shortcuts_file(), viewer.window._qt_window
+            viewer, self.layers, key_actions(self), shortcuts_file(), viewer.window._qt_window
         )
         self.segment.warm()
 
@@ -294,30 +298,3 @@ def _settings_saved_once() -> Iterator[None]:
 def _show_message(message: str) -> None:
     if message:
         show_warning(message)
-
-
-def _actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
-    """Return what each of `SHORTCUTS` does."""
-    review = workbench.review
-    return {
-        "generate": workbench.segment.generate,
-        "accept": review.accept,
-        "no defect": partial(review.review, ReviewState.NO_DEFECT),
-        "reject": partial(review.review, ReviewState.REJECTED),
-        "unsure": partial(review.review, ReviewState.UNSURE),
-        "next": partial(workbench.queue.step, 1),
-        "previous": partial(workbench.queue.step, -1),
-        "next unreviewed": workbench.queue.next_unreviewed,
-        "jump": partial(workbench.focus, QUEUE, "jump"),
-        "comment": partial(workbench.focus, REVIEW, "comment"),
-        "mask": workbench.toggle_mask,
-        "explanation": workbench.explanations.toggle,
-        "next heat map": workbench.explaining.heatmaps.show_next,
-        "brush": partial(workbench.paint, "paint"),
-        "erase": partial(workbench.paint, "erase"),
-        "click": workbench.click,
-        "new object": workbench.clicks.begin_object,
-        "automatic": workbench.edit.apply_automatic,
-        "save": workbench.save,
-        **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
-    }

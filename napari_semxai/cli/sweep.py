@@ -16,7 +16,7 @@ from napari_semxai.cli.datasets import DATASET_HELP, open_images
 from napari_semxai.cli.options import add_mask_options, number, place, settings_from
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
-from napari_semxai.cli.record import content_key
+from napari_semxai.cli.record import content_key, run_values
 from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.images import read_image
@@ -141,7 +141,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         return sweep_thresholds(options, output)
     failed: dict[str, str] = {}
     images = open_images(options.dataset, options.output, output, failed)
-    axes = options.alpha, options.beta
+    axes, asked = (options.alpha, options.beta), run_values(options)
     options.alpha = options.beta = 0.0
     work = SweepWork(settings_from(options), *axes, options.output / "pools")
     planes: dict[TruthImage, ImagePlane] = {}
@@ -154,7 +154,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             planes[answer.item] = answer.result["plane"]
     ordered = {image: planes[image] for image in images if image in planes}
     if ordered:
-        _report(options.output, ordered, axes, output)
+        _report(options.output, ordered, axes, asked, output)
     for message in failed.values():
         output.error(message)
     if failed:
@@ -174,7 +174,11 @@ def axis(text: str, most: float = inf) -> Axis:
 
 
 def _report(
-    folder: Path, planes: dict[TruthImage, ImagePlane], axes: tuple[Axis, Axis], output: Output
+    folder: Path,
+    planes: dict[TruthImage, ImagePlane],
+    axes: tuple[Axis, Axis],
+    asked: dict[str, Any],
+    output: Output,
 ) -> None:
     from napari_semxai.algorithms.sweep import advice, sweep_set
     from napari_semxai.reports.figure import save_figures
@@ -192,6 +196,7 @@ def _report(
         write_sweep(folder / "sweep.npz", result),
     ]
     values = {
+        **asked,
         "alpha": result.alpha,
         "beta": result.beta,
         "mean_dice": result.mean[result.best],

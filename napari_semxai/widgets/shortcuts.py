@@ -56,7 +56,7 @@ SHORTCUTS = (
     Shortcut("comment", "Alt-D", "write a comment"),
     Shortcut("mask", "Alt-M", "show or hide the mask"),
     Shortcut("explanation", "Alt-X", "show or hide explanations"),
-    Shortcut("next heat map", "Alt-Shift-X", "next heat map of this image"),
+    Shortcut("next heat map", "Alt-Shift-X", "next heat map of this image, then its concepts"),
     Shortcut("brush", "Alt-B", "brush"),
     Shortcut("erase", "Alt-E", "erase"),
     Shortcut("click", "Alt-C", "SAM click"),
