@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from functools import partial
+from functools import lru_cache, partial
 from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -34,6 +35,8 @@ _AHEAD = 2
 _KILLED = "KilledWorker"
 """Dask's name for a task whose workers died again and again; Dask itself is optional."""
 _WORKERS_SECONDS = 60
+# Of malloc.h; the values below are where glibc's own thresholds end up.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def on_processes(work: Work, items: Sequence[Any], jobs: int, threads: int) -> Iterator[Answer]:
@@ -51,9 +54,27 @@ def on_dask(work: Work, items: Sequence[Any], address: str, threads: int) -> Ite
     """Do items on the workers of a Dask scheduler."""
     with _dask(address) as (executor, workers):
         # One network a worker: more threads than one are the cluster's to give.
-        task = partial(do_chunk, work, threads=threads or 1, run=uuid4().hex)
+        task = partial(_do_on_dask, work, threads=threads or 1, run=uuid4().hex)
         ask = partial(_ask, executor, task)
         yield from _survive(ask, chunks_of(items, workers), (workers * _AHEAD, 1))
+
+
+def _do_on_dask(work: Work, items: Sequence[Any], threads: int, run: str) -> list[Answer]:
+    keep_memory()
+    return do_chunk(work, items, threads, run)
+
+
+@lru_cache(maxsize=1)
+def keep_memory() -> None:
+    """Let glibc keep freed memory for the next image, as it does by itself.
+
+    Dask has its workers hand all of it back at once (MALLOC_TRIM_THRESHOLD_), and fetching it anew
+    for every layer of a network takes as much time as the network.
+    """
+    with suppress(OSError, AttributeError):
+        glibc = ctypes.CDLL("libc.so.6")
+        glibc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)
+        glibc.mallopt(_M_TRIM_THRESHOLD, 64 * 2**20)
 
 
 def chunks_of(items: Sequence[Any], workers: int) -> list[list[Any]]:

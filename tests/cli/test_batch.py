@@ -191,6 +191,33 @@ def test_tasks_hold_16_to_64_images() -> None:
     assert [len(chunk) for chunk in chunks_of(range(10), 4)] == [3, 3, 3, 1]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="about glibc")
+def test_memory_is_kept_on_dask_workers() -> None:
+    code = (
+        "import resource, sys, numpy as np\n"
+        "from napari_semxai.cli.workers import keep_memory\n"
+        "if sys.argv[1:]: keep_memory()\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+        "for _ in range(50): np.ones(2**20)\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)\n"
+    )
+    # As Dask starts its workers.
+    environment = os.environ | {"MALLOC_TRIM_THRESHOLD_": "65536"}
+    without, kept = (
+        int(
+            subprocess.run(
+                [sys.executable, "-c", code, *argument],
+                env=environment,
+                check=True,
+                capture_output=True,
+                text=True,
+            ).stdout
+        )
+        for argument in ([], ["keep"])
+    )
+    assert kept < without / 5
+
+
 def test_pace_and_time_left() -> None:
     text = "[##..................] 10/100, 2.00 images/s, about 0 min 45 s left"
     assert pace(10, 100, 5.0) == text
