@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, SemImage
 
 SCORES = ("dice", "iou", "precision", "recall", "accuracy")
-_NO_SETTINGS = "run", "json"
+# Where a run takes place and what it prints decides nothing.
+_NO_SETTINGS = "run", "json", "files", "sample", "output", "jobs", "scheduler"
 _PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
 

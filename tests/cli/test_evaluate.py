@@ -7,6 +7,7 @@ from PIL import Image
 
 import napari_semxai as sx
 from napari_semxai.backends import faithfulness
+from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.cli import faithfulness_work, main
 from napari_semxai.cli.explainers import Explainer
 from napari_semxai.store.images import read_image
@@ -205,6 +206,8 @@ def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
+@pytest.mark.filterwarnings("default")
 def test_the_rows_of_the_published_table(tmp_path, capsys):
     """As docs/evaluation.md documents the command, with fewer scenes and without masks of SAM."""
     out = tmp_path / "out"
