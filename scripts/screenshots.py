@@ -43,7 +43,9 @@ def main() -> None:
     """Go through the main job on the sample image and take a picture of every step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
-    parser.add_argument("--only", choices=["review", "robust"], help="make these pictures alone")
+    parser.add_argument(
+        "--only", choices=["review", "robust", "run"], help="make these pictures alone"
+    )
     arguments = parser.parse_args()
     folder = arguments.folder
     # Recovery copies of these pictures are not a person's work.
@@ -53,7 +55,7 @@ def main() -> None:
     viewer.window._qt_window.resize(1366, 768)
     workbench = open_workbench(viewer)
     if arguments.only:
-        {"review": review, "robust": robust}[arguments.only](workbench, folder)
+        {"review": review, "robust": robust, "run": run}[arguments.only](workbench, folder)
     else:
         tour(workbench, folder)
     viewer.close()
@@ -86,7 +88,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", DOCKS[1])
     take(workbench, folder, "scores", "Scores")
-    for part in (research, explain, robust, review, survey, pages):
+    for part in (research, explain, robust, review, survey, pages, run):
         part(workbench, folder)
 
 
@@ -105,6 +107,26 @@ def research(workbench: Workbench, folder: Path) -> None:
     dock.verticalScrollBar().setValue(dock.curves.parentWidget().y())
     take(workbench, folder, "curves", "Research")
     workbench.explaining.heatmaps.clear()
+
+
+def run(workbench: Workbench, folder: Path) -> None:
+    """Let a run over some scenes suggest α and β, and open its result."""
+    dock, place = workbench.dock("Research"), Path(tempfile.mkdtemp())
+    for number, label in enumerate((1, 2, 3, 5)):
+        scene = scene_of_class(label, 40 + number, (240, 240))
+        for name, pixels in (("images", scene.image), ("masks", scene.defect)):
+            (place / name).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(place / name / f"{number}.png")
+    workbench.images.open_file(place / "images" / "0.png")
+    wait(lambda: workbench.session.image is not None)
+    panel = dock.run
+    panel.dataset.setText(str(place))
+    panel.output.setText(str(place / "results"))
+    panel.start.click()
+    wait(lambda: workbench.session.run.state != "running")
+    panel.open.click()
+    wait(lambda: panel.figure.drawn)
+    take(workbench, folder, "run", "Research", panel)
 
 
 def explain(workbench: Workbench, folder: Path) -> None:

@@ -95,7 +95,9 @@ def test_from_class_to_mask_to_score(explained, qtbot):
     qtbot.waitUntil(lambda: state.heatmaps.active is not None, timeout=ANSWER_MILLISECONDS)
     assert state.heatmaps.active.target == other
     workbench.explaining.classify.set_target(heatmap.target)
-    assert state.heatmaps.active is heatmap
+    # Out of the cache; where the engine was asked twice at the start it may be the second answer.
+    assert state.heatmaps.active.target == heatmap.target
+    np.testing.assert_array_equal(state.heatmaps.active.values, heatmap.values)
     _motions_cost_little(workbench, (heatmap.target, other))
     _hidden_by_a_key(workbench, layer, outline)
 

@@ -55,7 +55,8 @@ def test_two_layers_at_once_are_both_right(client: EngineClient, inbox: Inbox) -
     for layer in layers:
         [found] = [value for name, kind, value in events if (name, kind) == (layer, "update")]
         expected = sx.gradcam(IMAGE, classifier, target=2, layer=layer, method="layercam")
-        np.testing.assert_allclose(found.values, expected.values, atol=1e-5)
+        # Another number of threads rounds differently, and a rectifier may open or close by it.
+        np.testing.assert_allclose(found.values, expected.values, atol=1e-3)
         assert found.layers == (layer,)
 
 
