@@ -107,7 +107,7 @@ def judged_on(stream: int) -> str:
     if own == fixed:
         return f"SHA-256 of the scenes: `{own[:12]}`, as before the first training."
     return (
-        f"SHA-256 of the scenes: `{own[:12]}`; before the first training it was `{fixed[:12]}`, on "
+        f"SHA-256 of the scenes: `{own[:12]}`; before the first training `{fixed[:12]}`, on "
         "a processor that rounds differently. Seeds and generator are the same."
     )
 
