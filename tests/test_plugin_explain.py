@@ -12,6 +12,7 @@ from qtpy.QtWidgets import QApplication
 from napari_semxai import plugin, scores
 from napari_semxai.algorithms.explanation_masks import threshold_mask
 from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.backends.xplique_import import craft_missing
 from napari_semxai.layers.explanation_mask_layers import HEAT_MASK
 from napari_semxai.state.explanation import HEAT_MAP, CraftSettings
 from napari_semxai.store.images import image_from_array
@@ -144,8 +145,8 @@ def _motions_cost_little(workbench, classes):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
 def test_concepts_in_the_window(explained, qtbot):
-    pytest.importorskip("xplique", exc_type=ImportError)
     workbench, state = explained, explained.session.explanation
     concepts = workbench.explaining.concepts
     label = state.classification.predicted + 1
