@@ -135,3 +135,12 @@ def _box_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np
     with np.errstate(invalid="ignore"):
         iou: NDArray[np.float32] = inter / (one[4] + other[4] - inter)
     return iou
+
+
+def same_candidate(before: CandidatePool, index: int, after: CandidatePool) -> int | None:
+    """Return where a candidate stands in a pool that grew or was made anew; None if nowhere."""
+    alike = (after.areas == before.areas[index]) & (after.boxes == before.boxes[index]).all(axis=1)
+    for row in np.flatnonzero(alike).tolist():
+        if np.array_equal(after.mask(row), before.mask(index)):
+            return int(row)
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy
 
 from napari_semxai.algorithms.components import components_at, largest_component
 
@@ -60,6 +61,26 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
             found[(rows - row) ** 2 + (columns - column) ** 2 < UNHEEDED_RADIUS**2] = False
             found[tuple(pixels.T)] = kept
             found[row, column] = False
+    return found
+
+
+def objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMask:
+    """Return the components of a mask that a box is meant for.
+
+    They have half of their pixels in it or hold its centre; a neighbour that it only touches
+    stays as it is.
+    """
+    labels = scipy.ndimage.label(mask, np.ones((3, 3)))[0]
+    last = (mask.shape[0] - 1, mask.shape[1] - 1) * 2
+    row0, column0, row1, column1 = (
+        min(max(0, int(value)), end) for value, end in zip(box, last, strict=True)
+    )
+    inside = labels[row0 : row1 + 1, column0 : column1 + 1]
+    pixels = np.bincount(labels.ravel())
+    meant = 2 * np.bincount(inside.ravel(), minlength=len(pixels)) >= pixels
+    meant[labels[(row0 + row1) // 2, (column0 + column1) // 2]] = True
+    meant[0] = False
+    found: BoolMask = meant[labels]
     return found
 
 

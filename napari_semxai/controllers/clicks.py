@@ -6,9 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import skimage
 
-from napari_semxai.algorithms.click_edits import object_at, own_part, still_there, take_answer
+from napari_semxai.algorithms.click_edits import (
+    object_at,
+    objects_in,
+    own_part,
+    still_there,
+    take_answer,
+)
 from napari_semxai.algorithms.mask_patches import mask_patch
 from napari_semxai.controllers.recipe import model_values
 from napari_semxai.state.session import Origin, Proposal
@@ -133,7 +138,7 @@ class ClickController:
         if mask is not None:
             rows, columns = sorted((row0, row1)), sorted((column0, column1))
             box = (rows[0], columns[0], rows[1], columns[1])
-            self._ask(_Asked(_objects_in(mask, box), Prompts(box=box)))
+            self._ask(_Asked(objects_in(mask, box), Prompts(box=box)))
 
     def refine_mask(self, mask: BoolMask, title: str) -> None:
         """Let SAM 2 make an object of any mask, for example of an explanation's.
@@ -269,26 +274,6 @@ class ClickController:
 
     def _change(self, **values: Any) -> None:
         self._session.clicks = replace(self._session.clicks, **values)
-
-
-def _objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMask:
-    """Return the components of a mask that a box is meant for.
-
-    They have half of their pixels in it or hold its centre; a neighbour that it only touches
-    stays as it is.
-    """
-    labels = skimage.measure.label(mask, connectivity=2)
-    last = (mask.shape[0] - 1, mask.shape[1] - 1) * 2
-    row0, column0, row1, column1 = (
-        min(max(0, int(value)), end) for value, end in zip(box, last, strict=True)
-    )
-    inside = labels[row0 : row1 + 1, column0 : column1 + 1]
-    pixels = np.bincount(labels.ravel())
-    meant = 2 * np.bincount(inside.ravel(), minlength=len(pixels)) >= pixels
-    meant[labels[(row0 + row1) // 2, (column0 + column1) // 2]] = True
-    meant[0] = False
-    found: BoolMask = meant[labels]
-    return found
 
 
 def _drawn(mask: BoolMask) -> dict[str, Any]:

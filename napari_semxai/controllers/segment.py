@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.algorithms.candidates import filter_candidates, same_candidate
 from napari_semxai.algorithms.ground_truth import (
     as_border,
     combine,
@@ -204,7 +204,7 @@ class SegmentController:
             )
             if answer.pool is not None:
                 if session.pool is not None and self._chosen is not None:
-                    self._chosen = _same_candidate(session.pool, self._chosen, answer.pool)
+                    self._chosen = same_candidate(session.pool, self._chosen, answer.pool)
                 points = (answer.done, answer.total) if answer.done < answer.total else None
                 self._origin = replace(asked, points=points)
                 session.pool = answer.pool
@@ -290,15 +290,6 @@ class SegmentController:
         # Of candidates that more will join soon it would be in vain.
         if self._session.generation.state != "running":
             self._prepare()
-
-
-def _same_candidate(before: CandidatePool, index: int, after: CandidatePool) -> int | None:
-    """Return where a candidate stands in a pool that grew or was made anew."""
-    alike = (after.areas == before.areas[index]) & (after.boxes == before.boxes[index]).all(axis=1)
-    for row in np.flatnonzero(alike).tolist():
-        if np.array_equal(after.mask(row), before.mask(index)):
-            return int(row)
-    return None
 
 
 def _nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,10 +25,16 @@ from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_semxai.reports.survey import likert_figure
-from napari_semxai.store.survey import consent_digest
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.parts import ScrolledDock, button, note
 from napari_semxai.widgets.survey_items import SurveyItems
+from napari_semxai.widgets.survey_texts import (
+    agreement,
+    front_text,
+    names_of,
+    summary_text,
+    told,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -216,10 +221,10 @@ class SurveyDock(ScrolledDock):
         if not self.consent.document().isModified():
             self._show_consent(survey.consent_text)
         self.agreed.setChecked(current is not None and bool(current.consent))
-        self.agreed_text.setText(_agreement(survey))
+        self.agreed_text.setText(agreement(survey))
         for part in (self.items, self.delete, self.withdraw):
             part.setVisible(current is not None)
-        front = () if current is None else _names(current)
+        front = () if current is None else names_of(current)
         if current is not None:
             self.items.set_answers(current, survey.item)
         if front != self._front:
@@ -232,8 +237,8 @@ class SurveyDock(ScrolledDock):
     def _show_front(self, current: AnswerSet | None) -> None:
         """Say which set is in front; while the boxes name another one it takes no answers."""
         named = tuple(box.currentText().strip() for box in self._boxes)
-        own = current is not None and named == _names(current)
-        self.front.setText(_front_text(current, named))
+        own = current is not None and named == names_of(current)
+        self.front.setText(front_text(current, named))
         if not own:
             self.items.commit()
             if self.items.isAncestorOf(QApplication.focusWidget()):
@@ -254,7 +259,7 @@ class SurveyDock(ScrolledDock):
         self.consent.document().setModified(False)
 
     def _on_report_changed(self, report: SurveyReport | None) -> None:
-        self.table.setText("" if report is None else _summary(report))
+        self.table.setText("" if report is None else summary_text(report))
         make = None if report is None else partial(likert_figure, report.methods)
         self.figure.set_figure(make, None if make is None else partial(make, compact=True))
 
@@ -274,7 +279,7 @@ class SurveyDock(ScrolledDock):
         self._survey.agree(agreed)
 
     def _on_delete_wanted(self) -> None:
-        if self._sure(f"Delete all answers of {_told(self._front)}?"):
+        if self._sure(f"Delete all answers of {told(self._front)}?"):
             self._survey.delete()
 
     def _on_withdrawn(self) -> None:
@@ -315,50 +320,3 @@ def _offer(box: QComboBox, texts: Iterable[str]) -> None:
         box.clear()
         box.addItems(wanted)
         box.setCurrentText(written)
-
-
-def _names(current: AnswerSet) -> tuple[str, str, str]:
-    return current.participant, current.method, current.explanation
-
-
-def _told(names: Iterable[str]) -> str:
-    kinds = ("participant", "method", "explanation")
-    return ", ".join(f"{kind} {name or '(none)'}" for kind, name in zip(kinds, names, strict=True))
-
-
-def _front_text(current: AnswerSet | None, named: tuple[str, ...]) -> str:
-    if current is None:
-        return "Press “Start or resume” to answer."
-    front = _names(current)
-    if named == front:
-        return f"In front: {_told(front)}"
-    return f"Still in front: {_told(front)}. “Start or resume” answers for the boxes above."
-
-
-def _agreement(survey: SurveyState) -> str:
-    if survey.current is None or not survey.current.consent:
-        return ""
-    same = survey.current.consent == consent_digest(survey.consent_text)
-    return "" if same else "agreed to an earlier wording of the text"
-
-
-def _summary(report: SurveyReport) -> str:
-    rows = []
-    for entry in report.methods:
-        rows.append(
-            f"<b>{entry.method or 'explanations'}</b>, participants: {entry.n_participants}"
-        )
-        summary = entry.summary
-        if math.isnan(summary.cronbach_alpha):
-            rows.append("Cronbach’s alpha is undefined for these answers")
-        else:
-            alpha, sets = summary.cronbach_alpha, summary.n_complete
-            rows.append(f"Cronbach’s alpha {alpha:.3f}, complete answer sets {sets}")
-    for pair in report.comparisons:
-        test = pair.test
-        rows.append(
-            f"{pair.first} – {pair.second}: participants who saw both {test.n}, median difference "
-            f"{test.median_difference:+.2f}, Wilcoxon p = {test.p_value:.4f} (Holm "
-            f"{pair.p_holm:.4f}), rank-biserial {test.rank_biserial:+.2f}"
-        )
-    return "<br>".join(rows) or "No answers yet."
