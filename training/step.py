@@ -122,15 +122,27 @@ def boxes_of(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 def correction(
     masks: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Draw a click (p, 1, 2) in each mask's error and its label (p, 1): 1 missed, 0 too much."""
-    error = (masks != targets).flatten(1).float()
-    error += 1e-6 * targets.flatten(1)
+    """Draw a click (p, 1, 2) in each mask's error and its label (p, 1): 1 missed, 0 too much.
+
+    Half of the clicks are where the error is broadest, as people click, half anywhere in it.
+    """
+    wrong = (masks != targets).float()
+    error = wrong.flatten(1) + 1e-6 * targets.flatten(1)
     picked = torch.multinomial(error + 1e-12, 1, generator=generator)
+    broad = (_breadth(wrong) * wrong).flatten(1).argmax(1, keepdim=True)
+    picked = torch.where(torch.rand(picked.shape, generator=generator) < 0.5, broad, picked)
     labels = targets.flatten(1).gather(1, picked).int()
     size = targets.shape[-1]
     jitter = torch.randint(0, 2, (len(masks), 1, 2), generator=generator)
     points = torch.stack([picked % size, picked // size], 2) * 2 + jitter
     return points.float(), labels
+
+
+def _breadth(wrong: torch.Tensor) -> torch.Tensor:
+    """How much of the neighbourhood of each pixel is wrong too, over three ranges."""
+    coarse = functional.avg_pool2d(wrong[:, None], 8)
+    score = coarse + sum(functional.avg_pool2d(coarse, n, 1, n // 2) for n in (3, 7))
+    return functional.interpolate(score, wrong.shape[1:], mode="bilinear")[:, 0]
 
 
 def random_window(side: int, generator: torch.Generator) -> tuple[int, int]:

@@ -230,6 +230,9 @@ def parse() -> argparse.Namespace:
         "--frozen-stages", type=int, default=3, help="of the trunk, from the first"
     )
     parser.add_argument("--rate", type=float, default=1e-3)
+    parser.add_argument(
+        "--trunk-share", type=float, default=0.1, help="of the rate, for the pretrained trunk"
+    )
     parser.add_argument("--decay", type=int, default=0, help="steps of a branch that ends at 0")
     parser.add_argument("--branch", default="main", help="name of the checkpoint to go on with")
     parser.add_argument("--from-branch", default="main", help="where a new branch starts")
@@ -251,6 +254,7 @@ def work(rank: int, options: argparse.Namespace) -> None:
     source = path if path.exists() else options.folder / f"{options.from_branch}.pt"
     if source.exists() and (source == path or not options.init_from):
         load(run, source)
+    run.optimizer.param_groups[0]["share"] = options.trunk_share
     if options.decay and (source != path or run.decay_start < 0):
         run.decay_start = run.step
     trunk = run.network.image_encoder.trunk

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from psygnal import Signal
+from superqt.utils import qdebounced
 
 from napari_semxai.controllers.explanation_masks import concept_name
 from napari_semxai.controllers.heat_names import heat_names
@@ -80,6 +81,7 @@ class ExplanationLayers:
         self._copies = ImageCopies(viewer, session)
         self._heat = heat_colormap()
         self.look = Look()
+        self._concepts_soon = qdebounced(self.show_concepts, timeout=0)
         events = session.explanation.events
         self._connections = (
             (layers.mask_layer_changed, self._on_image_layer_changed),
@@ -99,6 +101,8 @@ class ExplanationLayers:
         """Show the session no longer; the layers stay."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
+        self._concepts_soon.cancel()
+        self._floats.release()
 
     def set_look(self, look: Look) -> None:
         """Choose what is on show."""
@@ -108,6 +112,12 @@ class ExplanationLayers:
         if spread:
             self._viewer.reset_view()
         self.look_changed.emit(look)
+
+    def show_concepts(self) -> None:
+        """Show the session's concepts, and what makes place for them."""
+        self._show_concepts()
+        if self._interlocked:
+            self._show_heatmaps()
 
     def toggle(self) -> None:
         """Show or hide all explanations."""
@@ -129,9 +139,8 @@ class ExplanationLayers:
             self._show_concepts()
 
     def _on_concepts_changed(self) -> None:
-        self._show_concepts()
-        if self._interlocked:
-            self._show_heatmaps()
+        # A turn of the event loop after the heat map: together they are too many layers for one.
+        self._concepts_soon()
 
     def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
         if new.concepts != old.concepts:

@@ -11,6 +11,7 @@ import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
+from superqt.utils import qdebounced
 
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, set_visible
 
@@ -69,6 +70,12 @@ class FloatLayers:
         self._tiles: dict[str, tuple[tuple[int, int], Image]] = {}
         self._ranks: WeakKeyDictionary[Image, int] = WeakKeyDictionary()
         self.color_bars = True
+        # napari lays out all overlays again for each bar that comes or goes: a turn later.
+        self._bars_soon = qdebounced(self._show_color_bars, timeout=0)
+
+    def release(self) -> None:
+        """Change the layers no longer."""
+        self._bars_soon.cancel()
 
     def begin(self, picture: Image | None) -> None:
         """Lay all layers over another image's picture, hidden until they show something."""
@@ -103,7 +110,7 @@ class FloatLayers:
         layer.metadata.pop(CLASSIFIER, None)
         layer.data.fill(np.nan)
         _refresh(layer)
-        layer.colorbar.visible = False
+        self._bars_soon()
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -135,7 +142,7 @@ class FloatLayers:
         if layer.colormap.name != shown.colormap.name:
             layer.colormap = shown.colormap
         self._put(role, layer, tile)
-        layer.colorbar.visible = self.color_bars
+        self._bars_soon()
         set_visible(layer, True)
         return layer
 
@@ -149,8 +156,11 @@ class FloatLayers:
     def set_color_bars(self, visible: bool) -> None:
         """Show or hide the colour bars."""
         self.color_bars = visible
+        self._show_color_bars()
+
+    def _show_color_bars(self) -> None:
         for role, layer in self._layers.items():
-            layer.colorbar.visible = visible and role in self._sources
+            layer.colorbar.visible = self.color_bars and role in self._sources
 
     def _add(self, role: str, shown: FloatMap) -> Image:
         active = self._viewer.layers.selection.active

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image
+from qtpy.QtWidgets import QApplication
 
 from napari_semxai.controllers.explanation_masks import ExplanationMaskController
 from napari_semxai.layers.explanation_mask_layers import CONCEPT_MASKS, HEAT_MASK
@@ -41,7 +42,7 @@ def masks(session):
 
 
 @pytest.fixture
-def shown(viewer, session, layers, masks):
+def shown(qapp, viewer, session, layers, masks):
     shown = ExplanationLayers(viewer, session, layers)
     session.image = make_image()
     yield shown
@@ -52,6 +53,12 @@ def show_heat(session, *heatmaps):
     session.explanation.heatmaps = Heatmaps(heatmaps[0] if heatmaps else None, heatmaps)
 
 
+def show_concepts(session, concepts):
+    session.explanation.concepts = concepts
+    # Their layers, and colour bars, come in the next turn of the event loop.
+    QApplication.processEvents()
+
+
 def test_a_heat_map_in_its_own_unit_with_holes(viewer, session, shown):
     found = make.heatmap(raw_maximum=3.5)
     show_heat(session, found)
@@ -60,6 +67,7 @@ def test_a_heat_map_in_its_own_unit_with_holes(viewer, session, shown):
     np.testing.assert_array_equal(np.isnan(layer.data), found.values == 0)
     np.testing.assert_allclose(np.nan_to_num(layer.data), found.values * 3.5)
     assert tuple(layer.contrast_limits) == pytest.approx((0, 3.5))
+    QApplication.processEvents()
     assert layer.colorbar.visible
     assert layer.colormap.map(np.array([0.0]))[0, 3] == 0
     # It lies over the picture and below the mask, which stays the one that is painted.
@@ -77,7 +85,7 @@ def test_a_mean_over_layers_goes_from_0_to_1(viewer, session, shown):
 
 def test_layers_say_which_classifier_they_explain(viewer, session, shown, masks):
     show_heat(session, replace(make.heatmap(), sha256="one"))
-    session.explanation.concepts = replace(make.concept_maps(), sha256="two")
+    show_concepts(session, replace(make.concept_maps(), sha256="two"))
     expected = {
         "Grad-CAM: Class 3": "one",
         HEAT_MASK: "one",
@@ -88,7 +96,7 @@ def test_layers_say_which_classifier_they_explain(viewer, session, shown, masks)
     show_heat(session, replace(make.heatmap(), sha256="three"))
     for name in ("Grad-CAM: Class 3", HEAT_MASK):
         assert viewer.layers[name].metadata[CLASSIFIER] == "three"
-    session.explanation.concepts = None
+    show_concepts(session, None)
     assert CLASSIFIER not in viewer.layers["concept 1"].metadata
 
 
@@ -121,7 +129,8 @@ def test_a_heat_map_lies_over_the_picture_of_every_image(viewer, session, shown)
 
 def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
     masks.set_masks(concepts=frozenset((0, 2)), concept_tau=0.5)
-    session.explanation.concepts = concepts = make.concept_maps()
+    concepts = make.concept_maps()
+    show_concepts(session, concepts)
     for number in (0, 2):
         layer = viewer.layers[f"concept {number + 1}"]
         assert layer.visible
@@ -143,14 +152,15 @@ def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
     masks.set_masks(concepts=frozenset((0, 2)))
     assert viewer.layers.index("concept 1") > viewer.layers.index("concept 3")
     np.testing.assert_allclose(np.nan_to_num(first.data), concepts.maps[0])
+    QApplication.processEvents()
     assert first.colorbar.visible
 
 
 def test_a_class_without_maps_empties_the_layers(viewer, session, shown, masks):
     show_heat(session, make.heatmap())
-    session.explanation.concepts = make.concept_maps()
+    show_concepts(session, make.concept_maps())
     show_heat(session)
-    session.explanation.concepts = None
+    show_concepts(session, None)
     for name in ("Grad-CAM: Class 3", "concept 1"):
         assert np.isnan(viewer.layers[name].data).all()
     shown.set_look(Look(visible=False))
@@ -177,7 +187,7 @@ def test_masks_follow_the_sliders(viewer, session, shown, masks):
 
 def test_everything_is_hidden_and_back(viewer, session, shown):
     show_heat(session, make.heatmap())
-    session.explanation.concepts = make.concept_maps()
+    show_concepts(session, make.concept_maps())
     names = ("Grad-CAM: Class 3", "concept 1", HEAT_MASK, CONCEPT_MASKS)
     shown.set_look(Look(visible=False))
     assert not any(viewer.layers[name].visible for name in names)
@@ -226,7 +236,7 @@ def test_maps_of_one_method_have_names_of_their_own(viewer, session, shown):
 
 def test_concepts_have_a_tile_of_their_own(viewer, session, shown, masks):
     show_heat(session, make.heatmap(), make.heatmap(method="layercam"))
-    session.explanation.concepts = make.concept_maps()
+    show_concepts(session, make.concept_maps())
     concepts = [viewer.layers[name] for name in ("concept 1", "concept 3", CONCEPT_MASKS)]
     shown.set_look(Look(side_by_side=True))
     assert {tile_of(viewer, layer) for layer in concepts} == {(1, 0)}
@@ -249,9 +259,9 @@ def test_concepts_have_a_tile_of_their_own(viewer, session, shown, masks):
     show_heat(session, make.heatmap())
     assert {tile_of(viewer, layer) for layer in more} == {(0, 1)}
     assert "image, copy 2" not in viewer.layers
-    session.explanation.concepts = None
+    show_concepts(session, None)
     assert not any("copy" in layer.name for layer in viewer.layers)
-    session.explanation.concepts = make.concept_maps()
+    show_concepts(session, make.concept_maps())
     assert tile_of(viewer, more[0]) == (0, 1)
     shown.set_look(Look())
     assert {tile_of(viewer, layer) for layer in (*more, *heat)} == {(0, 0)}
@@ -264,7 +274,7 @@ def is_empty(layer):
 
 def test_heat_map_and_concepts_one_without_the_other(viewer, session, shown, masks):
     show_heat(session, make.heatmap())
-    session.explanation.concepts = make.concept_maps()
+    show_concepts(session, make.concept_maps())
     heat = viewer.layers["Grad-CAM: Class 3"], viewer.layers[HEAT_MASK]
     concepts = viewer.layers["concept 1"], viewer.layers[CONCEPT_MASKS]
     for alone, empty, full in (
@@ -280,7 +290,7 @@ def test_heat_map_and_concepts_one_without_the_other(viewer, session, shown, mas
         assert all(map(is_empty, empty))
         masks.set_masks(tau=0.5, concept_tau=0.5)
     session.explanation.alone = CONCEPTS
-    session.explanation.concepts = None
+    show_concepts(session, None)
     assert not any(map(is_empty, heat))
 
 
