@@ -8,9 +8,32 @@ from torch.nn import functional
 ENTROPY_WEIGHT = 5.0
 DICE_WEIGHT = 1.0
 IOU_WEIGHT = 4.0
+NEAR = 9
+"""Edge of what counts as near a defect, in steps of four pixels."""
+NEAR_WEIGHT = 6.0
 
 
-def pair_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+def pixel_weights(defects: torch.Tensor) -> torch.Tensor:
+    """How much every pixel of a picture counts: more at defects and around them.
+
+    The outline of a defect is what Algorithm 1 needs of the surface's mask, a small part of it.
+
+    Parameters
+    ----------
+    defects : tensor of bool, shape (b, M, N)
+        Where a defect is, at every fourth pixel.
+
+    Returns
+    -------
+    tensor, shape (b, 2 M, 2 N)
+    """
+    near = functional.max_pool2d(defects[:, None].float(), NEAR, 1, NEAR // 2)
+    return 1 + NEAR_WEIGHT * functional.interpolate(near, scale_factor=2)[:, 0]
+
+
+def pair_losses(
+    logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
     """Cross-entropy and dice loss of every offered mask against every target.
 
     Cross-entropy in place of SAM's focal loss: it makes sharper outlines in a short training, and
@@ -22,18 +45,21 @@ def pair_losses(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         Offered masks.
     targets : tensor, shape (p, t, M, N)
         True regions, 0 or 1.
+    weights : tensor, shape (p, M, N)
+        How much every pixel counts.
 
     Returns
     -------
     tensor, shape (p, o, t)
     """
+    weights = weights.flatten(1)[:, :, None]
     logits, targets = logits.flatten(2).float(), targets.flatten(2).float()
-    transposed = targets.transpose(1, 2)
-    total = functional.softplus(logits).sum(-1, keepdim=True)
-    entropy = (total - logits @ transposed) / logits.shape[-1]
+    transposed = targets.transpose(1, 2) * weights
+    total = functional.softplus(logits) @ weights
+    entropy = (total - logits @ transposed) / weights.sum(1)[:, None]
     chance = torch.sigmoid(logits)
     overlap = chance @ transposed
-    both = chance.sum(-1)[:, :, None] + targets.sum(-1)[:, None, :]
+    both = chance @ weights + (targets @ weights).transpose(1, 2)
     return ENTROPY_WEIGHT * entropy + DICE_WEIGHT * (1 - (2 * overlap + 1) / (both + 1))
 
 
@@ -47,7 +73,11 @@ def pair_ious(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
 
 
 def click_loss(
-    logits: torch.Tensor, predicted_iou: torch.Tensor, targets: torch.Tensor, valid: torch.Tensor
+    logits: torch.Tensor,
+    predicted_iou: torch.Tensor,
+    targets: torch.Tensor,
+    valid: torch.Tensor,
+    weights: torch.Tensor,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Every target is answered by its best offer; every predicted IoU meets the true one.
 
@@ -61,6 +91,8 @@ def click_loss(
         True regions.
     valid : tensor of bool, shape (p, t)
         Which of them exist.
+    weights : tensor, shape (p, M, N)
+        How much every pixel counts.
 
     Returns
     -------
@@ -69,7 +101,7 @@ def click_loss(
         0 where a target does not exist.
     """
     ious = pair_ious(logits, targets) * valid[:, None, :]
-    best = pair_losses(logits, targets).min(dim=1).values
+    best = pair_losses(logits, targets, weights).min(dim=1).values
     mask_loss = (best * valid).sum() / valid.sum().clamp(min=1)
     known = valid.any(dim=1)[:, None].float()
     error = (predicted_iou.float() - ious.amax(dim=2)) ** 2

@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from napari_semxai.backends.bundled import IMAGE_SIZE
-from training.losses import click_loss, dense_loss
+from training.losses import click_loss, dense_loss, pixel_weights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -187,7 +187,8 @@ def training_loss(
     points, targets, valid = points.flatten(0, 1), targets.flatten(0, 1), valid.flatten(0, 1)
     prompts = (points[:, None], torch.ones(len(points), 1, dtype=torch.int))
     logits, predicted = decode(network, encoded, owner, prompts)
-    loss, ious = click_loss(enlarge(logits[:, 1:]), predicted[:, 1:], targets, valid)
+    weights = pixel_weights(kinds[:, 0])[owner]
+    loss, ious = click_loss(enlarge(logits[:, 1:]), predicted[:, 1:], targets, valid, weights)
     first = ious.amax(1)[valid]
     smallest = ious[:, :, 0].amax(1)[valid[:, 0]]
     figures = {"dense": float(dense.detach()), "one_click": float(first.mean())}
@@ -196,7 +197,9 @@ def training_loss(
     known = torch.nonzero(valid.any(1))[:, 0]
     keep = known[torch.randperm(len(known), generator=generator)[: len(points) // 2]]
     chosen = _choose(valid[keep], generator)
-    state = _Round(owner[keep], prompts[0][keep], prompts[1][keep], targets[keep, chosen])
+    state = _Round(
+        owner[keep], prompts[0][keep], prompts[1][keep], targets[keep, chosen], weights[keep]
+    )
     offered = logits[keep, 1:].detach()
     best = ious[keep].gather(2, chosen[:, None, None].expand(-1, 3, 1)).argmax(1)[:, 0]
     state.logits = offered[torch.arange(len(keep)), best]
@@ -215,6 +218,7 @@ class _Round:
     points: torch.Tensor
     labels: torch.Tensor
     target: torch.Tensor
+    weights: torch.Tensor
     logits: torch.Tensor | None = None
 
 
@@ -243,8 +247,8 @@ def _refine(
     logits, predicted = decode(network, encoded, state.owner, (new_points, new_labels), masks)
     target, valid = state.target[:, None], torch.ones(len(masks), 1, dtype=torch.bool)
     large = enlarge(logits)
-    single, ious = click_loss(large[:, :1], predicted[:, :1], target, valid)
-    several, _ = click_loss(large[:, 1:], predicted[:, 1:], target, valid)
+    single, ious = click_loss(large[:, :1], predicted[:, :1], target, valid, state.weights)
+    several, _ = click_loss(large[:, 1:], predicted[:, 1:], target, valid, state.weights)
     state.points, state.labels = new_points, new_labels
     state.logits = logits[:, 0].detach()
     return single + 0.5 * several, float(ious.mean())

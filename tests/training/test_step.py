@@ -9,10 +9,13 @@ from napari_semxai.backends.bundled import build_bundled_architecture
 from training.losses import (
     DENSE_CHANNELS,
     DISTANCES,
+    NEAR,
+    NEAR_WEIGHT,
     click_loss,
     dense_loss,
     pair_ious,
     pair_losses,
+    pixel_weights,
 )
 from training.samples import make_sample
 from training.step import boxes_of, correction, decode, encode, training_loss, unpack
@@ -46,10 +49,24 @@ def test_perfect_masks_cost_nothing_and_have_iou_one():
     target = torch.zeros(1, 1, 8, 8)
     target[:, :, 2:5, 3:6] = 1
     right, wrong = 40 * (target - 0.5), 40 * (0.5 - target)
-    losses = pair_losses(torch.cat([right, wrong], 1), target)
+    losses = pair_losses(torch.cat([right, wrong], 1), target, torch.ones(1, 8, 8))
     assert losses[0, 0, 0] < 1e-3 < losses[0, 1, 0]
     ious = pair_ious(torch.cat([right, wrong], 1), target)
     assert ious.flatten().tolist() == [1.0, 0.0]
+
+
+def test_pixels_near_a_defect_count_more():
+    defects = torch.zeros(1, 32, 32, dtype=torch.bool)
+    defects[0, 16, 16] = True
+    weights = pixel_weights(defects)
+    assert weights.shape == (1, 64, 64)
+    assert weights[0, 33 + 2 * (NEAR // 2), 33] == 1 + NEAR_WEIGHT
+    assert weights[0, 34 + 2 * (NEAR // 2), 33] == 1
+    target = torch.ones(1, 1, 64, 64)
+    hole, elsewhere = (torch.full_like(target, 40.0) for _ in range(2))
+    hole[0, 0, 30:36, 30:36] = elsewhere[0, 0, :6, :6] = -40
+    near, far = pair_losses(torch.cat([hole, elsewhere], 1), target, weights)[0, :, 0]
+    assert near > 3 * far > 0
 
 
 def test_loss_takes_the_best_offer_for_each_target_and_leaves_missing_ones_out():
@@ -59,7 +76,7 @@ def test_loss_takes_the_best_offer_for_each_target_and_leaves_missing_ones_out()
     # The two other offers are empty masks, whose true IoU is 0.
     predicted = torch.tensor([[1.0, 0.0, 0.0]])
     valid = torch.tensor([[True, False]])
-    loss, ious = click_loss(logits, predicted, target, valid)
+    loss, ious = click_loss(logits, predicted, target, valid, torch.ones(1, 8, 8))
     assert ious[0, 0, 0] == 1
     assert ious[0, :, 1].sum() == 0
     assert loss < 0.1
