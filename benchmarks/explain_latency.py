@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import napari
 import psutil
-from qtpy.QtCore import QEventLoop
+from qtpy.QtCore import QEventLoop, QTimer
 
 from benchmarks.pages import footer, write_table
 from napari_semxai.algorithms.synthetic import scene_of_class
@@ -180,6 +180,14 @@ class Window:
             lambda: controller.set_craft(replace(state.craft, refinement=refinement)),
             lambda: getattr(state.concepts, "refinement", "") == refinement,
         )
+        # Their layers would follow in the next turn of the event loop.
+        self.workbench.explanations.show_concepts()
+
+    def rest(self) -> None:
+        """Let the engine finish what follows an answer, as a person does who looks at it."""
+        loop = QEventLoop()
+        QTimer.singleShot(1000, loop.quit)
+        loop.exec_()
 
 
 def layers(repeats: int) -> list[str]:
@@ -204,11 +212,13 @@ def layers(repeats: int) -> list[str]:
         window.show(seed)
         # Each of them is asked for the first time on this image.
         window.heat(0)
+        window.rest()
         watch.time("gradcam, to the layer", lambda: window.heat(1))
         window.heat(0)
         window.concepts("guided")
         for refinement in ("none", "fine"):
             name = f"{K} concepts, {refinement}, to the layers"
+            window.rest()
             watch.time(name, lambda refinement=refinement: window.concepts(refinement))
         window.concepts("guided")
     window.viewer.close()
