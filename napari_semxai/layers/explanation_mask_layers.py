@@ -39,14 +39,19 @@ class ExplanationMaskLayers:
         """Show the masks of what is on show, or none of them."""
         if self._layers.image_layer is None:
             return
+        if not masks:
+            for role in self._made:
+                self._layers.owned.hide(role)
+            self.place(arranged)
+            return
         found, heatmap = self._explanation.masks, self._explanation.heatmaps.active
-        shown = found.masks if masks else {}
+        shown = found.masks
         heat = shown.get(HEAT_MAP) if arranged.heatmaps else None
         self._show_one(HEAT_MASK, heat, colors.HEAT, "" if heatmap is None else heatmap.sha256)
         self._show_one(PICTURE_MASK, shown.get(PICTURE), colors.PICTURE, "")
         concepts = self._explanation.concepts
         if concepts is None or found.labels is None or not shown or arranged.concepts is None:
-            self._layers.owned.hide(CONCEPT_MASKS)
+            self._layers.owned.clear(CONCEPT_MASKS)
         elif self._layers.owned.is_new(CONCEPT_MASKS, found.labels):
             self._show_labels(concepts)
         self.place(arranged)
@@ -69,7 +74,7 @@ class ExplanationMaskLayers:
     def _show_one(self, role: str, mask: BoolMask | None, color: str, classifier: str) -> None:
         owned = self._layers.owned
         if mask is None:
-            owned.hide(role)
+            owned.clear(role)
         elif owned.is_new(role, mask):
             self._made[role] = layer = owned.show(role, role, (color,), mask)
             layer.metadata[CLASSIFIER] = classifier

@@ -65,6 +65,16 @@ class OwnedLayers:
         if role in self._layers:
             set_visible(self._layers[role], False)
 
+    def clear(self, role: str) -> None:
+        """Show nothing in the layer of a role, which stays visible.
+
+        Hiding it would make napari lay out all overlays of all layers: many times slower.
+        """
+        layer = self._layers.get(role)
+        if layer is not None and layer.visible and self._sources.pop(role, None) is not None:
+            layer.data.fill(0)
+            _refresh(layer)
+
     def is_new(self, role: str, source: object) -> bool:
         """Return whether a visible layer shows something else than `source`, and note it.
 
@@ -84,7 +94,7 @@ class OwnedLayers:
             return self.add(role, title, palette, values)
         np.copyto(layer.data, values, casting="unsafe")
         if layer.visible:
-            layer.refresh(thumbnail=False, extent=False, highlight=False)
+            _refresh(layer)
         else:
             layer.visible = True
         return layer
@@ -127,6 +137,10 @@ class OwnedLayers:
         if mask is not None:
             layers = self._viewer.layers
             layers.move(layers.index(layer), layers.index(mask))
+
+
+def _refresh(layer: Labels) -> None:
+    layer.refresh(thumbnail=False, extent=False, highlight=False)
 
 
 def placement(picture: Layer | None) -> dict[str, Any]:

@@ -163,6 +163,10 @@ def test_a_class_without_maps_empties_the_layers(viewer, session, shown, masks):
     show_concepts(session, None)
     for name in ("Grad-CAM: Class 3", "concept 1"):
         assert np.isnan(viewer.layers[name].data).all()
+    for name in (HEAT_MASK, CONCEPT_MASKS):
+        # Empty, but not hidden: that would cost many times as much.
+        assert viewer.layers[name].visible
+        assert not viewer.layers[name].data.any()
     shown.set_look(Look(visible=False))
     assert not viewer.layers["concept 1"].visible
     shown.set_look(Look())
