@@ -7,13 +7,9 @@ The network is the ``sam2`` package's own. Its decoder runs in a faster form of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.backends.devices import choose_device
@@ -27,7 +23,7 @@ from napari_semxai.backends.sam2_image import (
     encode,
     image_digest,
 )
-from napari_semxai.backends.sam2_masks import measure_masks
+from napari_semxai.backends.sam2_predict import Prediction, answer, clicks
 from napari_semxai.types import (
     CandidatePool,
     FilterSettings,
@@ -35,36 +31,18 @@ from napari_semxai.types import (
     GenerateUpdate,
     InputError,
     ModelInfo,
-    mask_of_runs,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
 
 
 EMBEDDING_BYTES = 512 * 2**20
 """Memory for embeddings of the images last used: about 8 of official networks, 60 bundled."""
 POOL_BYTES = 512 * 2**20
 """Memory for candidates of the images last used."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """Masks that answer a prompt.
-
-    Attributes
-    ----------
-    masks : ndarray of bool, shape (k, M, N)
-        k is 3 or 1.
-    predicted_iou : ndarray of float32, shape (k,)
-        The network's own estimate of each mask's IoU.
-    logits : ndarray of float32, shape (k, h, w)
-        Low-resolution mask logits, to be given back with the next click.
-    """
-
-    masks: NDArray[np.bool_]
-    predicted_iou: NDArray[np.float32]
-    logits: NDArray[np.float32]
 
 
 class Segmenter:
@@ -179,7 +157,6 @@ class Segmenter:
         known = self._progress.get(key)
         return key, known or Progress(shape, plan_crops(shape, settings))
 
-    @torch.no_grad()
     def predict(
         self,
         image: NDArray[np.uint8],
@@ -221,46 +198,8 @@ class Segmenter:
         if len(points) == 0 and box is None and mask_logits is None:
             raise InputError("A prediction needs at least one point, a box or a mask.")
         embedding = self.embed(image)
-        clicks = self._clicks(points, labels, box, embedding.shape)
-        prompt = None
-        if mask_logits is not None:
-            prompt = torch.from_numpy(mask_logits)[None, None].to(self.network.device)
-        sparse, dense = self.network.sam_prompt_encoder(clicks, boxes=None, masks=prompt)
-        shared = embedding.shared
-        if prompt is not None:
-            shared = self._decoder.share(embedding.embedding, embedding.high_resolution, dense)
-        decoded = self._decoder.decode(shared, sparse)
-        decoder = self.network.sam_mask_decoder
-        single = not multimask and not decoder.dynamic_multimask_via_stability
-        wanted = [0] if single else list(range(int(multimask), decoder.num_mask_tokens))
-        logits = self._decoder.upscale(shared, decoded, 0, wanted)[None]
-        iou = decoded.predicted_iou[:, wanted]
-        if not multimask and not single:
-            logits, iou = decoder._dynamic_multimask_via_stability(logits, iou)
-        measured = measure_masks(logits[0], embedding.shape)
-        masks = np.stack([mask_of_runs(each.runs, embedding.shape) for each in measured])
-        small = logits[0].clamp(-32, 32)
-        return Prediction(masks, iou[0].cpu().numpy(), small.cpu().numpy())
-
-    def _clicks(
-        self,
-        points: NDArray[np.float32],
-        labels: NDArray[Any],
-        box: tuple[float, float, float, float] | None,
-        shape: tuple[int, int],
-    ) -> tuple[Tensor, Tensor] | None:
-        """Points and labels as the prompt encoder wants them; a box is two corners first."""
-        marks = np.asarray(labels, dtype=np.int32)
-        if box is not None:
-            corners = np.asarray(box, dtype=np.float32).reshape(2, 2)
-            points = np.concatenate([corners, points])
-            marks = np.concatenate([np.array([2, 3], np.int32), marks])
-        if len(points) == 0:
-            return None
-        xy = torch.from_numpy(points[:, ::-1].copy()) / torch.tensor([shape[1], shape[0]])
-        device = self.network.device
-        coords = (xy * self.network.image_size).to(device)
-        return coords[None], torch.from_numpy(marks)[None].to(device)
+        marks = clicks(points, labels, box)
+        return answer(self.network, self._decoder, embedding, marks, mask_logits, multimask)
 
 
 def generate_candidates(  # noqa: PLR0913 - the public signature is fixed

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from psygnal import Signal
 
 from napari_semxai.controllers.project_cache import after_change
-from napari_semxai.controllers.queue import ask
+from napari_semxai.controllers.review_writer import ReviewWriter
 from napari_semxai.state.review import Opening
-from napari_semxai.state.session import Proposal, SaveState
+from napari_semxai.state.session import Proposal
 from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import Left
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask, QueueFilter, ReviewRecord, SemImage
+    from napari_semxai.types import BoolMask, ReviewRecord, SemImage
 
 _NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
 AHEAD = (1, 2, -1)
@@ -62,6 +62,7 @@ class ReviewController:
         self._session, self._images, self._edit = session, images, edit
         self._recorder, self._jobs, self._writes = recorder, jobs, writes
         self.opened: Opened | None = None
+        self._writer = ReviewWriter(session, edit, writes, lambda: self.opened)
         self._current: Entry | None = None
         edit.leaving.connect(self._on_leaving)
         edit.left.connect(self._on_left)
@@ -163,7 +164,7 @@ class ReviewController:
     ) -> None:
         records, failed = done
         for record in records:
-            self._show_written(opened, record)
+            self._writer.show(opened, record)
         self._begin_at(opened, at)
         if records:
             names = ", ".join(record.image for record in records)
@@ -249,46 +250,7 @@ class ReviewController:
         self._session.edited |= self._current.by_hand
         opened.cache.put(self._current)
         self._session.record = self._current.record
-        self._submit(opened, entry.id, change)
-
-    def _submit(self, opened: Opened, image_id: str, *changes: ReviewChange) -> None:
-        self._writes.run(
-            f"write {image_id}",
-            partial(opened.write, image_id, *changes),
-            partial(self._on_written, opened),
-            partial(self._on_write_failed, image_id),
-        )
-
-    def _on_written(self, opened: Opened, record: ReviewRecord | None) -> None:
-        for image_id in opened.failed:
-            # The drive is back: so is what it did not take.
-            self._submit(opened, image_id)
-        if record is not None:
-            self._show_written(opened, record)
-
-    def _show_written(self, opened: Opened, record: ReviewRecord) -> None:
-        queue = self._session.queue
-        self._edit.kept(opened.cache.key(record.image), f"Saved in the project: {record.state}")
-        if queue is None or opened is not self.opened:
-            return
-        shown = queue.with_record(record)
-        if shown is not None:
-            self._session.queue = shown
-        else:
-            # Only the index knows whether an image that the filter hides was reviewed before.
-            question = partial(ask, opened, queue.filter, queue.annotator)
-            self._writes.run("count", question, partial(self._on_counted, queue.filter), _nothing)
-
-    def _on_counted(self, asked: QueueFilter, answer: dict[str, Any]) -> None:
-        queue = self._session.queue
-        if queue is not None and queue.filter is asked:
-            self._session.queue = replace(queue, **answer)
-
-    def _on_write_failed(self, image_id: str, message: str) -> None:
-        """Say it; the mask stays in memory, and the next save of any image tries again."""
-        if self._current is not None and self._current.id == image_id:
-            self._session.save = SaveState("failed", message=message)
-        self._session.message = message
+        self._writer.submit(opened, entry.id, change)
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message

@@ -58,7 +58,7 @@ def main() -> None:
 def _log_saved(desk: Desk, folder: Path) -> None:
     """Log what the window says is saved: image, pixels and state, unless newer ones are there."""
     log = os.open(folder / "saved.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    show = desk.review._show_written
+    show = desk.review._writer.show
 
     def acknowledged(opened: Opened, record: ReviewRecord) -> None:
         show(opened, record)
@@ -67,7 +67,7 @@ def _log_saved(desk: Desk, folder: Path) -> None:
             bits = np.packbits(mask).tobytes().hex()
             os.write(log, f"{record.image} {bits} {record.state}\n".encode())
 
-    desk.review._show_written = acknowledged
+    desk.review._writer.show = acknowledged
 
 
 if __name__ == "__main__":
