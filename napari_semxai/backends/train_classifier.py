@@ -44,13 +44,10 @@ _WARM_UP = 20
 _AVERAGE = 0.98
 _SAVE_EVERY = 50
 # The bundled network's first layers see edges and dots, which need no new lesson.
-_KEPT: tuple[str, ...] = (
-    "features.stem",
-    "features.filter1",
-    "features.project1",
-    "features.expand2",
+_KEPT = tuple(
+    f"features.{name}."
+    for name in ("stem", "filter1", "project1", "expand2", "filter2", "project2", "blocks2")
 )
-_KEPT += ("features.filter2", "features.project2", "features.blocks2")
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +276,7 @@ def _start(settings: TrainSettings, data: LabelledImages) -> tuple[nn.Module, Cl
     }
     network.load_state_dict(state, strict=False)
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not name.startswith(tuple(f"{part}." for part in _KEPT)))
+        parameter.requires_grad_(not name.startswith(_KEPT))
     info = replace(info, class_names=data.class_names, synthetic=settings.synthetic)
     return network.eval(), info
 

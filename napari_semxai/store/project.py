@@ -8,10 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.atomic import write_json
-from napari_semxai.store.digests import array_digest, file_sha256, file_stamp
+from napari_semxai.store.digests import array_digest, file_stamp
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.masks import read_mask
 from napari_semxai.store.originals import original_files
 from napari_semxai.store.project_files import (
     annotator_folder,
@@ -21,7 +20,6 @@ from napari_semxai.store.project_files import (
     mask_path,
     reaching,
     read_info,
-    record_path,
 )
 from napari_semxai.store.project_images import read_images, store_pixel_size
 from napari_semxai.store.project_locks import AnnotatorLocks
@@ -29,10 +27,9 @@ from napari_semxai.store.project_records import (
     check_mask,
     new_mask,
     next_record,
-    read_record,
-    record_values,
     seconds,
-    voided_by_hand,
+    store_record,
+    stored_record,
 )
 from napari_semxai.store.rescue import RescueFiles, discard, load_change
 from napari_semxai.types import InputError, ReviewRecord
@@ -177,17 +174,7 @@ class Project:
             When the record cannot be read.
         """
         folder = annotator_folder(self.folder, annotator)
-        image = self.image(image_id)
-        record, written = ReviewRecord(image.id, annotator), ""
-        path, mask = record_path(folder, image.id), mask_path(folder, image.id)
-        with reaching(folder):
-            if path.exists():
-                record, written = read_record(path)
-            if not mask.exists():
-                return voided_by_hand(record, None) if record.history else None
-            if file_sha256(mask) == written:
-                return record
-            return voided_by_hand(record, read_mask(mask, image.shape))
+        return stored_record(folder, self.image(image_id), annotator)
 
     def mask(self, image_id: str, annotator: str) -> BoolMask | None:
         """Return an annotator's mask (M, N) of an image; None where there is none.
@@ -305,10 +292,6 @@ class Project:
         mask = new_mask(image, old, change)
         record = next_record(image, old, change, mask)
         before = folder_times(folder)
-        place = mask_path(folder, image.id)
-        if mask is not None:
-            write_mask(place, mask)
-        digest = file_sha256(place) if record.mask_sha256 else ""
-        write_json(record_path(folder, image.id), record_values(record, digest))
+        store_record(folder, record, mask)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)
         return record

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.store.digests import array_digest
-from napari_semxai.store.project_files import read_json
+from napari_semxai.store.atomic import write_json
+from napari_semxai.store.digests import array_digest, file_sha256
+from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.project_files import mask_path, reaching, read_json, record_path
 from napari_semxai.types import (
     BoolMask,
     InputError,
@@ -151,6 +153,35 @@ def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
         area=0 if mask is None else int(np.count_nonzero(mask)),
         recipe=None,
     )
+
+
+def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRecord | None:
+    """Return what an annotator's `folder` says of an image; None where nothing was written.
+
+    Raises
+    ------
+    InputError
+        When the record or the mask cannot be read.
+    """
+    record, written = ReviewRecord(image.id, annotator), ""
+    path, mask = record_path(folder, image.id), mask_path(folder, image.id)
+    with reaching(folder):
+        if path.exists():
+            record, written = read_record(path)
+        if not mask.exists():
+            return voided_by_hand(record, None) if record.history else None
+        if file_sha256(mask) == written:
+            return record
+        return voided_by_hand(record, read_mask(mask, image.shape))
+
+
+def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
+    """Write a mask, where there is a new one, and then the record that names it."""
+    place = mask_path(folder, record.image)
+    if mask is not None:
+        write_mask(place, mask)
+    digest = file_sha256(place) if record.mask_sha256 else ""
+    write_json(record_path(folder, record.image), record_values(record, digest))
 
 
 def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]:

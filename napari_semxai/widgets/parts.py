@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
+    QComboBox,
     QFrame,
     QGroupBox,
     QLabel,
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 from superqt import QLabeledDoubleSlider
+from superqt.utils import signals_blocked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -44,6 +46,28 @@ def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
     made.setToolTip(tip)
     made.setCheckable(checkable)
     return made
+
+
+def editable_box(tip: str) -> QComboBox:
+    """Return a narrow combo box that takes other texts than those it offers."""
+    box = QComboBox()
+    box.setEditable(True)
+    box.setToolTip(tip)
+    box.setMinimumContentsLength(8)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box
+
+
+def offer(box: QComboBox, texts: Iterable[str]) -> None:
+    """Offer each text once and leave what is written."""
+    wanted = [text for text in dict.fromkeys(texts) if text]
+    if [box.itemText(index) for index in range(box.count())] == wanted:
+        return
+    with signals_blocked(box):
+        written = box.currentText()
+        box.clear()
+        box.addItems(wanted)
+        box.setCurrentText(written)
 
 
 def note(text: str = "") -> QLabel:

@@ -26,7 +26,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.reports.survey import likert_figure
 from napari_semxai.widgets.figure_view import FigureView
-from napari_semxai.widgets.parts import ScrolledDock, button, note
+from napari_semxai.widgets.parts import ScrolledDock, button, editable_box, note, offer
 from napari_semxai.widgets.survey_items import SurveyItems
 from napari_semxai.widgets.survey_texts import (
     agreement,
@@ -37,8 +37,6 @@ from napari_semxai.widgets.survey_texts import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from napari_semxai.algorithms.survey import SurveyReport
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.survey import SurveyController
@@ -118,10 +116,10 @@ class SurveyDock(ScrolledDock):
         self.new_file = button("New…", "Begin a survey; answers are written after every click")
         self.open_file = button("Open…", "Go on with a survey, or read answers from CSV")
         self.copy = button("Save a copy…", "Write all answers to another CSV file")
-        self.participant = _editable("A pseudonym, never a name")
+        self.participant = editable_box("A pseudonym, never a name")
         self.new_id = button("New id", "A random pseudonym")
-        self.method = _editable("How the explanation was made; methods are compared")
-        self.explanation = _editable("Which explanation was shown, for example the image's name")
+        self.method = editable_box("How the explanation was made; methods are compared")
+        self.explanation = editable_box("Which explanation was shown, such as the image's name")
         self.start = button("Start or resume", "Answer for this participant and explanation")
         self.consent = QPlainTextEdit()
         self.consent.setToolTip("What participants are asked to agree to; can be edited")
@@ -215,9 +213,9 @@ class SurveyDock(ScrolledDock):
         current = survey.current
         self.file.setText(f"{survey.path.name}: answer sets {len(survey.sets)}")
         self.file.setToolTip(str(survey.path))
-        _offer(self.participant, [known.participant for known in survey.sets])
-        _offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
-        _offer(self.explanation, [known.explanation for known in survey.sets])
+        offer(self.participant, [known.participant for known in survey.sets])
+        offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
+        offer(self.explanation, [known.explanation for known in survey.sets])
         if not self.consent.document().isModified():
             self._show_consent(survey.consent_text)
         self.agreed.setChecked(current is not None and bool(current.consent))
@@ -299,24 +297,3 @@ class SurveyDock(ScrolledDock):
     def _on_page_turned(self, page: int) -> None:
         if page == 1:
             self._survey.summarise()
-
-
-def _editable(tip: str) -> QComboBox:
-    box = QComboBox()
-    box.setEditable(True)
-    box.setToolTip(tip)
-    box.setMinimumContentsLength(8)
-    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
-    return box
-
-
-def _offer(box: QComboBox, texts: Iterable[str]) -> None:
-    """Offer each text once and leave what is written."""
-    wanted = [text for text in dict.fromkeys(texts) if text]
-    if [box.itemText(index) for index in range(box.count())] == wanted:
-        return
-    with signals_blocked(box):
-        written = box.currentText()
-        box.clear()
-        box.addItems(wanted)
-        box.setCurrentText(written)
