@@ -33,37 +33,15 @@ from napari_semxai.backends.classifier_files import description_of, description_
 from napari_semxai.backends.classifiers import normalised, resized
 from napari_semxai.backends.lite_classifier import WIDTH, LiteClassifier
 from napari_semxai.store.atomic import write_json
-from napari_semxai.types import ClassifierInfo
-from training.classify_scenes import (
-    TRAINING_STREAM,
-    VALIDATION_COUNT,
-    VALIDATION_STREAM,
-    scene_at,
-    scenes,
-)
+from training.classify_batches import IGNORED, INFO, PRIOR, batch_at
+from training.classify_scenes import VALIDATION_COUNT, VALIDATION_STREAM, scenes
 from training.pretrained import load_imagenet_classifier
 
 CACHE = Path.home() / ".cache" / "semxai-training"
 FROZEN = ("stem", "filter1", "project1", "expand2", "filter2", "project2", "blocks2")
-INFO = ClassifierInfo(
-    name="bundled",
-    sha256="",
-    architecture="lite0",
-    class_names=tuple(LABELS.values()),
-    input_size=(320, 320),
-    synthetic=True,
-)
-CELLS = 20
-# Cells of which a smaller share is defect are left out; without any defect they are "none".
-CELL_SHARE = 0.05
 CELL_WEIGHT = 0.5
-IGNORED = -100
 EMA = 0.99
 WARM_UP = 40
-EVEN = (1, 2, 3, 4, 5, 6)
-# Residue, pattern and none are learned last; from this step on they come twice as often.
-HARD = (1, 2, 3, 4, 5, 6, 4, 5, 6)
-HARD_FROM = 600
 COLUMNS = ("step", "images", "minutes", "rate", "loss", "accuracy", "validation_f1")
 
 
@@ -81,13 +59,18 @@ class Run:
 
 
 def new_run(rate: float, weights: Path | None = None, first: int = 0) -> Run:
-    """Start from ImageNet, or from exported `weights` that have seen `first` steps."""
+    """Start from ImageNet, or from exported `weights` that have seen `first` steps.
+
+    Exporting took the classes' shares back (`export`): they are put in again.
+    """
     torch.manual_seed(0)
     network, average = LiteClassifier(len(LABELS)), LiteClassifier(len(LABELS))
     load_imagenet_classifier(network)
     if weights:
         state = load_file(weights)
         network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        with torch.no_grad():
+            network.classifier.bias += PRIOR
     average.load_state_dict(network.state_dict())
     for name in FROZEN:
         network.features.get_submodule(name).requires_grad_(False)
@@ -125,35 +108,6 @@ def load(run: Run, path: Path) -> None:
     run.cells.load_state_dict(state["cells"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.step, run.minutes, run.first = state["numbers"]
-
-
-def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return inputs (B, 1, H, W) in [0, 1], class indices and `cell_classes` of a step."""
-    rng = np.random.default_rng([TRAINING_STREAM, step])
-    inputs, targets, cells = [], [], []
-    cycle = EVEN if step < HARD_FROM else HARD
-    for index in range(step * size, (step + 1) * size):
-        label = cycle[index % len(cycle)]
-        scene = scene_at(TRAINING_STREAM, label, index)
-        values, named = resized(scene.image, INFO), cell_classes(scene.defect, label)
-        # The light comes from about the right, so top and bottom are alike, left and right not.
-        if rng.random() < 0.5:
-            values, named = values.flip(2), named.flip(1)
-        gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
-        inputs.append((values * gain + offset).clamp(0, 1))
-        targets.append(label - 1)
-        cells.append(named)
-    return torch.cat(inputs), torch.tensor(targets), torch.cat(cells)
-
-
-def cell_classes(defect: np.ndarray, label: int) -> torch.Tensor:
-    """Class index of every cell, (1, CELLS, CELLS): the scene's, "none", or IGNORED."""
-    mask = torch.from_numpy(np.asarray(defect, np.float32))[None, None]
-    share = functional.adaptive_avg_pool2d(mask, CELLS)[0]
-    found = torch.full(share.shape, IGNORED)
-    found[share >= CELL_SHARE] = label - 1
-    found[share == 0] = len(LABELS) - 1
-    return found
 
 
 def cell_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
@@ -266,9 +220,8 @@ def export(run: Run, options: argparse.Namespace) -> None:
         start = new_run(options.rate, options.init_from).average
         for own, old in zip(run.average.parameters(), start.parameters(), strict=True):
             own.data.copy_(torch.lerp(old.data, own.data, options.blend))
-    often = torch.tensor([HARD.count(label) for label in LABELS], dtype=torch.float32)
     with torch.no_grad():
-        run.average.classifier.bias -= torch.log(often)
+        run.average.classifier.bias -= PRIOR
     half = {name: tensor.half().contiguous() for name, tensor in run.average.state_dict().items()}
     run.average.load_state_dict({name: tensor.float() for name, tensor in half.items()})
     values, targets = validation_set()

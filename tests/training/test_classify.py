@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
+from napari_semxai.backends.classifier_files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.classifiers import load_classifier
-from training import classify, classify_scenes
+from training import classify, classify_batches, classify_scenes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,7 +38,7 @@ def test_streams_differ_and_scenes_are_what_they_are_called() -> None:
 
 def test_going_on_gives_the_same_weights(tmp_path: Path) -> None:
     options = Namespace(batch=2, rate=1e-3, steps=10)
-    first, second = classify.batch_at(0, 2), classify.batch_at(1, 2)
+    first, second = classify_batches.batch_at(0, 2), classify_batches.batch_at(1, 2)
     whole = classify.new_run(1e-3)
     classify.update(whole, options, first)
     classify.save(whole, tmp_path / "run.pt")
@@ -49,13 +51,21 @@ def test_going_on_gives_the_same_weights(tmp_path: Path) -> None:
         torch.testing.assert_close(state[name], value)
 
 
+def test_exported_weights_get_the_shares_of_the_classes_again() -> None:
+    exported = load_file(BUNDLED_CLASSIFIER)["classifier.bias"].float()
+    run = classify.new_run(1e-3, BUNDLED_CLASSIFIER)
+    for network in (run.network, run.average):
+        added = (network.classifier.bias - exported).detach()
+        torch.testing.assert_close(added.exp(), torch.tensor([1.0, 1, 1, 2, 2, 2]))
+
+
 def test_cells_are_named_after_the_defect_they_show() -> None:
     defect = np.zeros((480, 480), bool)
     defect[24:48, 48:96] = True
     defect[24:48, 96] = True
-    named = classify.cell_classes(defect, 3)[0]
+    named = classify_batches.cell_classes(defect, 3)[0]
     assert named[1, 2:4].tolist() == [2, 2]
-    assert named[1, 4] == classify.IGNORED
+    assert named[1, 4] == classify_batches.IGNORED
     assert (named == 5).sum() == 400 - 3
 
 

@@ -1,0 +1,60 @@
+"""What the bundled classifier sees at a step: scenes, their classes, and those of the cells."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.backends.classifiers import resized
+from napari_semxai.types import ClassifierInfo
+from training.classify_scenes import TRAINING_STREAM, scene_at
+
+INFO = ClassifierInfo(
+    name="bundled",
+    sha256="",
+    architecture="lite0",
+    class_names=tuple(LABELS.values()),
+    input_size=(320, 320),
+    synthetic=True,
+)
+CELLS = 20
+# Cells of which a smaller share is defect are left out; without any defect they are "none".
+CELL_SHARE = 0.05
+IGNORED = -100
+EVEN = (1, 2, 3, 4, 5, 6)
+# Residue, pattern and none are learned last; from this step on they come twice as often.
+HARD = (1, 2, 3, 4, 5, 6, 4, 5, 6)
+HARD_FROM = 600
+PRIOR = torch.log(torch.tensor([HARD.count(label) for label in LABELS], dtype=torch.float32))
+"""How much more probable, as logits, classes are to a network that saw them more often."""
+
+
+def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return inputs (B, 1, H, W) in [0, 1], class indices and `cell_classes` of a step."""
+    rng = np.random.default_rng([TRAINING_STREAM, step])
+    inputs, targets, cells = [], [], []
+    cycle = EVEN if step < HARD_FROM else HARD
+    for index in range(step * size, (step + 1) * size):
+        label = cycle[index % len(cycle)]
+        scene = scene_at(TRAINING_STREAM, label, index)
+        values, named = resized(scene.image, INFO), cell_classes(scene.defect, label)
+        # The light comes from about the right, so top and bottom are alike, left and right not.
+        if rng.random() < 0.5:
+            values, named = values.flip(2), named.flip(1)
+        gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
+        inputs.append((values * gain + offset).clamp(0, 1))
+        targets.append(label - 1)
+        cells.append(named)
+    return torch.cat(inputs), torch.tensor(targets), torch.cat(cells)
+
+
+def cell_classes(defect: np.ndarray, label: int) -> torch.Tensor:
+    """Class index of every cell, (1, CELLS, CELLS): the scene's, "none", or IGNORED."""
+    mask = torch.from_numpy(np.asarray(defect, np.float32))[None, None]
+    share = functional.adaptive_avg_pool2d(mask, CELLS)[0]
+    found = torch.full(share.shape, IGNORED)
+    found[share >= CELL_SHARE] = label - 1
+    found[share == 0] = len(LABELS) - 1
+    return found
