@@ -51,7 +51,7 @@ class ExplanationMaskLayers:
         self._show_one(PICTURE_MASK, shown.get(PICTURE), colors.PICTURE, "")
         concepts = self._explanation.concepts
         if concepts is None or found.labels is None or not shown or arranged.concepts is None:
-            self._layers.owned.clear(CONCEPT_MASKS)
+            self._empty(CONCEPT_MASKS)
         elif self._layers.owned.is_new(CONCEPT_MASKS, found.labels):
             self._show_labels(concepts)
         self.place(arranged)
@@ -74,10 +74,15 @@ class ExplanationMaskLayers:
     def _show_one(self, role: str, mask: BoolMask | None, color: str, classifier: str) -> None:
         owned = self._layers.owned
         if mask is None:
-            owned.clear(role)
+            self._empty(role)
         elif owned.is_new(role, mask):
             self._made[role] = layer = owned.show(role, role, (color,), mask)
             layer.metadata[CLASSIFIER] = classifier
+
+    def _empty(self, role: str) -> None:
+        self._layers.owned.clear(role)
+        if role in self._made:
+            self._made[role].metadata.pop(CLASSIFIER, None)
 
     def _show_labels(self, concepts: ConceptMaps) -> None:
         labels = self._explanation.masks.labels

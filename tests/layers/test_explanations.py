@@ -167,6 +167,7 @@ def test_a_class_without_maps_empties_the_layers(viewer, session, shown, masks):
         # Empty, but not hidden: that would cost many times as much.
         assert viewer.layers[name].visible
         assert not viewer.layers[name].data.any()
+        assert CLASSIFIER not in viewer.layers[name].metadata
     shown.set_look(Look(visible=False))
     assert not viewer.layers["concept 1"].visible
     shown.set_look(Look())
