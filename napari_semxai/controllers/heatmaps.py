@@ -153,8 +153,10 @@ class HeatmapController:
     def _request(self, settings: CamSettings) -> None:
         image, choice = self._session.image, self._explanation.choice
         target = target_of(self._session)
-        destination = f"heat map of class {target} by {settings}"
-        if image is None or (self._asking.waits_for(destination) and not settings.inside_mask):
+        # One asked for before the class was known is of whichever is predicted.
+        same = {target, self._explanation.target}
+        asked = any(self._asking.waits_for(_destination(settings, each)) for each in same)
+        if image is None or (asked and not settings.inside_mask):
             return
         mask = self._mask_for(settings)
         request = GradcamRequest(
@@ -166,7 +168,11 @@ class HeatmapController:
             mask=mask,
             device=choice.device,
         )
-        self._asking.ask(request, destination, partial(self._on_heatmap, settings, mask))
+        self._asking.ask(
+            request,
+            _destination(settings, target),
+            partial(self._on_heatmap, settings, mask),
+        )
 
     def _on_heatmap(self, settings: CamSettings, mask: BoolMask | None, found: Heatmap) -> None:
         if self._explanation.image_key:
@@ -198,6 +204,10 @@ class HeatmapController:
     def _key(self, settings: CamSettings, target: int | None, mask: BoolMask | None) -> Hashable:
         inside = "" if mask is None else array_digest(mask)
         return self._explanation.image_key, self._explanation.choice, settings, target, inside
+
+
+def _destination(settings: CamSettings, target: int | None) -> str:
+    return f"heat map of class {target} by {settings}"
 
 
 def seconds_of(network: NetworkLayers | None, settings: CamSettings) -> float | None:

@@ -224,6 +224,23 @@ def test_a_heat_map_is_asked_for_the_predicted_class(warm, heat, engine, image):
     assert warm.explaining.state == "done"
 
 
+def test_a_heat_map_on_its_way_is_not_asked_for_again_once_the_class_is_known(
+    session, classify, heat, engine, image
+):
+    session.image = image
+    classify.warm()
+    engine.answer(LayersRequest, make.network())
+    heat.explain()
+    assert engine.request(GradcamRequest).target is None
+    engine.answer(ClassifyRequest, make.classification())
+    assert engine.request(GradcamRequest).target is None
+    engine.answer(GradcamRequest, make.heatmap())
+    assert session.explanation.heatmaps.active.target == 2
+    assert engine.jobs == {}
+    classify.set_target(4)
+    assert engine.request(GradcamRequest).target == 4
+
+
 def test_methods_stand_side_by_side(explained, heat, engine):
     heat.set_cam(LAYERCAM)
     assert engine.request(GradcamRequest).method == "layercam"
