@@ -27,6 +27,11 @@ _PATIENCE_SECONDS = 15.0
 _WAIT_MILLISECONDS = 30_000
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put tests with TensorFlow last: a window that opened before it goes on working."""
+    items.sort(key=lambda item: item.get_closest_marker("tensorflow") is not None)
+
+
 def _top_level_widgets() -> dict[int, Any]:
     from qtpy.QtWidgets import QApplication
 

@@ -1,6 +1,6 @@
 """Numbers of the robust variant, written by ``python -m training.robust``."""
 
-COEFFICIENTS = (0.7411, 1.3377, 0.4283, -0.0577, -0.8405, -1.9142, -1.5159)
-INTERCEPT = 1.9786
-PRESENCE = (0.9245, 1.5233)
+COEFFICIENTS = (0.6069, 1.5401, 1.5446, -0.0361, -2.6359, -2.8563, 0.3787)
+INTERCEPT = 5.2969
+PRESENCE = (0.8964, 1.2264)
 """Slope and offset from the strongest component's log odds to those of a defect at all."""

@@ -12,17 +12,20 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytorch_grad_cam as library
 import torch
 from numpy.typing import NDArray
-from pytorch_grad_cam import ablation_cam, score_cam
-from pytorch_grad_cam.utils.model_targets import (
-    ClassifierOutputTarget,
-    SemanticSegmentationTarget,
-)
 
+from napari_semxai.backends.beside_window import qt_paths_kept
 from napari_semxai.backends.network_layers import to_map
 from napari_semxai.backends.seeding import numpy_seed
+
+with qt_paths_kept():
+    import pytorch_grad_cam as library
+    from pytorch_grad_cam import ablation_cam, score_cam
+    from pytorch_grad_cam.utils.model_targets import (
+        ClassifierOutputTarget,
+        SemanticSegmentationTarget,
+    )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,11 +11,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 
 from napari_semxai.backends.concept_maps import guided, upsampled
+from napari_semxai.backends.opencv import cv2
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

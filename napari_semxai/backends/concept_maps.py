@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import torch
 from sklearn.decomposition import NMF
@@ -18,6 +17,7 @@ from napari_semxai.algorithms.concepts import (
     sobol_masks,
 )
 from napari_semxai.backends.network_split import head_weights
+from napari_semxai.backends.opencv import cv2
 
 if TYPE_CHECKING:
     from collections.abc import Generator

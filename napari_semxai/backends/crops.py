@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from napari_semxai.backends.opencv import cv2
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

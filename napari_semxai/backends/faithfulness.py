@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from pytorch_grad_cam.metrics.road import ROADCombined
 from scipy.ndimage import gaussian_filter
 from torch.nn import functional
 
+from napari_semxai.backends.beside_window import qt_paths_kept
 from napari_semxai.types import Faithfulness
+
+with qt_paths_kept():
+    from pytorch_grad_cam.metrics.road import ROADCombined
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

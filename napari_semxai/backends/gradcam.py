@@ -15,13 +15,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 from torch import Tensor
 
 from napari_semxai.backends.cam_methods import BATCH_SIZES, SQUARED_METHODS, CamRun, run_cam
 from napari_semxai.backends.dense_head import DenseHead
 from napari_semxai.backends.network_layers import cam_fault, layers_of
+from napari_semxai.backends.opencv import cv2
 from napari_semxai.backends.stepwise import finish, stepwise
 from napari_semxai.types import CAM_METHODS, BoolMask, ExplainProgress, Heatmap, InputError
 

@@ -12,6 +12,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
+from napari_semxai.backends.beside_window import load_triton, own_symbols
 from napari_semxai.types import InputError
 
 INSTALL = "CRAFT needs xplique: pip install 'napari-semxai[craft]'"
@@ -32,14 +33,14 @@ def craft_torch() -> Any:
     """
     if craft_missing():
         raise InputError(INSTALL)
-    # There is no triton for some systems; those do not crash either.
-    with suppress(ImportError):
-        import triton  # noqa: F401
+    load_triton()
     import torchvision  # noqa: F401
+
+    import napari_semxai.backends.opencv  # noqa: F401
 
     # Its greetings on the terminal are not ours to show; errors still raise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with suppress(ImportError):
+    with own_symbols(), suppress(ImportError):
         import tensorflow as tf
 
         # RuntimeError: somebody has used TensorFlow before, and decided it.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.tensorflow,
     pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed"),
     pytest.mark.filterwarnings("default"),
 ]

@@ -206,6 +206,7 @@ def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkey
 
 
 @pytest.mark.slow
+@pytest.mark.tensorflow
 @pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
 @pytest.mark.filterwarnings("default")
 def test_the_rows_of_the_published_table(tmp_path, capsys):
