@@ -219,7 +219,7 @@ def real(segmenter: Segmenter, image: Path, outline: Path) -> str:
 def main() -> None:
     """Make candidates, fit, compare."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=12, help="of each kind and stream")
+    parser.add_argument("--scenes", type=int, default=36, help="of each kind and stream")
     parser.add_argument("--cache", type=Path, default=Path("build/robust"))
     parser.add_argument("--report-only", action="store_true", help="fit nothing")
     parser.add_argument("--real", type=Path, nargs=2, metavar=("IMAGE", "OUTLINE"))

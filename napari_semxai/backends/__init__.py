@@ -3,10 +3,8 @@
 Imported by the engine, the command line and the functions of `napari_semxai`; never by the window.
 """
 
-import sys
+from napari_semxai.backends.beside_window import load_triton, qt_is_loaded
 
-if any(name.endswith(".QtGui") for name in sys.modules):
-    # Somebody else's window is in this process: a script's, or napari's with its console.
-    from napari_semxai.backends.beside_window import load_triton
-
+if qt_is_loaded():
+    # A script's window, or napari's with its console: before anything here loads torchvision.
     load_triton()

@@ -22,10 +22,15 @@ _QT = ("PyQt5.QtGui", "PyQt6.QtGui", "PySide2.QtGui", "PySide6.QtGui")
 _QT_PATHS = ("QT_QPA_PLATFORM_PLUGIN_PATH", "QT_QPA_FONTDIR")
 
 
+def qt_is_loaded() -> bool:
+    """Return whether this process has, or may soon have, a window."""
+    return any(name in sys.modules for name in _QT)
+
+
 @contextmanager
 def own_symbols() -> Iterator[None]:
     """Bind libraries loaded in this block to their own symbols first; Linux with Qt only."""
-    if sys.platform != "linux" or not any(name in sys.modules for name in _QT):
+    if sys.platform != "linux" or not qt_is_loaded():
         yield
         return
     flags = sys.getdlopenflags()

@@ -1,4 +1,4 @@
-"""The one place that imports OpenCV, before pytorch-grad-cam or xplique does."""
+"""The one place that imports OpenCV, whose wheel would point Qt at plugins of its own."""
 
 from napari_semxai.backends.beside_window import qt_paths_kept
 
