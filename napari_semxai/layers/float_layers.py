@@ -13,7 +13,7 @@ from napari.utils.colormaps import Colormap, ensure_colormap
 from numpy.typing import NDArray
 from superqt.utils import qdebounced
 
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, set_visible
+from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, refresh_pixels, set_visible
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -109,7 +109,7 @@ class FloatLayers:
             return
         layer.metadata.pop(CLASSIFIER, None)
         layer.data.fill(np.nan)
-        _refresh(layer)
+        refresh_pixels(layer)
         self._bars_soon()
 
     @property
@@ -218,15 +218,11 @@ def _set_values(layer: Image, data: NDArray[np.float32], limits: tuple[float, fl
     if layer.data.shape == data.shape:
         # A new array would be sliced anew, with thumbnail and histogram: several times slower.
         np.copyto(layer.data, data)
-        _refresh(layer)
+        refresh_pixels(layer)
     else:
         layer.data = data
     if tuple(layer.contrast_limits) != limits:
         layer.contrast_limits_range = layer.contrast_limits = limits
-
-
-def _refresh(layer: Image) -> None:
-    layer.refresh(thumbnail=False, extent=False, highlight=False)
 
 
 def _limits(values: NDArray[np.float32]) -> tuple[float, float]:

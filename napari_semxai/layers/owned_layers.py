@@ -73,7 +73,7 @@ class OwnedLayers:
         layer = self._layers.get(role)
         if layer is not None and layer.visible and self._sources.pop(role, None) is not None:
             layer.data.fill(0)
-            _refresh(layer)
+            refresh_pixels(layer)
 
     def is_new(self, role: str, source: object) -> bool:
         """Return whether a visible layer shows something else than `source`, and note it.
@@ -94,7 +94,7 @@ class OwnedLayers:
             return self.add(role, title, palette, values)
         np.copyto(layer.data, values, casting="unsafe")
         if layer.visible:
-            _refresh(layer)
+            refresh_pixels(layer)
         else:
             layer.visible = True
         return layer
@@ -139,7 +139,8 @@ class OwnedLayers:
             layers.move(layers.index(layer), layers.index(mask))
 
 
-def _refresh(layer: Labels) -> None:
+def refresh_pixels(layer: Image | Labels) -> None:
+    """Show data that were changed in place; size and thumbnail stay as they are."""
     layer.refresh(thumbnail=False, extent=False, highlight=False)
 
 
