@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from napari_semxai import __version__
@@ -20,15 +23,34 @@ from napari_semxai.cli import (
     window,
 )
 from napari_semxai.cli.output import BAD_INPUT, INTERRUPTED, Output
+from napari_semxai.store.images import IMAGE_SUFFIXES
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _DESCRIPTION = (
-    "Defect masks in SEM images with SAM 2. Without a command napari opens with the docks. "
-    "Exit codes: 0 done, 2 bad input, 3 some of many inputs failed."
+    "Defect masks in SEM images with SAM 2. Without a command napari opens with the docks, and "
+    "with the images that are given. Exit codes: 0 done, 2 bad input, 3 some of many inputs "
+    "failed."
 )
+
+_USAGE = "%(prog)s [-h] [--version] [IMAGE ... | COMMAND ...]"
+_COMMANDS = {
+    module.__name__.rpartition(".")[2].replace("_", "-"): module
+    for module in (
+        window,
+        demo,
+        evaluate,
+        explain,
+        mask,
+        models,
+        project,
+        survey,
+        sweep,
+        train_classifier,
+    )
+}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -52,8 +74,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 done; 2 bad input, with one line on stderr; 3 some of many inputs failed; 130 stopped
         by the keyboard.
     """
+    _print_anything()
+    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = make_parser().parse_args(argv)
+        options = make_parser().parse_args(_with_command(arguments))
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else BAD_INPUT
     # Threads that spin while they wait make a busy machine three times slower.
@@ -75,22 +99,28 @@ def make_parser() -> argparse.ArgumentParser:
     common.add_argument(
         "--json", action="store_true", help="print one JSON object instead of text"
     )
-    parser = _Parser(prog="semxai", description=_DESCRIPTION)
+    parser = _Parser(prog="semxai", usage=_USAGE, description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.set_defaults(run=window.run, files=[], sample=False, json=False)
-    # Without a metavar the hidden command would be listed in the usage line.
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", parser_class=_Parser)
-    for module in (
-        demo,
-        evaluate,
-        explain,
-        mask,
-        models,
-        project,
-        survey,
-        sweep,
-        train_classifier,
-        window,
-    ):
+    commands = parser.add_subparsers(
+        title="commands", metavar="COMMAND", prog=parser.prog, parser_class=_Parser
+    )
+    for module in _COMMANDS.values():
         module.add_parser(commands, common)
     return parser
+
+
+def _print_anything() -> None:
+    """Print "?" for what the console's encoding lacks, such as µ: no run ends because of it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _with_command(arguments: list[str]) -> list[str]:
+    """Put "window" before images that are given without a command."""
+    first = arguments[0] if arguments else ""
+    image = first not in _COMMANDS and (
+        Path(first).is_file() or Path(first).suffix.casefold() in IMAGE_SUFFIXES
+    )
+    return ["window", *arguments] if image else arguments

@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.cli.output import BAD_INPUT, DONE, Output
+from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, Output
 from napari_semxai.store.images import read_image
+from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Sequence
 
     from napari import Viewer
 
@@ -22,8 +24,13 @@ _START_SECONDS = 5.0
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
-    """Register the command; it is not listed, since ``semxai`` alone does the same."""
-    parser = commands.add_parser("window", parents=[common], description=__doc__)
+    """Register the command."""
+    parser = commands.add_parser(
+        "window",
+        parents=[common],
+        help="open napari with the docks (so does semxai IMAGE)",
+        description="Open napari with the docks, and with the images that are given.",
+    )
     parser.add_argument(
         "files",
         nargs="*",
@@ -40,7 +47,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if not has_display():
         output.error("no display to open napari on; see semxai --help for commands without one")
         return BAD_INPUT
-    images = [read_image(path) for path in options.files]
+    images, failed = _read_all(options.files, output)
+    if failed and not images:
+        return BAD_INPUT
     import napari
 
     viewer = napari.Viewer()
@@ -48,7 +57,18 @@ def run(options: argparse.Namespace, output: Output) -> int:
         viewer.open_sample("napari-semxai", "defect")
     show(viewer, images)
     napari.run()
-    return DONE
+    return SOME_FAILED if failed else DONE
+
+
+def _read_all(paths: Sequence[Path], output: Output) -> tuple[list[SemImage], int]:
+    """Read what can be read, name the rest, and return how many those are."""
+    images = []
+    for path in paths:
+        try:
+            images.append(read_image(path))
+        except InputError as error:
+            output.error(str(error))
+    return images, len(paths) - len(images)
 
 
 def show(viewer: Viewer, images: list[SemImage]) -> None:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 
 from napari_semxai import __version__
 from napari_semxai.cli import entry, main, window
 
 COMMANDS = [
     ["demo"],
+    ["evaluate"],
+    ["explain"],
     ["mask"],
     ["models"],
     ["models", "list"],
     ["models", "download"],
     ["models", "import"],
     ["models", "verify"],
+    ["project"],
+    ["survey"],
+    ["sweep"],
+    ["train-classifier"],
     ["window"],
 ]
 
@@ -28,11 +38,11 @@ def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixtur
     assert "usage: semxai" in capsys.readouterr().out
 
 
-def test_the_window_command_is_not_listed(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_stands_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     main(["--help"])
-    listing = capsys.readouterr().out
-    assert "demo" in listing
-    assert "window" not in listing
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    listed = {words[0] for words in lines if words}
+    assert listed >= {command[0] for command in COMMANDS}
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -84,6 +94,46 @@ def test_without_a_command_the_window_opens(monkeypatch: pytest.MonkeyPatch) -> 
     options = entry.make_parser().parse_args([])
     assert options.run is window.run
     assert options.files == []
+
+
+@pytest.mark.parametrize("names", [["a.tif"], ["a.tif", "b.PNG"], ["scan 7"]])
+def test_images_without_a_command_open_the_window(
+    names: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    given: list[list[Path]] = []
+    monkeypatch.setattr(window, "run", lambda options, output: given.append(options.files) or 0)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scan 7").touch()
+    (tmp_path / "mask").touch()
+    assert main(names) == 0
+    assert given == [[Path(name) for name in names]]
+    # A command goes before a file of its name.
+    assert main(["mask", "--help"]) == 0
+    assert len(given) == 1
+
+
+@pytest.mark.parametrize("encoding", ["cp932", "ascii"])
+def test_what_the_console_cannot_show_is_replaced(encoding: str, tmp_path: Path) -> None:
+    gray = np.random.default_rng(0).integers(90, 130, (40, 56)).astype(np.uint8)
+    gray[10:25, 20:40] = 220
+    header = "[Scan]\r\nPixelWidth=2.5e-09\r\nPixelHeight=2.5e-09\r\n"
+    for name in ("a", "Größe 晶"):
+        tags = [(34682, "s", 0, header, True)]
+        tifffile.imwrite(tmp_path / f"{name}.tif", gray, extratags=tags)
+    (tmp_path / "µ.tif").write_bytes(b"II*\0")
+    arguments = ["mask", str(tmp_path), "-o", str(tmp_path / "out"), "--points-per-side", "2"]
+    run = subprocess.run(
+        [sys.executable, "-m", "napari_semxai.cli", *arguments],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    said, told = run.stdout.decode(encoding), run.stderr.decode(encoding)
+    assert run.returncode == 3, told
+    assert "Traceback" not in told
+    assert "a damaged TIFF" in told or "cannot be read" in told
+    assert "2 images in" in said
+    assert len(list((tmp_path / "out").glob("*_mask.png"))) == 2
 
 
 def test_parsing_imports_no_network_and_no_qt() -> None:

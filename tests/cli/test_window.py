@@ -93,6 +93,27 @@ def test_a_damaged_file_is_said_before_napari_starts(
     assert "a.tif: cannot be read" in capsys.readouterr().err
 
 
+def test_what_can_be_read_is_opened_and_the_rest_named(
+    make_napari_viewer: Any,
+    files: list[Path],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import napari
+
+    from napari_semxai.plugin import close_workbench, workbench_of
+
+    viewer = make_napari_viewer()
+    monkeypatch.setattr(napari, "Viewer", lambda: viewer)
+    monkeypatch.setattr(napari, "run", lambda: None)
+    files[0].with_name("broken.tif").write_bytes(b"II*\0")
+    given = [files[0].with_name("broken.tif"), *files]
+    assert main([str(path) for path in given]) == 3
+    assert "broken.tif" in capsys.readouterr().err
+    assert [layer.name for layer in viewer.layers][:2] == ["b", "a"]
+    close_workbench(workbench_of(viewer))
+
+
 def test_the_window_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[list[str]] = []
     popen = subprocess.Popen
