@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.klarf_grammar import (
+    IMAGE_COUNT,
     DefectRow,
     NestedParser,
     flat_rows,
@@ -117,6 +118,8 @@ class _Flat:
         self._columns: list[str] = []
         self._class_names: dict[str, str] = {}
         self._defects: list[KlarfDefect] = []
+        # Which of them say neither how many images they have nor which.
+        self._uncounted: set[int] = set()
         # Every image file that is named, with the number of defects before it.
         self._files: list[tuple[str, int]] = []
 
@@ -155,6 +158,8 @@ class _Flat:
         # What follows the keyword, or ";", begins a row wherever it stands.
         begin = replace(values[0], first=True)
         for row in flat_rows([begin, *values[1:]], self._columns):
+            if _images_of(row) is None:
+                self._uncounted.add(len(self._defects))
             self._defects.append(_defect(row, self._lot, self._wafer, _MICRO))
 
     def _with_files(self) -> Iterator[KlarfDefect]:
@@ -167,7 +172,7 @@ class _Flat:
         for index, defect in enumerate(self._defects):
             name = self._file_of(index, behind)
             numbers = [number for _, number in defect.images]
-            if not numbers and len(self._files) > 1:
+            if index in self._uncounted and len(self._files) > 1:
                 numbers = [1]
             images = tuple((name, number) for number in numbers) if name else ()
             yield replace(defect, images=images)
@@ -210,10 +215,18 @@ def _defect(row: DefectRow, lot: str, wafer: str, unit: float) -> KlarfDefect:
         defect=row.values["DEFECTID"],
         label=label,
         label_source=source,
-        images=tuple((name, int(number)) for name, number in row.images),
+        images=_images_of(row) or (),
         pixel_size=_pixel_size(row.values, unit),
         line=row.line,
     )
+
+
+def _images_of(row: DefectRow) -> tuple[tuple[str, int], ...] | None:
+    """Return a row's images: none where it counts 0 of them; None where it says nothing."""
+    count = row.values.get(IMAGE_COUNT, "")
+    if _is_number(count) and float(count) == 0:
+        return ()
+    return None if row.images is None else tuple((name, int(n)) for name, n in row.images)
 
 
 def _class_of(values: Mapping[str, str]) -> tuple[str, str]:

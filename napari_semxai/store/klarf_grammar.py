@@ -37,14 +37,15 @@ class DefectRow:
     ----------
     values : dict
         Without the image list.
-    images : tuple of (str, str)
-        File name ("" where the file says it elsewhere) and image number.
+    images : tuple of (str, str), or None
+        File name ("" where the file says it elsewhere) and image number; None where the list has
+        no column for it.
     line : int
         Counted from 1.
     """
 
     values: Row
-    images: tuple[ImageEntry, ...]
+    images: tuple[ImageEntry, ...] | None
     line: int
 
 
@@ -116,7 +117,7 @@ def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Ite
         if not start.first:
             raise ValueError("a row begins within a line")
         values: Row = {}
-        images: tuple[ImageEntry, ...] = ()
+        images: tuple[ImageEntry, ...] | None = None
         for column in columns:
             if column == IMAGE_LIST:
                 images, place = _image_numbers(tokens, place, values, counted)
@@ -205,7 +206,7 @@ class NestedParser:
     def _row(self, columns: Sequence[tuple[str, str]]) -> DefectRow:
         line = self._line()
         values: Row = {}
-        images: tuple[ImageEntry, ...] = ()
+        images: tuple[ImageEntry, ...] | None = None
         for kind, name in columns:
             if kind == "imagelist":
                 images = self._images()

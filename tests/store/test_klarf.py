@@ -129,6 +129,46 @@ def test_one_jpeg_per_row(write, tmp_path, behind, version):
     assert {(image.lot, image.wafer) for image in project.images} == {("L9", "3")}
 
 
+@FLAT
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize(
+    ("columns", "ends"),
+    [("IMAGECOUNT IMAGELIST", ("1 1 1 0", "0 0")), ("IMAGECOUNT IMAGELIST", ("1 1 0", "0")),
+     ("TEST IMAGELIST", ("1 1 1 0", "1 0")), ("TEST IMAGECOUNT", ("1 1", "1 0"))],
+)  # fmt: skip
+def test_a_row_that_counts_no_image_has_none(write, tmp_path, columns, ends, behind, version):
+    body = ""
+    for number in (1, 2, 3):
+        end = ends[number == 2]
+        row = f"DefectList\n {number} 7 {end};\n"
+        name = f"TiffFileName D_{number}.jpg;\n" if number != 2 else ""
+        if name:
+            Image.fromarray(np.full((6, 8), number, np.uint8)).save(tmp_path / f"D_{number}.jpg")
+        body += row + name if behind else name + row
+    spec = f"DefectRecordSpec 4 DEFECTID CLASSNUMBER {columns};\n"
+    klarf = read_klarf(write(head(version) + spec + body + "EndOfFile;\n"))
+    images = {defect.defect: [name for name, _ in defect.images] for defect in klarf.defects}
+    given = {"1": ["D_1.jpg"], "2": [], "3": ["D_3.jpg"]}
+    # Where the list has no column of its own, one file is one image.
+    assert images == given
+
+
+def test_rows_without_a_word_of_images_have_a_file_each(write):
+    body = "".join(
+        f"TiffFileName D_{number}.jpg;\nDefectList\n {number} 7;\n" for number in (1, 2)
+    )
+    klarf = read_klarf(write(HEAD + "DefectRecordSpec 2 DEFECTID CLASSNUMBER;\n" + body))
+    assert [defect.images for defect in klarf.defects] == [(("D_1.jpg", 1),), (("D_2.jpg", 1),)]
+
+
+def test_a_row_of_1_8_that_counts_no_image_has_none(write):
+    text = """Record FileRecord "1.8" { Record LotRecord "L" { Record WaferRecord "A" {
+    List DefectList { Columns 3 { int32 DEFECTID, int32 IMAGECOUNT, ImageList IMAGEINFO }
+    Data 3 { 1 1 Images 1 {"a" "TIF" 1 "x"}; 2 0 Images 0 {}; 3 0 Images 1 {"a" "TIF" 1 "x"}; }
+    } } } }"""
+    assert [len(defect.images) for defect in read_klarf(write(text)).defects] == [1, 0, 0]
+
+
 def test_images_of_1_8_are_found_by_name(write, stack, tmp_path):
     text = """Record FileRecord "1.8"
 {
