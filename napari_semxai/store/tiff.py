@@ -111,6 +111,7 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
     known = _KNOWN_PAGES.get(key)
     if known is None:
         reduced = [page.aspage().is_reduced for page in tif.pages]
+        _check_whole(tif, path, len(reduced))
         full = tuple(index for index, is_reduced in enumerate(reduced) if not is_reduced)
         known = full or tuple(range(len(reduced)))
         if len(_KNOWN_PAGES) >= _MOST_KNOWN:
@@ -119,7 +120,24 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
     return known
 
 
+def _check_whole(tif: tifffile.TiffFile, path: Path, pages: int) -> None:
+    """Raise `InputError` where the chain of pages leads to none: tifffile only logs that."""
+    if not pages:
+        raise InputError(f"{path}: is a damaged TIFF file: it holds no page")
+    end = tif.pages.next_page_offset
+    if end is None:
+        return
+    tif.filehandle.seek(end)
+    if any(tif.filehandle.read(tif.tiff.offsetsize)):
+        raise InputError(
+            f"{path}: is a damaged TIFF file: what comes after page {pages} cannot be read; "
+            "copy it again from where it was made"
+        )
+
+
 def _pixels(page: tifffile.TiffPage) -> NDArray[Any]:
+    if 0 in page.databytecounts:
+        raise ValueError("pieces of the picture are missing")
     array = np.asarray(page.asarray())
     axes = page.axes
     if axes == "SYX":

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_semxai.store.images import read_image, without_info_bar
+from napari_semxai.store.images import page_count, read_image, without_info_bar
 from napari_semxai.store.tiff import (
     fei_picture_rows,
     fei_pixel_size,
@@ -16,6 +16,7 @@ from napari_semxai.store.tiff import (
     tiff_page_count,
     zeiss_pixel_size,
 )
+from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,3 +117,34 @@ def test_page_of_many_is_found_without_reading_the_others_again(
     assert len(parsed) < 5
     tifffile.imwrite(path, pixels[:2], photometric="minisblack")
     assert tiff_page_count(path) == 2
+
+
+def two_pages(path: Path) -> int:
+    """Write two pages, and return where the second one's tags begin."""
+    with tifffile.TiffWriter(path) as tif:
+        for value in (10, 20):
+            tif.write(np.full((16, 16), value, np.uint8), metadata=None)
+    with tifffile.TiffFile(path) as tif:
+        return int(tif.pages[1].offset)
+
+
+@pytest.mark.parametrize("left", [8, 0, 6])
+def test_a_file_whose_pages_are_cut_off_is_refused(tmp_path: Path, left: int) -> None:
+    path = tmp_path / "a.tif"
+    second = two_pages(path)
+    assert tiff_page_count(path) == 2
+    whole = path.read_bytes()
+    path.write_bytes(whole[: left if left == 8 else second + left])
+    with pytest.raises(InputError, match=r"a\.tif: .*(damaged TIFF|corrupted)"):
+        page_count(path)
+    with pytest.raises(InputError, match=r"a\.tif: .*(damaged TIFF|corrupted)"):
+        read_image(path)
+
+
+def test_a_picture_with_missing_pieces_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.full((16, 16), 9, np.uint8), rowsperstrip=4, metadata=None)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages[0].tags["StripByteCounts"].overwrite([64, 0, 64, 64])
+    with pytest.raises(InputError, match="pieces of the picture are missing"):
+        read_image(path)
