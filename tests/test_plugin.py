@@ -21,7 +21,7 @@ from napari_semxai import plugin, scores
 from napari_semxai.algorithms.ground_truth import ground_truth
 from napari_semxai.store.images import image_from_array
 from napari_semxai.store.masks import read_mask
-from napari_semxai.types import GenerateSettings
+from napari_semxai.types import GenerateSettings, WarmRequest
 
 GENERATE_MILLISECONDS = 120_000
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real" / "carinthia_a.png"
@@ -126,17 +126,18 @@ def test_the_main_job(generated, qtbot, tmp_path):
 def test_a_person_sees_mask_and_numbers(generated, qtbot):
     workbench = generated
     layer = workbench.layers.mask_layer
-    picture = lambda: workbench.viewer.screenshot(canvas_only=True, flash=False)[..., :3]  # noqa: E731
+
+    def warmth():
+        """Red less blue of every pixel of the canvas."""
+        picture = workbench.viewer.screenshot(canvas_only=True, flash=False).astype(int)
+        return picture[..., 0] - picture[..., 2]
+
     layer.visible = False
-    QTest.qWait(100)
-    plain = picture().astype(int)
+    qtbot.waitUntil(lambda: (abs(warmth()) <= 40).all())
     layer.visible = True
     workbench.edit.begin(workbench.layers.watch.live)
     layer.fill((10, 10), 1)
-    QTest.qWait(100)
-    painted = picture().astype(int)
-    orange = painted[..., 0] - painted[..., 2] - (plain[..., 0] - plain[..., 2])
-    assert (orange > 40).sum() > 1000
+    qtbot.waitUntil(lambda: (warmth() > 40).sum() > 1000)
     dock = workbench.dock("Scores")
     assert dock.values["dice"].text() == f"{workbench.session.readout.scores.dice:.4f}"
 
@@ -205,7 +206,17 @@ def test_cancel_keeps_the_window_and_the_mask(generated, qtbot):
     qtbot.waitUntil(lambda: session.generation.done > 0, timeout=GENERATE_MILLISECONDS)
     workbench.segment.cancel()
     done = session.generation.done
-    QTest.qWait(800)
+    # The engine answers requests in turn: once it has answered another one, nothing late can come.
+    ended = []
+    workbench.engine.submit(
+        WarmRequest("bundled", "cpu"),
+        destination="another",
+        on_update=lambda update: None,
+        on_done=lambda: ended.append("done"),
+        on_failed=ended.append,
+    )
+    qtbot.waitUntil(lambda: bool(ended), timeout=GENERATE_MILLISECONDS)
+    assert ended == ["done"]
     assert (session.generation.state, session.generation.done) == ("cancelled", done)
     assert session.automatic is not None
 
@@ -302,7 +313,7 @@ GUI_FLOW = """
     import sys, napari
     from qtpy.QtTest import QTest
     from napari_semxai.plugin import open_workbench
-    from napari_semxai.types import GenerateSettings
+    from napari_semxai.types import GenerateSettings, WarmRequest
     viewer = napari.Viewer(show=True)
     workbench = open_workbench(viewer)
     session = workbench.session
