@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 import time
+import weakref
 from functools import partial
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
@@ -46,19 +47,29 @@ def _set_aside_what_was_imported() -> None:
     """Take all objects out of the collector's scans when libraries have added many.
 
     A Qt test scans every tracked object several times. What is here before it is no leak of its
-    own, and what it makes itself is tracked as ever.
+    own, and what it makes itself is tracked as ever. Only a timer may be here before and be
+    started by a test, so timers are remembered.
     """
     if len(gc.get_objects(generation=2)) > _FREEZE_AT:
         gc.collect()
+        _set_aside_timers.update(_tracked_timers())
         gc.freeze()
+
+
+_set_aside_timers: weakref.WeakSet[Any] = weakref.WeakSet()
+
+
+def _tracked_timers() -> list[Any]:
+    from qtpy.QtCore import QTimer
+
+    # Not isinstance: some lazy objects warn when they are asked for their class.
+    return [thing for thing in gc.get_objects() if issubclass(type(thing), QTimer)]
 
 
 def _running_timers() -> dict[int, Any]:
     from qtpy.compat import isalive
-    from qtpy.QtCore import QTimer
 
-    # Not isinstance: some lazy objects warn when they are asked for their class.
-    timers = [thing for thing in gc.get_objects() if issubclass(type(thing), QTimer)]
+    timers = [*_set_aside_timers, *_tracked_timers()]
     return {id(timer): timer for timer in timers if isalive(timer) and timer.isActive()}
 
 

@@ -58,6 +58,20 @@ def test_what_is_left_behind_is_found(
     assert conftest._left_over(before) == {}
 
 
+def test_a_timer_from_before_that_a_test_starts_is_found(
+    qapp: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timer = QTimer()
+    monkeypatch.setattr(conftest, "_PATIENCE_SECONDS", 0)
+    monkeypatch.setattr(conftest, "_FREEZE_AT", 0)
+    conftest._set_aside_what_was_imported()
+    before = {name: look() for name, look in conftest._LOOKS.items()}
+    assert conftest._left_over(before) == {}
+    timer.start(60_000)
+    assert conftest._left_over(before) == {"running timers": [timer]}
+    timer.stop()
+
+
 def test_objects_are_set_aside_only_when_there_are_many() -> None:
     conftest._set_aside_what_was_imported()
     frozen = gc.get_freeze_count()

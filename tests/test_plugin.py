@@ -313,7 +313,7 @@ GUI_FLOW = """
     import sys, napari
     from qtpy.QtTest import QTest
     from napari_semxai.plugin import open_workbench
-    from napari_semxai.types import GenerateSettings, WarmRequest
+    from napari_semxai.types import GenerateSettings
     viewer = napari.Viewer(show=True)
     workbench = open_workbench(viewer)
     session = workbench.session
