@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import scipy
 import skimage
 
 from napari_semxai.algorithms.components import largest_component
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from napari_semxai.types import BoolMask
+from napari_semxai.types import BoolMask
 
 
 def fill_holes(mask: BoolMask, size: int = 0) -> BoolMask:
@@ -54,6 +52,48 @@ def keep_largest(mask: BoolMask) -> BoolMask:
 def invert(mask: BoolMask) -> BoolMask:
     """Swap foreground and background."""
     return ~mask
+
+
+@dataclass(frozen=True, slots=True)
+class MaskEdit:
+    """An edit of a whole mask, as docks offer it and recipes name it.
+
+    Attributes
+    ----------
+    name : str
+        Name in recipes and, capitalised, on the button.
+    description : str
+        One line for the tooltip.
+    function : callable
+        Takes the mask and the parameter, and returns a new mask.
+    parameter : {"radius", "size"} or None
+        Which argument of `function` a person chooses: a radius in pixels, or the size in pixels
+        of a disc of that radius.
+    """
+
+    name: str
+    description: str
+    function: Callable[..., BoolMask]
+    parameter: Literal["radius", "size"] | None = None
+
+
+MASK_EDITS: tuple[MaskEdit, ...] = (
+    MaskEdit("fill holes", "Fill background that does not reach the edge", fill_holes),
+    MaskEdit(
+        "remove specks",
+        "Remove components smaller than a disc of this radius",
+        remove_specks,
+        "size",
+    ),
+    MaskEdit("smooth", "Majority in a disc of this radius", smooth, "radius"),
+    MaskEdit("grow", "Add every pixel within this radius", grow, "radius"),
+    MaskEdit(
+        "shrink", "Remove every pixel within this radius of the background", shrink, "radius"
+    ),
+    MaskEdit("keep largest", "Keep the largest component", keep_largest),
+    MaskEdit("invert", "Swap foreground and background", invert),
+)
+"""All edits in the order of their buttons; a new one is an entry here."""
 
 
 def _majority(mask: BoolMask, disc: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> BoolMask:

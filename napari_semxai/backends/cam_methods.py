@@ -32,34 +32,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, CamMethod
 
 # Standard error belongs to the command line's own progress.
 ablation_cam.tqdm = score_cam.tqdm = SimpleNamespace(tqdm=iter)
 
-_CLASSES: dict[str, Any] = {
-    "gradcam": library.GradCAM,
-    "gradcam++": library.GradCAMPlusPlus,
-    "xgradcam": library.XGradCAM,
-    "hirescam": library.HiResCAM,
-    "layercam": library.LayerCAM,
-    "elementwise": library.GradCAMElementWise,
-    "eigencam": library.EigenCAM,
-    "eigengradcam": library.EigenGradCAM,
-    "kpcacam": library.KPCA_CAM,
-    "segeigencam": library.SegEigenCAM,
-    "fem": library.FEM,
-    "finercam": library.FinerCAM,
-    "shapleycam": library.ShapleyCAM,
-    "randomcam": library.RandomCAM,
-    "fullgrad": library.FullGrad,
-    "ablationcam": library.AblationCAM,
-    "scorecam": library.ScoreCAM,
-}
-BATCH_SIZES = {"ablationcam": 32, "scorecam": 16}
-"""Images a run of the network, of the methods that run it once a channel."""
-# These compare every pixel of the map with every other.
-SQUARED_METHODS = ("eigencam", "eigengradcam", "kpcacam", "segeigencam")
 _RANDOM_SEED = 0
 
 
@@ -75,7 +52,7 @@ def run_cam(
     network: nn.Module,
     inputs: Tensor,
     layers: list[nn.Module],
-    method: str,
+    method: CamMethod,
     target: int,
     mask: BoolMask | None = None,
 ) -> CamRun:
@@ -89,8 +66,8 @@ def run_cam(
         The image.
     layers : list of nn.Module
         Target layers.
-    method : str
-        A name of `CAM_METHODS`.
+    method : CamMethod
+        One of `CAM_METHODS`.
     target : int
         Index of the class.
     mask : ndarray of bool, shape (M, N), optional
@@ -102,14 +79,13 @@ def run_cam(
     """
     with (
         numpy_seed(_RANDOM_SEED),
-        # The second derivative is none of the input's alone, see `ShapleyCAM`.
-        _weights_require_grad(network, method == "shapleycam"),
+        _weights_require_grad(network, method.weight_gradients),
         # Not the object's own context: that one swallows IndexError.
-        _released(_CLASSES[method](network, layers, to_map)) as cam,
+        _released(getattr(library, method.implementation)(network, layers, to_map)) as cam,
     ):
-        raw = _keep_raw_maximum(getattr(cam, "base_cam", cam), method)
+        raw = _keep_raw_maximum(getattr(cam, "base_cam", cam), method.whole_network)
         asked = inputs.clone().requires_grad_()
-        if method == "finercam":
+        if method.compares_classes:
             values = cam(asked, None, target_idx=target)
         else:
             values = cam(asked, [_target(target, mask)])
@@ -133,15 +109,16 @@ def _target(target: int, mask: BoolMask | None) -> Any:
     return SemanticSegmentationTarget(target, np.asarray(mask, np.float32))
 
 
-def _keep_raw_maximum(cam: Any, method: str) -> list[float]:
+def _keep_raw_maximum(cam: Any, whole_network: bool) -> list[float]:
     """Make `cam` note the largest value of each map that it goes on to scale."""
     raw: list[float] = []
-    name = "aggregate_multi_layers" if method == "fullgrad" else "get_cam_image"
+    # FullGrad has no maps of single layers: it is handed what it has to add up.
+    name = "aggregate_multi_layers" if whole_network else "get_cam_image"
     original = getattr(cam, name)
 
     def noting(*arguments: Any) -> Any:
         result = original(*arguments)
-        seen = arguments[0] if method == "fullgrad" else result
+        seen = arguments[0] if whole_network else result
         raw.append(max(0.0, float(seen.max())))
         return result
 

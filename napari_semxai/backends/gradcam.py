@@ -18,12 +18,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from napari_semxai.backends.cam_methods import BATCH_SIZES, SQUARED_METHODS, CamRun, run_cam
+from napari_semxai.backends.cam_methods import CamRun, run_cam
 from napari_semxai.backends.dense_head import DenseHead
 from napari_semxai.backends.network_layers import cam_fault, layers_of
 from napari_semxai.backends.opencv import cv2
 from napari_semxai.backends.stepwise import finish, stepwise
-from napari_semxai.types import CAM_METHODS, BoolMask, ExplainProgress, Heatmap, InputError
+from napari_semxai.types import (
+    CAM_METHODS,
+    BoolMask,
+    CamMethod,
+    ExplainProgress,
+    Heatmap,
+    InputError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
@@ -32,18 +39,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from napari_semxai.backends.classifiers import Classifier
-    from napari_semxai.types import CamMethod
 
 # Places of a map that every one of them is compared with.
 _MOST_PLACES = 64 * 64
-# grad-cam reshapes what these read in one place of two.
-_CHANNELS_FIRST = ("ablationcam", "shapleycam")
-# The first compares whole images, the second takes out the layer that the evidence is read from;
-# the others ask about no class, and so about no place of one.
-_NOT_INSIDE_MASK = ("finercam", "ablationcam", "eigencam", "kpcacam", "fem", "randomcam")
-# These average the gradient over the map. Before a global average and a linear layer it is the
-# same everywhere inside the mask, and its mean tells of no place.
-_AVERAGING = ("gradcam", "gradcam++", "xgradcam", "shapleycam")
 
 
 def gradcam(
@@ -107,7 +105,7 @@ def gradcam_steps(
     rows, columns = image.shape[:2]
     if mask is not None:
         _check_mask(mask, (rows, columns), chosen, last=layers == (classifier.default_layer,))
-    question = _Question(inputs, layers, method, target, mask, classifier.default_layer)
+    question = _Question(inputs, layers, chosen, target, mask, classifier.default_layer)
     if chosen.passes_per_channel:
         run = yield from _slow(classifier, question)
     else:
@@ -160,9 +158,9 @@ def check_layers(classifier: Classifier, layers: tuple[str, ...], method: CamMet
         reason = cam_fault(output)
         if output is not None and not reason:
             _, rows, columns = output.map_shape
-            if method.name in SQUARED_METHODS and rows * columns > _MOST_PLACES:
+            if method.compares_places and rows * columns > _MOST_PLACES:
                 reason = f"its map of {rows} x {columns} is too fine for {method.title}"
-            elif method.name in _CHANNELS_FIRST and output.layout != "channels_first":
+            elif method.channels_first and output.layout != "channels_first":
                 reason = f"{method.title} needs a map with channels first"
         if reason:
             raise InputError(
@@ -175,9 +173,9 @@ def _check_mask(mask: BoolMask, shape: tuple[int, int], method: CamMethod, *, la
         raise InputError(f"the mask has shape {mask.shape}, the image {shape}")
     if not mask.any():
         raise InputError("the mask is empty: there is nothing inside it to explain")
-    if method.name in _NOT_INSIDE_MASK:
+    if not method.inside_mask:
         raise InputError(f"{method.title} cannot look inside a mask; LayerCAM and HiResCAM can")
-    if last and method.name in _AVERAGING:
+    if last and method.averages:
         raise InputError(
             f"{method.title} says the same of every mask at the last layer, where it averages "
             "the evidence; take LayerCAM, HiResCAM or an earlier layer"
@@ -189,7 +187,7 @@ def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgr
     with classifier.lock:
         network = copy.deepcopy(classifier.network)
     known = layers_of(classifier)
-    batch = BATCH_SIZES[question.method]
+    batch = question.method.batch
     # One run more for the map itself, and for Ablation-CAM one for what it compares with.
     total = sum(-(-known[name].map_shape[0] // batch) + 2 for name in question.layers)
 
@@ -202,7 +200,7 @@ def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgr
         while True:
             done = next(steps)
             left = (time.perf_counter() - start) / done * max(0, total - done)
-            yield ExplainProgress(question.method, min(done, total), total, left)
+            yield ExplainProgress(question.method.name, min(done, total), total, left)
     except StopIteration as end:
         run: CamRun = end.value
         return run
@@ -216,7 +214,7 @@ class _Question:
 
     inputs: Tensor
     layers: tuple[str, ...]
-    method: str
+    method: CamMethod
     target: int
     mask: BoolMask | None
     last_layer: str

@@ -173,7 +173,7 @@ def _judge(classifier: Classifier) -> Callable[[str, LayerOutput], ConceptUse]:
 
 
 def _runs(method: CamMethod, classifier: Classifier) -> bool:
-    if method.name == "finercam":
+    if method.compares_classes:
         return len(classifier.class_names) > 1
     return not method.whole_network or _biases(classifier) > 0
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.cli import project_replay
 from napari_semxai.cli.options import fraction, number
 from napari_semxai.cli.output import DONE, SOME_FAILED
-from napari_semxai.types import EXPORT_FORMATS, InputError, ReviewState
+from napari_semxai.store.project_exports import EXPORT_FORMATS, export
+from napari_semxai.types import InputError, ReviewState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -207,7 +208,6 @@ def run_import(options: argparse.Namespace, output: Output) -> int:
 def run_export(options: argparse.Namespace, output: Output) -> int:
     """Write masks in the wanted form."""
     from napari_semxai.store.project import open_project
-    from napari_semxai.store.project_exports import export
     from napari_semxai.store.project_masks import chosen_masks
 
     project = open_project(options.project)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_semxai.algorithms import mask_edits
+from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave, LateCopies
 from napari_semxai.controllers.recipe import automatic_settings
 from napari_semxai.controllers.recovery import discard_copy, find_copy, image_key, write_copy
@@ -20,22 +20,13 @@ from napari_semxai.store.originals import check_replaceable
 from napari_semxai.types import BoolMask, InputError, SemImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
     from napari_semxai.algorithms.live_scores import LiveMask
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
 
-EDITS: dict[str, Callable[..., BoolMask]] = {
-    "fill holes": mask_edits.fill_holes,
-    "remove specks": mask_edits.remove_specks,
-    "smooth": mask_edits.smooth,
-    "grow": mask_edits.grow,
-    "shrink": mask_edits.shrink,
-    "keep largest": mask_edits.keep_largest,
-    "invert": mask_edits.invert,
-}
+_EDITS = {edit.name: edit.function for edit in MASK_EDITS}
 
 
 class EditController:
@@ -137,7 +128,7 @@ class EditController:
             self._autosave.touch()
 
     def edit(self, name: str, **parameters: int) -> None:
-        """Run one of `EDITS` on the mask; the answer is an undoable edit."""
+        """Run one of `MASK_EDITS` on the mask; the answer is an undoable edit."""
         if self._mask is None:
             return
         self._edit(name, parameters, self._mask, self._strokes)
@@ -227,7 +218,7 @@ class EditController:
                 self._edit(name, parameters, mask, self._strokes)
 
         before = mask.mask.copy()
-        self._jobs.run("edit", lambda: EDITS[name](before, **parameters), done, self._on_failed)
+        self._jobs.run("edit", lambda: _EDITS[name](before, **parameters), done, self._on_failed)
 
     def _propose(self, mask: BoolMask, title: str) -> None:
         image = self._session.image

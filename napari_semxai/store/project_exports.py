@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import tifffile
@@ -37,34 +39,8 @@ CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
 _EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
 
 
-def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
-    """Write masks in one of `EXPORT_FORMATS`.
-
-    Returns
-    -------
-    int
-        How many.
-
-    Raises
-    ------
-    InputError
-        When there is none, or `target` cannot be written.
-    """
-    if form.startswith("coco"):
-        count = export_coco(project, chosen, target, form.removeprefix("coco-"))
-    elif form == "carinthia-s":
-        count = export_carinthia(project, chosen, target)
-    elif form == "measurements":
-        count = export_measurements(project, chosen, target)
-    else:
-        count = export_masks(project, chosen, target, f".{form}")
-    if not count:
-        raise InputError(f"{project.folder}: no mask is accepted, corrected or without defect")
-    return count
-
-
 def export_masks(
-    project: Project, chosen: Iterable[ChosenMask], folder: Path, suffix: str = ".png"
+    project: Project, chosen: Iterable[ChosenMask], target: Path, suffix: str = ".png"
 ) -> int:
     """Write every mask as ``<id><suffix>``, 0 and 255, and what is known of them as a table.
 
@@ -80,10 +56,10 @@ def export_masks(
         table.
     """
     rows: list[dict[str, Any]] = []
-    table = _free(project, folder / MASKS_TABLE)
+    table = _free(project, target / MASKS_TABLE)
     check_replaceable_table(table, ("id", "file", "class"))
     for one in chosen:
-        path = _free(project, folder / f"{one.image.id}{suffix}")
+        path = _free(project, target / f"{one.image.id}{suffix}")
         check_replaceable(path)
         write_mask(path, one.mask)
         rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
@@ -92,21 +68,21 @@ def export_masks(
     return len(rows)
 
 
-def export_coco(project: Project, chosen: Iterable[ChosenMask], path: Path, form: str) -> int:
+def export_coco(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
     """Write a COCO data set with "rle" or "polygons"; return how many images it has."""
     document = coco_document(chosen, project.info.class_names, form)
-    write_json(_free(project, path), document)
+    write_json(_free(project, target), document)
     return len(document["images"])
 
 
-def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Path) -> int:
+def export_carinthia(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
     """Write the layout of Carinthia-S below ``data``; return how many images it has.
 
     Images are copied byte for byte; a page of a multi-page TIFF becomes a TIFF of its own. What
     is known beyond the four columns of the set stands in columns behind them.
     """
     rows: list[tuple[str, ...]] = []
-    data, plain = folder / "data", True
+    data, plain = target / "data", True
     for one in chosen:
         image = _copy_image(project, one.image, data / "images")
         mask = _free(project, data / "masks" / f"{one.image.id}.png")
@@ -123,7 +99,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], folder: Pat
     return len(rows)
 
 
-def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Path) -> int:
+def export_measurements(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
     """Write one row of measurements for each mask; return how many."""
     rows: list[dict[str, Any]] = []
     for one in chosen:
@@ -131,7 +107,7 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], path: Pa
         rows.append(row | measure(one.mask, one.image.pixel_size) | {"comment": one.comment})
     if not rows:
         raise InputError(f"{project.folder}: no mask to measure")
-    _write_rows(_free(project, path), rows)
+    _write_rows(_free(project, target), rows)
     return len(rows)
 
 
@@ -185,3 +161,61 @@ def _free(project: Project, path: Path) -> Path:
         raise InputError(f"{path}: the project was made of this file; choose another place")
     check_not_own(path)
     return path
+
+
+class _Write(Protocol):
+    """Write masks of a project to a file or folder and return how many."""
+
+    def __call__(self, project: Project, chosen: Iterable[ChosenMask], target: Path) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A form in which the masks of a project can be written.
+
+    Attributes
+    ----------
+    title : str
+        For display.
+    write : callable
+        Writes the masks and returns how many.
+    file_filter : str
+        Of a file dialog, for forms that are one file; "" for those that are a folder.
+    """
+
+    title: str
+    write: _Write
+    file_filter: str = ""
+
+
+_COCO = "COCO JSON (*.json)"
+EXPORT_FORMATS: dict[str, ExportFormat] = {
+    "png": ExportFormat("PNG masks", partial(export_masks, suffix=".png")),
+    "tif": ExportFormat("TIFF masks", partial(export_masks, suffix=".tif")),
+    "coco-rle": ExportFormat("COCO JSON, RLE", partial(export_coco, form="rle"), _COCO),
+    "coco-polygons": ExportFormat("COCO, polygons", partial(export_coco, form="polygons"), _COCO),
+    "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia),
+    "measurements": ExportFormat("measurements", export_measurements, "CSV (*.csv)"),
+}
+"""All formats by the name that the command takes; a new one is an entry here."""
+
+
+def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
+    """Write masks in one of `EXPORT_FORMATS`.
+
+    Returns
+    -------
+    int
+        How many.
+
+    Raises
+    ------
+    InputError
+        When there is none, the format is unknown, or `target` cannot be written.
+    """
+    if form not in EXPORT_FORMATS:
+        raise InputError(f"{form}: no such format; choose one of {', '.join(EXPORT_FORMATS)}")
+    count = EXPORT_FORMATS[form].write(project, chosen, target)
+    if not count:
+        raise InputError(f"{project.folder}: no mask is accepted, corrected or without defect")
+    return count

@@ -36,7 +36,6 @@ from napari_semxai.types.pool import (
     mask_of_runs,
 )
 from napari_semxai.types.project import (
-    EXPORT_FORMATS,
     MaskEdit,
     MaskRecipe,
     ProjectImage,
@@ -63,7 +62,6 @@ from napari_semxai.types.tuning import CraftSweepRequest, SweepAdvice, SweepRow
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
-    "EXPORT_FORMATS",
     "BoolMask",
     "Border",
     "CamMethod",

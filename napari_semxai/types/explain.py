@@ -138,23 +138,49 @@ class CamMethod:
     Attributes
     ----------
     name, title : str
-        For requests, and for people.
+        For requests and files, and for display.
+    implementation : str
+        Name of the class in ``pytorch_grad_cam``.
     passes : float
         Time it takes, in forward passes of one image (measured on a ResNet-18).
     passes_per_channel : float
         The same for each channel of the target layer.
     passes_per_bias : float
         The same for each layer with a bias, of which the method makes a map each.
+    batch : int
+        Images in one run of the network, of methods that run it once a channel.
     whole_network : bool
         Whether the method chooses its layers itself and takes none from the request.
+    inside_mask : bool
+        Whether it can explain the evidence inside a mask. Methods that ask about no class, compare
+        whole images or take out the layer that the evidence is read from cannot.
+    averages : bool
+        Whether it averages the gradient over the map. Before a global average and a linear layer
+        that gradient is the same everywhere inside a mask, and its mean tells of no place.
+    compares_places : bool
+        Whether it compares every place of the map with every other.
+    channels_first : bool
+        Whether the library's code for it needs a map with channels first.
+    weight_gradients : bool
+        Whether it needs gradients of the weights, too.
+    compares_classes : bool
+        Whether it needs a second class, and takes the first by its index.
     """
 
     name: str
     title: str
+    implementation: str
     passes: float
     passes_per_channel: float = 0.0
     passes_per_bias: float = 0.0
+    batch: int = 1
     whole_network: bool = False
+    inside_mask: bool = True
+    averages: bool = False
+    compares_places: bool = False
+    channels_first: bool = False
+    weight_gradients: bool = False
+    compares_classes: bool = False
 
     def cost(self, channels: int) -> float:
         """Return the runs of the network for target layers of so many channels in all."""
@@ -162,25 +188,42 @@ class CamMethod:
 
 
 CAM_METHODS: tuple[CamMethod, ...] = (
-    CamMethod("gradcam", "Grad-CAM", 2),
-    CamMethod("gradcam++", "Grad-CAM++", 2),
-    CamMethod("xgradcam", "XGrad-CAM", 2),
-    CamMethod("hirescam", "HiResCAM", 2),
-    CamMethod("layercam", "LayerCAM", 2),
-    CamMethod("elementwise", "Grad-CAM element-wise", 2),
-    CamMethod("eigencam", "Eigen-CAM", 1),
-    CamMethod("eigengradcam", "Eigen-Grad-CAM", 2),
-    CamMethod("kpcacam", "KPCA-CAM", 1),
-    CamMethod("segeigencam", "Seg-Eigen-CAM", 2),
-    CamMethod("fem", "FEM", 1),
-    CamMethod("finercam", "Finer-CAM", 2),
-    CamMethod("shapleycam", "Shapley-CAM", 2),
-    CamMethod("randomcam", "Random-CAM (baseline)", 2),
-    CamMethod("fullgrad", "FullGrad", 2, passes_per_bias=0.65, whole_network=True),
-    CamMethod("ablationcam", "Ablation-CAM", 2, 1.0),
-    CamMethod("scorecam", "Score-CAM", 1, 1.0),
+    CamMethod("gradcam", "Grad-CAM", "GradCAM", 2, averages=True),
+    CamMethod("gradcam++", "Grad-CAM++", "GradCAMPlusPlus", 2, averages=True),
+    CamMethod("xgradcam", "XGrad-CAM", "XGradCAM", 2, averages=True),
+    CamMethod("hirescam", "HiResCAM", "HiResCAM", 2),
+    CamMethod("layercam", "LayerCAM", "LayerCAM", 2),
+    CamMethod("elementwise", "Grad-CAM element-wise", "GradCAMElementWise", 2),
+    CamMethod("eigencam", "Eigen-CAM", "EigenCAM", 1, inside_mask=False, compares_places=True),
+    CamMethod("eigengradcam", "Eigen-Grad-CAM", "EigenGradCAM", 2, compares_places=True),
+    CamMethod("kpcacam", "KPCA-CAM", "KPCA_CAM", 1, inside_mask=False, compares_places=True),
+    CamMethod("segeigencam", "Seg-Eigen-CAM", "SegEigenCAM", 2, compares_places=True),
+    CamMethod("fem", "FEM", "FEM", 1, inside_mask=False),
+    CamMethod("finercam", "Finer-CAM", "FinerCAM", 2, inside_mask=False, compares_classes=True),
+    CamMethod(
+        "shapleycam",
+        "Shapley-CAM",
+        "ShapleyCAM",
+        2,
+        averages=True,
+        channels_first=True,
+        weight_gradients=True,
+    ),
+    CamMethod("randomcam", "Random-CAM (baseline)", "RandomCAM", 2, inside_mask=False),
+    CamMethod("fullgrad", "FullGrad", "FullGrad", 2, passes_per_bias=0.65, whole_network=True),
+    CamMethod(
+        "ablationcam",
+        "Ablation-CAM",
+        "AblationCAM",
+        2,
+        1.0,
+        batch=32,
+        inside_mask=False,
+        channels_first=True,
+    ),
+    CamMethod("scorecam", "Score-CAM", "ScoreCAM", 1, 1.0, batch=16),
 )
-"""All methods, default first, the slow ones last."""
+"""All methods, default first, the slow ones last; a new one is an entry here and nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

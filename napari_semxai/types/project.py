@@ -13,16 +13,6 @@ from napari_semxai.types.arrays import BoolMask
 if TYPE_CHECKING:
     from napari_semxai.types.explain import Classification
 
-EXPORT_FORMATS = {
-    "png": "PNG masks",
-    "tif": "TIFF masks",
-    "coco-rle": "COCO JSON, RLE",
-    "coco-polygons": "COCO, polygons",
-    "carinthia-s": "Carinthia-S layout",
-    "measurements": "measurements",
-}
-"""What an export of a project can be, and in words."""
-
 
 class ReviewState(StrEnum):
     """What an annotator says of the mask of an image."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group, note
 
 if TYPE_CHECKING:
@@ -39,15 +41,6 @@ TOOLS = (
     ("erase", "Erase", "Erase with the brush"),
     ("polygon", "Polygon", "Click the corners, right click takes one back, double click closes"),
     ("fill", "Fill", "Fill the region under the mouse"),
-)
-EDIT_BUTTONS = (
-    ("fill holes", "Fill background that does not reach the edge", None),
-    ("remove specks", "Remove components smaller than a disc of this radius", "size"),
-    ("smooth", "Majority in a disc of this radius", "radius"),
-    ("grow", "Add every pixel within this radius", "radius"),
-    ("shrink", "Remove every pixel within this radius of the background", "radius"),
-    ("keep largest", "Keep the largest component", None),
-    ("invert", "Swap foreground and background", None),
 )
 CLICKS, KEYS, SIZE = "SAM click", "Keys", "Size"
 QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
@@ -129,7 +122,9 @@ class EditDock(ScrolledDock):
         self.radius.setRange(1, 50)
         self.radius.setValue(2)
         self.radius.setToolTip("Radius in pixels for the edits below")
-        self.edits = {name: button(name.capitalize(), tip) for name, tip, _ in EDIT_BUTTONS}
+        self.edits = {
+            edit.name: button(edit.name.capitalize(), edit.description) for edit in MASK_EDITS
+        }
         self.apply = button(
             "Apply automatic mask", "Replace the mask by the automatic one, as one undoable edit"
         )
@@ -254,12 +249,12 @@ class EditDock(ScrolledDock):
             self._layer.redo()
 
     def _on_edit_wanted(self) -> None:
-        pressed = self.sender()
-        for name, _, parameter in EDIT_BUTTONS:
-            if self.edits[name] is pressed:
-                radius = self.radius.value()
-                values = {"radius": radius, "size": max(1, round(3.1416 * radius**2))}
-                self._edit.edit(name, **({parameter: values[parameter]} if parameter else {}))
+        pressed, radius = self.sender(), self.radius.value()
+        values = {"radius": radius, "size": max(1, round(math.pi * radius**2))}
+        for edit in MASK_EDITS:
+            if self.edits[edit.name] is pressed:
+                chosen = {edit.parameter: values[edit.parameter]} if edit.parameter else {}
+                self._edit.edit(edit.name, **chosen)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         for title in _OF_PROJECT:

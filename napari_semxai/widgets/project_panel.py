@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.types import EXPORT_FORMATS
+from napari_semxai.store.project_exports import EXPORT_FORMATS
 from napari_semxai.widgets.parts import TABLE_FILTER, Panel, button
 
 if TYPE_CHECKING:
@@ -30,11 +30,6 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.widgets.parts import Connections
 
-_FILES = {
-    "coco-rle": "COCO JSON (*.json)",
-    "coco-polygons": "COCO JSON (*.json)",
-    "measurements": "CSV (*.csv)",
-}
 _ROW_HEIGHT = 22
 _ROWS = 6
 
@@ -78,8 +73,8 @@ class ProjectPanel(Panel):
 
     def _create(self) -> None:
         self.form, self.whose = QComboBox(), QComboBox()
-        for form, words in EXPORT_FORMATS.items():
-            self.form.addItem(words, form)
+        for name, form in EXPORT_FORMATS.items():
+            self.form.addItem(form.title, name)
         self.form.setToolTip("What is written")
         self.whose.setToolTip("Whose masks; consensus: the pixels that most annotators hold")
         self.every = QCheckBox("unreviewed too")
@@ -162,8 +157,8 @@ class ProjectPanel(Panel):
             self._tools.name_classes(changed)
 
     def _on_export_wanted(self) -> None:
-        files = _FILES.get(self.form.currentData())
-        if files is None:
+        files = EXPORT_FORMATS[self.form.currentData()].file_filter
+        if not files:
             name = QFileDialog.getExistingDirectory(self, "Folder for the masks")
         else:
             name = QFileDialog.getSaveFileName(self, "Export", "", files)[0]

@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.live_scores import LiveMask
+from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.controllers.edit import EditController
 from napari_semxai.store.autosave import list_recoveries, load_recovery
 from napari_semxai.store.masks import read_mask, write_mask
@@ -60,17 +61,15 @@ def stroke(mask, edit):
     edit.stroked()
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters"), [("fill holes", {}), ("grow", {"radius": 3}), ("invert", {})]
-)
-def test_an_edit_becomes_a_proposal(told, edit, mask, name, parameters):
-    from napari_semxai.controllers.edit import EDITS
-
+@pytest.mark.parametrize("known", MASK_EDITS, ids=lambda known: known.name)
+def test_an_edit_becomes_a_proposal(told, edit, mask, known):
+    parameters = {known.parameter: 3} if known.parameter else {}
+    before = mask.mask.copy()
     proposal = told(
-        "proposal", lambda value: value is not None, lambda: edit.edit(name, **parameters)
+        "proposal", lambda value: value is not None, lambda: edit.edit(known.name, **parameters)
     )
-    np.testing.assert_array_equal(proposal.mask, EDITS[name](mask.mask, **parameters))
-    assert proposal.title == name
+    np.testing.assert_array_equal(proposal.mask, known.function(before, **parameters))
+    assert proposal.title == known.name
 
 
 def test_a_stroke_forks_is_shown_and_is_copied_soon(session, told, edit, mask, folder):

@@ -12,6 +12,7 @@ from pycocotools.coco import COCO
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import add_images, create_project
 from napari_semxai.store.project_exports import (
+    EXPORT_FORMATS,
     export,
     export_carinthia,
     export_coco,
@@ -317,3 +318,16 @@ def test_masks_replace_masks_but_no_pictures(project, tmp_path):
     Image.fromarray(np.arange(720, dtype=np.uint16).reshape(SHAPE).astype(np.uint8)).save(picture)
     with pytest.raises(InputError, match="holds no plain mask but a picture"):
         export_masks(project, chosen_masks(project), out)
+
+
+@pytest.mark.parametrize("form", EXPORT_FORMATS)
+def test_every_format_of_the_table_writes_every_mask(project, tmp_path, form):
+    target = tmp_path / ("masks.out" if EXPORT_FORMATS[form].file_filter else "masks")
+    chosen = list(chosen_masks(project, "anna", every_state=True))
+    assert export(project, chosen, target, form) == len(chosen) > 0
+    assert target.is_file() == bool(EXPORT_FORMATS[form].file_filter)
+
+
+def test_an_unknown_format_is_refused(project, tmp_path):
+    with pytest.raises(InputError, match=r"gif: no such format; choose one of png, tif"):
+        export(project, chosen_masks(project, "anna"), tmp_path / "masks", "gif")
