@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene
+from napari_semxai.types.colors import TRUTH
 
 if TYPE_CHECKING:
     from napari_semxai.algorithms.synthetic import Scene
 
     LayerData = tuple[np.ndarray[Any, Any], dict[str, Any], str]
 
-EXACT_MASK_COLOR = "#009E73"
 _SAMPLE_SEED = 3
 _CLASSES_SEED = 9
 _SAMPLE = SceneSpec(radius=40.0, noise=5.0, strip=(0, 3, 0, 0), footprint=4.0)
@@ -66,7 +66,7 @@ def _layers(scene: Scene, name: str, *, visible: bool) -> list[LayerData]:
     mask = scene.defect.astype(np.uint8)
     metadata = {"class": scene.label, "exact_mask": mask.astype(bool)}
     image = {"name": name, "visible": visible, "metadata": metadata, "colormap": "gray"}
-    colors = {None: "transparent", 0: "transparent", 1: EXACT_MASK_COLOR}
+    colors = {None: "transparent", 0: "transparent", 1: TRUTH}
     truth = {
         "name": f"{name}, exact mask",
         "visible": False,

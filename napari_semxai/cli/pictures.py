@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from PIL import Image, ImageColor
 
 from napari_semxai.store.atomic import atomic_write
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import BoolMask, CandidatePool, GroundTruth, Scores
 
-# Okabe and Ito's palette, which colour-blind people can tell apart.
-DEFECT, WINNER, COMPLEMENT, EXACT = "#E69F00", "#0072B2", "#D55E00", "#009E73"
-CANDIDATES = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 _OPACITY = 0.5
 
 
@@ -44,9 +42,9 @@ def write_steps(
     """
     pictures = {
         "1_candidates.png": candidates_picture(gray, pool),
-        "2_winner.png": tinted(as_rgb(gray), truth.surface, WINNER),
-        "3_complement.png": tinted(as_rgb(gray), ~truth.surface, COMPLEMENT),
-        "4_mask.png": tinted(as_rgb(gray), truth.mask, DEFECT),
+        "2_winner.png": tinted(as_rgb(gray), truth.surface, colors.WINNER),
+        "3_complement.png": tinted(as_rgb(gray), ~truth.surface, colors.COMPLEMENT),
+        "4_mask.png": tinted(as_rgb(gray), truth.mask, colors.DEFECT),
     }
     for name, picture in pictures.items():
         write_picture(folder / name, picture)
@@ -59,7 +57,7 @@ def candidates_picture(gray: NDArray[np.uint8], pool: CandidatePool) -> NDArray[
     colored = picture.copy()
     for number, index in enumerate(np.argsort(-pool.areas, kind="stable")):
         mask = pool.mask(int(index))
-        colored[mask] = tinted(picture, mask, CANDIDATES[number % len(CANDIDATES)])[mask]
+        colored[mask] = tinted(picture, mask, colors.SERIES[number % len(colors.SERIES)])[mask]
     return colored
 
 
@@ -97,7 +95,7 @@ def write_scores(path: Path, scores: Scores) -> None:
     }
     figure = Figure(figsize=(5, 2.5), layout="constrained")
     axes = figure.subplots()
-    bars = axes.barh(list(values), np.nan_to_num(list(values.values())), color=DEFECT)
+    bars = axes.barh(list(values), np.nan_to_num(list(values.values())), color=colors.DEFECT)
     axes.bar_label(bars, [f"{value:.3f}" for value in values.values()], padding=3)
     axes.set(xlim=(0, 1.15), xlabel="against the exact mask")
     axes.invert_yaxis()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.layers import colors
 from napari_semxai.layers.float_layers import CLASSIFIER, tile_place
-from napari_semxai.layers.owned_layers import set_placement
+from napari_semxai.layers.owned_layers import role_colormap, set_placement
 from napari_semxai.state.explanation import HEAT_MAP, PICTURE
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Layer
@@ -94,4 +94,4 @@ class ExplanationMaskLayers:
         layer.metadata[CLASSIFIER] = concepts.sha256
         if layer.metadata.get("palette") != palette:
             layer.metadata["palette"] = palette
-            layer.colormap = colors.role_colormap(*palette)
+            layer.colormap = role_colormap(*palette)

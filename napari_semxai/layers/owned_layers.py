@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from napari_semxai.layers import colors
+from napari.utils.colormaps import DirectLabelColormap
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -108,7 +107,7 @@ class OwnedLayers:
         layer = self._viewer.add_labels(
             values.astype(np.uint8),
             name=title,
-            colormap=colors.role_colormap(*palette),
+            colormap=role_colormap(*palette),
             opacity=DEFECT_OPACITY,
             metadata={ROLE: role},
             **placement(self._picture),
@@ -166,3 +165,11 @@ def set_visible(layer: Layer, visible: bool) -> None:
     """Show or hide a layer; napari would draw one anew that is shown already."""
     if layer.visible != visible:
         layer.visible = visible
+
+
+def role_colormap(*colors: str) -> DirectLabelColormap:
+    """Return a label colormap: 0 transparent, 1, 2, … the colours in turn, repeated."""
+    table: dict[int | None, str] = {
+        value: colors[(value - 1) % len(colors)] for value in range(1, np.iinfo(np.uint8).max + 1)
+    }
+    return DirectLabelColormap(color_dict={None: "transparent", 0: "transparent", **table})

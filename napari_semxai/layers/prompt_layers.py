@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Points, Shapes
 
-from napari_semxai.layers import colors
 from napari_semxai.layers.owned_layers import placement
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

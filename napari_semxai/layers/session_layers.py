@@ -8,11 +8,11 @@ import numpy as np
 from napari.layers import Labels
 from psygnal import Signal
 
-from napari_semxai.layers import colors
 from napari_semxai.layers.mask_watch import MaskWatch
 from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_placement
 from napari_semxai.layers.planes import Planes
 from napari_semxai.layers.step_layers import StepLayers
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -182,7 +182,7 @@ class SessionLayers:
         self._other_roles = tuple(f"annotator {name}" for name in others.masks)
         for place, mask in enumerate(others.masks.values()):
             role = self._other_roles[place]
-            color = colors.CANDIDATES[place % len(colors.CANDIDATES)]
+            color = colors.SERIES[place % len(colors.SERIES)]
             self.owned.show(role, role, (color,), mask).contour = 2
 
     def _on_layer_inserted(self, event: object) -> None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_semxai.layers import colors
 from napari_semxai.layers.owned_layers import placement, set_placement, set_visible
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -101,12 +101,13 @@ def side_by_side(
     gap = np.full((gray.shape[0], round(_GAP * gray.shape[1]), 3), 0, np.uint8)
     panels = []
     for name, mask in others.items():
-        parts = ((own & mask, BOTH), (mask & ~own, ONLY_OTHER), (own & ~mask, ONLY_OWN))
+        parts = (
+            (own & mask, colors.BOTH),
+            (mask & ~own, colors.ONLY_OTHER),
+            (own & ~mask, colors.ONLY_OWN),
+        )
         panels += [_panel(gray, name, parts), gap]
     return np.concatenate(panels[:-1], axis=1)
-
-
-BOTH, ONLY_OTHER, ONLY_OWN = colors.TRUTH, colors.COMPLEMENT, colors.AUTOMATIC
 
 
 def _panel(

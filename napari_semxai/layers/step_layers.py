@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.layers import colors
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask
 
 STEPS = {
-    "candidates": ("1 candidates", colors.CANDIDATES),
+    "candidates": ("1 candidates", colors.SERIES),
     "winner": ("2 winner M_k", (colors.WINNER,)),
     "complement": ("3 complement", (colors.COMPLEMENT,)),
 }

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.store.atomic import atomic_write
 from napari_semxai.types import InputError
+from napari_semxai.types.colors import BLACK, SERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette.
-COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#000000")
+COLORS = (*SERIES, BLACK)
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 _DPI = 300
 # Text stays text, and the same figure gives the same bytes.

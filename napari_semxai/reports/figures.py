@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.reports.figure import COLORS, new_figure
+from napari_semxai.types.colors import COMPLEMENT, DEFECT, WINNER
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import BoolMask, CandidatePool, FloatArray, GroundTruth
 
-_DEFECT, _WINNER, _COMPLEMENT = "#E69F00", "#0072B2", "#D55E00"
 _OPACITY = 0.5
 # Inches.
 _CHARACTER, _LINE = 0.075, 0.22
@@ -48,9 +48,9 @@ def steps_figure(
         axes.set_title(f"({letter}) {title}", fontsize=8)
     for number, index in enumerate(np.argsort(-pool.areas, kind="stable").tolist()):
         _tint(panels[1], pool.mask(index), COLORS[number % len(COLORS)])
-    _tint(panels[2], truth.surface, _WINNER)
-    _tint(panels[3], ~truth.surface, _COMPLEMENT)
-    _tint(panels[4], truth.mask, _DEFECT)
+    _tint(panels[2], truth.surface, WINNER)
+    _tint(panels[3], ~truth.surface, COMPLEMENT)
+    _tint(panels[4], truth.mask, DEFECT)
     if pixel_size is not None:
         _scale_bar(panels[0], gray.shape, pixel_size)
     return figure

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.reports.figure import COLORS, new_figure
+from napari_semxai.types.colors import GREY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
 
 _NONE, _REST = "none passes β", "other candidates"
-_GREYS = {_NONE: "#808080", _REST: "#FFFFFF"}
+_GREYS = {_NONE: GREY, _REST: "#FFFFFF"}
 
 
 def sweep_figure(result: SweepResult, plane: ImagePlane | None = None) -> Figure:

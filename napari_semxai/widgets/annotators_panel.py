@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout
 
+from napari_semxai.types import colors
 from napari_semxai.widgets.parts import Panel, button, note, set_note
 
 if TYPE_CHECKING:
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.parts import Connections
 
 _LEGEND = (
-    "Beside the image, for each of the others: <b style='color:#009E73'>both</b>, "
-    "<b style='color:#D55E00'>only they</b>, <b style='color:#56B4E9'>only you</b>."
+    f"Beside the image, for each of the others: <b style='color:{colors.BOTH}'>both</b>, "
+    f"<b style='color:{colors.ONLY_OTHER}'>only they</b>, "
+    f"<b style='color:{colors.ONLY_OWN}'>only you</b>."
 )
 
 

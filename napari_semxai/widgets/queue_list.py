@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
-from napari_semxai.types import ReviewState
+from napari_semxai.types import ReviewState, colors
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.thumbnails import Thumbnails
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 COLORS = {
     ReviewState.CANDIDATE: "#A0A0A0",
-    ReviewState.ACCEPTED: "#009E73",
-    ReviewState.CORRECTED: "#CC79A7",
-    ReviewState.NO_DEFECT: "#56B4E9",
-    ReviewState.REJECTED: "#D55E00",
-    ReviewState.UNSURE: "#E69F00",
+    ReviewState.ACCEPTED: colors.GREEN,
+    ReviewState.CORRECTED: colors.PINK,
+    ReviewState.NO_DEFECT: colors.SKY,
+    ReviewState.REJECTED: colors.VERMILION,
+    ReviewState.UNSURE: colors.ORANGE,
 }
 MARKS = {
     ReviewState.CANDIDATE: "○",

@@ -8,8 +8,8 @@ from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QPainter, QPen, QPolygonF
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
-from napari_semxai.layers.colors import CANDIDATES
 from napari_semxai.state.comparison import TAUS
+from napari_semxai.types.colors import SERIES
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent, QPaintEvent
@@ -74,7 +74,7 @@ class TauCurve(QWidget):
 
     def _draw(self, painter: QPainter, number: int, row: MapRow) -> None:
         area = self._area()
-        color = QColor(*row.color) if row.color else QColor(CANDIDATES[number % len(CANDIDATES)])
+        color = QColor(*row.color) if row.color else QColor(SERIES[number % len(SERIES)])
         painter.setPen(QPen(color, 2))
         pairs = zip(TAUS.tolist(), row.curve.tolist(), strict=True)
         painter.drawPolyline(QPolygonF([self._point(tau, dice) for tau, dice in pairs]))

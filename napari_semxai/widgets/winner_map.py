@@ -10,7 +10,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen
 from qtpy.QtWidgets import QSizePolicy, QWidget
 
 from napari_semxai.algorithms.winner_map import winner_envelope
-from napari_semxai.layers.colors import CANDIDATES
+from napari_semxai.types.colors import GREY, SERIES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import CandidatePool
 
 _COLUMNS, _ROWS = 120, 45
-_NOBODY = QColor("#808080")
+_NOBODY = QColor(GREY)
 
 
 class WinnerMap(QWidget):
@@ -106,6 +106,6 @@ def _picture(found: NDArray[np.int64]) -> QImage:
     order = [winner for winner in np.unique(found) if winner >= 0]
     for (row, column), winner in np.ndenumerate(found):
         place = order.index(winner) if winner >= 0 else None
-        color = _NOBODY if place is None else QColor(CANDIDATES[place % len(CANDIDATES)])
+        color = _NOBODY if place is None else QColor(SERIES[place % len(SERIES)])
         image.setPixelColor(column, row, color)
     return image
