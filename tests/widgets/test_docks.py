@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
 
 from napari_semxai.algorithms.ground_truth import rank
+from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.evaluate import EvaluateController
 from napari_semxai.layers.comparison import Comparison
@@ -30,7 +31,7 @@ from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Scores
 from napari_semxai.widgets import model_picker
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.edit_dock import CLICKS, EDIT_BUTTONS, KEYS, SIZE, EditDock
+from napari_semxai.widgets.edit_dock import CLICKS, KEYS, SIZE, EditDock
 from napari_semxai.widgets.parts import Panel
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
 from napari_semxai.widgets.size_panel import SizePanel
@@ -320,7 +321,7 @@ def test_undo_and_redo(edit, layers):
     assert layers.mask_layer.data.any()
 
 
-@pytest.mark.parametrize("name", [name for name, _, _ in EDIT_BUTTONS])
+@pytest.mark.parametrize("name", [edit.name for edit in MASK_EDITS])
 def test_every_whole_mask_edit_has_a_button(edit, controller, name):
     edit.radius.setValue(5)
     edit.edits[name].click()
