@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
-from qtpy.QtGui import QMouseEvent
+from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, Qt
+from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QShortcut
 
 from napari_semxai.algorithms.mask_patches import apply_patches
 from napari_semxai.algorithms.metrics import scores
@@ -18,9 +21,10 @@ from napari_semxai.store.digests import array_digest
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import create_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
+from napari_semxai.widgets.shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     import napari
@@ -228,6 +232,110 @@ def test_keys_work_while_the_dock_has_the_focus(
     record = open_project(workbench.projects._folder / "images").record("image_002", "Anna")
     assert record is not None
     assert (record.state, record.comment) == (ReviewState.REJECTED, "edge")
+
+
+class Repeats(QObject):
+    """Counts how often the application is told that a key is held."""
+
+    count = 0
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        known = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress)
+        if event.type() in known and event.isAutoRepeat() and watched.isWidgetType():
+            self.count += 1
+        return False
+
+
+@contextmanager
+def held(*keys: str) -> Iterator[None]:
+    """Hold keys of the display's own keyboard."""
+    for key in keys:
+        subprocess.run(["xdotool", "keydown", key], check=True)
+    try:
+        yield
+    finally:
+        for key in reversed(keys):
+            subprocess.run(["xdotool", "keyup", key], check=True)
+
+
+@pytest.mark.skipif(shutil.which("xdotool") is None, reason="needs xdotool")
+@pytest.mark.parametrize("focus", ["canvas", "list", "comment"])
+def test_a_key_that_is_held_reviews_one_image(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, focus: str
+) -> None:
+    open_queue(workbench, make_images(12), qtbot)
+    window, dock = workbench.viewer.window._qt_window, workbench.dock("Edit & review")
+    qtbot.waitUntil(window.isActiveWindow)
+    dock.parent().raise_()
+    widgets = {
+        "canvas": window._qt_viewer.canvas.native,
+        "list": dock.panels["Queue"].list,
+        "comment": dock.panels["Review"].comment,
+    }
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    widgets[focus].setFocus()
+    qtbot.waitUntil(widgets[focus].hasFocus)
+    repeats = Repeats()
+    QApplication.instance().installEventFilter(repeats)
+    try:
+        with held("alt", "0"):
+            qtbot.waitUntil(lambda: repeats.count >= 20)
+    finally:
+        QApplication.instance().removeEventFilter(repeats)
+    written: list[object] = []
+    workbench.writes.run("turn", lambda: None, written.append, written.append)
+    qtbot.waitUntil(lambda: bool(written))
+    assert number(workbench) == 2
+    assert workbench.session.queue.reviewed == 1
+    # A second press is a second review.
+    with held("alt", "0"):
+        qtbot.waitUntil(lambda: number(workbench) == 3)
+    qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 2)
+
+
+def test_no_key_of_ours_repeats(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(3), qtbot)
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    for _ in range(3):
+        QApplication.sendEvent(
+            canvas, QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_0, ALT, "", True)
+        )
+    assert number(workbench) == 1
+    shortcuts = [
+        shortcut for dock in workbench.docks.values() for shortcut in dock.findChildren(QShortcut)
+    ]
+    assert len(shortcuts) >= len(workbench.docks) * len(SHORTCUTS)
+    assert not [shortcut.key().toString() for shortcut in shortcuts if shortcut.autoRepeat()]
+
+
+@pytest.mark.parametrize("way", ["key", "button"])
+def test_a_review_is_undone_in_the_window(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, way: str
+) -> None:
+    open_queue(workbench, make_images(3), qtbot)
+    button = workbench.dock("Edit & review").panels["Review"].undo
+    assert not button.isEnabled()
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    painted = workbench.layers.mask_layer.data != 0
+    press(workbench, Qt.Key.Key_0)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    assert "“no defect” of image_000" in button.toolTip()
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == 3)
+    if way == "key":
+        press(workbench, Qt.Key.Key_Z)
+    else:
+        button.click()
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, painted)
+    assert workbench.session.message.startswith("Undone: “no defect” of image_000")
+    assert not button.isEnabled()
+    project = open_project(workbench.projects._folder / "images")
+    qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 0)
+    qtbot.waitUntil(lambda: project.record("image_000", "Anna").history[-1].kind == "undo")
+    np.testing.assert_array_equal(project.mask("image_000", "Anna"), painted)
 
 
 def test_undo_never_brings_pixels_of_another_image(

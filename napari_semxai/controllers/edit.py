@@ -90,6 +90,11 @@ class EditController:
             return
         self._forget_copy(key)
 
+    def give_up(self, key: str) -> None:
+        """Remove the recovery copies of a mask before another one takes its place."""
+        own = [self._autosave] if key == self._key and self._autosave is not None else []
+        self._drop_copies(key, [*self._late.of(key), *own], frozenset())
+
     def begin(self, mask: LiveMask) -> None:
         """Take `mask` as the mask of the current image, and look for its recovery copy."""
         image = self._session.image
@@ -255,15 +260,14 @@ class EditController:
         self._forget_copy(self._key)
 
     def _forget_copy(self, key: str) -> None:
-        late, restored = self._late.of(key), frozenset(self._restored)
-
-        def forget() -> None:
-            for autosave in late:
-                # A copy that came later would bring back what the written mask is without.
-                autosave.forget()
-            discard_copy(self._folder, key, restored)
-
+        forget = partial(self._drop_copies, key, self._late.of(key), frozenset(self._restored))
         self._jobs.run("forget copy", forget, _nothing, self._on_failed)
+
+    def _drop_copies(self, key: str, late: list[Autosave], restored: frozenset[Path]) -> None:
+        for autosave in late:
+            # A copy that came later would bring back what the written mask is without.
+            autosave.forget()
+        discard_copy(self._folder, key, restored)
 
     def _on_save_failed(self, message: str) -> None:
         self._session.save = SaveState("failed", message=message)

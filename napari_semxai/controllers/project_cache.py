@@ -142,12 +142,15 @@ class ProjectCache:
 
 def after_change(entry: Entry, change: ReviewChange) -> Entry:
     """Return an entry as it will be once `change` is written."""
+    if change.back is not None:
+        return replace(entry, mask=change.mask, record=change.back)
     record, mask = entry.record, entry.mask
     if change.mask is not None:
         edited = change.mask.any() if mask is None else not np.array_equal(change.mask, mask)
         if edited and record.state.is_reviewed:
             record = replace(record, state=ReviewState.CANDIDATE, voided=record.state)
-        mask, record = change.mask, replace(record, recipe=change.recipe)
+        score = record.score if change.score is None else change.score
+        mask, record = change.mask, replace(record, recipe=change.recipe, score=score)
     if change.state is not None:
         record = replace(record, state=change.state, voided=None)
     if change.label is not None:

@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_semxai.controllers.project_cache import after_change
 from napari_semxai.controllers.review_writer import ReviewWriter
-from napari_semxai.state.review import Opening
+from napari_semxai.state.review import Opening, PastReview
 from napari_semxai.state.session import Proposal
 from napari_semxai.types import ReviewChange, ReviewState
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, ReviewRecord, SemImage
 
 _NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
+KEPT_REVIEWS = 200
+"""How many reviews can be undone: each keeps a bit for a pixel."""
 AHEAD = (1, 2, -1)
 """Which neighbours are read before they are asked for."""
 
@@ -64,6 +66,7 @@ class ReviewController:
         self.opened: Opened | None = None
         self._writer = ReviewWriter(session, edit, writes, lambda: self.opened)
         self._current: Entry | None = None
+        self._undone = 0
         edit.leaving.connect(self._on_leaving)
         edit.left.connect(self._on_left)
         edit.stroke_begun.connect(self._on_stroke_begun)
@@ -86,7 +89,7 @@ class ReviewController:
             return
         self._images.show(None)
         self.opened = self._session.queue = None
-        self._session.agreement = ()
+        self._session.agreement = self._session.past_reviews = ()
         self._writes.run("close project", opened.close, _nothing, self._on_failed)
 
     def go(self, image_id: str | None) -> None:
@@ -125,16 +128,34 @@ class ReviewController:
         if state in _NEED_MASK and (mask is None or not mask.any()):
             self._session.message = "The mask is empty: generate or paint one, or say 'no defect'"
             return
+        before = self._as_shown(self._current)
         self.typed_wanted.emit()
         if state is ReviewState.NO_DEFECT and mask is not None and mask.any():
             # Also where no image follows, what is shown is what is written.
             self._session.proposal = Proposal(np.zeros_like(mask), "no defect")
         ahead = queue.step(1)
         self._write(ReviewChange(state=state), self._edit.mask)
+        self._remember(before, self._current.record)
         if ahead is not None:
             self.go(ahead)
         else:
             self._session.message = "That was the last image of the queue"
+
+    def undo(self) -> None:
+        """Undo the latest review, and open its image; the history keeps both."""
+        opened, past = self.opened, self._session.past_reviews
+        if opened is None or not past:
+            self._session.message = "There is no review to undo"
+            return
+        self._session.past_reviews = past[:-1]
+        self._undone += 1
+        # After the writes that were asked for before. Each has a name, so that none is dropped.
+        self._writes.run(
+            f"undo review {self._undone}",
+            partial(opened.cache.load, past[-1].before.image),
+            partial(self._take_back, opened, past[-1]),
+            partial(self._on_undo_failed, past[-1]),
+        )
 
     def annotate(self, *, label: str | None = None, comment: str | None = None) -> None:
         """Set class or comment of the current image."""
@@ -158,6 +179,46 @@ class ReviewController:
         self.typed_wanted.emit()
         self._write(ReviewChange(), self._edit.mask)
         return True
+
+    def _as_shown(self, entry: Entry) -> Entry:
+        """Return the current entry with the mask that the window shows."""
+        mask = self._edit.mask
+        stored = np.zeros(entry.image.gray.shape, bool) if entry.mask is None else entry.mask
+        if mask is None or np.array_equal(mask, stored):
+            return entry
+        recipe, score = self._recorder.recipe(mask), self._recorder.score
+        return after_change(entry, ReviewChange(mask=mask.copy(), recipe=recipe, score=score))
+
+    def _remember(self, before: Entry, after: ReviewRecord) -> None:
+        bits = None if before.mask is None else np.packbits(before.mask)
+        past = PastReview(before.record, after, bits, before.image.gray.shape)
+        self._session.past_reviews = (*self._session.past_reviews, past)[-KEPT_REVIEWS:]
+
+    def _take_back(self, opened: Opened, past: PastReview, read: Entry) -> None:
+        if opened is not self.opened:
+            return
+        # An undo before this one may have changed what was read.
+        entry = opened.cache.get(read.id) or read
+        is_open = self._current is not None and self._current.id == entry.id
+        what = f"“{past.after.state}” of {entry.id}"
+        if entry.record.state is not past.after.state or (is_open and self._edit.unsaved):
+            self._session.message = f"{what} was not undone: its mask or review is newer"
+            return
+        change = past.undone(entry.record)
+        # Another image to the window, so that it opens anew where it is open.
+        entry = replace(after_change(entry, change), image=replace(entry.image))
+        opened.cache.put(entry)
+        if is_open:
+            self._current, self._session.record = entry, entry.record
+        # They hold the mask that is taken back, and would be found when the image opens.
+        self._edit.give_up(opened.cache.key(entry.id))
+        self._writer.submit(opened, entry.id, change)
+        self._session.message = f"Undone: {what}; it is “{entry.record.state}” again"
+        self._show(opened, entry)
+
+    def _on_undo_failed(self, past: PastReview, message: str) -> None:
+        self._session.past_reviews = (*self._session.past_reviews, past)
+        self._session.message = message
 
     def _on_claimed(
         self, opened: Opened, at: str, done: tuple[list[ReviewRecord], dict[str, str]]

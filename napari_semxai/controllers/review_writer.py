@@ -59,7 +59,7 @@ class ReviewWriter:
         self._edit.kept(opened.cache.key(record.image), f"Saved in the project: {record.state}")
         if queue is None or opened is not self._current():
             return
-        shown = queue.with_record(record)
+        shown = queue.with_record(record, opened.project.image(record.image).label)
         if shown is not None:
             self._session.queue = shown
         else:

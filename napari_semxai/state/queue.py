@@ -78,8 +78,16 @@ class Queue:
         waiting = (row.image for row in around if row.state is ReviewState.CANDIDATE)
         return next((image for image in waiting if image != self.current), None)
 
-    def with_record(self, record: ReviewRecord) -> Queue | None:
-        """Return the queue with a record that was written; None for an image it does not show."""
+    def with_record(self, record: ReviewRecord, label: str = "") -> Queue | None:
+        """Return the queue with a record that was written; None for an image it does not show.
+
+        Parameters
+        ----------
+        record : ReviewRecord
+            As it lies on disk.
+        label : str
+            The class that the project's table gives the image.
+        """
         before = next((row for row in self.shown if row.image == record.image), None)
         if before is None:
             return None
@@ -88,7 +96,7 @@ class Queue:
             annotator=record.annotator,
             state=record.state,
             voided=record.voided,
-            label=record.label or before.label,
+            label=record.label or label,
             confidence=record.confidence,
             score=record.score,
             time=record.time,

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from napari_semxai.types import BoolMask, Prompts, Scores, SemImage
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semxai.types import (
+    BoolMask,
+    Prompts,
+    ReviewChange,
+    ReviewRecord,
+    Scores,
+    SemImage,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,6 +60,44 @@ class Left:
     key: str
     image: SemImage
     mask: BoolMask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PastReview:
+    """A review that can be undone.
+
+    Attributes
+    ----------
+    before : ReviewRecord
+        Of the image as it was shown before, strokes that no file held yet among it.
+    after : ReviewRecord
+        As the review left it.
+    bits : ndarray of uint8 or None
+        The mask before, bit by bit: many are kept. None without a mask.
+    shape : tuple of int
+        (M, N) of the image.
+    """
+
+    before: ReviewRecord
+    after: ReviewRecord
+    bits: NDArray[np.uint8] | None
+    shape: tuple[int, int]
+
+    def undone(self, now: ReviewRecord) -> ReviewChange:
+        """Return the change to the record as it is now that undoes the review.
+
+        Class and comment that were given since stay.
+        """
+        kept = {
+            name: getattr(now, name)
+            for name in ("label", "comment")
+            if getattr(now, name) != getattr(self.after, name)
+        }
+        mask: BoolMask | None = None
+        if self.bits is not None:
+            flat = np.unpackbits(self.bits, count=self.shape[0] * self.shape[1])
+            mask = flat.reshape(self.shape).astype(bool)
+        return ReviewChange(mask=mask, back=replace(self.before, **kept))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -16,7 +16,7 @@ from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks
+from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks, PastReview
 from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.types import (
@@ -269,6 +269,7 @@ class Session:
     clicks: Clicks = field(default_factory=Clicks)
     queue: Queue | None = None
     record: ReviewRecord | None = None
+    past_reviews: tuple[PastReview, ...] = ()
     others: OtherMasks | None = None
     agreement: tuple[PairAgreement, ...] = ()
     blind: bool = True

@@ -103,6 +103,8 @@ def next_record(
     mask : ndarray of bool or None
         As `new_mask` answered.
     """
+    if change.back is not None:
+        return _with_event(_as_before(change.back, mask), old, "undo")
     digest = old.mask_sha256 if mask is None else array_digest(mask)
     edited = digest != old.mask_sha256
     state, voided = old.state, old.voided
@@ -130,6 +132,19 @@ def next_record(
             classifier_synthetic=change.classifier_synthetic,
         )
     kind = "review" if change.state is not None else "edit" if edited else "note"
+    return _with_event(record, old, kind)
+
+
+def _as_before(back: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
+    """Return the record to go back to, written now, for the mask of that time."""
+    digest, area = "", 0
+    if mask is not None:
+        digest, area = array_digest(mask), int(np.count_nonzero(mask))
+    return replace(back, time=utc_now(), mask_sha256=digest, area=area)
+
+
+def _with_event(record: ReviewRecord, old: ReviewRecord, kind: str) -> ReviewRecord:
+    """Return a record with the history of `old` and what has happened now."""
     event = ReviewEvent(
         record.time, kind, record.state, record.label, record.comment, record.mask_sha256
     )
@@ -176,12 +191,18 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
 
 
 def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
-    """Write a mask, where there is a new one, and then the record that names it."""
+    """Write a mask, where there is a new one, and then the record that names it.
+
+    The mask file of a record that has none any more is removed.
+    """
     place = mask_path(folder, record.image)
     if mask is not None:
         write_mask(place, mask)
     digest = file_sha256(place) if record.mask_sha256 else ""
     write_json(record_path(folder, record.image), record_values(record, digest))
+    if not record.mask_sha256:
+        # Last: until then a crash leaves a record that is true of its mask file.
+        place.unlink(missing_ok=True)
 
 
 def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]:
@@ -219,12 +240,13 @@ def read_record(path: Path) -> tuple[ReviewRecord, str]:
     """
     values = read_json(path, _FORMAT, _VERSION)
     try:
-        return _record(values), str(values["mask_file_sha256"])
+        return record_of(values), str(values["mask_file_sha256"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
 
 
-def _record(values: dict[str, Any]) -> ReviewRecord:
+def record_of(values: dict[str, Any]) -> ReviewRecord:
+    """Return a record from what `record_values` made of it."""
     voided, recipe = values["voided"], values["recipe"]
     return ReviewRecord(
         image=values["image"],

@@ -16,7 +16,12 @@ from napari_semxai.store.autosave import (
 )
 from napari_semxai.store.folders import recovery_folder
 from napari_semxai.store.project_files import annotator_key
-from napari_semxai.store.project_records import read_recipe, recipe_values
+from napari_semxai.store.project_records import (
+    read_recipe,
+    recipe_values,
+    record_of,
+    record_values,
+)
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
@@ -104,6 +109,7 @@ def save_change(
         "score": change.score,
         "classifier_sha256": change.classifier_sha256,
         "classifier_synthetic": change.classifier_synthetic,
+        "back": change.back and record_values(change.back, ""),
     }
     info = {"name": image.id, "path": str(image.path), "page": image.page}
     info |= {"project": project, "annotator": annotator, _CHANGE: values}
@@ -140,10 +146,13 @@ def load_change(copy: Recovery) -> ReviewChange:
     try:
         values = dict(copy.info[_CHANGE])
         state, recipe = values.pop("state"), values.pop("recipe")
+        # Earlier copies do not say.
+        back = values.pop("back", None)
         return ReviewChange(
             state=None if state is None else ReviewState(state),
             mask=mask != 0 if values.pop("has_mask") else None,
             recipe=None if recipe is None else read_recipe(recipe),
+            back=None if back is None else record_of(back),
             **values,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -157,7 +157,7 @@ class ReviewEvent:
     time : str
         UTC, ISO 8601.
     kind : str
-        "review", "edit" or "note".
+        "review", "edit", "note" or "undo" (of a review).
     state : ReviewState
         After the event.
     label, comment : str
@@ -239,6 +239,9 @@ class ReviewChange:
         How `mask` was made.
     label, comment, score, confidence, classifier_sha256, classifier_synthetic
         See `ReviewRecord`; what the confidence is of is written with it only.
+    back : ReviewRecord or None
+        A review is undone: the record as it was before it, with `mask` as it was then, None for
+        none. Only the history stays and grows; nothing else of the change counts.
     """
 
     state: ReviewState | None = None
@@ -250,6 +253,7 @@ class ReviewChange:
     score: float | None = None
     classifier_sha256: str = ""
     classifier_synthetic: bool | None = None
+    back: ReviewRecord | None = None
 
     def classified(self, known: Classification | None) -> ReviewChange:
         """Return the change with what a classifier says of the image, where that is known."""

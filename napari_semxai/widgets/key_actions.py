@@ -24,6 +24,7 @@ def key_actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
         "no defect": partial(review.review, ReviewState.NO_DEFECT),
         "reject": partial(review.review, ReviewState.REJECTED),
         "unsure": partial(review.review, ReviewState.UNSURE),
+        "undo review": review.undo,
         "next": partial(workbench.queue.step, 1),
         "previous": partial(workbench.queue.step, -1),
         "next unreviewed": workbench.queue.next_unreviewed,

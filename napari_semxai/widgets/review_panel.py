@@ -14,6 +14,7 @@ from napari_semxai.widgets.queue_list import COLORS, MARKS
 if TYPE_CHECKING:
     from napari_semxai.controllers.review import ReviewController
     from napari_semxai.state.queue import Queue
+    from napari_semxai.state.review import PastReview
     from napari_semxai.state.session import Session
     from napari_semxai.types import ReviewRecord
     from napari_semxai.widgets.parts import Connections
@@ -39,6 +40,7 @@ class ReviewPanel(Panel):
         self.no_defect = button("No defect", "There is no defect: an empty mask is the truth")
         self.reject = button("Reject", "The image or its mask is of no use")
         self.unsure = button("Unsure", "Somebody else should look at it")
+        self.undo = button("Undo review", "")
         self.label, self.comment = QComboBox(), QLineEdit()
         self.label.setEditable(True)
         self.label.setToolTip("Class of the defect as you see it ⏎ (Alt+1 to Alt+9)")
@@ -48,6 +50,7 @@ class ReviewPanel(Panel):
         self._outside: Connections = (
             (session.events.record, self._on_record_changed),
             (session.events.queue, self._on_queue_changed),
+            (session.events.past_reviews, self._on_past_reviews_changed),
             (review.typed_wanted, self._on_typed_wanted),
         )
         inside: Connections = (
@@ -55,6 +58,7 @@ class ReviewPanel(Panel):
             (self.no_defect.clicked, self._on_no_defect_wanted),
             (self.reject.clicked, self._on_reject_wanted),
             (self.unsure.clicked, self._on_unsure_wanted),
+            (self.undo.clicked, review.undo),
             (self.label.activated, self._on_label_entered),
             (self.comment.editingFinished, self._on_comment_entered),
         )
@@ -62,6 +66,7 @@ class ReviewPanel(Panel):
             signal.connect(slot)
         self._on_queue_changed(session.queue)
         self._on_record_changed(session.record)
+        self._on_past_reviews_changed(session.past_reviews)
 
     def release(self) -> None:
         """Hand over what was typed, and disconnect from the session."""
@@ -72,7 +77,8 @@ class ReviewPanel(Panel):
     def _lay_out(self) -> None:
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.state, 0, 0, 1, 2)
+        layout.addWidget(self.state, 0, 0)
+        layout.addWidget(self.undo, 0, 1)
         buttons = (self.accept, self.no_defect, self.reject, self.unsure)
         for place, part in enumerate(buttons):
             layout.addWidget(part, 1 + place // 2, place % 2)
@@ -111,6 +117,13 @@ class ReviewPanel(Panel):
             text = f"{MARKS[record.state]} {record.state}{who}"
         self.state.setText(f'<span style="color:{color}"><b>{text}</b></span>')
         self._show(record)
+
+    def _on_past_reviews_changed(self, past: tuple[PastReview, ...]) -> None:
+        self.undo.setEnabled(bool(past))
+        what = (
+            f"“{past[-1].after.state}” of {past[-1].before.image}" if past else "the latest review"
+        )
+        self.undo.setToolTip(f"Undo {what}, also after its image was left (Alt+Z)")
 
     def _show(self, record: ReviewRecord) -> None:
         """Show class and comment, but leave alone what somebody is typing for the same image."""

@@ -49,6 +49,7 @@ SHORTCUTS = (
     Shortcut("no defect", "Alt-0", "say there is no defect"),
     Shortcut("reject", "Alt-R", "reject"),
     Shortcut("unsure", "Alt-Q", "unsure"),
+    Shortcut("undo review", "Alt-Z", "undo the latest review"),
     Shortcut("next", "Alt-Right", "next image"),
     Shortcut("previous", "Alt-Left", "previous image"),
     Shortcut("next unreviewed", "Alt-U", "next image without a review"),
@@ -124,6 +125,8 @@ class KeyTable:
         made = {}
         for name, action in self._actions.items():
             made[name] = QShortcut(dock)
+            # A key that is held reviews once; napari itself repeats none of them on the canvas.
+            made[name].setAutoRepeat(False)
             made[name].setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
             made[name].activated.connect(partial(_finish_then, action))
         self._in_docks[id(dock)] = made

@@ -115,6 +115,26 @@ def test_later_edit_voids_the_review(project):
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("had_mask", [True, False])
+def test_a_review_that_is_undone_leaves_the_record_as_it_was(project, had_mask):
+    before = ReviewChange(comment="edge")
+    if had_mask:
+        before = ReviewChange(ReviewState.CORRECTED, square(), label="3", score=0.5)
+    old = project.write_review("a", "Anna", before)
+    project.write_review("a", "Anna", ReviewChange(ReviewState.NO_DEFECT, comment="none"))
+    mask = square() if had_mask else None
+    undone = project.write_review("a", "Anna", ReviewChange(mask=mask, back=old))
+    names = ("state", "voided", "label", "comment", "mask_sha256", "area", "score", "recipe")
+    assert [getattr(undone, name) for name in names] == [getattr(old, name) for name in names]
+    assert [event.kind for event in undone.history][1:] == ["review", "undo"]
+    again = open_project(project.folder)
+    assert again.record("a", "Anna") == undone
+    found = again.mask("a", "Anna")
+    assert (found is not None) is had_mask
+    if had_mask:
+        np.testing.assert_array_equal(found, square())
+
+
 def test_mask_changed_by_another_program_voids_the_review(project):
     project.write_review("a", "Anna", ReviewChange(ReviewState.ACCEPTED, square()))
     path = next(project.folder.rglob("masks/a.png"))

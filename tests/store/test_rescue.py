@@ -12,6 +12,7 @@ from napari_semxai.types import (
     MaskRecipe,
     ProjectImage,
     ReviewChange,
+    ReviewRecord,
     ReviewState,
 )
 from tests.store.test_project import project, square
@@ -39,6 +40,17 @@ def test_a_change_comes_back_as_it_was(tmp_path):
     names += ("classifier_sha256", "classifier_synthetic")
     assert [getattr(first, name) for name in names] == [getattr(change, name) for name in names]
     assert (second.mask, second.state, second.comment) == (None, None, "later")
+    assert (first.back, second.back) == (None, None)
+
+
+def test_an_undone_review_comes_back_as_it_was(tmp_path):
+    before = ReviewRecord(
+        "a", "Anna", ReviewState.UNSURE, label="3", recipe=MaskRecipe("empty", "", "")
+    )
+    save_change(tmp_path, "p", IMAGE, "Anna", ReviewChange(back=before))
+    (copy,) = kept_changes(tmp_path, "p", "Anna")["a"]
+    change = load_change(copy)
+    assert (change.back, change.mask) == (before, None)
 
 
 @pytest.mark.parametrize("newer", [False, True])
