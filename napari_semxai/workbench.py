@@ -12,6 +12,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 
 from napari_semxai.controllers.annotators import AnnotatorsController
+from napari_semxai.controllers.choices import ChoicesController
 from napari_semxai.controllers.clicks import ClickController
 from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.download import DownloadController
@@ -41,7 +42,12 @@ from napari_semxai.layers.explanations import ExplanationLayers
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.layers.side_by_side import SideBySide
 from napari_semxai.state.session import Session
-from napari_semxai.store.folders import projects_folder, recovery_folder, shortcuts_file
+from napari_semxai.store.folders import (
+    choices_file,
+    projects_folder,
+    recovery_folder,
+    shortcuts_file,
+)
 from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
@@ -140,9 +146,18 @@ class Workbench:
         )
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        """Say messages, take up what was chosen before, bind the keys and load the network."""
         self.session.events.message.connect(_show_message)
+        self.choices = ChoicesController(self.session, self.writes, choices_file())
         self.keys = KeyTable(
-            viewer, self.layers, key_actions(self), shortcuts_file(), viewer.window._qt_window
+            self.viewer,
+            self.layers,
+            key_actions(self),
+            shortcuts_file(),
+            self.viewer.window._qt_window,
         )
         self.segment.warm()
 

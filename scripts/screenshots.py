@@ -48,8 +48,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     folder = arguments.folder
-    # Recovery copies of these pictures are not a person's work.
+    # Recovery copies and choices of these pictures are not a person's work.
     os.environ["XDG_STATE_HOME"] = tempfile.mkdtemp()
+    os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp()
     os.environ["SEMXAI_MODEL_DIR"] = "/data/models"
     viewer = napari.Viewer()
     viewer.window._qt_window.resize(1366, 768)
@@ -185,9 +186,7 @@ def robust(workbench: Workbench, folder: Path) -> None:
     workbench.viewer.reset_view()
     workbench.segment.generate()
     wait(lambda: workbench.session.generation.state == "done")
-    workbench.segment.set_algorithm(algorithm="robust")
     take(workbench, folder, "robust", DOCKS[0])
-    workbench.segment.set_algorithm(algorithm="paper")
 
 
 def review(workbench: Workbench, folder: Path) -> None:

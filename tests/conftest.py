@@ -135,8 +135,12 @@ def _left_over(before: dict[str, dict[int, Any]]) -> dict[str, list[Any]]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _application(request: pytest.FixtureRequest) -> None:
-    """Make the application first: tests of networks import cv2, which points Qt at its plugins."""
+def _application(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Make the application first: tests of networks import cv2, which points Qt at its plugins.
+
+    Keys and choices of whoever runs the tests are neither used nor changed.
+    """
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
     os.environ.pop("QT_QPA_PLATFORM_PLUGIN_PATH", None)
     if os.name == "posix":
         # Pools of processes start it, and it stays until this process ends: no test's leak.

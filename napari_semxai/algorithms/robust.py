@@ -1,4 +1,4 @@
-"""A more robust stage 2 for Algorithm 1; the paper's stays the default.
+"""A more robust stage 2 for Algorithm 1, the default; the paper's is one choice away.
 
 The paper takes the largest component of the surface's complement. Here every component is asked
 whether it looks like a defect: by its contrast against the surface around it, the sharpness of
@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import BoolMask, Border, GroundTruth
 
-ALGORITHMS = ("paper", "robust")
+PAPER, ROBUST = "paper", "robust"
+ALGORITHMS = (ROBUST, PAPER)
+"""Stages 2 by name, the default first; alpha and beta mean the same for both."""
 FEATURES = (
     "contrast",
     "outline",
@@ -129,7 +131,7 @@ def stage_2(
     algorithm: str, gray: NDArray[np.uint8], *, connectivity: int, ignore_border: Border
 ) -> Callable[[BoolMask], Defect]:
     """Return the function that finds the defect in a surface by one of `ALGORITHMS`."""
-    if algorithm == ALGORITHMS[0]:
+    if algorithm == PAPER:
         return partial(defect_in, connectivity=connectivity, ignore_border=ignore_border)
     return partial(robust_defect, gray, connectivity=connectivity, ignore_border=ignore_border)
 

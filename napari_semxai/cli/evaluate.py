@@ -60,7 +60,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     _add_method_options(parser)
     _add_threshold_options(parser)
     add_explain_options(parser)
-    add_mask_options(parser)
+    add_mask_options(parser, methods=True)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 
@@ -82,7 +82,7 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=[*ALGORITHMS, *EXPLANATIONS],
         metavar="METHOD",
-        help="make the masks of Algorithm 1 (paper, robust) as semxai mask does, or maps as "
+        help="make the masks of Algorithm 1 (robust, paper) as semxai mask does, or maps as "
         "semxai explain does, with their options; can be given again: "
         f"{', '.join((*ALGORITHMS, *EXPLANATIONS))}",
     )
@@ -145,9 +145,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError("nothing to evaluate: give --explanations DIR or --method METHOD")
     if options.faithfulness and options.masks_from == RENDERINGS:
         raise InputError("--faithfulness scores maps: give --masks-from maps or both")
-    # Rows are named after the algorithm that made the masks.
-    named = [options.algorithm if own == ALGORITHMS[0] else own for own in options.method]
-    options.method = list(dict.fromkeys(named))
+    options.method = list(dict.fromkeys(options.method))
     runner = Runner(options, output)
     images = open_images(options.dataset, options.output, output, runner.failed)
     runner.explain(images)

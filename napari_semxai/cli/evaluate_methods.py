@@ -93,7 +93,7 @@ class Runner:
         self, algorithm: str, images: Sequence[TruthImage], plane: tuple[float, float] | None
     ) -> None:
         """Make the masks of Algorithm 1, at a tuned alpha and beta where there are some."""
-        settings = replace(settings_from(self.options), algorithm=algorithm)
+        settings = settings_from(self.options, algorithm)
         if plane is not None:
             settings = replace(settings, alpha=plane[0], beta=plane[1])
         self.collect(MaskWork(settings, self.folder(algorithm)), sources_of(images))
@@ -105,7 +105,7 @@ class Runner:
         from napari_semxai.algorithms.sweep import sweep_set
 
         pools = self.options.output / "pools"
-        settings = replace(settings_from(self.options), algorithm=algorithm)
+        settings = settings_from(self.options, algorithm)
         work = SweepWork(settings, DEFAULT_ALPHAS, DEFAULT_BETAS, pools)
         planes = [result["plane"] for result in self.collect(work, images)]
         if not planes:

@@ -16,10 +16,12 @@ from napari_semxai.types import FilterSettings, GenerateSettings
 _FILTERS = FilterSettings()
 
 
-def add_mask_options(parser: argparse.ArgumentParser, *, plane: bool = False) -> None:
+def add_mask_options(
+    parser: argparse.ArgumentParser, *, plane: bool = False, methods: bool = False
+) -> None:
     """Add the arguments of the network, the filters and Algorithm 1.
 
-    With `plane` alpha and beta are left to the command.
+    With `plane` alpha and beta are left to the command, with `methods` which stage 2.
     """
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -52,17 +54,19 @@ def add_mask_options(parser: argparse.ArgumentParser, *, plane: bool = False) ->
     group = parser.add_argument_group("Algorithm 1")
     if not plane:
         _add_plane_options(group)
+    if not methods:
+        group.add_argument(
+            "--algorithm",
+            choices=ALGORITHMS,
+            default=ALGORITHMS[0],
+            help="stage 2: robust takes all components outside the surface that look like "
+            "defects, or none, with a confidence; paper takes the largest one (default "
+            "%(default)s)",
+        )
     _add_component_options(group)
 
 
 def _add_component_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--algorithm",
-        choices=ALGORITHMS,
-        default=ALGORITHMS[0],
-        help="stage 2: paper takes the largest component outside the surface; robust takes all "
-        "that look like defects, or none, with a confidence (default %(default)s)",
-    )
     group.add_argument(
         "--connectivity",
         type=int,
@@ -92,8 +96,8 @@ def _add_plane_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def settings_from(options: argparse.Namespace) -> MaskSettings:
-    """Collect the parsed arguments of `add_mask_options`."""
+def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> MaskSettings:
+    """Collect the parsed arguments of `add_mask_options`; `algorithm` where those leave it."""
     return MaskSettings(
         model=options.model,
         device=options.device,
@@ -107,7 +111,7 @@ def settings_from(options: argparse.Namespace) -> MaskSettings:
         beta=options.beta,
         connectivity=options.connectivity,
         ignore_border=options.ignore_border,
-        algorithm=options.algorithm,
+        algorithm=algorithm or options.algorithm,
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.ground_truth import as_border, ground_truth
-from napari_semxai.algorithms.robust import robust_truth
+from napari_semxai.algorithms.robust import PAPER, robust_truth
 from napari_semxai.store.images import auto_border
 from napari_semxai.types import (
     Border,
@@ -40,7 +40,7 @@ class MaskSettings:
     alpha, beta, connectivity
         Of Algorithm 1.
     algorithm : str
-        "paper" or "robust": which stage 2.
+        One of `ALGORITHMS`: which stage 2.
     ignore_border : int or None
         Pixels on every side; None measures strips and info bars.
     """
@@ -53,7 +53,7 @@ class MaskSettings:
     beta: float
     connectivity: int
     ignore_border: int | None
-    algorithm: str = "paper"
+    algorithm: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -152,7 +152,7 @@ class Pipeline:
             connectivity=settings.connectivity,
             ignore_border=border,
         )
-        if settings.algorithm == "paper":
+        if settings.algorithm == PAPER:
             return paper
         return robust_truth(
             image.gray, paper, connectivity=settings.connectivity, ignore_border=border

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_semxai.algorithms.click_edits import own_part, take_answer
 from napari_semxai.algorithms.mask_patches import apply_patch
+from napari_semxai.algorithms.robust import PAPER
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.store.project import open_project
@@ -208,7 +209,8 @@ def mask_settings(settings: Mapping[str, Any], device: str) -> MaskSettings:
             beta=settings["beta"],
             connectivity=settings["connectivity"],
             ignore_border=None if border == "auto" else int(border),
-            algorithm=settings.get("algorithm", "paper"),
+            # Recipes from before there was a choice do not name it.
+            algorithm=settings.get("algorithm", PAPER),
         )
     except (KeyError, TypeError) as error:
         raise InputError(f"the recipe's settings lack {error}") from error

@@ -207,7 +207,7 @@ def _report(
         "advice": advice(result),
     }
     write_json(folder / "sweep.json", plain(values))
-    output.say(values["advice"])
+    output.say("{algorithm}: ".format_map(asked["settings"]) + values["advice"])
     output.say(f"Table and pictures: {folder}")
     output.result({**values, "files": files})
 

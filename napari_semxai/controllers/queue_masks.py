@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.ground_truth import as_border, ground_truth
-from napari_semxai.algorithms.robust import robust_truth
+from napari_semxai.algorithms.robust import ROBUST, robust_truth
 from napari_semxai.controllers.recipe import recipe_settings, same_settings, versions
 from napari_semxai.state.review import Batch
 from napari_semxai.state.session import Origin
@@ -240,7 +240,7 @@ def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> No
         connectivity=algorithm.connectivity,
         ignore_border=border,
     )
-    if algorithm.algorithm == "robust":
+    if algorithm.algorithm == ROBUST:
         truth = robust_truth(
             image.gray, truth, connectivity=algorithm.connectivity, ignore_border=border
         )

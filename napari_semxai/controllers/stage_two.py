@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.ground_truth import Defect, defect_in
-from napari_semxai.algorithms.robust import robust_defect
+from napari_semxai.algorithms.robust import stage_2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from napari_semxai.algorithms.ground_truth import Defect
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import AlgorithmSettings
     from napari_semxai.types import BoolMask, Border, CandidatePool, SemImage
@@ -40,8 +39,9 @@ class StageTwo:
         self, pool: CandidatePool, image: SemImage, settings: AlgorithmSettings, border: Border
     ) -> None:
         self._pool = pool
-        self._find: Callable[[BoolMask], Defect] = partial(
-            defect_in if settings.algorithm == "paper" else partial(robust_defect, image.gray),
+        self._find: Callable[[BoolMask], Defect] = stage_2(
+            settings.algorithm,
+            image.gray,
             connectivity=settings.connectivity,
             ignore_border=border,
         )

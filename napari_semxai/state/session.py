@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.algorithms.survey import SurveyReport
 from napari_semxai.algorithms.threshold_curves import ThresholdCurve
 from napari_semxai.state.comparison import ComparisonTable
@@ -49,14 +50,14 @@ class AlgorithmSettings:
     ignore_border : int or None
         Pixels on every side; None measures dark and constant strips ("auto").
     algorithm : str
-        "paper" or "robust": which stage 2.
+        One of `ALGORITHMS`: which stage 2.
     """
 
     alpha: float = DEFAULT_ALPHA
     beta: float = DEFAULT_BETA
     connectivity: int = 8
     ignore_border: int | None = None
-    algorithm: str = "paper"
+    algorithm: str = ALGORITHMS[0]
 
 
 @dataclass(frozen=True, slots=True)

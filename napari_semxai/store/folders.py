@@ -31,6 +31,11 @@ def shortcuts_file() -> Path:
     return _DIRS.user_config_path / "shortcuts.json"
 
 
+def choices_file() -> Path:
+    """File of what a person chose once and finds again."""
+    return _DIRS.user_config_path / "choices.json"
+
+
 def projects_folder() -> Path:
     """Folder of the projects that were made of plain folders of images."""
     return _DIRS.user_data_path / "projects"

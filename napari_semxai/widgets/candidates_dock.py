@@ -9,7 +9,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QWidget
 from superqt.utils import qthrottled, signals_blocked
 
-from napari_semxai.algorithms.robust import ALGORITHMS
+from napari_semxai.algorithms.robust import PAPER, ROBUST
 from napari_semxai.layers.step_layers import STEPS
 from napari_semxai.widgets.advanced_forms import AdvancedForms
 from napari_semxai.widgets.candidate_table import CandidateTable
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from napari_semxai.store.autosave import Recovery
     from napari_semxai.widgets.parts import Connections
 
+ALGORITHM_TITLES = {
+    ROBUST: "All defects, or none (robust)",
+    PAPER: "Largest component (paper)",
+}
 TABLE_MILLISECONDS = 100
 """The table follows sliders at this pace; the mask follows every motion."""
 
@@ -84,10 +88,11 @@ class CandidatesDock(ScrolledDock):
         self.model = ModelPicker()
         self.run = GenerateBar()
         self.algorithm = QComboBox()
-        self.algorithm.addItems(ALGORITHMS)
+        for name, title in ALGORITHM_TITLES.items():
+            self.algorithm.addItem(title, name)
         self.algorithm.setToolTip(
-            "paper: the largest component outside the winner. robust: all components that look "
-            "like a defect, or none, with a confidence"
+            "What becomes the mask outside the winner: all components that look like a defect, "
+            "or none, with a confidence; or the largest one. α and β choose the winner for both"
         )
         self.alpha = double_slider(
             0, 10, decimals=2, tip="α, centre bias: larger prefers candidates at the centre"
@@ -150,7 +155,7 @@ class CandidatesDock(ScrolledDock):
             (self.model.panel.cancelled, self._downloads.cancel),
             (self.run.generate.clicked, self._segment.generate),
             (self.run.cancel.clicked, self._segment.cancel),
-            (self.algorithm.currentTextChanged, self._on_algorithm_picked),
+            (self.algorithm.currentIndexChanged, self._on_algorithm_picked),
             (self.alpha.valueChanged, self._on_alpha_moved),
             (self.beta.valueChanged, self._on_beta_moved),
             (self.map.picked, self._on_map_picked),
@@ -198,7 +203,7 @@ class CandidatesDock(ScrolledDock):
     def _on_algorithm_changed(self, settings: AlgorithmSettings) -> None:
         self.advanced.components.set_settings(settings)
         with signals_blocked(self.algorithm):
-            self.algorithm.setCurrentText(settings.algorithm)
+            self.algorithm.setCurrentIndex(self.algorithm.findData(settings.algorithm))
         for slider, value in ((self.alpha, settings.alpha), (self.beta, settings.beta)):
             if slider.value() != value:
                 with signals_blocked(slider):
@@ -211,8 +216,8 @@ class CandidatesDock(ScrolledDock):
         self.ranked.setVisible(automatic is not None and automatic.overridden)
         self.warning.setText("" if automatic is None else _verdict(automatic))
 
-    def _on_algorithm_picked(self, name: str) -> None:
-        self._segment.set_algorithm(algorithm=name)
+    def _on_algorithm_picked(self) -> None:
+        self._segment.set_algorithm(algorithm=self.algorithm.currentData())
 
     def _on_alpha_moved(self, value: float) -> None:
         self._segment.set_algorithm(alpha=value)

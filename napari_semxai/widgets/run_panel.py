@@ -27,6 +27,8 @@ from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.parts import Panel, button, note
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.research import ResearchController
     from napari_semxai.controllers.runs import RunController
@@ -37,8 +39,8 @@ if TYPE_CHECKING:
 RUNS = {
     "suggest α, β": ("sweep",),
     "suggest τ, δ of maps": ("sweep", EXPLANATIONS),
-    "score Algorithm 1, α and β tuned": ("evaluate", "--method", "paper", "--tune-alpha-beta"),
-    "score Algorithm 1 with α and β as set": ("evaluate", "--method", "paper"),
+    "score Algorithm 1, α and β tuned": ("evaluate", "--tune-alpha-beta"),
+    "score Algorithm 1 with α and β as set": ("evaluate",),
     "score Grad-CAM and CRAFT": ("evaluate", "--method", "gradcam", "--method", "craft"),
     "make masks": ("mask",),
     "explain with Grad-CAM": ("explain",),
@@ -46,8 +48,9 @@ RUNS = {
 """Commands by what they are called; one that ends with `EXPLANATIONS` takes a folder of maps."""
 
 
-def settings_of(session: Session, command: str) -> list[str]:
-    """Return what the docks are set to as arguments of a command."""
+def settings_of(session: Session, run: Sequence[str]) -> list[str]:
+    """Return what the docks are set to as arguments of one of `RUNS`."""
+    command = run[0]
     explained = {"classifier": session.explanation.choice.classifier}
     if command == "explain":
         return _arguments(explained)
@@ -60,7 +63,6 @@ def settings_of(session: Session, command: str) -> list[str]:
         "pred-iou-thresh": filters.pred_iou_thresh,
         "stability-score-thresh": filters.stability_score_thresh,
         "box-nms-thresh": filters.box_nms_thresh,
-        "algorithm": algorithm.algorithm,
         "connectivity": algorithm.connectivity,
         "ignore-border": "auto" if border is None else border,
     }
@@ -68,6 +70,10 @@ def settings_of(session: Session, command: str) -> list[str]:
         values |= {"alpha": algorithm.alpha, "beta": algorithm.beta}
     if command == "evaluate":
         values |= explained
+        if "--method" not in run:
+            values["method"] = algorithm.algorithm
+    else:
+        values["algorithm"] = algorithm.algorithm
     return _arguments(values)
 
 
@@ -237,7 +243,7 @@ class RunPanel(Panel):
             self.state.setText("Choose a data set and a folder for the results.")
             return
         name, *rest = RUNS[self.kind.currentText()]
-        own = settings_of(self._session, name)
+        own = settings_of(self._session, (name, *rest))
         if EXPLANATIONS in rest:
             maps = self.maps.text().strip()
             if not maps:

@@ -38,16 +38,16 @@ def read(path: Path) -> Any:
     return json.loads(path.read_text("utf-8"), parse_constant=no_nan)
 
 
-def test_the_robust_variant_is_recorded(
+def test_the_robust_variant_is_the_default_and_recorded(
     tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     save(tmp_path / "a.png")
     command = ["mask", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), *quick]
-    assert main([*command, "--algorithm", "robust"]) == 0
+    assert main(command) == 0
     record = read(tmp_path / "out/a.json")
     assert record["algorithm"] == "robust"
     assert record["winner"] is None or 0.5 <= record["mask"]["confidence"] <= 1
-    assert main(command) == 0
+    assert main([*command, "--algorithm", "paper"]) == 0
     record = read(tmp_path / "out/a.json")
     assert (record["algorithm"], record["mask"]["confidence"]) == ("paper", None)
 

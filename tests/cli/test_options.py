@@ -8,6 +8,7 @@ import pytest
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.cli.options import add_mask_options, border, settings_from
+from napari_semxai.state.session import AlgorithmSettings
 from napari_semxai.types import FilterSettings, GenerateSettings
 
 
@@ -22,6 +23,7 @@ def test_defaults_are_those_of_the_docks() -> None:
     assert (settings.model, settings.device) == ("bundled", "auto")
     assert (settings.alpha, settings.beta) == (DEFAULT_ALPHA, DEFAULT_BETA)
     assert settings.connectivity == 8
+    assert settings.algorithm == AlgorithmSettings().algorithm == "robust"
     assert settings.ignore_border is None
     assert settings.filters == FilterSettings()
     assert settings.generate.points_per_side == GenerateSettings().points_per_side

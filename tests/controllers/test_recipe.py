@@ -50,7 +50,7 @@ def test_settings_are_those_that_replay_reads(session, recorder):
     assert again.filters == session.filters
     assert again.model == "bundled"
     assert settings["model"]["sha256"] == "abc"
-    assert settings["algorithm"] == again.algorithm == "paper"
+    assert settings["algorithm"] == again.algorithm == "robust"
     assert settings["overridden"] is False
     assert settings["winner"] == session.automatic.truth.winner
 

@@ -98,7 +98,7 @@ def test_a_sweep_of_other_candidates_goes(session, research, image, change):
     elif change == "border":
         automatic = replace(automatic, border=(1, 3, 0, 0))
     elif change == "algorithm":
-        session.algorithm = replace(session.algorithm, algorithm="robust")
+        session.algorithm = replace(session.algorithm, algorithm="paper")
         automatic = replace(automatic)
     session.automatic = None if change == "none" else automatic
     assert session.sweep is None

@@ -132,11 +132,20 @@ def test_sliders_show_and_set_alpha_and_beta(candidates, session, controller):
     assert controller.calls == []
     candidates.alpha.setValue(4.0)
     assert controller.calls[-1] == ("set_algorithm", (), {"alpha": 4.0})
-    assert candidates.algorithm.currentText() == "paper"
-    candidates.algorithm.setCurrentText("robust")
-    assert controller.calls[-1] == ("set_algorithm", (), {"algorithm": "robust"})
     candidates.beta.setValue(0.5)
     assert controller.calls[-1] == ("set_algorithm", (), {"beta": 0.5})
+
+
+def test_the_robust_variant_comes_first_and_the_papers_beside_it(candidates, session, controller):
+    box = candidates.algorithm
+    titles = [box.itemText(index) for index in range(box.count())]
+    assert titles == ["All defects, or none (robust)", "Largest component (paper)"]
+    assert box.currentIndex() == 0
+    box.setCurrentIndex(1)
+    assert controller.calls == [("set_algorithm", (), {"algorithm": "paper"})]
+    session.algorithm = AlgorithmSettings(algorithm="paper")
+    assert box.currentText() == "Largest component (paper)"
+    assert len(controller.calls) == 1
 
 
 def test_advanced_forms_show_and_set(candidates, session, controller):

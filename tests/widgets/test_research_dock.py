@@ -134,7 +134,7 @@ def test_a_run_is_started_followed_and_opened(qtbot, dock, session, tmp_path):
     panel.processes.setValue(2)
     panel.start.click()
     command = ["sweep", "scenes", "-o", str(tmp_path), "--jobs", "2"]
-    own = settings_of(session, "sweep")
+    own = settings_of(session, ("sweep",))
     assert panel._runs.calls == [("start", ([*command, *own], Path(tmp_path)), {})]
     panel.scheduler.setText(" tcp://host:8786 ")
     panel.start.click()
@@ -228,7 +228,7 @@ def test_thresholds_of_maps_are_swept(dock, session, tmp_path):
 
 
 def test_alpha_and_beta_are_scored_on_other_images_than_they_come_from():
-    kinds = [command for command in RUNS.values() if "paper" in command]
+    kinds = [run for run in RUNS.values() if run[0] == "evaluate" and "--method" not in run]
     assert [("--tune-alpha-beta" in command) for command in kinds] == [True, False]
 
 
@@ -281,12 +281,14 @@ def test_every_run_is_a_command_that_exists(kind, tmp_path):
     session.filters = FilterSettings(0.5, 0.6, box_nms_thresh=0.9)
     session.algorithm = AlgorithmSettings(2.0, 0.3, 4, 7, "robust")
     command = [name, str(tmp_path), *rest, "-o", str(tmp_path), "--jobs", "2"]
-    options = make_parser().parse_args([*command, *settings_of(session, name)])
+    options = make_parser().parse_args([*command, *settings_of(session, RUNS[kind])])
     assert options.jobs == 2
     if name == "explain":
         assert options.classifier == "bundled"
         return
-    settings = settings_from(options)
+    if name == "evaluate" and "craft" not in rest:
+        assert options.method == ["robust"]
+    settings = settings_from(options, "robust" if name == "evaluate" else None)
     assert (settings.model, settings.device) == ("bundled", "auto")
     assert (settings.generate.points_per_side, settings.filters) == (5, session.filters)
     assert (settings.connectivity, settings.ignore_border) == (4, 7)

@@ -1,0 +1,59 @@
+"""Choices that outlive the window."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from napari_semxai.algorithms.robust import ALGORITHMS
+from napari_semxai.store.choices import read_choices, write_choice
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import AlgorithmSettings, Session
+
+ALGORITHM = "algorithm"
+
+
+class ChoicesController:
+    """Begin with the variant of Algorithm 1 that was chosen last, and remember another.
+
+    Parameters
+    ----------
+    session : Session
+        Holds the choice.
+    writes : Jobs
+        Writes files.
+    path : Path
+        Where choices are kept.
+    """
+
+    def __init__(self, session: Session, writes: Jobs, path: Path) -> None:
+        self._session, self._writes, self._path = session, writes, path
+        try:
+            chosen = read_choices(path).get(ALGORITHM)
+        except InputError as error:
+            session.message, chosen = str(error), None
+        if chosen in ALGORITHMS:
+            session.algorithm = replace(session.algorithm, algorithm=chosen)
+        session.events.algorithm.connect(self._on_algorithm_changed)
+
+    def _on_algorithm_changed(self, now: AlgorithmSettings, before: AlgorithmSettings) -> None:
+        if now.algorithm != before.algorithm:
+            self._writes.run(
+                "remember the algorithm",
+                partial(write_choice, self._path, ALGORITHM, now.algorithm),
+                _nothing,
+                self._on_failed,
+            )
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = f"{message}; the next window begins with another algorithm"
+
+
+def _nothing(_: object) -> None:
+    """Take no notice."""
