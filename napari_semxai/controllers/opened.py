@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.project_cache import ProjectCache
+    from collections.abc import Callable, Sequence
+
+    from napari_semxai.controllers.project_cache import Entry, ProjectCache
     from napari_semxai.store.project import Project
     from napari_semxai.store.project_index import ProjectIndex
     from napari_semxai.types import ReviewChange, ReviewRecord
@@ -50,6 +52,33 @@ class Opened:
     def pixel_size(self, image_id: str) -> float | None:
         """Return the edge of a pixel of an image in metres; None where nobody knows it."""
         return self.pixel_sizes.get(image_id, self.project.image(image_id).pixel_size)
+
+    def first_readable(
+        self, images: Sequence[str], wanted: Callable[[], bool]
+    ) -> tuple[Entry | None, dict[str, str]]:
+        """Read the first of some images that can be read; for a thread.
+
+        Parameters
+        ----------
+        images : sequence of str
+            Tried in this order.
+        wanted : callable
+            Whether to go on with the next one.
+
+        Returns
+        -------
+        Entry or None, dict
+            The image, None where none can be read, and why each before it cannot.
+        """
+        failed: dict[str, str] = {}
+        for image_id in images:
+            try:
+                return self.cache.load(image_id), failed
+            except (InputError, OSError, MemoryError) as error:
+                failed[image_id] = str(error) or type(error).__name__
+            if not wanted():
+                break
+        return None, failed
 
     def claim(self) -> tuple[list[ReviewRecord], dict[str, str]]:
         """Be the one program that writes as the annotator; write what could not be before.

@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.opened import Opened
     from napari_semxai.controllers.review import ReviewController
@@ -36,16 +38,19 @@ class QueueController:
         """Open the image `by` places on among those that the filter shows."""
         queue = self._session.queue
         if queue is not None:
-            self._go_or_say(queue.step(by), "No further image passes the filter")
+            self._go_or_say(queue.onward(by), "No further image passes the filter")
 
     def next_unreviewed(self) -> None:
         """Open the next image without a review."""
         queue = self._session.queue
         if queue is not None:
-            self._go_or_say(queue.next_unreviewed(), "Every image that is shown is reviewed")
+            self._go_or_say(queue.unreviewed(), "Every image that is shown is reviewed")
 
     def find(self, text: str) -> None:
-        """Open an image by its number, counted from 1, or by its name or a part of it."""
+        """Open an image by its number, counted from 1, or by its name or a part of it.
+
+        Where it cannot be read, the one behind it opens.
+        """
         if self._review.opened is None:
             return
         wanted, ids = (
@@ -58,7 +63,8 @@ class QueueController:
             whole = (name for name in ids if name.casefold() == wanted)
             part = (name for name in ids if wanted and wanted in name.casefold())
             found = next(whole, next(part, None))
-        self._go_or_say(found, f"No image {text!r} in this project")
+        onward = () if found is None else ids[ids.index(found) :]
+        self._go_or_say(onward, f"No image {text!r} in this project")
 
     def set_filter(self, **change: Any) -> None:
         """Change fields of the `QueueFilter`; the open image stays open."""
@@ -66,6 +72,9 @@ class QueueController:
 
     def refresh(self) -> None:
         """Look at every file for what others wrote, and apply the filter again."""
+        if self._session.queue is not None:
+            # They are tried again; their files may be back.
+            self._session.queue = replace(self._session.queue, unreadable={})
         self._ask({}, every_file=True)
 
     def watch(self) -> None:
@@ -94,11 +103,11 @@ class QueueController:
         if answer is not None and queue is not None and queue.filter is asked.filter:
             self._on_asked(answer)
 
-    def _go_or_say(self, image_id: str | None, otherwise: str) -> None:
-        if image_id is None:
-            self._session.message = otherwise
+    def _go_or_say(self, images: Sequence[str], otherwise: str) -> None:
+        if images:
+            self._review.go(*images)
         else:
-            self._review.go(image_id)
+            self._session.message = otherwise
 
     def _on_asked(self, answer: dict[str, Any]) -> None:
         if self._session.queue is not None:

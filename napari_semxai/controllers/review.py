@@ -16,6 +16,8 @@ from napari_semxai.state.session import Proposal
 from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_semxai.controllers.edit import EditController
     from napari_semxai.controllers.images import ImageController
     from napari_semxai.controllers.jobs import Jobs
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
 _NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
 KEPT_REVIEWS = 200
 """How many reviews can be undone: each keeps a bit for a pixel."""
+_NAMED = 5
 AHEAD = (1, 2, -1)
 """Which neighbours are read before they are asked for."""
 
@@ -67,6 +70,7 @@ class ReviewController:
         self._writer = ReviewWriter(session, edit, writes, lambda: self.opened)
         self._current: Entry | None = None
         self._undone = 0
+        self._wanted: tuple[str, ...] = ()
         edit.leaving.connect(self._on_leaving)
         edit.left.connect(self._on_left)
         edit.stroke_begun.connect(self._on_stroke_begun)
@@ -92,17 +96,21 @@ class ReviewController:
         self._session.agreement = self._session.past_reviews = ()
         self._writes.run("close project", opened.close, _nothing, self._on_failed)
 
-    def go(self, image_id: str | None) -> None:
-        """Open an image of the project; nothing happens for the one that is open."""
+    def go(self, *images: str) -> None:
+        """Open the first of these images that can be read; say which ones cannot.
+
+        Nothing happens where the first one is open.
+        """
         opened, current = self.opened, self._current
-        if opened is None or image_id is None or (current and current.id == image_id):
+        if opened is None or not images or (current and current.id == images[0]):
             return
-        known = opened.cache.get(image_id)
+        self._wanted = images
+        known = opened.cache.get(images[0])
         if known is not None:
             self._show(opened, known)
         else:
-            read = partial(opened.cache.load, image_id)
-            self._jobs.run("open image", read, partial(self._show, opened), self._on_failed)
+            read = partial(opened.first_readable, images, lambda: self._wanted is images)
+            self._jobs.run("open image", read, partial(self._on_read, opened), self._on_failed)
 
     def mask_came(self, image_id: str) -> None:
         """Show the mask that was made behind, unless a person has begun with the image."""
@@ -133,11 +141,11 @@ class ReviewController:
         if state is ReviewState.NO_DEFECT and mask is not None and mask.any():
             # Also where no image follows, what is shown is what is written.
             self._session.proposal = Proposal(np.zeros_like(mask), "no defect")
-        ahead = queue.step(1)
+        ahead = queue.onward(1)
         self._write(ReviewChange(state=state), self._edit.mask)
         self._remember(before, self._current.record)
-        if ahead is not None:
-            self.go(ahead)
+        if ahead:
+            self.go(*ahead)
         else:
             self._session.message = "That was the last image of the queue"
 
@@ -154,7 +162,7 @@ class ReviewController:
             f"undo review {self._undone}",
             partial(opened.cache.load, past[-1].before.image),
             partial(self._take_back, opened, past[-1]),
-            partial(self._on_undo_failed, past[-1]),
+            self._on_failed,
         )
 
     def annotate(self, *, label: str | None = None, comment: str | None = None) -> None:
@@ -216,10 +224,6 @@ class ReviewController:
         self._session.message = f"Undone: {what}; it is “{entry.record.state}” again"
         self._show(opened, entry)
 
-    def _on_undo_failed(self, past: PastReview, message: str) -> None:
-        self._session.past_reviews = (*self._session.past_reviews, past)
-        self._session.message = message
-
     def _on_claimed(
         self, opened: Opened, at: str, done: tuple[list[ReviewRecord], dict[str, str]]
     ) -> None:
@@ -241,8 +245,24 @@ class ReviewController:
     def _begin_at(self, opened: Opened, at: str) -> None:
         queue = self._session.queue
         if queue is not None and opened is self.opened:
-            first = queue.shown[0].image if queue.shown else None
-            self.go(at or queue.next_unreviewed() or first)
+            every = (row.image for row in queue.shown)
+            wanted = (*([at] if at else []), *queue.unreviewed(), *every)
+            self.go(*dict.fromkeys(wanted))
+
+    def _on_read(self, opened: Opened, read: tuple[Entry | None, dict[str, str]]) -> None:
+        entry, failed = read
+        if self._session.queue is None or opened is not self.opened:
+            return
+        if failed:
+            self._session.queue = self._session.queue.with_unreadable(failed)
+            self._session.message = _unreadable(failed, skipped=entry is not None)
+        if entry is not None:
+            self._show(opened, entry)
+
+    def _on_read_ahead_failed(self, opened: Opened, image_id: str, message: str) -> None:
+        """Mark an image in the list; it is said once somebody comes to it."""
+        if self._session.queue is not None and opened is self.opened:
+            self._session.queue = self._session.queue.with_unreadable({image_id: message})
 
     def _show(self, opened: Opened, entry: Entry) -> None:
         queue = self._session.queue
@@ -257,13 +277,12 @@ class ReviewController:
         self._recorder.begin(entry.image, entry.mask, entry.record.recipe)
         self._session.record = entry.record
         number = opened.cache.number(entry.id)
-        queue = self._session.queue = replace(
-            self._session.queue or queue, current=entry.id, number=number
-        )
+        queue = self._session.queue = (self._session.queue or queue).at(entry.id, number)
         for image_id in map(queue.step, AHEAD):
             if image_id is not None and opened.cache.get(image_id) is None:
                 read = partial(opened.cache.load, image_id)
-                self._jobs.run(f"read {image_id}", read, _nothing, _nothing)
+                failed = partial(self._on_read_ahead_failed, opened, image_id)
+                self._jobs.run(f"read {image_id}", read, _nothing, failed)
 
     def _on_image_changed(self, image: SemImage | None) -> None:
         if self._current is not None and self._current.image is not image:
@@ -315,6 +334,18 @@ class ReviewController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
+
+
+def _unreadable(failed: Mapping[str, str], *, skipped: bool) -> str:
+    """Name the images that cannot be read, and why the first one cannot."""
+    names, why = list(failed), next(iter(failed.values()))
+    more = "" if len(names) <= _NAMED else f" and {len(names) - _NAMED:,} more"
+    named = ", ".join(names[:_NAMED]) + more
+    if skipped:
+        return f"Skipped: {named} cannot be read ({why})"
+    if len(names) == 1:
+        return f"{named} cannot be read ({why})"
+    return f"None of the {len(names):,} images left can be read: {named} ({why})"
 
 
 def _nothing(_: object) -> None:

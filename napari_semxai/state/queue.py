@@ -37,6 +37,8 @@ class Queue:
         Everybody who has written reviews.
     class_names : mapping
         Class label to name.
+    unreadable : mapping
+        Images that could not be read when they were last tried, and why.
     position : int or None
         Where the open image stands in `shown`; None where the filter leaves it out.
     """
@@ -52,6 +54,7 @@ class Queue:
     reviewed: int = 0
     annotators: tuple[str, ...] = ()
     class_names: Mapping[str, str] = field(default_factory=dict)
+    unreadable: Mapping[str, str] = field(default_factory=dict)
     position: int | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -59,24 +62,36 @@ class Queue:
         places = (place for place, row in enumerate(self.shown) if row.image == self.current)
         object.__setattr__(self, "position", next(places, None) if self.current else None)
 
+    def onward(self, by: int) -> tuple[str, ...]:
+        """Return the image `by` places on in `shown` and those beyond it, in that direction."""
+        rows = self.shown if by > 0 else self.shown[::-1]
+        if self.position is not None:
+            behind = self.position if by > 0 else len(rows) - 1 - self.position
+            return tuple(row.image for row in rows[behind + abs(by) :])
+        # The open image has left the filter: go on from its place in the project.
+        beyond = [row.image for row in rows if (row.number > self.number) is (by > 0)]
+        return tuple(beyond or (row.image for row in self.shown))
+
     def step(self, by: int) -> str | None:
         """Return the image `by` places on in `shown`, or None at its end."""
-        position = self.position
-        if position is None:
-            # The open image has left the filter: go on from its place in the project.
-            rows = self.shown if by > 0 else self.shown[::-1]
-            beyond = (row.image for row in rows if (row.number > self.number) is (by > 0))
-            return next(beyond, self.shown[0].image if self.shown else None)
-        place = position + by
-        return self.shown[place].image if 0 <= place < len(self.shown) else None
+        return next(iter(self.onward(by)), None)
 
-    def next_unreviewed(self) -> str | None:
-        """Return the next image of `shown` without a review, from the start after the end."""
+    def unreviewed(self) -> tuple[str, ...]:
+        """Return the next images of `shown` without a review, from the start after the end."""
         position = self.position
         begin = 0 if position is None else position + 1
         around = (*self.shown[begin:], *self.shown[:begin])
         waiting = (row.image for row in around if row.state is ReviewState.CANDIDATE)
-        return next((image for image in waiting if image != self.current), None)
+        return tuple(image for image in waiting if image != self.current)
+
+    def with_unreadable(self, failed: Mapping[str, str]) -> Queue:
+        """Return the queue after images could not be read, each with the reason."""
+        return replace(self, unreadable={**self.unreadable, **failed})
+
+    def at(self, image: str, number: int) -> Queue:
+        """Return the queue with an image open, which can be read then."""
+        unreadable = {name: why for name, why in self.unreadable.items() if name != image}
+        return replace(self, current=image, number=number, unreadable=unreadable)
 
     def with_record(self, record: ReviewRecord, label: str = "") -> Queue | None:
         """Return the queue with a record that was written; None for an image it does not show.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
@@ -11,6 +12,8 @@ from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 from napari_semxai.types import ReviewState, colors
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
     from napari_semxai.controllers.thumbnails import Thumbnails
     from napari_semxai.types import QueueRow
 
@@ -46,10 +49,14 @@ class QueueModel(QAbstractListModel):
         super().__init__()
         self._thumbnails = thumbnails
         self._rows: tuple[QueueRow, ...] = ()
+        self._unreadable: Mapping[str, str] = {}
 
-    def set_rows(self, rows: tuple[QueueRow, ...]) -> None:
-        """Show these rows."""
-        if rows is self._rows:
+    def set_rows(
+        self, rows: tuple[QueueRow, ...], unreadable: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Show these rows; `unreadable` says of images that cannot be read why."""
+        before, self._unreadable = self._unreadable, unreadable
+        if rows is self._rows and unreadable == before:
             return
         if len(rows) != len(self._rows):
             self.beginResetModel()
@@ -58,6 +65,9 @@ class QueueModel(QAbstractListModel):
             return
         pairs = zip(self._rows, rows, strict=True)
         changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
+        if unreadable != before:
+            marked = before.keys() ^ unreadable.keys()
+            changed = sorted({*changed, *_places(rows, marked)})
         self._rows = rows
         if changed:
             self.dataChanged.emit(self.index(changed[0]), self.index(changed[-1]))
@@ -84,11 +94,14 @@ class QueueModel(QAbstractListModel):
             void = " (review void)" if row.voided is not None else ""
             label = f" · {row.label}" if row.label else ""
             score = "" if row.score is None else f" · {row.score:.2f}"
-            return f"{MARKS[row.state]} {row.number:,} {row.image}{label}{score}{void}"
+            unreadable = row.image in self._unreadable
+            mark, end = ("⚠", " · cannot be read") if unreadable else (MARKS[row.state], void)
+            return f"{mark} {row.number:,} {row.image}{label}{score}{end}"
         if role == Qt.ItemDataRole.ForegroundRole:
             return QColor(COLORS[row.state])
         if role == Qt.ItemDataRole.ToolTipRole:
-            return f"{row.image}: {row.state}{_review(row)}"
+            why = self._unreadable.get(row.image, "")
+            return f"{row.image}: {row.state}{_review(row)}" + (why and f"\n{why}")
         if role == Qt.ItemDataRole.DecorationRole:
             return self._icon(row.image)
         return None
@@ -100,6 +113,10 @@ class QueueModel(QAbstractListModel):
         rows, columns = pixels.shape
         picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
         return QIcon(QPixmap.fromImage(picture))
+
+
+def _places(rows: tuple[QueueRow, ...], images: Collection[str]) -> Iterator[int]:
+    return (place for place, row in enumerate(rows) if row.image in images)
 
 
 def _review(row: QueueRow) -> str:

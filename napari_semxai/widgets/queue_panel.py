@@ -188,14 +188,16 @@ class QueuePanel(Panel):
             part.setVisible(queue is not None)
         self.refresh.setVisible(queue is not None)
         self.annotator.setReadOnly(queue is not None)
-        self.model.set_rows(() if queue is None else queue.shown)
         if queue is None:
+            self.model.set_rows(())
             self.where.setText(_WELCOME)
             self.summary.setText("")
             return
+        self.model.set_rows(queue.shown, queue.unreadable)
         self.annotator.setText(queue.annotator)
         self.where.setText(_where(queue))
-        self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed")
+        unreadable = f", {len(queue.unreadable):,} cannot be read" if queue.unreadable else ""
+        self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed{unreadable}")
         self._show_filter(queue)
         if queue.position is not None:
             index = self.model.index(queue.position)

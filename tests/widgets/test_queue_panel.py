@@ -350,3 +350,19 @@ def test_a_new_project_goes_where_a_person_says(panel, controller, monkeypatch, 
     panel.opening.new_of_folder.trigger()
     panel.opening.new_of_table.trigger()
     assert len(controller.calls) == 1
+
+
+def test_images_that_cannot_be_read_are_marked_and_counted(panel, session, qtbot):
+    session.queue = queue_of()
+    changed = []
+    panel.model.dataChanged.connect(lambda first, last: changed.append((first.row(), last.row())))
+    session.queue = session.queue.with_unreadable({"die_3": "die_3.png: no such file"})
+    assert changed == [(2, 2)]
+    index = panel.model.index(2)
+    assert panel.model.data(index).startswith("⚠ 3 die_3")
+    assert panel.model.data(index).endswith("cannot be read")
+    assert "no such file" in panel.model.data(index, Qt.ItemDataRole.ToolTipRole)
+    assert panel.summary.text() == "1 of 4,591 reviewed, 1 cannot be read"
+    session.queue = session.queue.at("die_3", 3)
+    assert panel.model.data(index).startswith("○ 3 die_3")
+    assert panel.summary.text() == "1 of 4,591 reviewed"
