@@ -35,6 +35,7 @@ from napari_semxai.backends import sam2_generate
 from napari_semxai.backends.bundled import build_bundled, fit_feature_sizes
 from napari_semxai.backends.sam2 import Segmenter
 from napari_semxai.types import FilterSettings, GenerateSettings, ModelInfo
+from tests.pools import random_pool
 
 CONFIG = "configs/sam2.1/sam2.1_hiera_t.yaml"
 ENCODER_GFLOP, POINT_GFLOP = 292, 1.75
@@ -258,8 +259,6 @@ def differences(found, expected, floor):
 
 def live_rates():
     """Return milliseconds of a threshold change and of the envelope, over 3,072 candidates."""
-    from tests.algorithms.test_candidates import random_pool
-
     pool = random_pool(3072, 0)
     distances = np.random.default_rng(0).uniform(0, 0.5, len(pool))
     rows = []

@@ -1,4 +1,4 @@
-"""Candidate pools from plain masks, for tests that are not about the network."""
+"""Candidate pools from plain masks, for tests and benchmarks that are not about the network."""
 
 import numpy as np
 
@@ -38,3 +38,25 @@ def scene_masks(shape=(96, 128)):
     masks[0, :, -3:] = False
     masks[2, :30, :30] = True
     return masks
+
+
+def random_boxes(count, seed, spread=30):
+    rng = np.random.default_rng(seed)
+    low = rng.integers(0, spread, (count, 2))
+    return np.hstack([low, low + rng.integers(1, spread, (count, 2))]).astype(np.int32)
+
+
+def random_pool(count, seed):
+    rng = np.random.default_rng(seed)
+    curves = np.sort(rng.integers(0, 5000, (count, CURVE_LEVELS.size)), axis=1)[:, ::-1]
+    return CandidatePool(
+        shape=(1000, 1000),
+        runs=np.empty((0, 2), np.int32),
+        run_offsets=np.zeros(count + 1, np.int64),
+        areas=curves[:, 64].astype(np.int64),
+        centroids=np.zeros((count, 2)),
+        predicted_iou=rng.random(count).astype(np.float32),
+        area_curves=curves.astype(np.int32),
+        boxes=random_boxes(count, seed, 500),
+        points=np.zeros((count, 2), np.float32),
+    )

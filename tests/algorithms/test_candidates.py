@@ -8,29 +8,8 @@ from hypothesis import strategies as st
 from torchvision.ops import nms
 
 from napari_semxai.algorithms.candidates import filter_candidates, non_maximum_suppression
-from napari_semxai.types import CURVE_LEVELS, CandidatePool, FilterSettings
-
-
-def random_boxes(count, seed, spread=30):
-    rng = np.random.default_rng(seed)
-    low = rng.integers(0, spread, (count, 2))
-    return np.hstack([low, low + rng.integers(1, spread, (count, 2))]).astype(np.int32)
-
-
-def random_pool(count, seed):
-    rng = np.random.default_rng(seed)
-    curves = np.sort(rng.integers(0, 5000, (count, CURVE_LEVELS.size)), axis=1)[:, ::-1]
-    return CandidatePool(
-        shape=(1000, 1000),
-        runs=np.empty((0, 2), np.int32),
-        run_offsets=np.zeros(count + 1, np.int64),
-        areas=curves[:, 64].astype(np.int64),
-        centroids=np.zeros((count, 2)),
-        predicted_iou=rng.random(count).astype(np.float32),
-        area_curves=curves.astype(np.int32),
-        boxes=random_boxes(count, seed, 500),
-        points=np.zeros((count, 2), np.float32),
-    )
+from napari_semxai.types import FilterSettings
+from tests.pools import random_boxes, random_pool
 
 
 @given(st.integers(0, 60), st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 0.5, 0.7, 1.0]))
