@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -95,13 +95,19 @@ class ImageController:
         *,
         path: Path | None = None,
         page: int = 0,
+        pixel_size: float | None = None,
     ) -> None:
         """Make an array the current image; `on_ready` is told the image just before.
 
         An array that came from a file is read again, because the file also tells its pixel
-        size and where its info bar begins.
+        size and where its info bar begins. A size that is given is right, whatever the file says.
         """
-        self._open(partial(_from_file_or_array, array, name, path, page), on_ready)
+
+        def read() -> SemImage:
+            image = _from_file_or_array(array, name, path, page)
+            return image if pixel_size is None else replace(image, pixel_size=pixel_size)
+
+        self._open(read, on_ready)
 
     def show(self, image: SemImage | None, opening: Opening | None = None) -> None:
         """Make `image` the current one; the one before is left through `EditController.leave`.

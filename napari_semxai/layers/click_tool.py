@@ -51,7 +51,7 @@ class ClickTool:
         self._session = session
         self._layers = layers
         self._clicks = clicks
-        self._marks = PromptLayers(viewer)
+        self._marks = PromptLayers(viewer, layers.layout)
         self._followed: Labels | None = None
         self._shown = session.clicks.prompts
         self._connections = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.layers.float_layers import CLASSIFIER, tile_place
-from napari_semxai.layers.owned_layers import role_colormap, set_placement
+from napari_semxai.layers.float_layers import CLASSIFIER
+from napari_semxai.layers.owned_layers import role_colormap
 from napari_semxai.state.explanation import HEAT_MAP, PICTURE
 from napari_semxai.types import colors
 
@@ -63,9 +63,8 @@ class ExplanationMaskLayers:
             tiles[HEAT_MASK] = arranged.heatmaps[0][1]
         if arranged.concepts is not None:
             tiles[CONCEPT_MASKS] = arranged.concepts
-        picture = self._layers.image_layer
-        for role, layer in self._made.items() if picture is not None else ():
-            set_placement(layer, tile_place(picture, tiles.get(role, (0, 0))))
+        for role, layer in self._made.items():
+            self._layers.layout.lay(layer, tiles.get(role, (0, 0)))
 
     def forget(self, gone: Layer) -> None:
         """Drop a layer that was removed."""

@@ -76,16 +76,15 @@ class ExplanationLayers:
     def __init__(self, viewer: ViewerModel, session: Session, layers: SessionLayers) -> None:
         self._viewer, self._layers = viewer, layers
         self._session, self._explanation = session, session.explanation
-        self._floats = FloatLayers(viewer)
+        self._floats = FloatLayers(viewer, layers.layout)
         self._masks = ExplanationMaskLayers(layers, session.explanation)
-        self._copies = ImageCopies(viewer, session)
+        self._copies = ImageCopies(viewer, session, layers.layout)
         self._heat = heat_colormap()
         self.look = Look()
         self._concepts_soon = qdebounced(self.show_concepts, timeout=0)
         events = session.explanation.events
         self._connections = (
             (layers.mask_layer_changed, self._on_image_layer_changed),
-            (session.events.pixel_size, self._on_pixel_size_changed),
             (events.heatmaps, self._on_heatmaps_changed),
             (events.concepts, self._on_concepts_changed),
             (events.alone, self._show),
@@ -127,11 +126,6 @@ class ExplanationLayers:
         self._copies.remove()
         self._floats.begin(self._layers.image_layer)
         self._on_focus_changed()
-
-    def _on_pixel_size_changed(self) -> None:
-        self._floats.place()
-        self._show_heatmaps()
-        self._masks.place(self._arranged())
 
     def _on_heatmaps_changed(self) -> None:
         self._show_heatmaps()
@@ -219,7 +213,7 @@ class ExplanationLayers:
         self._viewer.reset_view()
         row0, column0, row1, column1 = focus.box
         centre = np.array([(row0 + row1 - 1) / 2, (column0 + column1 - 1) / 2])
-        world = np.asarray(picture.translate[-2:]) + np.asarray(picture.scale[-2:]) * centre
+        world = self._layers.layout.placement.world(centre)
         camera = self._viewer.scene.camera
         camera.center = (*camera.center[:-2], *world)
         camera.zoom *= 2

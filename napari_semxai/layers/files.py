@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from napari_semxai.algorithms.measurements import measure
+from napari_semxai.layers.placement import Placement
 from napari_semxai.store.atomic import write_table
 from napari_semxai.store.coco import count_images, read_coco, write_mask_document
 from napari_semxai.store.image_tables import table_images
@@ -140,11 +140,7 @@ def write_carinthia_layers(path: str, layers: list[LayerData]) -> list[str]:
 
 def _pixel_size(attributes: dict[str, Any]) -> float | None:
     """Return the edge of a square pixel in metres, where a layer's units are lengths."""
-    sizes = [
-        (scale * unit).to("m").magnitude
-        for scale, unit in zip(
-            attributes.get("scale", ()), attributes.get("units", ()), strict=False
-        )
-        if unit.is_compatible_with("m")
-    ]
-    return float(sizes[0]) if len(sizes) == 2 and math.isclose(*sizes, rel_tol=1e-6) else None
+    scale, units = attributes.get("scale", ()), attributes.get("units", ())
+    if len(scale) != 2 or len(units) != 2:
+        return None
+    return Placement((scale[0], scale[1]), (units[0], units[1])).pixel_size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +18,8 @@ from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, refresh_pixels,
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
+
+    from napari_semxai.layers.layout import Layout
 
 CLASSIFIER = "classifier_sha256"
 """Entry of a layer's metadata: digest of the weights that an explanation is of."""
@@ -60,14 +62,15 @@ class FloatLayers:
     ----------
     viewer : napari.components.ViewerModel
         Where the layers go.
+    layout : Layout
+        Lays them on their tiles.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
+        self._viewer, self._layout = viewer, layout
         self._picture: Image | None = None
         self._layers: dict[str, Image] = {}
         self._sources: dict[str, object] = {}
-        self._tiles: dict[str, tuple[tuple[int, int], Image]] = {}
         self._ranks: WeakKeyDictionary[Image, int] = WeakKeyDictionary()
         self.color_bars = True
         # napari lays out all overlays again for each bar that comes or goes: a turn later.
@@ -86,15 +89,13 @@ class FloatLayers:
     def forget(self, gone: Layer) -> None:
         """Drop a layer that was removed by hand."""
         self._layers = {role: layer for role, layer in self._layers.items() if layer is not gone}
-        self._tiles = {role: tile for role, tile in self._tiles.items() if role in self._layers}
 
     def hide(self, role: str) -> None:
         """Show nothing in the layer of a role."""
         self._sources.pop(role, None)
         if role in self._layers:
             set_visible(self._layers[role], False)
-            # What is hidden still counts when napari fits the view.
-            self._put(role, self._layers[role], (0, 0))
+            self._layout.lay(self._layers[role])
 
     def clear(self, role: str, tile: tuple[int, int] = (0, 0)) -> None:
         """Show nothing in the layer of a role, which stays visible, on a tile of the grid.
@@ -104,7 +105,7 @@ class FloatLayers:
         layer = self._layers.get(role)
         if layer is None:
             return
-        self._put(role, layer, tile)
+        self._layout.lay(layer, tile)
         if self._sources.pop(role, None) is None:
             return
         layer.metadata.pop(CLASSIFIER, None)
@@ -131,7 +132,7 @@ class FloatLayers:
         """
         layer = self._layers.get(role)
         if layer is None:
-            layer = self._add(role, shown)
+            layer = self._add(role, shown, tile)
         elif self._sources.get(role) is not shown.source:
             _set_values(layer, with_holes(shown.values), _limits(shown.values))
         self._raise(layer, shown.rank)
@@ -141,17 +142,10 @@ class FloatLayers:
             layer.name = shown.title
         if layer.colormap.name != shown.colormap.name:
             layer.colormap = shown.colormap
-        self._put(role, layer, tile)
+        self._layout.lay(layer, tile)
         self._bars_soon()
         set_visible(layer, True)
         return layer
-
-    def place(self) -> None:
-        """Lay the layers over the picture again, which has another scale now."""
-        tiles, self._tiles = self._tiles, {}
-        for role, (tile, _) in tiles.items():
-            if role in self._layers:
-                self._put(role, self._layers[role], tile)
 
     def set_color_bars(self, visible: bool) -> None:
         """Show or hide the colour bars."""
@@ -162,7 +156,7 @@ class FloatLayers:
         for role, layer in self._layers.items():
             layer.colorbar.visible = self.color_bars and role in self._sources
 
-    def _add(self, role: str, shown: FloatMap) -> Image:
+    def _add(self, role: str, shown: FloatMap, tile: tuple[int, int]) -> Image:
         active = self._viewer.layers.selection.active
         layer = Image(
             with_holes(shown.values),
@@ -173,6 +167,7 @@ class FloatLayers:
             blending="translucent",
             metadata={ROLE: EXPLANATION},
         )
+        self._layout.lay(layer, tile)
         self._viewer.layers.insert(self._index_for(shown.rank), layer)
         self._viewer.layers.selection.active = active
         self._layers[role] = layer
@@ -192,26 +187,6 @@ class FloatLayers:
         lower = [index for index, other in known.items() if other < rank]
         under = [] if self._picture is None else [layers.index(self._picture)]
         return min(lower) if lower else max([*known, *under], default=-1) + 1
-
-    def _put(self, role: str, layer: Image, tile: tuple[int, int]) -> None:
-        picture = self._picture
-        if picture is None or self._tiles.get(role) == (tile, picture):
-            return
-        self._tiles[role] = tile, picture
-        for name, value in tile_place(picture, tile).items():
-            setattr(layer, name, value)
-
-
-def tile_place(picture: Image, tile: tuple[int, int]) -> dict[str, Any]:
-    """Return scale, units and translation of a tile in a grid of copies of a picture."""
-    scale = np.asarray(picture.scale[-2:])
-    shape = np.asarray(picture.data.shape[:2] if picture.rgb else picture.data.shape[-2:])
-    gap = np.ceil(shape.max() / 40)
-    return {
-        "scale": scale,
-        "units": picture.units[-2:],
-        "translate": np.asarray(picture.translate[-2:]) + scale * (shape + gap) * tile,
-    }
 
 
 def _set_values(layer: Image, data: NDArray[np.float32], limits: tuple[float, float]) -> None:

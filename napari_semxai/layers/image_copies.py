@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 
-from napari_semxai.layers.float_layers import tile_place
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, set_placement
+from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Layer
 
     from napari_semxai.layers.arrangement import Tile
+    from napari_semxai.layers.layout import Layout
     from napari_semxai.state.session import Session
 
 
@@ -28,10 +28,12 @@ class ImageCopies:
         Where the layers go.
     session : Session
         Has the current image.
+    layout : Layout
+        Lays the layers on their tiles.
     """
 
-    def __init__(self, viewer: ViewerModel, session: Session) -> None:
-        self._viewer, self._session = viewer, session
+    def __init__(self, viewer: ViewerModel, session: Session, layout: Layout) -> None:
+        self._viewer, self._session, self._layout = viewer, session, layout
         self._layers: list[Image] = []
 
     def lay(self, picture: Image | None, tiles: Sequence[Tile]) -> None:
@@ -42,8 +44,8 @@ class ImageCopies:
             return
         for number, tile in enumerate(tiles):
             if number >= len(self._layers):
-                self._layers.append(self._add(picture, number))
-            set_placement(self._layers[number], tile_place(picture, tile))
+                self._layers.append(self._add(picture, number, tile))
+            self._layout.lay(self._layers[number], tile)
 
     def remove(self) -> None:
         """Show no copy any more."""
@@ -54,7 +56,7 @@ class ImageCopies:
         """Drop a layer that was removed."""
         self._layers = [layer for layer in self._layers if layer is not gone]
 
-    def _add(self, picture: Image, number: int) -> Image:
+    def _add(self, picture: Image, number: int, tile: Tile) -> Image:
         pixels = self._session.image.pixels if self._session.image is not None else picture.data
         active = self._viewer.layers.selection.active
         layer = Image(
@@ -65,6 +67,7 @@ class ImageCopies:
             colormap=None if picture.rgb else picture.colormap,
             contrast_limits=None if picture.rgb else picture.contrast_limits,
         )
+        self._layout.lay(layer, tile)
         self._viewer.layers.insert(self._viewer.layers.index(picture) + 1, layer)
         self._viewer.layers.selection.active = active
         return layer

@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Labels, Layer
+    from napari.layers import Image, Layer
     from numpy.typing import NDArray
+
+    from napari_semxai.layers.layout import Layout
 
 ROLE = "semxai_role"
 EXPLANATION = "explanation"
@@ -25,10 +28,12 @@ class OwnedLayers:
     ----------
     viewer : napari.components.ViewerModel
         Where the layers go.
+    layout : Layout
+        Lays them on the picture.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
+        self._viewer, self._layout = viewer, layout
         self._picture: Image | None = None
         self._layers: dict[str, Labels] = {}
         self._sources: dict[str, object] = {}
@@ -104,14 +109,15 @@ class OwnedLayers:
             self._layers[role], self._spare = self._spare, None
             return self._use_again(self._layers[role], values)
         active = self._viewer.layers.selection.active
-        layer = self._viewer.add_labels(
+        layer = Labels(
             values.astype(np.uint8),
             name=title,
             colormap=role_colormap(*palette),
             opacity=DEFECT_OPACITY,
             metadata={ROLE: role},
-            **placement(self._picture),
         )
+        self._layout.lay(layer)
+        self._viewer.add_layer(layer)
         self._layers[role] = layer
         if role != DEFECT:
             layer.editable = False
@@ -125,7 +131,7 @@ class OwnedLayers:
         layer.editable = False
         layer.data = values.astype(np.uint8)
         layer.editable = True
-        set_placement(layer, placement(self._picture))
+        self._layout.lay(layer)
         # Showing a layer puts its tool away, too.
         set_visible(layer, True)
         layer.mode = mode
@@ -141,24 +147,6 @@ class OwnedLayers:
 def refresh_pixels(layer: Image | Labels) -> None:
     """Show data that were changed in place; size and thumbnail stay as they are."""
     layer.refresh(thumbnail=False, extent=False, highlight=False)
-
-
-def placement(picture: Layer | None) -> dict[str, Any]:
-    """Return what lays a new two-dimensional layer over the last two axes of `picture`."""
-    if picture is None:
-        return {}
-    return {
-        "scale": picture.scale[-2:],
-        "translate": picture.translate[-2:],
-        "units": picture.units[-2:],
-    }
-
-
-def set_placement(layer: Layer, where: dict[str, Any]) -> None:
-    """Move a layer; napari would draw one anew that lies there already."""
-    for name, value in where.items():
-        if tuple(getattr(layer, name)) != tuple(value):
-            setattr(layer, name, value)
 
 
 def set_visible(layer: Layer, visible: bool) -> None:

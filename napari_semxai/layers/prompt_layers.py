@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Points, Shapes
 
-from napari_semxai.layers.owned_layers import placement
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
+
+    from napari_semxai.layers.layout import Layout
 
 
 class PromptLayers:
@@ -25,10 +26,12 @@ class PromptLayers:
     ----------
     viewer : napari.components.ViewerModel
         Where the layers go.
+    layout : Layout
+        Lays them on the picture.
     """
 
-    def __init__(self, viewer: ViewerModel) -> None:
-        self._viewer = viewer
+    def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
+        self._viewer, self._layout = viewer, layout
         self._edge_width = 1.0
 
     @cached_property
@@ -45,11 +48,10 @@ class PromptLayers:
         """Lay the layers over a mask and show them, empty."""
         active = self._viewer.layers.selection.active
         for layer in (self._points, self._box):
+            self._layout.lay(layer)
             if layer not in self._viewer.layers:
                 self._viewer.add_layer(layer)
                 layer.editable = False
-            for name, value in placement(mask).items():
-                setattr(layer, name, value)
             layer.visible = True
         self._points.current_size = max(3.0, min(mask.data.shape) / 60)
         self._edge_width = max(1.0, min(mask.data.shape) / 250)

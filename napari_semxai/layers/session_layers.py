@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from napari.layers import Labels
 from psygnal import Signal
 
+from napari_semxai.layers.layout import Layout
 from napari_semxai.layers.mask_watch import MaskWatch
-from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_placement
+from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers
 from napari_semxai.layers.planes import Planes
 from napari_semxai.layers.step_layers import StepLayers
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Image, Layer
+    from napari.layers import Image, Labels, Layer
 
     from napari_semxai.controllers.edit import EditController
     from napari_semxai.state.review import OtherMasks
@@ -55,7 +55,8 @@ class SessionLayers:
         self._other_roles: tuple[str, ...] = ()
         self.watch: MaskWatch | None = None
         self.planes = Planes(viewer)
-        self.owned = OwnedLayers(viewer)
+        self.layout = Layout(viewer)
+        self.owned = OwnedLayers(viewer, self.layout)
         events = session.events
         self._connections = (
             (events.image, self._on_image_changed),
@@ -63,6 +64,7 @@ class SessionLayers:
             (events.proposal, self._on_proposal_changed),
             (events.edited, self._on_edited_changed),
             (events.pixel_size, self._on_pixel_size_changed),
+            (self.layout.measured, self._on_measured),
             (events.loaded_truth, self._on_truth_loaded),
             (events.others, self._on_others_changed),
             (viewer.layers.events.inserted, self._on_layer_inserted),
@@ -78,6 +80,7 @@ class SessionLayers:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self.steps.release()
+        self.layout.release()
         if self.watch is not None:
             self.watch.release()
 
@@ -109,9 +112,12 @@ class SessionLayers:
         self.owned.begin(self.image_layer, queued)
         if image is not None and self.image_layer is not None:
             self.planes.show_only(self.image_layer)
-            self._begin_mask(image)
             # No event tells of a pixel size that is the previous image's as well.
-            self._on_pixel_size_changed(image.pixel_size)
+            self.layout.begin(self.image_layer, image.pixel_size)
+            self._show_scale_bar(image.pixel_size)
+            self._begin_mask(image)
+        else:
+            self.layout.begin(None, None)
         self.mask_layer_changed.emit()
         for layer in self.viewer.layers:
             self._offer_truth(layer)
@@ -151,22 +157,16 @@ class SessionLayers:
             self.watch.write_undoable(proposal.mask)
 
     def _on_pixel_size_changed(self, metres: float | None) -> None:
-        if self.image_layer is None:
-            return
-        micrometres = 1.0 if metres is None else metres * 1e6
-        # Masks of this image that other people's layers hold must stay on top of it.
-        shape = self.image_layer.data.shape[:2] if self.image_layer.rgb else ()
-        shape = shape or self.image_layer.data.shape[-2:]
-        masks = [layer for layer in self._labels() if layer.data.shape[-2:] == shape]
-        for layer in (self.image_layer, *masks):
-            unit = "pixel" if metres is None else "um"
-            scale = (*layer.scale[:-2], micrometres, micrometres)
-            set_placement(layer, {"scale": scale, "units": (*layer.units[:-2], unit, unit)})
-        self.viewer.canvas.overlays.scale_bar.visible = metres is not None
-        self.viewer.reset_view()
+        if self.image_layer is not None:
+            self.layout.set_pixel_size(metres)
+            self._show_scale_bar(metres)
 
-    def _labels(self) -> list[Labels]:
-        return [layer for layer in self.viewer.layers if isinstance(layer, Labels)]
+    def _on_measured(self, metres: float | None) -> None:
+        # Like a stroke: napari's layer comes first, the session follows.
+        self._session.pixel_size = metres
+
+    def _show_scale_bar(self, metres: float | None) -> None:
+        self.viewer.canvas.overlays.scale_bar.visible = metres is not None
 
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
         if truth is not None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from napari.layers import Image as ImageLayer
 from PIL import Image, ImageDraw, ImageFont
 
-from napari_semxai.layers.owned_layers import placement, set_placement, set_visible
+from napari_semxai.layers.owned_layers import set_visible
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from napari.components import ViewerModel
-    from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
     from napari_semxai.layers.session_layers import SessionLayers
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.types import BoolMask
 
+_BESIDE = (0, 1)
 _GAP = 0.04
 _OPACITY = 0.55
 
@@ -61,17 +62,15 @@ class SideBySide:
                 set_visible(self.layer, False)
             return
         picture = side_by_side(image.gray, watch.live.mask, others.masks)
-        where = placement(self._layers.image_layer)
-        columns = image.gray.shape[1] * (1 + _GAP)
-        where["translate"] = where["translate"] + np.array([0, columns * where["scale"][1]])
         if self.layer is None:
             active = self._viewer.layers.selection.active
-            self.layer = self._viewer.add_image(picture, rgb=True, name="differences", **where)
+            self.layer = ImageLayer(picture, rgb=True, name="differences")
+            self._viewer.add_layer(self.layer)
             self._viewer.layers.selection.active = active
         else:
             self.layer.data = picture
-            set_placement(self.layer, where)
             set_visible(self.layer, True)
+        self._layers.layout.lay(self.layer, _BESIDE)
         self._viewer.reset_view()
 
     def _on_layer_removed(self, event: object) -> None:

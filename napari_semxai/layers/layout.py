@@ -1,0 +1,183 @@
+"""Where all layers of a viewer lie: as the current image's picture does."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from psygnal import Signal
+
+from napari_semxai.layers.fit import Fit
+from napari_semxai.layers.placement import Placement, put
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari.components import ViewerModel
+    from napari.layers import Image, Layer
+
+    from napari_semxai.layers.arrangement import Tile
+
+_MOVES = ("scale", "units", "rotate", "shear", "translate", "affine")
+
+
+class Layout:
+    """The one place of the current image, and every layer on it.
+
+    The layers of this package lie on the picture, or on a tile beside it. napari draws and
+    measures wrongly where units differ, also those of hidden layers, so all others are laid in
+    the picture's units as well: lengths stay what they are, layers in pixels lie pixel for pixel
+    on the picture. Another image's layer gets its own place back when that image is shown.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers are.
+    """
+
+    measured = Signal(object)
+    """A person moved or calibrated the picture: edge of a pixel in metres, or None."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self.picture: Image | None = None
+        self.placement = Placement()
+        self._tiles: WeakKeyDictionary[Layer, Tile] = WeakKeyDictionary()
+        self._own: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
+        self._put: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
+        self._moving = False
+        viewer.layers.events.inserted.connect(self._on_layer_inserted)
+        # Told before a new layer is drawn, when napari would say that its units differ.
+        viewer.dims.events.units.connect(self._on_moved)
+        self._fit = Fit(viewer, self._layers_to_fit)
+
+    def release(self) -> None:
+        """Move nothing any more."""
+        self.begin(None, None)
+        self._viewer.layers.events.inserted.disconnect(self._on_layer_inserted)
+        self._viewer.dims.events.units.disconnect(self._on_moved)
+        self._fit.release()
+
+    def begin(self, picture: Image | None, metres: float | None) -> None:
+        """Lay everything on another image's picture, and fit the view to it.
+
+        Parameters
+        ----------
+        picture : napari.layers.Image or None
+            Shows the image; None leaves everything where it lies.
+        metres : float or None
+            Edge of a pixel.
+        """
+        before, self.picture = self.picture, picture
+        if before is not None:
+            for name in _MOVES:
+                getattr(before.events, name).disconnect(self._on_moved)
+        if picture is None:
+            return
+        # What lay beside the previous image lies there no more, or it would count in this view.
+        for layer in list(self._tiles):
+            self._tiles[layer] = (0, 0)
+        self._lay_all(self.own(picture).sized(metres))
+        for name in _MOVES:
+            getattr(picture.events, name).connect(self._on_moved)
+        self._fit.fit()
+
+    def set_pixel_size(self, metres: float | None) -> None:
+        """Take another edge of a pixel in metres; the view stays where it is on the image."""
+        if self.picture is not None:
+            self._change(self.own(self.picture).sized(metres))
+
+    def lay(self, layer: Layer, tile: Tile = (0, 0)) -> None:
+        """Lay a layer of this package on a tile; the image itself is tile (0, 0)."""
+        self._tiles[layer] = tile
+        self._place(layer)
+
+    def own(self, layer: Layer) -> Placement:
+        """Return where a layer was put by whoever made or moved it."""
+        now = Placement.of(layer)
+        if now != self._put.get(layer):
+            self._own[layer] = now
+        return self._own[layer]
+
+    def _lay_all(self, placement: Placement) -> None:
+        self.placement = placement
+        with self._own_moves():
+            for layer in {*self._viewer.layers, *self._tiles}:
+                self._place(layer)
+
+    def _place(self, layer: Layer) -> None:
+        if self.picture is None:
+            return
+        with self._own_moves():
+            own = self.own(layer)
+            put(layer, self._wanted(layer, own))
+            self._put[layer] = Placement.of(layer)
+
+    def _wanted(self, layer: Layer, own: Placement) -> Placement:
+        tile = self._tiles.get(layer)
+        if layer is self.picture:
+            return self.placement
+        shape = np.array(_shape(self.picture))
+        if tile is not None:
+            gap = np.ceil(shape.max() / 40)
+            return self.placement.shifted((shape + gap) * tile)
+        # What others made of this image without a word of its size belongs on top of it.
+        if own.is_default and _shape(layer) == tuple(shape):
+            return self.placement
+        return own.beside(self.placement)
+
+    def _change(self, placement: Placement) -> None:
+        """Take another place of the same image and keep what is seen."""
+        before = self.placement
+        if placement != before:
+            self._lay_all(placement)
+            centre = before.pixel(self._viewer.scene.camera.center[-2:])
+            self._fit.follow(before.edge / placement.edge, tuple(placement.world(centre).tolist()))
+
+    @contextmanager
+    def _own_moves(self) -> Iterator[None]:
+        self._moving, before = True, self._moving
+        try:
+            yield
+        finally:
+            self._moving = before
+
+    def _on_moved(self) -> None:
+        """Follow a picture that was moved, or take a layer of other units along."""
+        if self.picture is None or self._moving:
+            return
+        if Placement.of(self.picture) == self._put.get(self.picture):
+            self._lay_all(self.placement)
+            return
+        before, now = self.placement, self.own(self.picture)
+        if (now.scale, now.units) == (before.scale, before.units):
+            # While it is dragged, it must be seen to move.
+            self._lay_all(now)
+        else:
+            self._change(now)
+        if now.pixel_size != before.pixel_size:
+            self.measured.emit(now.pixel_size)
+
+    def _on_layer_inserted(self, event: Any) -> None:
+        self._place(event.value)
+
+    def _layers_to_fit(self) -> list[Layer] | None:
+        """Return the picture and what lies beside it; None without a picture."""
+        if self.picture is None or self.picture not in self._viewer.layers:
+            return None
+        beside = [
+            layer
+            for layer, tile in self._tiles.items()
+            if tile != (0, 0) and layer.visible and layer in self._viewer.layers
+        ]
+        return [self.picture, *beside]
+
+
+def _shape(layer: Layer | None) -> tuple[int, ...] | None:
+    """Return rows and columns of a layer of pixels."""
+    shape = getattr(getattr(layer, "data", None), "shape", None)
+    if shape is None or len(shape) < 2:
+        return None
+    return tuple(shape[-3:-1] if getattr(layer, "rgb", False) else shape[-2:])

@@ -1,0 +1,145 @@
+import numpy as np
+import pytest
+
+from napari_semxai.layers.placement import Placement
+from tests.layers.test_session_layers import automatic_of, make_image
+from tests.layers.test_session_layers import edit as edit
+from tests.layers.test_session_layers import layers as layers
+from tests.layers.test_session_layers import session as session
+from tests.layers.test_session_layers import viewer as viewer
+
+PLACE = (50, 20)
+
+
+def on_picture(layers, layer):
+    """Return where on the picture a pixel of a layer lies."""
+    return tuple(layers.image_layer.world_to_data(layer.data_to_world(PLACE))[-2:])
+
+
+def share_units(viewer):
+    return len({layer.units[-2:] for layer in viewer.layers}) == 1
+
+
+def fills_canvas(viewer, layers):
+    rows, columns = layers.image_layer.data.shape[-2:]
+    size = np.array([rows, columns]) * layers.layout.placement.edge
+    share = np.max(size * viewer.scene.camera.zoom / viewer.canvas.size)
+    centre = layers.layout.placement.pixel(viewer.scene.camera.center[-2:])
+    middle = (rows - 1) / 2, (columns - 1) / 2
+    return 0.9 < share <= 1 and np.allclose(centre, middle, atol=1)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"scale": (0.0025, 0.0025), "units": "um", "rotate": 30},
+        {"scale": (3, 3), "units": "nm", "translate": (90, -20)},
+        {"shear": [0.2], "affine": [[1, 0.1, 3], [0, 1, 4], [0, 0, 1]]},
+        {"scale": (2, 2)},
+    ],
+)
+def test_everything_lies_on_a_layer_that_was_placed_by_hand(viewer, session, layers, given):
+    image = make_image()
+    layer = viewer.add_image(image.gray, **given)
+    placed = Placement.of(layer)
+    from napari_semxai.layers.planes import Plane
+
+    layers.planes.adopt(Plane(layer), image)
+    session.image = image
+    session.pixel_size = placed.pixel_size
+    assert Placement.of(layer) == placed
+    layers.steps.show(frozenset({"winner", "candidates"}))
+    session.automatic = automatic_of()
+    for own in viewer.layers:
+        np.testing.assert_allclose(on_picture(layers, own), PLACE)
+    assert share_units(viewer)
+    # A size by hand keeps all on it, and the size's absence too.
+    for metres in (7e-9, None, placed.pixel_size):
+        session.pixel_size = metres
+        assert share_units(viewer)
+        for own in viewer.layers:
+            np.testing.assert_allclose(on_picture(layers, own), PLACE)
+    np.testing.assert_allclose(Placement.of(layer).matrix, placed.matrix, atol=1e-9)
+
+
+def test_a_picture_that_is_moved_takes_all_along(session, layers, viewer):
+    session.image = make_image()
+    layers.image_layer.rotate = 45
+    layers.image_layer.affine = [[1, 0, 9], [0, 1, 9], [0, 0, 1]]
+    np.testing.assert_allclose(on_picture(layers, layers.mask_layer), PLACE)
+    assert session.pixel_size is None
+    layers.image_layer.scale = (4, 4)
+    layers.image_layer.units = "nm"
+    np.testing.assert_allclose(on_picture(layers, layers.mask_layer), PLACE)
+    assert session.pixel_size == pytest.approx(4e-9)
+    assert share_units(viewer)
+
+
+def test_other_images_do_not_count(session, layers, viewer):
+    first, second = make_image("a", (480, 640)), make_image("b", (96, 128))
+    # In no order of sizes and units does another image decide.
+    for image, metres in ((first, 2e-9), (second, None), (first, None), (second, 5e-6)):
+        session.image, session.pixel_size = image, metres
+        assert share_units(viewer)
+        assert fills_canvas(viewer, layers)
+        viewer.scene.camera.zoom *= 9
+        viewer.reset_view()
+        assert fills_canvas(viewer, layers)
+        viewer.scene.camera.center = (900, 900)
+        viewer.fit_to_view()
+        assert fills_canvas(viewer, layers)
+
+
+def test_a_named_layer_is_still_fitted(session, layers, viewer):
+    session.image = make_image("a", (96, 128))
+    big = viewer.add_image(np.zeros((960, 1280)))
+    viewer.reset_view(layers=[big])
+    assert viewer.scene.camera.center[-2:] == pytest.approx((479.5, 639.5))
+    layers.release()
+    viewer.reset_view()
+    assert viewer.scene.camera.center[-2:] == pytest.approx((479.5, 639.5))
+
+
+def test_a_size_by_hand_moves_nothing_on_the_screen(session, layers, viewer):
+    session.image = make_image()
+    viewer.scene.camera.center, viewer.scene.camera.zoom = (30, 40), 12.0
+    session.pixel_size = 2e-9
+    assert viewer.scene.camera.center[-2:] == pytest.approx((0.06, 0.08))
+    assert viewer.scene.camera.zoom == pytest.approx(6000)
+
+
+def test_the_view_stays_fitted_while_the_canvas_changes(session, layers, viewer):
+    session.image = make_image()
+    viewer.canvas.size = (200, 150)
+    assert fills_canvas(viewer, layers)
+    session.pixel_size = 2e-9
+    viewer.canvas.size = (500, 700)
+    assert fills_canvas(viewer, layers)
+    viewer.scene.camera.zoom = zoom = 3000.0
+    viewer.canvas.size = (300, 300)
+    assert viewer.scene.camera.zoom == zoom
+
+
+def test_layers_of_others_get_the_units_and_their_place_back(session, layers, viewer):
+    image = make_image()
+    session.image, session.pixel_size = image, 2e-9
+    mask = viewer.add_labels(np.zeros((96, 128), np.uint8))
+    part = viewer.add_labels(np.zeros((10, 10), np.uint8), translate=(50, 60))
+    other = viewer.add_image(np.zeros((20, 20)), scale=(7, 7), units="nm")
+    clicks = viewer.add_points(np.zeros((1, 2)))
+    assert share_units(viewer)
+    np.testing.assert_allclose(on_picture(layers, mask), PLACE)
+    np.testing.assert_allclose(on_picture(layers, clicks), PLACE)
+    np.testing.assert_allclose(on_picture(layers, part), (100, 80))
+    np.testing.assert_allclose(other.scale, 0.007)
+    session.pixel_size = None
+    assert share_units(viewer)
+    np.testing.assert_allclose(on_picture(layers, part), (100, 80))
+    assert layers.layout.own(other).pixel_size == pytest.approx(7e-9)
+    # Another unit would make napari use none at all.
+    clicks.units = "um"
+    assert share_units(viewer)
+    # Moved by a person, it stays there.
+    part.translate = (0, 0)
+    session.pixel_size = 3e-9
+    np.testing.assert_allclose(on_picture(layers, part), PLACE)
