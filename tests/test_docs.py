@@ -6,13 +6,17 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
+from hatch_build import outside
 from napari_semxai.cli.entry import make_parser
 
 ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 EXAMPLES = sorted((ROOT / "docs" / "examples").glob("*.py"))
 FENCE = re.compile(r"^```\w*\n(.*?)^```", flags=re.MULTILINE | re.DOTALL)
@@ -60,9 +64,45 @@ def test_examples_are_shown_on_a_page() -> None:
     assert shown == {path.name for path in EXAMPLES}
 
 
-def test_readme_pictures_have_absolute_addresses() -> None:
-    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", (ROOT / "README.md").read_text())
-    assert all(address.startswith("https://") for address in pictures)
+def test_readme_shows_the_window_before_anything_is_installed() -> None:
+    first_screen = README.partition("\n## ")[0]
+    pictures = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", first_screen)
+    assert [path for _, path in pictures] == ["docs/images/workbench-mask.png"]
+
+
+def test_readme_points_to_files_of_the_repository() -> None:
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", README)
+    assert targets
+    assert [path for path in targets if not (ROOT / path).exists()] == []
+
+
+def test_readme_has_absolute_addresses_outside_the_repository() -> None:
+    text = outside(README, "https://example.invalid/semxai")
+    addresses = re.findall(r"\]\(([^)]+)\)", text)
+    assert "https://example.invalid/semxai/raw/HEAD/docs/images/workbench-mask.png" in addresses
+    assert "https://example.invalid/semxai/blob/HEAD/docs/tutorial.md" in addresses
+    assert all(address.startswith("https://") for address in addresses)
+
+
+def test_readme_has_no_dead_addresses_where_the_repository_has_none() -> None:
+    text = outside(README, None)
+    assert "![" not in text
+    assert all(address.startswith("https://") for address in re.findall(r"\]\(([^)]+)\)", text))
+    # What a link says stays.
+    assert "CITATION.cff" in text
+
+
+def test_citation_agrees_with_the_package() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for name in ("version", "license", "keywords"):
+        assert citation[name] == project[name], name
+    assert citation["title"] == project["name"]
+    assert citation["authors"] == project["authors"]
+    for reference in citation["references"]:
+        assert {"type", "title", "authors", "year", "doi"} <= set(reference)
+        assert re.fullmatch(r"10\.\d{4,}/\S+", reference["doi"])
+    assert f"https://doi.org/{citation['references'][0]['doi']}" in README
 
 
 def test_system_libraries_are_those_that_setup_installs() -> None:

@@ -22,6 +22,7 @@ ROOT = Path(__file__).parents[1]
 MANIFEST = ROOT / "napari.yaml"
 HEAVY = ("torch", "torchvision", "sam2", "cv2", "tensorflow", "pytorch_grad_cam", "xplique")
 WINDOW = ("qtpy", "PyQt5", "PyQt6", "napari", "magicgui", "superqt", "vispy")
+ADDRESS = "https://example.invalid/semxai"
 HOW = ("wheel", "sdist", "editable")
 
 ASK_NPE2 = """
@@ -30,8 +31,11 @@ import napari_semxai
 from npe2 import PluginManifest
 found = PluginManifest.from_distribution("napari-semxai")
 scripts = importlib.metadata.entry_points(group="console_scripts", name="semxai")
+about = importlib.metadata.metadata("napari-semxai")
 json.dump({
     "manifest": json.loads(found.json()),
+    "readme": about.get_payload() or about["Description"],
+    "urls": about.get_all("Project-URL"),
     "package": napari_semxai.__file__,
     "scripts": [script.value for script in scripts],
 }, sys.stdout)
@@ -46,9 +50,16 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "hatch_build.py", "napari.yaml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
     shutil.copy(ROOT / ".gitignore", copy)
+    _give_an_address(copy / "pyproject.toml")
     skip = shutil.ignore_patterns("napari.yaml", "__pycache__")
     shutil.copytree(ROOT / "napari_semxai", copy / "napari_semxai", ignore=skip)
     return copy
+
+
+def _give_an_address(project: Path) -> None:
+    """Put ours in place of the repository's address, or where it has none yet."""
+    text = re.sub(r"^Source = .*\n", "", project.read_text(), flags=re.MULTILINE)
+    project.write_text(text.replace("[project.urls]", f'[project.urls]\nSource = "{ADDRESS}"'))
 
 
 def _run(*command: str | Path, cwd: Path) -> str:
@@ -116,6 +127,18 @@ def test_weights_travel_with_the_package(installed: dict[str, Any]) -> None:
     found = Path(installed["package"]).parent.glob("weights/*.safetensors")
     assert shipped
     assert {path.name for path in found} == shipped
+
+
+def test_types_travel_with_the_package(installed: dict[str, Any]) -> None:
+    assert (Path(installed["package"]).parent / "py.typed").is_file()
+
+
+def test_readme_travels_with_addresses_that_work_anywhere(installed: dict[str, Any]) -> None:
+    readme = installed["readme"]
+    assert readme.startswith("# napari-semxai")
+    assert f"]({ADDRESS}/raw/HEAD/docs/images/workbench-mask.png)" in readme
+    assert not re.search(r"\]\((?!https://)", readme)
+    assert f"Source, {ADDRESS}" in installed["urls"]
 
 
 def test_installing_again_replaces_the_link(source: Path, tmp_path: Path) -> None:
