@@ -210,6 +210,9 @@ class Workbench:
         self.jobs.close()
         self.writes.close()
         self.main_thread.close()
+        if opened is not None:
+            # Nobody was told of the last writes: their copies are there still.
+            opened.unsaved(recovery_folder())
         # The window can show nothing any more.
         for line in [] if opened is None else opened.unwritten:
             _logger.warning(line)

@@ -100,6 +100,13 @@ def qtbot(qtbot: Any) -> Any:
 
 
 @pytest.fixture(autouse=True)
+def _own_last_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
+    """Keep file dialogs of tests from the folders that a person used."""
+    file = tmp_path_factory.mktemp("config") / "last_folders.json"
+    monkeypatch.setattr("napari_semxai.store.folders.last_folders_file", lambda: file)
+
+
+@pytest.fixture(autouse=True)
 def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fail a Qt test that leaves windows, timers, threads or processes behind."""
     if not _QT_FIXTURES & set(request.fixturenames):

@@ -10,6 +10,7 @@ import tifffile
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
+from napari_semxai.store.autosave import list_recoveries, load_recovery
 from napari_semxai.store.project import open_project
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import generated
@@ -104,6 +105,46 @@ def test_what_was_typed_is_kept(
         return () if found is None else (found.state, found.comment, found.label, found.area > 0)
 
     qtbot.waitUntil(lambda: record() == (state, "at the edge", "pit", True))
+
+
+@pytest.mark.parametrize("when", ["at once", "once copied", "on another image"])
+def test_after_closing_with_fresh_strokes_nothing_is_offered(
+    workbench: Workbench,
+    make_images: Callable[[int], Path],
+    qtbot: QtBot,
+    tmp_path: Path,
+    when: str,
+) -> None:
+    open_queue(workbench, make_images(2), qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    painted = workbench.layers.mask_layer.data != 0
+    if when == "once copied":
+        qtbot.waitUntil(lambda: workbench.session.save.state == "recovery")
+        assert list_recoveries(tmp_path / "recovery_folder")
+    elif when == "on another image":
+        press(workbench, Qt.Key.Key_Right)
+        qtbot.waitUntil(lambda: number(workbench) == 2)
+        workbench.layers.mask_layer.paint((30, 40), 1)
+    workbench.viewer.close()
+    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery_folder"))
+    project = open_project(workbench.projects._folder / "images")
+    np.testing.assert_array_equal(project.mask("image_000", "Anna"), painted)
+
+
+def test_strokes_that_could_not_be_written_are_offered_after_closing(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, tmp_path: Path
+) -> None:
+    open_queue(workbench, make_images(1), qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    place = workbench.session.queue.folder
+    place.rename(place.with_name("away"))
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    painted = workbench.layers.mask_layer.data != 0
+    workbench.viewer.close()
+    kept = list_recoveries(tmp_path / "recovery_folder")
+    masks = [load_recovery(copy.path)[0] != 0 for copy in kept]
+    assert any(np.array_equal(mask, painted) for mask in masks)
 
 
 def test_no_defect_on_the_last_image_is_what_is_shown_and_stays(

@@ -5,15 +5,19 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_semxai.controllers.recovery import unsaved_masks
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from napari_semxai.controllers.project_cache import Entry, ProjectCache
     from napari_semxai.store.project import Project
     from napari_semxai.store.project_index import ProjectIndex
-    from napari_semxai.types import ReviewChange, ReviewRecord
+    from napari_semxai.types import BoolMask, ReviewChange, ReviewRecord
 
 
 class Opened:
@@ -52,6 +56,14 @@ class Opened:
     def pixel_size(self, image_id: str) -> float | None:
         """Return the edge of a pixel of an image in metres; None where nobody knows it."""
         return self.pixel_sizes.get(image_id, self.project.image(image_id).pixel_size)
+
+    def unsaved(self, folder: Path) -> list[str]:
+        """Return the images with recovery copies that hold another mask than the project.
+
+        Copies of what is written are removed. For a thread.
+        """
+        keys = {self.cache.key(image.id): image.id for image in self.project.images}
+        return unsaved_masks(folder, keys, self._stored)
 
     def first_readable(
         self, images: Sequence[str], wanted: Callable[[], bool]
@@ -148,6 +160,10 @@ class Opened:
                     problem = error
         if problem is not None:
             raise problem
+
+    def _stored(self, image_id: str) -> BoolMask:
+        mask = self.project.mask(image_id, self.cache.annotator)
+        return np.zeros(self.project.image(image_id).shape, bool) if mask is None else mask
 
     def _keep(self, image_id: str, change: ReviewChange) -> str:
         return self.project.keep(image_id, self.cache.annotator, change)

@@ -13,11 +13,9 @@ from napari_semxai.controllers.project_cache import ProjectCache
 from napari_semxai.controllers.queue import ask
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch
-from napari_semxai.store.autosave import list_recoveries
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_create import create_project
 from napari_semxai.store.project_files import PROJECT_FILE, read_info
-from napari_semxai.store.rescue import is_change
 from napari_semxai.types import InputError, QueueFilter
 
 if TYPE_CHECKING:
@@ -130,10 +128,7 @@ class ProjectController:
 
     def _say_rescued(self, opened: Opened) -> None:
         """Name the images whose masks a crash or a full drive left in recovery copies."""
-        keys = {opened.cache.key(image.id): image.id for image in opened.project.images}
-        copies = list_recoveries(self._rescue_folder)
-        left = dict.fromkeys(copy.key for copy in copies if not is_change(copy))
-        found = [keys[key] for key in left if key in keys]
+        found = opened.unsaved(self._rescue_folder)
         if found:
             more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED:,} more"
             self._say(

@@ -19,7 +19,7 @@ from napari_semxai.store.rescue import is_change
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection, Mapping
     from pathlib import Path
 
     from napari_semxai.store.autosave import Recovery
@@ -57,6 +57,37 @@ def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Rec
         if on_disk and not change:
             discard_recovery(copy.path)
     return None
+
+
+def unsaved_masks(
+    folder: Path, images: Mapping[str, str], stored: Callable[[str], BoolMask]
+) -> list[str]:
+    """Return the images whose copies are not what is stored; drop the copies that are.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the recovery copies.
+    images : mapping
+        Key of a mask to the image that it is of.
+    stored : callable
+        The mask (M, N) that is written of an image; raises `InputError` where nobody knows.
+    """
+    found: dict[str, None] = {}
+    for copy in list_recoveries(folder):
+        if copy.key not in images or is_change(copy):
+            continue
+        image = images[copy.key]
+        try:
+            same = np.array_equal(load_recovery(copy.path)[0] != 0, stored(image))
+        except InputError:
+            # The copy may be all there is.
+            same = False
+        if same:
+            discard_recovery(copy.path)
+        else:
+            found[image] = None
+    return list(found)
 
 
 def leftovers(folder: Path) -> tuple[Recovery, ...]:

@@ -36,6 +36,11 @@ def choices_file() -> Path:
     return _DIRS.user_config_path / "choices.json"
 
 
+def last_folders_file() -> Path:
+    """File of the folders that file dialogs were last used in."""
+    return _DIRS.user_config_path / "last_folders.json"
+
+
 def projects_folder() -> Path:
     """Folder of the projects that were made of plain folders of images."""
     return _DIRS.user_data_path / "projects"

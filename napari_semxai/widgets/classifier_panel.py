@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import ClassifierChoice
 from napari_semxai.widgets.activity_bar import activity_text
+from napari_semxai.widgets.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.parts import note
 
 if TYPE_CHECKING:
@@ -92,9 +93,9 @@ class ClassifierPanel(QWidget):
     def _on_classifier_activated(self, index: int) -> None:
         classifier = self.classifier.itemData(index)
         if classifier == _FILE:
-            classifier = QFileDialog.getOpenFileName(
-                self, "Open a classifier", "", "Classifiers (*.safetensors *.pt *.pth *.pt2)"
-            )[0]
+            files = "Classifiers (*.safetensors *.pt *.pth *.pt2)"
+            picked = ask_open(self, Dialog.CLASSIFIER, "Open a classifier", files)
+            classifier = "" if picked is None else str(picked)
         choice = ClassifierChoice(classifier, self._choice.device) if classifier else self._choice
         # A file that is picked again may have another description by now.
         changed = choice != self._choice or self.classifier.itemData(index) == _FILE

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
@@ -21,6 +19,13 @@ from superqt.utils import signals_blocked
 from napari_semxai.state.explanation import CraftSettings
 from napari_semxai.widgets.activity_bar import ActivityBar
 from napari_semxai.widgets.concept_list import ConceptList
+from napari_semxai.widgets.file_dialogs import (
+    Dialog,
+    ask_folder,
+    ask_open,
+    ask_open_many,
+    ask_save,
+)
 from napari_semxai.widgets.parameters import SettingsForm
 from napari_semxai.widgets.parts import button, note
 
@@ -166,25 +171,24 @@ class ConceptsPanel(QWidget):
         layout.addRow(self.concepts)
 
     def _on_files_wanted(self) -> None:
-        names = QFileDialog.getOpenFileNames(self, "Images of the class", "", IMAGE_FILTER)[0]
-        if names:
-            self.files_picked.emit([Path(name) for name in names])
+        paths = ask_open_many(self, Dialog.CLASS_IMAGES, "Images of the class", IMAGE_FILTER)
+        if paths:
+            self.files_picked.emit(paths)
 
     def _on_folder_wanted(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "A folder of images of the class")
-        if name:
-            self.folder_picked.emit(Path(name))
+        path = ask_folder(self, Dialog.CLASS_IMAGES, "A folder of images of the class")
+        if path is not None:
+            self.folder_picked.emit(path)
 
     def _on_open_wanted(self) -> None:
-        name = QFileDialog.getOpenFileName(self, "Concepts", "", BANK_FILTER)[0]
-        if name:
-            self.open_wanted.emit(Path(name))
+        path = ask_open(self, Dialog.CONCEPTS, "Concepts", BANK_FILTER)
+        if path is not None:
+            self.open_wanted.emit(path)
 
     def _on_save_wanted(self) -> None:
-        start = "concepts.safetensors"
-        name = QFileDialog.getSaveFileName(self, "Concepts", start, BANK_FILTER)[0]
-        if name:
-            self.save_wanted.emit(Path(name))
+        path = ask_save(self, Dialog.CONCEPTS, "Concepts", "concepts.safetensors", BANK_FILTER)
+        if path is not None:
+            self.save_wanted.emit(path)
 
     def _on_layer_activated(self, index: int) -> None:
         self._settings = replace(self._settings, layer=self.layer.itemData(index))

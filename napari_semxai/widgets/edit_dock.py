@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import math
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
-    QFileDialog,
     QGridLayout,
     QHBoxLayout,
     QSlider,
@@ -21,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.mask_edits import MASK_EDITS
+from napari_semxai.widgets.file_dialogs import Dialog, ask_mask, ask_open
 from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group, note
 
 if TYPE_CHECKING:
@@ -93,20 +92,16 @@ class EditDock(ScrolledDock):
 
     def load(self) -> None:
         """Ask for a mask file and bring it in."""
-        name = QFileDialog.getOpenFileName(self, "Load a mask", "", MASK_FILTER)[0]
-        if name:
-            self._edit.load(Path(name))
+        path = ask_open(self, Dialog.LOAD_MASK, "Load a mask", MASK_FILTER)
+        if path is not None:
+            self._edit.load(path)
 
     def save(self) -> None:
-        """Ask where to save the mask, beside the image by default."""
+        """Ask where to save the mask: beside the image, or where masks were saved last."""
         image = self._session.image
-        if image is None:
-            return
-        folder = image.path.parent if image.path is not None else Path.home()
-        proposed = self._session.save.path or folder / f"{image.name}_mask.png"
-        name = QFileDialog.getSaveFileName(self, "Save the mask", str(proposed), MASK_FILTER)[0]
-        if name:
-            self._edit.save(Path(name))
+        path = None if image is None else ask_mask(self, image)
+        if path is not None:
+            self._edit.save(path)
 
     def _create(self) -> None:
         self.state, self.recovery_text = note(), note()

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QFileDialog, QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_semxai.reports.figure import panel_place, png_bytes, save_figure
+from napari_semxai.widgets.file_dialogs import Dialog, ask_save
 from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from qtpy.QtGui import QMouseEvent, QResizeEvent
@@ -86,11 +87,9 @@ class FigureView(QWidget):
 
     def ask_where(self) -> None:
         """Ask for a file name and save the figure."""
-        name = QFileDialog.getSaveFileName(self, "Save the figure", f"{self._name}.svg", _FILTER)[
-            0
-        ]
-        if name:
-            self.save_to(Path(name))
+        path = ask_save(self, Dialog.FIGURE, "Save the figure", f"{self._name}.svg", _FILTER)
+        if path is not None:
+            self.save_to(path)
 
     def save_to(self, path: Path) -> None:
         """Save the figure."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
+from napari_semxai.widgets.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.layer_combo import LayerCombo
 from napari_semxai.widgets.parts import button, note
 
@@ -86,11 +87,10 @@ class ImagePicker(QWidget):
 
     def open_file(self) -> None:
         """Ask for an image file and open it."""
-        name = QFileDialog.getOpenFileName(
-            self, "Open an SEM image", "", "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
-        )[0]
-        if name:
-            self._images.open_file(Path(name))
+        files = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
+        path = ask_open(self, Dialog.IMAGE, "Open an SEM image", files)
+        if path is not None:
+            self._images.open_file(path)
 
     def open_layer(self, layer: Image | None) -> None:
         """Make the displayed plane of an Image layer the current image."""

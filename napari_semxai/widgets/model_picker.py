@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFileDialog, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
 from superqt.utils import signals_blocked
 
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.store.models import OFFICIAL_MODELS, installed_path
 from napari_semxai.widgets.download_panel import DownloadPanel
+from napari_semxai.widgets.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.parts import note
 
 if TYPE_CHECKING:
@@ -90,9 +91,9 @@ class ModelPicker(QWidget):
     def _on_model_activated(self, index: int) -> None:
         model = self.model.itemData(index)
         if model == _FILE:
-            model = QFileDialog.getOpenFileName(
-                self, "Open a SAM 2 checkpoint", "", "Checkpoints (*.pt *.safetensors)"
-            )[0]
+            files = "Checkpoints (*.pt *.safetensors)"
+            picked = ask_open(self, Dialog.WEIGHTS, "Open a SAM 2 checkpoint", files)
+            model = "" if picked is None else str(picked)
         missing = next((each for each in OFFICIAL_MODELS if each.name == model), None)
         if missing is not None and installed_path(missing) is None:
             self.panel.offer(missing)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import getpass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLineEdit, QMenu, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLineEdit, QMenu, QWidget
 
+from napari_semxai.widgets.file_dialogs import Dialog, ask_folder, ask_open
 from napari_semxai.widgets.parts import TABLE_FILTER, button
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_semxai.controllers.projects import ProjectController
 
 
@@ -47,7 +49,7 @@ class OpenProject(QWidget):
 
     def open_folder(self) -> None:
         """Ask for a project's folder or a folder of images, and open it."""
-        source = self._ask_folder("A project, or a folder of images")
+        source = ask_folder(self, Dialog.PROJECT, "A project, or a folder of images")
         if source is not None:
             self._projects.open(source, self.annotator.text())
 
@@ -59,21 +61,18 @@ class OpenProject(QWidget):
 
     def make_of_folder(self) -> None:
         """Ask for a folder of images and for the folder of its project, for a shared drive."""
-        self._make(self._ask_folder("A folder of images"))
+        self._make(ask_folder(self, Dialog.IMAGES, "A folder of images"))
 
     def make_of_table(self) -> None:
         """Ask for a table and for the folder of its project, for a shared drive."""
         self._make(self._ask_table())
 
     def _make(self, source: Path | None) -> None:
-        place = None if source is None else self._ask_folder("An empty folder for the project")
-        if source is not None and place is not None:
+        if source is None:
+            return
+        place = ask_folder(self, Dialog.NEW_PROJECT, "An empty folder for the project")
+        if place is not None:
             self._projects.open(source, self.annotator.text(), place)
 
-    def _ask_folder(self, title: str) -> Path | None:
-        name = QFileDialog.getExistingDirectory(self, title)
-        return Path(name) if name else None
-
     def _ask_table(self) -> Path | None:
-        name = QFileDialog.getOpenFileName(self, "A KLARF file or a table", "", TABLE_FILTER)[0]
-        return Path(name) if name else None
+        return ask_open(self, Dialog.TABLE, "A KLARF file or a table", TABLE_FILTER)

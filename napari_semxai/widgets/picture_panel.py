@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFileDialog, QFormLayout, QHBoxLayout, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QSpinBox, QWidget
 from superqt.utils import signals_blocked
 
+from napari_semxai.widgets.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.parts import button, note
 
 if TYPE_CHECKING:
@@ -101,11 +101,10 @@ class PicturePanel(QWidget):
         self._ask("craft")
 
     def _ask(self, method: str) -> None:
-        name = QFileDialog.getOpenFileName(
-            self, "A rendered explanation of this image", "", "Pictures (*.png *.jpg *.tif *.bmp)"
-        )[0]
-        if name:
-            self.load_wanted.emit(Path(name), method)
+        title, files = "A rendered explanation of this image", "Pictures (*.png *.jpg *.tif *.bmp)"
+        path = ask_open(self, Dialog.PICTURE, title, files)
+        if path is not None:
+            self.load_wanted.emit(path, method)
 
     def _on_drop_wanted(self) -> None:
         self.changed.emit(None)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QGridLayout,
     QHeaderView,
     QMenu,
@@ -20,10 +18,12 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.store.project_exports import EXPORT_FORMATS
+from napari_semxai.widgets.file_dialogs import Dialog, ask_folder, ask_open, ask_save
 from napari_semxai.widgets.parts import TABLE_FILTER, Panel, button
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from napari_semxai.controllers.project_tools import ProjectTools
     from napari_semxai.state.queue import Queue
@@ -159,18 +159,18 @@ class ProjectPanel(Panel):
     def _on_export_wanted(self) -> None:
         files = EXPORT_FORMATS[self.form.currentData()].file_filter
         if not files:
-            name = QFileDialog.getExistingDirectory(self, "Folder for the masks")
+            path = ask_folder(self, Dialog.EXPORT, "Folder for the masks")
         else:
-            name = QFileDialog.getSaveFileName(self, "Export", "", files)[0]
-        if name:
-            self.export_to(Path(name))
+            path = ask_save(self, Dialog.EXPORT, "Export", "", files)
+        if path is not None:
+            self.export_to(path)
 
     def _on_folder_wanted(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "A folder of images")
-        if name:
-            self._tools.add(Path(name))
+        path = ask_folder(self, Dialog.IMAGES, "A folder of images")
+        if path is not None:
+            self._tools.add(path)
 
     def _on_table_wanted(self) -> None:
-        name = QFileDialog.getOpenFileName(self, "A KLARF file or a table", "", TABLE_FILTER)[0]
-        if name:
-            self._tools.add(Path(name))
+        path = ask_open(self, Dialog.TABLE, "A KLARF file or a table", TABLE_FILTER)
+        if path is not None:
+            self._tools.add(path)

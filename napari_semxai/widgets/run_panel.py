@@ -10,7 +10,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtGui import QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QLabel,
@@ -24,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_semxai.controllers.research_results import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
 from napari_semxai.widgets.figure_view import FigureView
+from napari_semxai.widgets.file_dialogs import Dialog, ask_folder
 from napari_semxai.widgets.parts import Panel, button, note
 
 if TYPE_CHECKING:
@@ -258,19 +258,19 @@ class RunPanel(Panel):
         self._runs.start([name, dataset, *rest, "-o", output, *where, *own], Path(output))
 
     def _on_dataset_wanted(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Choose a data set")
-        if name:
-            self.dataset.setText(name)
+        path = ask_folder(self, Dialog.DATASET, "Choose a data set")
+        if path is not None:
+            self.dataset.setText(str(path))
 
     def _on_output_wanted(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Choose a folder for the results")
-        if name:
-            self.output.setText(name)
+        path = ask_folder(self, Dialog.RESULTS, "Choose a folder for the results")
+        if path is not None:
+            self.output.setText(str(path))
 
     def _on_maps_wanted(self) -> None:
-        name = QFileDialog.getExistingDirectory(self, "Choose the folder of the maps")
-        if name:
-            self.maps.setText(name)
+        path = ask_folder(self, Dialog.MAPS, "Choose the folder of the maps")
+        if path is not None:
+            self.maps.setText(str(path))
 
 
 def _row(line: QLineEdit, browse: QPushButton) -> QWidget:

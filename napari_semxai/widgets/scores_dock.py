@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QApplication,
-    QFileDialog,
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
@@ -22,6 +20,7 @@ from superqt.utils import qthrottled
 
 from napari_semxai.controllers.comparison_table import table_lines
 from napari_semxai.widgets.comparison_panel import ComparisonPanel
+from napari_semxai.widgets.file_dialogs import Dialog, ask_open, ask_save
 from napari_semxai.widgets.layer_combo import LayerCombo
 from napari_semxai.widgets.parts import (
     MASK_FILTER,
@@ -117,9 +116,9 @@ class ScoresDock(ScrolledDock):
 
     def load_truth(self) -> None:
         """Ask for a mask file to compare with."""
-        name = QFileDialog.getOpenFileName(self, "Load a truth mask", "", MASK_FILTER)[0]
-        if name:
-            self._evaluate.load_truth(Path(name))
+        path = ask_open(self, Dialog.TRUTH, "Load a truth mask", MASK_FILTER)
+        if path is not None:
+            self._evaluate.load_truth(path)
 
     def text(self) -> str:
         """Return the readout as tab-separated lines."""
@@ -138,9 +137,9 @@ class ScoresDock(ScrolledDock):
 
     def save_csv(self) -> None:
         """Ask for a file and write all scores to it."""
-        name = QFileDialog.getSaveFileName(self, "Save the scores", "scores.csv", "CSV (*.csv)")[0]
-        if name:
-            self._table.save(Path(name))
+        path = ask_save(self, Dialog.SCORES, "Save the scores", "scores.csv", "CSV (*.csv)")
+        if path is not None:
+            self._table.save(path)
 
     def _on_painted(self) -> None:
         """Compare what has changed while nobody looked."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
@@ -12,7 +11,6 @@ from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
     QComboBox,
-    QFileDialog,
     QFormLayout,
     QHBoxLayout,
     QMessageBox,
@@ -26,6 +24,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.reports.survey import likert_figure
 from napari_semxai.widgets.figure_view import FigureView
+from napari_semxai.widgets.file_dialogs import Dialog, ask_open, ask_save
 from napari_semxai.widgets.parts import ScrolledDock, button, editable_box, note, offer
 from napari_semxai.widgets.survey_items import SurveyItems
 from napari_semxai.widgets.survey_texts import (
@@ -86,30 +85,25 @@ class SurveyDock(ScrolledDock):
     def open(self) -> None:
         """Ask for the file of a survey that was begun."""
         self.items.commit()
-        name = QFileDialog.getOpenFileName(self, "Open a survey", "", _FILTER)[0]
-        if name:
-            self._survey.open(Path(name))
+        path = ask_open(self, Dialog.SURVEY, "Open a survey", _FILTER)
+        if path is not None:
+            self._survey.open(path)
 
     def begin_file(self) -> None:
         """Ask where the answers of a new survey go."""
         self.items.commit()
-        name = QFileDialog.getSaveFileName(
-            self,
-            "Begin a survey",
-            "survey.csv",
-            _FILTER,
-            "",
-            QFileDialog.Option.DontConfirmOverwrite,
-        )[0]
-        if name:
-            self._survey.open(Path(name).with_suffix(".csv"))
+        path = ask_save(
+            self, Dialog.SURVEY, "Begin a survey", "survey.csv", _FILTER, replaces=False
+        )
+        if path is not None:
+            self._survey.open(path.with_suffix(".csv"))
 
     def save_copy(self) -> None:
         """Ask where a copy of all answers goes."""
         self.items.commit()
-        name = QFileDialog.getSaveFileName(self, "Save a copy", "survey_copy.csv", _FILTER)[0]
-        if name:
-            self._survey.save_copy(Path(name).with_suffix(".csv"))
+        path = ask_save(self, Dialog.SURVEY, "Save a copy", "survey_copy.csv", _FILTER)
+        if path is not None:
+            self._survey.save_copy(path.with_suffix(".csv"))
 
     def _create(self, jobs: Jobs) -> None:
         self.file, self.agreed_text, self.table = note(), note(), note()

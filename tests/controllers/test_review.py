@@ -374,6 +374,25 @@ def test_rescued_masks_are_named_when_the_project_opens(desk, folder):
     again.close()
 
 
+def test_copies_of_what_is_written_are_not_named_and_go(desk, folder):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.reviewed == 1)
+    keys = [desk.review.opened.cache.key(f"wafer_{number}") for number in (0, 1, 2)]
+    mask = desk.project().mask("wafer_0", "Anna")
+    desk.close()
+    # What earlier windows left: the mask that is written, and nothing where nothing is.
+    for key, left in zip(keys, (mask, ~mask, np.zeros_like(mask)), strict=True):
+        save_recovery(folder / "recovery", key, left, {"name": key})
+    again = Desk(folder)
+    again.open()
+    again.turn(lambda: again.session.message)
+    assert again.session.message.startswith("Unsaved masks were found of wafer_1: ")
+    again.close()
+    assert [copy.key for copy in list_recoveries(folder / "recovery")] == [keys[1]]
+
+
 def test_a_review_of_an_image_that_the_filter_hides_is_counted(desk):
     desk.open()
     desk.queue.set_filter(states=frozenset({ReviewState.UNSURE}))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
-from qtpy.QtWidgets import QApplication, QComboBox, QPushButton
+from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QPushButton
 
 from napari_semxai.algorithms.ground_truth import rank
 from napari_semxai.algorithms.mask_edits import MASK_EDITS
@@ -481,3 +481,24 @@ def test_maps_and_curve_follow(qtbot, shown_scores, session):
         qtbot.mouseClick(dock.panel.curve, Qt.MouseButton.LeftButton, pos=QPoint(119, 60))
     assert picked.args[0] == "tau"
     assert picked.args[1] == pytest.approx(0.5, abs=0.01)
+
+
+def test_a_mask_is_proposed_beside_the_image_after_strokes_too(
+    edit, session, controller, tmp_path, monkeypatch
+):
+    asked = []
+
+    def ask(parent, title, start, files):
+        asked.append(Path(start))
+        return str(tmp_path / "other" / "mine.png"), ""
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    session.image = replace(make_image("die 3"), path=tmp_path / "lot" / "die 3.tif")
+    for save in (
+        SaveState("recovery", tmp_path / "hidden" / "0123.npz", "copied"),
+        SaveState("saved", tmp_path / "other" / "mine.png", "saved"),
+    ):
+        session.save = save
+        edit.save_mask.click()
+    assert asked == [tmp_path / "lot" / "die 3_mask.png"] * 2
+    assert controller.calls[-1] == ("save", (tmp_path / "other" / "mine.png",), {})

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox
+from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QFileDialog
 
 from napari_semxai.layers.explanations import ExplanationLayers, Look
 from napari_semxai.layers.session_layers import SessionLayers
@@ -94,11 +94,7 @@ def test_class_and_confidence_are_shown(dock, state, controllers):
 
 
 def test_another_classifier_can_be_opened(dock, state, controllers, monkeypatch):
-    from napari_semxai.widgets import classifier_panel
-
-    monkeypatch.setattr(
-        classifier_panel.QFileDialog, "getOpenFileName", lambda *_: ("own.safetensors", "")
-    )
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("own.safetensors", ""))
     dock.classifier.classifier.activated.emit(1)
     choice = ClassifierChoice("own.safetensors")
     assert controllers.classify.calls == [("choose_classifier", (choice,), {})]
@@ -215,11 +211,8 @@ def test_rows_serve_another_bank(qtbot):
 
 
 def test_concepts_are_opened_and_saved(dock, state, controllers, monkeypatch):
-    from napari_semxai.widgets import concepts_panel
-
-    dialogs = concepts_panel.QFileDialog
-    monkeypatch.setattr(dialogs, "getOpenFileName", lambda *_: ("a.safetensors", ""))
-    monkeypatch.setattr(dialogs, "getSaveFileName", lambda *_: ("b.safetensors", ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("a.safetensors", ""))
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: ("b.safetensors", ""))
     dock.concepts.open.click()
     assert controllers.concepts.calls[-1] == ("open_bank", (Path("a.safetensors"),), {})
     assert not dock.concepts.save.isEnabled()

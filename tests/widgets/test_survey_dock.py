@@ -122,7 +122,7 @@ def test_a_typed_comment_is_kept_however_the_set_is_left(
         assert answering.items.items[0].comment.text() == ""
     elif leave == "open":
         monkeypatch.setattr(
-            "napari_semxai.widgets.survey_dock.QFileDialog.getOpenFileName",
+            "qtpy.QtWidgets.QFileDialog.getOpenFileName",
             lambda *_: (str(tmp_path / "other.csv"), ""),
         )
         answering.open_file.click()
@@ -250,7 +250,7 @@ def test_files_are_asked_for(dock, monkeypatch, tmp_path):
     asked = []
     for name in ("getOpenFileName", "getSaveFileName"):
         monkeypatch.setattr(
-            f"napari_semxai.widgets.survey_dock.QFileDialog.{name}",
+            f"qtpy.QtWidgets.QFileDialog.{name}",
             lambda *_: (str(tmp_path / "other"), ""),
         )
     monkeypatch.setattr(dock._survey, "open", asked.append)
