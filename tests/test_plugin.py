@@ -383,7 +383,7 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napa
     dock = workbench.dock("Edit & review")
     assert not dock.recovery.isHidden()
     # The tab in front says so, too.
-    assert "Unsaved strokes" in workbench.dock("Mask candidates").recovery.text()
+    assert "Unsaved strokes" in workbench.dock("Mask candidates").run.status.text()
     dock.restore.click()
     qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
     assert workbench.layers.mask_layer.data[100, 100] == 1

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QGridLayout
 
 from napari_semxai.types import colors
-from napari_semxai.widgets.parts import Panel, button, note, set_note
+from napari_semxai.widgets.parts import Panel, button
+from napari_semxai.widgets.status import Passage, StatusText, keep_room
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.annotators import AnnotatorsController
@@ -49,7 +50,8 @@ class AnnotatorsPanel(Panel):
             "Take the majority", "Bring in what most annotators hold, as one undoable edit"
         )
         self.over_all = button("Agreement over all", "Compare every two over the whole project")
-        self.text, self.legend, self.all_text = note(), note(_LEGEND), note()
+        self.text, self.legend, self.all_text = Passage(3), StatusText(2, _LEGEND), Passage(4)
+        keep_room(self.legend)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.blind, 0, 0, 1, 2)
@@ -90,11 +92,11 @@ class AnnotatorsPanel(Panel):
             f"{first} – {second}: Dice {scores.dice:.3f}, IoU {scores.iou:.3f}"
             for (first, second), scores in rows
         )
-        set_note(self.text, "<br>".join(lines))
+        self.text.setText("<br>".join(lines))
         self.legend.setVisible(others is not None and bool(others.masks))
 
     def _on_agreement_changed(self, pairs: tuple[PairAgreement, ...]) -> None:
-        set_note(self.all_text, "<br>".join(map(_words, pairs)))
+        self.all_text.setText("<br>".join(map(_words, pairs)))
 
 
 def _words(pair: PairAgreement) -> str:

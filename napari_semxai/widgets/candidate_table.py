@@ -91,8 +91,11 @@ class CandidateTable(QTableView):
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setMinimumSize(120, 150)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setToolTip("Click a row to make it the winner; hover to preview it")
         self.verticalHeader().setDefaultSectionSize(20)
+        # As wide without rows: the columns stay where they are.
+        self.verticalHeader().setFixedWidth(self.fontMetrics().horizontalAdvance("0000"))
         # Measuring every cell on every slider motion would cost more than all the rest.
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QSizePolicy, QWidget
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.algorithms.robust import PAPER, ROBUST
 from napari_semxai.layers.step_layers import STEPS
+from napari_semxai.widgets.activity_bar import ActivityBar
 from napari_semxai.widgets.advanced_forms import AdvancedForms
 from napari_semxai.widgets.candidate_table import CandidateTable
-from napari_semxai.widgets.generate_bar import GenerateBar
 from napari_semxai.widgets.image_picker import ImagePicker
 from napari_semxai.widgets.model_picker import ModelPicker
-from napari_semxai.widgets.parts import ScrolledDock, button, double_slider, note, set_note
+from napari_semxai.widgets.parts import ScrolledDock, button, double_slider
+from napari_semxai.widgets.status import StatusText
 from napari_semxai.widgets.welcome import Welcome
 from napari_semxai.widgets.winner_map import WinnerMap
 
@@ -84,10 +85,10 @@ class CandidatesDock(ScrolledDock):
 
     def _create(self) -> None:
         self.welcome = Welcome()
-        self.recovery = note()
         self.model = ModelPicker()
-        self.run = GenerateBar()
+        self.run = ActivityBar("Generate", "Run SAM 2 on the image (Alt+G)")
         self.algorithm = QComboBox()
+        self.algorithm.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for name, title in ALGORITHM_TITLES.items():
             self.algorithm.addItem(title, name)
         self.algorithm.setToolTip(
@@ -100,7 +101,7 @@ class CandidatesDock(ScrolledDock):
         self.beta = double_slider(
             0, 1, decimals=3, tip="β: a candidate must cover more than this share of the image"
         )
-        self.warning = note()
+        self.warning = StatusText(2)
         self.map = WinnerMap(self.alpha.maximum(), self.beta.maximum())
         self.table = CandidateTable()
         self.ranked = button("Use the ranking", "Go back from a winner chosen by hand")
@@ -115,15 +116,17 @@ class CandidatesDock(ScrolledDock):
         layout = QFormLayout(self.form)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("image", self.image)
-        layout.addRow(self.recovery)
         layout.addRow(self.model)
         layout.addRow(self.run)
-        layout.addRow("algorithm", self.algorithm)
+        ranking = QHBoxLayout()
+        ranking.addWidget(self.algorithm, stretch=1)
+        ranking.addWidget(self.ranked)
+        layout.addRow("algorithm", ranking)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.warning)
         layout.addRow(steps)
-        for part in (self.map, self.table, self.ranked, self.advanced):
+        for part in (self.map, self.table, self.advanced):
             layout.addRow(part)
         self.add((self.welcome, self.form))
 
@@ -153,8 +156,8 @@ class CandidatesDock(ScrolledDock):
             (self.model.picked, self._segment.choose_model),
             (self.model.panel.wanted, self._downloads.download),
             (self.model.panel.cancelled, self._downloads.cancel),
-            (self.run.generate.clicked, self._segment.generate),
-            (self.run.cancel.clicked, self._segment.cancel),
+            (self.run.start_wanted, self._segment.generate),
+            (self.run.cancel_wanted, self._segment.cancel),
             (self.algorithm.currentIndexChanged, self._on_algorithm_picked),
             (self.alpha.valueChanged, self._on_alpha_moved),
             (self.beta.valueChanged, self._on_beta_moved),
@@ -194,7 +197,7 @@ class CandidatesDock(ScrolledDock):
     def _on_recovery_changed(self, recovery: Recovery | None) -> None:
         offered = recovery is not None and not recovery.from_this_process
         text = "⚠ Unsaved strokes of this image were found: restore or discard them under Edit"
-        set_note(self.recovery, text if offered else "")
+        self.run.set_idle(text if offered else "")
 
     def _on_message_changed(self, message: str) -> None:
         if self._session.model is None and message:
@@ -213,7 +216,7 @@ class CandidatesDock(ScrolledDock):
     def _on_automatic_changed(self, automatic: Automatic | None) -> None:
         self._show_table(automatic)
         self._show_map(automatic)
-        self.ranked.setVisible(automatic is not None and automatic.overridden)
+        self.ranked.setEnabled(automatic is not None and automatic.overridden)
         self.warning.setText("" if automatic is None else _verdict(automatic))
 
     def _on_algorithm_picked(self) -> None:

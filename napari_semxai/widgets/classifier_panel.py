@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import ClassifierChoice
 from napari_semxai.widgets.activity_bar import activity_text
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.parts import note
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.state.explanation import Activity
@@ -41,14 +47,18 @@ class ClassifierPanel(QWidget):
         self.target.setToolTip("The class that heat maps and concepts explain")
         for combo in (self.classifier, self.target):
             combo.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
-        self.predicted, self.training, self.status = note(), note(), note()
+        self.predicted, self.training, self.status = StatusText(2), StatusText(), StatusText()
+        self.line = QStackedWidget()
+        for page in (self.status, self.training):
+            self.line.addWidget(page)
+        self.line.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self._said, self._idle = "", ""
         self._choice = ClassifierChoice()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("classifier", self.classifier)
-        layout.addRow(self.status)
+        layout.addRow(self.line)
         layout.addRow("predicted", self.predicted)
-        layout.addRow(self.training)
         layout.addRow("explain", self.target)
         self.set_choice(self._choice)
         self.set_classification(None, None)
@@ -68,16 +78,20 @@ class ClassifierPanel(QWidget):
 
     def set_activity(self, activity: Activity) -> None:
         """Show how far loading and classifying are."""
-        text = activity_text(activity)
-        self.status.setVisible(bool(text))
-        self.status.setText(text)
+        self._said = activity_text(activity)
+        self._show_line()
+
+    def set_idle(self, text: str) -> None:
+        """Say this while nothing is loaded or classified."""
+        self._idle = text
+        self._show_line()
 
     def set_classification(self, found: Classification | None, target: int | None) -> None:
         """Show what the classifier says, and the chosen class."""
         self.predicted.setText("–" if found is None else _prediction_text(found))
         synthetic = found is not None and found.info.synthetic
-        self.training.setVisible(synthetic)
         self.training.setText(SYNTHETIC if synthetic else "")
+        self._show_line()
         if found is None:
             return
         self.predicted.setToolTip(
@@ -89,6 +103,13 @@ class ClassifierPanel(QWidget):
             for number, name in enumerate(found.class_names):
                 self.target.addItem(f"{name} ({found.probabilities[number]:.1%})", number)
             self.target.setCurrentIndex(0 if target is None else target + 1)
+
+    def _show_line(self) -> None:
+        """Show what goes on; while nothing does, what the classifier was trained on."""
+        text = self._said or self._idle
+        self.status.setText(text)
+        said = self.status if text or not self.training.text() else self.training
+        self.line.setCurrentWidget(said)
 
     def _on_classifier_activated(self, index: int) -> None:
         classifier = self.classifier.itemData(index)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QGridLayout
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.clicks import ClickController
@@ -38,14 +39,13 @@ class ClickPanel(Panel):
         )
         self.another = button("New object", "Let the next click begin another object")
         self.cancel = button("Cancel", "Do not wait for the answer")
-        self.how, self.status = note(_HOW), note()
+        self.status = StatusText(2)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tool, 0, 0)
         layout.addWidget(self.another, 0, 1)
-        layout.addWidget(self.status, 1, 0)
-        layout.addWidget(self.cancel, 1, 1)
-        layout.addWidget(self.how, 2, 0, 1, 2)
+        layout.addWidget(self.cancel, 0, 2)
+        layout.addWidget(self.status, 1, 0, 1, 3)
         self.tool.toggled.connect(clicks.activate)
         self.another.clicked.connect(clicks.begin_object)
         self.cancel.clicked.connect(clicks.cancel)
@@ -59,8 +59,6 @@ class ClickPanel(Panel):
     def _on_clicks_changed(self, clicks: Clicks) -> None:
         with signals_blocked(self.tool):
             self.tool.setChecked(clicks.active)
-        self.how.setVisible(clicks.active)
         self.another.setEnabled(bool(clicks.prompts))
-        self.cancel.setVisible(clicks.state in ("loading", "encoding", "answering"))
-        self.status.setVisible(bool(clicks.message))
-        self.status.setText(clicks.message)
+        self.cancel.setEnabled(clicks.state in ("loading", "encoding", "answering"))
+        self.status.setText(clicks.message or (_HOW if clicks.active else ""))

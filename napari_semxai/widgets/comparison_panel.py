@@ -9,7 +9,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
 from napari_semxai.controllers.comparison_table import MAP_COLUMNS, MASK_COLUMNS
-from napari_semxai.widgets.parts import note
+from napari_semxai.widgets.status import StatusText, keep_room
 from napari_semxai.widgets.tau_curve import TauCurve
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class ComparisonPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.masks, self.maps = _table(_MASK_TITLES), _table(_MAP_TITLES)
+        self.masks, self.maps = _table(_MASK_TITLES, 8), _table(_MAP_TITLES, 3)
         self.masks.setToolTip(
             "Every mask of this image against the truth; the last three are trivial: a method "
             "that does not beat them says nothing"
@@ -35,7 +35,8 @@ class ComparisonPanel(QWidget):
             "No threshold needed. mass: share of relevance inside the truth; rank: share of its "
             "most relevant pixels inside; pointing: whether the maximum is inside, ties shared"
         )
-        self.curve, self.empty = TauCurve(), note("Pick a truth to compare with.")
+        self.curve, self.empty = TauCurve(), StatusText(1, "Pick a truth to compare with.")
+        keep_room(self.empty, self.masks, self.maps, self.curve)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for part in (self.empty, self.masks, self.maps, self.curve):
@@ -68,13 +69,15 @@ def _mask_texts(row: MaskRow) -> list[str]:
     return [name, *figures, str(found.tp + found.fp), str(found.tp + found.fn)]
 
 
-def _table(titles: Sequence[str]) -> QTableWidget:
+def _table(titles: Sequence[str], rows: int) -> QTableWidget:
     table = QTableWidget(0, len(titles))
     table.setHorizontalHeaderLabels(titles)
     table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
     table.verticalHeader().hide()
     table.verticalHeader().setDefaultSectionSize(20)
-    table.setMinimumSize(120, 120)
+    table.setMinimumWidth(120)
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+    table.setFixedHeight(20 * rows + 48)
     header = table.horizontalHeader()
     for column in range(len(titles)):
         table.setColumnWidth(column, header.fontMetrics().horizontalAdvance("precision") + 12)
@@ -85,7 +88,6 @@ def _table(titles: Sequence[str]) -> QTableWidget:
 def _fill(table: QTableWidget, rows: list[list[str]]) -> None:
     if table.rowCount() != len(rows):
         table.setRowCount(len(rows))
-        table.setFixedHeight(min(260, 20 * len(rows) + 48))
     for number, texts in enumerate(rows):
         for column, text in enumerate(texts):
             item = table.item(number, column)

@@ -35,6 +35,8 @@ class ConceptList(QWidget):
             return
         self._bank = bank
         number = 0 if bank is None else len(bank.importances)
+        # A list that got shorter would let a dock that is scrolled to its end jump.
+        self.setMinimumHeight(max(self.minimumHeight(), self.sizeHint().height()))
         for row in self.rows[number:]:
             self._column.removeWidget(row)
             row.deleteLater()

@@ -27,7 +27,8 @@ from napari_semxai.widgets.file_dialogs import (
     ask_save,
 )
 from napari_semxai.widgets.parameters import SettingsForm
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.state.explanation import FitImage
@@ -77,7 +78,7 @@ class ConceptsPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._settings = CraftSettings()
-        self.images = note()
+        self.images = StatusText()
         self.files = button("Add files…", "Fit on these images; they should show the class")
         self.folder = button("Add folder…", "Fit on all images of a folder")
         self.current = button("Add this image", "Fit on the current image too")
@@ -88,7 +89,7 @@ class ConceptsPanel(QWidget):
         self.bar = ActivityBar("Fit concepts", "Find the concepts of the class in these images")
         self.open = button("Open concepts…", "Show concepts that were saved before")
         self.save = button("Save concepts…", "Keep these concepts as a file, to open them again")
-        self.missing, self.quality = note(), note()
+        self.quality = StatusText(3)
         self.local = QCheckBox("importances for this image")
         self.local.setToolTip("Otherwise those for the class, over all images it was fitted on")
         self.concepts = ConceptList()
@@ -105,9 +106,8 @@ class ConceptsPanel(QWidget):
     def set_network(self, network: NetworkLayers | None) -> None:
         """Offer the layers a network can be split at, or say what is missing."""
         missing = "" if network is None else network.craft_missing
-        self.missing.setText(missing)
-        self.missing.setVisible(bool(missing))
-        self.bar.setVisible(not missing)
+        self.bar.set_idle(missing)
+        self.bar.setEnabled(not missing)
         with signals_blocked(self.layer):
             self.layer.clear()
             self.layer.addItem("default", "")
@@ -135,11 +135,9 @@ class ConceptsPanel(QWidget):
     def set_bank(self, bank: ConceptBank | None) -> None:
         """Show the concepts of another bank."""
         self.concepts.set_bank(bank)
-        self.local.setVisible(bank is not None)
-        self.quality.setVisible(bank is not None)
-        self.save.setEnabled(bank is not None)
-        if bank is not None:
-            self.quality.setText(_quality(bank))
+        for part in (self.local, self.save):
+            part.setEnabled(bank is not None)
+        self.quality.setText("" if bank is None else _quality(bank))
 
     def show_importances(
         self, bank: ConceptBank | None, maps: ConceptMaps | None, local: bool
@@ -159,7 +157,6 @@ class ConceptsPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         for place, part in enumerate((self.files, self.folder, self.current, self.clear)):
             buttons.addWidget(part, place // 2, place % 2)
-        layout.addRow(self.missing)
         layout.addRow(self.images)
         layout.addRow(buttons)
         layout.addRow("layer", self.layer)
@@ -168,7 +165,7 @@ class ConceptsPanel(QWidget):
         layout.addRow(files)
         layout.addRow(self.quality)
         layout.addRow(self.local)
-        layout.addRow(self.concepts)
+        # The list itself is placed by the dock, at its end.
 
     def _on_files_wanted(self) -> None:
         paths = ask_open_many(self, Dialog.CLASS_IMAGES, "Images of the class", IMAGE_FILTER)

@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_semxai.algorithms.threshold_curves import best_in_words
 from napari_semxai.reports.curves import curves_figure
 from napari_semxai.widgets.figure_view import FigureView
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import Passage
 
 if TYPE_CHECKING:
     from napari_semxai.algorithms.threshold_curves import ThresholdCurve
@@ -31,7 +32,7 @@ class CurvesPanel(QWidget):
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
         self.draw = button("Dice over τ and δ", "Score every threshold of the explanations")
-        self.best = note(_NOTHING)
+        self.best = Passage(4, _NOTHING)
         self.figure = FigureView(jobs, "thresholds")
         self.figure.setToolTip("Click a point to use its τ or δ; δ takes the published route")
         layout = QVBoxLayout(self)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QGridLayout, QGroupBox, QProgressBar
 
 from napari_semxai.store.folders import models_folder
-from napari_semxai.widgets.parts import button, note, set_bar
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusLine, keep_room
 
 if TYPE_CHECKING:
     from napari_semxai.state.session import Download
@@ -17,8 +17,14 @@ if TYPE_CHECKING:
 _MEGABYTE = 10**6
 
 
-class DownloadPanel(QGroupBox):
-    """Size and address of what would be downloaded; nothing starts without the button."""
+class DownloadPanel(StatusLine):
+    """Size and address of what would be downloaded; nothing starts without the button.
+
+    Whoever shows the panel places its two buttons.
+    """
+
+    opened = Signal(bool)
+    """Whether there is something to say."""
 
     wanted = Signal(object)
     """Emitted with the `OfficialModel` that a person wants."""
@@ -26,21 +32,15 @@ class DownloadPanel(QGroupBox):
     """The running download is no longer wanted."""
 
     def __init__(self) -> None:
-        super().__init__("Official weights")
+        super().__init__()
         self._model: OfficialModel | None = None
         self._running = False
-        self.text = note()
         self.start = button("Download…", "Get the file now, over the network")
         self.cancel = button("Cancel", "Stop, or do without; nothing is kept of a part")
-        self.progress = QProgressBar()
-        layout = QGridLayout(self)
-        layout.addWidget(self.text, 0, 0, 1, 2)
-        layout.addWidget(self.progress, 1, 0, 1, 2)
-        layout.addWidget(self.start, 2, 0)
-        layout.addWidget(self.cancel, 2, 1)
+        keep_room(self.start, self.cancel)
         self.start.clicked.connect(self._on_start_clicked)
         self.cancel.clicked.connect(self._on_cancel_clicked)
-        self.hide()
+        self._show_buttons(opened=False)
 
     def offer(self, model: OfficialModel) -> None:
         """Show what a download would be; a running one stays."""
@@ -51,8 +51,7 @@ class DownloadPanel(QGroupBox):
             f"{model.name} is not on this machine: {model.size / _MEGABYTE:.0f} MB from "
             f"{model.address} to {models_folder()}"
         )
-        self._show_buttons()
-        self.show()
+        self._show_buttons(opened=True)
 
     def set_download(self, download: Download) -> None:
         """Show how far it is, and how it ended."""
@@ -62,15 +61,13 @@ class DownloadPanel(QGroupBox):
         megabytes = f"{download.done / _MEGABYTE:.0f} of {download.total / _MEGABYTE:.0f} MB"
         self.text.setText(download.message or f"{download.model}: {megabytes}")
         # A QProgressBar counts in 32 bits.
-        self.progress.setRange(0, download.total // 1000)
-        set_bar(self.progress, download.done // 1000)
-        self._show_buttons()
-        self.setVisible(download.state != "idle")
+        self.show_progress(self._running, download.done // 1000, download.total // 1000)
+        self._show_buttons(opened=download.state != "idle")
 
-    def _show_buttons(self) -> None:
-        self.progress.setVisible(self._running)
-        self.start.setVisible(self._model is not None and not self._running)
-        self.cancel.setText("Cancel" if self._model is not None else "Close")
+    def _show_buttons(self, *, opened: bool) -> None:
+        self.start.setVisible(opened and self._model is not None and not self._running)
+        self.cancel.setVisible(opened)
+        self.opened.emit(opened)
 
     def _on_start_clicked(self) -> None:
         self.wanted.emit(self._model)
@@ -79,4 +76,4 @@ class DownloadPanel(QGroupBox):
         if self._running:
             self.cancelled.emit()
         else:
-            self.hide()
+            self._show_buttons(opened=False)

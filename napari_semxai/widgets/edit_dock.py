@@ -20,7 +20,8 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.widgets.file_dialogs import Dialog, ask_mask, ask_open
-from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group, note
+from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group
+from napari_semxai.widgets.status import StatusText, keep_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,7 +105,7 @@ class EditDock(ScrolledDock):
             self._edit.save(path)
 
     def _create(self) -> None:
-        self.state, self.recovery_text = note(), note()
+        self.state, self.recovery = StatusText(2), QWidget()
         self.restore = button("Restore", "Bring the unsaved strokes back, as one undoable edit")
         self.discard = button("Discard", "Delete the recovery copy")
         self.tools = {mode: button(title, tip, checkable=True) for mode, title, tip in TOOLS}
@@ -127,11 +128,15 @@ class EditDock(ScrolledDock):
         self.save_mask = button("Save mask…", "PNG or TIFF, 0 and 255, the image's size (Alt+S)")
 
     def _lay_out(self) -> None:
-        self.recovery = group("Unsaved strokes found", self.recovery_text)
-        row = QHBoxLayout()
-        for part in (self.restore, self.discard):
-            row.addWidget(part)
-        self.recovery.layout().addLayout(row)
+        keep_room(self.recovery)
+        state = QWidget()
+        for row, parts in (
+            (QHBoxLayout(self.recovery), (self.restore, self.discard)),
+            (QHBoxLayout(state), (self.state, self.recovery)),
+        ):
+            row.setContentsMargins(0, 0, 0, 0)
+            for part in parts:
+                row.addWidget(part)
         painting, whole = QWidget(), QWidget()
         grid = QGridLayout(painting)
         self.modes = QButtonGroup(self)
@@ -162,8 +167,7 @@ class EditDock(ScrolledDock):
         column = QVBoxLayout(self.editing)
         column.setContentsMargins(0, 0, 0, 0)
         for part in (
-            self.recovery,
-            self.state,
+            state,
             group("Paint", painting),
             group(CLICKS, self.panels[CLICKS]),
             group("Whole mask", whole, self.apply),
@@ -257,12 +261,17 @@ class EditDock(ScrolledDock):
                 self.groups[title].setVisible(queue is not None)
 
     def _on_save_changed(self, save: SaveState) -> None:
-        marks = {"clean": "", "unsaved": "● ", "recovery": "● ", "saved": "✓ ", "failed": "⚠ "}
-        self.state.setText(marks[save.state] + (save.message or "No strokes yet"))
+        self._show_state(save, self._session.recovery)
 
     def _on_recovery_changed(self, recovery: Recovery | None) -> None:
+        self._show_state(self._session.save, recovery)
+
+    def _show_state(self, save: SaveState, recovery: Recovery | None) -> None:
+        marks = {"clean": "", "unsaved": "● ", "recovery": "● ", "saved": "✓ ", "failed": "⚠ "}
+        text = marks[save.state] + (save.message or "No strokes yet")
         offered = recovery is not None and not recovery.from_this_process
         self.recovery.setVisible(offered)
         if recovery is not None and offered:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
-            self.recovery_text.setText(f"A mask of this image from {when} was never saved.")
+            text = f"⚠ A mask of this image from {when} was never saved\n{text}"
+        self.state.setText(text)

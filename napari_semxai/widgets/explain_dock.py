@@ -14,7 +14,7 @@ from napari_semxai.widgets.classifier_panel import ClassifierPanel
 from napari_semxai.widgets.concepts_panel import ConceptsPanel
 from napari_semxai.widgets.gradcam_panel import GradcamPanel
 from napari_semxai.widgets.masks_panel import MasksPanel
-from napari_semxai.widgets.parts import ScrolledDock, group, note
+from napari_semxai.widgets.parts import ScrolledDock, group
 from napari_semxai.widgets.picture_panel import PicturePanel
 from napari_semxai.widgets.tuning_panel import TuningPanel
 
@@ -58,7 +58,6 @@ class ExplainDock(ScrolledDock):
         self._session, self._explanation = session, session.explanation
         self._explaining, self._layers = explaining, layers
         self._looked_at = False
-        self.empty = note("Open an image first, in Mask candidates.")
         self.classifier, self.gradcam = ClassifierPanel(), GradcamPanel()
         self.concepts, self.tuning = ConceptsPanel(), TuningPanel()
         self.masks, self.picture = MasksPanel(), PicturePanel()
@@ -91,12 +90,12 @@ class ExplainDock(ScrolledDock):
         tuning.addWidget(self.tuning)
         self.add(
             (
-                self.empty,
                 group("Classifier", self.classifier),
                 group("Heat map", self.gradcam),
                 group("Masks", self.masks, pictures),
-                group("Concepts (CRAFT)", self.concepts, tuning),
                 group("Show", looks),
+                # The concepts come last: however many a fit finds, nothing lies below them.
+                group("Concepts (CRAFT)", self.concepts, tuning, self.concepts.concepts),
             )
         )
 
@@ -196,7 +195,8 @@ class ExplainDock(ScrolledDock):
             self._explaining.classify.warm()
 
     def _on_image_changed(self) -> None:
-        self.empty.setVisible(self._session.image is None)
+        without = self._session.image is None
+        self.classifier.set_idle("Open an image first, in Mask candidates." if without else "")
 
     def _on_classification_changed(self) -> None:
         explanation = self._explanation

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, Qt, Signal
 from qtpy.QtGui import QPixmap
-from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_semxai.reports.figure import panel_place, png_bytes, save_figure
 from napari_semxai.widgets.file_dialogs import Dialog, ask_save
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,12 +49,16 @@ class FigureView(QWidget):
         self.picture = QLabel()
         self.picture.setMinimumWidth(100)
         self.picture.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
-        self.message = note()
+        self.message = StatusText(2)
         self.save = button("Save figure…", "SVG or PDF with text as text, or PNG with 300 dpi")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self.picture, self.message, self.save):
-            layout.addWidget(part)
+        row = QHBoxLayout()
+        row.addWidget(self.message, stretch=1)
+        row.addWidget(self.save)
+        layout.addLayout(row)
+        # Last: its height is that of what is drawn.
+        layout.addWidget(self.picture)
         self.picture.installEventFilter(self)
         self.save.clicked.connect(self.ask_where)
         self.set_figure(None)

@@ -15,7 +15,8 @@ from napari_semxai.state.explanation import CamSettings, Heatmaps
 from napari_semxai.types import CAM_METHODS
 from napari_semxai.widgets.activity_bar import ActivityBar
 from napari_semxai.widgets.layer_tree import LayerTree
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.types import NetworkLayers
@@ -40,7 +41,7 @@ class GradcamPanel(QWidget):
         self.follow = QCheckBox("follow the image and the class")
         self.follow.setToolTip(f"Heat maps that take less than {QUICK_SECONDS:.0f} s renew alone")
         self.bar = ActivityBar("Explain", "Make a heat map of the current image (Alt+X hides it)")
-        self.cost, self.result = note(), note()
+        self.result = StatusText()
         self.next = button(
             "Next", "Look at the next heat map that was made, then at the concepts (Alt+Shift+X)"
         )
@@ -65,7 +66,7 @@ class GradcamPanel(QWidget):
             self.method.setCurrentIndex(self.method.findData(settings.method))
             self.inside.setChecked(settings.inside_mask)
         self.tree.set_layers(settings.layers)
-        self.cost.setText(cost_text(self._network, settings))
+        self.bar.set_idle(cost_text(self._network, settings))
 
     def set_follow(self, follow: bool) -> None:
         """Show whether heat maps renew alone, without telling."""
@@ -101,7 +102,6 @@ class GradcamPanel(QWidget):
         layout.addRow(self.layers)
         layout.addRow(self.inside)
         layout.addRow(self.follow)
-        layout.addRow(self.cost)
         layout.addRow(self.bar)
         layout.addRow(self.result)
         layout.addRow(row)

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from napari.layers import Image
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QWidget
 
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.layer_combo import LayerCombo
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.images import ImageController
@@ -42,13 +42,17 @@ class ImagePicker(QWidget):
         self.layer = LayerCombo(self._viewer, Image, "The SEM image to work on")
         self.open = button("Open…", "Open an SEM image file (TIFF, PNG, JPEG, BMP)")
         self.previous = button("◀", "Previous page of the file")
-        self.page, self.following = note(), button("▶", "Next page of the file")
+        self.page, self.following = QLabel(), button("▶", "Next page of the file")
         self.page.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.pages = _row(self.previous, self.page, self.following, wide=self.page)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.addWidget(_row(self.layer, self.open, wide=self.layer))
-        column.addWidget(self.pages)
+        metrics = self.page.fontMetrics()
+        self.page.setMinimumWidth(metrics.horizontalAdvance("88 / 88"))
+        for turn in (self.previous, self.following):
+            turn.setFixedWidth(metrics.horizontalAdvance("◀◀◀"))
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.addWidget(self.layer, stretch=1)
+        for part in (self.previous, self.page, self.following, self.open):
+            row.addWidget(part)
         self.set_image(session.image)
 
     def outside_table(self) -> Connections:
@@ -72,11 +76,11 @@ class ImagePicker(QWidget):
         """Show the layer of the current image, and which page of its file it is."""
         self.layer.set_layer(self._layers.image_layer)
         count = 1 if image is None else image.page_count
-        self.pages.setVisible(count > 1)
-        if image is not None and count > 1:
-            self.page.setText(f"page {image.page + 1} of {count}")
-            self.previous.setEnabled(image.page > 0)
-            self.following.setEnabled(image.page < count - 1)
+        page = 0 if image is None else image.page
+        self.page.setText(f"{page + 1} / {count}")
+        self.page.setToolTip(f"Page {page + 1} of {count}")
+        self.previous.setEnabled(page > 0)
+        self.following.setEnabled(page < count - 1)
 
     def refresh(self) -> None:
         """Follow the layers on offer; without an image the newest becomes the current one."""
@@ -131,12 +135,3 @@ class ImagePicker(QWidget):
         layer = self._layers.image_layer
         if layer is not None and layer.ndim > 2:
             self.open_layer(layer)
-
-
-def _row(*parts: QWidget, wide: QWidget) -> QWidget:
-    row = QWidget()
-    layout = QHBoxLayout(row)
-    layout.setContentsMargins(0, 0, 0, 0)
-    for part in parts:
-        layout.addWidget(part, stretch=int(part is wide))
-    return row

@@ -9,8 +9,9 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QGridLayout, QKeySequenceEdit, QLabel
 
 from napari_semxai.types import InputError
-from napari_semxai.widgets.parts import Panel, button, note, set_note
+from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.shortcuts import SHORTCUTS
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.widgets.shortcuts import KeyTable
@@ -29,8 +30,7 @@ class KeysPanel(Panel):
         super().__init__()
         self._table = table
         self.fields = {shortcut.name: QKeySequenceEdit() for shortcut in SHORTCUTS}
-        self.said = note()
-        set_note(self.said, table.error)
+        self.said = StatusText(1, table.error)
         self.reset = button("Keys as they came", "Forget every key that was changed")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -63,7 +63,7 @@ class KeysPanel(Panel):
             return
         try:
             self._table.change(name, entered)
-            set_note(self.said, "")
+            self.said.setText("")
         except InputError as error:
-            set_note(self.said, f"⚠ {error}")
+            self.said.setText(f"⚠ {error}")
             self._show()

@@ -24,6 +24,7 @@ class LayerTree(QTreeWidget):
         super().__init__()
         self.setHeaderLabels(["layer", "output"])
         self.setMinimumHeight(130)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setToolTip("Tick one layer, or several: their maps are averaged. None: the default")
         self._items: dict[str, QTreeWidgetItem] = {}
         self.itemChanged.connect(self._on_item_changed)

@@ -9,7 +9,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.parts import button, double_slider, note
+from napari_semxai.widgets.parts import button, double_slider
+from napari_semxai.widgets.status import StatusText, keep_room
 
 if TYPE_CHECKING:
     from napari_semxai.state.explanation import ExplanationMasks, MaskSettings
@@ -43,12 +44,13 @@ class MasksPanel(QWidget):
         )
         self.paper = QCheckBox("paper mode: through rendered colours")
         self.paper.setToolTip("Algorithms 2 and 3 exactly as published")
-        self.warning = note(_WARNING)
+        self.warning = StatusText(1, _WARNING)
+        keep_room(self.warning)
         self.mask = QComboBox()
         self.mask.setToolTip("Which mask to send")
         self.send = button("To the mask", "Replace the defect mask, as one undoable edit")
         self.sam = button("Prompt SAM", "Let SAM 2 refine this mask into an object")
-        self.area = note()
+        self.area = StatusText()
         self._masks: ExplanationMasks | None = None
         self._lay_out()
         self.tau.valueChanged.connect(self._on_tau_moved)

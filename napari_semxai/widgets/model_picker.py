@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QWidget
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.store.models import OFFICIAL_MODELS, installed_path
 from napari_semxai.widgets.download_panel import DownloadPanel
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.parts import note
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.state.session import Download
@@ -39,18 +46,27 @@ class ModelPicker(QWidget):
         self.device = QComboBox()
         self.device.addItems(_DEVICES)
         self.device.setToolTip("auto: CUDA where there is one, then MPS, then the CPU")
-        self.loaded = note("The engine starts …")
+        self.loaded = StatusText(1, "The engine starts …")
         self.panel = DownloadPanel()
         self._choice = ModelChoice()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("model", self.model)
-        layout.addRow("device", self.device)
-        layout.addRow(self.loaded)
-        layout.addRow(self.panel)
+        row = QHBoxLayout()
+        row.addWidget(self.device, stretch=1)
+        for part in (self.panel.start, self.panel.cancel):
+            row.addWidget(part)
+        # What is loaded and what would be, or is, downloaded are read in one place.
+        self.said = QStackedWidget()
+        for page in (self.loaded, self.panel):
+            self.said.addWidget(page)
+        self.said.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        layout.addRow("device", row)
+        layout.addRow(self.said)
         self.set_choice(self._choice)
         self.model.activated.connect(self._on_model_activated)
         self.device.activated.connect(self._on_device_activated)
+        self.panel.opened.connect(self._on_panel_opened)
 
     def set_choice(self, choice: ModelChoice) -> None:
         """Show a choice, without telling."""
@@ -102,6 +118,9 @@ class ModelPicker(QWidget):
             self._pick(ModelChoice(model, self._choice.device))
         else:
             self.set_choice(self._choice)
+
+    def _on_panel_opened(self, opened: bool) -> None:
+        self.said.setCurrentWidget(self.panel if opened else self.loaded)
 
     def _on_device_activated(self, index: int) -> None:
         self._pick(ModelChoice(self._choice.model, _DEVICES[index]))

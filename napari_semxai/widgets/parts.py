@@ -104,6 +104,17 @@ def group(title: str, *contents: QWidget) -> QGroupBox:
     return box
 
 
+def page(*contents: QWidget) -> QWidget:
+    """Return a page of tabs with `contents` below each other, at its top."""
+    made = QWidget()
+    layout = QVBoxLayout(made)
+    layout.setContentsMargins(4, 4, 4, 4)
+    for content in contents:
+        layout.addWidget(content)
+    layout.addStretch()
+    return made
+
+
 class Panel(QWidget):
     """A part of the dock that is told when the dock goes."""
 
@@ -126,6 +137,8 @@ class ScrolledDock(QScrollArea):
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # One that came and went would make all parts narrower and wider.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         body = QWidget()
         self.column = QVBoxLayout(body)
         self.column.setContentsMargins(6, 6, 6, 6)

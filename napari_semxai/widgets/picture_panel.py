@@ -10,7 +10,8 @@ from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QSpinBox, QWidge
 from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.state.explanation import ExplanationPicture
@@ -32,7 +33,7 @@ class PicturePanel(QWidget):
         self.gradcam = button("Grad-CAM picture…", "Read by Algorithm 2 with τ")
         self.craft = button("CRAFT picture…", "Read by Algorithm 3 with δ")
         self.drop = button("Drop", "Use the picture no longer")
-        self.name = note()
+        self.name = StatusText(2)
         self.crop = {side: QSpinBox() for side in _SIDES}
         for side, box in self.crop.items():
             box.setRange(0, 100_000)
@@ -51,9 +52,11 @@ class PicturePanel(QWidget):
     def set_picture(self, picture: ExplanationPicture | None) -> None:
         """Show a picture, without telling."""
         self._picture = picture
-        for part in (self.name, self.crops, self.colors, self.drop):
-            part.setVisible(picture is not None)
+        for part in (self.crops, self.drop):
+            part.setEnabled(picture is not None)
+        self.colors.setEnabled(picture is not None and picture.method == "craft")
         if picture is None:
+            self.name.setText("")
             return
         rows, columns = picture.rgb.shape[:2]
         self.name.setText(f"{picture.name}: {columns} × {rows} px; crop to the heat map:")
@@ -61,7 +64,6 @@ class PicturePanel(QWidget):
         for box, value in zip(self.crop.values(), crop, strict=True):
             with signals_blocked(box):
                 box.setValue(value)
-        self.colors.setVisible(picture.method == "craft")
         with signals_blocked(self.colors):
             self.colors.setText(
                 " ".join("#{:02x}{:02x}{:02x}".format(*color) for color in picture.colors)

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.parts import Connections
 
 _ROW_HEIGHT = 22
-_ROWS = 6
+_ROWS = 4
 
 
 class ProjectPanel(Panel):
@@ -92,6 +92,7 @@ class ProjectPanel(Panel):
         self.names.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         self.names.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
         self.names.setColumnWidth(0, 60)
+        self.names.setFixedHeight(_ROW_HEIGHT * (_ROWS + 1) + 4)
 
     def _lay_out(self) -> None:
         layout = QGridLayout(self)
@@ -136,8 +137,6 @@ class ProjectPanel(Panel):
                         # A label stands in records; only its name can be another.
                         item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
                     self.names.setItem(row, column, item)
-        height = self.names.horizontalHeader().sizeHint().height()
-        self.names.setFixedHeight(height + _ROW_HEIGHT * min(len(rows), _ROWS) + 4)
 
     def _shown_names(self) -> dict[str, str]:
         cells = (

@@ -8,17 +8,21 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
+    QHBoxLayout,
     QLineEdit,
     QListView,
     QProgressBar,
+    QSizePolicy,
+    QStackedWidget,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
 from napari_semxai.types import QueueFilter, QueueOrder, ReviewState
 from napari_semxai.widgets.open_project import OpenProject
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.queue_list import QueueModel
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +112,7 @@ class QueuePanel(Panel):
     def _create(self) -> None:
         self.opening = OpenProject(self._projects)
         self.annotator = self.opening.annotator
-        self.where, self.summary = note(), note()
+        self.where, self.summary = StatusText(3), StatusText()
         self.previous = button("◀ Previous", "The image before among those shown (Alt+Left)")
         self.following = button("Next ▶", "The next image among those shown (Alt+Right)")
         self.unreviewed = button("Next unreviewed", "The next image without a review (Alt+U)")
@@ -155,14 +159,26 @@ class QueuePanel(Panel):
             (self.below, self.order),
             (self.whose, self.refresh),
             (self.list,),
-            (self.summary, self.masks),
-            (self.progress, self.cancel),
+            (self._batch_row(),),
         )
         for column in (0, 1):
             layout.setColumnStretch(column, 1)
         for number, parts in enumerate(rows):
             for column, part in enumerate(parts):
                 layout.addWidget(part, number, column, 1, 2 // len(parts))
+
+    def _batch_row(self) -> QWidget:
+        """Return one row: what is reviewed, or how far the job is that runs now."""
+        self.said, row = QStackedWidget(), QWidget()
+        for page in (self.summary, self.progress):
+            self.said.addWidget(page)
+        self.said.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.said, stretch=1)
+        for part in (self.masks, self.cancel):
+            layout.addWidget(part)
+        return row
 
     def _inside_table(self) -> Connections:
         return (
@@ -234,8 +250,8 @@ class QueuePanel(Panel):
 
     def _on_batch_changed(self, batch: Batch) -> None:
         running = bool(batch.title)
-        self.progress.setVisible(running)
-        self.cancel.setVisible(running)
+        self.said.setCurrentWidget(self.progress if running else self.summary)
+        self.cancel.setEnabled(running)
         self.progress.setRange(0, batch.total)
         self.progress.setValue(batch.done)
         left = "" if batch.seconds_left is None else f", {batch.seconds_left / 60:.0f} min left"

@@ -5,12 +5,15 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from qtpy.QtWidgets import QTabWidget
+
 from napari_semxai.reports.sweep import sweep_figure
 from napari_semxai.widgets.curves_panel import CurvesPanel
 from napari_semxai.widgets.figure_view import FigureView
-from napari_semxai.widgets.parts import ScrolledDock, button, group, note
+from napari_semxai.widgets.parts import ScrolledDock, button, page
 from napari_semxai.widgets.report_figures import ReportFigures
 from napari_semxai.widgets.run_panel import RunPanel
+from napari_semxai.widgets.status import Passage
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
@@ -54,20 +57,22 @@ class ResearchDock(ScrolledDock):
         self._session, self._research = session, research
         self._curves, self._segment = curves, segment
         self.sweep = button("Sweep α and β", "Score every α and β against the truth")
-        self.advice = note(_NOTHING)
+        self.advice = Passage(4, _NOTHING)
         self.figure = FigureView(jobs, "sweep")
         self.figure.setToolTip("Click a point to use its α and β")
         self.curves = CurvesPanel(jobs)
         self.run = RunPanel(session, runs, research, jobs)
         self.figures = ReportFigures(session, jobs)
-        self.add(
-            (
-                group("This image", self.sweep, self.advice, self.figure),
-                group("Explanations of this image", self.curves),
-                group("Validated images", self.run),
-                group("Figures for a report", self.figures),
-            )
-        )
+        # A page each, with the figure last: nothing lies below it that could move.
+        self.pages = QTabWidget()
+        for title, tip, parts in (
+            ("Image", "Sweep α and β of this image", (self.sweep, self.advice, self.figure)),
+            ("Thresholds", "Dice over τ and δ of its explanations", (self.curves,)),
+            ("Data set", "Runs over validated images", (self.run,)),
+            ("Figures", "Figures for a report", (self.figures,)),
+        ):
+            self.pages.setTabToolTip(self.pages.addTab(page(*parts), title), tip)
+        self.add((self.pages,))
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._on_sweep_changed(session.sweep)
         self.curves.set_curves(session.curves)

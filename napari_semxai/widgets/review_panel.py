@@ -8,8 +8,9 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit
 from superqt.utils import signals_blocked
 
 from napari_semxai.types import ReviewState
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.queue_list import COLORS, MARKS
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.review import ReviewController
@@ -35,7 +36,7 @@ class ReviewPanel(Panel):
         super().__init__()
         self._session, self._review = session, review
         self._shown: tuple[str, str, str] | None = None
-        self.state = note()
+        self.state = StatusText(2)
         self.accept = button("Accept", "The mask is right: accepted, or corrected where changed")
         self.no_defect = button("No defect", "There is no defect: an empty mask is the truth")
         self.reject = button("Reject", "The image or its mask is of no use")

@@ -24,7 +24,8 @@ from napari_semxai.controllers.research_results import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.file_dialogs import Dialog, ask_folder
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -162,16 +163,18 @@ class RunPanel(Panel):
             "Open the result",
             "Show what the run has found; a mask or heat map of the current image as a layer",
         )
-        self.apply = button("Use the suggested α and β", "Set them in Mask candidates")
+        self.apply = button("Use α and β", "Set the suggested α and β in Mask candidates")
         self.take = button("Use this mask", "Replace the edited mask by it; Ctrl+Z brings it back")
-        self.state = note()
+        self.state = StatusText(2)
         self.log, self.result = QPlainTextEdit(), QPlainTextEdit()
         for text in (self.log, self.result):
             text.setReadOnly(True)
-            text.setMaximumHeight(120)
+            text.setFixedHeight(100)
         self.picture, self.figure = QLabel(), FigureView(jobs, "validated")
         self.figure.setToolTip("Click a point to use its α and β")
-        for part in (self.result, self.apply, self.take, self.picture, self.figure):
+        for part in (self.apply, self.take):
+            part.setEnabled(False)
+        for part in (self.picture, self.figure):
             part.setVisible(False)
 
     def _lay_out(self) -> None:
@@ -188,16 +191,21 @@ class RunPanel(Panel):
         for part in (self.start, self.stop, self.open):
             buttons.addWidget(part)
         form.addRow(buttons)
-        results = self.result, self.apply, self.take, self.picture, self.figure
-        for wide in (self.state, self.log, *results):
+        uses = QHBoxLayout()
+        for part in (self.apply, self.take):
+            uses.addWidget(part)
+        for wide in (self.state, self.log, self.result):
+            form.addRow(wide)
+        form.addRow(uses)
+        # Last: their height is that of what was found.
+        for wide in (self.picture, self.figure):
             form.addRow(wide)
 
     def _on_result_read(self, found: RunResult) -> None:
         self._found, sweep = found, found.sweep
         self.result.setPlainText(found.words)
-        self.result.setVisible(True)
-        self.apply.setVisible(sweep is not None)
-        self.take.setVisible(found.mask is not None and self._session.edited)
+        self.apply.setEnabled(sweep is not None)
+        self.take.setEnabled(found.mask is not None and self._session.edited)
         self.figure.setVisible(sweep is not None)
         self.figure.set_figure(None if sweep is None else partial(sweep_figure, sweep))
         shown = QPixmap("" if found.picture is None else str(found.picture))
@@ -220,7 +228,7 @@ class RunPanel(Panel):
 
     def _on_kind_changed(self, kind: str) -> None:
         for part in (self.maps_row, self.layout().labelForField(self.maps_row)):
-            part.setVisible(EXPLANATIONS in RUNS[kind])
+            part.setEnabled(EXPLANATIONS in RUNS[kind])
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         """Propose the open project, whose validated masks are a data set."""

@@ -27,9 +27,9 @@ from napari_semxai.widgets.parts import (
     ScrolledDock,
     button,
     group,
-    note,
     set_bar,
 )
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -92,7 +92,7 @@ class ScoresDock(ScrolledDock):
         self.truth = LayerCombo(viewer, Labels, "The mask it is judged by")
         self.values = {name: QLabel("–") for name, _, _ in SCORES}
         self.bars = {name: QProgressBar() for name, _, _ in SCORES}
-        self.counts, self.size_text = note(), note()
+        self.counts, self.size_text = StatusText(), StatusText(2)
         self.load = button("Load truth…", "Compare with a mask file of the image's size")
         self.keep = button("Keep", "Judge this prediction beside whichever is picked next")
         self.copy = button("Copy", "Copy all scores as a table")
@@ -169,7 +169,7 @@ class ScoresDock(ScrolledDock):
         for layout in (form, grid, buttons):
             layout.setContentsMargins(0, 0, 0, 0)
         everything = group("All of this image", self.panel)
-        self.add((pickers, self.load, table, self.counts, self.size_text, everything, end))
+        self.add((pickers, self.load, table, self.counts, self.size_text, end, everything))
 
     def _outside_table(self) -> Connections:
         events, explanation = self._session.events, self._session.explanation.events

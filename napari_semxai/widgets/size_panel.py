@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.scores_dock import size_text
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.pixel_size import PixelSizeController
@@ -60,7 +61,7 @@ class SizePanel(Panel):
             signal.disconnect(slot)
 
     def _create(self) -> None:
-        self.text = note()
+        self.text = StatusText(2)
         self.pixel_size = QDoubleSpinBox()
         self.pixel_size.setRange(0, 1e6)
         self.pixel_size.setDecimals(3)

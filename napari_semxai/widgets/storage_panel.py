@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QGridLayout
 
 from napari_semxai.store.storage import clear_caches, stored_files
-from napari_semxai.widgets.parts import Panel, button, note, set_note
+from napari_semxai.widgets.parts import Panel, button, note
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -30,18 +31,18 @@ class StoragePanel(Panel):
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
         self._jobs = jobs
-        self.text, self.said = note(), note()
+        self.text, self.said = note(), StatusText()
         self.clear = button(
             "Clear caches", "Delete indexes of projects and concepts; both are made again"
         )
         self.again = button("Measure again", "Look how big the folders are now")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.text, 0, 0, 1, 2)
-        layout.addWidget(self.again, 1, 0)
-        layout.addWidget(self.clear, 1, 1)
-        layout.addWidget(self.said, 2, 0, 1, 2)
-        set_note(self.said, "")
+        layout.addWidget(self.again, 0, 0)
+        layout.addWidget(self.clear, 0, 1)
+        layout.addWidget(self.said, 1, 0, 1, 2)
+        # Last: it grows when it is known what to say.
+        layout.addWidget(self.text, 2, 0, 1, 2)
         self.again.clicked.connect(self.measure)
         self.clear.clicked.connect(self._on_clear_wanted)
 
@@ -66,13 +67,13 @@ class StoragePanel(Panel):
             for one in stored
         )
         self.text.setText("<br>".join(lines))
-        set_note(self.said, "")
+        self.said.setText("")
 
     def _on_clear_wanted(self) -> None:
         self._jobs.run(_JOB, _cleared, self.set_stored, self._on_failed)
 
     def _on_failed(self, message: str) -> None:
-        set_note(self.said, message)
+        self.said.setText(message)
 
 
 def _cleared() -> tuple[StoredFiles, ...]:

@@ -26,6 +26,7 @@ from napari_semxai.reports.survey import likert_figure
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open, ask_save
 from napari_semxai.widgets.parts import ScrolledDock, button, editable_box, note, offer
+from napari_semxai.widgets.status import StatusText, keep_room
 from napari_semxai.widgets.survey_items import SurveyItems
 from napari_semxai.widgets.survey_texts import (
     agreement,
@@ -106,7 +107,7 @@ class SurveyDock(ScrolledDock):
             self._survey.save_copy(path.with_suffix(".csv"))
 
     def _create(self, jobs: Jobs) -> None:
-        self.file, self.agreed_text, self.table = note(), note(), note()
+        self.file, self.agreed_text, self.table = StatusText(2), StatusText(2), note()
         self.new_file = button("New…", "Begin a survey; answers are written after every click")
         self.open_file = button("Open…", "Go on with a survey, or read answers from CSV")
         self.copy = button("Save a copy…", "Write all answers to another CSV file")
@@ -121,13 +122,14 @@ class SurveyDock(ScrolledDock):
         self.keep_consent = button("Use this text", "Ask participants to agree to this text")
         self.agreed = QCheckBox("The participant agrees")
         self.agreed.setToolTip("Answers can be given after this; the wording is noted with them")
-        self.front = note()
+        self.front = StatusText(2)
         self.front.setTextFormat(Qt.TextFormat.PlainText)
         self.items = SurveyItems()
         self.delete = button("Delete this set", "Delete the answers to this explanation")
         self.withdraw = button(
             "Withdraw…", "The participant takes the consent back: delete all their answers"
         )
+        keep_room(self.items, self.delete, self.withdraw)
         self.figure = FigureView(jobs, "survey")
         self.summarise = button("Update", "Work out means, agreement and comparisons")
 
@@ -153,7 +155,8 @@ class SurveyDock(ScrolledDock):
             leave.addWidget(part)
         form.addRow(leave)
         column = QVBoxLayout(summary)
-        for part in (self.summarise, self.table, self.figure):
+        # The table is last: it has as many lines as there are methods.
+        for part in (self.summarise, self.figure, self.table):
             column.addWidget(part)
         column.addStretch()
         self.pages = QTabWidget()

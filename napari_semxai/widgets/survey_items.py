@@ -9,7 +9,8 @@ from qtpy.QtWidgets import QCheckBox, QFrame, QHBoxLayout, QLineEdit, QVBoxLayou
 from superqt.utils import signals_blocked
 
 from napari_semxai.types.survey import ANSWERS, ITEMS
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QKeyEvent
@@ -35,7 +36,7 @@ class SurveyItem(QFrame):
         self._index = index
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setFrameShape(QFrame.Shape.StyledPanel)
-        self.text = note(f"<b>{index + 1}</b>&nbsp; {ITEMS[index]}")
+        self.text = StatusText(3, f"<b>{index + 1}</b>&nbsp; {ITEMS[index]}")
         self.answers = {
             value: button(f"{value}  {label}", f"Key {value}", checkable=True)
             for value, label in reversed(ANSWERS.items())
@@ -99,7 +100,7 @@ class SurveyItems(QWidget):
         self._front = 0
         self._shown: tuple[str, ...] = ()
         self.items = [SurveyItem(index) for index in range(len(ITEMS))]
-        self.progress = note()
+        self.progress = StatusText()
         self.all = QCheckBox("all items at once")
         self.all.setToolTip("Show the whole scale instead of one item at a time")
         self.back = button("◀ Back", "The item before (Page Up)")

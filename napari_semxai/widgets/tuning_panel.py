@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QAbstractItemView, QTableWidget, QTableWidgetItem, QVBoxLayout, QWidget
 
-from napari_semxai.widgets.parts import button, note
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import Passage
 
 if TYPE_CHECKING:
     from napari_semxai.types import NetworkLayers, SweepAdvice, SweepRow
@@ -34,7 +35,7 @@ class TuningPanel(QWidget):
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setMinimumSize(120, 120)
         self.table.setToolTip("Double-click a setting to take it for the next fit")
-        self.advice = note()
+        self.advice = Passage(5)
         self._rows: tuple[SweepRow, ...] = ()
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)

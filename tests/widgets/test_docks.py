@@ -168,10 +168,10 @@ def test_progress_and_time_left_are_shown(candidates, session):
     assert candidates.run.status.text() == "64 of 1024 points, about 7 s left"
     assert candidates.run.progress.value() == 64
     assert candidates.run.cancel.isEnabled()
-    assert not candidates.run.generate.isEnabled()
+    assert not candidates.run.start.isEnabled()
     session.generation = Generation("failed", message="the engine stopped")
     assert candidates.run.status.text() == "the engine stopped"
-    assert candidates.run.generate.isEnabled()
+    assert candidates.run.start.isEnabled()
 
 
 def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller):
@@ -190,11 +190,15 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
 
 def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
     session.image = make_image()
-    assert candidates.recovery.isHidden()
+    assert candidates.run.status.text() == ""
     session.recovery = Recovery(Path("a.npz"), "key", 0.0, {}, (0, 0.0))
-    assert "Unsaved strokes" in candidates.recovery.text()
+    assert "Unsaved strokes" in candidates.run.status.text()
+    session.generation = Generation("running", "encode")
+    assert candidates.run.status.text() == "Encoding the image …"
+    session.generation = Generation("done")
+    assert "Unsaved strokes" in candidates.run.status.text()
     session.recovery = None
-    assert candidates.recovery.isHidden()
+    assert candidates.run.status.text() == ""
 
 
 def test_warnings_are_visible(candidates, session):
@@ -283,10 +287,10 @@ def test_picking_a_layer_opens_it(candidates, viewer, controller):
 
 def test_pages_of_a_file_are_offered(candidates, session, controller):
     image = candidates.image
-    assert image.pages.isHidden()
+    assert not image.previous.isEnabled()
+    assert not image.following.isEnabled()
     session.image = replace(make_image(), path=Path("a.tif"), page=1, page_count=2)
-    assert not image.pages.isHidden()
-    assert image.page.text() == "page 2 of 2"
+    assert image.page.text() == "2 / 2"
     assert not image.following.isEnabled()
     image.previous.click()
     assert controller.calls[-1] == ("turn_page", (-1,), {})

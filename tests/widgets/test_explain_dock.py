@@ -113,10 +113,10 @@ def test_methods_and_cost_before_they_run(dock, state, controllers):
     titles = [method.itemText(place) for place in range(method.count())]
     assert titles[0] == "Grad-CAM"
     assert "Score-CAM" in titles
-    assert dock.gradcam.cost.text().startswith("takes about 0.")
+    assert dock.gradcam.bar.status.text().startswith("takes about 0.")
     method.activated.emit(titles.index("Score-CAM"))
     assert controllers.heatmaps.calls[-1] == ("set_cam", (CamSettings("scorecam"),), {})
-    assert "slow: takes about 13 s" in dock.gradcam.cost.text()
+    assert "slow: takes about 13 s" in dock.gradcam.bar.status.text()
     dock.gradcam.bar.start.click()
     assert controllers.heatmaps.calls[-1] == ("explain", (), {})
 
@@ -161,10 +161,11 @@ def test_what_a_heat_map_says(dock, state):
 def test_without_craft_the_dock_says_what_to_install(dock, state):
     state.network = replace(make.network(), craft_missing="pip install 'napari-semxai[craft]'")
     assert not dock.tuning.tune.isEnabled()
-    assert "napari-semxai[craft]" in dock.concepts.missing.text()
-    assert dock.concepts.bar.isHidden()
+    assert "napari-semxai[craft]" in dock.concepts.bar.status.text()
+    assert not dock.concepts.bar.start.isEnabled()
     state.network = make.network()
-    assert dock.concepts.missing.isHidden()
+    assert dock.concepts.bar.status.text() == ""
+    assert dock.concepts.bar.start.isEnabled()
 
 
 def test_settings_of_craft(dock, state, controllers):
@@ -339,7 +340,7 @@ def test_a_dock_that_opens_later_shows_everything(qtbot, session, state, control
     state.bank, state.concepts = make.bank(), make.concept_maps()
     dock = ExplainDock(session, controllers, shown)
     qtbot.addWidget(dock)
-    assert dock.empty.isHidden()
+    assert dock.classifier.status.text() == ""
     assert dock.gradcam.method.count() == len(state.network.methods)
     assert len(dock.concepts.concepts.rows) == 6
     assert "Class 3" in dock.gradcam.result.text()

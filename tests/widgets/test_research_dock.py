@@ -171,12 +171,12 @@ def test_another_kind_of_run_in_the_same_folder_shows_its_own_result(
     panel.open.click()
     qtbot.waitUntil(lambda: panel.result.toPlainText() == "| method |")
     assert panel.picture.pixmap().width() >= 200
-    assert not panel.apply.isVisibleTo(dock)
-    assert not panel.figure.isVisibleTo(dock)
+    assert not panel.apply.isEnabled()
+    assert not panel.figure.isVisibleTo(panel)
     session.run = RunState(("sweep",), tmp_path, "done")
     panel.open.click()
     qtbot.waitUntil(lambda: panel.figure.drawn)
-    assert not panel.picture.isVisibleTo(dock)
+    assert not panel.picture.isVisibleTo(panel)
     (tmp_path / "sweep.npz").write_bytes(b"damaged")
     panel.open.click()
     qtbot.waitUntil(lambda: "cannot be read as a sweep" in panel.state.text())
@@ -192,16 +192,16 @@ def test_the_mask_of_the_current_image_is_brought_into_the_editor(qtbot, dock, s
     session.run = RunState(("mask",), tmp_path, "done")
     panel.open.click()
     qtbot.waitUntil(lambda: "the first is a_mask.png" in panel.result.toPlainText())
-    assert panel.picture.isVisibleTo(dock)
+    assert panel.picture.isVisibleTo(panel)
     assert session.proposal is None
     session.image = image
     panel.open.click()
     qtbot.waitUntil(lambda: session.proposal is not None)
     np.testing.assert_array_equal(session.proposal.mask, mask)
-    assert not panel.take.isVisibleTo(dock)
+    assert not panel.take.isEnabled()
     session.proposal, session.edited = None, True
     panel.open.click()
-    qtbot.waitUntil(lambda: panel.take.isVisibleTo(dock))
+    qtbot.waitUntil(lambda: panel.take.isEnabled())
     assert session.proposal is None
     panel.take.click()
     np.testing.assert_array_equal(session.proposal.mask, mask)
@@ -209,9 +209,9 @@ def test_the_mask_of_the_current_image_is_brought_into_the_editor(qtbot, dock, s
 
 def test_thresholds_of_maps_are_swept(dock, session, tmp_path):
     panel = dock.run
-    assert not panel.maps.isVisibleTo(dock)
+    assert not panel.maps.isEnabled()
     panel.kind.setCurrentText("suggest τ, δ of maps")
-    assert panel.maps.isVisibleTo(dock)
+    assert panel.maps.isEnabled()
     panel.dataset.setText("scenes")
     panel.output.setText("out")
     panel.start.click()
