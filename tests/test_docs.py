@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from hatch_build import outside
-from napari_semxai.cli.entry import make_parser
+from napari_semxai.cli.entry import parse_arguments
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -48,7 +48,7 @@ def test_command_line_is_understood(
     monkeypatch.chdir(tmp_path)
     for folder in re.findall(r"--explanations (?:\w+=)?(\S+)", line):
         Path(folder).mkdir()
-    make_parser().parse_args(shlex.split(line)[1:])
+    parse_arguments(shlex.split(line)[1:])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)

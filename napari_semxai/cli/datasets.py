@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
+from napari_semxai.algorithms.foreground_rules import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.atomic import atomic_write
 from napari_semxai.store.dataset import open_dataset
 from napari_semxai.store.masks import write_mask
@@ -28,7 +29,11 @@ _FIRST_SEED = 77_000_000
 
 
 def open_images(
-    given: Path, output_folder: Path, output: Output, failed: dict[str, str]
+    given: Path,
+    output_folder: Path,
+    output: Output,
+    failed: dict[str, str],
+    rule: ForegroundRule = AUTO,
 ) -> list[TruthImage]:
     """List the images of a data set; synthetic scenes are made first, below the output folder.
 
@@ -42,12 +47,15 @@ def open_images(
         Where progress is shown.
     failed : dict
         Gets the message of each image that cannot be used.
+    rule : ForegroundRule
+        What is foreground in its masks.
     """
     wanted = SYNTHETIC.fullmatch(given.name)
     if wanted is None or given.exists():
-        return open_dataset(given, failed)
+        return open_dataset(given, failed, rule)
     count = int(wanted[1] or DEFAULT_SCENES)
-    return open_dataset(write_scenes(output_folder / "scenes", count, output), failed)
+    scenes = write_scenes(output_folder / "scenes", count, output)
+    return open_dataset(scenes, failed, BRIGHT)
 
 
 def write_scenes(folder: Path, count: int, output: Output) -> Path:

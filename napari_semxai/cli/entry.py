@@ -75,9 +75,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         by the keyboard.
     """
     _print_anything()
-    arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        options = make_parser().parse_args(_with_command(arguments))
+        options = parse_arguments(sys.argv[1:] if argv is None else argv)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else BAD_INPUT
     # Threads that spin while they wait make a busy machine three times slower.
@@ -91,6 +90,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         output.error("stopped")
         return INTERRUPTED
+
+
+def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+    """Parse what stands behind the program's name; images without a command are for the window.
+
+    Raises
+    ------
+    SystemExit
+        After help, the version or one line that says what is wrong.
+    """
+    first = arguments[0] if arguments else ""
+    image = first not in _COMMANDS and (
+        Path(first).is_file() or Path(first).suffix.casefold() in IMAGE_SUFFIXES
+    )
+    return make_parser().parse_args([*(["window"] if image else []), *arguments])
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -115,12 +129,3 @@ def _print_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def _with_command(arguments: list[str]) -> list[str]:
-    """Put "window" before images that are given without a command."""
-    first = arguments[0] if arguments else ""
-    image = first not in _COMMANDS and (
-        Path(first).is_file() or Path(first).suffix.casefold() in IMAGE_SUFFIXES
-    )
-    return ["window", *arguments] if image else arguments

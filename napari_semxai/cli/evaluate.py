@@ -26,7 +26,14 @@ from napari_semxai.cli.evaluate_methods import (
 )
 from napari_semxai.cli.evaluate_works import EvaluateWork, Reading
 from napari_semxai.cli.explain import add_explain_options
-from napari_semxai.cli.options import add_mask_options, crop, fraction, number, place
+from napari_semxai.cli.options import (
+    add_foreground_option,
+    add_mask_options,
+    crop,
+    fraction,
+    number,
+    place,
+)
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED
 from napari_semxai.cli.record import run_values
 from napari_semxai.store.atomic import write_json
@@ -61,6 +68,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     _add_threshold_options(parser)
     add_explain_options(parser)
     add_mask_options(parser, methods=True)
+    add_foreground_option(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 
@@ -147,7 +155,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError("--faithfulness scores maps: give --masks-from maps or both")
     options.method = list(dict.fromkeys(options.method))
     runner = Runner(options, output)
-    images = open_images(options.dataset, options.output, output, runner.failed)
+    images = open_images(
+        options.dataset, options.output, output, runner.failed, options.foreground
+    )
     runner.explain(images)
     folders = [*options.explanations, *((name, runner.folder(name)) for name in options.method)]
     readings = [own for one in folders for own in readings_of(one, images, options)]

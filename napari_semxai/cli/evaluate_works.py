@@ -19,7 +19,6 @@ from napari_semxai.algorithms.localisation import Localisation, RankedMap, trivi
 from napari_semxai.algorithms.metrics import scores
 from napari_semxai.store.explanations import read_given_mask, read_map, read_rendering
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask
 from napari_semxai.types import BoolMask, InputError
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class EvaluateWork:
     def do(self, loaded: None, image: TruthImage) -> dict[str, Any]:
         """Return the scores of every method and baseline."""
         gray = read_image(image.path, image.page).gray
-        truth = read_mask(image.truth, gray.shape)
+        truth = image.truth.read(gray.shape)
         rows = [reading.scored(image, truth) for reading in self.readings]
         rows += [
             ImageScores(image.name, image.label, name, scores(mask, truth))
@@ -145,12 +144,12 @@ class TuneWork:
         thresholds = self.reading.thresholds
         if self.reading.algorithm:
             masks = self.reading.masks(image, thresholds)
-            truth = read_mask(image.truth)
+            truth = image.truth.read()
             return {"curve": [scores(_fitted(mask, truth), truth).dice for mask in masks]}
         values = read_map(self.reading.folder, image)
         if values is None:
             return {"curve": ()}
-        truth = read_mask(image.truth, (values.shape[0], values.shape[1]))
+        truth = image.truth.read((values.shape[0], values.shape[1]))
         return {"curve": RankedMap(values).dice_curve(truth, thresholds)}
 
 

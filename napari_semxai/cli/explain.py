@@ -9,6 +9,7 @@ from napari_semxai.cli.batch import add_batch_options, batch_options
 from napari_semxai.cli.each import do_each
 from napari_semxai.cli.evaluate_works import DEFAULT_DELTA
 from napari_semxai.cli.options import (
+    add_foreground_option,
     color,
     count,
     crop,
@@ -61,6 +62,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "--tau", type=fraction, default=0.5, help="of the mask (default %(default)s)"
     )
     _add_picture_options(parser)
+    add_foreground_option(parser)
     parser.add_argument(
         "--sanity",
         action="store_true",
@@ -149,7 +151,8 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, output: Output) -> int:
     """Explain every image; what fails is named, and the rest is done."""
     failed: dict[str, str] = {}
-    sources = with_truths(find_sources(options.inputs, failed), options.inputs)
+    sources = find_sources(options.inputs, failed)
+    sources = with_truths(sources, options.inputs, options.foreground)
     work, on_loaded = _work(options, sources, output)
     outcome = do_each(work, sources, failed, batch_options(options), output, on_loaded)
     output.result({"output": options.output, "explanations": outcome.done, **outcome.rest})

@@ -34,9 +34,8 @@ from napari_semxai.cli.sources import (
 )
 from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import atomic_write, write_json
-from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.masks import write_mask
 from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap
 
 if TYPE_CHECKING:
@@ -99,13 +98,13 @@ class ExplainWork:
         """Explain one image, write its files, and return the short result."""
         stem = str(self.output / source.stem)
         files = [Path(stem + ending) for ending in self.endings]
-        truth = "" if source.truth is None else file_sha256(source.truth)
+        truth = "" if source.truth is None else source.truth.digest
         key = content_key(source.path, source.page, *self.settings, explainer.key, truth)
         known = known_record(Path(stem + RECORD_ENDING), key, files, EXPLAIN)
         if known is not None:
             return _short(known, stem) | {KEPT: True}
         image = read_image(source.path, source.page)
-        true_mask = None if source.truth is None else read_mask(source.truth, image.gray.shape)
+        true_mask = None if source.truth is None else source.truth.read(image.gray.shape)
         answer = explainer.answer(image.gray, self)
         values = map_of(answer)
         mask = threshold_mask(values, self.tau)

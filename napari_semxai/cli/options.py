@@ -7,6 +7,7 @@ import math
 import os
 from pathlib import Path
 
+from napari_semxai.algorithms.foreground_rules import AUTO, RULES, ForegroundRule, parse_rule
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.cli.pipeline import MaskSettings
@@ -96,6 +97,18 @@ def _add_plane_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_foreground_option(parser: argparse._ActionsContainer) -> None:
+    """Add the argument that says what is foreground in masks that come in."""
+    parser.add_argument(
+        "--foreground",
+        type=foreground_rule,
+        default=AUTO,
+        metavar="RULE",
+        help=f"what is foreground in masks of other programs: {RULES}; by default what is clear "
+        "is read, and the rest refused by name",
+    )
+
+
 def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> MaskSettings:
     """Collect the parsed arguments of `add_mask_options`; `algorithm` where those leave it."""
     return MaskSettings(
@@ -124,6 +137,14 @@ def place(text: str) -> Path:
 def network_file(text: str) -> str:
     """Return the name of a network, or the path of its file as `place` does."""
     return str(place(text)) if Path(text).is_file() else text
+
+
+def foreground_rule(text: str) -> ForegroundRule:
+    """Parse what is foreground in a mask."""
+    try:
+        return parse_rule(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def number(text: str) -> float:

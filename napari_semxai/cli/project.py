@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli import project_replay
-from napari_semxai.cli.options import fraction, number
+from napari_semxai.cli.options import add_foreground_option, fraction, number
 from napari_semxai.cli.output import DONE, SOME_FAILED
 from napari_semxai.store.project_exports import EXPORT_FORMATS, export
 from napari_semxai.types import InputError, ReviewState
@@ -41,6 +41,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     classes.add_argument("names", nargs="*", metavar="LABEL=NAME", help="for example 3=scratch")
     add("status", run_status, "count reviews, and say how far annotators agree")
     _add_import(add("import", run_import, "bring existing masks in as reviews"))
+    _add_restore(add("restore", run_restore, "bring back what an import replaced"))
     _add_export(add("export", run_export, "write masks, COCO JSON, a data set or measurements"))
     _add_replay(add("replay", project_replay.run, "make masks again from their recipes"))
 
@@ -57,6 +58,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pixel-size", type=number, metavar="NM", help="where neither image nor source tells"
     )
+    add_foreground_option(parser)
 
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +70,17 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         choices=list(ReviewState),
         help="of masks with foreground (default: as exported, else accepted)",
     )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="put masks in the place of reviews of NAME, which are kept: semxai project restore",
+    )
+    add_foreground_option(parser)
+
+
+def _add_restore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--annotator", required=True, metavar="NAME", help="whose reviews")
+    parser.add_argument("--image", action="append", metavar="ID", help="by default every image")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -103,22 +116,25 @@ def _add_replay(parser: argparse.ArgumentParser) -> None:
 
 def run_init(options: argparse.Namespace, output: Output) -> int:
     """Make a project; images that cannot be read are named and left out."""
+    from napari_semxai.store.masks import MaskReader
     from napari_semxai.store.project_create import create_project
 
     failed: dict[str, str] = {}
+    masks = MaskReader(options.foreground)
     project = create_project(
-        options.project, options.source, failed=failed, **_reading(options, output)
+        options.project, options.source, failed=failed, masks=masks, **_reading(options, output)
     )
     names = project.annotators()
     output.say(
         f"{options.project}: {len(project.images)} images"
-        + (f", masks of {', '.join(names)}" if names else "")
+        + (f"; {', '.join(names)}: {masks}" if names else "")
     )
     output.result(
         {
             "project": options.project,
             "images": len(project.images),
             "annotators": names,
+            **masks.values,
             "failed": failed,
         }
     )
@@ -127,14 +143,18 @@ def run_init(options: argparse.Namespace, output: Output) -> int:
 
 def run_add(options: argparse.Namespace, output: Output) -> int:
     """Put more images into a project; those it has already are left alone."""
+    from napari_semxai.store.masks import MaskReader
     from napari_semxai.store.project_create import add_images
 
     failed: dict[str, str] = {}
-    added = add_images(options.project, options.source, failed=failed, **_reading(options, output))
-    output.say(f"{options.project}: {len(added)} more images")
-    output.result(
-        {"project": options.project, "added": [image.id for image in added], "failed": failed}
+    masks = MaskReader(options.foreground)
+    added = add_images(
+        options.project, options.source, failed=failed, masks=masks, **_reading(options, output)
     )
+    brought = f"; {masks}" if masks.brought else ""
+    output.say(f"{options.project}: {len(added)} more images{brought}")
+    ids = [image.id for image in added]
+    output.result({"project": options.project, "added": ids, **masks.values, "failed": failed})
     return _conclude(failed, output)
 
 
@@ -195,13 +215,39 @@ def run_status(options: argparse.Namespace, output: Output) -> int:
 def run_import(options: argparse.Namespace, output: Output) -> int:
     """Bring masks in; those that fit no image are named."""
     from napari_semxai.store.project import open_project
-    from napari_semxai.store.project_imports import import_masks
+    from napari_semxai.store.project_imports import ImportChoices, import_masks
 
     failed: dict[str, str] = {}
+    choices = ImportChoices(options.state, options.foreground, options.replace)
     with closing(open_project(options.project)) as project:
-        count = import_masks(project, options.source, options.annotator, options.state, failed)
-    output.say(f"{options.project}: {count} masks of {options.annotator}")
-    output.result({"imported": count, "annotator": options.annotator, "failed": failed})
+        masks = import_masks(project, options.source, options.annotator, choices, failed)
+    output.say(f"{options.project}, {options.annotator}: {masks}")
+    counted = {"imported": masks.brought, **masks.values}
+    output.result({**counted, "annotator": options.annotator, "failed": failed})
+    return _conclude(failed, output)
+
+
+def run_restore(options: argparse.Namespace, output: Output) -> int:
+    """Bring back the reviews that an import replaced."""
+    from napari_semxai.store.project import open_project
+    from napari_semxai.store.project_replaced import replaced_images, restore_replaced
+
+    failed: dict[str, str] = {}
+    restored = []
+    with closing(open_project(options.project)) as project:
+        wanted = options.image or replaced_images(project, options.annotator)
+        if not wanted:
+            raise InputError(f"{options.project}: nothing of {options.annotator} was replaced")
+        for image_id in wanted:
+            try:
+                restore_replaced(project, image_id, options.annotator)
+                restored.append(image_id)
+            except InputError as error:
+                failed[image_id] = str(error)
+    if not restored:
+        raise InputError(next(iter(failed.values())))
+    output.say(f"{options.project}: {len(restored)} reviews of {options.annotator} are back")
+    output.result({"restored": restored, "annotator": options.annotator, "failed": failed})
     return _conclude(failed, output)
 
 

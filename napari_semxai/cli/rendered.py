@@ -26,9 +26,8 @@ from napari_semxai.cli.record import (
 from napari_semxai.cli.sources import MASK_ENDING, RECORD_ENDING
 from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
-from napari_semxai.store.digests import file_sha256
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.masks import write_mask
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ class RenderedWork:
     def do(self, loaded: None, source: Source) -> dict[str, Any]:
         """Write the masks of one picture, and return the short result."""
         stem = str(self.output / source.stem)
-        truth = "" if source.truth is None else file_sha256(source.truth)
+        truth = "" if source.truth is None else source.truth.digest
         key = content_key(source.path, source.page, self, truth)
         names = [MASK_ENDING]
         if self.method == ALGORITHM_3:
@@ -105,7 +104,7 @@ class RenderedWork:
             "versions": versions("napari-semxai", "numpy"),
         }
         if source.truth is not None:
-            truth = read_mask(source.truth, masks[0].shape)
+            truth = source.truth.read(masks[0].shape)
             record["scores"] = score_values(masks[0], truth)
         return dict(plain(record))
 

@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semxai.algorithms.foreground_rules import AUTO, ForegroundRule
 from napari_semxai.store.dataset import open_dataset
 from napari_semxai.store.find_images import find_images
 from napari_semxai.store.image_tables import find_table
 from napari_semxai.store.images import IMAGE_SUFFIXES, image_files, page_count, page_name
+from napari_semxai.store.masks import MaskFile
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_files import PROJECT_FILE
 from napari_semxai.types import InputError
@@ -41,7 +43,7 @@ class Source:
         Its path as seen from the common folder of all inputs.
     stem : Path
         Where its results go, without ending, as seen from the output folder.
-    truth : Path or None
+    truth : MaskFile or None
         The file of its true mask, where a command scores and there is one.
     """
 
@@ -49,7 +51,7 @@ class Source:
     page: int
     name: str
     stem: Path
-    truth: Path | None = None
+    truth: MaskFile | None = None
 
     @property
     def label(self) -> str:
@@ -89,17 +91,19 @@ def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]
     return _apart([*_found(paths, places, failed), *listed])
 
 
-def with_truths(sources: Sequence[Source], inputs: Sequence[Path]) -> list[Source]:
+def with_truths(
+    sources: Sequence[Source], inputs: Sequence[Path], rule: ForegroundRule = AUTO
+) -> list[Source]:
     """Add the true masks that those of the inputs hold that are data sets.
 
     A mask that a command wrote, with its record beside it, is no truth.
     """
-    truths: dict[tuple[Path, int], Path] = {}
+    truths: dict[tuple[Path, int], MaskFile] = {}
     for given in inputs:
         # An input without a true mask is explained all the same.
         with suppress(InputError):
-            for image in open_dataset(given, {}):
-                if not _is_result(image.truth):
+            for image in open_dataset(given, {}, rule):
+                if not _is_result(image.truth.path):
                     truths[_absolute(image.path), image.page] = image.truth
     return [
         replace(source, truth=truths.get((_absolute(source.path), source.page)))

@@ -13,14 +13,19 @@ import numpy as np
 
 from napari_semxai.cli.batch import Stopwatch, add_batch_options, batch_options, run_batch
 from napari_semxai.cli.datasets import DATASET_HELP, open_images
-from napari_semxai.cli.options import add_mask_options, number, place, settings_from
+from napari_semxai.cli.options import (
+    add_foreground_option,
+    add_mask_options,
+    number,
+    place,
+    settings_from,
+)
 from napari_semxai.cli.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.pipeline import MaskSettings, Pipeline
 from napari_semxai.cli.record import content_key, run_values
 from napari_semxai.cli.tasks import KEPT
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask
 from napari_semxai.store.pools import read_pool, write_pool
 
 if TYPE_CHECKING:
@@ -70,6 +75,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
             metavar=f"{name[0].upper()}0:{name[0].upper()}1:N",
             help="first, last and number of values (default {:g}:{:g}:{})".format(*default),
         )
+    add_foreground_option(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 
@@ -119,7 +125,7 @@ class SweepWork:
             write_pool(path, pool, key)
         plane = sweep_image(
             pool,
-            read_mask(item.truth, pool.shape),
+            item.truth.read(pool.shape),
             np.linspace(*self.alphas),
             np.linspace(*self.betas),
             stage_2(
@@ -140,7 +146,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
 
         return sweep_thresholds(options, output)
     failed: dict[str, str] = {}
-    images = open_images(options.dataset, options.output, output, failed)
+    images = open_images(options.dataset, options.output, output, failed, options.foreground)
     axes, asked = (options.alpha, options.beta), run_values(options)
     options.alpha = options.beta = 0.0
     work = SweepWork(settings_from(options), *axes, options.output / "pools")

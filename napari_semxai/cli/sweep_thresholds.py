@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 def sweep_thresholds(options: argparse.Namespace, output: Output) -> int:
     """Score every threshold of the explanations, put them together and write everything."""
     runner = Runner(options, output)
-    images = open_images(options.dataset, options.output, output, runner.failed)
+    images = open_images(
+        options.dataset, options.output, output, runner.failed, options.foreground
+    )
     readings = [own for named in options.explanations for own in _readings(named, images)]
     if not readings:
         raise InputError("the explanations hold neither maps (.npy) nor renderings of the images")

@@ -11,7 +11,7 @@ import numpy as np
 from napari_semxai.algorithms.sweep import advice
 from napari_semxai.state.research import RunResult
 from napari_semxai.store.digests import array_digest
-from napari_semxai.store.masks import read_mask
+from napari_semxai.store.masks import read_own_mask
 from napari_semxai.store.sweeps import read_sweep
 from napari_semxai.types import Heatmap, InputError
 
@@ -90,7 +90,7 @@ def _of_images(command: str, folder: Path, image: SemImage | None) -> RunResult:
     picture = Path(stem + ending)
     words += f"; that of the current image is {picture.relative_to(folder)}"
     if command == "mask":
-        mask = read_mask(picture, (image.gray.shape[0], image.gray.shape[1]))
+        mask = read_own_mask(picture, (image.gray.shape[0], image.gray.shape[1]))
         return RunResult(words, picture, image=image, mask=mask)
     return RunResult(words, picture, image=image, heatmap=_heatmap(stem, image))
 

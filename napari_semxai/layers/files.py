@@ -51,7 +51,8 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
             known = any(one.mask is not None for one in images)
             return read_table_layers if known and len(images) <= _MOST_LAYERS else None
         if file.suffix.casefold() in MASK_SUFFIXES:
-            read_mask(file)
+            # One that could be read in two ways is refused with what to do.
+            read_image(file)
             return read_mask_layer
     except (InputError, OSError, csv.Error):
         pass
@@ -74,11 +75,12 @@ def read_coco_layers(path: str) -> list[LayerData]:
 def read_table_layers(path: str) -> list[LayerData]:
     """Read the images and masks that a table names, as a Carinthia-S data set has one."""
     layers: list[LayerData] = []
-    for one in table_images(Path(path)).images:
+    source = table_images(Path(path))
+    for one in source.images:
         image = read_image(one.path, one.page)
         layers.append((image.pixels, {"name": one.name}, "image"))
         if one.mask is not None:
-            mask = read_mask(one.mask, image.gray.shape).astype(np.uint8)
+            mask = read_mask(one.mask, image.gray.shape, source.mask_rule).astype(np.uint8)
             layers.append((mask, {"name": f"{one.name} mask"}, "labels"))
     return layers
 

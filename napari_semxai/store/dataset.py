@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semxai.algorithms.foreground_rules import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.find_images import find_images
 from napari_semxai.store.images import IMAGE_SUFFIXES, image_files
+from napari_semxai.store.masks import MaskFile
 from napari_semxai.store.project import open_project
 from napari_semxai.store.project_files import PROJECT_FILE, annotator_folder, mask_path
 from napari_semxai.types import InputError
@@ -28,7 +30,7 @@ class TruthImage:
         Names its results; "/" between folders.
     path, page
         Where the image is.
-    truth : Path
+    truth : MaskFile
         The mask file.
     label : str
         Class; "" where unknown.
@@ -37,11 +39,13 @@ class TruthImage:
     name: str
     path: Path
     page: int
-    truth: Path
+    truth: MaskFile
     label: str = ""
 
 
-def open_dataset(source: Path, failed: dict[str, str]) -> list[TruthImage]:
+def open_dataset(
+    source: Path, failed: dict[str, str], rule: ForegroundRule = AUTO
+) -> list[TruthImage]:
     """List the images of a data set that have a true mask.
 
     Parameters
@@ -52,6 +56,8 @@ def open_dataset(source: Path, failed: dict[str, str]) -> list[TruthImage]:
         equal names; or images with ``<name>_mask.png`` beside them.
     failed : dict
         Gets the message of each image that cannot be used.
+    rule : ForegroundRule
+        What is foreground in masks that no project wrote.
 
     Raises
     ------
@@ -63,17 +69,18 @@ def open_dataset(source: Path, failed: dict[str, str]) -> list[TruthImage]:
     if (source / PROJECT_FILE).is_file():
         found = _project_images(open_project(source), failed)
     elif (source / "images").is_dir() and (source / "masks").is_dir():
-        found = _pairs(source / "images", source / "masks", "", failed)
+        found = _pairs(source / "images", source / "masks", "", rule, failed)
     else:
         listed = find_images(source)
         failed.update(listed.failed)
+        told = listed.mask_rule if rule == AUTO else rule
         found = [
-            TruthImage(image.name, image.path, image.page, image.mask, image.label)
+            TruthImage(image.name, image.path, image.page, MaskFile(image.mask, told), image.label)
             for image in listed.images
             if image.mask is not None
         ]
         if not found and source.is_dir():
-            found = _pairs(source, source, _MASK, failed)
+            found = _pairs(source, source, _MASK, rule, failed)
     if not found:
         raise InputError(
             f"{source}: no image with a true mask; a project needs accepted, corrected or 'no "
@@ -96,12 +103,14 @@ def _project_images(project: Project, failed: dict[str, str]) -> list[TruthImage
                 truths.append((record.time, annotator))
         if truths:
             folder = annotator_folder(project.folder, max(truths)[1])
-            mask = mask_path(folder, image.id)
+            mask = MaskFile(mask_path(folder, image.id), BRIGHT)
             found.append(TruthImage(image.id, image.path, image.page, mask, image.label))
     return found
 
 
-def _pairs(images: Path, masks: Path, ending: str, failed: dict[str, str]) -> list[TruthImage]:
+def _pairs(
+    images: Path, masks: Path, ending: str, rule: ForegroundRule, failed: dict[str, str]
+) -> list[TruthImage]:
     found = []
     for path in image_files(images):
         name = path.relative_to(images).with_suffix("")
@@ -109,7 +118,7 @@ def _pairs(images: Path, masks: Path, ending: str, failed: dict[str, str]) -> li
             continue
         mask = find_by_stem(masks, f"{name.as_posix()}{ending}")
         if mask is not None:
-            found.append(TruthImage(name.as_posix(), path, 0, mask))
+            found.append(TruthImage(name.as_posix(), path, 0, MaskFile(mask, rule)))
         elif not ending:
             failed[name.as_posix()] = f"{path}: has no mask in {masks}"
     return found

@@ -7,6 +7,7 @@ import io
 from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
+from napari_semxai.algorithms.foreground_rules import AUTO, BRIGHT
 from napari_semxai.store.images import IMAGE_SUFFIXES
 from napari_semxai.store.project_sources import ImageSource, SourceImage
 from napari_semxai.types import InputError
@@ -91,6 +92,8 @@ def table_images(table: Path) -> ImageSource:
         class_names=_CARINTHIA_CLASSES if carinthia else {},
         failed=failed,
         annotator=table.stem,
+        # The published set, and what this program exports.
+        mask_rule=BRIGHT if carinthia or "state" in columns else AUTO,
     )
 
 

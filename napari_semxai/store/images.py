@@ -209,7 +209,7 @@ def _read_picture(path: Path) -> NDArray[Any]:
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture = Image.open(path, formats=("BMP", "JPEG", "PNG"))
     with picture:
-        if _is_deep_png(path):
+        if is_deep_png(path):
             return _read_deep_png(path)
         if picture.mode == "P":
             return _gray_where_equal(np.asarray(picture.convert("RGB")))
@@ -220,8 +220,8 @@ def _read_picture(path: Path) -> NDArray[Any]:
         return np.asarray(picture)
 
 
-def _is_deep_png(path: Path) -> bool:
-    # The header's bit depth; Pillow cuts 16-bit colours and grey with opacity to 8 bits.
+def is_deep_png(path: Path) -> bool:
+    """Whether a file is a PNG of 16 bits, of which Pillow cuts colours and opacity to 8."""
     with path.open("rb") as file:
         start = file.read(_PNG_BIT_DEPTH + 1)
     return start.startswith(_PNG_SIGNATURE) and start[_PNG_BIT_DEPTH] == 16

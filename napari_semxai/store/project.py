@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.store.digests import array_digest, file_stamp
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask
+from napari_semxai.store.masks import read_own_mask
 from napari_semxai.store.originals import original_files
 from napari_semxai.store.project_files import (
     annotator_folder,
@@ -31,6 +31,7 @@ from napari_semxai.store.project_records import (
     store_record,
     stored_record,
 )
+from napari_semxai.store.project_replaced import keep_replaced
 from napari_semxai.store.rescue import RescueFiles, discard, load_change
 from napari_semxai.types import InputError, ReviewRecord
 
@@ -187,9 +188,11 @@ class Project:
         image = self.image(image_id)
         path = mask_path(annotator_folder(self.folder, annotator), image.id)
         with reaching(path):
-            return read_mask(path, image.shape) if path.exists() else None
+            return read_own_mask(path, image.shape) if path.exists() else None
 
-    def write_review(self, image_id: str, annotator: str, change: ReviewChange) -> ReviewRecord:
+    def write_review(
+        self, image_id: str, annotator: str, change: ReviewChange, *, keep: bool = False
+    ) -> ReviewRecord:
         """Write a review, an edited mask, or both; what was there before stays in the history.
 
         The mask is on disk before the record that names it. When either cannot be written, the
@@ -203,6 +206,8 @@ class Project:
             Who says so.
         change : ReviewChange
             What to write.
+        keep : bool
+            Whether the record and the mask that are there now are kept as files of their own.
 
         Returns
         -------
@@ -220,7 +225,7 @@ class Project:
         with self._writing:
             try:
                 with reaching(self.folder):
-                    record = self._write(image, annotator, change)
+                    record = self._write(image, annotator, change, keep=keep)
             except InputError as error:
                 said = self.keep(image_id, annotator, change)
                 raise InputError(f"{error}; {said}") from error
@@ -281,7 +286,9 @@ class Project:
         """Let other programs write as the annotators that this one wrote as."""
         self._locks.release()
 
-    def _write(self, image: ProjectImage, annotator: str, change: ReviewChange) -> ReviewRecord:
+    def _write(
+        self, image: ProjectImage, annotator: str, change: ReviewChange, *, keep: bool = False
+    ) -> ReviewRecord:
         self._locks.claim(annotator)
         stamp = self._stamps.get(image.id)
         if stamp is not None and file_stamp(image.path) not in (None, stamp):
@@ -291,6 +298,8 @@ class Project:
         old = self.record(image.id, annotator) or ReviewRecord(image.id, annotator)
         mask = new_mask(image, old, change)
         record = next_record(image, old, change, mask)
+        if keep and old.history:
+            keep_replaced(folder, old, self.mask(image.id, annotator))
         before = folder_times(folder)
         store_record(folder, record, mask)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from napari_semxai.store.digests import array_digest
 from napari_semxai.store.find_images import find_images
 from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask
+from napari_semxai.store.masks import MaskReader
 from napari_semxai.store.project import Project, open_project
 from napari_semxai.store.project_files import (
     PROJECT_FILE,
@@ -43,6 +43,7 @@ def create_project(
     failed: dict[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     pixel_size: float | None = None,
+    masks: MaskReader | None = None,
 ) -> Project:
     """Make a project of a folder of images, a Carinthia download, a table or a KLARF file.
 
@@ -62,6 +63,8 @@ def create_project(
         Called with the number of images read and masks written so far, and all of them.
     pixel_size : float, optional
         Metres, for images whose size neither their file nor the source tells.
+    masks : MaskReader, optional
+        Reads the masks that come with the images, and counts them.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def create_project(
     )
     write_images(folder, list(images.values()))
     with closing(Project(folder, info, tuple(images.values()))) as unfinished:
-        _write_masks(unfinished, found, images, problems, steps)
+        _write_masks(unfinished, found, images, problems, steps, masks or MaskReader())
     _stop_at_first(problems, failed)
     # Last, so that a folder is a project only when it is complete.
     write_info(folder, info)
@@ -97,6 +100,7 @@ def add_images(
     failed: dict[str, str] | None = None,
     progress: Callable[[int, int], None] | None = None,
     pixel_size: float | None = None,
+    masks: MaskReader | None = None,
 ) -> tuple[ProjectImage, ...]:
     """Put the images of a source at the end of a project; those it has already are left alone.
 
@@ -104,7 +108,7 @@ def add_images(
     ----------
     folder : str or Path
         Of the project.
-    source, failed, progress, pixel_size
+    source, failed, progress, pixel_size, masks
         See `create_project`.
 
     Returns
@@ -134,7 +138,7 @@ def add_images(
         added = tuple(images.values())
         # The table last: after a crash the same call does what is missing.
         with closing(Project(folder, info, (*before, *added))) as unfinished:
-            _write_masks(unfinished, found, images, problems, steps)
+            _write_masks(unfinished, found, images, problems, steps, masks or MaskReader())
         _stop_at_first(problems, failed)
         names = {**found.class_names, **info.class_names}
         if names != dict(info.class_names):
@@ -219,18 +223,20 @@ def _write_masks(
     images: dict[SourceImage, ProjectImage],
     problems: dict[str, str],
     steps: _Steps,
+    masks: MaskReader,
 ) -> None:
     for source, image in images.items():
         if source.mask is None:
             continue
         try:
-            mask = read_mask(source.mask, image.shape)
+            reading = masks.read(source.mask, image.shape, found.mask_rule)
         except InputError as error:
             problems[f"{source.name} mask"] = str(error)
         else:
-            state = imported_state(mask, source.state)
-            change = ReviewChange(state, mask, comment=source.comment or None)
+            state = imported_state(reading.mask, source.state)
+            change = ReviewChange(state, reading.mask, comment=source.comment or None)
             project.write_review(image.id, found.annotator, change)
+            masks.count(reading)
         steps.step()
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_semxai.store.atomic import write_json
 from napari_semxai.store.digests import array_digest, file_sha256
-from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.masks import read_own_mask, write_mask
 from napari_semxai.store.project_files import mask_path, reaching, read_json, record_path
 from napari_semxai.types import (
     BoolMask,
@@ -187,7 +187,7 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
             return voided_by_hand(record, None) if record.history else None
         if file_sha256(mask) == written:
             return record
-        return voided_by_hand(record, read_mask(mask, image.shape))
+        return voided_by_hand(record, read_own_mask(mask, image.shape))
 
 
 def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from napari_semxai.algorithms.foreground_rules import AUTO, ForegroundRule
+
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
@@ -53,9 +55,12 @@ class ImageSource:
         What could not be listed, and why.
     annotator : str
         Whose masks come with the images.
+    mask_rule : ForegroundRule
+        What in those masks is foreground.
     """
 
     images: tuple[SourceImage, ...]
     class_names: Mapping[str, str] = field(default_factory=dict)
     failed: Mapping[str, str] = field(default_factory=dict)
     annotator: str = ""
+    mask_rule: ForegroundRule = AUTO

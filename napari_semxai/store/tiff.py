@@ -136,6 +136,23 @@ def _check_whole(tif: tifffile.TiffFile, path: Path, pages: int) -> None:
 
 
 def _pixels(page: tifffile.TiffPage) -> NDArray[Any]:
+    array = stored_samples(page)
+    colormap = page_colormap(page)
+    if colormap is not None:
+        return through_colormap(array, colormap)
+    if array.ndim == 3 and array.shape[2] in (1, 2):
+        array = array[..., 0]
+    return array
+
+
+def stored_samples(page: tifffile.TiffPage) -> NDArray[Any]:
+    """Return what a page stores, (M, N) or (M, N, samples), white as the highest value.
+
+    Raises
+    ------
+    ValueError
+        When it is no image, or of colours that are not understood.
+    """
     if 0 in page.databytecounts:
         raise ValueError("pieces of the picture are missing")
     array = np.asarray(page.asarray())
@@ -145,18 +162,20 @@ def _pixels(page: tifffile.TiffPage) -> NDArray[Any]:
     if axes not in ("YX", "YXS"):
         raise ValueError(f"a page with axes {axes} is a volume, not an image; save single slices")
     photometric = tifffile.PHOTOMETRIC(page.photometric)
-    if photometric == tifffile.PHOTOMETRIC.PALETTE and page.colormap is not None:
-        return _through_colormap(array, page.colormap)
     if photometric == tifffile.PHOTOMETRIC.MINISWHITE and array.dtype.kind in "bu":
         array = np.invert(array)
     elif photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
         raise ValueError(f"{photometric.name} colours are not understood; save as grey or RGB")
-    if axes == "YXS" and array.shape[2] in (1, 2):
-        array = array[..., 0]
     return array
 
 
-def _through_colormap(indices: NDArray[Any], colormap: NDArray[Any]) -> NDArray[Any]:
+def page_colormap(page: tifffile.TiffPage) -> NDArray[Any] | None:
+    """Return the colour table (3, entries) of a page; None where its values are colours."""
+    is_palette = page.photometric == tifffile.PHOTOMETRIC.PALETTE
+    return np.asarray(page.colormap) if is_palette and page.colormap is not None else None
+
+
+def through_colormap(indices: NDArray[Any], colormap: NDArray[Any]) -> NDArray[Any]:
     """Map indices to uint8 grey where the table is grey, otherwise to RGB (M, N, 3)."""
     # The standard says 16-bit entries; some programs write 8-bit ones.
     table = colormap if colormap.max() < 256 else colormap >> 8

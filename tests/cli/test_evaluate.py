@@ -37,6 +37,21 @@ def evaluate(dataset, *arguments):
     return main(["evaluate", str(dataset), "-o", str(dataset / "out"), *map(str, arguments)])
 
 
+def test_truths_of_other_programs(dataset, capsys):
+    for number in range(10):
+        path = dataset / f"masks/{number}.png"
+        truth = read_mask(path)
+        values = 255 - 255 * truth.astype(np.uint8) if number == 0 else 2 * truth.astype(np.uint8)
+        Image.fromarray(values).save(path)
+    moved = ("--explanations", f"Moved={dataset}/shifted")
+    assert evaluate(dataset, *moved) == 3
+    assert "0.png: most of it and of its border" in capsys.readouterr().err
+    rows = [row for row in _rows(dataset / "out/images.csv") if row["method"] == "Moved"]
+    found = [float(row["dice"]) for row in rows if row["image"] != "9"]
+    assert found == pytest.approx([7 / 8] * 8)
+    assert evaluate(dataset, *moved, "--foreground", "nonzero") == 0
+
+
 def test_masks_maps_and_baselines(dataset, capsys):
     code = evaluate(
         dataset, "--explanations", f"Moved={dataset}/shifted", "--explanations", dataset / "maps"

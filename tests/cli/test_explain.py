@@ -165,7 +165,9 @@ def test_scores_where_there_are_true_masks(
     assert f"Dice {found.dice:.3f}" in capsys.readouterr().out
     # Another truth is another result.
     Image.fromarray(~scene.defect).save(tmp_path / "lot/masks/a.png")
-    assert main(command) == 0
+    assert main(command) == 2
+    assert "black may be the defect" in capsys.readouterr().err
+    assert main([*command, "--foreground", "nonzero"]) == 0
     record = json.loads((tmp_path / "out/images/a.json").read_text("utf-8"))
     assert record["scores"]["dice"] == pytest.approx(
         sx.scores(values > 0.5 * values.max(), ~scene.defect).dice

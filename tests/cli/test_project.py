@@ -4,6 +4,7 @@ from contextlib import closing
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_semxai.algorithms.mask_patches import mask_patch
 from napari_semxai.cli import main
@@ -134,3 +135,39 @@ def test_replay_of_edits(project, capsys):
 
 def test_replay_without_recipes(project, capsys):
     assert "no mask with a recipe" in run(capsys, "replay", project.folder, code=2)
+
+
+def test_import_keeps_reviews_and_restore_brings_them_back(project, tmp_path, capsys):
+    for folder, side in (("good", 4), ("other", 7)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(square(side).astype(np.uint8)).save(tmp_path / folder / "a.png")
+    arguments = ("import", project.folder, tmp_path / "good", "--annotator", "Anna")
+    assert run(capsys, *arguments)["foreground"] == {"not 0": 1}
+    other = ("import", project.folder, tmp_path / "other", "--annotator", "Anna")
+    said = run(capsys, *other, code=2)
+    assert "a: has a review of Anna (accepted); --replace puts" in said
+    np.testing.assert_array_equal(project.mask("a", "anna"), square(4))
+    restore = ("restore", project.folder, "--annotator", "Anna")
+    assert "nothing of Anna was replaced" in run(capsys, *restore, code=2)
+    assert run(capsys, *other, "--replace")["imported"] == 1
+    np.testing.assert_array_equal(project.mask("a", "anna"), square(7))
+    assert run(capsys, *restore)["restored"] == ["a"]
+    np.testing.assert_array_equal(project.mask("a", "anna"), square(4))
+    answer = run(capsys, *restore, "--image", "a", "--image", "b", code=3)
+    assert (answer["restored"], list(answer["failed"])) == (["a"], ["b"])
+
+
+def test_masks_that_come_with_a_table(images, tmp_path, capsys):
+    lines = ["image_path,mask_path"]
+    for name, mask in (("a", 2 * square(5)), ("b", 255 * ~square(5)), ("c", 255 * square(0))):
+        Image.fromarray(mask.astype(np.uint8)).save(images / f"{name}.png")
+        lines.append(f"{name}.tif,{name}.png")
+    (images / "list.csv").write_text("\n".join(lines))
+    answer = run(capsys, "init", tmp_path / "p", "--from", images / "list.csv", code=3)
+    assert (answer["masks"], answer["empty"], answer["full"]) == (2, 1, 0)
+    assert "b.png: most of it" in answer["failed"]["b mask"]
+    arguments = (tmp_path / "q", "--from", images / "list.csv", "--foreground", "zero")
+    answer = run(capsys, "init", *arguments)
+    assert (answer["empty"], answer["full"], answer["foreground"]) == (0, 1, {"zero": 3})
+    said = run(capsys, "init", *arguments[:3], "--foreground", "x", code=2)
+    assert "is none of nonzero, zero" in said

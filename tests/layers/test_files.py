@@ -42,6 +42,18 @@ def test_mask_picture_through_npe2(layer, tmp_path, name):
     np.testing.assert_array_equal(np.asarray(Image.open(path)), 255 * (layer.data != 0))
 
 
+def test_a_mask_of_another_program(tmp_path):
+    mask = np.zeros((12, 15), np.uint8)
+    mask[2:6, 3:9] = 3
+    path = str(tmp_path / "a_mask.png")
+    Image.fromarray(mask).save(path)
+    ((data, _, _),) = read([path], stack=False, plugin_name=PLUGIN)
+    np.testing.assert_array_equal(data, mask > 0)
+    Image.fromarray(255 - 85 * mask).save(path)
+    with pytest.raises(InputError, match="black may be the defect; save it as 0 and 255"):
+        read([path], stack=False, plugin_name=PLUGIN)
+
+
 def test_coco_through_npe2(layer, tmp_path, capsys):
     path = str(tmp_path / "a.json")
     assert save_layers(path, [layer], plugin=PLUGIN) == [path]

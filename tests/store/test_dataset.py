@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.store.dataset import open_dataset
-from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.masks import write_mask
 from napari_semxai.store.project_create import create_project
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
@@ -32,7 +32,7 @@ def test_masks_beside_images(tmp_path):
     save(tmp_path / "2.png")
     write_mask(tmp_path / "1_mask.png", MASK)
     (found,) = open_dataset(tmp_path, {})
-    assert (found.name, found.truth.name) == ("1", "1_mask.png")
+    assert (found.name, found.truth.path.name) == ("1", "1_mask.png")
 
 
 def test_carinthia_s(tmp_path):
@@ -43,7 +43,7 @@ def test_carinthia_s(tmp_path):
     )
     (found,) = open_dataset(tmp_path, {})
     assert (found.name, found.label) == ("ab", "3")
-    np.testing.assert_array_equal(read_mask(found.truth), MASK)
+    np.testing.assert_array_equal(found.truth.read(), MASK)
 
 
 def test_truths_of_a_project(tmp_path):
@@ -58,8 +58,8 @@ def test_truths_of_a_project(tmp_path):
     project.close()
     found = open_dataset(tmp_path / "project", {})
     assert [image.name for image in found] == [a, b]
-    np.testing.assert_array_equal(read_mask(found[0].truth), MASK)
-    assert not read_mask(found[1].truth).any()
+    np.testing.assert_array_equal(found[0].truth.read(), MASK)
+    assert not found[1].truth.read().any()
 
 
 def test_without_masks_it_is_bad_input(tmp_path):

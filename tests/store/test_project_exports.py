@@ -19,7 +19,7 @@ from napari_semxai.store.project_exports import (
     export_masks,
     export_measurements,
 )
-from napari_semxai.store.project_imports import import_masks
+from napari_semxai.store.project_imports import ImportChoices, import_masks
 from napari_semxai.store.project_masks import chosen_masks
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
@@ -67,7 +67,7 @@ def test_mask_files(project, tmp_path, suffix):
     read = tifffile.imread if suffix == ".tif" else lambda path: np.asarray(Image.open(path))
     for name, mask in TRUTH.items():
         np.testing.assert_array_equal(read(tmp_path / "out" / f"{name}{suffix}"), 255 * mask)
-    assert import_masks(project, tmp_path / "out", "ben") == 3
+    assert import_masks(project, tmp_path / "out", "ben").brought == 3
     check_masks(project, "ben")
 
 
@@ -87,15 +87,16 @@ def test_coco(project, tmp_path, capsys, form):
     assert (first["lot"], first["wafer"], first["defect"]) == ("L1", "W1", "11")
     assert (first["label"], first["class_source"]) == ("9", "anna")
     assert first["pixel_size_m"] == pytest.approx(2e-9)
-    assert import_masks(project, path, "ben") == 3
+    assert import_masks(project, path, "ben").brought == 3
     check_masks(project, "ben")
     record = project.record("a", "ben")
     assert (record.label, record.state, record.comment) == ("9", ReviewState.CORRECTED, "x;y")
     # Every state comes back, unless one is asked for.
     every = chosen_masks(project, "anna", every_state=True)
     assert export_coco(project, every, tmp_path / "every.json", form) == 4
-    assert import_masks(project, tmp_path / "every.json", "cy") == 4
-    assert import_masks(project, tmp_path / "every.json", "dan", ReviewState.UNSURE) == 4
+    assert import_masks(project, tmp_path / "every.json", "cy").brought == 4
+    unsure = ImportChoices(ReviewState.UNSURE)
+    assert import_masks(project, tmp_path / "every.json", "dan", unsure).brought == 4
     for image in project.images:
         old, new = (project.record(image.id, name) for name in ("anna", "cy"))
         assert (new.state, new.comment) == (old.state, old.comment)
@@ -241,7 +242,8 @@ def test_imports_that_do_not_fit(project, tmp_path):
     with pytest.raises(InputError, match="3x3 pixels"):
         import_masks(project, masks, "ben")
     failed = {}
-    assert import_masks(project, masks, "ben", ReviewState.CANDIDATE, failed) == 1
+    candidate = ImportChoices(ReviewState.CANDIDATE)
+    assert import_masks(project, masks, "ben", candidate, failed).brought == 1
     assert set(failed) == {"a", "stack"}
     assert "has no image of this name" in failed["stack"]
     assert project.record("stack_p0001", "ben").state is ReviewState.CANDIDATE
