@@ -19,6 +19,8 @@ from qtpy.QtWidgets import (
 from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
+from napari_semxai.widgets.wheel import WheelGuard
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
@@ -144,6 +146,7 @@ class ScrolledDock(QScrollArea):
         self.column.setContentsMargins(6, 6, 6, 6)
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(body)
+        self._guard = WheelGuard(self)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Tell when the parts are painted: Qt has no other sign of a tab coming to the front."""
