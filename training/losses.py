@@ -7,7 +7,7 @@ from torch.nn import functional
 
 ENTROPY_WEIGHT = 5.0
 DICE_WEIGHT = 1.0
-IOU_WEIGHT = 4.0
+IOU_WEIGHT = 1.5
 NEAR = 9
 """Edge of what counts as near a defect, in steps of four pixels."""
 NEAR_WEIGHT = 6.0
@@ -78,6 +78,7 @@ def click_loss(
     targets: torch.Tensor,
     valid: torch.Tensor,
     weights: torch.Tensor,
+    all_offers: float = 0.0,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Every target is answered by its best offer; every predicted IoU meets the true one.
 
@@ -93,6 +94,9 @@ def click_loss(
         Which of them exist.
     weights : tensor, shape (p, M, N)
         How much every pixel counts.
+    all_offers : float
+        Share of the mean over all offers in place of the best one: once a correction has settled
+        what is meant, every offer should be it.
 
     Returns
     -------
@@ -101,10 +105,11 @@ def click_loss(
         0 where a target does not exist.
     """
     ious = pair_ious(logits, targets) * valid[:, None, :]
-    best = pair_losses(logits, targets, weights).min(dim=1).values
+    losses = pair_losses(logits, targets, weights)
+    best = (1 - all_offers) * losses.min(dim=1).values + all_offers * losses.mean(dim=1)
     mask_loss = (best * valid).sum() / valid.sum().clamp(min=1)
     known = valid.any(dim=1)[:, None].float()
-    error = (predicted_iou.float() - ious.amax(dim=2)) ** 2
+    error = (predicted_iou.float() - ious.amax(dim=2)).abs()
     iou_loss = (error * known).sum() / (known.sum() * error.shape[1]).clamp(min=1)
     return mask_loss + IOU_WEIGHT * iou_loss, ious
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
 from training.scenes import TRAINING_STREAM
@@ -15,6 +16,9 @@ DISCS = (20.0, 50.0)
 """Radii in pixels of the first exercise."""
 CROWDED = 0.7
 """Share of the scenes that hold several defects."""
+ZOOMED = 0.35
+"""Share of the samples that are an enlarged part of a scene, as a second look at a click is."""
+LARGEST_ZOOM = 4.0
 _DEFECT = ("particle", "pit", "scratch", "residue", "bridge", "break")
 
 
@@ -50,6 +54,8 @@ def make_sample(seed: int, size: int, clicks: int) -> Sample:
     """Make training sample number `seed`."""
     rng = np.random.default_rng([TRAINING_STREAM, seed])
     scene = make_scene(_draw_spec(rng, size), int(rng.integers(2**62)))
+    if rng.random() < ZOOMED:
+        scene = _enlarged(rng, scene)
     masks = np.stack([region.mask for region in scene.regions])
     kinds = [region.kind for region in scene.regions]
     areas = masks.sum((1, 2))
@@ -67,6 +73,23 @@ def make_sample(seed: int, size: int, clicks: int) -> Sample:
             valid[number, place] = True
     columns_rows = points[:, ::-1].astype(np.float32)
     return Sample(scene.image, columns_rows, targets, valid, *_dense(scene, usable, areas))
+
+
+def _enlarged(rng: np.random.Generator, scene: Scene) -> Scene:
+    """Enlarge the surroundings of a place, mostly of one on a defect, to the scene's own size."""
+    size = scene.image.shape[0]
+    there = scene.defect.any() and rng.random() < 0.8
+    row, column = _inside(rng, scene.defect) if there else rng.integers((0, 0), scene.image.shape)
+    edge = size / np.exp(rng.uniform(0, np.log(LARGEST_ZOOM)))
+    # The place lies anywhere in the middle half of the window.
+    top, left = np.clip(np.array([row, column]) - edge * rng.uniform(0.25, 0.75, 2), 0, size - edge)
+    box = (left, top, left + edge, top + edge)
+    image = Image.fromarray(scene.image).resize((size, size), Image.Resampling.BILINEAR, box)
+    steps = (np.arange(size) + 0.5) * edge / size
+    places = np.ix_((top + steps).astype(int), (left + steps).astype(int))
+    regions = [replace(region, mask=region.mask[places]) for region in scene.regions]
+    regions = tuple(region for region in regions if region.mask.any())
+    return replace(scene, image=np.asarray(image), regions=regions, defect=scene.defect[places])
 
 
 def _dense(

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 _MEAN = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]
 _STD = torch.tensor([0.229, 0.224, 0.225])[None, :, None, None]
 STRIDE = 16
+TRUTH_SAMPLED = 0.1
+"""Share of corrective clicks that are drawn from the target and not from the error."""
+BOXES = 0.25
+"""Share of prompts that become a box in the first round of corrections."""
+ALL_OFFERS = 0.5
+"""After a correction, how much every one of the three masks counts beside the best one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,13 +130,17 @@ def correction(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Draw a click (p, 1, 2) in each mask's error and its label (p, 1): 1 missed, 0 too much.
 
-    Half of the clicks are where the error is broadest, as people click, half anywhere in it.
+    Half of the clicks are where the error is broadest, as people click, half anywhere in it; some
+    are anywhere in the target, so that a click that corrects nothing changes nothing.
     """
     wrong = (masks != targets).float()
     error = wrong.flatten(1) + 1e-6 * targets.flatten(1)
     picked = torch.multinomial(error + 1e-12, 1, generator=generator)
     broad = (_breadth(wrong) * wrong).flatten(1).argmax(1, keepdim=True)
     picked = torch.where(torch.rand(picked.shape, generator=generator) < 0.5, broad, picked)
+    anywhere = torch.multinomial(targets.flatten(1).float() + 1e-12, 1, generator=generator)
+    sampled = torch.rand(picked.shape, generator=generator) < TRUTH_SAMPLED
+    picked = torch.where(sampled, anywhere, picked)
     labels = targets.flatten(1).gather(1, picked).int()
     size = targets.shape[-1]
     jitter = torch.randint(0, 2, (len(masks), 1, 2), generator=generator)
@@ -239,7 +249,7 @@ def _refine(
     new_points = torch.cat([state.points, points], 1)
     new_labels = torch.cat([state.labels, labels], 1)
     if boxes:
-        box = torch.rand(len(masks), generator=generator) < 0.3
+        box = torch.rand(len(masks), generator=generator) < BOXES
         new_points[box] = boxes_of(state.target[box], generator)
         new_labels[box] = torch.tensor([2, 3], dtype=new_labels.dtype)
         bare = box | (torch.rand(len(masks), generator=generator) < 0.15)
@@ -248,7 +258,9 @@ def _refine(
     target, valid = state.target[:, None], torch.ones(len(masks), 1, dtype=torch.bool)
     large = enlarge(logits)
     single, ious = click_loss(large[:, :1], predicted[:, :1], target, valid, state.weights)
-    several, _ = click_loss(large[:, 1:], predicted[:, 1:], target, valid, state.weights)
+    several, _ = click_loss(
+        large[:, 1:], predicted[:, 1:], target, valid, state.weights, ALL_OFFERS
+    )
     state.points, state.labels = new_points, new_labels
     state.logits = logits[:, 0].detach()
     return single + 0.5 * several, float(ious.mean())

@@ -13,9 +13,11 @@ import argparse
 import csv
 import os
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed, multiprocessing, nn
@@ -32,7 +34,7 @@ CACHE = Path.home() / ".cache" / "semxai-training"
 WARM_UP = 150
 EMA = 0.998
 COLUMNS = ("step", "images", "minutes", "rate", "loss", "dense", "one_click", "smallest")
-COLUMNS += ("round_1", "round_2")
+COLUMNS += ("round_1", "round_2", "round_3", "round_4", "round_5")
 
 
 @dataclass(slots=True, eq=False)
@@ -146,13 +148,15 @@ def update(run: Run, options: argparse.Namespace) -> dict[str, float]:
     make = make_disc_sample if run.step < options.discs else make_sample
     samples = [make(seed, options.size, options.clicks) for seed in seeds]
     generator = torch.Generator().manual_seed(run.step * world + rank)
+    # The same number in every process, which wait for one another.
+    rounds = int(np.random.default_rng(run.step).integers(min(2, options.rounds), options.rounds + 1))
     rate = rate_at(run, options.rate, options.decay)
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group["share"]
     # The fused attention is slow backwards for tokens of 8 channels a head.
     half = torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16)
     with half, sdpa_kernel(SDPBackend.MATH):
-        loss, figures = training_loss(run.network, run.head, samples, generator, options.rounds)
+        loss, figures = training_loss(run.network, run.head, samples, generator, rounds)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     share_gradients(run)
@@ -178,21 +182,20 @@ def follow(run: Run) -> None:
 def train(run: Run, options: argparse.Namespace, path: Path) -> None:
     """Train until the minutes or the decay are over."""
     start = saved = time.monotonic()
-    before, sums, count = run.minutes, dict.fromkeys(COLUMNS[4:], 0.0), 0
+    before, sums, count = run.minutes, Counter[str](), Counter[str]()
     lead = distributed.get_rank() == 0
     over = torch.zeros(1)
     while not over:
         figures = update(run, options)
         run.minutes = before + (time.monotonic() - start) / 60
-        count += 1
-        for name, value in figures.items():
-            sums[name] += value
+        sums.update(figures)
+        count.update(figures.keys())
         if lead and run.step % 25 == 0:
-            means = [round(sums[name] / count, 4) for name in COLUMNS[4:]]
+            means = [round(sums[name] / max(count[name], 1), 4) for name in COLUMNS[4:]]
             rate = round(rate_at(run, options.rate, options.decay), 7)
             row = [run.step, run.images, round(run.minutes, 2), rate, *means]
             log(path.with_suffix(".csv"), row)
-            sums, count = dict.fromkeys(COLUMNS[4:], 0.0), 0
+            sums, count = Counter[str](), Counter[str]()
         if lead and time.monotonic() - saved > 150:
             save(run, path)
             saved = time.monotonic()
@@ -223,7 +226,8 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=4, help="images a step and process")
     parser.add_argument("--clicks", type=int, default=12, help="clicks an image")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=6, help="a click and its corrections, at most")
+    parser.add_argument("--first", type=int, default=0, help="number of a new run's first sample")
     parser.add_argument("--discs", type=int, default=0, help="steps of the first exercise")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the CPU has it")
     parser.add_argument(
@@ -254,6 +258,8 @@ def work(rank: int, options: argparse.Namespace) -> None:
     source = path if path.exists() else options.folder / f"{options.from_branch}.pt"
     if source.exists() and (source == path or not options.init_from):
         load(run, source)
+    else:
+        run.images = options.first
     run.optimizer.param_groups[0]["share"] = options.trunk_share
     if options.decay and (source != path or run.decay_start < 0):
         run.decay_start = run.step
