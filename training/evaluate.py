@@ -11,7 +11,7 @@ import csv
 import json
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +22,14 @@ from skimage.filters import threshold_otsu
 from napari_semxai.algorithms.candidates import filter_candidates
 from napari_semxai.algorithms.components import largest_component
 from napari_semxai.algorithms.edge_strips import edge_strips
-from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
+from napari_semxai.algorithms.ground_truth import (
+    DEFAULT_ALPHA,
+    DEFAULT_BETA,
+    ground_truth,
+    rank,
+)
 from napari_semxai.algorithms.metrics import scores
+from napari_semxai.algorithms.winner_map import winner_envelope
 from napari_semxai.backends.bundled import build_bundled, image_predictor
 from napari_semxai.backends.sam2 import Segmenter
 from napari_semxai.types import (
@@ -33,11 +39,18 @@ from napari_semxai.types import (
     GenerateSettings,
     ModelInfo,
 )
-from training.prompting import click_ious
+from training.prompting import click_ious, iou
 from training.scenes import held_out, validation
 
 if TYPE_CHECKING:
     from napari_semxai.algorithms.synthetic import Scene
+
+
+SMALL = 1000
+"""Pixels below which a mask counts as small."""
+FOUND = 0.75
+"""IoU from which a candidate counts as the defect."""
+ALPHAS, BETAS = np.linspace(0, 10, 41), np.linspace(0, 0.9, 46)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +66,12 @@ class Row:
     otsu_dice: float
     empty_or_flagged: float
     seconds: float
+    worse: float = float("nan")
+    much_worse: float = float("nan")
+    candidates: float = float("nan")
+    defect_found: float = float("nan")
+    several_winners: float = float("nan")
+    small_iou_error: float = float("nan")
 
 
 def load_segmenter(model: str, weights: Path | None) -> Segmenter:
@@ -70,6 +89,40 @@ def candidates(segmenter: Segmenter, image: np.ndarray, side: int = 32) -> Candi
     for update in segmenter.generate(image, settings):
         pool = update.pool if update.pool is not None else pool
     return pool.take(filter_candidates(pool, FilterSettings()))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What the candidates of a scene are worth; NaN where a figure does not apply."""
+
+    candidates: float = float("nan")
+    defect_found: float = float("nan")
+    several_winners: float = float("nan")
+    small_iou_error: float = float("nan")
+
+
+def offer(pool: CandidatePool, scene: Scene, truth: BoolMask) -> Offer:
+    """Count the candidates; tell whether they hold the defect and leave α and β a choice.
+
+    The error of predicted IoUs is that of candidates of fewer than `SMALL` pixels, each against
+    the region of the scene that it is most like.
+    """
+    masks = [pool.mask(index) for index in range(len(pool))]
+    found = max((iou(mask, truth) for mask in masks), default=0.0)
+    ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=0.0, beta=0.0)
+    envelope = winner_envelope(pool.areas, ranking.distances, pool.shape)
+    winners = np.unique(envelope.winners(ALPHAS, BETAS))
+    small = [
+        abs(float(pool.predicted_iou[index]) - max(iou(mask, r.mask) for r in scene.regions))
+        for index, mask in enumerate(masks)
+        if pool.areas[index] < SMALL
+    ]
+    return Offer(
+        candidates=len(pool),
+        defect_found=float(found >= FOUND) if truth.any() else float("nan"),
+        several_winners=float(np.count_nonzero(winners >= 0) >= 2),
+        small_iou_error=float(np.mean(small)) if small else float("nan"),
+    )
 
 
 def otsu_mask(scene: Scene, border: tuple[int, int, int, int]) -> BoolMask:
@@ -99,12 +152,15 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
     border = edge_strips(scene.image)
     truth, clicks, nothing = largest_defect(scene), [float("nan")] * 6, kind == "no defect"
     dice = flagged = seconds = float("nan")
+    offered = Offer()
     if side:
         start = time.perf_counter()
-        answer = ground_truth(candidates(segmenter, scene.image, side), ignore_border=border)
+        pool = candidates(segmenter, scene.image, side)
+        answer = ground_truth(pool, ignore_border=border)
         seconds = time.perf_counter() - start
         dice = scores(answer.mask, truth).dice
         flagged = float(answer.touches_edge or not answer.mask.any())
+        offered = offer(pool, scene, truth)
     regions = np.stack([region.mask for region in scene.regions])
     possible = ground_truth(regions, ignore_border=border)
     targets = [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > 40]
@@ -112,6 +168,7 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         predictor = image_predictor(segmenter.network)
         predictor.set_image(np.repeat(scene.image[:, :, None], 3, axis=2))
         clicks = np.mean([click_ious(predictor, target) for target in targets], axis=0).tolist()
+    lost = clicks[0] - clicks[5]
     return Row(
         kind=kind,
         one_click=clicks[0],
@@ -122,6 +179,9 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         otsu_dice=float("nan") if nothing else scores(otsu_mask(scene, border), truth).dice,
         empty_or_flagged=flagged if nothing else float("nan"),
         seconds=seconds,
+        worse=float(lost > 0) if targets else float("nan"),
+        much_worse=float(lost > 0.05) if targets else float("nan"),
+        **asdict(offered),
     )
 
 
@@ -130,12 +190,18 @@ COLUMNS = (
     ("one_click", "1 click, best of 3, IoU"),
     ("three_corrections", "IoU after 3 corrections"),
     ("five_corrections", "IoU after 5 corrections"),
+    ("worse", "worse than after 1 click"),
+    ("much_worse", "by more than 0.05"),
     ("grid_scenes", "scenes with the grid"),
     ("dice", "grid + Algorithm 1, Dice"),
     ("solvable", "share solvable with true regions"),
     ("solvable_dice", "Dice on those"),
     ("otsu_dice", "Otsu, Dice"),
     ("empty_or_flagged", "empty or flagged"),
+    ("candidates", "candidates, median"),
+    ("defect_found", "defect among them"),
+    ("several_winners", "several winners"),
+    ("small_iou_error", "error of predicted IoU, small"),
     ("seconds", "seconds an image"),
 )
 
@@ -146,7 +212,8 @@ def summary(rows: list[Row]) -> dict[str, float]:
     for name in (*Row.__slots__[1:],):
         values = np.array([getattr(row, name) for row in rows])
         values = values[np.isfinite(values)]
-        result[name] = float(values.mean()) if len(values) else float("nan")
+        mean = np.median if name == "candidates" else np.mean
+        result[name] = float(mean(values)) if len(values) else float("nan")
     defects = [row for row in rows if np.isfinite(row.dice)]
     result["grid_scenes"] = sum(bool(np.isfinite(row.seconds)) for row in rows)
     solvable = [row.dice for row in defects if row.true_regions_dice >= 0.95]
@@ -224,7 +291,8 @@ def read(path: Path) -> list[Row]:
     with path.open(newline="") as file:
         names = Row.__slots__[1:]
         return [
-            Row(row["kind"], *(float(row[name]) for name in names)) for row in csv.DictReader(file)
+            Row(row["kind"], *(float(row.get(name, "nan")) for name in names))
+            for row in csv.DictReader(file)
         ]
 
 

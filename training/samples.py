@@ -82,7 +82,8 @@ def _enlarged(rng: np.random.Generator, scene: Scene) -> Scene:
     row, column = _inside(rng, scene.defect) if there else rng.integers((0, 0), scene.image.shape)
     edge = size / np.exp(rng.uniform(0, np.log(LARGEST_ZOOM)))
     # The place lies anywhere in the middle half of the window.
-    top, left = np.clip(np.array([row, column]) - edge * rng.uniform(0.25, 0.75, 2), 0, size - edge)
+    corner = np.array([row, column]) - edge * rng.uniform(0.25, 0.75, 2)
+    top, left = np.clip(corner, 0, size - edge)
     box = (left, top, left + edge, top + edge)
     image = Image.fromarray(scene.image).resize((size, size), Image.Resampling.BILINEAR, box)
     steps = (np.arange(size) + 0.5) * edge / size

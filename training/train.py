@@ -149,7 +149,8 @@ def update(run: Run, options: argparse.Namespace) -> dict[str, float]:
     samples = [make(seed, options.size, options.clicks) for seed in seeds]
     generator = torch.Generator().manual_seed(run.step * world + rank)
     # The same number in every process, which wait for one another.
-    rounds = int(np.random.default_rng(run.step).integers(min(2, options.rounds), options.rounds + 1))
+    draw = np.random.default_rng(run.step)
+    rounds = int(draw.integers(min(2, options.rounds), options.rounds + 1))
     rate = rate_at(run, options.rate, options.decay)
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group["share"]
@@ -226,7 +227,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--batch", type=int, default=4, help="images a step and process")
     parser.add_argument("--clicks", type=int, default=12, help="clicks an image")
-    parser.add_argument("--rounds", type=int, default=6, help="a click and its corrections, at most")
+    parser.add_argument(
+        "--rounds", type=int, default=6, help="a click and its corrections, at most"
+    )
     parser.add_argument("--first", type=int, default=0, help="number of a new run's first sample")
     parser.add_argument("--discs", type=int, default=0, help="steps of the first exercise")
     parser.add_argument("--bfloat16", action="store_true", help="faster where the CPU has it")
