@@ -74,11 +74,12 @@ class Row:
     small_iou_error: float = float("nan")
 
 
-def load_segmenter(model: str, weights: Path | None) -> Segmenter:
+def load_segmenter(model: str, weights: Path | None, device: str = "cpu") -> Segmenter:
     """Load a network by name, or the bundled one with other `weights`."""
     if weights is None:
-        return Segmenter(model, device="cpu")
-    return Segmenter.from_network(build_bundled(weights), ModelInfo(weights.name, "", "cpu"))
+        return Segmenter(model, device=device)
+    network = build_bundled(weights).to(device)
+    return Segmenter.from_network(network, ModelInfo(weights.name, "", device))
 
 
 def candidates(segmenter: Segmenter, image: np.ndarray, side: int = 32) -> CandidatePool:
@@ -245,6 +246,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", default="bundled", help="a name or a checkpoint")
     parser.add_argument("--weights", type=Path, help="other weights of the bundled network")
+    parser.add_argument("--device", default="cpu")
     parser.add_argument("--validation", action="store_true", help="not the held-out scenes")
     parser.add_argument("--limit", type=int, help="scenes of each kind at most")
     parser.add_argument("--side", type=int, default=32, help="grid points a side")
@@ -262,7 +264,7 @@ def main() -> None:
         print(table([row for path in options.merge for row in read(path)]))
         return
     torch.set_num_threads(1)
-    segmenter = load_segmenter(options.model, options.weights)
+    segmenter = load_segmenter(options.model, options.weights, options.device)
     part, parts = (int(number) for number in options.part.split("/"))
     scenes = (validation if options.validation else held_out)(options.limit)
     rows, seen = [], Counter[str]()

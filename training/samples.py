@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
 from training.scenes import TRAINING_STREAM
@@ -48,6 +51,29 @@ class Sample:
     valid: NDArray[np.bool_]
     places: NDArray[np.uint8]
     kinds: NDArray[np.bool_]
+
+
+class Batch(NamedTuple):
+    """Samples stacked as tensors, with the fields of `Sample`; a loader can pin it."""
+
+    image: Tensor
+    points: Tensor
+    targets: Tensor
+    valid: Tensor
+    places: Tensor
+    kinds: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on `device`."""
+        return Batch(*(tensor.to(device, non_blocking=True) for tensor in self))
+
+
+def collate(samples: list[Sample]) -> Batch:
+    """Stack samples of one size."""
+    names = (field.name for field in fields(Sample))
+    return Batch(
+        *(torch.from_numpy(np.stack([getattr(one, name) for one in samples])) for name in names)
+    )
 
 
 def make_sample(seed: int, size: int, clicks: int) -> Sample:

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -17,7 +16,7 @@ from training.losses import click_loss, dense_loss, pixel_weights
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from training.samples import Sample
+    from training.samples import Batch
 
 _MEAN = torch.tensor([0.485, 0.456, 0.406])[None, :, None, None]
 _STD = torch.tensor([0.229, 0.224, 0.225])[None, :, None, None]
@@ -39,18 +38,15 @@ class Encoded:
     offset: tuple[int, int]
 
 
-def to_images(samples: list[Sample]) -> torch.Tensor:
-    """Grey pictures as the network wants them, shape (b, 3, N, N)."""
-    gray = torch.from_numpy(np.stack([sample.image for sample in samples])).float() / 255
-    return (gray[:, None] - _MEAN) / _STD
+def to_images(gray: torch.Tensor) -> torch.Tensor:
+    """Grey pictures (b, N, N) of uint8 as the network wants them, shape (b, 3, N, N)."""
+    return (gray[:, None].float() / 255 - _MEAN.to(gray.device)) / _STD.to(gray.device)
 
 
-def unpack(samples: list[Sample]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Clicks (b, p, 2), targets (b, p, 3, N / 2, N / 2) and which of them exist (b, p, 3)."""
-    points = torch.from_numpy(np.stack([sample.points for sample in samples]))
-    targets = np.unpackbits(np.stack([sample.targets for sample in samples]), axis=-1)
-    valid = torch.from_numpy(np.stack([sample.valid for sample in samples]))
-    return points, torch.from_numpy(targets), valid
+def unpack(targets: torch.Tensor) -> torch.Tensor:
+    """Masks (b, p, 3, N / 2, N / 2) of 0 and 1 from bits, the highest first."""
+    shifts = torch.arange(7, -1, -1, dtype=torch.uint8, device=targets.device)
+    return ((targets[..., None] >> shifts) & 1).flatten(-2)
 
 
 def encode(network: nn.Module, images: torch.Tensor, offset: tuple[int, int]) -> Encoded:
@@ -89,7 +85,7 @@ def decode(
     """
     row, column = encoded.offset
     side = encoded.embedding.shape[-1]
-    shift = torch.tensor([column * STRIDE, row * STRIDE], dtype=torch.float32)
+    shift = prompts[0].new_tensor([column * STRIDE, row * STRIDE])
     encoder = network.sam_prompt_encoder
     sparse, _ = encoder(points=(prompts[0] + shift, prompts[1]), boxes=None, masks=None)
     dense = encoder.no_mask_embed.weight.reshape(1, -1, 1, 1).expand(len(owner), -1, side, side)
@@ -121,7 +117,7 @@ def boxes_of(targets: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     high = size - torch.stack([columns.flip(1).int().argmax(1), rows.flip(1).int().argmax(1)], 1)
     corners = torch.stack([low, high], 1).float() * 2
     extent = (corners[:, 1:] - corners[:, :1]).clamp(min=4)
-    noise = torch.randn(corners.shape, generator=generator).clamp(-2, 2)
+    noise = _randn(corners.shape, generator).clamp(-2, 2)
     return (corners + 0.05 * extent * noise).clamp(0, 2 * size - 1)
 
 
@@ -137,13 +133,13 @@ def correction(
     error = wrong.flatten(1) + 1e-6 * targets.flatten(1)
     picked = torch.multinomial(error + 1e-12, 1, generator=generator)
     broad = (_breadth(wrong) * wrong).flatten(1).argmax(1, keepdim=True)
-    picked = torch.where(torch.rand(picked.shape, generator=generator) < 0.5, broad, picked)
+    picked = torch.where(_rand(picked.shape, generator) < 0.5, broad, picked)
     anywhere = torch.multinomial(targets.flatten(1).float() + 1e-12, 1, generator=generator)
-    sampled = torch.rand(picked.shape, generator=generator) < TRUTH_SAMPLED
+    sampled = _rand(picked.shape, generator) < TRUTH_SAMPLED
     picked = torch.where(sampled, anywhere, picked)
     labels = targets.flatten(1).gather(1, picked).int()
     size = targets.shape[-1]
-    jitter = torch.randint(0, 2, (len(masks), 1, 2), generator=generator)
+    jitter = (_rand((len(masks), 1, 2), generator) < 0.5).int()
     points = torch.stack([picked % size, picked // size], 2) * 2 + jitter
     return points.float(), labels
 
@@ -158,8 +154,16 @@ def _breadth(wrong: torch.Tensor) -> torch.Tensor:
 def random_window(side: int, generator: torch.Generator) -> tuple[int, int]:
     """Where a picture of `side` tokens lies in the network's frame."""
     free = IMAGE_SIZE // STRIDE - side + 1
-    row, column = torch.randint(0, free, (2,), generator=generator).tolist()
+    row, column = (_rand((2,), generator) * free).long().tolist()
     return row, column
+
+
+def _rand(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def _randn(shape: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
+    return torch.randn(shape, generator=generator, device=generator.device)
 
 
 @contextmanager
@@ -177,27 +181,26 @@ def finest_map(network: nn.Module) -> Iterator[list[torch.Tensor]]:
 def training_loss(
     network: nn.Module,
     head: nn.Module,
-    samples: list[Sample],
+    batch: Batch,
     generator: torch.Generator,
     rounds: int = 3,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Loss of a batch over all rounds, and figures to watch.
 
-    `head` tells from the trunk's finest map what is where; it is for training only.
+    Everything happens on the device of `batch` and `generator`. `head` tells from the trunk's finest
+    map what is where; it is for training only.
     """
-    points, targets, valid = unpack(samples)
+    points, targets, valid = batch.points, unpack(batch.targets), batch.valid
     count, clicks = points.shape[:2]
-    window = random_window(samples[0].image.shape[0] // STRIDE, generator)
+    window = random_window(batch.image.shape[-1] // STRIDE, generator)
     with finest_map(network) as found:
-        encoded = encode(network, to_images(samples), window)
-    places = torch.from_numpy(np.stack([sample.places for sample in samples]))
-    kinds = torch.from_numpy(np.stack([sample.kinds for sample in samples]))
-    dense = dense_loss(head(found[0]), places, kinds)
-    owner = torch.arange(count).repeat_interleave(clicks)
+        encoded = encode(network, to_images(batch.image), window)
+    dense = dense_loss(head(found[0]), batch.places, batch.kinds)
+    owner = torch.arange(count, device=points.device).repeat_interleave(clicks)
     points, targets, valid = points.flatten(0, 1), targets.flatten(0, 1), valid.flatten(0, 1)
-    prompts = (points[:, None], torch.ones(len(points), 1, dtype=torch.int))
+    prompts = (points[:, None], torch.ones(len(points), 1, dtype=torch.int, device=points.device))
     logits, predicted = decode(network, encoded, owner, prompts)
-    weights = pixel_weights(kinds[:, 0])[owner]
+    weights = pixel_weights(batch.kinds[:, 0])[owner]
     loss, ious = click_loss(enlarge(logits[:, 1:]), predicted[:, 1:], targets, valid, weights)
     first = ious.amax(1)[valid]
     smallest = ious[:, :, 0].amax(1)[valid[:, 0]]
@@ -205,14 +208,15 @@ def training_loss(
     figures["smallest"] = float(smallest.mean())
     loss = loss + dense
     known = torch.nonzero(valid.any(1))[:, 0]
-    keep = known[torch.randperm(len(known), generator=generator)[: len(points) // 2]]
+    order = _rand((len(known),), generator).argsort()
+    keep = known[order[: len(points) // 2]]
     chosen = _choose(valid[keep], generator)
     state = _Round(
         owner[keep], prompts[0][keep], prompts[1][keep], targets[keep, chosen], weights[keep]
     )
     offered = logits[keep, 1:].detach()
     best = ious[keep].gather(2, chosen[:, None, None].expand(-1, 3, 1)).argmax(1)[:, 0]
-    state.logits = offered[torch.arange(len(keep)), best]
+    state.logits = offered[torch.arange(len(keep), device=best.device), best]
     for number in range(1, rounds):
         extra, value = _refine(network, encoded, state, generator, boxes=number == 1)
         loss = loss + 0.5 * extra
@@ -235,7 +239,7 @@ class _Round:
 def _choose(valid: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     """Pick one existing target of each click; the smallest in half of the cases."""
     chosen = torch.multinomial(valid.float(), 1, generator=generator)[:, 0]
-    small = torch.rand(len(valid), generator=generator) < 0.5
+    small = _rand((len(valid),), generator) < 0.5
     return torch.where(small, torch.zeros_like(chosen), chosen)
 
 
@@ -249,13 +253,16 @@ def _refine(
     new_points = torch.cat([state.points, points], 1)
     new_labels = torch.cat([state.labels, labels], 1)
     if boxes:
-        box = torch.rand(len(masks), generator=generator) < BOXES
+        box = _rand((len(masks),), generator) < BOXES
         new_points[box] = boxes_of(state.target[box], generator)
-        new_labels[box] = torch.tensor([2, 3], dtype=new_labels.dtype)
-        bare = box | (torch.rand(len(masks), generator=generator) < 0.15)
+        new_labels[box] = new_labels.new_tensor([2, 3])
+        bare = box | (_rand((len(masks),), generator) < 0.15)
         masks = torch.where(bare[:, None, None, None], torch.full_like(masks, torch.nan), masks)
     logits, predicted = decode(network, encoded, state.owner, (new_points, new_labels), masks)
-    target, valid = state.target[:, None], torch.ones(len(masks), 1, dtype=torch.bool)
+    target, valid = (
+        state.target[:, None],
+        torch.ones(len(masks), 1, dtype=torch.bool, device=masks.device),
+    )
     large = enlarge(logits)
     single, ious = click_loss(large[:, :1], predicted[:, :1], target, valid, state.weights)
     several, _ = click_loss(

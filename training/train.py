@@ -1,7 +1,9 @@
 """Train the bundled SAM 2 on synthetic scenes; resumes where it was interrupted.
 
-One process a core, each with one thread, which share their gradients: on busy cores this is
-several times faster than one process with several threads.
+On CPUs one process a core, each with one thread, which share their gradients: on busy cores this
+is several times faster than one process with several threads. ``--device cuda`` is one process,
+for which ``--workers`` make the scenes. ``--carry FOLDER`` begins from a small checkpoint there,
+when there is one, and leaves one at the end: files of less than 16 MiB, to go on elsewhere.
 
 The learning rate warms up and then stays; ``--decay N`` starts from the newest checkpoint a branch
 that lowers it to zero over N steps, so that the long run can go on from where it was.
@@ -15,20 +17,26 @@ import os
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import distributed, multiprocessing, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.data import DataLoader
 
 from napari_semxai.backends.bundled import IMAGE_SIZE, build_bundled_architecture
 from training.losses import DENSE_CHANNELS
 from training.pretrained import load_imagenet
-from training.samples import make_disc_sample, make_sample
+from training.samples import Batch, Sample, collate, make_disc_sample, make_sample
 from training.start import look_at_the_click, quieten
 from training.step import to_images, training_loss
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CACHE = Path.home() / ".cache" / "semxai-training"
 WARM_UP = 150
@@ -61,7 +69,9 @@ def build_network() -> nn.Module:
     return network
 
 
-def new_run(rate: float, weights: Path | None, encoder_only: bool = False) -> Run:
+def new_run(
+    rate: float, weights: Path | None, encoder_only: bool = False, device: str = "cpu"
+) -> Run:
     """Start from ImageNet, or from exported `weights` with a fresh optimizer.
 
     With `encoder_only` the prompt encoder and the mask decoder begin anew.
@@ -74,9 +84,12 @@ def new_run(rate: float, weights: Path | None, encoder_only: bool = False) -> Ru
         network.load_state_dict(state, strict=not encoder_only)
     if encoder_only or not weights:
         look_at_the_click(network)
-        quieten(network, to_images([make_sample(seed, IMAGE_SIZE, 1) for seed in range(2)]))
+        samples = [make_sample(seed, IMAGE_SIZE, 1) for seed in range(2)]
+        quieten(network, to_images(collate(samples).image))
     average.load_state_dict(network.state_dict())
     head = nn.Conv2d(network.image_encoder.trunk.refinement.channels[0], DENSE_CHANNELS, 1)
+    for module in (network, average, head):
+        module.to(device)
     pretrained = list(network.image_encoder.trunk.stages.parameters())
     known = {id(parameter) for parameter in pretrained}
     rest = [parameter for parameter in network.parameters() if id(parameter) not in known]
@@ -93,7 +106,7 @@ def save(run: Run, path: Path) -> None:
         "average": run.average.state_dict(),
         "head": run.head.state_dict(),
         "optimizer": run.optimizer.state_dict(),
-        "numbers": (run.step, run.images, run.minutes, run.decay_start),
+        "numbers": _numbers(run),
     }
     temporary = path.with_suffix(".part")
     torch.save(state, temporary)
@@ -102,12 +115,63 @@ def save(run: Run, path: Path) -> None:
 
 def load(run: Run, path: Path) -> None:
     """Go on from the checkpoint at `path`."""
+    # Loading copies to wherever the run is.
     state = torch.load(path, map_location="cpu", weights_only=True)
     run.network.load_state_dict(state["network"])
     run.average.load_state_dict(state["average"])
     run.head.load_state_dict(state["head"])
     run.optimizer.load_state_dict(state["optimizer"])
     run.step, run.images, run.minutes, run.decay_start = state["numbers"]
+
+
+def pack(run: Run, folder: Path) -> None:
+    """Write a checkpoint of halves: weights as float16, the optimizer's moments as bfloat16."""
+    folder.mkdir(parents=True, exist_ok=True)
+    moments = run.optimizer.state_dict()["state"]
+    parts = {
+        "network": {name: t.half() for name, t in run.network.state_dict().items()},
+        "average": {name: t.half() for name, t in run.average.state_dict().items()},
+        "head": {name: t.half() for name, t in run.head.state_dict().items()},
+        **{
+            name: {str(key): value[name].bfloat16() for key, value in moments.items()}
+            for name in ("exp_avg", "exp_avg_sq")
+        },
+        "steps": {str(key): value["step"].float() for key, value in moments.items()},
+        "numbers": {"numbers": torch.tensor(_numbers(run), dtype=torch.float64)},
+    }
+    for name, tensors in parts.items():
+        whole = {key: tensor.cpu().contiguous() for key, tensor in tensors.items()}
+        temporary = folder / f"{name}.part"
+        save_file(whole, temporary)
+        temporary.replace(folder / f"{name}.safetensors")
+
+
+def unpack(run: Run, folder: Path) -> None:
+    """Go on from a checkpoint that `pack` wrote."""
+    parts = {path.stem: load_file(path) for path in folder.glob("*.safetensors")}
+    for name in ("network", "average", "head"):
+        getattr(run, name).load_state_dict({key: t.float() for key, t in parts[name].items()})
+    state = run.optimizer.state_dict()
+    state["state"] = {
+        int(key): {
+            "step": step,
+            "exp_avg": parts["exp_avg"][key].float(),
+            "exp_avg_sq": parts["exp_avg_sq"][key].float(),
+        }
+        for key, step in parts["steps"].items()
+    }
+    run.optimizer.load_state_dict(state)
+    step, images, minutes, decay_start = parts["numbers"]["numbers"].tolist()
+    run.step, run.images, run.minutes, run.decay_start = (
+        int(step),
+        int(images),
+        minutes,
+        int(decay_start),
+    )
+
+
+def _numbers(run: Run) -> tuple[int, int, float, int]:
+    return run.step, run.images, run.minutes, run.decay_start
 
 
 def export(run_path: Path, target: Path) -> None:
@@ -130,6 +194,8 @@ def rate_at(run: Run, rate: float, decay: int) -> float:
 
 def share_gradients(run: Run) -> None:
     """Replace every gradient by its mean over the processes."""
+    if distributed.get_world_size() == 1:
+        return
     parameters = [*run.network.parameters(), *run.head.parameters()]
     gradients = [p.grad for p in parameters if p.grad is not None]
     flat = torch.cat([gradient.flatten() for gradient in gradients])
@@ -140,14 +206,44 @@ def share_gradients(run: Run) -> None:
         gradient.copy_(piece.view_as(gradient))
 
 
-def update(run: Run, options: argparse.Namespace) -> dict[str, float]:
+@dataclass(frozen=True, slots=True)
+class Scenes:
+    """Samples by their number, as a loader asks for them."""
+
+    size: int
+    clicks: int
+    discs: int
+
+    def __getitem__(self, number: int) -> Sample:
+        """Make sample `number`; the first `discs` are the first exercise."""
+        make = make_disc_sample if number < self.discs else make_sample
+        return make(number, self.size, self.clicks)
+
+
+def batches(run: Run, options: argparse.Namespace) -> Iterator[Batch]:
+    """Make batch after batch of this process, from where the run is."""
+    rank, world = distributed.get_rank(), distributed.get_world_size()
+    together = options.batch * world
+    numbers = (
+        range(first + rank * options.batch, first + (rank + 1) * options.batch)
+        for first in count(run.images, together)
+    )
+    device = torch.device(options.device)
+    loader = DataLoader(
+        Scenes(options.size, options.clicks, options.discs * together),
+        batch_sampler=numbers,
+        collate_fn=collate,
+        num_workers=options.workers,
+        pin_memory=device.type == "cuda",
+    )
+    return (batch.to(device) for batch in loader)
+
+
+def update(run: Run, batch: Batch, options: argparse.Namespace) -> dict[str, float]:
     """One optimizer step and one step of the average; return the figures."""
     rank, world = distributed.get_rank(), distributed.get_world_size()
-    first = run.images + rank * options.batch
-    seeds = range(first, first + options.batch)
-    make = make_disc_sample if run.step < options.discs else make_sample
-    samples = [make(seed, options.size, options.clicks) for seed in seeds]
-    generator = torch.Generator().manual_seed(run.step * world + rank)
+    device = torch.device(options.device)
+    generator = torch.Generator(device).manual_seed(run.step * world + rank)
     # The same number in every process, which wait for one another.
     draw = np.random.default_rng(run.step)
     rounds = int(draw.integers(min(2, options.rounds), options.rounds + 1))
@@ -155,9 +251,9 @@ def update(run: Run, options: argparse.Namespace) -> dict[str, float]:
     for group in run.optimizer.param_groups:
         group["lr"] = rate * group["share"]
     # The fused attention is slow backwards for tokens of 8 channels a head.
-    half = torch.autocast("cpu", torch.bfloat16, enabled=options.bfloat16)
+    half = torch.autocast(device.type, torch.bfloat16, enabled=options.bfloat16)
     with half, sdpa_kernel(SDPBackend.MATH):
-        loss, figures = training_loss(run.network, run.head, samples, generator, rounds)
+        loss, figures = training_loss(run.network, run.head, batch, generator, rounds)
     run.optimizer.zero_grad(set_to_none=True)
     loss.backward()
     share_gradients(run)
@@ -183,20 +279,21 @@ def follow(run: Run) -> None:
 def train(run: Run, options: argparse.Namespace, path: Path) -> None:
     """Train until the minutes or the decay are over."""
     start = saved = time.monotonic()
-    before, sums, count = run.minutes, Counter[str](), Counter[str]()
+    before, sums, seen = run.minutes, Counter[str](), Counter[str]()
     lead = distributed.get_rank() == 0
     over = torch.zeros(1)
+    made = batches(run, options)
     while not over:
-        figures = update(run, options)
+        figures = update(run, next(made), options)
         run.minutes = before + (time.monotonic() - start) / 60
         sums.update(figures)
-        count.update(figures.keys())
+        seen.update(figures.keys())
         if lead and run.step % 25 == 0:
-            means = [round(sums[name] / max(count[name], 1), 4) for name in COLUMNS[4:]]
+            means = [round(sums[name] / max(seen[name], 1), 4) for name in COLUMNS[4:]]
             rate = round(rate_at(run, options.rate, options.decay), 7)
             row = [run.step, run.images, round(run.minutes, 2), rate, *means]
             log(path.with_suffix(".csv"), row)
-            sums, count = Counter[str](), Counter[str]()
+            sums, seen = Counter[str](), Counter[str]()
         if lead and time.monotonic() - saved > 150:
             save(run, path)
             saved = time.monotonic()
@@ -205,6 +302,8 @@ def train(run: Run, options: argparse.Namespace, path: Path) -> None:
         distributed.broadcast(over, 0)
     if lead:
         save(run, path)
+        if options.carry:
+            pack(run, options.carry)
 
 
 def log(path: Path, row: list[float]) -> None:
@@ -225,6 +324,9 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--size", type=int, default=256, help="edge of the scenes in pixels")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--device", default="cpu", help="cpu, or cuda with --processes 1")
+    parser.add_argument("--workers", type=int, default=0, help="make scenes beside each process")
+    parser.add_argument("--carry", type=Path, help="folder of a small checkpoint")
     parser.add_argument("--batch", type=int, default=4, help="images a step and process")
     parser.add_argument("--clicks", type=int, default=12, help="clicks an image")
     parser.add_argument(
@@ -257,10 +359,12 @@ def work(rank: int, options: argparse.Namespace) -> None:
         "gloo", init_method=f"file://{meeting}", rank=rank, world_size=options.processes
     )
     path = options.folder / f"{options.branch}.pt"
-    run = new_run(options.rate, options.init_from, options.encoder_only)
+    run = new_run(options.rate, options.init_from, options.encoder_only, options.device)
     source = path if path.exists() else options.folder / f"{options.from_branch}.pt"
     if source.exists() and (source == path or not options.init_from):
         load(run, source)
+    elif options.carry and options.carry.exists():
+        unpack(run, options.carry)
     else:
         run.images = options.first
     run.optimizer.param_groups[0]["share"] = options.trunk_share

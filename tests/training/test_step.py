@@ -17,8 +17,16 @@ from training.losses import (
     pair_losses,
     pixel_weights,
 )
-from training.samples import make_sample
-from training.step import boxes_of, correction, decode, encode, training_loss, unpack
+from training.samples import collate, make_sample
+from training.step import (
+    TRUTH_SAMPLED,
+    boxes_of,
+    correction,
+    decode,
+    encode,
+    training_loss,
+    unpack,
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +37,8 @@ def samples():
 def test_samples_repeat_and_clicks_lie_in_their_targets(samples):
     again = make_sample(0, 128, 6)
     assert np.array_equal(again.image, samples[0].image)
-    points, targets, valid = unpack(samples)
+    batch = collate(samples)
+    points, targets, valid = batch.points, unpack(batch.targets), batch.valid
     assert targets.shape == (2, 6, 3, 64, 64)
     for image in range(2):
         for click in range(6):
@@ -94,10 +103,16 @@ def test_boxes_and_corrections_fit_the_masks():
     points, labels = correction(mask, target, generator)
     assert labels.flatten().tolist() == [1] * 4
     assert torch.all((points[:, 0, 1] >= 16) & (points[:, 0, 1] < 24))
+    target = target[:1].expand(400, -1, -1)
     mask = target.clone()
     mask[:, 20:24, 20:24] = 1
     points, labels = correction(mask, target, generator)
-    assert labels.flatten().tolist() == [0] * 4
+    # Nearly all are in the surplus; the rest are drawn from the target.
+    surplus = labels[:, 0] == 0
+    assert 0.8 < surplus.float().mean() < 1 - TRUTH_SAMPLED / 4
+    assert torch.all((points[surplus] >= 40) & (points[surplus] < 48))
+    columns, rows = points[~surplus][:, 0].T
+    assert torch.all((columns >= 8) & (columns < 48) & (rows >= 16) & (rows < 32))
 
 
 def test_a_window_of_the_frame_is_decoded_as_the_same_place_of_the_whole_frame(samples):
@@ -155,7 +170,7 @@ def test_training_steps_lower_the_loss_and_repeat(samples):
         losses = []
         for _ in range(4):
             generator = torch.Generator().manual_seed(0)
-            loss, figures = training_loss(network, head, samples, generator)
+            loss, figures = training_loss(network, head, collate(samples), generator)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+import numpy as np
 import pytest
 import torch
 
 from napari_semxai.backends.bundled import build_bundled
 from training import train
+from training.samples import make_sample
 
 
 @pytest.fixture
@@ -33,6 +35,42 @@ def test_checkpoint_goes_on_where_it_was(run, tmp_path):
     assert (other.step, other.images, other.minutes) == (12, 96, 1.5)
     assert torch.equal(other.network.no_mem_embed, run.network.no_mem_embed)
     assert torch.equal(other.head.bias, run.head.bias)
+
+
+def test_a_small_checkpoint_goes_on_elsewhere(run, tmp_path):
+    run.step, run.images, run.minutes = 12, 96, 1.5
+    sum(p.square().sum() for p in run.network.parameters()).backward()
+    run.optimizer.step()
+    train.pack(run, tmp_path / "carry")
+    files = list((tmp_path / "carry").iterdir())
+    assert max(file.stat().st_size for file in files) < 16 * 2**20
+    other = train.new_run(1e-3, None)
+    train.unpack(other, tmp_path / "carry")
+    assert (other.step, other.images, other.minutes, other.decay_start) == (12, 96, 1.5, -1)
+    for before, after in zip(run.network.parameters(), other.network.parameters(), strict=True):
+        torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-4)
+    before, after = run.optimizer.state_dict()["state"], other.optimizer.state_dict()["state"]
+    assert before.keys() == after.keys()
+    for key, moments in before.items():
+        torch.testing.assert_close(
+            after[key]["exp_avg_sq"], moments["exp_avg_sq"], rtol=1e-2, atol=0
+        )
+        assert after[key]["step"] == moments["step"]
+
+
+def test_batches_come_in_order_whoever_makes_them(run, monkeypatch):
+    monkeypatch.setattr(train.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(train.distributed, "get_world_size", lambda: 2)
+    run.images = 8
+    made = []
+    for workers in (0, 1):
+        options = Namespace(size=128, clicks=4, discs=0, batch=2, workers=workers, device="cpu")
+        batches = train.batches(run, options)
+        made.append([next(batches) for _ in range(2)])
+    wanted = [make_sample(number, 128, 4).image for number in (10, 11, 14, 15)]
+    for batches in made:
+        images = torch.cat([batch.image for batch in batches]).numpy()
+        assert np.array_equal(images, np.stack(wanted))
 
 
 def test_export_is_small_and_loads_and_starts_a_new_run(run, tmp_path):
@@ -72,7 +110,8 @@ def test_two_processes_train_and_resume(tmp_path, monkeypatch):
     options = Namespace(
         folder=tmp_path, minutes=0.05, size=128, batch=1, clicks=4, rounds=2, rate=1e-3,
         decay=0, branch="main", from_branch="main", init_from=None, processes=2, discs=0,
-        encoder_only=False, frozen_stages=3, bfloat16=False,
+        encoder_only=False, frozen_stages=3, bfloat16=False, device="cpu", workers=1,
+        carry=tmp_path / "carry", first=0, trunk_share=0.1,
     )  # fmt: skip
     torch.multiprocessing.spawn(train.work, (options,), 2)
     first = torch.load(tmp_path / "main.pt", weights_only=True)["numbers"][0]
