@@ -187,8 +187,8 @@ def training_loss(
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Loss of a batch over all rounds, and figures to watch.
 
-    Everything happens on the device of `batch` and `generator`. `head` tells from the trunk's finest
-    map what is where; it is for training only.
+    Everything happens on the device of `batch` and `generator`. `head` tells from the trunk's
+    finest map what is where; it is for training only.
     """
     points, targets, valid = batch.points, unpack(batch.targets), batch.valid
     count, clicks = points.shape[:2]
