@@ -151,7 +151,7 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
     With a `side` of 0 there is no grid.
     """
     border = edge_strips(scene.image)
-    truth, clicks, nothing = largest_defect(scene), [float("nan")] * 6, kind == "no defect"
+    truth, clicks, nothing = largest_defect(scene), [float("nan")] * 6, not scene.defect.any()
     dice = flagged = seconds = float("nan")
     offered = Offer()
     if side:
@@ -248,6 +248,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="other weights of the bundled network")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--validation", action="store_true", help="not the held-out scenes")
+    parser.add_argument("--wide", action="store_true", help="scenes of the wide kinds")
     parser.add_argument("--limit", type=int, help="scenes of each kind at most")
     parser.add_argument("--side", type=int, default=32, help="grid points a side")
     parser.add_argument("--grids", type=int, help="scenes of each kind with the grid at most")
@@ -266,7 +267,7 @@ def main() -> None:
     torch.set_num_threads(1)
     segmenter = load_segmenter(options.model, options.weights, options.device)
     part, parts = (int(number) for number in options.part.split("/"))
-    scenes = (validation if options.validation else held_out)(options.limit)
+    scenes = (validation if options.validation else held_out)(options.limit, options.wide)
     rows, seen = [], Counter[str]()
     for number, (kind, scene) in enumerate(scenes):
         seen[kind] += 1

@@ -12,17 +12,22 @@ from PIL import Image
 from torch import Tensor
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
+from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 from training.scenes import TRAINING_STREAM
 
 TARGETS = 3
 DISCS = (20.0, 50.0)
 """Radii in pixels of the first exercise."""
+WIDE = 0.5
+"""Share of the scenes that are of the wide kinds."""
 CROWDED = 0.7
-"""Share of the scenes that hold several defects."""
+"""Share of the other scenes that hold several defects."""
 ZOOMED = 0.35
 """Share of the samples that are an enlarged part of a scene, as a second look at a click is."""
 LARGEST_ZOOM = 4.0
 _DEFECT = ("particle", "pit", "scratch", "residue", "bridge", "break")
+_DEFECT += ("agglomerate", "dendrite", "void")
+_GROUPS = ({"defect"}, {"pattern"}, {"edge_strip", "info_bar", "text", "scale_bar", "logo"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,26 +84,34 @@ def collate(samples: list[Sample]) -> Batch:
 def make_sample(seed: int, size: int, clicks: int) -> Sample:
     """Make training sample number `seed`."""
     rng = np.random.default_rng([TRAINING_STREAM, seed])
-    scene = make_scene(_draw_spec(rng, size), int(rng.integers(2**62)))
+    scene = _draw_scene(rng, size)
     if rng.random() < ZOOMED:
         scene = _enlarged(rng, scene)
     masks = np.stack([region.mask for region in scene.regions])
     kinds = [region.kind for region in scene.regions]
-    areas = masks.sum((1, 2))
-    half = masks.reshape(len(masks), size // 2, 2, size // 2, 2).sum((2, 4), np.uint8) >= 2
+    areas = np.array([np.count_nonzero(mask) for mask in masks])
+    half = _halved(masks)
     packed = np.packbits(half, axis=-1)
     wanted = np.array([_wanted(kind, kinds) for kind in kinds])
-    usable = wanted & (half.sum((1, 2)) >= 6)
+    usable = wanted & np.array([np.count_nonzero(mask) >= 6 for mask in half])
     points = _clicks(rng, scene, masks, clicks)
     targets = np.zeros((clicks, TARGETS, *packed.shape[1:]), np.uint8)
     valid = np.zeros((clicks, TARGETS), bool)
     for number, (row, column) in enumerate(points):
         inside = sorted(np.flatnonzero(masks[:, row, column] & usable), key=lambda i: areas[i])
-        for place, index in enumerate(inside[:TARGETS]):
+        # Of regions with the same pixels (a crystal of one facet) one is enough.
+        distinct = list({areas[index]: index for index in inside}.values())
+        for place, index in enumerate(distinct[:TARGETS]):
             targets[number, place] = packed[index]
             valid[number, place] = True
     columns_rows = points[:, ::-1].astype(np.float32)
     return Sample(scene.image, columns_rows, targets, valid, *_dense(scene, usable, areas))
+
+
+def _halved(masks: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Keep of each two by two pixels whether two or more are in the mask."""
+    pairs = (masks[:, ::2].view(np.uint8) + masks[:, 1::2].view(np.uint8)).view(np.uint16)
+    return (pairs & 255) + (pairs >> 8) >= 2
 
 
 def _enlarged(rng: np.random.Generator, scene: Scene) -> Scene:
@@ -126,13 +139,12 @@ def _dense(
     grid = (slice(2, None, 4),) * 2
     places = np.zeros_like(scene.image[grid])
     kinds = np.zeros((3, *places.shape), bool)
-    groups = ({"defect"}, {"pattern"}, {"edge_strip", "info_bar"})
     for index in np.argsort(-areas, kind="stable"):
         region = scene.regions[index]
         there = region.mask[grid]
         if usable[index]:
             places[there] = index % 255 + 1
-        for own, group in zip(kinds, groups, strict=True):
+        for own, group in zip(kinds, _GROUPS, strict=True):
             own |= there & (region.kind in group)
     return places, kinds
 
@@ -155,6 +167,14 @@ def make_disc_sample(seed: int, size: int, clicks: int) -> Sample:
     )
 
 
+def _draw_scene(rng: np.random.Generator, size: int) -> Scene:
+    """Draw a scene of a wide kind, or one of `make_scene`."""
+    if rng.random() < WIDE:
+        kind = list(WIDE_KINDS)[int(rng.integers(len(WIDE_KINDS)))]
+        return wide_scene(kind, int(rng.integers(2**62)), (size, size))
+    return make_scene(_draw_spec(rng, size), int(rng.integers(2**62)))
+
+
 def _draw_spec(rng: np.random.Generator, size: int) -> SceneSpec:
     """Draw a scene; half of them crowded.
 
@@ -169,10 +189,11 @@ def _draw_spec(rng: np.random.Generator, size: int) -> SceneSpec:
 def _wanted(kind: str, kinds: list[str]) -> bool:
     """Whether a click may mean a region of this kind.
 
-    A defect's own kind repeats "defect". The union of several pieces has about the box of the
-    whole surface, and of two masks with one box the automatic generator keeps one only.
+    A defect's own kind repeats "defect", and "rest" is no one thing. The union of several pieces
+    has about the box of the whole surface, and of two masks with one box the automatic generator
+    keeps one only.
     """
-    return kind not in _DEFECT and f"{kind}_piece" not in kinds
+    return kind not in (*_DEFECT, "rest") and f"{kind}_piece" not in kinds
 
 
 def _clicks(
@@ -180,17 +201,27 @@ def _clicks(
 ) -> NDArray[np.int64]:
     """Draw (row, column) clicks: on defects, anywhere (as a grid does), on each region."""
     defects = [i for i, region in enumerate(scene.regions) if region.kind == "defect"]
-    size = scene.image.shape
+    rest = np.zeros(scene.image.shape, bool)
+    for region in scene.regions:
+        if region.kind == "rest":
+            rest |= region.mask
+    listed = [i for i, region in enumerate(scene.regions) if region.kind != "rest"]
     points = []
     for number in range(count):
         share = number / count
         if share < 0.4 and defects:
             points.append(_inside(rng, masks[rng.choice(defects)]))
         elif share < 0.75:
-            points.append(rng.integers((0, 0), size))
+            points.append(_anywhere(rng, rest))
         else:
-            points.append(_inside(rng, masks[rng.integers(len(masks))]))
+            points.append(_inside(rng, masks[rng.choice(listed)]))
     return np.array(points, dtype=np.int64)
+
+
+def _anywhere(rng: np.random.Generator, rest: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Draw a place, if possible not where the smallest region is not listed."""
+    places = rng.integers((0, 0), rest.shape, (8, 2))
+    return places[int(np.argmin(rest[places[:, 0], places[:, 1]]))]
 
 
 def _inside(rng: np.random.Generator, mask: NDArray[np.bool_]) -> NDArray[np.int64]:

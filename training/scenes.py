@@ -1,7 +1,8 @@
 """Which scenes are for training, for choosing and for the final table.
 
-The three sets never share a seed. The held-out set was fixed before the first long training;
-`HELD_OUT_DIGEST` is the SHA-256 over its images and defect masks.
+No two sets share a seed. The held-out sets were fixed before the first long training that saw
+scenes of their kinds; `HELD_OUT_DIGEST` and `WIDE_DIGEST` are the SHA-256 over the images and
+defect masks of the scenes of `make_scene` and of `wide_scene`.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
+from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 HELD_OUT_STREAM = 90_210
 VALIDATION_STREAM = 31_415
+WIDE_HELD_OUT_STREAM = 90_211
+WIDE_VALIDATION_STREAM = 31_416
 TRAINING_STREAM = 2
 SHAPE = (480, 480)
 
@@ -39,7 +43,10 @@ GROUPS = (
     Group("patterned, several defects", 20, 8),
     Group("no defect", 60, 32),
 )
+WIDE_COUNT, WIDE_VALIDATION_COUNT = 25, 5
+"""Scenes of each wide kind."""
 HELD_OUT_DIGEST = "734d683b1de763caf37f1c9b8ea7e0fb1cf1fedb00abf0b8523cc05f423f8036"
+WIDE_DIGEST = "57c38584e33927e4fd388f34c98126a21d64245f3ebb1d60a4035ad456b7b8d2"
 
 
 def group_spec(kind: str, rng: np.random.Generator) -> SceneSpec:
@@ -54,13 +61,17 @@ def group_spec(kind: str, rng: np.random.Generator) -> SceneSpec:
         return replace(spec, defects=several)
 
 
-def held_out(limit: int | None = None) -> Iterator[tuple[str, Scene]]:
+def held_out(limit: int | None = None, wide: bool = False) -> Iterator[tuple[str, Scene]]:
     """Yield the held-out scenes with their kind; `limit` scenes of each kind at most."""
+    if wide:
+        return _wide_scenes(WIDE_HELD_OUT_STREAM, WIDE_COUNT, limit)
     return _scenes(HELD_OUT_STREAM, [(group.kind, group.count) for group in GROUPS], limit)
 
 
-def validation(limit: int | None = None) -> Iterator[tuple[str, Scene]]:
+def validation(limit: int | None = None, wide: bool = False) -> Iterator[tuple[str, Scene]]:
     """Yield the scenes on which every choice is made."""
+    if wide:
+        return _wide_scenes(WIDE_VALIDATION_STREAM, WIDE_VALIDATION_COUNT, limit)
     counts = [(group.kind, group.validation_count) for group in GROUPS]
     return _scenes(VALIDATION_STREAM, counts, limit)
 
@@ -75,14 +86,22 @@ def _scenes(
             yield kind, make_scene(spec, int(rng.integers(2**62)))
 
 
-def digest() -> str:
-    """SHA-256 over the held-out images and masks."""
+def _wide_scenes(stream: int, count: int, limit: int | None) -> Iterator[tuple[str, Scene]]:
+    for number, kind in enumerate(WIDE_KINDS):
+        for index in range(count if limit is None else min(count, limit)):
+            rng = np.random.default_rng([stream, number, index])
+            yield kind, wide_scene(kind, int(rng.integers(2**62)), SHAPE)
+
+
+def digest(scenes: Iterable[tuple[str, Scene]]) -> str:
+    """SHA-256 over the images and defect masks of `scenes`."""
     total = hashlib.sha256()
-    for _, scene in held_out():
+    for _, scene in scenes:
         total.update(scene.image.tobytes())
         total.update(np.packbits(scene.defect).tobytes())
     return total.hexdigest()
 
 
 if __name__ == "__main__":
-    print(digest(), sum(group.count for group in GROUPS))
+    for wide in (False, True):
+        print("wide" if wide else "held out", digest(held_out(wide=wide)))
