@@ -10,6 +10,8 @@ import scipy
 from napari_semxai.algorithms.components import components_at, largest_component
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_semxai.types import BoolMask, Prompts
 
 UNHEEDED_RADIUS = 4
@@ -26,13 +28,11 @@ def still_there(mask: BoolMask, known: BoolMask) -> BoolMask:
     return components_at(mask, np.argwhere(mask & known))
 
 
-def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
+def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
     """Return the part of a network's answer that belongs to the object it was asked for.
 
     Networks scatter specks over an image. The object is every 8-connected component of the
     answer that holds a foreground click or meets the object before; the largest where none does.
-    A newest click on the background that the answer does not heed takes a small disc out all the
-    same, except for places of foreground clicks.
 
     Parameters
     ----------
@@ -43,25 +43,38 @@ def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
     prompts : Prompts
         What the network was asked.
     """
-    clicks = [
-        point
-        for point, foreground in zip(prompts.points, prompts.foreground, strict=True)
-        if foreground
-    ]
-    pixels = np.floor(np.array(clicks).reshape(-1, 2)).astype(np.int64)
-    seeds = np.concatenate([pixels, np.argwhere(answer & before)])
+    seeds = np.concatenate([_foreground_pixels(prompts), np.argwhere(answer & before)])
     found = components_at(answer, seeds)
-    if not found.any():
-        found = largest_component(answer)
+    return found if found.any() else largest_component(answer)
+
+
+def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
+    """Return the object of an answer as it goes into the mask; see the functions it is made of."""
+    return heed_newest(answered_object(answer, before, prompts), prompts)
+
+
+def heed_newest(found: BoolMask, prompts: Prompts) -> BoolMask:
+    """Return an object without the place of a newest click on the background.
+
+    Where the network does not heed the click a small disc goes all the same, except for places
+    of foreground clicks.
+    """
     if prompts.points and not prompts.foreground[-1]:
         row, column = map(int, prompts.points[-1])
         if found[row, column]:
-            kept = found[tuple(pixels.T)]
+            pixels = _foreground_pixels(prompts)
+            kept, found = found[tuple(pixels.T)], found.copy()
             rows, columns = np.ogrid[: found.shape[0], : found.shape[1]]
             found[(rows - row) ** 2 + (columns - column) ** 2 < UNHEEDED_RADIUS**2] = False
             found[tuple(pixels.T)] = kept
             found[row, column] = False
     return found
+
+
+def _foreground_pixels(prompts: Prompts) -> NDArray[np.int64]:
+    """Return the pixels of the foreground clicks, shape (k, 2)."""
+    clicks = np.array(prompts.points).reshape(-1, 2)
+    return np.floor(clicks[np.array(prompts.foreground, dtype=bool)]).astype(np.int64)
 
 
 def objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMask:

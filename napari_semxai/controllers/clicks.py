@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai.algorithms.click_doubts import judge_answer
 from napari_semxai.algorithms.click_edits import (
+    answered_object,
+    heed_newest,
     object_at,
     objects_in,
-    own_part,
     still_there,
     take_answer,
 )
 from napari_semxai.algorithms.mask_patches import mask_patch
+from napari_semxai.controllers.click_history import ClickHistory
 from napari_semxai.controllers.recipe import model_values
+from napari_semxai.state.review import Offer
 from napari_semxai.state.session import Origin, Proposal
 from napari_semxai.types import (
     BoolMask,
@@ -27,6 +31,8 @@ from napari_semxai.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from napari_semxai.controllers.edit import EditController
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
@@ -34,7 +40,6 @@ if TYPE_CHECKING:
 
 CLICK = "click"
 SAM_CLICK = "SAM click"
-_UNDONE_KEPT = 30
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,21 +52,14 @@ class _Asked:
     mask: BoolMask | None = None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Step:
-    """Mask and prompts before an answer, so that an undone click is not asked again."""
-
-    mask: int
-    prompts: Prompts
-    known: BoolMask | None
-
-
 class ClickController:
     """What the SAM click tool can ask for.
 
     One object is worked on at a time. Clicks add up for it; the object as it is in the mask, with
     every brush stroke, is the mask prompt. While the network works, newer clicks wait and are
-    asked together when it is done, so that only the newest click delivers.
+    asked together when it is done, so that only the newest click delivers. An answer that is not
+    what was asked for is offered; it comes into the mask when a person says so, and a click on
+    before that corrects it.
 
     Parameters
     ----------
@@ -83,8 +81,9 @@ class ClickController:
         self._answered = Prompts()
         self._asked: _Asked | None = None
         self._waiting: _Asked | None = None
-        self._steps: list[_Step] = []
+        self._history = ClickHistory()
         session.events.image.connect(self._on_image_changed)
+        edit.edited.connect(self._on_mask_edited)
 
     def activate(self, active: bool) -> None:
         """Take the tool or put it away; the image is encoded before the first click."""
@@ -98,8 +97,8 @@ class ClickController:
 
     def begin_object(self) -> None:
         """Let the next click begin another object."""
-        self._known, self._answered, self._steps = None, Prompts(), []
-        self._change(prompts=Prompts())
+        self._forget_object()
+        self._change(prompts=Prompts(), offer=None)
 
     def click(self, row: float, column: float, foreground: bool = True) -> None:
         """Refine the object by a click, or begin one.
@@ -116,12 +115,13 @@ class ClickController:
         mask = self._edit.mask
         if mask is None:
             return
-        self._step_back(mask)
         hit = object_at(mask, int(row), int(column))
-        known = self._object(mask)
-        prompts = self._session.clicks.prompts
+        prompts, offer = self._session.clicks.prompts, self._session.clicks.offer
+        known, draft = self._object(mask), None
+        if offer is not None:
+            known, draft = still_there(mask, offer.before), offer.after
         if hit.any() and not (hit & known).any():
-            known, prompts = hit, Prompts()
+            known, prompts, draft = hit, Prompts(), None
         if not (foreground or known.any() or prompts):
             self._change(message="Nothing here to take away from: click on the defect first")
             return
@@ -130,7 +130,7 @@ class ClickController:
             points=(*prompts.points, (float(row), float(column))),
             foreground=(*prompts.foreground, foreground),
         )
-        self._ask(_Asked(known, prompts))
+        self._ask(_Asked(known, prompts, mask=draft))
 
     def box(self, row0: float, column0: float, row1: float, column1: float) -> None:
         """Correct the objects that a box is around, or begin one; corners in any order."""
@@ -166,7 +166,18 @@ class ClickController:
         """Do not wait for the answer."""
         self._engine.cancel(CLICK)
         self._busy, self._asked, self._waiting = False, None, None
-        self._change(state="idle", message="")
+        self._change(state="idle", message="", prompts=self._answered)
+
+    def apply_offer(self) -> None:
+        """Take the answer that is offered, as one undoable edit."""
+        offer, mask = self._session.clicks.offer, self._edit.mask
+        if offer is not None and mask is not None:
+            self._apply(offer, mask)
+
+    def discard_offer(self) -> None:
+        """Let the answer that is offered go, with its clicks."""
+        if self._session.clicks.offer is not None:
+            self._change(offer=None, prompts=self._answered, message="")
 
     def _object(self, mask: BoolMask) -> BoolMask:
         return np.zeros_like(mask) if self._known is None else still_there(mask, self._known)
@@ -174,14 +185,15 @@ class ClickController:
     def _ask(self, asked: _Asked) -> None:
         if self._busy:
             self._waiting = asked
-            self._change(prompts=asked.prompts)
+            self._change(prompts=asked.prompts, offer=None)
             return
         self._asked = asked
-        before = asked.before if asked.before.any() else None
-        self._submit(asked.prompts, before if asked.mask is None else asked.mask)
+        prompt = asked.before if asked.mask is None else asked.mask
+        self._submit(asked.prompts, prompt if prompt.any() else None)
 
     def _encode(self) -> None:
-        if not self._busy:
+        # Whoever takes the tool to correct what is offered finds it there.
+        if not self._busy and self._session.clicks.offer is None:
             self._submit(Prompts(), None)
 
     def _submit(self, prompts: Prompts, mask: BoolMask | None) -> None:
@@ -204,6 +216,7 @@ class ClickController:
             prompts=prompts,
             state="loading" if loading else "answering",
             message="Loading the network …" if loading else "",
+            offer=None,
         )
 
     def _on_update(self, answer: Any) -> None:
@@ -220,14 +233,8 @@ class ClickController:
         asked, mask = self._asked, self._edit.mask
         if asked is None or mask is None:
             return
-        after = own_part(answer.mask, asked.before, asked.prompts)
-        result = take_answer(mask, asked.before, after)
-        step = _Step(_fingerprint(mask), self._answered, self._known)
-        self._steps = [*self._steps[-_UNDONE_KEPT:], step]
-        self._known, self._answered = after, asked.prompts
-        if np.array_equal(result, mask):
-            self._change(message="The network would not change the mask here")
-            return
+        found = answered_object(answer.mask, asked.before, asked.prompts)
+        doubts = judge_answer(found, asked.before, asked.prompts)
         details = {
             **asdict(asked.prompts),
             "object": _drawn(asked.before),
@@ -235,8 +242,27 @@ class ClickController:
             "model": model_values(self._origin),
             "predicted_iou": answer.predicted_iou,
         }
-        self._session.proposal = Proposal(result, asked.title, details)
-        self._change(message=f"Predicted IoU {answer.predicted_iou:.2f}")
+        after = heed_newest(found, asked.prompts)
+        offer = Offer(asked.before, after, asked.prompts, doubts, asked.title, details)
+        if not doubts or np.array_equal(take_answer(mask, asked.before, after), mask):
+            self._apply(offer, mask)
+            return
+        self._change(offer=offer, message=_iou(details))
+        if asked.title != SAM_CLICK:
+            self._session.message = f"{asked.title}: not applied, see SAM click under Edit"
+
+    def _apply(self, offer: Offer, mask: BoolMask) -> None:
+        """Bring an answer into the mask as one undoable edit."""
+        result = take_answer(mask, offer.before, offer.after)
+        self._history.note(mask, self._answered, self._known)
+        self._history.note(result, offer.prompts, offer.after)
+        self._known, self._answered = offer.after, offer.prompts
+        message = _iou(offer.details)
+        if np.array_equal(result, mask):
+            message = "The network would not change the mask here: use the brush"
+        else:
+            self._session.proposal = Proposal(result, offer.title, offer.details)
+        self._change(offer=None, message=message)
 
     def _on_done(self) -> None:
         waiting = self._waiting
@@ -252,25 +278,27 @@ class ClickController:
         self._change(state="failed", message=message)
         self._session.message = message
 
-    def _step_back(self, mask: BoolMask) -> None:
-        """Forget the clicks whose answers were undone."""
-        if not self._steps:
-            return
-        now = _fingerprint(mask)
-        for number, step in enumerate(self._steps):
-            if step.mask == now:
-                self._known, self._answered = step.known, step.prompts
-                self._change(prompts=step.prompts)
-                self._steps = self._steps[:number]
-                return
+    def _on_mask_edited(self) -> None:
+        """Take the clicks along where undo or redo takes the mask."""
+        mask = self._edit.mask
+        moment = None if mask is None else self._history.move(mask)
+        if moment is not None:
+            self._known, self._answered = moment.known, moment.prompts
+            # What was asked meanwhile goes on from a mask that is no more.
+            self._asked = self._waiting = None
+            self._change(prompts=moment.prompts, offer=None, message="")
 
     def _on_image_changed(self, image: SemImage | None) -> None:
         self._engine.forget(CLICK)
         self._busy, self._asked, self._waiting = False, None, None
-        self._known, self._answered, self._steps = None, Prompts(), []
-        self._change(prompts=Prompts(), state="idle", message="")
+        self._forget_object()
+        self._change(prompts=Prompts(), offer=None, state="idle", message="")
         if image is not None and self._session.clicks.active:
             self._encode()
+
+    def _forget_object(self) -> None:
+        self._known, self._answered = None, Prompts()
+        self._history.clear()
 
     def _change(self, **values: Any) -> None:
         self._session.clicks = replace(self._session.clicks, **values)
@@ -282,5 +310,5 @@ def _drawn(mask: BoolMask) -> dict[str, Any]:
     return {"box": list(edit.box), "runs": " ".join(map(str, edit.runs))}
 
 
-def _fingerprint(mask: BoolMask) -> int:
-    return hash(np.packbits(mask).tobytes())
+def _iou(details: Mapping[str, Any]) -> str:
+    return f"Predicted IoU {details['predicted_iou']:.2f}"

@@ -50,6 +50,8 @@ class EditController:
     """An image is left with unsaved strokes, whatever the way."""
     stroke_begun = Signal()
     """The mask is no longer the one that was stored."""
+    edited = Signal()
+    """A person changed the mask, or took a change back."""
 
     def __init__(
         self, session: Session, jobs: Jobs, recovery_folder: Path, wait: float = LONGEST_WAIT
@@ -131,6 +133,7 @@ class EditController:
             self._session.save = SaveState("unsaved", message="Unsaved strokes")
         if self._autosave is not None:
             self._autosave.touch()
+        self.edited.emit()
 
     def edit(self, name: str, **parameters: int) -> None:
         """Run one of `MASK_EDITS` on the mask; the answer is an undoable edit."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.layers.prompt_layers import PromptLayers
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.controllers.clicks import ClickController
     from napari_semxai.layers.session_layers import SessionLayers
-    from napari_semxai.state.review import Clicks
+    from napari_semxai.state.review import Clicks, Offer
     from napari_semxai.state.session import Session
 
 DRAG_PIXELS = 5
@@ -24,7 +25,7 @@ DRAG_PIXELS = 5
 
 
 class ClickTool:
-    """Hand clicks on the defect mask to `clicks`, and show the prompts.
+    """Hand clicks on the defect mask to `clicks`, and show the prompts and what is offered.
 
     A click is foreground, with Shift or the right button background, a drag is a box.
 
@@ -103,6 +104,8 @@ class ClickTool:
         # While the network answers, drawing marks would only keep its answer waiting.
         if clicks.state != "answering" and clicks.prompts is not self._shown:
             self._show_prompts()
+        if clicks.offer is not before.offer:
+            self._show_offer(clicks.offer)
 
     def _on_mask_layer_changed(self) -> None:
         if self._session.clicks.active:
@@ -127,6 +130,14 @@ class ClickTool:
 
     def _on_mode_changed(self) -> None:
         self._clicks.activate(False)
+
+    def _show_offer(self, offer: Offer | None) -> None:
+        """Show an answer that is not in the mask, filled: it may reach the image's edges."""
+        owned = self._layers.owned
+        if offer is None:
+            owned.hide("offer")
+        else:
+            owned.show("offer", "SAM answer, not applied", (colors.PREVIEW,), offer.after)
 
     def _show_prompts(self) -> None:
         prompts = self._shown = self._session.clicks.prompts

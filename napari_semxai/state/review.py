@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semxai.algorithms.click_doubts import AnswerDoubts
 from napari_semxai.types import (
     BoolMask,
     Prompts,
@@ -136,6 +138,32 @@ class Batch:
     seconds_left: float | None = None
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Offer:
+    """An answer to clicks or a box that is shown and waits for a person's word.
+
+    Attributes
+    ----------
+    before, after : ndarray of bool, shape (M, N)
+        The object in the mask when the network was asked, and as the answer has it.
+    prompts : Prompts
+        What was asked.
+    doubts : AnswerDoubts
+        Why it was not taken unasked.
+    title : str
+        What the edit would be called.
+    details : mapping
+        What the edit would keep of the question, as JSON can hold it.
+    """
+
+    before: BoolMask
+    after: BoolMask
+    prompts: Prompts
+    doubts: AnswerDoubts
+    title: str
+    details: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Clicks:
     """The SAM click tool.
@@ -150,9 +178,12 @@ class Clicks:
         "idle", "loading", "encoding", "answering" or "failed".
     message : str
         What a person reads.
+    offer : Offer or None
+        The answer that waits for a word.
     """
 
     active: bool = False
     prompts: Prompts = field(default_factory=Prompts)
     state: str = "idle"
     message: str = ""
+    offer: Offer | None = None

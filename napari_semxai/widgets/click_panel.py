@@ -11,6 +11,7 @@ from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
+    from napari_semxai.algorithms.click_doubts import AnswerDoubts
     from napari_semxai.controllers.clicks import ClickController
     from napari_semxai.state.review import Clicks
     from napari_semxai.state.session import Session
@@ -21,7 +22,7 @@ _HOW = (
 
 
 class ClickPanel(Panel):
-    """Take the SAM click tool, begin another object, see what the network does.
+    """Take the SAM click tool, begin another object, see what the network does and offers.
 
     Parameters
     ----------
@@ -39,16 +40,22 @@ class ClickPanel(Panel):
         )
         self.another = button("New object", "Let the next click begin another object")
         self.cancel = button("Cancel", "Do not wait for the answer")
-        self.status = StatusText(2)
+        self.apply = button("Apply", "Take the answer that is offered (Alt+T)")
+        self.discard = button("Discard", "Let it go, with its clicks (Alt+Shift+T)")
+        self.status = StatusText(3)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tool, 0, 0)
         layout.addWidget(self.another, 0, 1)
         layout.addWidget(self.cancel, 0, 2)
         layout.addWidget(self.status, 1, 0, 1, 3)
+        layout.addWidget(self.apply, 2, 0)
+        layout.addWidget(self.discard, 2, 1)
         self.tool.toggled.connect(clicks.activate)
         self.another.clicked.connect(clicks.begin_object)
         self.cancel.clicked.connect(clicks.cancel)
+        self.apply.clicked.connect(clicks.apply_offer)
+        self.discard.clicked.connect(clicks.discard_offer)
         session.events.clicks.connect(self._on_clicks_changed)
         self._on_clicks_changed(session.clicks)
 
@@ -61,4 +68,30 @@ class ClickPanel(Panel):
             self.tool.setChecked(clicks.active)
         self.another.setEnabled(bool(clicks.prompts))
         self.cancel.setEnabled(clicks.state in ("loading", "encoding", "answering"))
-        self.status.setText(clicks.message or (_HOW if clicks.active else ""))
+        for part in (self.apply, self.discard):
+            part.setEnabled(clicks.offer is not None)
+        text = clicks.message or (_HOW if clicks.active else "")
+        self.status.setText(text if clicks.offer is None else doubt_text(clicks.offer.doubts))
+
+
+def doubt_text(doubts: AnswerDoubts) -> str:
+    """Say why an answer is only offered, and what can be done."""
+    reasons = []
+    if doubts.missed:
+        reasons.append(f"leaves out {_clicks(doubts.missed)} on the defect")
+    if doubts.held:
+        reasons.append(f"holds {_clicks(doubts.held)} on “not the defect”")
+    if doubts.spilled:
+        reasons.append(f"lies outside its box with {doubts.spilled:.0%} of its area")
+    if doubts.covered:
+        reasons.append(f"covers {doubts.covered:.0%} of the image")
+    if doubts.emptied:
+        reasons.append("takes the whole object away")
+    return (
+        f"⚠ Not applied: the answer {' and '.join(reasons)}. Apply it, discard it, or click again "
+        "to correct it."
+    )
+
+
+def _clicks(number: int) -> str:
+    return "a click" if number == 1 else f"{number} clicks"

@@ -37,6 +37,8 @@ def key_actions(workbench: Workbench) -> dict[str, Callable[[], object]]:
         "erase": partial(workbench.paint, "erase"),
         "click": workbench.click,
         "new object": workbench.clicks.begin_object,
+        "apply answer": workbench.clicks.apply_offer,
+        "discard answer": workbench.clicks.discard_offer,
         "automatic": workbench.edit.apply_automatic,
         "save": workbench.save,
         **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},

@@ -62,6 +62,8 @@ SHORTCUTS = (
     Shortcut("erase", "Alt-E", "erase"),
     Shortcut("click", "Alt-C", "SAM click"),
     Shortcut("new object", "Alt-N", "SAM click on another object"),
+    Shortcut("apply answer", "Alt-T", "apply the SAM answer that is offered"),
+    Shortcut("discard answer", "Alt-Shift-T", "discard the SAM answer that is offered"),
     Shortcut("automatic", "Alt-A", "apply the automatic mask"),
     Shortcut("save", "Alt-S", "save the mask"),
     *(Shortcut(f"class {n}", f"Alt-{n}", f"class {n} of the project's list") for n in CLASS_KEYS),

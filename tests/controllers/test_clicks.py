@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
+from psygnal import Signal
 
+from napari_semxai.algorithms.click_doubts import AnswerDoubts
 from napari_semxai.algorithms.live_scores import LiveMask
 from napari_semxai.controllers.clicks import ClickController
 from napari_semxai.state.session import ModelChoice
@@ -34,12 +36,19 @@ class Engine:
 class Edit:
     """The mask as napari would hold it: proposals are written at once."""
 
+    edited = Signal()
+
     def __init__(self, session, shape):
         self.live = LiveMask(np.zeros(shape))
         session.events.proposal.connect(self.take)
 
     def take(self, proposal):
-        self.live.sync(proposal.mask)
+        self.change(proposal.mask)
+
+    def change(self, mask):
+        """Paint, undo or redo."""
+        self.live.sync(mask)
+        self.edited.emit()
 
     @property
     def mask(self):
@@ -127,13 +136,128 @@ def test_an_undone_click_is_not_asked_again(session, engine, edit, clicks):
     engine.answer(disc(20, 30))
     clicks.click(24, 34)
     engine.answer(disc(20, 30, 12))
-    edit.live.sync(disc(20, 30))
+    edit.change(disc(20, 30))
+    assert session.clicks.prompts.points == ((20, 30),)
     clicks.click(15, 30)
     request = engine.answer(disc(20, 30, 9))
     assert request.prompts.points == ((20, 30), (15, 30))
-    edit.live.sync(np.zeros_like(edit.mask))
+    edit.change(np.zeros_like(edit.mask))
+    assert not session.clicks.prompts
     clicks.click(50, 50)
     assert engine.answer(None).prompts.points == ((50, 50),)
+
+
+def test_undo_and_redo_take_the_clicks_along_past_strokes_between(session, engine, edit, clicks):
+    masks = [edit.mask.copy()]
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    masks.append(edit.mask.copy())
+    masks.append(disc(20, 30) | disc(24, 34, 3))
+    edit.change(masks[-1])
+    clicks.click(15, 30)
+    engine.answer(disc(20, 30, 12))
+    masks.append(edit.mask.copy())
+    counts = []
+    for step in (2, 1, 0, 1, 2, 3):
+        edit.change(masks[step])
+        counts.append(len(session.clicks.prompts.points))
+    assert counts == [1, 1, 0, 1, 1, 2]
+    clicks.click(28, 38, foreground=False)
+    request = engine.answer(None)
+    assert len(request.prompts.points) == 3
+    np.testing.assert_array_equal(request.mask, disc(20, 30, 12))
+
+
+def test_what_is_asked_when_its_object_is_undone_does_not_come(session, engine, edit, clicks):
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    clicks.click(24, 34)
+    edit.change(np.zeros_like(edit.mask))
+    assert not session.clicks.prompts
+    engine.answer(disc(20, 30, 12))
+    assert not edit.mask.any()
+    assert session.clicks.state == "idle"
+    clicks.click(50, 50)
+    engine.answer(disc(50, 50))
+    np.testing.assert_array_equal(edit.mask, disc(50, 50))
+
+
+def test_an_answer_that_misses_its_click_is_offered(session, engine, edit, clicks):
+    edit.change(disc(80, 100))
+    clicks.click(20, 30)
+    engine.answer(disc(40, 50))
+    offer = session.clicks.offer
+    assert offer.doubts == AnswerDoubts(missed=1)
+    np.testing.assert_array_equal(offer.after, disc(40, 50))
+    np.testing.assert_array_equal(edit.mask, disc(80, 100))
+    # Strokes that come before the word stay.
+    edit.change(disc(80, 100) | disc(60, 20, 3))
+    clicks.apply_offer()
+    np.testing.assert_array_equal(edit.mask, disc(80, 100) | disc(60, 20, 3) | disc(40, 50))
+    assert session.clicks.offer is None
+    assert session.clicks.prompts.points == ((20, 30),)
+    assert session.proposal.details["points"] == ((20.0, 30.0),)
+    edit.change(disc(80, 100) | disc(60, 20, 3))
+    assert not session.clicks.prompts
+
+
+def test_an_offer_that_is_discarded_goes_with_its_click(session, engine, edit, clicks):
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    clicks.click(60, 100)
+    engine.answer(disc(20, 30, 9))
+    assert session.clicks.offer.doubts.missed == 1
+    clicks.discard_offer()
+    assert session.clicks.offer is None
+    assert session.clicks.prompts.points == ((20, 30),)
+    np.testing.assert_array_equal(edit.mask, disc(20, 30))
+    clicks.apply_offer()
+    np.testing.assert_array_equal(edit.mask, disc(20, 30))
+
+
+def test_a_click_on_what_is_offered_corrects_it(session, engine, edit, clicks):
+    everything = np.ones_like(edit.mask)
+    clicks.click(20, 30)
+    engine.answer(everything)
+    assert session.clicks.offer.doubts == AnswerDoubts(covered=1.0)
+    clicks.click(80, 100, foreground=False)
+    assert session.clicks.offer is None
+    request = engine.answer(disc(20, 30))
+    np.testing.assert_array_equal(request.mask, everything)
+    assert request.prompts.foreground == (True, False)
+    np.testing.assert_array_equal(edit.mask, disc(20, 30))
+    details = session.proposal.details
+    assert (details["object"]["runs"], details["prompt"]["box"]) == ("", [0, 0, 96, 128])
+
+
+@pytest.mark.parametrize("gesture", ["new object", "box", "another image", "undo"])
+def test_an_offer_goes_with_what_it_was_about(session, engine, edit, clicks, gesture):
+    clicks.click(50, 50)
+    engine.answer(disc(50, 50))
+    clicks.click(20, 30)
+    engine.answer(disc(50, 50, 10))
+    assert session.clicks.offer is not None
+    if gesture == "new object":
+        clicks.begin_object()
+    elif gesture == "box":
+        clicks.box(60, 60, 80, 80)
+    elif gesture == "undo":
+        edit.change(np.zeros_like(edit.mask))
+    else:
+        session.image = None
+    assert session.clicks.offer is None
+    assert (20, 30) not in session.clicks.prompts.points
+
+
+def test_taking_the_tool_keeps_an_offer_from_elsewhere(session, engine, edit, clicks):
+    clicks.refine_mask(disc(60, 60), "SAM of CRAFT mask")
+    engine.answer(np.ones_like(edit.mask))
+    assert "SAM of CRAFT mask: not applied" in session.message
+    clicks.activate(True)
+    assert session.clicks.offer is not None
+    clicks.apply_offer()
+    assert session.proposal.title == "SAM of CRAFT mask"
+    assert edit.mask.all()
 
 
 def test_a_background_click_needs_an_object(session, engine, clicks):

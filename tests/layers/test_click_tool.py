@@ -91,11 +91,36 @@ def test_an_answer_is_one_undoable_edit(tool):
     on_update(PredictedMask(disc(40, 40, shape=request.image.shape), 0.8))
     on_done()
     assert layer.data[40, 40] == layer.data[1, 1] == 1
+    dots = tool.viewer.layers["SAM clicks"]
+    assert dots.data.tolist() == [[40, 40]]
     layer.undo()
     assert layer.data[40, 40] == 0
     assert layer.data[1, 1] == 1
+    assert len(dots.data) == 0
     layer.redo()
     assert layer.data[40, 40] == 1
+    assert dots.data.tolist() == [[40, 40]]
+
+
+def test_a_doubtful_answer_is_shown_and_waits(tool):
+    take(tool)
+    layer = tool.layers.mask_layer
+    for decide, filled in ((tool.clicks.discard_offer, 0), (tool.clicks.apply_offer, 1)):
+        drag(tool, (40, 40))
+        request, on_update, on_done, _ = tool.engine.requests.pop()
+        on_update(PredictedMask(np.ones(request.image.shape, bool), 0.8))
+        on_done()
+        assert not layer.data.any()
+        preview = tool.viewer.layers["SAM answer, not applied"]
+        assert preview.visible
+        assert preview.data.all()
+        assert tool.viewer.layers.selection.active is layer
+        decide()
+        assert not preview.visible
+        assert (layer.data == filled).all()
+    layer.undo()
+    assert not layer.data.any()
+    assert len(tool.viewer.layers["SAM clicks"].data) == 0
 
 
 def test_another_painting_tool_puts_it_away_and_the_image_pans_again(tool):

@@ -9,7 +9,8 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QPushButton
 
-from napari_semxai.algorithms.ground_truth import rank
+from napari_semxai.algorithms.click_doubts import AnswerDoubts
+from napari_semxai.algorithms.ground_truth import ground_truth, rank
 from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.controllers.comparison_table import ComparisonTableController
 from napari_semxai.controllers.evaluate import EvaluateController
@@ -17,8 +18,10 @@ from napari_semxai.layers.comparison import Comparison
 from napari_semxai.layers.session_layers import SessionLayers
 from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.queue import Queue
+from napari_semxai.state.review import Clicks, Offer
 from napari_semxai.state.session import (
     AlgorithmSettings,
+    Automatic,
     Download,
     Generation,
     ModelChoice,
@@ -27,10 +30,11 @@ from napari_semxai.state.session import (
     Session,
 )
 from napari_semxai.store.autosave import Recovery
-from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Scores
+from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Prompts, Scores
 from napari_semxai.widgets import model_picker
+from napari_semxai.widgets.candidate_table import ranked
 from napari_semxai.widgets.candidates_dock import CandidatesDock
-from napari_semxai.widgets.click_panel import ClickPanel
+from napari_semxai.widgets.click_panel import ClickPanel, doubt_text
 from napari_semxai.widgets.edit_dock import CLICKS, KEYS, SIZE, EditDock
 from napari_semxai.widgets.parts import Panel
 from napari_semxai.widgets.scores_dock import ScoresDock, size_text
@@ -39,6 +43,7 @@ from napari_semxai.widgets.winner_map import winners
 from tests import explanations as make
 from tests.explanations import NowJobs
 from tests.layers.test_session_layers import automatic_of, make_image
+from tests.pools import pool_of
 
 
 class Controller:
@@ -203,10 +208,49 @@ def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
 
 def test_warnings_are_visible(candidates, session):
     session.automatic = automatic_of()
-    assert candidates.warning.text() == "candidates: 3, winner 0; defect 600 px"
+    assert candidates.warning.text() == "candidates: 3, winner in row 1; defect 600 px"
     truth = replace(session.automatic.truth, touches_edge=True)
     session.automatic = replace(session.automatic, truth=truth)
     assert "touches the image's edge" in candidates.warning.text()
+
+
+def test_messages_and_rows_count_alike(qtbot, candidates, session):
+    automatic, model = automatic_of(), candidates.table.model()
+    last = ranked(automatic)[-1]
+    truth = replace(automatic.truth, winner=last)
+    session.automatic = replace(automatic, truth=truth, overridden=True)
+    qtbot.waitUntil(lambda: model.rowCount() == 3)
+    assert "row 3 chosen by hand" in candidates.warning.text()
+    assert model.headerData(2, Qt.Orientation.Vertical) == 3
+    assert model.index(2, 6).data() == "chosen by hand"
+
+
+def automatic_with(*boxes):
+    """An answer over boxes (row0, column0, row1, column1) as candidates."""
+    masks = np.zeros((len(boxes), *make_image().gray.shape), bool)
+    for mask, (row0, column0, row1, column1) in zip(masks, boxes, strict=True):
+        mask[row0:row1, column0:column1] = True
+    pool = pool_of(masks)
+    return Automatic(pool, np.arange(len(boxes)), ground_truth(pool), (0, 0, 0, 0))
+
+
+def test_sliders_that_change_nothing_are_named(qtbot, candidates, session):
+    corner, middle, small = (0, 0, 60, 60), (24, 40, 74, 90), (0, 0, 20, 20)
+    session.automatic = automatic_with(corner)
+    qtbot.waitUntil(lambda: "The same candidate wins" in candidates.reach.text())
+    assert "lower the thresholds" in candidates.reach.text()
+    # Candidates that are still being made may change it.
+    session.generation = Generation("running", "decode", 64, 1024, 7.4)
+    qtbot.waitUntil(lambda: not candidates.reach.text())
+    session.generation = Generation("done")
+    qtbot.waitUntil(lambda: bool(candidates.reach.text()))
+    session.automatic = automatic_with(corner, middle)
+    qtbot.waitUntil(lambda: not candidates.reach.text())
+    # The small one wins nowhere.
+    session.automatic = automatic_with(middle, small)
+    qtbot.waitUntil(lambda: "The same candidate wins" in candidates.reach.text())
+    session.automatic = automatic_with()
+    qtbot.waitUntil(lambda: "No candidate is left" in candidates.reach.text())
 
 
 def test_the_winner_map_goes_where_it_is_clicked(qtbot, candidates, session, controller):
@@ -341,6 +385,38 @@ def test_every_whole_mask_edit_has_a_button(edit, controller, name):
     verb, arguments, keywords = controller.calls[-1]
     assert (verb, arguments) == ("edit", (name,))
     assert keywords in ({}, {"radius": 5}, {"size": 79})
+
+
+def test_an_answer_that_is_offered_is_explained_and_decided_on(edit, session, controller):
+    panel = edit.panels[CLICKS]
+    assert not panel.apply.isEnabled()
+    nothing = np.zeros((8, 8), bool)
+    doubts = AnswerDoubts(missed=2, spilled=0.345)
+    offer = Offer(nothing, ~nothing, Prompts(), doubts, "SAM click", {})
+    session.clicks = Clicks(active=True, message="Predicted IoU 0.93", offer=offer)
+    text = panel.status.text()
+    assert "Not applied" in text
+    assert "leaves out 2 clicks on the defect and lies outside its box with 34% of its" in text
+    panel.apply.click()
+    panel.discard.click()
+    assert [name for name, *_ in controller.calls[-2:]] == ["apply_offer", "discard_offer"]
+    session.clicks = replace(session.clicks, offer=None)
+    assert panel.status.text() == "Predicted IoU 0.93"
+    assert not panel.apply.isEnabled()
+    assert not panel.discard.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("doubts", "words"),
+    [
+        (AnswerDoubts(missed=1), "leaves out a click on the defect"),
+        (AnswerDoubts(held=1), "holds a click on “not the defect”"),
+        (AnswerDoubts(covered=0.93), "covers 93% of the image"),
+        (AnswerDoubts(emptied=True), "takes the whole object away"),
+    ],
+)
+def test_every_doubt_has_words(doubts, words):
+    assert words in doubt_text(doubts)
 
 
 def test_the_save_state_is_visible(edit, session):
