@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 SHAPE = (64, 80)
 ALT = Qt.KeyboardModifier.AltModifier
+CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 
 @pytest.fixture
@@ -503,6 +504,11 @@ def test_sam_clicks_by_mouse_on_the_canvas(workbench: Workbench, qtbot: QtBot) -
     for _ in range(2):
         press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert not layer.data.any()
+    assert not session.clicks.prompts
+    assert len(workbench.viewer.layers["SAM clicks"].data) == 0
+    press(workbench, Qt.Key.Key_Z, CONTROL_SHIFT)
+    assert layer.data[row, column] == 1
+    assert len(workbench.viewer.layers["SAM clicks"].data) == 1
 
 
 def test_a_box_and_a_click_beside_brush_strokes(workbench: Workbench, qtbot: QtBot) -> None:

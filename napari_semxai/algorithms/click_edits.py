@@ -74,7 +74,9 @@ def heed_newest(found: BoolMask, prompts: Prompts) -> BoolMask:
 def _foreground_pixels(prompts: Prompts) -> NDArray[np.int64]:
     """Return the pixels of the foreground clicks, shape (k, 2)."""
     clicks = np.array(prompts.points).reshape(-1, 2)
-    return np.floor(clicks[np.array(prompts.foreground, dtype=bool)]).astype(np.int64)
+    chosen = clicks[np.array(prompts.foreground, dtype=bool)]
+    pixels: NDArray[np.int64] = np.floor(chosen).astype(np.int64)
+    return pixels
 
 
 def objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMask:

@@ -44,6 +44,10 @@ class WinnerEnvelope:
         found = int(self.winners([alpha], [beta])[0, 0])
         return None if found < 0 else found
 
+    def reached(self, alpha: float) -> NDArray[np.int64]:
+        """Return the candidates that win for some beta and an alpha up to `alpha`."""
+        return self.candidates[self.starts <= alpha]
+
     def winners(self, alphas: ArrayLike, betas: ArrayLike) -> NDArray[np.int64]:
         """Return the winners over a plane.
 

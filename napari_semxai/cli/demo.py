@@ -103,7 +103,7 @@ def _say_steps(
         output.say(f"No winner: {truth.reason}")
     else:
         output.say(
-            f"Winner M_k: candidate {truth.winner}, area {truth.areas[truth.winner]:,} px, "
+            f"Winner M_k: candidate {truth.winner + 1}, area {truth.areas[truth.winner]:,} px, "
             f"score {truth.scores[truth.winner]:,.0f}"
         )
     output.say(f"Mask: {int(truth.mask.sum()):,} px {truth.reason}".rstrip())

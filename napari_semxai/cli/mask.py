@@ -125,7 +125,9 @@ def summary(result: MaskResult) -> str:
     text = f"{size.area:,} px, {size.width} x {size.height} px"
     if result.image.pixel_size is not None:
         text += f", {size.area * (result.image.pixel_size * 1e6) ** 2:.4g} µm²"
-    text += f", surface is candidate {truth.winner} of {len(result.pool)}"
+    if truth.winner is not None:
+        # People count from 1; the record's "winner" is a place in its list.
+        text += f", surface is candidate {truth.winner + 1} of {len(result.pool)}"
     if truth.confidence is not None:
         text += f", confidence {truth.confidence:.2f}"
     return text + (", touches the edge: check it" if truth.touches_edge else "")

@@ -39,7 +39,7 @@ class CandidateModel(QAbstractTableModel):
         self.beginResetModel()
         self._automatic = automatic
         self._texts = {}
-        self.order = [] if automatic is None else _ranked(automatic)
+        self.order = [] if automatic is None else ranked(automatic)
         self.endResetModel()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
@@ -122,7 +122,8 @@ class CandidateTable(QTableView):
         self.chosen.emit(self._candidates.order[index.row()])
 
 
-def _ranked(automatic: Automatic) -> list[int]:
+def ranked(automatic: Automatic) -> list[int]:
+    """Return the candidates in the order of the table's rows."""
     truth = automatic.truth
     keys = (-np.nan_to_num(truth.scores), ~truth.eligible)
     order: list[int] = np.lexsort(keys).tolist()

@@ -10,10 +10,11 @@ from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QSize
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.algorithms.robust import PAPER, ROBUST
+from napari_semxai.algorithms.winner_map import winner_envelope
 from napari_semxai.layers.step_layers import STEPS
 from napari_semxai.widgets.activity_bar import ActivityBar
 from napari_semxai.widgets.advanced_forms import AdvancedForms
-from napari_semxai.widgets.candidate_table import CandidateTable
+from napari_semxai.widgets.candidate_table import CandidateTable, ranked
 from napari_semxai.widgets.image_picker import ImagePicker
 from napari_semxai.widgets.model_picker import ModelPicker
 from napari_semxai.widgets.parts import ScrolledDock, button, double_slider
@@ -73,6 +74,7 @@ class CandidatesDock(ScrolledDock):
         self._lay_out()
         self._show_table = _trailing(self.table.set_automatic)
         self._show_map = _trailing(self.map.set_automatic)
+        self._show_reach = _trailing(self._on_reach_due)
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
 
@@ -80,6 +82,7 @@ class CandidatesDock(ScrolledDock):
         """Disconnect from the viewer and the session."""
         self._show_table.cancel()
         self._show_map.cancel()
+        self._show_reach.cancel()
         self.image.layer.release()
         super().release()
 
@@ -101,7 +104,7 @@ class CandidatesDock(ScrolledDock):
         self.beta = double_slider(
             0, 1, decimals=3, tip="β: a candidate must cover more than this share of the image"
         )
-        self.warning = StatusText(2)
+        self.reach, self.warning = StatusText(2), StatusText(2)
         self.map = WinnerMap(self.alpha.maximum(), self.beta.maximum())
         self.table = CandidateTable()
         self.ranked = button("Use the ranking", "Go back from a winner chosen by hand")
@@ -124,6 +127,7 @@ class CandidatesDock(ScrolledDock):
         layout.addRow("algorithm", ranking)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
+        layout.addRow(self.reach)
         layout.addRow(self.warning)
         layout.addRow(steps)
         for part in (self.map, self.table, self.advanced):
@@ -139,6 +143,7 @@ class CandidatesDock(ScrolledDock):
             (events.download, self.model.set_download),
             (events.message, self._on_message_changed),
             (events.generation, self.run.set_generation),
+            (events.generation, self._on_generation_changed),
             (events.algorithm, self._on_algorithm_changed),
             (events.filters, self.advanced.filters.set_settings),
             (events.generate, self.advanced.grid.set_settings),
@@ -216,8 +221,19 @@ class CandidatesDock(ScrolledDock):
     def _on_automatic_changed(self, automatic: Automatic | None) -> None:
         self._show_table(automatic)
         self._show_map(automatic)
+        self._show_reach(automatic)
         self.ranked.setEnabled(automatic is not None and automatic.overridden)
         self.warning.setText("" if automatic is None else _verdict(automatic))
+
+    def _on_generation_changed(self) -> None:
+        self._show_reach(self._session.automatic)
+
+    def _on_reach_due(self, automatic: Automatic | None) -> None:
+        # Of candidates that more will join nothing is said.
+        if automatic is None or self._session.generation.state == "running":
+            self.reach.setText("")
+        else:
+            self.reach.setText(reach_text(automatic, self.alpha.maximum()))
 
     def _on_algorithm_picked(self) -> None:
         self._segment.set_algorithm(algorithm=self.algorithm.currentData())
@@ -249,15 +265,27 @@ def _trailing(show: Callable[[Automatic | None], None]) -> Any:
     return qthrottled(show, timeout=TABLE_MILLISECONDS, leading=False)
 
 
+def reach_text(automatic: Automatic, alpha_limit: float) -> str:
+    """Say where the sliders cannot lead to another winner, and what can; else nothing."""
+    truth = automatic.truth
+    envelope = winner_envelope(truth.areas, truth.distances, automatic.pool.shape)
+    number = len(envelope.reached(alpha_limit))
+    if number > 1:
+        return ""
+    found = "The same candidate wins at every α and β." if number else "No candidate passes."
+    return f"{found} Try lower thresholds (Advanced), a SAM click, another network."
+
+
 def _verdict(automatic: Automatic) -> str:
     truth = automatic.truth
     if truth.reason:
         return f"⚠ No defect mask: {truth.reason}"
     if truth.touches_edge:
         return "⚠ The component touches the image's edge or the ignored border"
-    winner = "chosen by hand" if automatic.overridden else "winner"
+    row = ranked(automatic).index(truth.winner) + 1 if truth.winner is not None else 0
+    winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
     sure = "" if truth.confidence is None else f", confidence {truth.confidence:.2f}"
     return (
-        f"candidates: {len(automatic.pool)}, {winner} {truth.winner}; "
+        f"candidates: {len(automatic.pool)}, {winner}; "
         f"defect {np.count_nonzero(truth.mask)} px{sure}"
     )

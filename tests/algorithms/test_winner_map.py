@@ -47,6 +47,17 @@ def test_plane_agrees_with_single_points():
             assert plane[row, column] == expected
 
 
+@pytest.mark.parametrize("limit", [0.0, 3.0, 10.0])
+def test_the_candidates_that_can_win_are_those_of_the_plane(limit):
+    rng = np.random.default_rng(1)
+    areas, distances = rng.integers(1, 2000, 60), rng.uniform(0, 0.5, 60)
+    envelope = winner_envelope(areas, distances, SHAPE)
+    # Just below the share of every candidate, so that none falls between two steps.
+    betas = (np.unique(areas) - 0.5) / (SHAPE[0] * SHAPE[1])
+    found = envelope.winners(np.linspace(0, limit, 4001), betas)
+    assert set(envelope.reached(limit).tolist()) == set(found[found >= 0].tolist())
+
+
 def test_equal_candidates_go_to_the_first():
     envelope = winner_envelope([100, 100, 100], [0.2, 0.1, 0.1], SHAPE)
     assert envelope.winner(0.0, 0.0) == 1
