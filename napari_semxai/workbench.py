@@ -51,6 +51,7 @@ from napari_semxai.store.folders import (
 from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.candidates_dock import CandidatesDock
 from napari_semxai.widgets.click_panel import ClickPanel
+from napari_semxai.widgets.closing import ClosingQuestion
 from napari_semxai.widgets.edit_dock import (
     ANNOTATORS,
     CLICKS,
@@ -159,6 +160,7 @@ class Workbench:
             shortcuts_file(),
             self.viewer.window._qt_window,
         )
+        self.closing = ClosingQuestion(self.viewer.window._qt_window, self.edit)
         self.segment.warm()
 
     def dock(self, title: str) -> ScrolledDock:

@@ -7,10 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
-from qtpy.QtCore import Qt
+from napari.settings import get_settings
+from PIL import Image
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from napari_semxai.store.autosave import list_recoveries, load_recovery
+from napari_semxai.store.images import image_from_array
+from napari_semxai.store.masks import read_mask
 from napari_semxai.store.project import open_project
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import generated
@@ -145,6 +150,126 @@ def test_strokes_that_could_not_be_written_are_offered_after_closing(
     kept = list_recoveries(tmp_path / "recovery_folder")
     masks = [load_recovery(copy.path)[0] != 0 for copy in kept]
     assert any(np.array_equal(mask, painted) for mask in masks)
+
+
+@pytest.fixture
+def painted(workbench: Workbench, tmp_path: Path, qtbot: QtBot) -> np.ndarray:
+    """Strokes on an image outside projects, and what they made."""
+    path = tmp_path / "lot" / "die 3.png"
+    path.parent.mkdir()
+    pixels = np.random.default_rng(0).integers(0, 255, SHAPE).astype(np.uint8)
+    Image.fromarray(pixels).save(path)
+    workbench.images.open_file(path)
+    qtbot.waitUntil(lambda: workbench.layers.mask_layer is not None)
+    qtbot.waitExposed(workbench.viewer.window._qt_window)
+    workbench.layers.mask_layer.paint((20, 30), 1)
+    return workbench.layers.mask_layer.data != 0
+
+
+def close_and_answer(
+    workbench: Workbench,
+    button: QMessageBox.StandardButton,
+    monkeypatch: pytest.MonkeyPatch,
+    save_as: str = "",
+) -> list[str]:
+    """Close the window as its menu does, click `button` in what is asked; return the texts."""
+    proposed: list[str] = []
+
+    def ask(parent: object, title: str, start: str, files: str) -> tuple[str, str]:
+        proposed.append(start)
+        return save_as, ""
+
+    def answer() -> None:
+        box = QApplication.activeModalWidget()
+        if isinstance(box, QMessageBox):
+            proposed.append(box.text())
+            box.button(button).click()
+        else:
+            QTimer.singleShot(20, answer)
+
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
+    monkeypatch.setattr(get_settings().application, "confirm_close_window", False)
+    timer = QTimer()
+    timer.setSingleShot(True)
+    timer.timeout.connect(answer)
+    timer.start(0)
+    window = workbench.viewer.window._qt_window
+    window.close(quit_app=False, confirm_need=True)
+    timer.stop()
+    if not window.isVisible():
+        # What napari does once the event loop deletes the window, in an order that it can bear.
+        workbench.viewer.close()
+    return proposed
+
+
+def test_closing_asks_and_saves(
+    workbench: Workbench,
+    painted: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> None:
+    place = tmp_path / "lot" / "die 3_mask.png"
+    asked = close_and_answer(workbench, QMessageBox.StandardButton.Save, monkeypatch, str(place))
+    assert asked == ["The mask of die 3 is not saved.", str(place)]
+    np.testing.assert_array_equal(read_mask(place, SHAPE), painted)
+    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery_folder"))
+
+
+def test_closing_asks_and_discards(
+    workbench: Workbench,
+    painted: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    qtbot: QtBot,
+) -> None:
+    # Another image left unsaved is asked about, too.
+    other = np.random.default_rng(1).integers(0, 255, SHAPE).astype(np.uint8)
+    workbench.images.show(image_from_array(other, "a layer"))
+    workbench.layers.mask_layer.paint((30, 40), 1)
+    asked = close_and_answer(workbench, QMessageBox.StandardButton.Discard, monkeypatch)
+    assert asked == ["The masks of a layer, die 3 are not saved."]
+    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery_folder"))
+
+
+@pytest.mark.parametrize("button", ["Cancel", "Save"])
+def test_closing_is_called_off(
+    workbench: Workbench,
+    painted: np.ndarray,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    button: str,
+) -> None:
+    # Also where the dialog for the file is called off.
+    assert close_and_answer(workbench, getattr(QMessageBox.StandardButton, button), monkeypatch)
+    assert workbench.viewer.window._qt_window.isVisible()
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, painted)
+    # Closed without a question, as a script does: the next session offers the strokes.
+    workbench.viewer.close()
+    (copy,) = list_recoveries(tmp_path / "recovery_folder")
+    np.testing.assert_array_equal(load_recovery(copy.path)[0] != 0, painted)
+
+
+def test_strokes_after_discard_are_kept(
+    workbench: Workbench, painted: np.ndarray, tmp_path: Path
+) -> None:
+    # napari asks after us, and a person may stay.
+    workbench.edit.discard_when_closed(workbench.edit.unsaved_masks())
+    workbench.layers.mask_layer.paint((40, 50), 1)
+    workbench.viewer.close()
+    assert len(list_recoveries(tmp_path / "recovery_folder")) == 1
+
+
+def test_nobody_is_asked_where_nothing_is_unsaved(
+    workbench: Workbench, painted: np.ndarray, tmp_path: Path, qtbot: QtBot
+) -> None:
+    workbench.edit.save(tmp_path / "saved.png")
+    qtbot.waitUntil(lambda: workbench.session.save.state == "saved")
+    assert workbench.edit.unsaved_masks() == []
+    workbench.layers.mask_layer.paint((40, 50), 1)
+    assert len(workbench.edit.unsaved_masks()) == 1
+    workbench.layers.mask_layer.data = np.zeros(SHAPE, np.uint8)
+    assert workbench.edit.unsaved_masks() == []
 
 
 def test_no_defect_on_the_last_image_is_what_is_shown_and_stays(

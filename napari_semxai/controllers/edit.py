@@ -11,8 +11,14 @@ from psygnal import Signal
 from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.controllers.autosave import LONGEST_WAIT, Autosave, LateCopies
 from napari_semxai.controllers.recipe import automatic_settings
-from napari_semxai.controllers.recovery import discard_copy, find_copy, image_key, write_copy
-from napari_semxai.state.review import Left
+from napari_semxai.controllers.recovery import (
+    discard_copy,
+    find_copy,
+    image_key,
+    own_masks,
+    write_copy,
+)
+from napari_semxai.state.review import Left, UnsavedMask
 from napari_semxai.state.session import Proposal, SaveState
 from napari_semxai.store.autosave import Recovery, discard_recovery, load_recovery
 from napari_semxai.store.masks import read_mask, write_mask
@@ -66,6 +72,8 @@ class EditController:
         self._strokes = self._kept = 0
         self._image: SemImage | None = None
         self._restored: set[Path] = set()
+        self._stroked: set[str] = set()
+        self._discarded: set[str] = set()
         self._key = ""
 
     @property
@@ -95,7 +103,7 @@ class EditController:
     def give_up(self, key: str) -> None:
         """Remove the recovery copies of a mask before another one takes its place."""
         own = [self._autosave] if key == self._key and self._autosave is not None else []
-        self._drop_copies(key, [*self._late.of(key), *own], frozenset())
+        self._drop_copies(key, [*self._late.of(key), *own], frozenset(self._restored))
 
     def begin(self, mask: LiveMask) -> None:
         """Take `mask` as the mask of the current image, and look for its recovery copy."""
@@ -126,6 +134,9 @@ class EditController:
     def stroked(self) -> None:
         """Note a change a person made: it forks the mask and is copied soon."""
         self._strokes += 1
+        if not self._session.opening.key:
+            self._stroked.add(self._key)
+            self._discarded.discard(self._key)
         if self._strokes == self._kept + 1:
             self.stroke_begun.emit()
         self._session.edited = True
@@ -166,15 +177,9 @@ class EditController:
             return
         strokes, mask, image = self._strokes, self._mask.mask.copy(), self._session.image
 
-        def write() -> None:
-            check_replaceable(path)
-            if image.path is not None and os.path.realpath(path) == os.path.realpath(image.path):
-                raise InputError(f"{path}: is the open image; choose another name")
-            write_mask(path, mask)
-
         self._jobs.run(
             "save mask",
-            write,
+            partial(_write, path, image.path, mask),
             lambda _: self._on_saved(path, image, strokes),
             self._on_save_failed,
         )
@@ -192,10 +197,39 @@ class EditController:
         self._mask = self._autosave = self._image = None
         self._session.edited = False
 
+    def unsaved_masks(self) -> list[UnsavedMask]:
+        """Return what strokes made outside projects and no file holds, the open image's first."""
+        found, image, mask = [], self._image, self.mask
+        unsaved = self._session.save.state not in ("clean", "saved")
+        if image is not None and mask is not None and unsaved and self._key in self._stroked:
+            found.append(UnsavedMask(self._key, image.name, image.path, mask.copy()))
+        self._late.flush()
+        found += own_masks(self._folder, self._stroked - {self._key})
+        return [each for each in found if each.mask.any()]
+
+    def save_now(self, unsaved: UnsavedMask, path: Path) -> None:
+        """Write one of `unsaved_masks` to a file, and return when it is written.
+
+        Raises
+        ------
+        InputError
+            When the file cannot be written, or is the image.
+        """
+        _write(path, unsaved.path, unsaved.mask)
+        self.give_up(unsaved.key)
+        if unsaved.key == self._key:
+            self._session.save = SaveState("saved", path, f"Saved to {path.name}")
+
+    def discard_when_closed(self, unsaved: list[UnsavedMask]) -> None:
+        """Let `close` remove recovery copies; until then, and after another stroke, they stay."""
+        self._discarded |= {each.key for each in unsaved}
+
     def close(self) -> None:
         """Write what is not written yet and wait for it."""
         self.leave()
         self._late.flush()
+        for key in self._discarded:
+            discard_copy(self._folder, key, frozenset(self._restored))
 
     def restore(self) -> None:
         """Bring the offered recovery copy in as one undoable edit; it goes when that is saved."""
@@ -278,6 +312,14 @@ class EditController:
 
     def _on_failed(self, message: str) -> None:
         self._session.message = message
+
+
+def _write(path: Path, image: Path | None, mask: BoolMask) -> None:
+    """Write a mask, but never over its own image."""
+    check_replaceable(path)
+    if image is not None and os.path.realpath(path) == os.path.realpath(image):
+        raise InputError(f"{path}: is the open image; choose another name")
+    write_mask(path, mask)
 
 
 def _nothing(_: object) -> None:

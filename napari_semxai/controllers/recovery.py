@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.state.review import UnsavedMask
 from napari_semxai.state.session import SaveState
 from napari_semxai.store.autosave import (
     discard_recovery,
@@ -20,7 +23,6 @@ from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from pathlib import Path
 
     from napari_semxai.store.autosave import Recovery
     from napari_semxai.types import BoolMask, SemImage
@@ -88,6 +90,19 @@ def unsaved_masks(
         else:
             found[image] = None
     return list(found)
+
+
+def own_masks(folder: Path, keys: Collection[str]) -> list[UnsavedMask]:
+    """Return what this process's copies of some masks hold, newest first."""
+    found = []
+    for copy in list_recoveries(folder) if keys else ():
+        if copy.key in keys and copy.from_this_process and not is_change(copy):
+            path, name = copy.info["path"], str(copy.info["name"])
+            # One that was damaged or taken away since can be asked about by nobody.
+            with suppress(InputError):
+                mask = load_recovery(copy.path)[0] != 0
+                found.append(UnsavedMask(copy.key, name, Path(path) if path else None, mask))
+    return found
 
 
 def leftovers(folder: Path) -> tuple[Recovery, ...]:

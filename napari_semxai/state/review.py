@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,28 @@ class Left:
 
     key: str
     image: SemImage
+    mask: BoolMask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UnsavedMask:
+    """A mask with strokes, of an image outside projects, that no file holds.
+
+    Attributes
+    ----------
+    key : str
+        Of its recovery copy.
+    name : str
+        Of the image.
+    path : Path or None
+        Of the image, where it has a file.
+    mask : ndarray of bool, shape (M, N)
+        A copy.
+    """
+
+    key: str
+    name: str
+    path: Path | None
     mask: BoolMask
 
 

@@ -100,7 +100,7 @@ class EditDock(ScrolledDock):
     def save(self) -> None:
         """Ask where to save the mask: beside the image, or where masks were saved last."""
         image = self._session.image
-        path = None if image is None else ask_mask(self, image)
+        path = None if image is None else ask_mask(self, image.name, image.path)
         if path is not None:
             self._edit.save(path)
 

@@ -16,8 +16,6 @@ from napari_semxai.widgets.parts import MASK_FILTER
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
-    from napari_semxai.types import SemImage
-
 _NO_NAME = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 """What a file's name cannot hold on some system; a layer's can."""
 
@@ -95,10 +93,10 @@ def ask_save(
     return _chosen(kind, name)
 
 
-def ask_mask(parent: QWidget, image: SemImage) -> Path | None:
-    """Ask where to write the mask of an image: beside it, where it has a file."""
-    name = f"{_NO_NAME.sub('_', image.name).strip(' .') or 'image'}_mask.png"
-    proposed = name if image.path is None else image.path.absolute().parent / name
+def ask_mask(parent: QWidget, name: str, image: Path | None) -> Path | None:
+    """Ask where to write the mask of an image `name`: beside it, where it has a file."""
+    file = f"{_NO_NAME.sub('_', name).strip(' .') or 'image'}_mask.png"
+    proposed = file if image is None else image.absolute().parent / file
     return ask_save(parent, Dialog.SAVE_MASK, "Save the mask", proposed, MASK_FILTER)
 
 

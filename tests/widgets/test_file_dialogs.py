@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 from qtpy.QtWidgets import QFileDialog, QWidget
 
-from napari_semxai.types import SemImage
 from napari_semxai.widgets.file_dialogs import (
     Dialog,
     ask_folder,
@@ -52,11 +50,6 @@ def asked(monkeypatch):
     return asked
 
 
-def image(name="a", path=None):
-    gray = np.zeros((8, 8), np.uint8)
-    return SemImage(name, gray, gray, path=path)
-
-
 def test_each_kind_begins_where_it_was_used_last(parent, asked, tmp_path):
     ways = {
         Dialog.IMAGE: lambda: ask_open(parent, Dialog.IMAGE, "", ""),
@@ -81,7 +74,7 @@ def test_each_kind_begins_where_it_was_used_last(parent, asked, tmp_path):
 def test_a_mask_is_proposed_beside_its_image_always(parent, asked, tmp_path):
     asked.answer = str(tmp_path / "elsewhere" / "other.png")
     for _ in range(2):
-        ask_mask(parent, image("die 3", tmp_path / "lot" / "die 3.tif"))
+        ask_mask(parent, "die 3", tmp_path / "lot" / "die 3.tif")
     assert [Path(start) for start in asked] == [tmp_path / "lot" / "die 3_mask.png"] * 2
 
 
@@ -92,9 +85,9 @@ def test_a_mask_is_proposed_beside_its_image_always(parent, asked, tmp_path):
 def test_an_image_without_a_file_has_its_mask_where_masks_went_last(
     parent, asked, tmp_path, name, file
 ):
-    ask_mask(parent, image(name))
+    ask_mask(parent, name, None)
     assert Path(asked[-1]) == Path.cwd() / file
     asked.answer = str(tmp_path / "x.png")
-    ask_mask(parent, image("a", tmp_path / "lot" / "a.tif"))
-    ask_mask(parent, image(name))
+    ask_mask(parent, "a", tmp_path / "lot" / "a.tif")
+    ask_mask(parent, name, None)
     assert Path(asked[-1]) == tmp_path / file
