@@ -99,6 +99,17 @@ def qtbot(qtbot: Any) -> Any:
     return qtbot
 
 
+@pytest.fixture
+def engine_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a window start its engine when something is asked of it, and not before.
+
+    Loading the networks beforehand takes seconds of the processor, which most tests of a window
+    do not need. Those of the main job in `test_plugin.py` start windows as a person does.
+    """
+    controller = "napari_semxai.controllers.segment.SegmentController"
+    monkeypatch.setattr(f"{controller}.warm", lambda self: None)
+
+
 @pytest.fixture(autouse=True)
 def _own_last_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
     """Keep file dialogs of tests from the folders that a person used."""

@@ -53,6 +53,7 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 @pytest.fixture
 def viewer(
+    engine_on_demand: None,
     make_napari_viewer: Callable[..., napari.Viewer],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

@@ -231,6 +231,7 @@ def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot):
     assert viewer not in plugin._workbenches
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_opening_twice_opens_once(workbench, viewer):
     docks = dict(workbench.docks)
     assert plugin.open_workbench(viewer) is workbench
@@ -239,6 +240,7 @@ def test_opening_twice_opens_once(workbench, viewer):
     assert len(viewer.window.dock_widgets) == len(plugin.DOCKS)
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
     old = workbench.docks["Scores"]
     viewer.window.remove_dock_widget(old)
@@ -249,6 +251,7 @@ def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
     assert set(viewer.window.dock_widgets) == {f"{title} (SEMXAI)" for title in plugin.DOCKS}
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_two_viewers_share_nothing(workbench, make_napari_viewer):
     other = plugin.workbench_of(make_napari_viewer())
     assert other.session is not workbench.session
@@ -256,6 +259,7 @@ def test_two_viewers_share_nothing(workbench, make_napari_viewer):
     plugin.close_workbench(other)
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_the_window_fits_a_small_laptop(workbench, viewer):
     window = viewer.window._qt_window
     [tabs] = [bar for bar in window.findChildren(QTabBar) if bar.count() == len(plugin.DOCKS)]
@@ -265,6 +269,7 @@ def test_the_window_fits_a_small_laptop(workbench, viewer):
     assert window.minimumSizeHint().height() <= 768
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_keys_work(sample, viewer):
     layer = sample.layers.mask_layer
     window = viewer.window._qt_viewer.canvas.native
@@ -276,6 +281,7 @@ def test_keys_work(sample, viewer):
     assert layer.mode == "paint"
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_an_image_dropped_on_the_viewer_is_taken(workbench, viewer, qtbot):
     viewer.add_image(np.random.default_rng(0).random((50, 60)), name="dropped")
     qtbot.waitUntil(lambda: workbench.session.image is not None)
@@ -284,6 +290,7 @@ def test_an_image_dropped_on_the_viewer_is_taken(workbench, viewer, qtbot):
     assert [layer.name for layer in viewer.layers] == ["dropped", "defect mask"]
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_pages_of_a_stack_are_images_of_their_own(workbench, viewer, qtbot):
     stack = np.random.default_rng(0).integers(0, 255, (3, 40, 50), dtype=np.uint8)
     viewer.add_image(stack, name="stack")
@@ -417,6 +424,7 @@ def test_opening_the_workbench_is_quick(tmp_path):
     assert wall < 15
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_the_current_viewer_is_used(workbench, viewer):
     assert napari.current_viewer() is viewer
     assert plugin.open_workbench() is workbench

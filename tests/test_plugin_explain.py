@@ -27,7 +27,7 @@ def _own_recovery_folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def workbench(make_napari_viewer, qtbot):
+def workbench(engine_on_demand, make_napari_viewer, qtbot):
     viewer = make_napari_viewer(show=True)
     workbench = plugin.open_workbench(viewer)
     workbench.open_sample()

@@ -21,7 +21,9 @@ DOCKS = ["Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Res
 
 
 @pytest.fixture
-def viewer(make_napari_viewer: Callable[..., napari.Viewer]) -> napari.Viewer:
+def viewer(
+    engine_on_demand: None, make_napari_viewer: Callable[..., napari.Viewer]
+) -> napari.Viewer:
     return make_napari_viewer(show=True)
 
 

@@ -53,6 +53,7 @@ def make_images(tmp_path: Path) -> Callable[[int], Path]:
 
 @pytest.fixture
 def workbench(
+    engine_on_demand: None,
     make_napari_viewer: Callable[..., napari.Viewer],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
