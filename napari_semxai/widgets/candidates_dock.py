@@ -121,16 +121,13 @@ class CandidatesDock(ScrolledDock):
         layout.addRow("image", self.image)
         layout.addRow(self.model)
         layout.addRow(self.run)
-        ranking = QHBoxLayout()
-        ranking.addWidget(self.algorithm, stretch=1)
-        ranking.addWidget(self.ranked)
-        layout.addRow("algorithm", ranking)
+        layout.addRow("algorithm", self.algorithm)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.reach)
         layout.addRow(self.warning)
         layout.addRow(steps)
-        for part in (self.map, self.table, self.advanced):
+        for part in (self.map, self.table, self.ranked, self.advanced):
             layout.addRow(part)
         self.add((self.welcome, self.form))
 

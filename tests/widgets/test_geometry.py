@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai import plugin
+from napari_semxai.algorithms.click_doubts import AnswerDoubts
 from napari_semxai.algorithms.sweep import ImagePlane, sweep_set
 from napari_semxai.state.explanation import (
     Activity,
@@ -33,12 +34,13 @@ from napari_semxai.state.explanation import (
     MaskSettings,
 )
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Batch, Clicks, OtherMasks
+from napari_semxai.state.review import Batch, Clicks, Offer, OtherMasks
 from napari_semxai.state.session import Download, Generation, SaveState, Session
 from napari_semxai.store.autosave import Recovery
 from napari_semxai.store.models import OFFICIAL_MODELS
 from napari_semxai.types import (
     GenerateSettings,
+    Prompts,
     ReviewRecord,
     Scores,
     SweepAdvice,
@@ -163,6 +165,13 @@ def _jobs_of_candidates(session: Session) -> Iterator[str]:
     yield from _follow(session, session, "recovery", copy)
 
 
+def _offer(shape: tuple[int, ...]) -> Offer:
+    """Return an answer that gives every reason to doubt it."""
+    mask = np.zeros(shape, bool)
+    doubts = AnswerDoubts(missed=3, held=2, spilled=0.9, covered=0.9, emptied=True)
+    return Offer(mask, mask, Prompts(), doubts, "SAM click", {})
+
+
 def _jobs_of_editing(session: Session) -> Iterator[str]:
     save = SaveState("unsaved", message="Unsaved strokes")
     yield from _follow(
@@ -182,6 +191,7 @@ def _jobs_of_editing(session: Session) -> Iterator[str]:
         replace(clicks, state="encoding", message="Encoding the image …"),
         replace(clicks, state="answering", message="The network answers …"),
         replace(clicks, state="failed", message=LONG),
+        replace(clicks, offer=_offer(session.image.gray.shape)),
     )
     yield from _follow(
         session,
