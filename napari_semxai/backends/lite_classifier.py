@@ -17,7 +17,7 @@ from collections import OrderedDict
 import torch
 from torch import nn
 
-from napari_semxai.backends.lite_trunk import STAGES
+from napari_semxai.backends.lite_trunk import STAGES, SameConv
 
 WIDTH = 672
 # The later stages would halve the maps once more; explanations want them fine.
@@ -86,5 +86,6 @@ class ResidualBlock(nn.Module):
 def _rectified(
     inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
 ) -> nn.Sequential:
-    convolution = nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, groups=groups)
+    # The weights come from where strides pad at the end; padded evenly, every map lies aside.
+    convolution = SameConv(inputs, outputs, kernel, stride, groups=groups)
     return nn.Sequential(convolution, nn.ReLU6())

@@ -9,7 +9,7 @@ References
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
 
 # (repeats, kernel, stride, expansion, channels out) of each stage.
@@ -30,17 +30,26 @@ class SameConv(nn.Conv2d):
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
         """Pad as far as `input` of shape (B, C, M, N) needs it, then convolve."""
-        padding = []
-        for size in (input.shape[-1], input.shape[-2]):
-            stride, kernel = self.stride[0], self.kernel_size[0]
-            total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-            padding += [total // 2, total - total // 2]
-        if padding[0] == padding[1] == padding[2] == padding[3]:
-            return functional.conv2d(
-                input, self.weight, self.bias, self.stride, padding[0], 1, self.groups
-            )
-        padded = functional.pad(input, padding)
-        return functional.conv2d(padded, self.weight, self.bias, self.stride, 0, 1, self.groups)
+        return _same_conv(input, self.weight, self.bias, self.stride[0], self.groups)
+
+
+# One step of a traced graph, whose sizes are not known.
+@fx.wrap
+def _same_conv(
+    images: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: int,
+    groups: int,
+) -> torch.Tensor:
+    padding = []
+    for size, kernel in zip(images.shape[:1:-1], weight.shape[:1:-1], strict=True):
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        padding += [total // 2, total - total // 2]
+    if padding[0] == padding[1] == padding[2] == padding[3]:
+        return functional.conv2d(images, weight, bias, stride, padding[0], 1, groups)
+    padded = functional.pad(images, padding)
+    return functional.conv2d(padded, weight, bias, stride, 0, 1, groups)
 
 
 class InvertedBottleneck(nn.Module):

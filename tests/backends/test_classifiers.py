@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import threading
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from torchvision import models
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene
 from napari_semxai.backends.classifier_files import BUNDLED_CLASSIFIER
+from napari_semxai.backends.concept_detail import cell_offset
+from napari_semxai.backends.concept_transform import new_split
 from napari_semxai.store.digests import file_sha256
 from napari_semxai.types import InputError
 
@@ -89,6 +92,28 @@ def test_bundled_can_be_cut_behind_rectified_layers(bundled: Classifier, layer: 
         logits = bundled.network.classifier(rest)
         assert maps.min() >= 0
         torch.testing.assert_close(logits, bundled.network(inputs), rtol=1e-4, atol=1e-4)
+
+
+def test_bundled_layers_lie_where_things_are(bundled: Classifier) -> None:
+    inputs = bundled.to_input(np.zeros((320, 320), np.uint8))
+    offsets = [
+        cell_offset(new_split(bundled, f"features.{layer}").g, inputs)
+        for layer in ("expand2", "expand3", "expand4", "expand5")
+    ]
+    assert np.abs(offsets).max() < 5
+    assert np.abs(offsets[:3]).max() < 2
+
+
+def test_bundled_heat_maps_lie_on_defects(bundled: Classifier) -> None:
+    moves, hits = [], []
+    for label, seed in product((1, 2, 4), range(4)):
+        scene = make_scene(SceneSpec(label=label, radius=30, light=0), seed)
+        values = sx.gradcam(scene.image, bundled, target=label - 1).values
+        centres = [np.argwhere(mask).mean(axis=0) for mask in (values > 0.5, scene.defect)]
+        moves.append(centres[0] - centres[1])
+        hits.append(scene.defect[np.unravel_index(values.argmax(), values.shape)])
+    assert np.mean(hits) > 0.6
+    assert np.abs(np.median(moves, axis=0)).max() < 6
 
 
 def test_same_answer_as_the_network_itself(network: torch.nn.Module, weights: Path) -> None:
