@@ -17,6 +17,7 @@ from napari_semxai.cli.explainers import map_of, overlay_of
 from napari_semxai.cli.output import plain
 from napari_semxai.cli.pictures import write_picture
 from napari_semxai.cli.record import SCORES, score_values
+from napari_semxai.sample_data import KNOWN_LIGHT, class_scenes
 from napari_semxai.store.masks import write_mask
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 TAU = 0.5
 GRADCAM, CONCEPTS, SAMPLE_SET = "6_gradcam", "7_concepts", "sample_set"
-_IMAGES, _CONCEPTS, _FIRST_SEED, _SET_SEED = 8, 5, 700, 800
+_IMAGES, _CONCEPTS, _FIRST_SEED = 8, 5, 700
 
 
 def explain_sample(
@@ -69,15 +70,11 @@ def explain_sample(
     )
     _say_scores(f"Masks at tau {TAU} against the exact mask", sample["scores"], output)
     rows = []
-    for label, name in LABELS.items():
+    for label, shown in class_scenes().items():
+        name = LABELS[label]
         output.progress(f"explaining {name}")
-        found = _explain(
-            scene_of_class(label, _SET_SEED + label),
-            classifier,
-            folder / SAMPLE_SET,
-            f"{label}_{name}_",
-            concepts=concepts,
-        )
+        start = f"{label}_{name}_"
+        found = _explain(shown, classifier, folder / SAMPLE_SET, start, concepts=concepts)
         output.say(f"{name}: {found['predicted']} ({found['probability']:.0%})")
         rows.append({"class": name, **found})
     mean = _mean([row["scores"] for row in rows])
@@ -109,9 +106,12 @@ def _explain(
 
 def _concepts(scene: Scene, classifier: Classifier, target: int) -> ConceptMaps:
     """Find the concepts of the class in synthetic images of it, then in the scene."""
-    images = [scene_of_class(target + 1, _FIRST_SEED + index).image for index in range(_IMAGES)]
+    images = [
+        scene_of_class(target + 1, _FIRST_SEED + index, light=KNOWN_LIGHT).image
+        for index in range(_IMAGES)
+    ]
     found = craft(images, classifier, target=target, n_concepts=_CONCEPTS, patch_size=80)
-    return found.explain(scene.image)
+    return found.explain(scene.image, refinement="fine")
 
 
 def _mean(rows: list[dict[str, Row]]) -> dict[str, Row]:

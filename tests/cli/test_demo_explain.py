@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.metrics import scores
-from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
+from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.cli.demo_explain import explain_sample
 from napari_semxai.cli.output import Output
-from napari_semxai.sample_data import sample_scene
+from napari_semxai.sample_data import class_scenes, sample_scene
 from napari_semxai.store.masks import read_mask
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def test_scores_beside_trivial_masks(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert found["scores"]["empty"]["precision"] is None
     rows, mean = found["sample_set"]["images"], found["sample_set"]["mean"]
     assert [row["class"] for row in rows] == list(LABELS.values())
+    assert [row["predicted"] for row in (found, *rows)] == ["particle", *LABELS.values()]
     for name in METHODS:
         own = [row["scores"][name]["dice"] for row in rows]
         assert mean[name]["dice"] == pytest.approx(np.mean(own))
@@ -36,7 +37,7 @@ def test_scores_beside_trivial_masks(tmp_path: Path, capsys: pytest.CaptureFixtu
         stem = tmp_path / f"sample_set/{label}_{name}_6_gradcam"
         assert stem.with_suffix(".png").is_file()
         mask = read_mask(stem.with_name(f"{stem.name}_mask.png"))
-        expected = scores(mask, scene_of_class(label, 800 + label).defect)
+        expected = scores(mask, class_scenes()[label].defect)
         assert row["scores"]["6_gradcam"]["dice"] == pytest.approx(expected.dice)
     text = capsys.readouterr().out
     assert "trained on synthetic images" in text

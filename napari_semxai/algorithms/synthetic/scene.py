@@ -80,13 +80,18 @@ def make_scene(spec: SceneSpec, seed: int) -> Scene:
     return Scene(imaging.to_uint8(image), defect & visible, spec.label, tuple(regions))
 
 
-def scene_of_class(label: int, seed: int, shape: tuple[int, int] = (480, 480)) -> Scene:
-    """Make a widely drawn scene of class `label` (1 to 6) with one defect; none for 6."""
+def scene_of_class(
+    label: int, seed: int, shape: tuple[int, int] = (480, 480), light: float | None = None
+) -> Scene:
+    """Make a widely drawn scene of class `label` (1 to 6) with one defect; none for 6.
+
+    `light` is that of `SceneSpec`.
+    """
     spec = sample_spec(np.random.default_rng(seed), shape)
     pattern = spec.pattern
     if label == 5 and pattern == "none":
         pattern = ("lines", "holes", "traces")[seed % 3]
-    spec = replace(spec, label=label, defects=int(label != 6), pattern=pattern)
+    spec = replace(spec, label=label, defects=int(label != 6), pattern=pattern, light=light)
     return make_scene(spec, seed)
 
 
