@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from pathlib import Path
 
@@ -12,7 +11,8 @@ from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.algorithms.robust import ALGORITHMS
 from napari_semxai.cli.pipeline import MaskSettings
 from napari_semxai.store.models import BUNDLED, model_names
-from napari_semxai.types import FilterSettings, GenerateSettings
+from napari_semxai.types import FilterSettings, GenerateSettings, InputError
+from napari_semxai.types.quantities import parse_length, parse_number
 
 _FILTERS = FilterSettings()
 
@@ -148,10 +148,21 @@ def foreground_rule(text: str) -> ForegroundRule:
 
 
 def number(text: str) -> float:
-    """Parse a finite number."""
-    value = float(text)
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"{text} is not a finite number")
+    """Parse a finite number; comma and point both are the decimal point."""
+    try:
+        return parse_number(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def length(text: str) -> float:
+    """Parse a length with its unit, in metres; without a unit it is in nanometres."""
+    try:
+        value = parse_length(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"“{text}” is not more than 0")
     return value
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli import project_replay
-from napari_semxai.cli.options import add_foreground_option, fraction, number
+from napari_semxai.cli.options import add_foreground_option, fraction, length
 from napari_semxai.cli.output import DONE, SOME_FAILED
 from napari_semxai.store.project_exports import EXPORT_FORMATS, export
 from napari_semxai.types import InputError, ReviewState
@@ -56,7 +56,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         help="images, a Carinthia or Carinthia-S download, a table, or a KLARF 1.1, 1.2 or 1.8",
     )
     parser.add_argument(
-        "--pixel-size", type=number, metavar="NM", help="where neither image nor source tells"
+        "--pixel-size",
+        type=length,
+        metavar="LENGTH",
+        help="edge of a pixel where neither image nor source tells: 2.5nm, 0.05um; a number alone "
+        "is in nm",
     )
     add_foreground_option(parser)
 
@@ -176,7 +180,7 @@ def run_classes(options: argparse.Namespace, output: Output) -> int:
 def _reading(options: argparse.Namespace, output: Output) -> dict[str, Any]:
     return {
         "progress": lambda done, total: output.progress(f"{done}/{total}"),
-        "pixel_size": None if options.pixel_size is None else options.pixel_size * 1e-9,
+        "pixel_size": options.pixel_size,
     }
 
 

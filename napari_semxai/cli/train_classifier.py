@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.cli.options import number
 from napari_semxai.cli.output import DONE, SOME_FAILED
 from napari_semxai.types import InputError
 
@@ -41,13 +42,13 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.add_argument("--start", default="bundled", metavar="FILE", help="weights to start from")
     parser.add_argument("--steps", type=int, help="batches; by default five times every image")
     parser.add_argument("--batch", type=int, default=16, help="images a batch")
-    parser.add_argument("--rate", type=float, default=1e-3, help="learning rate")
+    parser.add_argument("--rate", type=number, default=1e-3, help="learning rate")
     parser.add_argument(
-        "--balance", type=float, default=1.0,
+        "--balance", type=number, default=1.0,
         help="0 draws all images alike, 1 (default) all classes alike",
     )  # fmt: skip
     parser.add_argument(
-        "--validation", type=float, default=0.2, help="share of every class to judge on"
+        "--validation", type=number, default=0.2, help="share of every class to judge on"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -19,6 +19,7 @@ _THRESHOLDS: dict[str, dict[str, Any]] = {
         "min": 0.0,
         "max": 1.0,
         "step": 0.01,
+        "decimals": 3,
         "tooltip": "Leave out masks that the network itself thinks worse of",
     },
     "stability_score_thresh": {
@@ -26,6 +27,7 @@ _THRESHOLDS: dict[str, dict[str, Any]] = {
         "min": 0.0,
         "max": 1.0,
         "step": 0.01,
+        "decimals": 3,
         "tooltip": "Leave out masks whose area depends much on the logit threshold",
     },
     "stability_score_offset": {
@@ -33,6 +35,7 @@ _THRESHOLDS: dict[str, dict[str, Any]] = {
         "min": 0.125,
         "max": 8,
         "step": 0.125,
+        "decimals": 3,
         "tooltip": "Stability is the area above + this logit over the area above − this logit",
     },
     "box_nms_thresh": {
@@ -40,6 +43,7 @@ _THRESHOLDS: dict[str, dict[str, Any]] = {
         "min": 0.0,
         "max": 1.0,
         "step": 0.05,
+        "decimals": 3,
         "tooltip": "Of candidates whose boxes overlap more, only the best predicted stays",
     },
 }

@@ -17,7 +17,8 @@ from napari_semxai.widgets.advanced_forms import AdvancedForms
 from napari_semxai.widgets.candidate_table import CandidateTable, ranked
 from napari_semxai.widgets.image_picker import ImagePicker
 from napari_semxai.widgets.model_picker import ModelPicker
-from napari_semxai.widgets.parts import ScrolledDock, button, double_slider
+from napari_semxai.widgets.numbers import NumberSlider
+from napari_semxai.widgets.parts import ScrolledDock, button
 from napari_semxai.widgets.status import StatusText
 from napari_semxai.widgets.welcome import Welcome
 from napari_semxai.widgets.winner_map import WinnerMap
@@ -98,10 +99,10 @@ class CandidatesDock(ScrolledDock):
             "What becomes the mask outside the winner: all components that look like a defect, "
             "or none, with a confidence; or the largest one. α and β choose the winner for both"
         )
-        self.alpha = double_slider(
+        self.alpha = NumberSlider(
             0, 10, decimals=2, tip="α, centre bias: larger prefers candidates at the centre"
         )
-        self.beta = double_slider(
+        self.beta = NumberSlider(
             0, 1, decimals=3, tip="β: a candidate must cover more than this share of the image"
         )
         self.reach, self.warning = StatusText(2), StatusText(2)

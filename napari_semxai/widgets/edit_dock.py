@@ -12,7 +12,6 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QHBoxLayout,
     QSlider,
-    QSpinBox,
     QVBoxLayout,
     QWidget,
 )
@@ -20,6 +19,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.mask_edits import MASK_EDITS
 from napari_semxai.widgets.file_dialogs import Dialog, ask_mask, ask_open
+from napari_semxai.widgets.numbers import whole_field
 from napari_semxai.widgets.parts import MASK_FILTER, ScrolledDock, button, group
 from napari_semxai.widgets.status import StatusText, keep_room
 
@@ -114,10 +114,8 @@ class EditDock(ScrolledDock):
         self.brush.setToolTip("Brush diameter in pixels")
         self.undo = button("Undo", "Take the last edit back (Ctrl+Z)")
         self.redo = button("Redo", "Do it again (Ctrl+Shift+Z)")
-        self.radius = QSpinBox()
-        self.radius.setRange(1, 50)
+        self.radius = whole_field(1, 50, "Radius in pixels for the edits below")
         self.radius.setValue(2)
-        self.radius.setToolTip("Radius in pixels for the edits below")
         self.edits = {
             edit.name: button(edit.name.capitalize(), edit.description) for edit in MASK_EDITS
         }

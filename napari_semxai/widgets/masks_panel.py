@@ -9,8 +9,9 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.parts import button, double_slider
-from napari_semxai.widgets.status import StatusText, keep_room
+from napari_semxai.widgets.numbers import NumberSlider
+from napari_semxai.widgets.parts import button
+from napari_semxai.widgets.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.state.explanation import ExplanationMasks, MaskSettings
@@ -35,17 +36,16 @@ class MasksPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tau = double_slider(0, 1, decimals=3, tip="τ: share of the heat map's maximum")
-        self.concept_tau = double_slider(
+        self.tau = NumberSlider(0, 1, decimals=3, tip="τ: share of the heat map's maximum")
+        self.concept_tau = NumberSlider(
             0, 1, decimals=3, tip="Share of a concept map's own maximum in this image"
         )
-        self.delta = double_slider(
+        self.delta = NumberSlider(
             0, _FARTHEST, decimals=1, tip="δ: tolerance in 8-bit colour values (Algorithm 3)"
         )
         self.paper = QCheckBox("paper mode: through rendered colours")
         self.paper.setToolTip("Algorithms 2 and 3 exactly as published")
-        self.warning = StatusText(1, _WARNING)
-        keep_room(self.warning)
+        self.warning = StatusText()
         self.mask = QComboBox()
         self.mask.setToolTip("Which mask to send")
         self.send = button("To the mask", "Replace the defect mask, as one undoable edit")
@@ -73,7 +73,7 @@ class MasksPanel(QWidget):
                     slider.setValue(value)
         with signals_blocked(self.paper):
             self.paper.setChecked(settings.paper)
-        self.warning.setVisible(settings.paper)
+        self.warning.setText(_WARNING if settings.paper else "")
 
     def set_masks(self, masks: ExplanationMasks) -> None:
         """Offer these masks."""

@@ -5,13 +5,31 @@ from __future__ import annotations
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from magicgui.backends._qtpy.widgets import FloatSpinBox, QBaseRangedWidget, SpinBox
 from magicgui.widgets import Container, create_widget
+from magicgui.widgets.bases import RangedWidget
 from psygnal import Signal
+
+from napari_semxai.widgets.numbers import NumberField, WholeField
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 S = TypeVar("S")
+
+
+class _Number(FloatSpinBox):
+    """What magicgui asks of a field for numbers."""
+
+    def __init__(self, **arguments: Any) -> None:
+        QBaseRangedWidget.__init__(self, NumberField, **arguments)
+
+
+class _Whole(SpinBox):
+    """What magicgui asks of a field for whole numbers."""
+
+    def __init__(self, **arguments: Any) -> None:
+        QBaseRangedWidget.__init__(self, WholeField, **arguments)
 
 
 class SettingsForm(Generic[S]):
@@ -60,6 +78,13 @@ class SettingsForm(Generic[S]):
 
 
 def _entry(name: str, settings: object, options: dict[str, Any]) -> Any:
-    label = options.get("label")
-    rest = {key: value for key, value in options.items() if key != "label"}
-    return create_widget(value=getattr(settings, name), name=name, label=label, options=rest)
+    label, value = options.get("label"), getattr(settings, name)
+    rest = {key: option for key, option in options.items() if key not in ("label", "decimals")}
+    if "choices" in rest:
+        return create_widget(value=value, name=name, label=label, options=rest)
+    kind = _Number if isinstance(value, float) else _Whole
+    entry: Any = RangedWidget(widget_type=kind, value=value, name=name, label=label, **rest)
+    if kind is _Number:
+        entry.native.setDecimals(options["decimals"])
+        entry.value = value
+    return entry

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QLabeledDoubleSlider
 from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.wheel import WheelGuard
@@ -30,16 +29,6 @@ if TYPE_CHECKING:
 
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
 TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
-
-
-def double_slider(low: float, high: float, *, decimals: int, tip: str) -> QLabeledDoubleSlider:
-    """Return a horizontal slider with its value beside it."""
-    slider = QLabeledDoubleSlider(Qt.Orientation.Horizontal)
-    slider.setRange(low, high)
-    slider.setDecimals(decimals)
-    slider.setSingleStep(10.0**-decimals)  # type: ignore[arg-type]
-    slider.setToolTip(tip)
-    return slider
 
 
 def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:

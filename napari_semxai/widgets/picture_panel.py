@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QSpinBox, QWidget
+from qtpy.QtWidgets import QFormLayout, QHBoxLayout, QLineEdit, QWidget
 from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open
+from napari_semxai.widgets.numbers import whole_field
 from napari_semxai.widgets.parts import button
 from napari_semxai.widgets.status import StatusText
 
@@ -34,10 +35,10 @@ class PicturePanel(QWidget):
         self.craft = button("CRAFT picture…", "Read by Algorithm 3 with δ")
         self.drop = button("Drop", "Use the picture no longer")
         self.name = StatusText(2)
-        self.crop = {side: QSpinBox() for side in _SIDES}
-        for side, box in self.crop.items():
-            box.setRange(0, 100_000)
-            box.setToolTip(f"{side.capitalize()} edge of the heat map in the picture, in pixels")
+        tip = "edge of the heat map in the picture, in pixels"
+        self.crop = {
+            side: whole_field(0, 100_000, f"{side.capitalize()} {tip}") for side in _SIDES
+        }
         self.colors = QLineEdit()
         self.colors.setToolTip("Concept colours, most important first, as #rrggbb")
         self._lay_out()

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QLineEdit,
     QPlainTextEdit,
     QPushButton,
-    QSpinBox,
     QWidget,
 )
 
@@ -24,6 +23,7 @@ from napari_semxai.controllers.research_results import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.file_dialogs import Dialog, ask_folder
+from napari_semxai.widgets.numbers import whole_field
 from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.status import StatusText
 
@@ -151,9 +151,7 @@ class RunPanel(Panel):
         self.browse = button("…", "Choose the data set")
         self.browse_maps = button("…", "Choose the folder of the maps")
         self.browse_output = button("…", "Choose the folder of the results")
-        self.processes = QSpinBox()
-        self.processes.setRange(1, 64)
-        self.processes.setToolTip("Processes")
+        self.processes = whole_field(1, 64, "Processes")
         self.scheduler = QLineEdit()
         self.scheduler.setPlaceholderText("none")
         self.scheduler.setToolTip("Address of a Dask scheduler, which takes the processes' place")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout
+from qtpy.QtWidgets import QFormLayout
 from superqt.utils import signals_blocked
 
+from napari_semxai.widgets.numbers import LengthField
 from napari_semxai.widgets.parts import Panel, button
 from napari_semxai.widgets.scores_dock import size_text
 from napari_semxai.widgets.status import StatusText
@@ -62,14 +63,10 @@ class SizePanel(Panel):
 
     def _create(self) -> None:
         self.text = StatusText(2)
-        self.pixel_size = QDoubleSpinBox()
-        self.pixel_size.setRange(0, 1e6)
-        self.pixel_size.setDecimals(3)
-        self.pixel_size.setSuffix(" nm")
-        self.pixel_size.setSpecialValueText("unknown")
-        self.pixel_size.setKeyboardTracking(False)
+        self.pixel_size = LengthField()
         self.pixel_size.setToolTip(
-            "Edge of one pixel; from FEI and Zeiss tags, or by hand, which a project keeps"
+            "Edge of one pixel, in pm, nm, µm (um) or mm; from FEI and Zeiss tags, or by hand, "
+            "which a project keeps"
         )
         self.for_all = button(
             "For all images without one", "Keep this pixel size for all images that have none"

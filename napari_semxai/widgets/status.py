@@ -183,7 +183,10 @@ class StatusLine(QWidget):
 
 
 def keep_room(*widgets: QWidget) -> None:
-    """Let these keep their place while they are hidden."""
+    """Let these keep their place while they are hidden.
+
+    In Qt 6 a row of a QFormLayout goes all the same.
+    """
     for widget in widgets:
         policy = widget.sizePolicy()
         policy.setRetainSizeWhenHidden(True)

@@ -25,7 +25,7 @@ from superqt.utils import signals_blocked
 from napari_semxai.reports.survey import likert_figure
 from napari_semxai.widgets.figure_view import FigureView
 from napari_semxai.widgets.file_dialogs import Dialog, ask_open, ask_save
-from napari_semxai.widgets.parts import ScrolledDock, button, editable_box, note, offer
+from napari_semxai.widgets.parts import ScrolledDock, button, editable_box, note, offer, page
 from napari_semxai.widgets.status import StatusText, keep_room
 from napari_semxai.widgets.survey_items import SurveyItems
 from napari_semxai.widgets.survey_texts import (
@@ -147,7 +147,7 @@ class SurveyDock(ScrolledDock):
         form.addRow("participant", who)
         form.addRow("method", self.method)
         form.addRow("explanation", self.explanation)
-        rows = (self.start, self.text, self.agreed, self.agreed_text, self.front, self.items)
+        rows = (self.start, self.text, self.agreed, self.agreed_text, self.front, page(self.items))
         for row in rows:
             form.addRow(row)
         leave = QHBoxLayout()

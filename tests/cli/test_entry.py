@@ -57,7 +57,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["mask"], "IMAGE|FOLDER"),
         (["mask", "a.png"], "--output"),
         (["mask", "a.png", "-o", "out", "--beta", "7"], "7 is not between 0 and 1"),
-        (["mask", "a.png", "-o", "out", "--beta", "nan"], "nan is not a finite number"),
+        (["mask", "a.png", "-o", "out", "--beta", "nan"], "“nan” is not a number"),
         (["mask", "a.png", "-o", "out", "--alpha", "much"], "much"),
         (["mask", "a.png", "-o", "out", "--connectivity", "6"], "6"),
         (["mask", "a.png", "-o", "out", "--ignore-border", "-3"], "--ignore-border"),

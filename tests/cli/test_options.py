@@ -7,7 +7,7 @@ import argparse
 import pytest
 
 from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
-from napari_semxai.cli.options import add_mask_options, border, settings_from
+from napari_semxai.cli.options import add_mask_options, border, length, settings_from
 from napari_semxai.state.session import AlgorithmSettings
 from napari_semxai.types import FilterSettings, GenerateSettings
 
@@ -42,3 +42,22 @@ def test_border(text: str, value: int | None) -> None:
 def test_other_borders_are_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         border(text)
+
+
+@pytest.mark.parametrize("text", ["0.7", "0,7"])
+def test_comma_and_point_are_the_decimal_point(text: str) -> None:
+    settings = settings_from(parse("--beta", text, "--alpha", text))
+    assert (settings.alpha, settings.beta) == (0.7, 0.7)
+
+
+@pytest.mark.parametrize(
+    ("text", "metres"), [("2.5", 2.5e-9), ("2,5nm", 2.5e-9), ("0.05um", 50e-9), ("0.05 µm", 50e-9)]
+)
+def test_a_length_has_its_unit(text: str, metres: float) -> None:
+    assert length(text) == pytest.approx(metres, rel=1e-12)
+
+
+@pytest.mark.parametrize("text", ["2.5 furlong", "0", "-2", "1.234,5", "nm"])
+def test_other_lengths_are_refused_by_name(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match=f"“{text}”"):
+        length(text)

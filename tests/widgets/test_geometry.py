@@ -262,6 +262,7 @@ JOBS = {
 }
 
 
+@pytest.mark.qt6
 def test_no_control_moves_while_jobs_run(workbench: Workbench, qtbot: QtBot) -> None:
     session = workbench.session
     session.queue = queue_of()

@@ -67,6 +67,7 @@ def controls_of(dock: ScrolledDock) -> list[Any]:
     return [own for own in found if own.isVisible() and not isinstance(own, QScrollBar)]
 
 
+@pytest.mark.qt6
 def test_the_wheel_over_any_control_scrolls(workbench: Workbench, qtbot: QtBot) -> None:
     session = workbench.session
     workbench.open_sample()
