@@ -23,7 +23,7 @@ from qtpy.QtTest import QTest
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
 from napari_semxai.plugin import open_workbench
-from napari_semxai.sample_data import sample_six_classes
+from napari_semxai.sample_data import KNOWN_LIGHT, sample_six_classes
 from napari_semxai.state.explanation import CamSettings, CraftSettings
 from napari_semxai.store.images import image_from_array
 from napari_semxai.store.project import open_project
@@ -43,9 +43,7 @@ def main() -> None:
     """Go through the main job on the sample image and take a picture of every step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("docs/images"))
-    parser.add_argument(
-        "--only", choices=["review", "robust", "run"], help="make these pictures alone"
-    )
+    parser.add_argument("--only", choices=list(ALONE), help="make these pictures alone")
     arguments = parser.parse_args()
     folder = arguments.folder
     # Recovery copies and choices of these pictures are not a person's work.
@@ -56,7 +54,7 @@ def main() -> None:
     viewer.window._qt_window.resize(1366, 768)
     workbench = open_workbench(viewer)
     if arguments.only:
-        {"review": review, "robust": robust, "run": run}[arguments.only](workbench, folder)
+        ALONE[arguments.only](workbench, folder)
     else:
         tour(workbench, folder)
     viewer.close()
@@ -110,6 +108,17 @@ def research(workbench: Workbench, folder: Path) -> None:
     workbench.explaining.heatmaps.clear()
 
 
+def explained(workbench: Workbench, folder: Path) -> None:
+    """Take all pictures with explanations, beside the mask that the tour has by then."""
+    workbench.open_sample()
+    wait(lambda: workbench.session.image is not None)
+    workbench.viewer.reset_view()
+    workbench.segment.generate()
+    wait(lambda: workbench.session.generation.state == "done")
+    research(workbench, folder)
+    explain(workbench, folder)
+
+
 def run(workbench: Workbench, folder: Path) -> None:
     """Let a run over some scenes suggest α and β, and open its result."""
     dock, place = workbench.dock("Research"), Path(tempfile.mkdtemp())
@@ -151,9 +160,9 @@ def concepts(workbench: Workbench, folder: Path) -> None:
     """Take a picture of the concepts of the predicted class, and of three methods side by side."""
     explaining, state = workbench.explaining, workbench.session.explanation
     label = state.classification.predicted + 1
-    scenes = [scene_of_class(label, seed).image for seed in range(300, 308)]
+    scenes = [scene_of_class(label, seed, light=KNOWN_LIGHT).image for seed in range(300, 320)]
     explaining.concepts.add_images([image_from_array(one, "scene") for one in scenes])
-    explaining.concepts.set_craft(CraftSettings(n_concepts=5, refinement="fine"))
+    explaining.concepts.set_craft(CraftSettings(n_concepts=5, patch_size=80, refinement="fine"))
     explaining.concepts.fit()
     wait(lambda: state.concepts is not None)
     explaining.heatmaps.clear()
@@ -292,6 +301,9 @@ def pages(workbench: Workbench, folder: Path) -> None:
         wait(lambda page=page: workbench.session.image.name == f"lot_p{page + 1:04d}")
     workbench.viewer.reset_view()
     take(workbench, folder, "pages", DOCKS[0])
+
+
+ALONE = {"explain": explained, "review": review, "robust": robust, "run": run}
 
 
 def wait(condition) -> None:
