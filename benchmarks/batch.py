@@ -27,7 +27,7 @@ from distributed import LocalCluster
 from PIL import Image
 
 from napari_semxai.algorithms.synthetic import make_scene, sample_spec
-from napari_semxai.cli.batch import clock
+from napari_semxai.cli.batch.batch import clock
 from scripts.pages import put_figures
 
 PAGE = Path("docs/batch.md")

@@ -20,14 +20,14 @@ import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
-from napari_semxai.backends.concept_detail import cell_offset, enlarged
-from napari_semxai.backends.concept_maps import upsampled
-from napari_semxai.backends.concept_transform import new_split
+from napari_semxai.backends.concepts.detail import cell_offset, enlarged
+from napari_semxai.backends.concepts.maps import upsampled
+from napari_semxai.backends.concepts.transform import new_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_semxai.backends.classifiers import Classifier
+    from napari_semxai.backends.classifier.classifier import Classifier
 
 _SAMPLED = 20_000
 

@@ -24,23 +24,23 @@ import numpy as np
 
 from benchmarks.concept_clusters import ConceptClusters
 from benchmarks.pages import footer, write_table
-from napari_semxai.algorithms.explanation_masks import weighted_map
+from napari_semxai.algorithms.explanations.masks import weighted_map
+from napari_semxai.algorithms.explanations.tuning import THRESHOLDS, iou_curve
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
-from napari_semxai.algorithms.tuning import THRESHOLDS, iou_curve
-from napari_semxai.backends.classifiers import Classifier, load_classifier
-from napari_semxai.backends.concept_transform import REFINEMENTS, transform_steps
-from napari_semxai.backends.craft import craft
-from napari_semxai.backends.gradcam import gradcam
-from napari_semxai.backends.layer_tree import DETAIL, FINE, fine_layer
-from napari_semxai.backends.stepwise import finish
-from napari_semxai.backends.tuning import sweep_steps
+from napari_semxai.backends.cam.gradcam import gradcam
+from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
+from napari_semxai.backends.classifier.layers.tree import DETAIL, FINE, fine_layer
+from napari_semxai.backends.concepts.craft import craft
+from napari_semxai.backends.concepts.transform import REFINEMENTS, transform_steps
+from napari_semxai.backends.concepts.tuning import sweep_steps
+from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.types import ConceptMaps, CraftSweepRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_semxai.algorithms.synthetic import Scene
-    from napari_semxai.backends.craft import Concepts
+    from napari_semxai.backends.concepts.craft import Concepts
     from napari_semxai.types import ConceptBank
 
     Row = dict[str, float | str]

@@ -27,7 +27,7 @@ from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.plugin import open_workbench
 from napari_semxai.state.explanation import CraftSettings
-from napari_semxai.store.images import image_from_array
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import (
     ClassifierInfo,
     ConceptBank,

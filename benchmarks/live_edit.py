@@ -16,10 +16,10 @@ import napari
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
-from napari_semxai.algorithms.metrics import scores
-from napari_semxai.algorithms.winner_map import winner_envelope
+from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
+from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.plugin import open_workbench
-from napari_semxai.store.images import image_from_array
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import FilterSettings, GenerateUpdate
 from tests.pools import pool_of
 

@@ -20,7 +20,7 @@ import numpy as np
 from qtpy.QtWidgets import QApplication
 
 from napari_semxai.plugin import open_workbench
-from napari_semxai.store.images import image_from_array
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import (
     ClassifyRequest,
     CraftFitRequest,

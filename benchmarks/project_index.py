@@ -28,7 +28,7 @@ RUNS = 9
 
 def build(folder: Path, count: int) -> None:
     """Write small images, and reviews of two annotators."""
-    from napari_semxai.store.project_create import create_project
+    from napari_semxai.store.project.create import create_project
     from napari_semxai.types import ReviewChange, ReviewState
 
     images = folder / "images"
@@ -64,11 +64,11 @@ def row(what: str, took: str) -> None:
 def measure(folder: Path, what: str) -> None:
     """Open in a process of its own, as a start of the program does, and ask."""
     start = time.perf_counter()
-    from napari_semxai.controllers.opened import Opened
-    from napari_semxai.controllers.project_cache import ProjectCache
-    from napari_semxai.controllers.queue import ask
-    from napari_semxai.store.project import open_project
-    from napari_semxai.store.project_index import ProjectIndex
+    from napari_semxai.controllers.project.cache import ProjectCache
+    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.queue import ask
+    from napari_semxai.store.project.index.index import ProjectIndex
+    from napari_semxai.store.project.project import open_project
     from napari_semxai.types import QueueFilter, QueueOrder, ReviewChange, ReviewState
 
     imported, worked = time.perf_counter(), time.process_time()

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QApplication
 
 from benchmarks import timing
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.store.project_create import create_project
+from napari_semxai.store.project.create import create_project
 from napari_semxai.types import ReviewChange
 
 if TYPE_CHECKING:

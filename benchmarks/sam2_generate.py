@@ -28,12 +28,12 @@ import torch
 from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from sam2.build_sam import build_sam2
 
-from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.algorithms.winner_map import winner_envelope
-from napari_semxai.backends import sam2_generate
-from napari_semxai.backends.bundled import build_bundled, fit_feature_sizes
-from napari_semxai.backends.sam2 import Segmenter
+from napari_semxai.backends.sam2 import generate as sam2_generate
+from napari_semxai.backends.sam2.bundled import build_bundled, fit_feature_sizes
+from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import FilterSettings, GenerateSettings, ModelInfo
 from tests.pools import random_pool
 

@@ -21,7 +21,7 @@ from benchmarks import timing
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
 from napari_semxai.engine.host import REST_SECONDS
 from napari_semxai.plugin import open_workbench
-from napari_semxai.store.images import image_from_array
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import GenerateRequest
 
 if TYPE_CHECKING:

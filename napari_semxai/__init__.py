@@ -10,38 +10,42 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.edge_strips import edge_strips
-    from napari_semxai.algorithms.explanation_masks import concept_masks, gradcam_mask
-    from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA, ground_truth
-    from napari_semxai.algorithms.metrics import scores
-    from napari_semxai.algorithms.survey import survey_summary
-    from napari_semxai.backends.classifiers import load_classifier
-    from napari_semxai.backends.craft import Concepts, craft
-    from napari_semxai.backends.gradcam import gradcam
-    from napari_semxai.backends.sam2 import generate_candidates
+    from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+    from napari_semxai.algorithms.algorithm1.ground_truth import (
+        DEFAULT_ALPHA,
+        DEFAULT_BETA,
+        ground_truth,
+    )
+    from napari_semxai.algorithms.explanations.masks import concept_masks, gradcam_mask
+    from napari_semxai.algorithms.masks.metrics import scores
+    from napari_semxai.algorithms.statistics.survey import survey_summary
+    from napari_semxai.backends.cam.gradcam import gradcam
+    from napari_semxai.backends.classifier.classifier import load_classifier
+    from napari_semxai.backends.concepts.craft import Concepts, craft
+    from napari_semxai.backends.sam2.segmenter import generate_candidates
     from napari_semxai.types import CandidatePool, GroundTruth, Heatmap, InputError, Scores
 
 __version__ = version("napari-semxai")
 
 _ROOMS = {
-    "DEFAULT_ALPHA": "algorithms.ground_truth",
-    "DEFAULT_BETA": "algorithms.ground_truth",
+    "DEFAULT_ALPHA": "algorithms.algorithm1.ground_truth",
+    "DEFAULT_BETA": "algorithms.algorithm1.ground_truth",
     "CandidatePool": "types",
-    "Concepts": "backends.craft",
+    "Concepts": "backends.concepts.craft",
     "GroundTruth": "types",
     "Heatmap": "types",
     "InputError": "types",
     "Scores": "types",
-    "concept_masks": "algorithms.explanation_masks",
-    "craft": "backends.craft",
-    "edge_strips": "algorithms.edge_strips",
-    "generate_candidates": "backends.sam2",
-    "gradcam": "backends.gradcam",
-    "gradcam_mask": "algorithms.explanation_masks",
-    "ground_truth": "algorithms.ground_truth",
-    "load_classifier": "backends.classifiers",
-    "scores": "algorithms.metrics",
-    "survey_summary": "algorithms.survey",
+    "concept_masks": "algorithms.explanations.masks",
+    "craft": "backends.concepts.craft",
+    "edge_strips": "algorithms.algorithm1.edge_strips",
+    "generate_candidates": "backends.sam2.segmenter",
+    "gradcam": "backends.cam.gradcam",
+    "gradcam_mask": "algorithms.explanations.masks",
+    "ground_truth": "algorithms.algorithm1.ground_truth",
+    "load_classifier": "backends.classifier.classifier",
+    "scores": "algorithms.masks.metrics",
+    "survey_summary": "algorithms.statistics.survey",
 }
 
 __all__ = [

@@ -11,48 +11,49 @@ from napari.settings import get_settings
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 
-from napari_semxai.controllers.annotators import AnnotatorsController
 from napari_semxai.controllers.choices import ChoicesController
-from napari_semxai.controllers.clicks import ClickController
-from napari_semxai.controllers.comparison_table import ComparisonTableController
-from napari_semxai.controllers.download import DownloadController
-from napari_semxai.controllers.edit import EditController
-from napari_semxai.controllers.evaluate import EvaluateController
-from napari_semxai.controllers.explaining import Explaining
-from napari_semxai.controllers.image_opener import ImageOpener
-from napari_semxai.controllers.images import ImageController
+from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.controllers.edit.image_opener import ImageOpener
+from napari_semxai.controllers.edit.images import ImageController
+from napari_semxai.controllers.edit.pixel_size import PixelSizeController
+from napari_semxai.controllers.edit.recipe import RecipeRecorder
+from napari_semxai.controllers.explain.explain import Explaining
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.controllers.pixel_size import PixelSizeController
-from napari_semxai.controllers.project_tools import ProjectTools
-from napari_semxai.controllers.projects import ProjectController
-from napari_semxai.controllers.queue import QueueController
-from napari_semxai.controllers.queue_masks import QueueMasks
-from napari_semxai.controllers.recipe import RecipeRecorder
-from napari_semxai.controllers.research import ResearchController
-from napari_semxai.controllers.review import ReviewController
-from napari_semxai.controllers.runs import RunController
-from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.controllers.project.annotators import AnnotatorsController
+from napari_semxai.controllers.project.batch_masks import QueueMasks
+from napari_semxai.controllers.project.projects import ProjectController
+from napari_semxai.controllers.project.queue import QueueController
+from napari_semxai.controllers.project.review import ReviewController
+from napari_semxai.controllers.project.thumbnails import Thumbnails
+from napari_semxai.controllers.project.tools import ProjectTools
+from napari_semxai.controllers.research.research import ResearchController
+from napari_semxai.controllers.research.runs import RunController
+from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
+from napari_semxai.controllers.scores.evaluate import EvaluateController
+from napari_semxai.controllers.scores.threshold_curves import ThresholdCurvesController
+from napari_semxai.controllers.segment.clicks import ClickController
+from napari_semxai.controllers.segment.download import DownloadController
+from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
-from napari_semxai.controllers.threshold_curves import ThresholdCurvesController
-from napari_semxai.controllers.thumbnails import Thumbnails
 from napari_semxai.engine.client import EngineClient
-from napari_semxai.layers.click_tool import ClickTool
-from napari_semxai.layers.comparison import Comparison
-from napari_semxai.layers.explanations import ExplanationLayers
-from napari_semxai.layers.session_layers import SessionLayers
-from napari_semxai.layers.side_by_side import SideBySide
+from napari_semxai.key_actions import key_actions
+from napari_semxai.layers.explain.explanations import ExplanationLayers
+from napari_semxai.layers.mask.annotator_tiles import SideBySide
+from napari_semxai.layers.mask.click_tool import ClickTool
+from napari_semxai.layers.mask.comparison import Comparison
+from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
-from napari_semxai.store.folders import (
+from napari_semxai.store.disk.folders import (
     choices_file,
     projects_folder,
     recovery_folder,
     shortcuts_file,
 )
-from napari_semxai.widgets.annotators_panel import AnnotatorsPanel
-from napari_semxai.widgets.candidates_dock import CandidatesDock
-from napari_semxai.widgets.click_panel import ClickPanel
-from napari_semxai.widgets.closing import ClosingQuestion
-from napari_semxai.widgets.edit_dock import (
+from napari_semxai.widgets.candidates.dock import CandidatesDock
+from napari_semxai.widgets.common.main_thread import MainThread
+from napari_semxai.widgets.edit.click_panel import ClickPanel
+from napari_semxai.widgets.edit.closing import ClosingQuestion
+from napari_semxai.widgets.edit.dock import (
     ANNOTATORS,
     CLICKS,
     KEYS,
@@ -63,26 +64,24 @@ from napari_semxai.widgets.edit_dock import (
     STORAGE,
     EditDock,
 )
-from napari_semxai.widgets.explain_dock import ExplainDock
-from napari_semxai.widgets.key_actions import key_actions
-from napari_semxai.widgets.keys_panel import KeysPanel
-from napari_semxai.widgets.main_thread import MainThread
-from napari_semxai.widgets.project_panel import ProjectPanel
-from napari_semxai.widgets.queue_panel import QueuePanel
-from napari_semxai.widgets.research_dock import ResearchDock
-from napari_semxai.widgets.review_panel import ReviewPanel
-from napari_semxai.widgets.scores_dock import ScoresDock
-from napari_semxai.widgets.shortcuts import KeyTable
-from napari_semxai.widgets.size_panel import SizePanel
-from napari_semxai.widgets.storage_panel import StoragePanel
-from napari_semxai.widgets.survey_dock import SurveyDock
+from napari_semxai.widgets.edit.size_panel import SizePanel
+from napari_semxai.widgets.explain.dock import ExplainDock
+from napari_semxai.widgets.project.annotators_panel import AnnotatorsPanel
+from napari_semxai.widgets.project.project_panel import ProjectPanel
+from napari_semxai.widgets.project.queue_panel import QueuePanel
+from napari_semxai.widgets.project.review_panel import ReviewPanel
+from napari_semxai.widgets.research.dock import ResearchDock
+from napari_semxai.widgets.scores.dock import ScoresDock
+from napari_semxai.widgets.settings.shortcuts import KeysPanel, KeyTable
+from napari_semxai.widgets.settings.storage_panel import StoragePanel
+from napari_semxai.widgets.survey.dock import SurveyDock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import napari
 
-    from napari_semxai.widgets.parts import Panel, ScrolledDock
+    from napari_semxai.widgets.common.forms import Panel, ScrolledDock
 
 _logger = logging.getLogger(__name__)
 DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 
 from napari_semxai.cli import main as semxai
-from napari_semxai.cli.batch import clock
-from napari_semxai.store.digests import file_sha256
-from napari_semxai.store.models import BUNDLED_WEIGHTS
+from napari_semxai.cli.batch.batch import clock
+from napari_semxai.store.disk.digests import file_sha256
+from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
 from scripts.pages import put_figures
 
 PAGE = Path("docs/evaluation.md")

@@ -25,10 +25,10 @@ from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sce
 from napari_semxai.plugin import open_workbench
 from napari_semxai.sample_data import KNOWN_LIGHT, sample_six_classes
 from napari_semxai.state.explanation import CamSettings, CraftSettings
-from napari_semxai.store.images import image_from_array
-from napari_semxai.store.project import open_project
-from napari_semxai.store.project_create import create_project
-from napari_semxai.store.survey import write_survey
+from napari_semxai.store.datasets.survey import write_survey
+from napari_semxai.store.images.read import image_from_array
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
 from napari_semxai.workbench import DOCKS, Workbench

@@ -106,7 +106,7 @@ def engine_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     Loading the networks beforehand takes seconds of the processor, which most tests of a window
     do not need. Those of the main job in `test_plugin.py` start windows as a person does.
     """
-    controller = "napari_semxai.controllers.segment.SegmentController"
+    controller = "napari_semxai.controllers.segment.segment.SegmentController"
     monkeypatch.setattr(f"{controller}.warm", lambda self: None)
 
 
@@ -114,7 +114,7 @@ def engine_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
 def _own_last_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
     """Keep file dialogs of tests from the folders that a person used."""
     file = tmp_path_factory.mktemp("config") / "last_folders.json"
-    monkeypatch.setattr("napari_semxai.store.folders.last_folders_file", lambda: file)
+    monkeypatch.setattr("napari_semxai.store.disk.folders.last_folders_file", lambda: file)
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from napari_semxai.algorithms.explanation_masks import PAPER_COLORS
+from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
 from napari_semxai.types import (
     CAM_METHODS,
     Classification,

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from napari_semxai.backends.classifiers import Classifier
+from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.types import ClassifierInfo
 
 NAMES = ("particle", "pit", "scratch")

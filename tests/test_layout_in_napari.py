@@ -13,13 +13,13 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_semxai import plugin
-from napari_semxai.cli.window import show
-from napari_semxai.layers.explanations import Look
+from napari_semxai.cli.commands.window import show
+from napari_semxai.layers.explain.explanations import Look
 from napari_semxai.state.explanation import Heatmaps
-from napari_semxai.store.images import read_image
-from napari_semxai.store.project_create import create_project
+from napari_semxai.store.images.read import read_image
+from napari_semxai.store.project.create import create_project
 from tests import explanations as make
-from tests.store.test_tiff import FEI_HELIOS, ZEISS_SEM, fei_header, write, zeiss_header
+from tests.store.images.test_tiff import FEI_HELIOS, ZEISS_SEM, fei_header, write, zeiss_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -62,7 +62,7 @@ def viewer(
         monkeypatch.setattr(f"napari_semxai.workbench.{name}", lambda name=name: tmp_path / name)
     monkeypatch.setattr("napari_semxai.workbench.shortcuts_file", lambda: tmp_path / "keys.json")
     monkeypatch.setattr(
-        "napari_semxai.store.project_index.project_index_folder", lambda: tmp_path / "index"
+        "napari_semxai.store.project.index.index.project_index_folder", lambda: tmp_path / "index"
     )
     viewer = make_napari_viewer(show=True)
     yield viewer

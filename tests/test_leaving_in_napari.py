@@ -13,10 +13,10 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from napari_semxai.store.autosave import list_recoveries, load_recovery
-from napari_semxai.store.images import image_from_array
-from napari_semxai.store.masks import read_mask
-from napari_semxai.store.project import open_project
+from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.images.masks import read_mask
+from napari_semxai.store.images.read import image_from_array
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import generated
 from tests.test_review_in_napari import (

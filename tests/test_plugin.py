@@ -18,9 +18,9 @@ from qtpy.QtWidgets import QApplication, QTabBar
 
 from benchmarks import startup
 from napari_semxai import plugin, scores
-from napari_semxai.algorithms.ground_truth import ground_truth
-from napari_semxai.store.images import image_from_array
-from napari_semxai.store.masks import read_mask
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.store.images.masks import read_mask
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import GenerateSettings, WarmRequest
 
 GENERATE_MILLISECONDS = 120_000

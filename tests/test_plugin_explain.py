@@ -10,12 +10,12 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_semxai import plugin, scores
-from napari_semxai.algorithms.explanation_masks import threshold_mask
+from napari_semxai.algorithms.explanations.masks import threshold_mask
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.backends.xplique_import import craft_missing
-from napari_semxai.layers.explanation_mask_layers import HEAT_MASK
+from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.layers.explain.masks import HEAT_MASK
 from napari_semxai.state.explanation import HEAT_MAP, CraftSettings
-from napari_semxai.store.images import image_from_array
+from napari_semxai.store.images.read import image_from_array
 from tests import explanations as make
 
 ANSWER_MILLISECONDS = 240_000

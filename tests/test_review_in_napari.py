@@ -15,13 +15,13 @@ from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QShortcut
 
-from napari_semxai.algorithms.mask_patches import apply_patches
-from napari_semxai.algorithms.metrics import scores
-from napari_semxai.store.digests import array_digest
-from napari_semxai.store.project import open_project
-from napari_semxai.store.project_create import create_project
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.masks.patches import apply_patches
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
-from napari_semxai.widgets.shortcuts import SHORTCUTS
+from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,7 +64,7 @@ def workbench(
         monkeypatch.setattr(f"napari_semxai.workbench.{name}", lambda name=name: tmp_path / name)
     monkeypatch.setattr("napari_semxai.workbench.shortcuts_file", lambda: tmp_path / "keys.json")
     monkeypatch.setattr(
-        "napari_semxai.store.project_index.project_index_folder", lambda: tmp_path / "index"
+        "napari_semxai.store.project.index.index.project_index_folder", lambda: tmp_path / "index"
     )
     return plugin.open_workbench(make_napari_viewer(show=True))
 
@@ -459,7 +459,7 @@ def test_two_annotators_see_differences_and_take_the_majority(
 def take_click_tool(workbench: Workbench, qtbot: QtBot) -> tuple[np.ndarray, tuple[int, int]]:
     """Show a scene and take the tool; return the true defect and its middle."""
     from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
-    from napari_semxai.store.images import image_from_array
+    from napari_semxai.store.images.read import image_from_array
 
     scene = make_scene(SceneSpec(shape=(120, 120), radius=18), seed=3)
     workbench.images.show(image_from_array(scene.image, "scene"))

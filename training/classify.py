@@ -23,16 +23,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn import functional
 
-from napari_semxai.algorithms.classification import (
+from napari_semxai.algorithms.statistics.classification import (
     ClassificationScores,
     classification_scores,
     fit_temperature,
 )
 from napari_semxai.algorithms.synthetic import LABELS
-from napari_semxai.backends.classifier_files import description_of, description_path
-from napari_semxai.backends.classifiers import normalised, resized
-from napari_semxai.backends.lite_classifier import WIDTH, LiteClassifier
-from napari_semxai.store.atomic import write_json
+from napari_semxai.backends.classifier.architectures import WIDTH, LiteClassifier
+from napari_semxai.backends.classifier.classifier import normalised, resized
+from napari_semxai.backends.classifier.files import description_of, description_path
+from napari_semxai.store.disk.atomic import write_json
 from training.classify_batches import IGNORED, INFO, PRIOR, batch_at
 from training.classify_scenes import VALIDATION_COUNT, VALIDATION_STREAM, scenes
 from training.pretrained import load_imagenet_classifier

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from napari_semxai.algorithms.synthetic import LABELS
-from napari_semxai.backends.classifiers import resized
+from napari_semxai.backends.classifier.classifier import resized
 from napari_semxai.types import ClassifierInfo
 from training.classify_scenes import TRAINING_STREAM, scene_at
 

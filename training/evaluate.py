@@ -19,19 +19,19 @@ import numpy as np
 import torch
 from skimage.filters import threshold_otsu
 
-from napari_semxai.algorithms.candidates import filter_candidates
-from napari_semxai.algorithms.components import largest_component
-from napari_semxai.algorithms.edge_strips import edge_strips
-from napari_semxai.algorithms.ground_truth import (
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.ground_truth import (
     DEFAULT_ALPHA,
     DEFAULT_BETA,
     ground_truth,
     rank,
 )
-from napari_semxai.algorithms.metrics import scores
-from napari_semxai.algorithms.winner_map import winner_envelope
-from napari_semxai.backends.bundled import build_bundled, image_predictor
-from napari_semxai.backends.sam2 import Segmenter
+from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
+from napari_semxai.algorithms.masks.components import largest_component
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.backends.sam2.bundled import build_bundled, image_predictor
+from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import (
     BoolMask,
     CandidatePool,

@@ -16,11 +16,14 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from napari_semxai.algorithms.classification import calibration_error, classification_scores
+from napari_semxai.algorithms.statistics.classification import (
+    calibration_error,
+    classification_scores,
+)
 from napari_semxai.algorithms.synthetic import LABELS
-from napari_semxai.backends.classifiers import load_classifier
-from napari_semxai.cli.output import plain
-from napari_semxai.store.atomic import write_json
+from napari_semxai.backends.classifier.classifier import load_classifier
+from napari_semxai.cli.common.output import plain
+from napari_semxai.store.disk.atomic import write_json
 from training.classify import CACHE
 from training.classify_scenes import (
     DIGESTS,
@@ -32,8 +35,8 @@ from training.classify_scenes import (
 )
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.classification import ClassificationScores
-    from napari_semxai.backends.classifiers import Classifier
+    from napari_semxai.algorithms.statistics.classification import ClassificationScores
+    from napari_semxai.backends.classifier.classifier import Classifier
 
 SETS = {"held-out": HELD_OUT_STREAM, "wide": WIDE_STREAM}
 CARD = Path("docs/classifier-card.md")

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from napari_semxai.backends.lite_classifier import LiteClassifier
-    from napari_semxai.backends.lite_trunk import InvertedBottleneck, LiteTrunk
+    from napari_semxai.backends.classifier.architectures import LiteClassifier
+    from napari_semxai.backends.sam2.lite_trunk import InvertedBottleneck, LiteTrunk
 
 _EPSILON = 1e-3
 

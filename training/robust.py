@@ -2,9 +2,10 @@
 
 ``python -m training.robust`` makes mask candidates with the bundled SAM 2 (kept in ``--cache``, so
 that a stopped run goes on), fits on one stream of scenes, writes the numbers to
-``napari_semxai/algorithms/robust_fit.py``, and reports on another stream: a Markdown table, and
-rows of every scene in ``training/results/robust.csv``. ``--report-only`` takes the numbers as they
-are. ``--real IMAGE OUTLINE`` adds an image that is not synthetic to the report alone.
+``napari_semxai/algorithms/algorithm1/robust_fit.py``, and reports on another stream: a Markdown
+table, and rows of every scene in ``training/results/robust.csv``. ``--report-only`` takes the
+numbers as they are. ``--real IMAGE OUTLINE`` adds an image that is not synthetic to the
+report alone.
 """
 
 from __future__ import annotations
@@ -23,13 +24,13 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 
-from napari_semxai.algorithms import robust
-from napari_semxai.algorithms.edge_strips import edge_strips
-from napari_semxai.algorithms.evaluation import bootstrap_interval
-from napari_semxai.algorithms.ground_truth import ground_truth
-from napari_semxai.algorithms.metrics import scores
-from napari_semxai.algorithms.paired import paired_test
-from napari_semxai.backends.sam2 import Segmenter
+from napari_semxai.algorithms.algorithm1 import robust
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.statistics.evaluation import bootstrap_interval
+from napari_semxai.algorithms.statistics.paired import paired_test
+from napari_semxai.backends.sam2.segmenter import Segmenter
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases
 
 if TYPE_CHECKING:
@@ -199,8 +200,8 @@ def in_words(rows: Sequence[Row]) -> str:
 
 def real(segmenter: Segmenter, image: Path, outline: Path) -> str:
     """Compare both on one real image."""
-    from napari_semxai.store.images import auto_border, read_image
-    from napari_semxai.store.masks import read_mask
+    from napari_semxai.store.images.masks import read_mask
+    from napari_semxai.store.images.read import auto_border, read_image
     from training.evaluate import candidates
 
     picture = read_image(image)

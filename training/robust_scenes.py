@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.algorithms.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
-from napari_semxai.store.pools import read_pool, write_pool
+from napari_semxai.store.datasets.pools import read_pool, write_pool
 from napari_semxai.types import CandidatePool, FilterSettings, GenerateSettings
 from training.scenes import SHAPE
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_semxai.backends.sam2 import Segmenter
+    from napari_semxai.backends.sam2.segmenter import Segmenter
 
 FIT_STREAM, REPORT_STREAM = 27_182, 16_180
 KINDS = (

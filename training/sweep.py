@@ -15,9 +15,9 @@ import matplotlib as mpl
 import numpy as np
 import torch
 
-from napari_semxai.algorithms.edge_strips import edge_strips
-from napari_semxai.algorithms.ground_truth import defect_in, rank
-from napari_semxai.algorithms.metrics import scores
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.ground_truth import defect_in, rank
+from napari_semxai.algorithms.masks.metrics import scores
 from training.evaluate import candidates, largest_defect, load_segmenter
 from training.scenes import validation
 

@@ -4,8 +4,8 @@ import tifffile
 
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import read_mask, write_mask
+from napari_semxai.store.images.masks import read_mask, write_mask
+from napari_semxai.store.images.read import read_image
 
 scene = scene_of_class(1, seed=3)
 tifffile.imwrite("wafer.tif", scene.image.astype("uint16") * 100 + 4000)

@@ -5,10 +5,10 @@ from pathlib import Path
 from PIL import Image
 
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.store.project_create import create_project
-from napari_semxai.store.project_exports import export_coco
-from napari_semxai.store.project_index import ProjectIndex
-from napari_semxai.store.project_masks import chosen_masks
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.exports import export_coco
+from napari_semxai.store.project.index.index import ProjectIndex
+from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.types import QueueFilter, ReviewChange, ReviewState
 
 Path("images").mkdir()

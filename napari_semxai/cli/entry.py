@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from napari_semxai import __version__
-from napari_semxai.cli import (
+from napari_semxai.cli.commands import (
     demo,
     evaluate,
     explain,
@@ -22,8 +22,8 @@ from napari_semxai.cli import (
     train_classifier,
     window,
 )
-from napari_semxai.cli.output import BAD_INPUT, INTERRUPTED, Output
-from napari_semxai.store.images import IMAGE_SUFFIXES
+from napari_semxai.cli.common.output import BAD_INPUT, INTERRUPTED, Output
+from napari_semxai.store.images.read import IMAGE_SUFFIXES
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.robust import ALGORITHMS
-from napari_semxai.store.choices import read_choices, write_choice
+from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
+from napari_semxai.store.disk.choices import read_choices, write_choice
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:

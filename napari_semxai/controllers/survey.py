@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.survey import survey_report
+from napari_semxai.algorithms.statistics.survey import survey_report
 from napari_semxai.state.survey import SurveyState
-from napari_semxai.store.survey import (
+from napari_semxai.store.datasets.survey import (
     NO_COLUMNS,
     consent_digest,
     new_pseudonym,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from napari_semxai.algorithms.survey import SurveyReport
+    from napari_semxai.algorithms.statistics.survey import SurveyReport
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
 

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.backends.classifier_files import description_path
-from napari_semxai.backends.classifiers import Classifier, load_classifier
-from napari_semxai.backends.concept_transform import bank_for, transform_steps
-from napari_semxai.backends.craft import fit_steps
-from napari_semxai.backends.factorize import CraftSettings
-from napari_semxai.backends.gradcam import gradcam_steps
-from napari_semxai.backends.layer_tree import describe_layers
-from napari_semxai.backends.stepwise import finish
-from napari_semxai.backends.tuning import sweep_steps
-from napari_semxai.store.images import read_image
+from napari_semxai.backends.cam.gradcam import gradcam_steps
+from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
+from napari_semxai.backends.classifier.files import description_path
+from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.concepts.craft import fit_steps
+from napari_semxai.backends.concepts.factorize import CraftSettings
+from napari_semxai.backends.concepts.transform import bank_for, transform_steps
+from napari_semxai.backends.concepts.tuning import sweep_steps
+from napari_semxai.backends.runtime.stepwise import finish
+from napari_semxai.store.images.read import read_image
 from napari_semxai.types import (
     Classification,
     ClassifyRequest,

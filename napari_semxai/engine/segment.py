@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.backends.sam2 import Segmenter
-from napari_semxai.backends.sam2_clicks import answer_prompts
-from napari_semxai.store.models import find_model
+from napari_semxai.backends.sam2.clicks import answer_prompts
+from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.store.weights.models import find_model
 from napari_semxai.types import Encoding, GenerateRequest, PredictRequest, WarmRequest
 
 if TYPE_CHECKING:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from napari_semxai.algorithms.measurements import measure
+from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.layers.placement import Placement
-from napari_semxai.store.atomic import write_table
-from napari_semxai.store.coco import count_images, read_coco, write_mask_document
-from napari_semxai.store.image_tables import table_images
-from napari_semxai.store.images import read_image
-from napari_semxai.store.masks import MASK_SUFFIXES, read_mask, write_mask
-from napari_semxai.store.originals import (
+from napari_semxai.store.disk.atomic import write_table
+from napari_semxai.store.images.coco import count_images, read_coco, write_mask_document
+from napari_semxai.store.images.masks import MASK_SUFFIXES, read_mask, write_mask
+from napari_semxai.store.images.read import read_image
+from napari_semxai.store.project.exports import CARINTHIA_COLUMNS, write_image
+from napari_semxai.store.project.files import unique_ids
+from napari_semxai.store.project.originals import (
     check_not_own,
     check_replaceable,
     check_replaceable_coco,
     check_replaceable_table,
 )
-from napari_semxai.store.project_exports import CARINTHIA_COLUMNS, write_image
-from napari_semxai.store.project_files import unique_ids
+from napari_semxai.store.sources.image_tables import table_images
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
 
-    from napari_semxai.layers.arrangement import Tile
+    from napari_semxai.layers.explain.arrangement import Tile
 
 _MOVES = ("scale", "units", "rotate", "shear", "translate", "affine")
 

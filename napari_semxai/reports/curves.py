@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.reports.figure import COLORS, new_figure
+from napari_semxai.reports.figures import COLORS, new_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
 
-    from napari_semxai.algorithms.threshold_curves import ThresholdCurve
+    from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
 
 _AXES = {
     "tau": "τ of heat maps",

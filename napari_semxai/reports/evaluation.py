@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.evaluation import COMPARED, method_tables
-from napari_semxai.reports.figure import COLORS, new_figure, save_figures
+from napari_semxai.algorithms.statistics.evaluation import COMPARED, method_tables
+from napari_semxai.reports.figures import COLORS, new_figure, save_figures
 from napari_semxai.reports.tables import (
     TITLES,
     comparison_rows,
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from napari_semxai.algorithms.evaluation import Comparison, ImageScores, MethodTable
+    from napari_semxai.algorithms.statistics.evaluation import Comparison, ImageScores, MethodTable
 
 
 def write_evaluation(

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.reports.figure import new_figure, save_figures
-from napari_semxai.store.atomic import write_table
+from napari_semxai.reports.figures import new_figure, save_figures
+from napari_semxai.store.disk.atomic import write_table
 from napari_semxai.types.survey import ANSWERS, ITEMS
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from napari_semxai.algorithms.survey import MethodSummary, SurveyReport
+    from napari_semxai.algorithms.statistics.survey import MethodSummary, SurveyReport
     from napari_semxai.types.survey import SurveySummary
 
 COLUMNS = ("method", "scale", "item", "text", "mean", "std", "n", "n_agree")

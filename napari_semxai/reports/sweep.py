@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.reports.figure import COLORS, new_figure
+from napari_semxai.reports.figures import COLORS, new_figure
 from napari_semxai.types.colors import GREY
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
+    from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, SweepResult
 
 _NONE, _REST = "none passes β", "other candidates"
 _GREYS = {_NONE: GREY, _REST: "#FFFFFF"}

@@ -8,14 +8,14 @@ import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.evaluation import METRICS
-from napari_semxai.store.atomic import atomic_write
+from napari_semxai.algorithms.statistics.evaluation import METRICS
+from napari_semxai.store.disk.atomic import atomic_write
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-    from napari_semxai.algorithms.evaluation import (
+    from napari_semxai.algorithms.statistics.evaluation import (
         Comparison,
         ImageScores,
         MethodTable,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.localisation import Localisation
+from napari_semxai.algorithms.explanations.localisation import Localisation
 from napari_semxai.types import Scores
 
 TAUS: NDArray[np.float64] = np.linspace(0.0, 1.0, 101)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_semxai.algorithms.sweep import ImagePlane, SweepResult
+from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, SweepResult
 from napari_semxai.types import BoolMask, Heatmap, SemImage
 
 

@@ -9,17 +9,17 @@ from typing import Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_semxai.algorithms.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
-from napari_semxai.algorithms.robust import ALGORITHMS
-from napari_semxai.algorithms.survey import SurveyReport
-from napari_semxai.algorithms.threshold_curves import ThresholdCurve
+from napari_semxai.algorithms.algorithm1.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
+from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+from napari_semxai.algorithms.statistics.survey import SurveyReport
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks, PastReview
 from napari_semxai.state.survey import SurveyState
-from napari_semxai.store.autosave import Recovery
+from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.types import (
     BoolMask,
     Border,

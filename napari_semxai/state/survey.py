@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from napari_semxai.store.survey import NO_COLUMNS, OtherColumns
+from napari_semxai.store.datasets.survey import NO_COLUMNS, OtherColumns
 from napari_semxai.types.survey import AnswerSet
 
 

@@ -4,14 +4,16 @@ Every value is compared by identity and never changed after it was made. Coordin
 (row, column) everywhere; only the SAM 2 adapter flips to (x, y).
 """
 
-from napari_semxai.types.arrays import BoolMask, Border, FloatArray, InputError, IntArray
 from napari_semxai.types.classify import ClassifierInfo
 from napari_semxai.types.concepts import (
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
     CraftOpenRequest,
+    CraftSweepRequest,
     CraftTransformRequest,
+    SweepAdvice,
+    SweepRow,
 )
 from napari_semxai.types.explain import (
     CAM_METHODS,
@@ -19,14 +21,16 @@ from napari_semxai.types.explain import (
     Classification,
     ClassifyRequest,
     ExplainProgress,
+    Faithfulness,
     GradcamRequest,
+    Heatmap,
     LayerNode,
     LayersRequest,
     NetworkLayers,
+    Sanity,
+    jet,
 )
-from napari_semxai.types.faithfulness import Faithfulness, Sanity
-from napari_semxai.types.heatmap import Heatmap, jet
-from napari_semxai.types.image import SemImage
+from napari_semxai.types.image import BoolMask, Border, FloatArray, InputError, IntArray, SemImage
 from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
 from napari_semxai.types.pool import (
     CURVE_LEVELS,
@@ -57,7 +61,6 @@ from napari_semxai.types.segment import (
     Prompts,
     WarmRequest,
 )
-from napari_semxai.types.tuning import CraftSweepRequest, SweepAdvice, SweepRow
 
 __all__ = [
     "CAM_METHODS",

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
+BoolMask: TypeAlias = NDArray[np.bool_]
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
+IntArray: TypeAlias = NDArray[np.integer[Any]]
+Border: TypeAlias = tuple[int, int, int, int]
+
+
+class InputError(ValueError):
+    """Bad input from a person: one line that names the file or value and says what to do."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from napari_semxai.types.arrays import BoolMask, FloatArray, IntArray
+from napari_semxai.types.image import BoolMask, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)

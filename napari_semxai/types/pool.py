@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from napari_semxai.types.arrays import BoolMask, FloatArray, IntArray
+    from napari_semxai.types.image import BoolMask, FloatArray, IntArray
 
 CURVE_LEVELS: NDArray[np.float64] = np.linspace(-8.0, 8.0, 129)
 """Mask logits at which `CandidatePool.area_curves` counts pixels; 0 is entry 64."""

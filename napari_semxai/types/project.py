@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.types.arrays import BoolMask
+from napari_semxai.types.image import BoolMask
 
 if TYPE_CHECKING:
     from napari_semxai.types.explain import Classification

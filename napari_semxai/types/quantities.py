@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from napari_semxai.types.arrays import InputError
+from napari_semxai.types.image import InputError
 
 _NUMBER = re.compile(r"[+-]?([0-9]+([.,][0-9]*)?|[.,][0-9]+)(e[+-]?[0-9]+)?", re.IGNORECASE)
 _LENGTH = re.compile(r"(?P<number>.*?[0-9.,])\s*(?P<unit>[^0-9.,+\-\s]*)")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.arrays import BoolMask
+from napari_semxai.types.image import BoolMask
 from napari_semxai.types.pool import CandidatePool, GenerateSettings
 
 

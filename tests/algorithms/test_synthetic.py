@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from napari_semxai.algorithms.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.synthetic import (
     LABELS,
     PATTERNS,

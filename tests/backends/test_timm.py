@@ -10,8 +10,8 @@ import pytest
 from safetensors.torch import save_file
 
 import napari_semxai as sx
-from napari_semxai.backends.architectures import build_architecture
-from napari_semxai.backends.layer_tree import describe_layers
+from napari_semxai.backends.classifier.architectures import build_architecture
+from napari_semxai.backends.classifier.layers.tree import describe_layers
 from tests.networks import random_image
 
 if TYPE_CHECKING:

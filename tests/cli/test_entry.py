@@ -12,7 +12,8 @@ import pytest
 import tifffile
 
 from napari_semxai import __version__
-from napari_semxai.cli import entry, main, window
+from napari_semxai.cli import entry, main
+from napari_semxai.cli.commands import window
 
 COMMANDS = [
     ["demo"],

@@ -6,22 +6,22 @@ import time
 import numpy as np
 from PIL import Image
 
-from napari_semxai.algorithms.ground_truth import ground_truth
-from napari_semxai.algorithms.live_scores import LiveMask
-from napari_semxai.controllers.annotators import AnnotatorsController
-from napari_semxai.controllers.edit import EditController
-from napari_semxai.controllers.images import ImageController
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.algorithms.masks.live_scores import LiveMask
+from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.controllers.edit.images import ImageController
+from napari_semxai.controllers.edit.recipe import RecipeRecorder
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.controllers.project_tools import ProjectTools
-from napari_semxai.controllers.projects import ProjectController
-from napari_semxai.controllers.queue import QueueController
-from napari_semxai.controllers.recipe import RecipeRecorder
-from napari_semxai.controllers.review import ReviewController
-from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.controllers.project.annotators import AnnotatorsController
+from napari_semxai.controllers.project.projects import ProjectController
+from napari_semxai.controllers.project.queue import QueueController
+from napari_semxai.controllers.project.review import ReviewController
+from napari_semxai.controllers.project.tools import ProjectTools
+from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Automatic, Origin, Session
-from napari_semxai.store.project import open_project
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ModelInfo
-from tests.controllers.test_clicks import Engine
+from tests.controllers.segment.test_clicks import Engine
 from tests.pools import pool_of
 
 SHAPE = (24, 32)

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.store.digests import array_digest
+from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, Desk
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.opened import Opened
+    from napari_semxai.controllers.project.open_project import Opened
     from napari_semxai.types import ReviewRecord
 
 PER_IMAGE = 40

@@ -4,7 +4,7 @@ import pytest
 
 from napari_semxai.controllers.choices import ChoicesController
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.controllers.segment import SegmentController
+from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Session
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.store.digests import array_digest
-from napari_semxai.store.project import open_project
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.project.project import open_project
 from tests.controllers.desk import SHAPE, Desk
 from tests.controllers.killed_session import STROKES
 

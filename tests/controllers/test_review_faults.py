@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.controllers.recovery import write_copy
-from napari_semxai.store.autosave import list_recoveries
+from napari_semxai.controllers.edit.recovery import write_copy
+from napari_semxai.store.disk.recovery_copies import list_recoveries
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, Desk
 
@@ -18,7 +18,8 @@ def left_by_a_crash(desk, image_id, mask):
     """A recovery copy of another process, as a crash leaves it."""
     key = desk.review.opened.cache.key(image_id)
     code = (
-        "import sys, numpy as np; from napari_semxai.store.autosave import save_recovery\n"
+        "import sys, numpy as np\n"
+        "from napari_semxai.store.disk.recovery_copies import save_recovery\n"
         "save_recovery(sys.argv[1], sys.argv[2], np.load(sys.argv[3]), {'name': sys.argv[4]})"
     )
     np.save(desk.folder / "mask.npy", mask)
@@ -146,7 +147,7 @@ def test_a_late_copy_does_not_bring_strokes_back(desk, folder, monkeypatch):
         go.wait(30)
         return write_copy(*arguments)
 
-    monkeypatch.setattr("napari_semxai.controllers.edit.write_copy", slowly)
+    monkeypatch.setattr("napari_semxai.controllers.edit.edit.write_copy", slowly)
     desk.open()
     desk.stroke(3, 5)
     desk.edit._autosave.hurry()

@@ -4,9 +4,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from napari_semxai.algorithms.survey import survey_report
+from napari_semxai.algorithms.statistics.survey import survey_report
 from napari_semxai.controllers.survey import SurveyController
-from napari_semxai.store.survey import consent_digest, read_consent, read_survey
+from napari_semxai.store.datasets.survey import consent_digest, read_consent, read_survey
 from napari_semxai.types import InputError
 
 

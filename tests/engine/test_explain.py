@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import napari_semxai as sx
-from napari_semxai.backends.classifier_files import BUNDLED_CLASSIFIER
+from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.host import Scheduler
 from napari_semxai.engine.local import LocalEngine

@@ -12,7 +12,7 @@ import pytest
 from napari_semxai.engine import segment
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.local import LocalEngine
-from napari_semxai.store.digests import file_sha256
+from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.types import (
     Encoding,
     GenerateRequest,
@@ -39,7 +39,7 @@ SETTINGS = GenerateSettings(points_per_side=2, pred_iou_floor=0.0)
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from napari_semxai.backends.bundled import build_bundled_architecture
+    from napari_semxai.backends.sam2.bundled import build_bundled_architecture
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "random.pt"

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from napari_semxai.layers.placement import Placement
-from tests.layers.test_session_layers import automatic_of, make_image
-from tests.layers.test_session_layers import edit as edit
-from tests.layers.test_session_layers import layers as layers
-from tests.layers.test_session_layers import session as session
-from tests.layers.test_session_layers import viewer as viewer
+from tests.layers.mask.test_session_layers import automatic_of, make_image
+from tests.layers.mask.test_session_layers import edit as edit
+from tests.layers.mask.test_session_layers import layers as layers
+from tests.layers.mask.test_session_layers import session as session
+from tests.layers.mask.test_session_layers import viewer as viewer
 
 PLACE = (50, 20)
 
@@ -42,7 +42,7 @@ def test_everything_lies_on_a_layer_that_was_placed_by_hand(viewer, session, lay
     image = make_image()
     layer = viewer.add_image(image.gray, **given)
     placed = Placement.of(layer)
-    from napari_semxai.layers.planes import Plane
+    from napari_semxai.layers.mask.session_layers import Plane
 
     layers.planes.adopt(Plane(layer), image)
     session.image = image

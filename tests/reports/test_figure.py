@@ -1,7 +1,7 @@
 import pytest
 from PIL import Image
 
-from napari_semxai.reports.figure import new_figure, png_bytes, save_figure, save_figures
+from napari_semxai.reports.figures import new_figure, png_bytes, save_figure, save_figures
 from napari_semxai.types import InputError
 
 

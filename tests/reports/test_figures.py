@@ -1,9 +1,13 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.ground_truth import ground_truth
-from napari_semxai.reports.figure import save_figure
-from napari_semxai.reports.figures import concepts_figure, overlay_figure, steps_figure
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.reports.figures import (
+    concepts_figure,
+    overlay_figure,
+    save_figure,
+    steps_figure,
+)
 from tests.pools import pool_of, scene_masks
 
 MASKS = scene_masks()

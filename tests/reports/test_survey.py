@@ -1,6 +1,6 @@
 import csv
 
-from napari_semxai.algorithms.survey import survey_report
+from napari_semxai.algorithms.statistics.survey import survey_report
 from napari_semxai.reports.survey import likert_figure, write_survey_report
 from napari_semxai.types.survey import ITEMS, AnswerSet
 

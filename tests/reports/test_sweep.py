@@ -2,9 +2,9 @@ from functools import partial
 
 import numpy as np
 
-from napari_semxai.algorithms.ground_truth import defect_in
-from napari_semxai.algorithms.sweep import sweep_image, sweep_set
-from napari_semxai.reports.figure import COLORS, save_figure
+from napari_semxai.algorithms.algorithm1.ground_truth import defect_in
+from napari_semxai.algorithms.algorithm1.sweep import sweep_image, sweep_set
+from napari_semxai.reports.figures import COLORS, save_figure
 from napari_semxai.reports.sweep import _shown_winners, sweep_figure
 from tests.pools import pool_of, scene_masks
 

@@ -1,7 +1,7 @@
 import math
 from dataclasses import replace
 
-from napari_semxai.algorithms.evaluation import METRICS, MethodTable, Summary
+from napari_semxai.algorithms.statistics.evaluation import METRICS, MethodTable, Summary
 from napari_semxai.reports.tables import markdown_table, write_latex
 
 

@@ -10,8 +10,8 @@ from contextlib import closing, nullcontext
 
 import numpy as np
 
-from napari_semxai.store.digests import array_digest
-from napari_semxai.store.project import open_project
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, QueueFilter, ReviewChange, ReviewState
 
 STATES = (None, ReviewState.CORRECTED, ReviewState.UNSURE, ReviewState.NO_DEFECT)
@@ -49,7 +49,7 @@ def indexed(project, index, other):
 
 def new_index(project):
     # Slow to import, and not needed by most.
-    from napari_semxai.store.project_index import ProjectIndex
+    from napari_semxai.store.project.index.index import ProjectIndex
 
     return ProjectIndex(project)
 

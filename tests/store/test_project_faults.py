@@ -14,10 +14,10 @@ import pytest
 import tifffile
 from filelock import FileLock
 
-from napari_semxai.store.autosave import list_recoveries, load_recovery
-from napari_semxai.store.digests import array_digest
-from napari_semxai.store.project import open_project
-from napari_semxai.store.project_create import create_project
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 from tests.store.project_writer import mask_of
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from napari_semxai.backends.classifier_files import BUNDLED_CLASSIFIER
-from napari_semxai.backends.classifiers import load_classifier
+from napari_semxai.backends.classifier.classifier import load_classifier
+from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from training import classify, classify_batches, classify_scenes
 
 if TYPE_CHECKING:

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from napari_semxai.backends.bundled import build_bundled
+from napari_semxai.backends.sam2.bundled import build_bundled
 from training import train
 from training.samples import make_sample
 
 
 @pytest.fixture
 def run(monkeypatch):
-    from napari_semxai.backends import bundled
+    from napari_semxai.backends.sam2 import bundled
 
     def build():
         torch.manual_seed(0)

@@ -9,13 +9,13 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QPushButton
 
-from napari_semxai.algorithms.click_doubts import AnswerDoubts
-from napari_semxai.algorithms.ground_truth import ground_truth, rank
-from napari_semxai.algorithms.mask_edits import MASK_EDITS
-from napari_semxai.controllers.comparison_table import ComparisonTableController
-from napari_semxai.controllers.evaluate import EvaluateController
-from napari_semxai.layers.comparison import Comparison
-from napari_semxai.layers.session_layers import SessionLayers
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
+from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
+from napari_semxai.algorithms.masks.edits import MASK_EDITS
+from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
+from napari_semxai.controllers.scores.evaluate import EvaluateController
+from napari_semxai.layers.mask.comparison import Comparison
+from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Clicks, Offer
@@ -29,20 +29,20 @@ from napari_semxai.state.session import (
     SaveState,
     Session,
 )
-from napari_semxai.store.autosave import Recovery
+from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Prompts, Scores
-from napari_semxai.widgets import model_picker
-from napari_semxai.widgets.candidate_table import ranked
-from napari_semxai.widgets.candidates_dock import CandidatesDock
-from napari_semxai.widgets.click_panel import ClickPanel, doubt_text
-from napari_semxai.widgets.edit_dock import CLICKS, KEYS, SIZE, EditDock
-from napari_semxai.widgets.parts import Panel
-from napari_semxai.widgets.scores_dock import ScoresDock, size_text
-from napari_semxai.widgets.size_panel import SizePanel
-from napari_semxai.widgets.winner_map import winners
+from napari_semxai.widgets.candidates import model_picker
+from napari_semxai.widgets.candidates.dock import CandidatesDock
+from napari_semxai.widgets.candidates.table import ranked
+from napari_semxai.widgets.candidates.winner_map import winners
+from napari_semxai.widgets.common.forms import Panel
+from napari_semxai.widgets.edit.click_panel import ClickPanel, doubt_text
+from napari_semxai.widgets.edit.dock import CLICKS, KEYS, SIZE, EditDock
+from napari_semxai.widgets.edit.size_panel import SizePanel
+from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
 from tests.explanations import NowJobs
-from tests.layers.test_session_layers import automatic_of, make_image
+from tests.layers.mask.test_session_layers import automatic_of, make_image
 from tests.pools import pool_of
 
 

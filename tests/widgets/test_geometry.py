@@ -23,8 +23,8 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai import plugin
-from napari_semxai.algorithms.click_doubts import AnswerDoubts
-from napari_semxai.algorithms.sweep import ImagePlane, sweep_set
+from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_set
+from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
 from napari_semxai.state.explanation import (
     Activity,
     CamSettings,
@@ -36,8 +36,8 @@ from napari_semxai.state.explanation import (
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.review import Batch, Clicks, Offer, OtherMasks
 from napari_semxai.state.session import Download, Generation, SaveState, Session
-from napari_semxai.store.autosave import Recovery
-from napari_semxai.store.models import OFFICIAL_MODELS
+from napari_semxai.store.disk.recovery_copies import Recovery
+from napari_semxai.store.weights.models import OFFICIAL_MODELS
 from napari_semxai.types import (
     GenerateSettings,
     Prompts,
@@ -48,7 +48,7 @@ from napari_semxai.types import (
 )
 from napari_semxai.workbench import Workbench
 from tests import explanations as make
-from tests.widgets.test_queue_panel import queue_of
+from tests.widgets.project.test_queue_panel import queue_of
 
 LONG = "the engine stopped: " + "no memory was left for the candidates of this image; " * 8
 CONTROLS = (

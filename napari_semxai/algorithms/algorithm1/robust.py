@@ -1,0 +1,224 @@
+"""A more robust stage 2 for Algorithm 1, the default; the paper's is one choice away.
+
+The paper takes the largest component of the surface's complement. Here every component is asked
+whether it looks like a defect: by its contrast against the surface around it, the sharpness of
+its outline, its size and shape, whether it lies at an edge, and how many others are as large,
+because a pattern repeats and a defect seldom does. A logistic model turns that into a
+probability. All components that pass are the mask; when none does, the answer is "no defect".
+How probable a defect is at all is calibrated on synthetic scenes. Nothing depends on the network
+but the surface itself.
+
+The numbers are fitted by ``python -m training.robust``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from napari_semxai.algorithms.algorithm1.ground_truth import (
+    Defect,
+    defect_in,
+    inside_border,
+    touches,
+)
+from napari_semxai.algorithms.algorithm1.robust_fit import COEFFICIENTS, INTERCEPT, PRESENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_semxai.types import BoolMask, Border, GroundTruth
+
+PAPER, ROBUST = "paper", "robust"
+ALGORITHMS = (ROBUST, PAPER)
+"""Stages 2 by name, the default first; alpha and beta mean the same for both."""
+FEATURES = (
+    "contrast",
+    "outline",
+    "size",
+    "size squared",
+    "fill",
+    "edge",
+    "repetition",
+)
+SMALLEST = 30
+"""Pixels of the smallest component that is judged."""
+LOWEST_LOGIT = -4.0
+"""Evidence where there is nothing to judge."""
+
+_MOST_JUDGED = 200
+_SIMILAR = np.log(1.6)
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+_STRUCTURES = {4: _CROSS, 8: np.ones((3, 3), dtype=bool)}
+
+Box = tuple[slice, slice]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Components:
+    """Components of a surface's complement and how they look.
+
+    Attributes
+    ----------
+    labels : ndarray of int, shape (M, N)
+        0 outside of them.
+    numbers : ndarray of int64, shape (n,)
+        Label of each component that is judged, the largest first.
+    features : ndarray of float64, shape (n, f)
+        Columns as in `FEATURES`.
+    """
+
+    labels: NDArray[np.int32]
+    numbers: NDArray[np.int64]
+    features: NDArray[np.float64]
+
+
+def robust_defect(
+    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, ignore_border: Border
+) -> Defect:
+    """Return all defects in a surface, or none, with a confidence.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (M, N)
+        The image.
+    surface : ndarray of bool, shape (M, N)
+        The winner M_k of stage 1.
+    connectivity : {4, 8}
+        Neighbourhood of the components.
+    ignore_border : tuple of int
+        (top, right, bottom, left) pixels of the complement to leave out.
+
+    Returns
+    -------
+    Defect
+        With `Defect.confidence`, the probability that "defect" or "no defect" is right.
+    """
+    found = judge_components(gray, surface, connectivity=connectivity, ignore_border=ignore_border)
+    logits = component_logits(found.features)
+    presence = defect_probability(logits)
+    if presence < 0.5 or not logits.size:
+        reason = f"nothing looks like a defect, confidence {1 - presence:.2f}"
+        return Defect(np.zeros_like(surface), False, reason, 1 - presence)
+    chosen = np.zeros(found.labels.max(initial=0) + 1, dtype=bool)
+    chosen[found.numbers[(logits >= 0) | (logits == logits.max())]] = True
+    mask: BoolMask = chosen[found.labels]
+    return Defect(mask, touches(mask, ignore_border), confidence=presence)
+
+
+def robust_truth(
+    gray: NDArray[np.uint8], paper: GroundTruth, *, connectivity: int, ignore_border: Border
+) -> GroundTruth:
+    """Return an answer of Algorithm 1 with the robust stage 2 in place of the paper's.
+
+    Without a winner there is no surface to judge by, and the answer stays as it is.
+    """
+    if paper.winner is None:
+        return paper
+    defect = robust_defect(
+        gray, paper.surface, connectivity=connectivity, ignore_border=ignore_border
+    )
+    return replace(
+        paper,
+        mask=defect.mask,
+        touches_edge=defect.touches_edge,
+        reason=defect.reason,
+        confidence=defect.confidence,
+    )
+
+
+def stage_2(
+    algorithm: str, gray: NDArray[np.uint8], *, connectivity: int, ignore_border: Border
+) -> Callable[[BoolMask], Defect]:
+    """Return the function that finds the defect in a surface by one of `ALGORITHMS`."""
+    if algorithm == PAPER:
+        return partial(defect_in, connectivity=connectivity, ignore_border=ignore_border)
+    return partial(robust_defect, gray, connectivity=connectivity, ignore_border=ignore_border)
+
+
+def component_logits(features: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the log odds that each component is a defect, shape (n,)."""
+    logits: NDArray[np.float64] = features @ np.array(COEFFICIENTS) + INTERCEPT
+    return logits
+
+
+def defect_probability(logits: NDArray[np.float64]) -> float:
+    """Return the calibrated probability that an image with these components holds a defect."""
+    slope, offset = PRESENCE
+    strongest = max(float(logits.max(initial=LOWEST_LOGIT)), LOWEST_LOGIT)
+    return float(1 / (1 + np.exp(-(slope * strongest + offset))))
+
+
+def judge_components(
+    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, ignore_border: Border
+) -> Components:
+    """Describe the components of a surface's complement; arguments as for `robust_defect`."""
+    inside = inside_border(surface.shape, ignore_border)
+    complement = np.zeros_like(surface)
+    complement[inside] = ~surface[inside]
+    labels, _ = scipy.ndimage.label(complement, structure=_STRUCTURES[connectivity])
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    order = np.argsort(-areas, kind="stable")[:_MOST_JUDGED]
+    numbers = order[areas[order] >= SMALLEST]
+    boxes = scipy.ndimage.find_objects(labels)
+    rows = [
+        _look(gray, surface, labels, number, boxes[number - 1], inside)
+        for number in numbers.tolist()
+    ]
+    size = np.log10(areas[numbers] / surface.size) if numbers.size else np.empty(0)
+    looks = np.array(rows).reshape(len(rows), 4)
+    similar = np.abs(size[:, None] - size) * np.log(10) < _SIMILAR
+    repetition = np.log1p(similar.sum(axis=1) - 1)
+    contrast, outline, fill, edge = looks.T
+    features = np.column_stack([contrast, outline, size, size**2, fill, edge, repetition])
+    return Components(labels, numbers, features)
+
+
+def _look(
+    gray: NDArray[np.uint8],
+    surface: BoolMask,
+    labels: NDArray[np.int32],
+    number: int,
+    box: Box,
+    inside: Box,
+) -> tuple[float, float, float, float]:
+    """Return contrast, outline, fill and edge of one component."""
+    own = labels[box] == number
+    area = int(np.count_nonzero(own))
+    reach = max(4, round(0.5 * area**0.5))
+    wide = tuple(
+        slice(max(part.start - reach - 2, limit.start), min(part.stop + reach + 2, limit.stop))
+        for part, limit in zip(box, inside, strict=True)
+    )
+    region = labels[wide] == number
+    values = scipy.ndimage.gaussian_filter(gray[wide].astype(np.float32), 1.0)
+    around = surface[wide] & ~scipy.ndimage.binary_dilation(region, iterations=2)
+    ring = values[around] if np.count_nonzero(around) >= SMALLEST else gray[surface]
+    middle = float(np.median(ring))
+    spread = 1.4826 * float(np.median(np.abs(ring - middle))) + 1.0
+    contrast = np.log1p(abs(float(np.median(values[region])) - middle) / spread)
+    slopes = np.hypot(*np.gradient(values))
+    outline_at = region & ~scipy.ndimage.binary_erosion(region, border_value=1)
+    typical = float(np.median(slopes[around])) if around.any() else 0.0
+    sharp = float(slopes[outline_at].mean()) if outline_at.any() else 0.0
+    outline = np.log((sharp + 1.0) / (typical + 1.0))
+    lost = _at_edge(own, box, inside) / area**0.5
+    return contrast, outline, area / own.size, min(lost, 3.0)
+
+
+def _at_edge(own: BoolMask, box: Box, inside: Box) -> int:
+    """Count the pixels of a component at the image's edge or the ignored border."""
+    rows, columns = box
+    sides = (
+        (rows.start == inside[0].start, own[0]),
+        (rows.stop == inside[0].stop, own[-1]),
+        (columns.start == inside[1].start, own[:, 0]),
+        (columns.stop == inside[1].stop, own[:, -1]),
+    )
+    return sum(int(np.count_nonzero(line)) for meets, line in sides if meets)

@@ -1,0 +1,108 @@
+"""What a SAM click may change in a mask: the component that it touches or makes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy
+
+from napari_semxai.algorithms.masks.components import components_at, largest_component
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_semxai.types import BoolMask, Prompts
+
+UNHEEDED_RADIUS = 4
+"""Of the disc, in pixels, that a background click takes out where the network does not."""
+
+
+def object_at(mask: BoolMask, row: int, column: int) -> BoolMask:
+    """Return the 8-connected component of a mask that holds a pixel; empty for background."""
+    return components_at(mask, np.array([[row, column]]))
+
+
+def still_there(mask: BoolMask, known: BoolMask) -> BoolMask:
+    """Return the 8-connected components of `mask` that meet an object known from before."""
+    return components_at(mask, np.argwhere(mask & known))
+
+
+def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
+    """Return the part of a network's answer that belongs to the object it was asked for.
+
+    Networks scatter specks over an image. The object is every 8-connected component of the
+    answer that holds a foreground click or meets the object before; the largest where none does.
+
+    Parameters
+    ----------
+    answer : ndarray of bool, shape (M, N)
+        The network's mask.
+    before : ndarray of bool, shape (M, N)
+        The object when the network was asked; all False for a new one.
+    prompts : Prompts
+        What the network was asked.
+    """
+    seeds = np.concatenate([_foreground_pixels(prompts), np.argwhere(answer & before)])
+    found = components_at(answer, seeds)
+    return found if found.any() else largest_component(answer)
+
+
+def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
+    """Return the object of an answer as it goes into the mask; see the functions it is made of."""
+    return heed_newest(answered_object(answer, before, prompts), prompts)
+
+
+def heed_newest(found: BoolMask, prompts: Prompts) -> BoolMask:
+    """Return an object without the place of a newest click on the background.
+
+    Where the network does not heed the click a small disc goes all the same, except for places
+    of foreground clicks.
+    """
+    if prompts.points and not prompts.foreground[-1]:
+        row, column = map(int, prompts.points[-1])
+        if found[row, column]:
+            pixels = _foreground_pixels(prompts)
+            kept, found = found[tuple(pixels.T)], found.copy()
+            rows, columns = np.ogrid[: found.shape[0], : found.shape[1]]
+            found[(rows - row) ** 2 + (columns - column) ** 2 < UNHEEDED_RADIUS**2] = False
+            found[tuple(pixels.T)] = kept
+            found[row, column] = False
+    return found
+
+
+def _foreground_pixels(prompts: Prompts) -> NDArray[np.int64]:
+    """Return the pixels of the foreground clicks, shape (k, 2)."""
+    clicks = np.array(prompts.points).reshape(-1, 2)
+    chosen = clicks[np.array(prompts.foreground, dtype=bool)]
+    pixels: NDArray[np.int64] = np.floor(chosen).astype(np.int64)
+    return pixels
+
+
+def objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMask:
+    """Return the components of a mask that a box is meant for.
+
+    They have half of their pixels in it or hold its centre; a neighbour that it only touches
+    stays as it is.
+    """
+    labels = scipy.ndimage.label(mask, np.ones((3, 3)))[0]
+    last = (mask.shape[0] - 1, mask.shape[1] - 1) * 2
+    row0, column0, row1, column1 = (
+        min(max(0, int(value)), end) for value, end in zip(box, last, strict=True)
+    )
+    inside = labels[row0 : row1 + 1, column0 : column1 + 1]
+    pixels = np.bincount(labels.ravel())
+    meant = 2 * np.bincount(inside.ravel(), minlength=len(pixels)) >= pixels
+    meant[labels[(row0 + row1) // 2, (column0 + column1) // 2]] = True
+    meant[0] = False
+    found: BoolMask = meant[labels]
+    return found
+
+
+def take_answer(mask: BoolMask, before: BoolMask, after: BoolMask) -> BoolMask:
+    """Return `mask` with the change from `before` to `after`, and nothing else, brought in.
+
+    Whatever was painted since `before` was sent stays, unless it is where the object changed.
+    """
+    changed = before != after
+    return np.where(changed, after, mask)

@@ -1,0 +1,9 @@
+"""Statistics over many images, annotators or participants.
+
+`evaluation` summarises scores of methods over a data set and `paired` compares two of them on
+the same images. `classification` scores and calibrates classifiers and splits their data.
+`agreement` compares annotators and gives the majority mask. `survey` evaluates the satisfaction
+scale.
+
+A new figure of an evaluation table begins in `evaluation`.
+"""

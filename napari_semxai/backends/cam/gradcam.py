@@ -1,0 +1,317 @@
+"""The Grad-CAM family: where a network found evidence for a class.
+
+References
+----------
+.. [1] R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+   Gradient-based Localization", ICCV 2017.
+.. [2] J. Gildenblat et al., "PyTorch library for CAM methods",
+   https://github.com/jacobgil/pytorch-grad-cam, 2021.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from napari_semxai.backends.cam.methods import CamRun, run_cam
+from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of
+from napari_semxai.backends.runtime.opencv import cv2
+from napari_semxai.backends.runtime.stepwise import finish, stepwise
+from napari_semxai.types import (
+    CAM_METHODS,
+    BoolMask,
+    CamMethod,
+    ExplainProgress,
+    Heatmap,
+    InputError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Sequence
+
+    from numpy.typing import NDArray
+    from torch.utils.hooks import RemovableHandle
+
+    from napari_semxai.backends.classifier.classifier import Classifier
+
+
+_TOLERANCE = 1e-4
+
+
+class DenseHead(nn.Module):
+    """A network with global average and linear layer, its linear layer at every place instead.
+
+    The mean over all places is the network's own answer, so a part of the places is a part of
+    the evidence.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Classifier in evaluation mode.
+    layer : str
+        The layer with its last map.
+    inputs : Tensor, shape (1, C, H, W)
+        To look at the network with.
+    size : tuple of int
+        (M, N) of the logits' map.
+
+    Raises
+    ------
+    InputError
+        When the network's head is another one.
+    """
+
+    def __init__(
+        self, network: nn.Module, layer: str, inputs: Tensor, size: tuple[int, int]
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self._layer = network.get_submodule(layer)
+        self._size = size
+        self._map: Tensor = inputs
+        head, rectified = self._head(inputs)
+        self._rectified = rectified
+        self._weight, self._bias = head.weight, head.bias
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return logits (B, classes, M, N) of images (B, C, H, W)."""
+        with self._watched():
+            self.network(image)
+        features = torch.relu(self._map) if self._rectified else self._map
+        logits = torch.einsum("bchw,kc->bkhw", features, self._weight)
+        if self._bias is not None:
+            logits = logits + self._bias[:, None, None]
+        return nn.functional.interpolate(logits, self._size, mode="bilinear", align_corners=False)
+
+    def _watched(self) -> RemovableHandle:
+        def keep(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            self._map = output
+
+        return self._layer.register_forward_hook(keep)
+
+    def _head(self, inputs: Tensor) -> tuple[nn.Linear, bool]:
+        """Return the linear layer that reads the map's mean, and whether it is rectified first."""
+        reads: list[tuple[nn.Linear, Tensor]] = []
+
+        def note(module: nn.Linear, given: tuple[Tensor, ...]) -> None:
+            reads.append((module, given[0]))
+
+        handles = [
+            module.register_forward_pre_hook(note)
+            for module in self.network.modules()
+            if isinstance(module, nn.Linear)
+        ]
+        try:
+            with torch.no_grad(), self._watched():
+                logits = self.network(inputs)
+        finally:
+            for handle in handles:
+                handle.remove()
+        if reads and self._map.ndim == 4:
+            linear, read = reads[-1]
+            for rectified in (False, True):
+                features = torch.relu(self._map) if rectified else self._map
+                if _same(features.mean((2, 3)), read) and _same(linear(read), logits):
+                    return linear, rectified
+        raise InputError(
+            "evidence inside a mask needs a network that ends with a global average and one "
+            "linear layer; this one does not"
+        )
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    limit = _TOLERANCE * max(1.0, float(other.abs().max()))
+    return one.shape == other.shape and torch.allclose(one, other, atol=limit)
+
+
+# Places of a map that every one of them is compared with.
+_MOST_PLACES = 64 * 64
+
+
+def gradcam(
+    image: NDArray[Any],
+    classifier: Classifier,
+    *,
+    target: int | None = None,
+    layer: str | Sequence[str] | None = None,
+    method: str = "gradcam",
+    mask: BoolMask | None = None,
+) -> Heatmap:
+    """Explain a class by a method of the Grad-CAM family.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        The image.
+    classifier : Classifier
+        Whose answer is explained.
+    target : int, optional
+        Index of the class; by default the predicted one.
+    layer : str or sequence of str, optional
+        Target layers by dotted name; the maps of several are averaged. By default the
+        classifier's own.
+    method : str
+        A name of `napari_semxai.types.CAM_METHODS`.
+    mask : ndarray of bool, shape (M, N), optional
+        Explain only the evidence that the network finds inside this mask.
+
+    Returns
+    -------
+    Heatmap
+        At the image's size.
+
+    Raises
+    ------
+    InputError
+        For a class, layer, method or mask that the classifier cannot be asked about.
+    """
+    layers = (layer,) if isinstance(layer, str) else tuple(layer or ())
+    return finish(
+        gradcam_steps(image, classifier, target=target, layers=layers, method=method, mask=mask)
+    )
+
+
+def gradcam_steps(
+    image: NDArray[Any],
+    classifier: Classifier,
+    *,
+    target: int | None = None,
+    layers: tuple[str, ...] = (),
+    method: str = "gradcam",
+    mask: BoolMask | None = None,
+) -> Generator[ExplainProgress, None, Heatmap]:
+    """Do the same as `gradcam` as a generator; the slow methods yield after every batch."""
+    chosen = method_of(method)
+    target = _target_of(image, classifier, target)
+    layers = () if chosen.whole_network else layers or (classifier.default_layer,)
+    inputs = classifier.to_input(image)
+    check_layers(classifier, layers, chosen)
+    rows, columns = image.shape[:2]
+    if mask is not None:
+        _check_mask(mask, (rows, columns), chosen, last=layers == (classifier.default_layer,))
+    question = _Question(inputs, layers, chosen, target, mask, classifier.default_layer)
+    if chosen.passes_per_channel:
+        run = yield from _slow(classifier, question)
+    else:
+        with classifier.lock:
+            run = question.ask(classifier.network)
+    values = cv2.resize(run.values, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    return Heatmap(
+        values=np.clip(values, 0, 1) if run.raw_maximum > 0 else np.zeros_like(values),
+        raw_maximum=run.raw_maximum,
+        method=chosen.name,
+        target=target,
+        class_name=classifier.class_names[target],
+        layers=layers,
+        sha256=classifier.info.sha256,
+        inside_mask=mask is not None,
+    )
+
+
+def method_of(name: str) -> CamMethod:
+    """Find a method by its name."""
+    for method in CAM_METHODS:
+        if method.name == name:
+            return method
+    names = ", ".join(method.name for method in CAM_METHODS)
+    raise InputError(f"{name}: no such method; choose one of {names}")
+
+
+def check_target(classifier: Classifier, target: int) -> int:
+    """Return `target` when the classifier has such a class; grad-cam would say nothing."""
+    names = classifier.class_names
+    if not 0 <= target < len(names):
+        raise InputError(
+            f"class {target}: {classifier.info.name} has the classes 0 to {len(names) - 1} "
+            f"({', '.join(names)})"
+        )
+    return target
+
+
+def _target_of(image: NDArray[Any], classifier: Classifier, target: int | None) -> int:
+    if target is None:
+        return int(np.argmax(classifier.predict(image)))
+    return check_target(classifier, target)
+
+
+def check_layers(classifier: Classifier, layers: tuple[str, ...], method: CamMethod) -> None:
+    """Refuse layers that the network lacks or that give no map to explain."""
+    known = layers_of(classifier)
+    for name in layers:
+        output = known.get(name)
+        reason = cam_fault(output)
+        if output is not None and not reason:
+            _, rows, columns = output.map_shape
+            if method.compares_places and rows * columns > _MOST_PLACES:
+                reason = f"its map of {rows} x {columns} is too fine for {method.title}"
+            elif method.channels_first and output.layout != "channels_first":
+                reason = f"{method.title} needs a map with channels first"
+        if reason:
+            raise InputError(
+                f"layer {name}: {reason}; by default it is {classifier.default_layer}"
+            )
+
+
+def _check_mask(mask: BoolMask, shape: tuple[int, int], method: CamMethod, *, last: bool) -> None:
+    if mask.shape != shape:
+        raise InputError(f"the mask has shape {mask.shape}, the image {shape}")
+    if not mask.any():
+        raise InputError("the mask is empty: there is nothing inside it to explain")
+    if not method.inside_mask:
+        raise InputError(f"{method.title} cannot look inside a mask; LayerCAM and HiResCAM can")
+    if last and method.averages:
+        raise InputError(
+            f"{method.title} says the same of every mask at the last layer, where it averages "
+            "the evidence; take LayerCAM, HiResCAM or an earlier layer"
+        )
+
+
+def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgress, None, CamRun]:
+    """Run a method that needs the network once a channel, on a copy that nobody else runs."""
+    with classifier.lock:
+        network = copy.deepcopy(classifier.network)
+    known = layers_of(classifier)
+    batch = question.method.batch
+    # One run more for the map itself, and for Ablation-CAM one for what it compares with.
+    total = sum(-(-known[name].map_shape[0] // batch) + 2 for name in question.layers)
+
+    def work(checkpoint: Callable[[], None]) -> CamRun:
+        network.register_forward_pre_hook(lambda *_: checkpoint())
+        return question.ask(network)
+
+    steps, start = stepwise(work), time.perf_counter()
+    try:
+        while True:
+            done = next(steps)
+            left = (time.perf_counter() - start) / done * max(0, total - done)
+            yield ExplainProgress(question.method.name, min(done, total), total, left)
+    except StopIteration as end:
+        run: CamRun = end.value
+        return run
+    finally:
+        steps.close()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Question:
+    """Everything but the network that decides a map."""
+
+    inputs: Tensor
+    layers: tuple[str, ...]
+    method: CamMethod
+    target: int
+    mask: BoolMask | None
+    last_layer: str
+
+    def ask(self, network: nn.Module) -> CamRun:
+        modules = [network.get_submodule(name) for name in self.layers]
+        if self.mask is not None:
+            shape = (self.mask.shape[0], self.mask.shape[1])
+            network = DenseHead(network, self.last_layer, self.inputs, shape)
+        return run_cam(network, self.inputs, modules, self.method, self.target, self.mask)

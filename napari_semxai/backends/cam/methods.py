@@ -1,0 +1,141 @@
+"""The methods of grad-cam behind one call, with what the library leaves out.
+
+The largest value before grad-cam scales a map to [0, 1] is kept, nothing is left behind in the
+network, and its progress bars are silent.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_semxai.backends.classifier.layers.outputs import to_map
+from napari_semxai.backends.runtime.seeding import numpy_seed
+from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
+
+with qt_paths_kept():
+    import pytorch_grad_cam as library
+    from pytorch_grad_cam import ablation_cam, score_cam
+    from pytorch_grad_cam.utils.model_targets import (
+        ClassifierOutputTarget,
+        SemanticSegmentationTarget,
+    )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor, nn
+
+    from napari_semxai.types import BoolMask, CamMethod
+
+# Standard error belongs to the command line's own progress.
+ablation_cam.tqdm = score_cam.tqdm = SimpleNamespace(tqdm=iter)
+
+_RANDOM_SEED = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CamRun:
+    """A map at the size of the network's input, and its largest value before scaling."""
+
+    values: NDArray[np.float32]
+    raw_maximum: float
+
+
+def run_cam(
+    network: nn.Module,
+    inputs: Tensor,
+    layers: list[nn.Module],
+    method: CamMethod,
+    target: int,
+    mask: BoolMask | None = None,
+) -> CamRun:
+    """Run one method on one image.
+
+    Parameters
+    ----------
+    network : nn.Module
+        To logits, or with a `mask` to a map of logits of the mask's size.
+    inputs : Tensor, shape (1, C, H, W)
+        The image.
+    layers : list of nn.Module
+        Target layers.
+    method : CamMethod
+        One of `CAM_METHODS`.
+    target : int
+        Index of the class.
+    mask : ndarray of bool, shape (M, N), optional
+        Where the class's logits are summed.
+
+    Returns
+    -------
+    CamRun
+    """
+    with (
+        numpy_seed(_RANDOM_SEED),
+        _weights_require_grad(network, method.weight_gradients),
+        # Not the object's own context: that one swallows IndexError.
+        _released(getattr(library, method.implementation)(network, layers, to_map)) as cam,
+    ):
+        raw = _keep_raw_maximum(getattr(cam, "base_cam", cam), method.whole_network)
+        asked = inputs.clone().requires_grad_()
+        if method.compares_classes:
+            values = cam(asked, None, target_idx=target)
+        else:
+            values = cam(asked, [_target(target, mask)])
+        return CamRun(np.asarray(values[0], np.float32), max(raw, default=0.0))
+
+
+@contextmanager
+def _released(cam: Any) -> Iterator[Any]:
+    try:
+        yield cam
+    finally:
+        kept = getattr(cam, "base_cam", cam).activations_and_grads
+        # Emptied first: releasing fails on views, which a transformer's gradients can be.
+        kept.activations, kept.gradients = [], []
+        kept.release()
+
+
+def _target(target: int, mask: BoolMask | None) -> Any:
+    if mask is None:
+        return ClassifierOutputTarget(target)
+    return SemanticSegmentationTarget(target, np.asarray(mask, np.float32))
+
+
+def _keep_raw_maximum(cam: Any, whole_network: bool) -> list[float]:
+    """Make `cam` note the largest value of each map that it goes on to scale."""
+    raw: list[float] = []
+    # FullGrad has no maps of single layers: it is handed what it has to add up.
+    name = "aggregate_multi_layers" if whole_network else "get_cam_image"
+    original = getattr(cam, name)
+
+    def noting(*arguments: Any) -> Any:
+        result = original(*arguments)
+        seen = arguments[0] if whole_network else result
+        raw.append(max(0.0, float(seen.max())))
+        return result
+
+    setattr(cam, name, noting)
+    return raw
+
+
+@contextmanager
+def _weights_require_grad(network: nn.Module, wanted: bool) -> Iterator[None]:
+    """Have gradients of weights, or save the work; none is left in the network."""
+    before = [(weight, weight.requires_grad) for weight in network.parameters()]
+    for weight, _ in before:
+        weight.requires_grad_(wanted)
+    try:
+        with torch.enable_grad():
+            yield
+    finally:
+        for weight, required in before:
+            weight.requires_grad_(required)
+            weight.grad = None

@@ -1,0 +1,214 @@
+"""Files of classifiers: weights, and a small JSON file beside them that says what they are."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.backends.classifier.architectures import build_architecture
+from napari_semxai.backends.classifier.exported_program import read_program
+from napari_semxai.backends.runtime.tensor_files import is_state_dict, read_content
+from napari_semxai.store.disk.digests import file_sha256
+from napari_semxai.types import ClassifierInfo, InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+BUNDLED = "bundled"
+BUNDLED_CLASSIFIER = Path(__file__).parents[2] / "weights" / "bundled_classifier.safetensors"
+
+PROGRAM = "pt2"
+_WRAPPERS = ("module.", "_orig_mod.")
+_LARGEST = 4096
+
+
+def read_classifier(path_or_name: str | Path) -> tuple[nn.Module, ClassifierInfo]:
+    """Read a network and its description.
+
+    Parameters
+    ----------
+    path_or_name : str or Path
+        "bundled" or the path of the weights.
+
+    Raises
+    ------
+    InputError
+        When a file is missing, damaged, does not fit its description, or could run code.
+    """
+    bundled = path_or_name == BUNDLED
+    path = BUNDLED_CLASSIFIER if bundled else Path(path_or_name).expanduser()
+    if not path.is_file():
+        raise InputError(f"{path}: no such file" + ("; reinstall the package" if bundled else ""))
+    info = read_description(path, name=BUNDLED if bundled else path.name)
+    if _is_program(path):
+        return read_program(path), info
+    state = _weights_of(read_content(path), path)
+    network = build_architecture(info.architecture, len(info.class_names), info.channels)
+    _fill(network, state, path, info.architecture)
+    return network, info
+
+
+def description_path(path: Path) -> Path:
+    """Return where the description of the weights at `path` lies."""
+    return path.with_suffix(".json")
+
+
+def read_description(path: Path, name: str | None = None) -> ClassifierInfo:
+    """Read the JSON file beside the weights at `path`.
+
+    Raises
+    ------
+    InputError
+        When it is missing, no JSON, or a value in it makes no sense.
+    """
+    beside = description_path(path)
+    try:
+        values = json.loads(beside.read_bytes())
+    except OSError as error:
+        raise InputError(
+            f"{beside}: missing; write architecture, class_names and input_size of {path.name} "
+            "into it"
+        ) from error
+    except ValueError as error:
+        raise InputError(f"{beside}: not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise InputError(f"{beside}: not a JSON object with architecture, class_names, …")
+    description = _Description(values, beside, program=_is_program(path))
+    return description.info(name or path.name, file_sha256(path))
+
+
+def description_of(info: ClassifierInfo) -> dict[str, Any]:
+    """Return what the JSON file beside the weights holds."""
+    return {
+        "architecture": info.architecture,
+        "class_names": list(info.class_names),
+        "input_size": list(info.input_size),
+        "channels": info.channels,
+        "mean": list(info.mean),
+        "std": list(info.std),
+        "temperature": info.temperature,
+        "synthetic": info.synthetic,
+    }
+
+
+class _Description:
+    """Checked values of a description; every refusal names the file and the key."""
+
+    def __init__(self, values: dict[str, Any], path: Path, *, program: bool = False) -> None:
+        self._values = values
+        self._program = program
+        self._path = path
+
+    def info(self, name: str, sha256: str) -> ClassifierInfo:
+        channels = self._get("channels", 3)
+        if channels not in (1, 3):
+            raise self._wrong("channels", "1 or 3")
+        mean = (0.485, 0.456, 0.406) if channels == 3 else (0.5,)
+        std = (0.229, 0.224, 0.225) if channels == 3 else (0.5,)
+        return ClassifierInfo(
+            name=name,
+            sha256=sha256,
+            architecture=PROGRAM if self._program else self._text("architecture"),
+            class_names=self._class_names(),
+            input_size=self._input_size(),
+            channels=channels,
+            mean=self._numbers("mean", mean),
+            std=self._numbers("std", std, positive=True),
+            temperature=self._numbers("temperature", (1.0,), positive=True)[0],
+            synthetic=self._get("synthetic", False) is True,
+        )
+
+    def _get(self, key: str, default: Any = None) -> Any:
+        return self._values.get(key, default)
+
+    def _wrong(self, key: str, wanted: str) -> InputError:
+        return InputError(f"{self._path}: {key} is {self._get(key)!r}, it must be {wanted}")
+
+    def _text(self, key: str) -> str:
+        value = self._get(key)
+        if not isinstance(value, str) or not value:
+            raise self._wrong(key, "a name such as 'resnet18'")
+        return value
+
+    def _class_names(self) -> tuple[str, ...]:
+        names = self._get("class_names")
+        if (
+            not isinstance(names, list)
+            or len(names) < 2
+            or not all(isinstance(name, str) and name for name in names)
+            or len(set(names)) < len(names)
+        ):
+            raise self._wrong("class_names", "a list of two or more different names")
+        return tuple(names)
+
+    def _input_size(self) -> tuple[int, int]:
+        size = self._get("input_size")
+        sides = [size, size] if isinstance(size, int) else size
+        if (
+            not isinstance(sides, list)
+            or len(sides) != 2
+            or not all(type(side) is int and 16 <= side <= _LARGEST for side in sides)
+        ):
+            raise self._wrong("input_size", f"[rows, columns] between 16 and {_LARGEST}")
+        return sides[0], sides[1]
+
+    def _numbers(
+        self, key: str, default: tuple[float, ...], *, positive: bool = False
+    ) -> tuple[float, ...]:
+        found = self._get(key, list(default))
+        values = found if isinstance(found, list) else [found]
+        if len(values) != len(default) or not all(
+            isinstance(value, int | float) and math.isfinite(value) and (value > 0 or not positive)
+            for value in values
+        ):
+            kind = "positive number" if positive else "number"
+            raise self._wrong(key, f"{len(default)} {kind}{'s' if len(default) > 1 else ''}")
+        return tuple(float(value) for value in values)
+
+
+def _is_program(path: Path) -> bool:
+    return path.suffix.lower() == ".pt2"
+
+
+def _weights_of(content: Any, path: Path) -> dict[str, Tensor]:
+    """Find the weights in a checkpoint, without the prefixes that wrappers add to names."""
+    if isinstance(content, dict):
+        for key in ("state_dict", "model"):
+            content = content.get(key, content)
+    if not is_state_dict(content):
+        raise InputError(f"{path}: no weights by name in it; save network.state_dict()")
+    state = dict(content)
+    for prefix in _WRAPPERS:
+        if all(name.startswith(prefix) for name in state):
+            state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
+    return state
+
+
+def _fill(network: nn.Module, state: dict[str, Tensor], path: Path, architecture: str) -> None:
+    """Load weights into the network, which they must fit to the letter."""
+    # Counters of batch normalisation, which old files lack, have no effect here.
+    wanted = {key: value for key, value in network.state_dict().items() if not _counts(key)}
+    state = {key: value for key, value in state.items() if not _counts(key)}
+    missing = sorted(wanted.keys() - state.keys())
+    unknown = sorted(state.keys() - wanted.keys())
+    reshaped = [
+        f"{key} {tuple(state[key].shape)} instead of {tuple(wanted[key].shape)}"
+        for key in wanted.keys() & state.keys()
+        if wanted[key].shape != state[key].shape
+    ]
+    if missing or unknown or reshaped:
+        example = (reshaped or missing or unknown)[0]
+        raise InputError(
+            f"{path}: not weights of {architecture} with these classes and channels "
+            f"({len(missing)} of {len(wanted)} missing, {len(unknown)} unknown, {len(reshaped)} "
+            f"of another shape, such as {example}); correct {description_path(path).name}"
+        )
+    network.load_state_dict(
+        {key: value.to(wanted[key].dtype) for key, value in state.items()}, strict=False
+    )
+
+
+def _counts(key: str) -> bool:
+    return key.endswith("num_batches_tracked")

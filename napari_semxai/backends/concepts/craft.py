@@ -1,0 +1,255 @@
+"""CRAFT: concepts that a network uses for a class, found by factorizing its activations.
+
+The factorization is xplique's; what is drawn, counted and saved is made here.
+
+References
+----------
+.. [1] T. Fel et al., "CRAFT: Concept Recursive Activation FacTorization for Explainability",
+   CVPR 2023.
+.. [2] T. Fel et al., "Xplique: A Deep Learning Explainability Toolbox", 2022.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from napari_semxai.backends.cam.gradcam import check_target
+from napari_semxai.backends.classifier.layers.tree import check_concept_layer
+from napari_semxai.backends.concepts.bank import (
+    BankKey,
+    ConceptVectors,
+    bank_exists,
+    concept_colors,
+    read_bank,
+    write_bank,
+)
+from napari_semxai.backends.concepts.factorize import (
+    CraftSettings,
+    clamp_agreement,
+    factor_steps,
+    reconstruction_agreement,
+    reconstruction_r2,
+)
+from napari_semxai.backends.concepts.transform import new_split, transform_steps
+from napari_semxai.backends.runtime.opencv import cv2
+from napari_semxai.backends.runtime.stepwise import finish
+from napari_semxai.store.disk.digests import array_digest, text_digest
+from napari_semxai.types import ConceptBank, ExplainProgress, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.types import ConceptMaps
+
+
+CROPS = 10
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Crops:
+    """The best crops of every concept, as in `ConceptBank`."""
+
+    pixels: NDArray[np.uint8]
+    images: NDArray[np.int32]
+    boxes: NDArray[np.int32]
+
+
+def best_crops(
+    images: Sequence[NDArray[Any]],
+    values: NDArray[np.float32],
+    input_size: Sequence[int],
+    patch_size: int,
+) -> Crops:
+    """Cut out the crops with the largest values.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of uint8, shape (M, N)
+        The images.
+    values : ndarray of float32, shape (crops, k)
+        For the crops in xplique's order: image after image, each row by row.
+    input_size : sequence of int
+        (H, W) of the network's input, in whose pixels crops are cut.
+    patch_size : int
+        Their side.
+
+    Returns
+    -------
+    Crops
+    """
+    stride = int(0.8 * patch_size)
+    rows, columns = ((side - patch_size) // stride + 1 for side in input_size)
+    best = np.argsort(-values, axis=0, kind="stable")[:CROPS].T
+    owners, within = np.divmod(best, rows * columns)
+    corners = np.stack(np.divmod(within, columns), axis=-1) * stride
+    shapes = np.array([image.shape[:2] for image in images])
+    scale = shapes[owners] / np.asarray(tuple(input_size))
+    starts, stops = corners * scale, (corners + patch_size) * scale
+    boxes = np.rint(np.concatenate([starts, stops], axis=-1)).astype(np.int32)
+    pixels = [
+        [_cut(images[owner], box, patch_size) for owner, box in zip(*row, strict=True)]
+        for row in zip(owners, boxes, strict=True)
+    ]
+    return Crops(np.array(pixels, np.uint8), owners.astype(np.int32), boxes)
+
+
+def _cut(image: NDArray[Any], box: NDArray[np.int32], side: int) -> NDArray[np.uint8]:
+    row0, col0, row1, col1 = box.tolist()
+    piece = np.ascontiguousarray(image[row0:row1, col0:col1])
+    return np.asarray(cv2.resize(piece, (side, side), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class Concepts:
+    """Concepts of a class, ready to be looked for in images.
+
+    Parameters
+    ----------
+    bank : ConceptBank
+        What was found.
+    classifier : Classifier
+        The one it was found with.
+
+    Attributes
+    ----------
+    bank : ConceptBank
+        Crops, colours and how good the concepts are.
+    """
+
+    def __init__(self, bank: ConceptBank, classifier: Classifier) -> None:
+        self.bank = bank
+        self._classifier = classifier
+
+    @property
+    def importances(self) -> NDArray[np.float32]:
+        """Total Sobol indices over all images, descending, shape (k,)."""
+        return self.bank.importances
+
+    def explain(self, image: NDArray[Any], *, refinement: str = "none") -> ConceptMaps:
+        """Find the concepts in an image.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N)
+            The image.
+        refinement : str
+            "none", "guided" for maps that follow the edges of the image, or "fine" for maps
+            that an earlier layer of the network sharpens too.
+
+        Returns
+        -------
+        ConceptMaps
+            With ``.maps`` (k, M, N), ``.importances``, ``.local_importances`` and ``.rgb()``.
+        """
+        return finish(transform_steps(image, self._classifier, self.bank.path, refinement))
+
+
+def craft(  # noqa: PLR0913 - what decides the concepts
+    images: Sequence[NDArray[Any]],
+    classifier: Classifier,
+    *,
+    target: int,
+    layer: str | None = None,
+    n_concepts: int = 10,
+    patch_size: int = 64,
+    seed: int = 0,
+) -> Concepts:
+    """Find the concepts that a classifier uses for a class; kept in a cache.
+
+    Parameters
+    ----------
+    images : sequence of ndarray of uint8, shape (M, N)
+        Images of the class; some tens are enough.
+    classifier : Classifier
+        Whose concepts to find.
+    target : int
+        Index of the class.
+    layer : str, optional
+        Where to split the network, by dotted name; early layers give fine maps.
+    n_concepts : int
+        Number of concepts k.
+    patch_size : int
+        Side of the square crops in pixels of the network's input.
+    seed : int
+        Of the factorization.
+
+    Returns
+    -------
+    Concepts
+
+    Raises
+    ------
+    InputError
+        For a class or layer that cannot be used, or when xplique is not installed.
+    """
+    settings = CraftSettings(target, layer or "", n_concepts, patch_size, seed)
+    return Concepts(finish(fit_steps(images, classifier, settings)), classifier)
+
+
+def fit_steps(
+    images: Sequence[NDArray[Any]], classifier: Classifier, settings: CraftSettings
+) -> Generator[ExplainProgress, None, ConceptBank]:
+    """Do the same as `craft` as a generator that yields between batches."""
+    layer = check_settings(images, classifier, settings)
+    key = BankKey(
+        classifier.info.key,
+        layer,
+        settings.target,
+        settings.n_concepts,
+        settings.patch_size,
+        settings.seed,
+        text_digest(*map(array_digest, images)),
+    )
+    if bank_exists(key.path):
+        return read_bank(key.path)[0]
+    split = new_split(classifier, layer)
+    inputs = torch.cat([classifier.to_input(image) for image in images])
+    factors = yield from factor_steps(split, inputs, settings)
+    order = np.argsort(-factors.importances, kind="stable")
+    crops = best_crops(
+        images, factors.crop_values[:, order], inputs.shape[2:], settings.patch_size
+    )
+    bank = ConceptBank(
+        path=key.path,
+        key=key.digest,
+        target=settings.target,
+        class_name=classifier.class_names[settings.target],
+        layer=layer,
+        n_concepts=settings.n_concepts,
+        patch_size=settings.patch_size,
+        seed=settings.seed,
+        sha256=classifier.info.sha256,
+        importances=factors.importances[order],
+        colors=concept_colors(settings.n_concepts),
+        crops=crops.pixels,
+        crop_images=crops.images,
+        crop_boxes=crops.boxes,
+        r2=reconstruction_r2(factors),
+        agreement=reconstruction_agreement(split, factors),
+        n_images=len(images),
+        clamp_agreement=clamp_agreement(split, factors),
+    )
+    write_bank(bank, ConceptVectors(factors.vectors, order))
+    return bank
+
+
+def check_settings(
+    images: Sequence[NDArray[Any]], classifier: Classifier, settings: CraftSettings
+) -> str:
+    """Refuse what cannot work, before anything takes long, and return the layer's name."""
+    check_target(classifier, settings.target)
+    if not images:
+        raise InputError("CRAFT needs images of the class; choose some tens")
+    if settings.n_concepts < 1:
+        raise InputError(f"{settings.n_concepts} concepts: at least 1 is needed")
+    side = min(classifier.info.input_size)
+    if not 8 <= settings.patch_size <= side:
+        raise InputError(
+            f"patch size {settings.patch_size}: choose 8 to {side}, the network's input"
+        )
+    return check_concept_layer(classifier, settings.layer)

@@ -1,0 +1,188 @@
+"""The factorization behind CRAFT, by xplique, as steps with progress."""
+
+from __future__ import annotations
+
+import math
+import time
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from torch import nn
+
+from napari_semxai.algorithms.explanations.concepts import explained_variance
+from napari_semxai.backends.concepts.maps import (
+    coefficients,
+    importance_steps,
+    latents_of,
+    logits_of,
+    one_thread,
+)
+from napari_semxai.backends.runtime.seeding import numpy_seed
+from napari_semxai.backends.runtime.stepwise import stepwise
+from napari_semxai.backends.runtime.xplique_import import craft_torch
+from napari_semxai.types import ExplainProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from torch import Tensor
+
+    from napari_semxai.backends.classifier.layers.split import Split
+
+_BATCH = 16
+# A head that is not linear is run 32 (k + 2) times for each image whose importances count.
+_MOST_IMAGES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CraftSettings:
+    """What decides the concepts, apart from images and network; see `CraftFitRequest`."""
+
+    target: int
+    layer: str = ""
+    n_concepts: int = 10
+    patch_size: int = 64
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factors:
+    """What a fit finds.
+
+    Attributes
+    ----------
+    vectors : ndarray of float32, shape (k, D)
+        The concepts (W).
+    crop_values : ndarray of float32, shape (crops, k)
+        How much of each concept each crop shows (U); crops image after image, row after row.
+    latents : ndarray of float32, shape (B, m, n, D)
+        g of the images.
+    found : ndarray of float32, shape (B, m, n, k)
+        Coefficients of the images.
+    importances : ndarray of float32, shape (k,)
+        Mean total Sobol indices.
+    classes : ndarray of int64, shape (B,)
+        What the network says of the images.
+    """
+
+    vectors: NDArray[np.float32]
+    crop_values: NDArray[np.float32]
+    latents: NDArray[np.float32]
+    found: NDArray[np.float32]
+    importances: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+def factor_steps(
+    split: Split, inputs: Tensor, settings: CraftSettings
+) -> Generator[ExplainProgress, None, Factors]:
+    """Factorize the activations of crops, then weigh the concepts on the whole images."""
+    yield ExplainProgress("import", 0, 1)
+    craft_class = craft_torch()
+    fitted = craft_class(
+        nn.Sequential(split.g, nn.ReLU()),
+        split.h,
+        number_of_concepts=settings.n_concepts,
+        batch_size=_BATCH,
+        patch_size=settings.patch_size,
+        device="cpu",
+    )
+    crop_values, vectors = yield from _fit(fitted, split.g, inputs, settings)
+    latents, classes = [], []
+    for start in range(0, len(inputs), _BATCH):
+        yield ExplainProgress("images", start, len(inputs))
+        batch = inputs[start : start + _BATCH]
+        latents.append(latents_of(split, batch))
+        with torch.no_grad():
+            classes.append(split.h(split.g(batch)).argmax(1).numpy())
+    everything = np.concatenate(latents)
+    found = coefficients(everything, vectors)
+    chosen = found if split.linear else found[_spread(len(found))]
+    importances = yield from _importances(split, chosen, vectors, settings.target)
+    mean = importances.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return Factors(vectors, crop_values, everything, found, mean, np.concatenate(classes))
+
+
+def _importances(
+    split: Split, found: NDArray[np.float32], vectors: NDArray[np.float32], target: int
+) -> Generator[ExplainProgress, None, NDArray[np.float32]]:
+    steps, start = importance_steps(split, found, vectors, target), time.perf_counter()
+    try:
+        while True:
+            done, total = next(steps)
+            left = (time.perf_counter() - start) / done * (total - done) if done else None
+            yield ExplainProgress("importances", done, total, left)
+    except StopIteration as end:
+        indices: NDArray[np.float32] = end.value
+        return indices
+
+
+def _fit(
+    fitted: Any, g: nn.Module, inputs: Tensor, settings: CraftSettings
+) -> Generator[ExplainProgress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    stride = int(0.8 * settings.patch_size)
+    per_image = math.prod((side - settings.patch_size) // stride + 1 for side in inputs.shape[2:])
+    total = -(-len(inputs) * per_image // _BATCH)
+
+    def work(checkpoint: Callable[[], None]) -> tuple[NDArray[Any], NDArray[Any]]:
+        handle = g.register_forward_hook(lambda *_: checkpoint())
+        try:
+            with warnings.catch_warnings(), numpy_seed(settings.seed), one_thread():
+                # xplique stops after 200 iterations, converged or not.
+                warnings.simplefilter("ignore", ConvergenceWarning)
+                _, values, vectors = fitted.fit(inputs, class_id=settings.target)
+        finally:
+            handle.remove()
+        return values, vectors
+
+    steps, start = stepwise(work), time.perf_counter()
+    try:
+        while True:
+            done = next(steps)
+            left = (time.perf_counter() - start) / done * (total - done)
+            stage = "crops" if done < total else "factorize"
+            yield ExplainProgress(stage, done, total, left if done < total else None)
+    except StopIteration as end:
+        values, vectors = end.value
+        return np.asarray(values, np.float32), np.asarray(vectors, np.float32)
+    finally:
+        steps.close()
+
+
+def _spread(count: int) -> NDArray[np.intp]:
+    """Choose at most `_MOST_IMAGES` of so many images, evenly."""
+    return np.unique(np.linspace(0, count - 1, min(count, _MOST_IMAGES)).round().astype(np.intp))
+
+
+def reconstruction_r2(factors: Factors) -> float:
+    """Return the share of the activations' variance that the concepts hold."""
+    channels = factors.latents.shape[-1]
+    rebuilt = factors.found @ factors.vectors
+    return explained_variance(factors.latents.reshape(-1, channels), rebuilt.reshape(-1, channels))
+
+
+def reconstruction_agreement(split: Split, factors: Factors) -> float:
+    """Return the share of images whose class stays the same from concepts alone."""
+    return _agreement(split, factors.classes, factors.found, factors.vectors)
+
+
+def clamp_agreement(split: Split, factors: Factors) -> float:
+    """Return the share of images whose class stays the same without values below 0."""
+    identity = np.eye(factors.latents.shape[-1], dtype=np.float32)
+    return _agreement(split, factors.classes, factors.latents, identity)
+
+
+def _agreement(
+    split: Split,
+    classes: NDArray[np.int64],
+    found: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+) -> float:
+    # One by one: all latents of many images would not fit.
+    rebuilt = [int(logits_of(split, one[None], vectors).argmax()) for one in found]
+    return float(np.mean(classes == rebuilt))

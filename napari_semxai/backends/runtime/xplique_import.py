@@ -1,0 +1,51 @@
+"""The one place that imports xplique.
+
+On Linux the process dies (SIGSEGV) when triton is loaded after TensorFlow, which xplique
+imports. torch loads triton late, so it is loaded here first. TensorFlow is kept off the GPU,
+whose memory it would take whole.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from importlib.util import find_spec
+from typing import Any
+
+from napari_semxai.backends.runtime.window_safe_import import load_triton, own_symbols
+from napari_semxai.types import InputError
+
+INSTALL = "CRAFT needs xplique: pip install 'napari-semxai[craft]'"
+
+
+def craft_missing() -> str:
+    """Say what to install before concepts can be computed; "" when they can. Imports nothing."""
+    return "" if find_spec("xplique") is not None else INSTALL
+
+
+def craft_torch() -> Any:
+    """Import xplique, which takes several seconds, and return its class `CraftTorch`.
+
+    Raises
+    ------
+    InputError
+        When it is not installed.
+    """
+    if craft_missing():
+        raise InputError(INSTALL)
+    load_triton()
+    import torchvision  # noqa: F401
+
+    import napari_semxai.backends.runtime.opencv  # noqa: F401
+
+    # Its greetings on the terminal are not ours to show; errors still raise.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with own_symbols(), suppress(ImportError):
+        import tensorflow as tf
+
+        # RuntimeError: somebody has used TensorFlow before, and decided it.
+        with suppress(RuntimeError):
+            tf.config.set_visible_devices([], "GPU")
+    from xplique.concepts import CraftTorch
+
+    return CraftTorch

@@ -1,0 +1,365 @@
+"""SAM 2: mask candidates of a whole image, and masks that answer clicks, boxes and masks.
+
+The network is the ``sam2`` package's own. Its decoder runs in a faster form of the same function
+(`sam2_decoder`); every candidate is kept in a compact pool, so that thresholds act afterwards
+(`napari_semxai.algorithms.algorithm1.candidates`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.backends.sam2.batches import BatchSizer
+from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
+from napari_semxai.backends.sam2.generate import Box, Generation, Progress, plan_crops
+from napari_semxai.backends.sam2.image import (
+    Embedding,
+    Recent,
+    check_image,
+    encode,
+    image_digest,
+)
+from napari_semxai.backends.sam2.masks import measure_masks
+from napari_semxai.types import (
+    CandidatePool,
+    FilterSettings,
+    GenerateSettings,
+    GenerateUpdate,
+    InputError,
+    ModelInfo,
+    mask_of_runs,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """Return the device to compute on; "auto" is CUDA, then MPS, then the CPU.
+
+    Raises
+    ------
+    InputError
+        If `device` is not one of "auto", "cpu", "cuda", "mps", or is not there.
+    """
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if device == "auto":
+        device = next((name for name, found in there.items() if found), "cpu")
+    name = device.split(":")[0]
+    if name not in ("cpu", *there):
+        raise InputError(f"Unknown device {device!r}: use auto, cpu, cuda or mps.")
+    if not there.get(name, True):
+        raise InputError(f"No {name} device here: use auto or cpu.")
+    return torch.device(device)
+
+
+Marks = tuple[NDArray[np.float32], NDArray[np.int32]]
+"""Places (row, column), shape (p, 2), and what each says, shape (p,), in SAM 2's numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """Masks that answer a prompt.
+
+    Attributes
+    ----------
+    masks : ndarray of bool, shape (k, M, N)
+        k is 3 or 1.
+    predicted_iou : ndarray of float32, shape (k,)
+        The network's own estimate of each mask's IoU.
+    logits : ndarray of float32, shape (k, h, w)
+        Low-resolution mask logits, to be given back with the next click.
+    """
+
+    masks: NDArray[np.bool_]
+    predicted_iou: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+def clicks(
+    points: NDArray[np.float32],
+    labels: NDArray[Any],
+    box: tuple[float, float, float, float] | None,
+) -> Marks | None:
+    """Return clicks and a box (row0, col0, row1, col1) as marks; a box is two corners first."""
+    said = np.asarray(labels, dtype=np.int32)
+    if box is not None:
+        points = np.concatenate([np.asarray(box, dtype=np.float32).reshape(2, 2), points])
+        said = np.concatenate([np.array([2, 3], np.int32), said])
+    return (points, said) if len(points) else None
+
+
+@torch.no_grad()
+def answer(
+    network: Any,
+    decoder: SharedImageDecoder,
+    embedding: Embedding,
+    marks: Marks | None,
+    mask_logits: NDArray[np.float32] | None,
+    multimask: bool,
+) -> Prediction:
+    """Return what a ``sam2`` network makes of marks and an earlier mask, one of which must be.
+
+    Parameters
+    ----------
+    network : SAM2Base
+        The network.
+    decoder : SharedImageDecoder
+        Its decoder.
+    embedding : Embedding
+        The image.
+    marks : tuple of ndarray, optional
+        As `clicks` returns them.
+    mask_logits : ndarray of float32, shape (h, w), optional
+        The earlier mask.
+    multimask : bool
+        Three masks, or one.
+    """
+    given = None if marks is None else _scaled(network, marks, embedding.shape)
+    mask = None
+    if mask_logits is not None:
+        mask = torch.from_numpy(mask_logits)[None, None].to(network.device)
+    sparse, dense = network.sam_prompt_encoder(given, boxes=None, masks=mask)
+    shared = embedding.shared
+    if mask is not None:
+        shared = decoder.share(embedding.embedding, embedding.high_resolution, dense)
+    decoded = decoder.decode(shared, sparse)
+    heads = network.sam_mask_decoder
+    single = not multimask and not heads.dynamic_multimask_via_stability
+    wanted = [0] if single else list(range(int(multimask), heads.num_mask_tokens))
+    logits = decoder.upscale(shared, decoded, 0, wanted)[None]
+    iou = decoded.predicted_iou[:, wanted]
+    if not multimask and not single:
+        logits, iou = heads._dynamic_multimask_via_stability(logits, iou)
+    measured = measure_masks(logits[0], embedding.shape)
+    masks = np.stack([mask_of_runs(each.runs, embedding.shape) for each in measured])
+    small = logits[0].clamp(-32, 32)
+    return Prediction(masks, iou[0].cpu().numpy(), small.cpu().numpy())
+
+
+def _scaled(network: Any, marks: Marks, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    """Turn marks into what the prompt encoder wants: (x, y) in pixels of the network's input."""
+    places, said = marks
+    xy = torch.from_numpy(places[:, ::-1].copy()) / torch.tensor([shape[1], shape[0]])
+    coords = (xy * network.image_size).to(network.device)
+    return coords[None], torch.from_numpy(said)[None].to(network.device)
+
+
+EMBEDDING_BYTES = 512 * 2**20
+"""Memory for embeddings of the images last used: about 8 of official networks, 60 bundled."""
+POOL_BYTES = 512 * 2**20
+"""Memory for candidates of the images last used."""
+
+
+class Segmenter:
+    """One SAM 2 network with its memory of recent images.
+
+    Parameters
+    ----------
+    model : str
+        "bundled", an official name such as "sam2.1_hiera_tiny", or a path to a checkpoint.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    steady : bool
+        For many images, one after the other: nothing but the last one is remembered, and batches
+        have one size rather than the one that turns out to be fastest. The last bit of a logit
+        depends on it, and thus on what else the machine is doing.
+    """
+
+    def __init__(
+        self, model: str = "bundled", *, device: str = "auto", steady: bool = False
+    ) -> None:
+        from napari_semxai.backends.sam2.checkpoints import load_network
+
+        self._use(*load_network(model, choose_device(device)))
+        if steady:
+            self._sizer = BatchSizer(self.network.device, steady=True)
+            self._embeddings = Recent[Embedding](0, lambda value: value.nbytes)
+            self._progress = Recent[Progress](0, lambda value: value.nbytes)
+
+    @classmethod
+    def from_network(cls, network: Any, info: ModelInfo) -> Segmenter:
+        """Make a segmenter of a ``sam2`` network that is in memory already."""
+        segmenter = cls.__new__(cls)
+        segmenter._use(network, info)
+        return segmenter
+
+    def _use(self, network: Any, info: ModelInfo) -> None:
+        self.info = info
+        self.network = network.eval()
+        self._decoder = SharedImageDecoder(network)
+        self._sizer = BatchSizer(network.device)
+        self._embeddings = Recent[Embedding](EMBEDDING_BYTES, lambda value: value.nbytes)
+        self._progress = Recent[Progress](POOL_BYTES, lambda value: value.nbytes)
+
+    @property
+    def mask_prompt_shape(self) -> tuple[int, int]:
+        """Shape (h, w) of the logits of a mask prompt."""
+        rows, columns = self.network.sam_prompt_encoder.mask_input_size
+        return int(rows), int(columns)
+
+    def embed(self, image: NDArray[np.uint8]) -> Embedding:
+        """Encode an image, or recall it: the key is the image's content.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N) or (M, N, 3)
+            The image.
+        """
+        check_image(image)
+        key = image_digest(image)
+        known = self._embeddings.get(key)
+        if known is None:
+            known = encode(self.network, self._decoder, image, self.network.device)
+            self._embeddings.put(key, known)
+        return known
+
+    def remembers(self, image: NDArray[np.uint8]) -> bool:
+        """Return whether an image was encoded and is still in memory."""
+        return self._embeddings.get(image_digest(image)) is not None
+
+    def generate(
+        self, image: NDArray[np.uint8], settings: GenerateSettings
+    ) -> Generator[GenerateUpdate, None, None]:
+        """Decode a grid of points coarse to fine.
+
+        Closing the iterator between two updates cancels; what was decoded is remembered, so
+        that asking again goes on from there. So does asking with a lower predicted-IoU floor.
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N) or (M, N, 3)
+            The image.
+        settings : GenerateSettings
+            Grid, crops and floor.
+
+        Yields
+        ------
+        GenerateUpdate
+            One before each encoding, one a batch; with a pool after each level and at least
+            every 128 points. The last one has the complete pool.
+        """
+        check_image(image)
+        key, progress = self._known(image, settings)
+
+        def embed(box: Box) -> Embedding:
+            return self.embed(image[box[0] : box[2], box[1] : box[3]])
+
+        generation = Generation(self.network, self._decoder, self._sizer, embed)
+        try:
+            yield from generation.run(progress, settings.pred_iou_floor)
+        finally:
+            self._progress.put(key, progress)
+
+    def found(self, image: NDArray[np.uint8], settings: GenerateSettings) -> CandidatePool:
+        """Return the candidates a generation has decoded so far, also one that was cancelled."""
+        return self._known(image, settings)[1].builder.build()
+
+    def _known(
+        self, image: NDArray[np.uint8], settings: GenerateSettings
+    ) -> tuple[tuple[object, ...], Progress]:
+        shape = (image.shape[0], image.shape[1])
+        key = (image_digest(image), settings.points_per_side, settings.crop_n_layers)
+        known = self._progress.get(key)
+        return key, known or Progress(shape, plan_crops(shape, settings))
+
+    def predict(
+        self,
+        image: NDArray[np.uint8],
+        points: NDArray[Any],
+        labels: NDArray[Any],
+        box: tuple[float, float, float, float] | None = None,
+        mask_logits: NDArray[np.float32] | None = None,
+        multimask: bool = True,
+    ) -> Prediction:
+        """Answer clicks, a box and an earlier mask.
+
+        The image is encoded by the first prompt on it and remembered, so that every further
+        one takes milliseconds (docs/performance.md).
+
+        Parameters
+        ----------
+        image : ndarray of uint8, shape (M, N) or (M, N, 3)
+            The image.
+        points : ndarray, shape (p, 2)
+            Clicks (row, column); p may be 0 with a box or a mask.
+        labels : ndarray of int, shape (p,)
+            1 for foreground, 0 for background.
+        box : tuple of float, optional
+            (row0, col0, row1, col1).
+        mask_logits : ndarray of float32, shape (h, w), optional
+            One of `Prediction.logits` of an earlier answer. Such a prompt changes the image
+            embedding, so that nothing of it is shared and the answer takes a little longer.
+        multimask : bool
+            Three masks for an ambiguous prompt, or one.
+
+        Raises
+        ------
+        InputError
+            If there is no prompt, or points and labels differ in number.
+        """
+        points = np.asarray(points, dtype=np.float32).reshape(-1, 2)
+        if len(points) != len(labels):
+            raise InputError(f"{len(points)} points need as many labels, got {len(labels)}.")
+        if len(points) == 0 and box is None and mask_logits is None:
+            raise InputError("A prediction needs at least one point, a box or a mask.")
+        embedding = self.embed(image)
+        marks = clicks(points, labels, box)
+        return answer(self.network, self._decoder, embedding, marks, mask_logits, multimask)
+
+
+def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
+    image: NDArray[np.uint8],
+    *,
+    model: str = "bundled",
+    points_per_side: int = 32,
+    pred_iou_thresh: float = 0.8,
+    stability_score_thresh: float = 0.95,
+    box_nms_thresh: float = 0.7,
+    device: str = "auto",
+    progress: Callable[[GenerateUpdate], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> CandidatePool:
+    """Return the mask candidates SAM 2's automatic mask generator would return.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N) or (M, N, 3)
+        The image.
+    model : str
+        "bundled", an official name such as "sam2.1_hiera_tiny", or a path to a checkpoint.
+    points_per_side : int
+        The grid holds ``points_per_side ** 2`` prompts.
+    pred_iou_thresh, stability_score_thresh, box_nms_thresh : float
+        As in SAM 2.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    progress : callable, optional
+        Called with every update.
+    cancel : callable, optional
+        Asked after every update; True stops, and the candidates found by then are returned.
+
+    Returns
+    -------
+    CandidatePool
+        In the reference generator's order.
+    """
+    segmenter = Segmenter(model, device=device)
+    settings = GenerateSettings(points_per_side, pred_iou_floor=pred_iou_thresh)
+    updates = segmenter.generate(image, settings)
+    for update in updates:
+        if progress is not None:
+            progress(update)
+        if cancel is not None and cancel():
+            break
+    updates.close()
+    pool = segmenter.found(image, settings)
+    chosen = FilterSettings(pred_iou_thresh, stability_score_thresh, box_nms_thresh=box_nms_thresh)
+    return pool.take(filter_candidates(pool, chosen))

@@ -1,0 +1,275 @@
+"""``semxai project``: many images, several annotators, plain files."""
+
+from __future__ import annotations
+
+import argparse
+from contextlib import closing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.cli.commands import project_replay
+from napari_semxai.cli.common.options import add_foreground_option, fraction, length
+from napari_semxai.cli.common.output import DONE, SOME_FAILED
+from napari_semxai.store.project.exports import EXPORT_FORMATS, export
+from napari_semxai.types import InputError, ReviewState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from napari_semxai.cli.common.output import Output
+
+
+def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    """Register the command and its own commands."""
+    project = commands.add_parser("project", help="make, review, export and replay projects")
+    actions = project.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    folder = argparse.ArgumentParser(add_help=False, parents=[common])
+    folder.add_argument("project", type=Path, metavar="DIR", help="folder of the project")
+
+    def add(name: str, run: Callable[..., int], text: str) -> argparse.ArgumentParser:
+        parser: argparse.ArgumentParser = actions.add_parser(name, parents=[folder], help=text)
+        parser.set_defaults(run=run)
+        return parser
+
+    for name, run, text in (
+        ("init", run_init, "make a project; images stay where they are"),
+        ("add", run_add, "put more images at the end of a project"),
+    ):
+        _add_source(add(name, run, text))
+    classes = add("classes", run_classes, "print or set the names of classes")
+    classes.add_argument("names", nargs="*", metavar="LABEL=NAME", help="for example 3=scratch")
+    add("status", run_status, "count reviews, and say how far annotators agree")
+    _add_import(add("import", run_import, "bring existing masks in as reviews"))
+    _add_restore(add("restore", run_restore, "bring back what an import replaced"))
+    _add_export(add("export", run_export, "write masks, COCO JSON, a data set or measurements"))
+    _add_replay(add("replay", project_replay.run, "make masks again from their recipes"))
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        required=True,
+        metavar="FOLDER|CSV|KLARF",
+        help="images, a Carinthia or Carinthia-S download, a table, or a KLARF 1.1, 1.2 or 1.8",
+    )
+    parser.add_argument(
+        "--pixel-size",
+        type=length,
+        metavar="LENGTH",
+        help="edge of a pixel where neither image nor source tells: 2.5nm, 0.05um; a number alone "
+        "is in nm",
+    )
+    add_foreground_option(parser)
+
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, metavar="FOLDER|CSV|JSON")
+    parser.add_argument("--annotator", required=True, metavar="NAME", help="whose they become")
+    parser.add_argument(
+        "--state",
+        type=ReviewState,
+        choices=list(ReviewState),
+        help="of masks with foreground (default: as exported, else accepted)",
+    )
+    parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="put masks in the place of reviews of NAME, which are kept: semxai project restore",
+    )
+    add_foreground_option(parser)
+
+
+def _add_restore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--annotator", required=True, metavar="NAME", help="whose reviews")
+    parser.add_argument("--image", action="append", metavar="ID", help="by default every image")
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR|FILE")
+    parser.add_argument(
+        "--format", choices=list(EXPORT_FORMATS), default="png", help="default %(default)s"
+    )
+    parser.add_argument(
+        "--annotator", metavar="NAME", help='whose masks; "consensus" for the majority'
+    )
+    parser.add_argument(
+        "--every-state",
+        action="store_true",
+        help="candidates, rejected and unsure masks too, not only truth",
+    )
+
+
+def _add_replay(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--annotator", metavar="NAME", help="by default everybody")
+    parser.add_argument("--image", action="append", metavar="ID", help="by default every image")
+    parser.add_argument(
+        "--no-network", action="store_true", help="check the stored edits only, in seconds"
+    )
+    parser.add_argument(
+        "--tolerance",
+        type=fraction,
+        default=project_replay.TOLERANCE,
+        metavar="X",
+        help="share of pixels in which a network's step may differ (default %(default)s)",
+    )
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def run_init(options: argparse.Namespace, output: Output) -> int:
+    """Make a project; images that cannot be read are named and left out."""
+    from napari_semxai.store.images.masks import MaskReader
+    from napari_semxai.store.project.create import create_project
+
+    failed: dict[str, str] = {}
+    masks = MaskReader(options.foreground)
+    project = create_project(
+        options.project, options.source, failed=failed, masks=masks, **_reading(options, output)
+    )
+    names = project.annotators()
+    output.say(
+        f"{options.project}: {len(project.images)} images"
+        + (f"; {', '.join(names)}: {masks}" if names else "")
+    )
+    output.result(
+        {
+            "project": options.project,
+            "images": len(project.images),
+            "annotators": names,
+            **masks.values,
+            "failed": failed,
+        }
+    )
+    return _conclude(failed, output)
+
+
+def run_add(options: argparse.Namespace, output: Output) -> int:
+    """Put more images into a project; those it has already are left alone."""
+    from napari_semxai.store.images.masks import MaskReader
+    from napari_semxai.store.project.create import add_images
+
+    failed: dict[str, str] = {}
+    masks = MaskReader(options.foreground)
+    added = add_images(
+        options.project, options.source, failed=failed, masks=masks, **_reading(options, output)
+    )
+    brought = f"; {masks}" if masks.brought else ""
+    output.say(f"{options.project}: {len(added)} more images{brought}")
+    ids = [image.id for image in added]
+    output.result({"project": options.project, "added": ids, **masks.values, "failed": failed})
+    return _conclude(failed, output)
+
+
+def run_classes(options: argparse.Namespace, output: Output) -> int:
+    """Set the names that are given, and print all."""
+    from napari_semxai.store.project.create import name_classes
+
+    wrong = next((text for text in options.names if "=" not in text), None)
+    if wrong is not None:
+        raise InputError(f"{wrong!r}: say LABEL=NAME, for example 3=scratch")
+    names = dict(text.split("=", 1) for text in options.names)
+    info = name_classes(options.project, names)
+    for label, name in info.class_names.items():
+        output.say(f"{label}: {name}")
+    output.result({"project": options.project, "class_names": info.class_names})
+    return DONE
+
+
+def _reading(options: argparse.Namespace, output: Output) -> dict[str, Any]:
+    return {
+        "progress": lambda done, total: output.progress(f"{done}/{total}"),
+        "pixel_size": options.pixel_size,
+    }
+
+
+def run_status(options: argparse.Namespace, output: Output) -> int:
+    """Print how far the project is."""
+    from napari_semxai.store.project.agreement import project_agreement
+    from napari_semxai.store.project.index.index import ProjectIndex
+    from napari_semxai.store.project.project import open_project
+
+    project = open_project(options.project)
+    with closing(ProjectIndex(project)) as index:
+        status = index.status()
+    output.say(f"{project.info.name}: {status.reviewed} of {status.images} images reviewed")
+    for name, counts in status.states.items():
+        states = ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+        void = f"; {status.voided[name]} void after a later edit" if status.voided[name] else ""
+        output.say(f"  {name}: {states}{void}")
+    pairs = []
+    if len(status.states) > 1 and not status.damaged:
+        pairs = project_agreement(
+            project,
+            sorted(status.states),
+            lambda done, total: output.progress(f"agreement {done}/{total}"),
+        )
+    for pair in pairs:
+        output.say(
+            f"  {pair.first} and {pair.second}: Dice {pair.dice_mean:.3f} ± {pair.dice_std:.3f}, "
+            f"IoU {pair.iou_mean:.3f} ± {pair.iou_std:.3f} ({pair.masks} images, {pair.empty} of "
+            f"them empty for both), kappa of states {pair.state_kappa:.3f} ({pair.states}), "
+            f"of classes {pair.label_kappa:.3f} ({pair.labels})"
+        )
+    output.result(asdict(status) | {"agreement": [asdict(pair) for pair in pairs]})
+    return _conclude({name: name for name in status.damaged}, output)
+
+
+def run_import(options: argparse.Namespace, output: Output) -> int:
+    """Bring masks in; those that fit no image are named."""
+    from napari_semxai.store.project.imports import ImportChoices, import_masks
+    from napari_semxai.store.project.project import open_project
+
+    failed: dict[str, str] = {}
+    choices = ImportChoices(options.state, options.foreground, options.replace)
+    with closing(open_project(options.project)) as project:
+        masks = import_masks(project, options.source, options.annotator, choices, failed)
+    output.say(f"{options.project}, {options.annotator}: {masks}")
+    counted = {"imported": masks.brought, **masks.values}
+    output.result({**counted, "annotator": options.annotator, "failed": failed})
+    return _conclude(failed, output)
+
+
+def run_restore(options: argparse.Namespace, output: Output) -> int:
+    """Bring back the reviews that an import replaced."""
+    from napari_semxai.store.project.project import open_project
+    from napari_semxai.store.project.replaced import replaced_images, restore_replaced
+
+    failed: dict[str, str] = {}
+    restored = []
+    with closing(open_project(options.project)) as project:
+        wanted = options.image or replaced_images(project, options.annotator)
+        if not wanted:
+            raise InputError(f"{options.project}: nothing of {options.annotator} was replaced")
+        for image_id in wanted:
+            try:
+                restore_replaced(project, image_id, options.annotator)
+                restored.append(image_id)
+            except InputError as error:
+                failed[image_id] = str(error)
+    if not restored:
+        raise InputError(next(iter(failed.values())))
+    output.say(f"{options.project}: {len(restored)} reviews of {options.annotator} are back")
+    output.result({"restored": restored, "annotator": options.annotator, "failed": failed})
+    return _conclude(failed, output)
+
+
+def run_export(options: argparse.Namespace, output: Output) -> int:
+    """Write masks in the wanted form."""
+    from napari_semxai.store.project.masks import chosen_masks
+    from napari_semxai.store.project.project import open_project
+
+    project = open_project(options.project)
+    chosen = chosen_masks(project, options.annotator, every_state=options.every_state)
+    target, form = options.output, options.format
+    count = export(project, chosen, target, form)
+    output.say(f"{target}: {count} masks")
+    output.result({"output": target, "format": form, "masks": count})
+    return DONE
+
+
+def _conclude(failed: Mapping[str, Any], output: Output) -> int:
+    for message in failed.values():
+        output.error(message)
+    return SOME_FAILED if failed else DONE

@@ -1,0 +1,229 @@
+"""``semxai project replay``: stored edits exactly, network steps within a stated tolerance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.algorithms.algorithm1.robust import PAPER
+from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
+from napari_semxai.algorithms.masks.patches import apply_patch
+from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED
+from napari_semxai.cli.works.pipeline import MaskSettings, Pipeline
+from napari_semxai.store.project.project import open_project
+from napari_semxai.store.project.replay import difference, replay_edits
+from napari_semxai.types import (
+    FilterSettings,
+    GenerateSettings,
+    InputError,
+    MaskEdit,
+    Prompts,
+)
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator, Mapping
+
+    from napari_semxai.backends.sam2.segmenter import Segmenter
+    from napari_semxai.cli.common.output import Output
+    from napari_semxai.store.project.project import Project
+    from napari_semxai.store.project.replay import EditReplay
+    from napari_semxai.types import BoolMask, SemImage
+
+TOLERANCE = 1e-4
+"""Share of pixels in which a mask made again by a network may differ from the stored one.
+
+Batch sizes, threads and processors round differently, which moves pixels on the very border.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """A network step made again, and the share of pixels that came out otherwise.
+
+    None of an automatic mask whose candidates were not complete: which of them there were is a
+    matter of when the run was looked at.
+    """
+
+    name: str
+    difference: float | None
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Replay every mask that has a recipe; those that come out otherwise are named."""
+    project = open_project(options.project)
+    replayer = _Replayer(project, options.device, not options.no_network)
+    failed: dict[str, str] = {}
+    done: list[dict[str, Any]] = []
+    for image_id, annotator in _wanted(project, options):
+        label = f"{image_id} ({annotator})"
+        output.progress(label)
+        try:
+            steps, edits = replayer.replay(image_id, annotator)
+            for step in steps:
+                if (step.difference or 0.0) > options.tolerance:
+                    raise InputError(
+                        f"{label}: {step.name} came out otherwise in {step.difference:.3%} of "
+                        f"the pixels, more than {options.tolerance:.3%}"
+                    )
+        except InputError as error:
+            failed[label] = str(error)
+            continue
+        output.say(f"{label}: {edits} edits repeated exactly{_said(steps)}")
+        done.append(
+            {
+                "image": image_id,
+                "annotator": annotator,
+                "edits": edits,
+                "network_steps": {step.name: step.difference for step in steps},
+            }
+        )
+    if not done and not failed:
+        raise InputError(f"{options.project}: no mask with a recipe")
+    for message in failed.values():
+        output.error(message)
+    output.result({"replayed": done, "failed": failed})
+    if failed:
+        return SOME_FAILED if done else BAD_INPUT
+    return DONE
+
+
+def _said(steps: list[_Step]) -> str:
+    """Return how the network steps went."""
+    again = [step.difference for step in steps if step.difference is not None]
+    network = f", {len(again)} network steps within {max(again):.3%}" if again else ""
+    partial = (f"; {step.name} not repeated" for step in steps if step.difference is None)
+    return network + "".join(partial)
+
+
+def _wanted(project: Project, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
+    names = project.annotators() if options.annotator is None else [options.annotator]
+    for image_id in options.image or [image.id for image in project.images]:
+        for name in names:
+            record = project.record(image_id, name)
+            if record is not None and record.recipe is not None:
+                yield image_id, name
+
+
+class _Replayer:
+    """Repeats recipes; a network is loaded once."""
+
+    def __init__(self, project: Project, device: str, network: bool) -> None:
+        self._project = project
+        self._device = device
+        self._network = network
+        self._pipelines: dict[MaskSettings, Pipeline] = {}
+        self._segmenters: dict[str, Segmenter] = {}
+
+    def replay(self, image_id: str, annotator: str) -> tuple[list[_Step], int]:
+        """Return the network steps made again, and the number of edits."""
+        replay = replay_edits(self._project, image_id, annotator)
+        image = self._project.read_image(image_id)
+        steps = list(self._steps(image, replay)) if self._network else []
+        return steps, len(replay.recipe.edits)
+
+    def _steps(self, image: SemImage, replay: EditReplay) -> Iterator[_Step]:
+        recipe = replay.recipe
+        if recipe.base == "automatic":
+            yield self._step(image, recipe.settings, replay.steps[0], "automatic mask")
+        for number, edit in enumerate(recipe.edits):
+            name, after = f"edit {number + 1}, {edit.name}", replay.steps[number + 1]
+            if "object" in edit.details:
+                found = self._click(image, replay.steps[number], edit, recipe.settings)
+                yield _Step(name, difference(found, after))
+            elif "winner" in edit.details:
+                yield self._step(image, edit.details, after, name)
+
+    def _step(
+        self, image: SemImage, settings: Mapping[str, Any], stored: BoolMask, name: str
+    ) -> _Step:
+        """Make an automatic mask again, unless its candidates were not complete."""
+        if "points_done" in settings:
+            points = f"{settings['points_done']:,} of {settings['points_total']:,} points"
+            return _Step(f"{name} of {points}", None)
+        return _Step(name, difference(self._automatic(image, settings), stored))
+
+    def _automatic(self, image: SemImage, settings: Mapping[str, Any]) -> BoolMask:
+        wanted = mask_settings(settings, self._device)
+        pipeline = self._pipelines.setdefault(wanted, Pipeline(wanted))
+        self._check_model(pipeline.load(), settings)
+        result = pipeline.run(image)
+        if not settings.get("overridden"):
+            return result.truth.mask
+        # A person chose the winner: it is the only candidate that counts.
+        chosen = result.pool.take(np.array([settings["winner"]]))
+        return pipeline.truth(image, chosen, result.border, beta=0.0).mask
+
+    def _click(
+        self, image: SemImage, before: BoolMask, edit: MaskEdit, settings: Mapping[str, Any]
+    ) -> BoolMask:
+        """Ask the network again what it was asked, beside the object as it was."""
+        from napari_semxai.backends.sam2.clicks import answer_prompts
+        from napari_semxai.backends.sam2.segmenter import Segmenter
+
+        details = edit.details
+        model = details.get("model") or settings.get("model", {"name": "bundled", "sha256": ""})
+        name = model["name"]
+        if name not in self._segmenters:
+            self._segmenters[name] = Segmenter(name, device=self._device)
+        segmenter = self._segmenters[name]
+        self._check_model(segmenter, {"model": model})
+        prompts = Prompts(
+            points=tuple(map(tuple, details["points"])),
+            foreground=tuple(details["foreground"]),
+            box=None if details["box"] is None else tuple(details["box"]),
+        )
+        known = _drawn(details["object"], before.shape)
+        prompt = _drawn(details["prompt"], before.shape) if details.get("prompt") else known
+        answer = answer_prompts(segmenter, image.gray, prompts, prompt if prompt.any() else None)
+        return take_answer(before, known, own_part(answer.mask, known, prompts))
+
+    @staticmethod
+    def _check_model(segmenter: Segmenter, settings: Mapping[str, Any]) -> None:
+        wanted, here = settings["model"]["sha256"], segmenter.info.sha256
+        if wanted and wanted != here:
+            raise InputError(
+                f"the mask was made with other weights of {settings['model']['name']} (sha256 "
+                f"{wanted[:12]}…, here {here[:12]}…); bring those in, or use --no-network"
+            )
+
+
+def mask_settings(settings: Mapping[str, Any], device: str) -> MaskSettings:
+    """Return what made an automatic mask, from the settings of its recipe.
+
+    Raises
+    ------
+    InputError
+        When one is missing.
+    """
+    try:
+        border = settings["ignore_border"]["requested"]
+        return MaskSettings(
+            model=settings["model"]["name"],
+            device=device,
+            generate=GenerateSettings(**_known(GenerateSettings, settings)),
+            filters=FilterSettings(**_known(FilterSettings, settings)),
+            alpha=settings["alpha"],
+            beta=settings["beta"],
+            connectivity=settings["connectivity"],
+            ignore_border=None if border == "auto" else int(border),
+            # Recipes from before there was a choice do not name it.
+            algorithm=settings.get("algorithm", PAPER),
+        )
+    except (KeyError, TypeError) as error:
+        raise InputError(f"the recipe's settings lack {error}") from error
+
+
+def _known(kind: type[GenerateSettings | FilterSettings], settings: Mapping[str, Any]) -> Any:
+    """Return the fields of `kind` that the settings have; others are as by default."""
+    return {field.name: settings[field.name] for field in fields(kind) if field.name in settings}
+
+
+def _drawn(values: Mapping[str, Any], shape: tuple[int, ...]) -> BoolMask:
+    """Return a mask that a recipe holds as the runs that draw it."""
+    runs = values["runs"]
+    numbers = runs.split() if isinstance(runs, str) else runs
+    edit = MaskEdit("object", tuple(values["box"]), tuple(map(int, numbers)))
+    return apply_patch(np.zeros(shape, dtype=bool), edit)

@@ -1,0 +1,117 @@
+"""``semxai window FILE…``: napari with the docks, in a process that imports no network."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED, Output
+from napari_semxai.store.images.read import read_image
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from napari import Viewer
+
+    from napari_semxai.types import SemImage
+
+_START_SECONDS = 5.0
+
+
+def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    """Register the command."""
+    parser = commands.add_parser(
+        "window",
+        parents=[common],
+        help="open napari with the docks (so does semxai IMAGE)",
+        description="Open napari with the docks, and with the images that are given.",
+    )
+    parser.add_argument(
+        "files",
+        nargs="*",
+        metavar="FILE",
+        type=Path,
+        help="images; several pages open at the first",
+    )
+    parser.add_argument("--sample", action="store_true", help="open the sample image")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace, output: Output) -> int:
+    """Open napari with the docks and stay until it is closed."""
+    if not has_display():
+        output.error("no display to open napari on; see semxai --help for commands without one")
+        return BAD_INPUT
+    images, failed = _read_all(options.files, output)
+    if failed and not images:
+        return BAD_INPUT
+    import napari
+
+    viewer = napari.Viewer()
+    if options.sample:
+        viewer.open_sample("napari-semxai", "defect")
+    show(viewer, images)
+    napari.run()
+    return SOME_FAILED if failed else DONE
+
+
+def _read_all(paths: Sequence[Path], output: Output) -> tuple[list[SemImage], int]:
+    """Read what can be read, name the rest, and return how many those are."""
+    images = []
+    for path in paths:
+        try:
+            images.append(read_image(path))
+        except InputError as error:
+            output.error(str(error))
+    return images, len(paths) - len(images)
+
+
+def show(viewer: Viewer, images: list[SemImage]) -> None:
+    """Open the docks, with a layer for every image and the first one chosen."""
+    from napari_semxai.plugin import open_workbench, workbench_of
+
+    workbench = workbench_of(viewer)
+    for image in images:
+        workbench.layers.planes.layer_of(image)
+    if images:
+        workbench.images.show(images[0])
+    open_workbench(viewer)
+
+
+def has_display() -> bool:
+    """Whether a window can be shown here."""
+    if sys.platform in ("win32", "darwin"):
+        return True
+    return bool(
+        os.environ.get("DISPLAY")
+        or os.environ.get("WAYLAND_DISPLAY")
+        or os.environ.get("QT_QPA_PLATFORM")
+    )
+
+
+def start(arguments: list[str], output: Output) -> None:
+    """Open the window in a process of its own and leave it to the person.
+
+    cv2 and torch, once imported, keep Qt from starting on some systems.
+    """
+    command = [sys.executable, "-m", "napari_semxai.cli", "window", *arguments]
+    # cv2, which demo's classifier imports, points every Qt to come at plugins of its own.
+    own = {
+        name: value
+        for name, value in os.environ.items()
+        if not (name.startswith("QT_QPA_") and "cv2" in Path(value).parts)
+    }
+    process = subprocess.Popen(command, start_new_session=True, env=own)
+    try:
+        code = process.wait(_START_SECONDS)
+    except subprocess.TimeoutExpired:
+        # It is up and goes on by itself.
+        process.returncode = 0
+        return
+    if code:
+        output.error(f"the window could not be opened (exit code {code})")

@@ -1,0 +1,211 @@
+"""Arguments that decide a mask, shared by the commands that make one."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+from napari_semxai.algorithms.algorithm1.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
+from napari_semxai.algorithms.masks.foreground_rules import AUTO, RULES, ForegroundRule, parse_rule
+from napari_semxai.cli.works.pipeline import MaskSettings
+from napari_semxai.store.weights.models import BUNDLED, model_names
+from napari_semxai.types import FilterSettings, GenerateSettings, InputError
+from napari_semxai.types.quantities import parse_length, parse_number
+
+_FILTERS = FilterSettings()
+
+
+def add_mask_options(
+    parser: argparse.ArgumentParser, *, plane: bool = False, methods: bool = False
+) -> None:
+    """Add the arguments of the network, the filters and Algorithm 1.
+
+    With `plane` alpha and beta are left to the command, with `methods` which stage 2.
+    """
+    network = parser.add_argument_group("network")
+    network.add_argument(
+        "--model",
+        type=network_file,
+        default=BUNDLED,
+        help=f"{', '.join(model_names())}, or the path of a checkpoint",
+    )
+    network.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    network.add_argument(
+        "--points-per-side",
+        type=count,
+        default=GenerateSettings().points_per_side,
+        metavar="P",
+        help="the network is asked at P x P points (default %(default)s)",
+    )
+    filters = parser.add_argument_group("candidates, as in SAM 2's automatic mask generator")
+    for name, text in (
+        ("pred_iou_thresh", "smallest predicted IoU"),
+        ("stability_score_thresh", "smallest stability score"),
+        ("box_nms_thresh", "largest box IoU between two candidates"),
+    ):
+        filters.add_argument(
+            f"--{name.replace('_', '-')}",
+            type=fraction,
+            default=getattr(_FILTERS, name),
+            metavar="X",
+            help=f"{text} (default %(default)s)",
+        )
+    group = parser.add_argument_group("Algorithm 1")
+    if not plane:
+        _add_plane_options(group)
+    if not methods:
+        group.add_argument(
+            "--algorithm",
+            choices=ALGORITHMS,
+            default=ALGORITHMS[0],
+            help="stage 2: robust takes all components outside the surface that look like "
+            "defects, or none, with a confidence; paper takes the largest one (default "
+            "%(default)s)",
+        )
+    _add_component_options(group)
+
+
+def _add_component_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--connectivity",
+        type=int,
+        choices=(4, 8),
+        default=8,
+        help="neighbours of a pixel (default %(default)s)",
+    )
+    group.add_argument(
+        "--ignore-border",
+        type=border,
+        default=None,
+        metavar="auto|N",
+        help="pixels at every side where no defect is looked for; auto, the default, measures "
+        "dark and constant strips and leaves out info bars",
+    )
+
+
+def _add_plane_options(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--alpha", type=number, default=DEFAULT_ALPHA, help="centre bias (default %(default)s)"
+    )
+    group.add_argument(
+        "--beta",
+        type=fraction,
+        default=DEFAULT_BETA,
+        help="smallest area of the surface as a fraction of the image (default %(default)s)",
+    )
+
+
+def add_foreground_option(parser: argparse._ActionsContainer) -> None:
+    """Add the argument that says what is foreground in masks that come in."""
+    parser.add_argument(
+        "--foreground",
+        type=foreground_rule,
+        default=AUTO,
+        metavar="RULE",
+        help=f"what is foreground in masks of other programs: {RULES}; by default what is clear "
+        "is read, and the rest refused by name",
+    )
+
+
+def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> MaskSettings:
+    """Collect the parsed arguments of `add_mask_options`; `algorithm` where those leave it."""
+    return MaskSettings(
+        model=options.model,
+        device=options.device,
+        generate=GenerateSettings(options.points_per_side, pred_iou_floor=options.pred_iou_thresh),
+        filters=FilterSettings(
+            options.pred_iou_thresh,
+            options.stability_score_thresh,
+            box_nms_thresh=options.box_nms_thresh,
+        ),
+        alpha=options.alpha,
+        beta=options.beta,
+        connectivity=options.connectivity,
+        ignore_border=options.ignore_border,
+        algorithm=algorithm or options.algorithm,
+    )
+
+
+def place(text: str) -> Path:
+    """Return a path that means the same to workers in other folders."""
+    # Not resolved: what a folder shows lies in that folder, wherever links lead.
+    return Path(os.path.abspath(text))
+
+
+def network_file(text: str) -> str:
+    """Return the name of a network, or the path of its file as `place` does."""
+    return str(place(text)) if Path(text).is_file() else text
+
+
+def foreground_rule(text: str) -> ForegroundRule:
+    """Parse what is foreground in a mask."""
+    try:
+        return parse_rule(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def number(text: str) -> float:
+    """Parse a finite number; comma and point both are the decimal point."""
+    try:
+        return parse_number(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def length(text: str) -> float:
+    """Parse a length with its unit, in metres; without a unit it is in nanometres."""
+    try:
+        value = parse_length(text)
+    except InputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    if value <= 0:
+        raise argparse.ArgumentTypeError(f"“{text}” is not more than 0")
+    return value
+
+
+def fraction(text: str) -> float:
+    """Parse a number from 0 to 1."""
+    value = number(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1")
+    return value
+
+
+def count(text: str) -> int:
+    """Parse a whole number from 1 on."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+def crop(text: str) -> tuple[int, int, int, int]:
+    """Parse "row0,col0,row1,col1", half open."""
+    parts = text.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not ROW0,COL0,ROW1,COL1 in pixels")
+    row0, column0, row1, column1 = map(int, parts)
+    if row0 >= row1 or column0 >= column1:
+        raise argparse.ArgumentTypeError(f"{text} holds no pixel")
+    return row0, column0, row1, column1
+
+
+def color(text: str) -> tuple[int, int, int]:
+    """Parse "red,green,blue", each from 0 to 255."""
+    parts = text.split(",")
+    if len(parts) != 3 or not all(p.strip().isdecimal() and int(p) <= 255 for p in parts):
+        raise argparse.ArgumentTypeError(f"{text} is not R,G,B of 0 to 255")
+    red, green, blue = map(int, parts)
+    return red, green, blue
+
+
+def border(text: str) -> int | None:
+    """Parse "auto" (None) or a whole number from 0 on."""
+    if text == "auto":
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number of pixels")
+    return int(text)

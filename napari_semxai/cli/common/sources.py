@@ -1,0 +1,209 @@
+"""Which images the inputs of a command mean, and where the results of each one go.
+
+An input is an image, a folder, or something that lists images elsewhere: a project, a Carinthia
+download, a table or a KLARF file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semxai.algorithms.masks.foreground_rules import AUTO, ForegroundRule
+from napari_semxai.store.datasets.dataset import open_dataset
+from napari_semxai.store.images.masks import MaskFile
+from napari_semxai.store.images.read import IMAGE_SUFFIXES, image_files, page_count, page_name
+from napari_semxai.store.project.files import PROJECT_FILE
+from napari_semxai.store.project.project import open_project
+from napari_semxai.store.sources.find_images import find_images
+from napari_semxai.store.sources.image_tables import find_table
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MASK_ENDING, OVERLAY_ENDING = "_mask.png", "_overlay.png"
+RENDERING_ENDING = "_rendering.png"
+RECORD_ENDING = ".json"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One image to do.
+
+    Attributes
+    ----------
+    path, page
+        Where it is.
+    name : str
+        Its path as seen from the common folder of all inputs.
+    stem : Path
+        Where its results go, without ending, as seen from the output folder.
+    truth : MaskFile or None
+        The file of its true mask, where a command scores and there is one.
+    """
+
+    path: Path
+    page: int
+    name: str
+    stem: Path
+    truth: MaskFile | None = None
+
+    @property
+    def label(self) -> str:
+        """What to call it in messages."""
+        return self.name if self.page == 0 else f"{self.name} page {self.page + 1}"
+
+
+def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]:
+    """List the images of files, folders, projects and tables, each once.
+
+    Masks and pictures that a command wrote, with their record beside them, are not images.
+
+    Parameters
+    ----------
+    inputs : sequence of Path
+        Files, folders, projects, Carinthia downloads, tables and KLARF files.
+    failed : dict
+        Gets the message of each input that cannot be listed.
+
+    Returns
+    -------
+    list of Source
+        Folders sorted, then what is listed elsewhere; no two have the same `Source.stem`.
+    """
+    paths: dict[Path, Path] = {}
+    places, listed = [], []
+    for given in inputs:
+        try:
+            if _lists_images(given):
+                below = Path() if len(inputs) == 1 else Path(given.stem)
+                listed += _listed(given, below, failed)
+            else:
+                paths |= {_absolute(path): path for path in _images_of(given)}
+                places.append(given)
+        except InputError as error:
+            failed[str(given)] = str(error)
+    return _apart([*_found(paths, places, failed), *listed])
+
+
+def with_truths(
+    sources: Sequence[Source], inputs: Sequence[Path], rule: ForegroundRule = AUTO
+) -> list[Source]:
+    """Add the true masks that those of the inputs hold that are data sets.
+
+    A mask that a command wrote, with its record beside it, is no truth.
+    """
+    truths: dict[tuple[Path, int], MaskFile] = {}
+    for given in inputs:
+        # An input without a true mask is explained all the same.
+        with suppress(InputError):
+            for image in open_dataset(given, {}, rule):
+                if not _is_result(image.truth.path):
+                    truths[_absolute(image.path), image.page] = image.truth
+    return [
+        replace(source, truth=truths.get((_absolute(source.path), source.page)))
+        for source in sources
+    ]
+
+
+def _apart(sources: Sequence[Source]) -> list[Source]:
+    """Leave out what comes again, and number equal stems."""
+    once = {(_absolute(source.path), source.page): source for source in reversed(sources)}
+    taken: set[Path] = set()
+    apart = []
+    for source in reversed(once.values()):
+        stem, number = source.stem, 2
+        while stem in taken:
+            stem, number = source.stem.with_name(f"{source.stem.name}_{number}"), number + 1
+        taken.add(stem)
+        apart.append(replace(source, stem=stem))
+    return apart
+
+
+def _found(
+    paths: dict[Path, Path], inputs: Sequence[Path], failed: dict[str, str]
+) -> list[Source]:
+    """Name images, by their absolute paths, from the folder that holds all inputs."""
+    if not paths:
+        return []
+    root = _common_folder(inputs)
+    relative = {absolute: absolute.relative_to(root) for absolute in paths}
+    stems = Counter(path.with_suffix("") for path in relative.values())
+    sources = []
+    for absolute, path in paths.items():
+        try:
+            pages = page_count(path)
+        except InputError as error:
+            failed[relative[absolute].as_posix()] = str(error)
+            continue
+        stem = _stem_of(relative[absolute], stems)
+        for page in range(pages):
+            place = stem.with_name(page_name(stem, page)) if pages > 1 else stem
+            sources.append(Source(path, page, relative[absolute].as_posix(), place))
+    return sources
+
+
+def _lists_images(given: Path) -> bool:
+    if given.is_dir():
+        return (given / PROJECT_FILE).is_file() or find_table(given) is not None
+    return given.is_file() and given.suffix.casefold() not in IMAGE_SUFFIXES
+
+
+def _listed(given: Path, below: Path, failed: dict[str, str]) -> list[Source]:
+    """Return the images of a project, a download, a table or a KLARF file."""
+    if (given / PROJECT_FILE).is_file():
+        found = [(image.path, image.page, image.id) for image in open_project(given).images]
+    else:
+        source = find_images(given)
+        failed.update(source.failed)
+        found = [(image.path, image.page, image.name) for image in source.images]
+    return [
+        Source(path, page, (below / name).as_posix(), below / name) for path, page, name in found
+    ]
+
+
+def _images_of(given: Path) -> list[Path]:
+    if not given.exists():
+        raise InputError(f"{given}: no such file or folder")
+    if not given.is_dir():
+        return [given]
+    # A data set: its true masks are no images.
+    pairs = (given / "images").is_dir() and (given / "masks").is_dir()
+    folder = given / "images" if pairs else given
+    found = [path for path in image_files(folder) if not _is_result(path)]
+    if not found:
+        raise InputError(f"{given}: no TIFF, JPEG, PNG or BMP image in this folder")
+    return found
+
+
+def _is_result(path: Path) -> bool:
+    return any(
+        path.name.endswith(ending)
+        and path.with_name(path.name.removesuffix(ending) + RECORD_ENDING).is_file()
+        for ending in (MASK_ENDING, OVERLAY_ENDING, RENDERING_ENDING)
+    )
+
+
+def _common_folder(inputs: Sequence[Path]) -> Path:
+    folders = [_absolute(given if given.is_dir() else given.parent) for given in inputs]
+    try:
+        return Path(os.path.commonpath(folders))
+    except ValueError as error:
+        raise InputError("the inputs lie on different drives; do one drive at a time") from error
+
+
+def _stem_of(relative: Path, stems: Counter[Path]) -> Path:
+    """Tell the results of a.png and a.tif in one folder apart by their ending."""
+    stem = relative.with_suffix("")
+    shared = stems[stem] > 1
+    return stem.with_name(f"{stem.name}_{relative.suffix[1:]}") if shared else stem
+
+
+def _absolute(path: Path) -> Path:
+    # Links are not followed: what a folder shows lies in that folder.
+    return Path(os.path.abspath(path))

@@ -1,0 +1,182 @@
+"""What decides explanations: the classifier, the class, and the concepts; imports torch."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.backends.cam.gradcam import check_target
+from napari_semxai.backends.classifier.classifier import load_classifier
+from napari_semxai.backends.concepts.bank import read_bank, write_bank
+from napari_semxai.backends.concepts.craft import fit_steps
+from napari_semxai.backends.concepts.factorize import CraftSettings
+from napari_semxai.backends.concepts.transform import bank_for
+from napari_semxai.cli.batch.batch import batch_options, run_batch
+from napari_semxai.cli.common.sources import find_sources
+from napari_semxai.cli.works.explainers import ExplainWork, run_steps
+from napari_semxai.store.images.read import read_image
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.cli.common.output import Output
+    from napari_semxai.cli.common.sources import Source
+    from napari_semxai.types import ConceptBank
+
+
+SYNTHETIC = "The explained classifier was trained on synthetic images only."
+_MOST_FITTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class PredictWork:
+    """Says which class an image has.
+
+    Attributes
+    ----------
+    classifier : str
+        As on the command line.
+    """
+
+    classifier: str
+
+    def load(self) -> Classifier:
+        """Load the classifier."""
+        return load_classifier(self.classifier)
+
+    def do(self, classifier: Classifier, source: Source) -> dict[str, Any]:
+        """Return the index of the most probable class."""
+        gray = read_image(source.path, source.page).gray
+        return {"predicted": int(classifier.predict(gray).argmax())}
+
+
+def explain_work(
+    options: argparse.Namespace, sources: Sequence[Source], output: Output
+) -> ExplainWork:
+    """Collect what decides the explanations, and find the concepts where they are asked for.
+
+    Raises
+    ------
+    InputError
+        When the classifier or the concepts cannot be had: one fault, not one of every image.
+    """
+    classifier = load_classifier(options.classifier)
+    target = _target_of(options.target, classifier)
+    bank = None
+    if options.method == "craft" and sources:
+        bank = _bank(options, sources, classifier, output)
+    return ExplainWork(
+        classifier=options.classifier,
+        method=options.method,
+        target=target,
+        layers=tuple(options.layer),
+        tau=options.tau,
+        bank=None if bank is None else bank.path,
+        bank_key="" if bank is None else bank.key,
+        refinement=options.refinement,
+        output=options.output,
+        sanity=getattr(options, "sanity", False),
+    )
+
+
+def works_of_classes(
+    options: argparse.Namespace, sources: Sequence[Source], output: Output
+) -> list[tuple[ExplainWork, list[Source]]]:
+    """Do the same, for craft with the concepts of each predicted class for its own images."""
+    classifier = load_classifier(options.classifier)
+    if classifier.info.synthetic:
+        output.say(SYNTHETIC)
+    if options.method != "craft" or options.target is not None or options.bank is not None:
+        return [(explain_work(options, sources, output), list(sources))]
+    classes: dict[int, list[Source]] = {}
+    answers = run_batch(PredictWork(options.classifier), sources, batch_options(options))
+    # Images that cannot be read are named when it is their turn to be explained.
+    found = {one.item: one.result["predicted"] for one in answers if one.result is not None}
+    for source in sources:
+        if source in found:
+            classes.setdefault(found[source], []).append(source)
+    works = []
+    for target, own in sorted(classes.items()):
+        of_class = argparse.Namespace(**{**vars(options), "target": str(target)})
+        works.append((explain_work(of_class, own, output), own))
+    return works
+
+
+def _bank(
+    options: argparse.Namespace,
+    sources: Sequence[Source],
+    classifier: Classifier,
+    output: Output,
+) -> ConceptBank:
+    """Open the given concepts, or find them."""
+    if options.bank is None:
+        return _fit(options, sources, classifier, output)
+    bank = bank_for(options.bank, classifier)[0]
+    target = _target_of(options.target, classifier)
+    if target not in (None, bank.target):
+        raise InputError(f"{options.bank}: holds concepts of {bank.class_name}")
+    return bank
+
+
+def _fit(
+    options: argparse.Namespace,
+    sources: Sequence[Source],
+    classifier: Classifier,
+    output: Output,
+) -> ConceptBank:
+    """Find the concepts of one class, and keep them beside the results."""
+    if len(options.layer) > 1:
+        raise InputError("craft splits the network at one layer; give --layer once")
+    if options.fit_on:
+        failed: dict[str, str] = {}
+        sources = find_sources(options.fit_on, failed)
+        if failed:
+            raise InputError(next(iter(failed.values())))
+    # Some tens are enough: evenly through the set, not its beginning.
+    images = [image for _, image in _readable(sources[:: -(-len(sources) // _MOST_FITTED)])]
+    target = _target_of(options.target, classifier)
+    if target is None and images:
+        votes = Counter(int(classifier.predict(image).argmax()) for image in images)
+        target = votes.most_common(1)[0][0]
+    settings = CraftSettings(
+        target or 0, "".join(options.layer), options.concepts, options.patch_size, options.seed
+    )
+    bank: ConceptBank = run_steps(
+        fit_steps(images, classifier, settings),
+        lambda update: output.progress(f"{update.stage} {update.done}/{update.total}"),
+    )
+    output.say(
+        f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
+        f"images: R² {bank.r2:.2f}, same class from concepts alone {bank.agreement:.0%}"
+    )
+    # Workers on other machines, and later readers, have no cache of ours.
+    kept = replace(bank, path=options.output / f"concepts_{bank.class_name}.safetensors")
+    write_bank(kept, read_bank(bank.path)[1])
+    return kept
+
+
+def _readable(sources: Iterable[Source]) -> Iterator[tuple[Source, NDArray[np.uint8]]]:
+    """Yield images; the others are named when it is their turn to be explained."""
+    for source in sources:
+        try:
+            yield source, read_image(source.path, source.page).gray
+        except InputError:
+            continue
+
+
+def _target_of(text: str | None, classifier: Classifier) -> int | None:
+    """Understand a class by its name or index."""
+    if text is None:
+        return None
+    if text in classifier.class_names:
+        return classifier.class_names.index(text)
+    if text.isdecimal():
+        return check_target(classifier, int(text))
+    raise InputError(f"class {text}: choose one of {', '.join(classifier.class_names)}")

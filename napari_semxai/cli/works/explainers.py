@@ -1,0 +1,283 @@
+"""From one image to the files of its explanation; imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from napari_semxai.algorithms.explanations.localisation import RankedMap
+from napari_semxai.algorithms.explanations.masks import threshold_mask, weighted_map
+from napari_semxai.backends.cam.gradcam import gradcam_steps
+from napari_semxai.backends.cam.sanity import sanity
+from napari_semxai.backends.classifier.classifier import load_classifier
+from napari_semxai.backends.concepts.bank import read_bank
+from napari_semxai.backends.concepts.transform import transform_steps
+from napari_semxai.cli.batch.tasks import KEPT
+from napari_semxai.cli.common.output import plain
+from napari_semxai.cli.common.sources import (
+    MASK_ENDING,
+    OVERLAY_ENDING,
+    RECORD_ENDING,
+    RENDERING_ENDING,
+)
+from napari_semxai.cli.works.pictures import as_rgb, blended, write_picture
+from napari_semxai.cli.works.record import (
+    content_key,
+    image_values,
+    known_record,
+    mask_summary,
+    score_values,
+    size_of,
+    versions,
+)
+from napari_semxai.store.disk.atomic import atomic_write, write_json
+from napari_semxai.store.images.masks import write_mask
+from napari_semxai.store.images.read import read_image
+from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.cli.common.output import Output
+    from napari_semxai.cli.common.sources import Source
+    from napari_semxai.types import FloatArray, SemImage
+
+EXPLAIN = "explain"
+MAP_ENDING, CONCEPTS_ENDING = ".npy", "_concepts.npy"
+T = TypeVar("T")
+_PACKAGES = ("napari-semxai", "grad-cam", "torch", "numpy")
+
+
+def show_progress(output: Output, explainer: Explainer) -> None:
+    """Show how far an explanation is."""
+    explainer.on_update = lambda update: output.progress(
+        f"{update.stage} {update.done}/{update.total}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainWork:
+    """Explains an image and writes the files.
+
+    Attributes
+    ----------
+    classifier, method, target, layers, tau, refinement
+        As on the command line; the class by its index.
+    bank : Path or None
+        Concepts, for the method craft.
+    bank_key : str
+        What they were found in, with which settings.
+    output : Path
+        Where results go.
+    sanity : bool
+        Whether maps are compared with those that they should and should not be like.
+    """
+
+    classifier: str
+    method: str
+    target: int | None
+    layers: tuple[str, ...]
+    tau: float
+    bank: Path | None
+    bank_key: str
+    refinement: str
+    output: Path
+    sanity: bool = False
+
+    def load(self) -> Explainer:
+        """Load the classifier."""
+        return Explainer(load_classifier(self.classifier))
+
+    def do(self, explainer: Explainer, source: Source) -> dict[str, Any]:
+        """Explain one image, write its files, and return the short result."""
+        stem = str(self.output / source.stem)
+        files = [Path(stem + ending) for ending in self.endings]
+        truth = "" if source.truth is None else source.truth.digest
+        key = content_key(source.path, source.page, *self.settings, explainer.key, truth)
+        known = known_record(Path(stem + RECORD_ENDING), key, files, EXPLAIN)
+        if known is not None:
+            return _short(known, stem) | {KEPT: True}
+        image = read_image(source.path, source.page)
+        true_mask = None if source.truth is None else source.truth.read(image.gray.shape)
+        answer = explainer.answer(image.gray, self)
+        values = map_of(answer)
+        mask = threshold_mask(values, self.tau)
+        record = explainer.record(image, source, answer)
+        record |= {"method": self.method, "explanation": _details(answer, self.bank)}
+        record["mask"] = {"tau": self.tau, "area_px": size_of(mask).area}
+        if true_mask is not None:
+            localisation = RankedMap(values).localisation(true_mask)
+            record["scores"] = score_values(mask, true_mask) | asdict(localisation)
+        if self.sanity:
+            record["sanity"] = explainer.sanity(image.gray, self, answer.target)
+        record = dict(plain(record | {"key": key}))
+        _write_array(Path(stem + MAP_ENDING), values)
+        if isinstance(answer, ConceptMaps):
+            _write_array(Path(stem + CONCEPTS_ENDING), answer.maps)
+        write_picture(Path(stem + RENDERING_ENDING), answer.rgb())
+        write_picture(Path(stem + OVERLAY_ENDING), overlay_of(image.gray, answer))
+        write_mask(stem + MASK_ENDING, mask)
+        write_json(stem + RECORD_ENDING, record)
+        return _short(record, stem)
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """Of the files beside the record."""
+        common = MAP_ENDING, RENDERING_ENDING, OVERLAY_ENDING, MASK_ENDING
+        return common if self.bank is None else (*common, CONCEPTS_ENDING)
+
+    @property
+    def settings(self) -> tuple[object, ...]:
+        """What decides an explanation, beside the image and the network."""
+        explained = self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
+        return *explained, self.sanity
+
+
+class Explainer:
+    """A classifier that is asked about one image after the other.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Whose answers are explained.
+
+    Attributes
+    ----------
+    on_update : callable
+        Told the progress of an explanation.
+    """
+
+    def __init__(self, classifier: Classifier) -> None:
+        self.on_update: Callable[[ExplainProgress], None] = lambda _update: None
+        self._classifier = classifier
+
+    @property
+    def key(self) -> str:
+        """What the classifier is."""
+        return self._classifier.info.key
+
+    def answer(self, gray: NDArray[np.uint8], work: ExplainWork) -> Heatmap | ConceptMaps:
+        """Explain an image (M, N)."""
+        if work.bank is not None:
+            concepts = transform_steps(gray, self._classifier, work.bank, work.refinement)
+            return run_steps(concepts, self.on_update)
+        heatmap = gradcam_steps(
+            gray,
+            self._classifier,
+            target=work.target,
+            layers=work.layers,
+            method=work.method,
+        )
+        return run_steps(heatmap, self.on_update)
+
+    def sanity(
+        self, gray: NDArray[np.uint8], work: ExplainWork, target: int
+    ) -> dict[str, float | None]:
+        """Compare the map of a class with others; concepts are those of one class only."""
+
+        def explain(gray: NDArray[np.uint8], classifier: Classifier, target: int) -> FloatArray:
+            return map_of(Explainer(classifier).answer(gray, replace(work, target=target)))
+
+        found = sanity(gray, explain, self._classifier, target)
+        values: dict[str, float | None] = dict(asdict(found))
+        return values if work.bank is None else values | {"other_class": None}
+
+    def record(
+        self, image: SemImage, source: Source, answer: Heatmap | ConceptMaps
+    ) -> dict[str, Any]:
+        """Return what the classifier says of an image, and what was explained."""
+        info, names = self._classifier.info, self._classifier.class_names
+        probabilities = self._classifier.predict(image.gray)
+        return {
+            "command": EXPLAIN,
+            "image": image_values(image, source.name),
+            "classifier": {
+                "name": info.name,
+                "sha256": info.sha256,
+                "trained_on_synthetic_images_only": info.synthetic,
+            },
+            "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
+            "predicted": names[int(probabilities.argmax())],
+            "target": names[answer.target],
+            "layers": answer.layers,
+            "versions": versions(*_PACKAGES),
+        }
+
+
+def _short(record: dict[str, Any], stem: str) -> dict[str, Any]:
+    """Return what is told of a record that lies at `stem`."""
+    return {
+        "image": record["image"]["file"],
+        "page": record["image"]["page"],
+        **{name: record[name] for name in ("predicted", "target", "mask")},
+        "record": stem + RECORD_ENDING,
+        "summary": _summary(record),
+    }
+
+
+def _summary(record: dict[str, Any]) -> str:
+    probability = record["probabilities"][record["predicted"]]
+    text = f"{record['predicted']} ({probability:.0%}), explained: {record['target']}"
+    text += f", {mask_summary(record)}"
+    if record["classifier"]["trained_on_synthetic_images_only"]:
+        text += "; the classifier knows synthetic images only"
+    return text
+
+
+def map_of(answer: Heatmap | ConceptMaps) -> NDArray[np.float32]:
+    """Return one float map: the heat map, or all concepts by their importance, scaled to 1."""
+    if isinstance(answer, Heatmap):
+        return answer.values
+    union = weighted_map(answer.maps, answer.importances)
+    peak = float(union.max(initial=0.0))
+    return np.asarray(union / peak if peak > 0 else union, np.float32)
+
+
+def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArray[np.uint8]:
+    """Return the explanation in its colours over the image, shape (M, N, 3)."""
+    if isinstance(answer, Heatmap):
+        return blended(as_rgb(gray), answer.rgb(), answer.values)
+    rendering = answer.rgb()
+    return blended(as_rgb(gray), rendering, rendering.max(axis=2) / np.float32(255))
+
+
+def _details(answer: Heatmap | ConceptMaps, path: Path | None) -> dict[str, Any]:
+    if isinstance(answer, Heatmap):
+        return {"raw_maximum": answer.raw_maximum}
+    quality = {} if path is None else _quality(path)
+    return {
+        "importances": answer.importances,
+        "importances_in_this_image": answer.local_importances,
+        "colors": answer.colors,
+        "bank": answer.bank,
+        "refinement": answer.refinement,
+        **quality,
+    }
+
+
+def _quality(path: Path) -> dict[str, float]:
+    bank, _ = read_bank(path)
+    return {"r2": bank.r2, "agreement": bank.agreement}
+
+
+def run_steps(steps: Generator[Any, None, T], on_update: Callable[[ExplainProgress], None]) -> T:
+    """Run steps to their end with their progress told."""
+    while True:
+        try:
+            update = next(steps)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        if isinstance(update, ExplainProgress):
+            on_update(update)
+
+
+def _write_array(path: Path, values: NDArray[np.float32]) -> None:
+    with atomic_write(path) as file:
+        np.save(file, values, allow_pickle=False)

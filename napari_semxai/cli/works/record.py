@@ -1,0 +1,192 @@
+"""The record of a mask: enough to make the same mask again, and nothing that changes by itself."""
+
+from __future__ import annotations
+
+import json
+import platform
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai import __version__
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.cli.common.output import plain
+from napari_semxai.store.disk.digests import array_digest, file_sha256, text_digest
+from napari_semxai.types import InputError, MaskSize
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from napari_semxai.cli.works.pipeline import MaskResult, MaskSettings
+    from napari_semxai.types import BoolMask, SemImage
+
+SCORES = ("dice", "iou", "precision", "recall", "accuracy")
+# Where a run takes place and what it prints decides nothing.
+_NO_SETTINGS = "run", "json", "files", "sample", "output", "jobs", "scheduler"
+_PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
+
+
+def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict[str, Any]:
+    """Return everything about one mask as JSON can hold it; undefined numbers are null.
+
+    Parameters
+    ----------
+    result : MaskResult
+        The mask with its steps.
+    settings : MaskSettings
+        What was asked for.
+    source : str
+        What to call the image file.
+
+    Returns
+    -------
+    dict
+        Image, model, settings, versions, mask, winner and candidates.
+    """
+    record = {
+        "command": "mask",
+        "image": image_values(result.image, source),
+        "model": {
+            "name": result.model.name,
+            "sha256": result.model.sha256,
+            "device": result.model.device,
+        },
+        "algorithm": settings.algorithm,
+        "alpha": settings.alpha,
+        "beta": settings.beta,
+        "connectivity": settings.connectivity,
+        "ignore_border": {
+            "requested": "auto" if settings.ignore_border is None else settings.ignore_border,
+            "top_right_bottom_left": result.border,
+        },
+        "points_per_side": settings.generate.points_per_side,
+        "pred_iou_thresh": settings.filters.pred_iou_thresh,
+        "stability_score_thresh": settings.filters.stability_score_thresh,
+        "box_nms_thresh": settings.filters.box_nms_thresh,
+        "versions": versions(*_PACKAGES),
+        "mask": _mask_values(result),
+        "winner": result.truth.winner,
+        "candidates": _candidates(result),
+    }
+    return dict(plain(record))
+
+
+def content_key(path: Path, page: int, *settings: object) -> str:
+    """Return the digest of all that decides a result: a file's content, settings, this version.
+
+    Parameters
+    ----------
+    path, page
+        The image.
+    *settings : object
+        Values that say all they hold when they are printed.
+    """
+    return text_digest(file_sha256(path), str(page), __version__, *map(repr, settings))
+
+
+def known_record(
+    path: Path, key: str, files: Iterable[Path], command: str = ""
+) -> dict[str, Any] | None:
+    """Return the record of an earlier run with the same key; None where a file is missing.
+
+    Raises
+    ------
+    InputError
+        When the record is that of another command: its results would be overwritten.
+    """
+    try:
+        record = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(record, dict):
+        return None
+    owner = record.get("command", command)
+    if owner != command:
+        raise InputError(
+            f"{path}: holds a result of semxai {owner}; give semxai {command} a folder of its own"
+        )
+    known = record.get("key") == key and all(file.is_file() for file in files)
+    return record if known else None
+
+
+def run_values(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a run over a data set was asked for, and with which versions."""
+    given = {name: value for name, value in vars(options).items() if name not in _NO_SETTINGS}
+    return {"settings": plain(given), "versions": versions(*_PACKAGES)}
+
+
+def image_values(image: SemImage, source: str) -> dict[str, Any]:
+    """Return what identifies an image; `source` is what to call its file."""
+    return {
+        "file": source,
+        "page": image.page,
+        "shape": image.gray.shape,
+        "pixel_size_m": image.pixel_size,
+        "sha256": array_digest(image.pixels),
+    }
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python and of packages."""
+    return {
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+def size_of(mask: BoolMask) -> MaskSize:
+    """Return area, height and width of a mask (M, N)."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if not rows.size:
+        return MaskSize(0, 0, 0)
+    return MaskSize(
+        int(np.count_nonzero(mask)),
+        int(rows[-1] - rows[0]) + 1,
+        int(columns[-1] - columns[0]) + 1,
+    )
+
+
+def score_values(mask: BoolMask, truth: BoolMask) -> dict[str, float]:
+    """Return the published five scores of a mask against a truth."""
+    found = scores(mask, truth)
+    return {name: float(getattr(found, name)) for name in SCORES}
+
+
+def mask_summary(record: dict[str, Any]) -> str:
+    """Say how large the mask of an explanation's record is, and how good where that is known."""
+    text = f"mask {record['mask']['area_px']:,} px"
+    return f"{text}, Dice {record['scores']['dice']:.3f}" if "scores" in record else text
+
+
+def _mask_values(result: MaskResult) -> dict[str, Any]:
+    size, pixel = size_of(result.truth.mask), result.image.pixel_size
+    return {
+        "area_px": size.area,
+        "height_px": size.height,
+        "width_px": size.width,
+        "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
+        "touches_edge": result.truth.touches_edge,
+        "reason": result.truth.reason,
+        "confidence": result.truth.confidence,
+    }
+
+
+def _candidates(result: MaskResult) -> list[dict[str, Any]]:
+    pool, truth = result.pool, result.truth
+    columns = {
+        "score": truth.scores,
+        "area": truth.areas,
+        "centroid": truth.centroids,
+        "distance": truth.distances,
+        "eligible": truth.eligible,
+        "predicted_iou": pool.predicted_iou,
+        "stability_score": pool.stability_score,
+        "box": pool.boxes,
+        "point": pool.points,
+    }
+    return [
+        {name: values[index] for name, values in columns.items()} for index in range(len(pool))
+    ]

@@ -1,0 +1,181 @@
+"""How the current mask was made, kept up with every edit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.types import MaskRecipe
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_semxai.controllers.edit.edit import EditController
+    from napari_semxai.state.session import (
+        AlgorithmSettings,
+        Automatic,
+        Origin,
+        Proposal,
+        Session,
+    )
+    from napari_semxai.types import (
+        BoolMask,
+        Border,
+        FilterSettings,
+        MaskEdit,
+        SemImage,
+    )
+
+PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
+
+
+class RecipeRecorder:
+    """Note what the mask began with and every edit since.
+
+    Whole-mask edits and SAM clicks are edits of their own, with what they were asked for; brush
+    strokes, undo and redo between them are one edit together. Connect before the layers do: an
+    edit is noted just before it is written.
+
+    Parameters
+    ----------
+    session : Session
+        Tells of automatic masks and edits.
+    edit : EditController
+        Knows the mask.
+
+    Attributes
+    ----------
+    score : float or None
+        Predicted IoU of the automatic mask that the mask began with, where that was made here.
+    """
+
+    def __init__(self, session: Session, edit: EditController) -> None:
+        self._session, self._edit = session, edit
+        self._recipe: MaskRecipe | None = None
+        self._start: tuple[BoolMask, SemImage] | None = None
+        self._last: BoolMask | None = None
+        self._edits: list[MaskEdit] = []
+        self.score: float | None = None
+        session.events.automatic.connect(self._on_automatic_changed)
+        session.events.proposal.connect(self._on_proposal_changed)
+
+    @property
+    def edited(self) -> bool:
+        """Whether the mask is other than the automatic one that it began with."""
+        recipe, mask = self._recipe, self._edit.mask
+        if recipe is None or mask is None or self._last is None:
+            return False
+        by_hand = bool(self._edits) or recipe.base == "mask"
+        return by_hand or not np.array_equal(mask, self._last)
+
+    def begin(self, image: SemImage, mask: BoolMask | None, recipe: MaskRecipe | None) -> None:
+        """Begin with an image, its stored mask (M, N) and how that was made."""
+        self._last = np.zeros(image.gray.shape, dtype=bool) if mask is None else mask.copy()
+        if mask is None or recipe is None:
+            base = "mask" if self._last.any() else "empty"
+            recipe = MaskRecipe(base, array_digest(self._last), array_digest(image.pixels))
+        self._recipe, self._edits, self._start = recipe, list(recipe.edits), None
+        self.score = None
+
+    def recipe(self, mask: BoolMask) -> MaskRecipe | None:
+        """Return how `mask` (M, N), as it is now, was made."""
+        if self._recipe is None:
+            return None
+        if self._start is not None:
+            # Only now: digests take longer than a slider's motion may.
+            base, image = self._start
+            self._recipe = replace(
+                self._recipe,
+                base_sha256=array_digest(base),
+                image_sha256=array_digest(image.pixels),
+            )
+            self._start = None
+        recipe = self._recipe
+        self._note(mask, "stroke", {})
+        return MaskRecipe(
+            recipe.base,
+            recipe.base_sha256,
+            recipe.image_sha256,
+            recipe.settings,
+            tuple(self._edits),
+            # Those that made the base: a later edit is a patch, which any version repeats.
+            recipe.versions or versions(),
+        )
+
+    def _note(self, mask: BoolMask, name: str, details: dict[str, Any]) -> None:
+        if self._last is not None and not np.array_equal(mask, self._last):
+            self._edits.append(mask_patch(self._last, mask, name, details))
+            self._last = mask.copy()
+
+    def _on_automatic_changed(self, automatic: Automatic | None) -> None:
+        session = self._session
+        if automatic is None or session.edited or session.image is None:
+            return
+        self._last, self._edits = automatic.truth.mask, []
+        self._start = automatic.truth.mask, session.image
+        self._recipe = MaskRecipe("automatic", "", "", automatic_settings(session, automatic))
+        self.score = automatic.score
+
+    def _on_proposal_changed(self, proposal: Proposal | None) -> None:
+        mask = self._edit.mask
+        if proposal is not None and mask is not None:
+            self._note(mask, "stroke", {})
+            self._note(proposal.mask, proposal.title, dict(proposal.details))
+
+
+def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]:
+    """Return what decided an automatic mask that the session shows."""
+    chosen = {"winner": automatic.truth.winner, "overridden": automatic.overridden}
+    settings = recipe_settings(
+        automatic.origin, session.filters, session.algorithm, automatic.border
+    )
+    return settings | chosen
+
+
+def recipe_settings(
+    origin: Origin, filters: FilterSettings, algorithm: AlgorithmSettings, border: Border
+) -> dict[str, Any]:
+    """Return what decides an automatic mask, as `semxai project replay` reads it."""
+    values = asdict(algorithm)
+    wanted = values.pop("ignore_border")
+    settings = {
+        "model": model_values(origin),
+        **asdict(origin.generate),
+        **asdict(filters),
+        **values,
+        "ignore_border": {
+            "requested": "auto" if wanted is None else wanted,
+            "top_right_bottom_left": list(border),
+        },
+    }
+    if origin.points is not None:
+        settings["points_done"], settings["points_total"] = origin.points
+    return settings
+
+
+def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Return whether two masks of one image were asked for alike."""
+    return _asked_for(one) == _asked_for(other)
+
+
+def _asked_for(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out what an image and its candidates answer."""
+    asked = {name: settings[name] for name in settings if name not in ("winner", "overridden")}
+    border = asked.get("ignore_border")
+    return asked | {"ignore_border": border and border["requested"]}
+
+
+def model_values(origin: Origin) -> dict[str, str]:
+    """Return the network by the name that loads it, and the digest of its weights."""
+    digest = "" if origin.model is None else origin.model.sha256
+    return {"name": origin.choice.model, "sha256": digest}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that decide a mask."""
+    return {package: version(package) for package in PACKAGES}

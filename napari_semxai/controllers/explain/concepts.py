@@ -1,0 +1,318 @@
+"""Concepts: what parts of its images a class is recognised by (CRAFT)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.controllers.explain.classify import target_of
+from napari_semxai.controllers.explain.fit_masks import fit_masks
+from napari_semxai.controllers.explain.requests import Asking
+from napari_semxai.state.explanation import HEAT_MAP, Focus
+from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.images.read import image_files
+from napari_semxai.types import (
+    ConceptBank,
+    ConceptMaps,
+    CraftFitRequest,
+    CraftOpenRequest,
+    CraftSweepRequest,
+    CraftTransformRequest,
+    InputError,
+    SemImage,
+    SweepAdvice,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable, Sequence
+    from pathlib import Path
+
+    from napari_semxai.controllers.explain.result_cache import ResultCache
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.explanation import ClassifierChoice, CraftSettings, FitImage
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import BoolMask, SweepRow
+
+
+def copy_bank(source: Path, path: Path) -> str:
+    """Copy a bank and its description, and return what to say of it.
+
+    Raises
+    ------
+    InputError
+        When the bank is no longer there, or `path` cannot be written.
+    """
+    path = path.with_suffix(source.suffix)
+    for ending in (source.suffix, ".json"):
+        try:
+            data = source.with_suffix(ending).read_bytes()
+        except OSError as error:
+            raise InputError(f"{source}: {error}; fit the concepts again") from error
+        with atomic_write(path.with_suffix(ending)) as file:
+            file.write(data)
+    return f"Concepts saved: {path}"
+
+
+FIT, MAPS, OPEN, TUNE = "concepts", "concept maps", "concept file", "tuning"
+
+
+class ConceptController:
+    """What the CRAFT part of the Explain dock can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the service "explain".
+    jobs : Jobs
+        Lists folders.
+    cache : ResultCache
+        Keeps the maps of the images seen last.
+    open_image : callable
+        Goes to the image of a crop.
+    mask : callable
+        Returns the defect mask as it is now, or None.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        engine: EngineClient,
+        jobs: Jobs,
+        cache: ResultCache,
+        open_image: Callable[[FitImage], None],
+        mask: Callable[[], BoolMask | None],
+    ) -> None:
+        self._session, self._explanation = session, session.explanation
+        self._jobs, self._cache, self._mask = jobs, cache, mask
+        self._open_image = open_image
+        self._asking = Asking(engine, session.explanation, "fitting")
+        self._asked: Hashable = None
+        self._banks: dict[tuple[ClassifierChoice, int | None], _Fitted] = {}
+        events = session.explanation.events
+        self._connections = (
+            (events.image_key, self._on_key_changed),
+            (events.classification, self._refresh),
+            (events.target, self._refresh),
+            (events.choice, self._on_choice_changed),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Follow the session no longer."""
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+
+    def add_images(self, images: Sequence[FitImage]) -> None:
+        """Fit on these images too."""
+        known = self._explanation.fit_images
+        self._explanation.fit_images = known + tuple(i for i in images if i not in known)
+
+    def add_folder(self, folder: Path) -> None:
+        """Fit on the images of a folder too."""
+        self._jobs.run(
+            "fit images", partial(image_files, folder), self.add_images, self._on_failed
+        )
+
+    def add_current(self) -> None:
+        """Fit on the current image too."""
+        image = self._session.image
+        if image is not None:
+            self.add_images([image])
+
+    def clear_images(self) -> None:
+        """Fit on nothing yet."""
+        self._explanation.fit_images = ()
+
+    def set_craft(self, settings: CraftSettings) -> None:
+        """Choose how concepts are fitted next time and how their maps are refined now."""
+        before, self._explanation.craft = self._explanation.craft, settings
+        if before.refinement != settings.refinement:
+            self._reveal()
+            self._refresh()
+
+    def fit(self) -> None:
+        """Find the concepts of the class in the chosen images, then in the current one."""
+        explanation, target = self._explanation, target_of(self._session)
+        images = explanation.fit_images
+        if target is None or not images:
+            self._session.message = "Choose a class, and images that show it, to fit concepts on"
+            return
+        craft, choice = explanation.craft, explanation.choice
+        request = CraftFitRequest(
+            images=_as_requested(images),
+            classifier=choice.classifier,
+            target=target,
+            layer=craft.layer,
+            n_concepts=craft.n_concepts,
+            patch_size=craft.patch_size,
+            seed=craft.seed,
+            device=choice.device,
+        )
+        self._asking.ask(request, FIT, partial(self._on_fitted, choice, images))
+
+    def tune(self) -> None:
+        """Try layers, numbers of concepts and patch sizes, and say which suit best.
+
+        Validated masks of the images, where there are any, say how well concepts lie.
+        """
+        explanation, target = self._explanation, target_of(self._session)
+        images, choice = explanation.fit_images, explanation.choice
+        if target is None or not images:
+            self._session.message = "Choose a class, and images that show it, to tune on"
+            return
+        explanation.sweep, explanation.advice = (), None
+        refinement = explanation.craft.refinement
+        known = fit_masks(self._session, self._mask())
+
+        def ask(masks: tuple[BoolMask | None, ...]) -> None:
+            request = CraftSweepRequest(
+                images=_as_requested(images),
+                classifier=choice.classifier,
+                target=target,
+                masks=masks,
+                refinement=refinement,
+                device=choice.device,
+            )
+            self._asking.ask(request, TUNE, self._on_sweep, background=True)
+
+        self._jobs.run("tuning masks", partial(known.of, images), ask, self._on_failed)
+
+    def use(self, row: SweepRow) -> None:
+        """Take the settings of a row of the tuning."""
+        self.set_craft(
+            replace(
+                self._explanation.craft,
+                layer=row.layer,
+                n_concepts=row.n_concepts,
+                patch_size=row.patch_size,
+            )
+        )
+
+    def open_bank(self, path: Path) -> None:
+        """Show the concepts in a file, and explain their class."""
+        choice = self._explanation.choice
+        request = CraftOpenRequest(path, choice.classifier, choice.device)
+        self._asking.ask(request, OPEN, partial(self._on_opened, choice))
+
+    def save_bank(self, path: Path) -> None:
+        """Write the concepts on show to a file, their description beside it."""
+        bank = self._explanation.bank
+        if bank is not None:
+            copy = partial(copy_bank, bank.path, path)
+            self._jobs.run("save concepts", copy, self._on_failed, self._on_failed)
+
+    def cancel(self) -> None:
+        """Stop what is running; the concepts so far stay."""
+        self._asking.cancel()
+
+    def open_crop(self, concept: int, number: int) -> None:
+        """Open the image that a crop was taken from, there."""
+        explanation = self._explanation
+        if explanation.bank is None:
+            return
+        place = int(explanation.bank.crop_images[concept, number])
+        if place >= len(explanation.bank_images):
+            self._session.message = "Concepts from a file do not know where their images lie"
+            return
+        image = explanation.bank_images[place]
+        row0, column0, row1, column1 = explanation.bank.crop_boxes[concept, number].tolist()
+        explanation.focus = Focus(image, (row0, column0, row1, column1))
+        # It is looked at already where the image is the current one.
+        if explanation.focus is not None:
+            self._open_image(image)
+
+    def _on_key_changed(self, key: str) -> None:
+        if not key:
+            # Another image.
+            self._asking.forget(MAPS)
+        self._refresh()
+
+    def _on_choice_changed(self) -> None:
+        self._asking.forget()
+        self._refresh()
+
+    def _on_fitted(
+        self, choice: ClassifierChoice, images: tuple[FitImage, ...], bank: ConceptBank
+    ) -> None:
+        self._banks[choice, bank.target] = (bank, images)
+        self._reveal()
+        self._refresh()
+
+    def _on_opened(self, choice: ClassifierChoice, bank: ConceptBank) -> None:
+        self._banks[choice, bank.target] = (bank, ())
+        self._reveal()
+        if target_of(self._session) == bank.target:
+            self._refresh()
+        else:
+            self._explanation.target = bank.target
+
+    def _on_sweep(self, answer: Any) -> None:
+        if isinstance(answer, SweepAdvice):
+            self._explanation.sweep, self._explanation.advice = answer.rows, answer
+        else:
+            self._explanation.sweep = (*self._explanation.sweep, answer)
+
+    def _on_maps(self, key: Hashable, maps: ConceptMaps) -> None:
+        self._cache.put(key, maps, maps.maps.nbytes + maps.rendering.nbytes)
+        # Meanwhile another class, bank or refinement may be looked at.
+        if key == self._wanted():
+            self._explanation.concepts = maps
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+    def _refresh(self) -> None:
+        """Show the concepts of the class in the current image; ask for them where unknown."""
+        explanation, target = self._explanation, target_of(self._session)
+        bank, images = self._banks.get((explanation.choice, target), (None, ()))
+        explanation.bank_images = images
+        explanation.bank = bank
+        key = self._wanted()
+        if bank is None or key is None:
+            explanation.concepts = None
+            return
+        known: ConceptMaps | None = self._cache.get(key)
+        if known is not None:
+            explanation.concepts = known
+        elif explanation.concepts is not None and explanation.concepts.bank != bank.key:
+            # Maps of another class must not stand under the names of this one.
+            explanation.concepts = None
+        if known is None or np.isnan(known.local_importances).any():
+            self._ask_maps(key, bank)
+
+    def _wanted(self) -> Hashable:
+        """Return what the maps to show are kept under; None where there are none to show."""
+        explanation, bank = self._explanation, self._explanation.bank
+        if bank is None or self._session.image is None or not explanation.image_key:
+            return None
+        return explanation.image_key, bank.key, explanation.craft.refinement
+
+    def _ask_maps(self, key: Hashable, bank: ConceptBank) -> None:
+        explanation, image = self._explanation, self._session.image
+        if image is None or (self._asked == key and self._asking.waits_for(MAPS)):
+            return
+        self._asked = key
+        refinement, choice = explanation.craft.refinement, explanation.choice
+        request = CraftTransformRequest(
+            image.gray, choice.classifier, bank.path, refinement, choice.device
+        )
+        self._asking.ask(request, MAPS, partial(self._on_maps, key))
+
+    def _reveal(self) -> None:
+        """Show concepts that somebody asks for, also where the heat map was looked at alone."""
+        if self._explanation.alone == HEAT_MAP:
+            self._explanation.alone = ""
+
+
+_Fitted = tuple[ConceptBank, tuple["FitImage", ...]]
+
+
+def _as_requested(images: Sequence[FitImage]) -> tuple[Any, ...]:
+    return tuple(image.gray if isinstance(image, SemImage) else image for image in images)

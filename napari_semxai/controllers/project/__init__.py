@@ -1,0 +1,8 @@
+"""Projects and reviews.
+
+`projects` opens or makes one; `open_project` is what is open: files, index, `cache` of images
+read, and what waits to be written. `queue` filters and steps, `review` goes to an image and
+records what the annotator says of its mask; `review_writer` writes behind the window.
+`batch_masks` makes masks for the whole queue, `annotators` compares people, `thumbnails` makes
+small pictures, `tools` exports and imports.
+"""

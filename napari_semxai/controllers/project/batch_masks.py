@@ -1,0 +1,259 @@
+"""Masks for a whole queue, made by the engine behind everything else."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.ground_truth import as_border, ground_truth
+from napari_semxai.algorithms.algorithm1.robust import ROBUST, robust_truth
+from napari_semxai.controllers.edit.recipe import recipe_settings, same_settings, versions
+from napari_semxai.state.review import Batch
+from napari_semxai.state.session import Origin
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.read import auto_border
+from napari_semxai.types import (
+    GenerateRequest,
+    GenerateUpdate,
+    MaskRecipe,
+    ModelInfo,
+    ReviewChange,
+    WarmRequest,
+)
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.queue import QueueController
+    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import Border, CandidatePool, ReviewRecord, SemImage
+
+QUEUE = "queue"
+TITLE = "Masks"
+_PATIENCE = 3
+"""Images that may fail one after the other before the run stops."""
+
+
+class _Run:
+    """One pass over the queue with the settings that it began with."""
+
+    def __init__(
+        self, opened: Opened, annotator: str, settings: Session, waiting: list[str]
+    ) -> None:
+        self.opened, self.annotator = opened, annotator
+        self.origin = Origin(settings.choice, settings.generate)
+        self.filters, self.algorithm = settings.filters, settings.algorithm
+        self.waiting, self.total = waiting, len(waiting)
+        self.began = time.monotonic()
+        self.pool: CandidatePool | None = None
+        self.made = self.failed = 0
+        self.versions = versions()
+
+    def settings(self, border: Border) -> dict[str, Any]:
+        """Return what a recipe says of a mask of this run."""
+        return recipe_settings(self.origin, self.filters, self.algorithm, border)
+
+
+class QueueMasks:
+    """Give every image of the queue a mask by the current settings, one after the other.
+
+    Reviewed images, masks that a person changed or chose, and masks that these settings made
+    before are left alone. Clicks and the open image go before this in the engine.
+
+    Parameters
+    ----------
+    session : Session
+        Has the settings, and is told of progress.
+    review, queue
+        Know the project, and what the filter shows.
+    engine : EngineClient
+        Runs the network.
+    jobs, writes : Jobs
+        Read images; run Algorithm 1 and write.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        review: ReviewController,
+        queue: QueueController,
+        engine: EngineClient,
+        jobs: Jobs,
+        writes: Jobs,
+    ) -> None:
+        self._session, self._review, self._queue = session, review, queue
+        self._engine = engine
+        self._jobs, self._writes = jobs, writes
+        self._run: _Run | None = None
+        session.events.queue.connect(self._on_queue_changed)
+
+    def start(self) -> None:
+        """Begin with the images that the filter shows."""
+        opened, queue = self._review.opened, self._session.queue
+        if opened is None or queue is None or self._run is not None:
+            return
+        if self._session.batch.title:
+            self._session.message = f"{self._session.batch.title}: wait for it, or cancel it"
+            return
+        waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
+        run = self._run = _Run(opened, queue.annotator, self._session, waiting)
+        self._session.batch = Batch(TITLE, 0, run.total)
+        # Only the network's digest tells which masks it has made before.
+        self._engine.submit(
+            WarmRequest(run.origin.choice.model, run.origin.choice.device),
+            destination=QUEUE,
+            on_update=partial(self._on_update, run),
+            on_done=partial(self._next, run),
+            on_failed=partial(self._on_write_failed, run),
+            background=True,
+        )
+
+    def cancel(self) -> None:
+        """Stop; the masks made so far stay."""
+        if self._run is not None:
+            self._run = None
+            self._engine.forget(QUEUE)
+            self._jobs.forget(QUEUE)
+            self._session.batch = Batch()
+
+    def _next(self, run: _Run) -> None:
+        if run is not self._run:
+            return
+        done = run.total - len(run.waiting)
+        if not run.waiting:
+            self._run = None
+            self._session.batch = Batch()
+            self._session.message = f"Masks for {done:,} images are ready"
+            self._queue.refresh()
+            return
+        each = (time.monotonic() - run.began) / run.made if run.made else None
+        left = None if each is None else each * len(run.waiting)
+        self._session.batch = Batch(TITLE, done, run.total, left)
+        image_id = run.waiting.pop()
+        self._jobs.run(
+            QUEUE,
+            partial(_read, run, image_id),
+            partial(self._on_read, run, image_id),
+            partial(self._on_failed, run),
+        )
+
+    def _on_read(self, run: _Run, image_id: str, image: SemImage | None) -> None:
+        if image is None:
+            self._next(run)
+            return
+        run.pool, choice = None, run.origin.choice
+        self._engine.submit(
+            GenerateRequest(image.gray, choice.model, choice.device, run.origin.generate),
+            destination=QUEUE,
+            on_update=partial(self._on_update, run),
+            on_done=partial(self._on_generated, run, image_id, image),
+            on_failed=partial(self._on_failed, run),
+            background=True,
+        )
+
+    def _on_update(self, run: _Run, answer: Any) -> None:
+        if isinstance(answer, ModelInfo):
+            run.origin = replace(run.origin, model=answer)
+        elif isinstance(answer, GenerateUpdate) and answer.pool is not None:
+            run.pool = answer.pool
+
+    def _on_generated(self, run: _Run, image_id: str, image: SemImage) -> None:
+        if run.pool is None or run is not self._run:
+            return
+        self._writes.run(
+            f"mask {image_id}",
+            partial(_write, run, image_id, image, run.pool),
+            partial(self._on_written, run, image_id),
+            partial(self._on_write_failed, run),
+        )
+
+    def _on_written(self, run: _Run, image_id: str, _: object) -> None:
+        run.made, run.failed = run.made + 1, 0
+        self._review.mask_came(image_id)
+        self._next(run)
+
+    def _on_failed(self, run: _Run, message: str) -> None:
+        """Say it, and go on with the next image unless none succeeds."""
+        run.failed += 1
+        if run.failed < _PATIENCE:
+            self._session.message = message
+            self._next(run)
+        else:
+            self._on_write_failed(run, message)
+
+    def _on_write_failed(self, run: _Run, message: str) -> None:
+        """Stop: the next mask could not be written either."""
+        if run is self._run:
+            self.cancel()
+            self._session.message = f"{message}; no more masks are made"
+
+    def _on_queue_changed(self, queue: object) -> None:
+        if queue is None:
+            self.cancel()
+
+
+def _by_hand(record: ReviewRecord | None) -> bool:
+    """Return whether a mask is a person's: made, changed, chosen or reviewed."""
+    if record is None or not record.mask_sha256:
+        return False
+    recipe = record.recipe
+    automatic = recipe is not None and recipe.base != "mask" and not recipe.edits
+    chosen = recipe is not None and bool(recipe.settings.get("overridden"))
+    return record.state.is_reviewed or chosen or not automatic
+
+
+def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
+    """Return whether this run would make the automatic mask that is there."""
+    recipe = None if record is None else record.recipe
+    return (
+        recipe is not None
+        and recipe.base == "automatic"
+        and recipe.image_sha256 == run.opened.project.image(image_id).sha256
+        and recipe.versions == run.versions
+        and same_settings(recipe.settings, run.settings((0, 0, 0, 0)))
+    )
+
+
+def _read(run: _Run, image_id: str) -> SemImage | None:
+    """Read an image; None where its mask is a person's, or made by these settings."""
+    record = run.opened.project.record(image_id, run.annotator)
+    if _by_hand(record) or _made_before(run, image_id, record):
+        return None
+    return run.opened.project.read_image(image_id)
+
+
+def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> None:
+    """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
+    algorithm = run.algorithm
+    chosen = pool.take(filter_candidates(pool, run.filters))
+    wanted = algorithm.ignore_border
+    border = auto_border(image) if wanted is None else as_border(wanted)
+    truth = ground_truth(
+        chosen,
+        alpha=algorithm.alpha,
+        beta=algorithm.beta,
+        connectivity=algorithm.connectivity,
+        ignore_border=border,
+    )
+    if algorithm.algorithm == ROBUST:
+        truth = robust_truth(
+            image.gray, truth, connectivity=algorithm.connectivity, ignore_border=border
+        )
+    recipe = MaskRecipe(
+        "automatic",
+        array_digest(truth.mask),
+        array_digest(image.pixels),
+        run.settings(border) | {"winner": truth.winner, "overridden": False},
+        versions=run.versions,
+    )
+    score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])
+    by_hand = _by_hand(run.opened.project.record(image_id, run.annotator))
+    if not by_hand and not run.opened.cache.unwritten(image_id):
+        change = ReviewChange(mask=truth.mask, recipe=recipe, score=score)
+        run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))
+        run.opened.cache.drop(image_id)

@@ -1,0 +1,176 @@
+"""Projects: open one, or make one of images; both away from the GUI thread."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from psygnal import Signal
+
+from napari_semxai.controllers.project.cache import ProjectCache
+from napari_semxai.controllers.project.open_project import Opened
+from napari_semxai.controllers.project.queue import ask
+from napari_semxai.state.queue import Queue
+from napari_semxai.state.review import Batch
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.files import PROJECT_FILE, read_info
+from napari_semxai.store.project.project import open_project
+from napari_semxai.types import InputError, QueueFilter
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.state.session import Session
+
+_OPENING = "Opening the project …"
+_NAMED = 5
+
+
+class ProjectController:
+    """What the *Open project* button can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Told of progress and errors.
+    review : ReviewController
+        Goes through the project.
+    jobs : Jobs
+        Reads and writes.
+    folder : Path
+        Where projects made of plain folders go.
+    rescue_folder : Path
+        Where masks go that cannot be written to a project.
+    """
+
+    cancelled = Signal()
+    """A person wants what is done to a project to stop."""
+
+    def __init__(
+        self,
+        session: Session,
+        review: ReviewController,
+        jobs: Jobs,
+        folder: Path,
+        rescue_folder: Path,
+    ) -> None:
+        self._session, self._review, self._jobs = session, review, jobs
+        self._folder, self._rescue_folder = folder, rescue_folder
+        self._cancelled = False
+
+    def open(
+        self, source: Path, annotator: str, folder: Path | None = None, *, at: str = ""
+    ) -> None:
+        """Go through a project, or make one of `source` first.
+
+        Parameters
+        ----------
+        source : Path
+            A project's folder; a folder of images, a Carinthia download, a table or a KLARF
+            file.
+        annotator : str
+            Who reviews.
+        folder : Path, optional
+            Where a new project goes; by default into the user's own data folder, under the
+            source's name. A project that is there already is opened.
+        at : str
+            The image to begin with; by default the first one without a review.
+        """
+        self._cancelled = False
+        self._session.batch = Batch(_OPENING)
+        self._jobs.run(
+            "project",
+            partial(self._open, source, annotator, folder),
+            partial(self._on_opened, at),
+            self._on_failed,
+        )
+
+    def cancel(self) -> None:
+        """Stop making a project; what was made is removed by nobody, and nothing is opened."""
+        self._cancelled = True
+        self._jobs.forget("project")
+        self.cancelled.emit()
+        self._session.batch = Batch()
+
+    def _open(self, source: Path, annotator: str, folder: Path | None) -> tuple[Opened, Queue]:
+        source = source.resolve()
+        if not annotator.strip():
+            raise InputError("Say who reviews: the annotator's name is empty")
+        if (source / PROJECT_FILE).is_file():
+            folder = source
+        elif folder is None:
+            folder = _own_folder(self._folder, source)
+        if not (folder / PROJECT_FILE).is_file():
+            failed: dict[str, str] = {}
+            create_project(folder, source, failed=failed, progress=self._tell).close()
+            if failed:
+                words = f"{len(failed)} images cannot be read, for example: "
+                self._say(words + next(iter(failed.values())))
+        project = open_project(folder, rescue_folder=self._rescue_folder)
+        # SQLAlchemy is slow to import, and needed by nobody before here.
+        from napari_semxai.store.project.index.index import ProjectIndex
+
+        index = ProjectIndex(project)
+        opened = Opened(project, index, ProjectCache(project, annotator))
+        self._say_rescued(opened)
+        queue = Queue(
+            project.info.name,
+            project.folder,
+            annotator,
+            len(project.images),
+            filter=QueueFilter(annotator=annotator),
+            class_names=project.info.class_names,
+        )
+        return opened, _filled(queue, opened)
+
+    def _say_rescued(self, opened: Opened) -> None:
+        """Name the images whose masks a crash or a full drive left in recovery copies."""
+        found = opened.unsaved(self._rescue_folder)
+        if found:
+            more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED:,} more"
+            self._say(
+                f"Unsaved masks were found of {', '.join(found[:_NAMED])}{more}: open an image "
+                "to restore its own"
+            )
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._cancelled:
+            raise InputError("Making the project was cancelled")
+        batch = Batch("Making the project", done, total)
+        if done % 20 == 0 or done == total:
+            self._jobs.deliver(lambda: self._show(batch))
+
+    def _show(self, batch: Batch) -> None:
+        if not self._cancelled:
+            self._session.batch = batch
+
+    def _say(self, message: str) -> None:
+        self._jobs.deliver(lambda: self._on_said(message))
+
+    def _on_said(self, message: str) -> None:
+        self._session.message = message
+
+    def _on_opened(self, at: str, found: tuple[Opened, Queue]) -> None:
+        self._session.batch = Batch()
+        self._review.begin(*found, at=at)
+
+    def _on_failed(self, message: str) -> None:
+        self._session.batch = Batch()
+        self._session.message = message
+
+
+def _own_folder(folder: Path, source: Path) -> Path:
+    """Return where the project of a source lies: two sources of one name have two projects."""
+    name = source.stem if source.is_file() else source.name
+    number, place = 1, folder / name
+    while (place / PROJECT_FILE).is_file() and read_info(place).source != str(source):
+        number += 1
+        place = folder / f"{name}-{number}"
+    return place
+
+
+def _filled(queue: Queue, opened: Opened) -> Queue:
+    return replace(queue, **ask(opened, queue.filter, queue.annotator))

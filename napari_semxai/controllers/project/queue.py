@@ -1,0 +1,141 @@
+"""The queue: next, previous, jump and filter."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import QueueFilter
+
+
+class QueueController:
+    """What the queue's buttons can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Has the queue.
+    review : ReviewController
+        Opens images.
+    writes : Jobs
+        Asks the index after the writes that were asked for before.
+    """
+
+    def __init__(self, session: Session, review: ReviewController, writes: Jobs) -> None:
+        self._session, self._review, self._writes = session, review, writes
+        session.events.blind.connect(self._on_blind_changed)
+
+    def step(self, by: int) -> None:
+        """Open the image `by` places on among those that the filter shows."""
+        queue = self._session.queue
+        if queue is not None:
+            self._go_or_say(queue.onward(by), "No further image passes the filter")
+
+    def next_unreviewed(self) -> None:
+        """Open the next image without a review."""
+        queue = self._session.queue
+        if queue is not None:
+            self._go_or_say(queue.unreviewed(), "Every image that is shown is reviewed")
+
+    def find(self, text: str) -> None:
+        """Open an image by its number, counted from 1, or by its name or a part of it.
+
+        Where it cannot be read, the one behind it opens.
+        """
+        if self._review.opened is None:
+            return
+        wanted, ids = (
+            text.strip().casefold(),
+            [image.id for image in self._review.opened.project.images],
+        )
+        if wanted.isdigit() and 1 <= int(wanted) <= len(ids):
+            found: str | None = ids[int(wanted) - 1]
+        else:
+            whole = (name for name in ids if name.casefold() == wanted)
+            part = (name for name in ids if wanted and wanted in name.casefold())
+            found = next(whole, next(part, None))
+        onward = () if found is None else ids[ids.index(found) :]
+        self._go_or_say(onward, f"No image {text!r} in this project")
+
+    def set_filter(self, **change: Any) -> None:
+        """Change fields of the `QueueFilter`; the open image stays open."""
+        self._ask(change)
+
+    def refresh(self) -> None:
+        """Look at every file for what others wrote, and apply the filter again."""
+        if self._session.queue is not None:
+            # They are tried again; their files may be back.
+            self._session.queue = replace(self._session.queue, unreadable={})
+        self._ask({}, every_file=True)
+
+    def watch(self) -> None:
+        """Show what others wrote since the last look; nothing changes where nobody did."""
+        opened, queue = self._review.opened, self._session.queue
+        if opened is not None and queue is not None:
+            self._writes.run(
+                "watch", partial(_news, opened, queue), partial(self._on_news, queue), _nothing
+            )
+
+    def _ask(self, change: dict[str, Any], *, every_file: bool = False) -> None:
+        opened, queue = self._review.opened, self._session.queue
+        if opened is not None and queue is not None:
+            hidden_from = queue.annotator if self._session.blind else None
+            chosen = replace(queue.filter, **change, hidden_from=hidden_from)
+            self._session.queue = replace(queue, filter=chosen)
+            question = partial(ask, opened, chosen, queue.annotator, every_file=every_file)
+            # After the writes that were asked for before, so that it sees them.
+            self._writes.run("filter", question, self._on_asked, self._on_failed)
+
+    def _on_blind_changed(self, _: bool) -> None:
+        self._ask({})
+
+    def _on_news(self, asked: Queue, answer: dict[str, Any] | None) -> None:
+        queue = self._session.queue
+        if answer is not None and queue is not None and queue.filter is asked.filter:
+            self._on_asked(answer)
+
+    def _go_or_say(self, images: Sequence[str], otherwise: str) -> None:
+        if images:
+            self._review.go(*images)
+        else:
+            self._session.message = otherwise
+
+    def _on_asked(self, answer: dict[str, Any]) -> None:
+        if self._session.queue is not None:
+            self._session.queue = replace(self._session.queue, **answer)
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+def _news(opened: Opened, queue: Queue) -> dict[str, Any] | None:
+    """Return what is not as it is shown: another window may have told the index before us."""
+    answer = ask(opened, queue.filter, queue.annotator)
+    return answer if any(getattr(queue, name) != value for name, value in answer.items()) else None
+
+
+def _nothing(_: str) -> None:
+    """Say nothing: what a person asks for next will, where the drive is still away."""
+
+
+def ask(
+    opened: Opened, chosen: QueueFilter, annotator: str, *, every_file: bool = False
+) -> dict[str, Any]:
+    """Return the fields of `Queue` that come from the index; for a thread."""
+    opened.index.refresh(every_file=every_file)
+    status = opened.index.status()
+    states = status.states.get(annotator.strip().casefold(), {})
+    return {
+        "shown": opened.index.queue(chosen),
+        "reviewed": sum(count for state, count in states.items() if state.is_reviewed),
+        "annotators": tuple(status.states),
+    }

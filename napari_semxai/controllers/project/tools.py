@@ -1,0 +1,205 @@
+"""What is done to a whole project: exports, more images, class names, agreement."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from threading import Event
+from typing import TYPE_CHECKING, TypeVar
+
+from napari_semxai.state.review import Batch
+from napari_semxai.store.project.agreement import project_agreement
+from napari_semxai.store.project.create import add_images, name_classes
+from napari_semxai.store.project.exports import export
+from napari_semxai.store.project.masks import chosen_masks
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.projects import ProjectController
+    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.state.session import Session
+    from napari_semxai.store.project.project import Project
+    from napari_semxai.types import PairAgreement, ProjectImage, ProjectInfo
+
+    Tell = Callable[[int, int], None]
+
+T = TypeVar("T")
+_TOOL = "project tool"
+
+
+class ProjectTools:
+    """What the *Project* part of the dock can ask for; one thing at a time.
+
+    Parameters
+    ----------
+    session : Session
+        Told of progress and results.
+    review : ReviewController
+        Knows the project.
+    projects : ProjectController
+        Opens it again when it has more images.
+    jobs, writes : Jobs
+        Does the work, after the reviews that were asked for before are written.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        review: ReviewController,
+        projects: ProjectController,
+        jobs: Jobs,
+        writes: Jobs,
+    ) -> None:
+        self._session, self._review, self._projects = session, review, projects
+        self._jobs, self._writes = jobs, writes
+        self._stop = Event()
+        projects.cancelled.connect(self.cancel)
+
+    def export(self, form: str, annotator: str | None, target: Path, *, every: bool) -> None:
+        """Write masks in one of `EXPORT_FORMATS`.
+
+        Parameters
+        ----------
+        form : str
+            Key of `EXPORT_FORMATS`.
+        annotator : str or None
+            Whose; "consensus" for the majority.
+        target : Path
+            Folder, or file of COCO JSON and measurements.
+        every : bool
+            Candidates, rejected and unsure masks too, not only truth.
+        """
+        queue = self._session.queue
+        own = queue is not None and annotator == queue.annotator.strip().casefold()
+        if not own and self._blind():
+            return
+
+        def work(opened: Opened, tell: Tell) -> int:
+            project = opened.project
+            chosen = chosen_masks(project, annotator, every_state=every)
+            return export(project, _counted(chosen, len(project.images), tell), target, form)
+
+        self._begin("Export", work, partial(self._on_exported, target))
+
+    def add(self, source: Path) -> None:
+        """Put the images of a folder, table or KLARF file behind those of the project."""
+
+        def work(opened: Opened, tell: Tell) -> tuple[ProjectImage, ...]:
+            return add_images(opened.project.folder, source, failed=failed, progress=tell)
+
+        failed: dict[str, str] = {}
+        self._begin("Images", work, partial(self._on_added, failed))
+
+    def name_classes(self, names: Mapping[str, str]) -> None:
+        """Give classes names; "" drops one from the list."""
+        opened = self._review.opened
+        if opened is not None:
+            self._jobs.run(
+                "class names",
+                partial(name_classes, opened.project.folder, names),
+                partial(self._on_named, opened),
+                self._on_failed,
+            )
+
+    def agree(self) -> None:
+        """Compare every two annotators over all images."""
+        if not self._blind():
+            self._begin("Agreement", _agreement, self._on_agreed)
+
+    def cancel(self) -> None:
+        """Stop what is under way."""
+        self._stop.set()
+
+    def _blind(self) -> bool:
+        """Say so where others are hidden until every image has one's own review."""
+        queue = self._session.queue
+        left = 0 if queue is None else queue.total - queue.reviewed
+        if not (self._session.blind and left):
+            return False
+        self._session.message = (
+            f"Others are hidden until you have reviewed all images, {left:,} are left; untick "
+            "'blind until I have reviewed' to see them now"
+        )
+        return True
+
+    def _begin(
+        self, title: str, work: Callable[[Opened, Tell], T], on_done: Callable[[T], None]
+    ) -> None:
+        opened, busy = self._review.opened, self._session.batch.title
+        if opened is None:
+            return
+        if busy:
+            self._session.message = f"{busy}: still under way; wait for it, or cancel it"
+            return
+        stop = self._stop = Event()
+        self._session.batch = Batch(title, total=len(opened.project.images))
+
+        def start(_: object) -> None:
+            self._jobs.run(
+                _TOOL,
+                partial(work, opened, partial(self._tell, stop, title)),
+                partial(self._on_done, on_done),
+                self._on_failed,
+            )
+
+        self._writes.run(_TOOL, _nothing, start, self._on_failed)
+
+    def _tell(self, stop: Event, title: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise InputError(f"{title}: cancelled; what is done stays")
+        if done % 20 == 0 or done == total:
+            self._jobs.deliver(partial(self._show, Batch(title, done, total)))
+
+    def _show(self, batch: Batch) -> None:
+        if self._session.batch.title == batch.title:
+            self._session.batch = batch
+
+    def _on_done(self, on_done: Callable[[T], None], result: T) -> None:
+        self._session.batch = Batch()
+        on_done(result)
+
+    def _on_exported(self, target: Path, count: int) -> None:
+        self._session.message = f"{count:,} masks are in {target}"
+
+    def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
+        opened, queue = self._review.opened, self._session.queue
+        said = f"{len(added):,} images are new"
+        if failed:
+            said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
+        self._session.message = said
+        if added and opened is not None and queue is not None:
+            self._projects.open(opened.project.folder, queue.annotator, at=queue.current)
+
+    def _on_named(self, opened: Opened, info: ProjectInfo) -> None:
+        opened.project.info = info
+        if self._session.queue is not None and opened is self._review.opened:
+            self._session.queue = replace(self._session.queue, class_names=info.class_names)
+
+    def _on_agreed(self, pairs: tuple[PairAgreement, ...]) -> None:
+        if not pairs:
+            self._session.message = "Only one annotator has written reviews so far"
+        self._session.agreement = pairs
+
+    def _on_failed(self, message: str) -> None:
+        self._session.batch = Batch()
+        self._session.message = message
+
+
+def _counted(chosen: Iterable[T], total: int, tell: Tell) -> Iterator[T]:
+    for number, one in enumerate(chosen, start=1):
+        yield one
+        tell(number, total)
+
+
+def _agreement(opened: Opened, tell: Tell) -> tuple[PairAgreement, ...]:
+    project: Project = opened.project
+    return tuple(project_agreement(project, project.annotators(), tell))
+
+
+def _nothing() -> None:
+    """Take a place behind the writes that were asked for before."""

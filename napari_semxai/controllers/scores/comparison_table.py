@@ -1,0 +1,280 @@
+"""Compare all masks and maps of the current image with one truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.algorithms.explanations.localisation import RankedMap, trivial_baselines
+from napari_semxai.algorithms.explanations.masks import weighted_map
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.controllers.explain.heatmaps import heat_names
+from napari_semxai.controllers.explain.masks import concept_name, heat_mask
+from napari_semxai.controllers.explain.result_cache import ResultCache
+from napari_semxai.state.comparison import TAUS, ComparisonTable, MapRow, MaskRow
+from napari_semxai.state.explanation import HEAT_MAP, PICTURE, WEIGHTED
+from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.types import BoolMask, FloatArray, SemImage
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import ConceptMaps, Heatmap
+
+_SORTED_BYTES = 2**28
+_CONCEPT = "concept"
+PAPER_MAP = "heat map, rendered (Algorithm 2)"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Judged:
+    """What is compared, taken out of the session before a thread works on it."""
+
+    image: SemImage
+    truth_name: str
+    truth: BoolMask
+    masks: dict[str, tuple[Callable[[], BoolMask], str]]
+    maps: dict[str, tuple[object, Callable[[], FloatArray]]]
+    colors: dict[str, tuple[int, int, int]]
+
+
+class ComparisonTableController:
+    """Keep the session's comparison table up to date when asked to.
+
+    Parameters
+    ----------
+    session : Session
+        Where the table goes.
+    jobs : Jobs
+        Sorts maps and counts masks.
+    """
+
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        self._session, self._jobs = session, jobs
+        self._sorted = ResultCache(limit=_SORTED_BYTES)
+        self._lock = Lock()
+        self._baselines = lru_cache(maxsize=2)(_baselines)
+
+    def refresh(self, masks: dict[str, BoolMask], truth: tuple[str, BoolMask] | None) -> None:
+        """Compare these masks, the explanations and the baselines with the truth.
+
+        Parameters
+        ----------
+        masks : dict of str to ndarray of bool, shape (M, N)
+            Masks to judge first, by name.
+        truth : (str, ndarray of bool) or None
+            Name and mask to judge by.
+        """
+        image = self._session.image
+        if image is None or truth is None or truth[1].shape != image.gray.shape:
+            self._jobs.forget("comparison")
+            self._session.comparison = ComparisonTable()
+            return
+        shape = image.gray.shape
+        own = {
+            name: (partial(_itself, mask.copy()), "")
+            for name, mask in masks.items()
+            if mask.shape == shape
+        }
+        judged = _Judged(
+            image, truth[0], truth[1].copy(), own | self._masks(), self.maps(), self._colors()
+        )
+        self._jobs.run(
+            "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the table, and beside it the Dice curves of the maps, as CSV."""
+        table = self._session.comparison
+        self._jobs.run("save scores", partial(_write, path, table), _nothing, self._on_failed)
+
+    def maps(self) -> dict[str, tuple[object, Callable[[], FloatArray]]]:
+        """Return what each map of the current image is made from, and how, by its name."""
+        explanation = self._session.explanation
+        settings, concepts = explanation.mask_settings, explanation.concepts
+        maps: dict[str, tuple[object, Callable[[], FloatArray]]] = {}
+        for heatmap, name in heat_names(explanation.heatmaps.all).items():
+            maps[name] = heatmap, partial(getattr, heatmap, "values")
+        active = explanation.heatmaps.active
+        if settings.paper and active is not None:
+            maps[PAPER_MAP] = (active, "red"), partial(_red, active)
+        if concepts is not None:
+            shown = frozenset(c for c in settings.concepts if c < len(concepts.maps))
+            for number in sorted(shown):
+                maps[concept_name(number)] = (
+                    (concepts, number),
+                    partial(concepts.maps.__getitem__, number),
+                )
+            key = (concepts, shown, settings.local)
+            maps[WEIGHTED] = key, partial(_weighted, *key)
+        return maps
+
+    def _masks(self) -> dict[str, tuple[Callable[[], BoolMask], str]]:
+        """Return how each mask of the explanations is made, and of which classifier, by name."""
+        explanation = self._session.explanation
+        settings, concepts = explanation.mask_settings, explanation.concepts
+        names = heat_names(explanation.heatmaps.all)
+        found: dict[str, tuple[Callable[[], BoolMask], str]] = {}
+        for heatmap, name in names.items():
+            make = partial(heat_mask, heatmap, settings.tau, settings.paper)
+            title = HEAT_MAP if len(names) == 1 else f"{HEAT_MAP}, {name}"
+            found[title] = make, heatmap.sha256
+        for name, mask in explanation.masks.masks.items():
+            if name != HEAT_MAP and mask.size:
+                # Nobody knows what made a picture from elsewhere.
+                source = None if name.startswith(PICTURE) else concepts
+                found[name] = partial(_itself, mask), _classifier_of(source)
+        return found
+
+    def _colors(self) -> dict[str, tuple[int, int, int]]:
+        concepts = self._session.explanation.concepts
+        colors = [] if concepts is None else concepts.colors.tolist()
+        return {concept_name(number): (r, g, b) for number, (r, g, b) in enumerate(colors)}
+
+    def _compare(self, judged: _Judged) -> ComparisonTable:
+        rows = [
+            MaskRow(name, scores(make(), judged.truth), classifier=classifier)
+            for name, (make, classifier) in judged.masks.items()
+        ]
+        rows += [
+            MaskRow(name, scores(mask, judged.truth), trivial=True)
+            for name, mask in self._baselines(judged.image).items()
+        ]
+        maps = []
+        for name, (source, make) in judged.maps.items():
+            ranked = self._ranked(_Source(source, make))
+            maps.append(
+                MapRow(
+                    name,
+                    ranked.localisation(judged.truth),
+                    ranked.dice_curve(judged.truth, TAUS),
+                    threshold_of(name),
+                    judged.colors.get(name),
+                    _classifier_of(source),
+                )
+            )
+        return ComparisonTable(judged.truth_name, tuple(rows), tuple(maps))
+
+    def _ranked(self, source: _Source) -> RankedMap:
+        """Sort a map once; called in threads."""
+        with self._lock:
+            known: RankedMap | None = self._sorted.get(source)
+        if known is not None:
+            return known
+        ranked = RankedMap(source.make())
+        with self._lock:
+            self._sorted.put(source, ranked, ranked.nbytes)
+        return ranked
+
+    def _on_compared(self, table: ComparisonTable) -> None:
+        self._session.comparison = table
+
+    def _on_failed(self, message: str) -> None:
+        self._session.message = message
+
+
+def threshold_of(name: str) -> str:
+    """Return the field of `MaskSettings` that is the threshold of a map of this name."""
+    return "concept_tau" if name.startswith(_CONCEPT) else "tau"
+
+
+class _Source:
+    """What a map is made from, and how; equal where it is made from the same."""
+
+    def __init__(self, source: object, make: Callable[[], FloatArray]) -> None:
+        self._source, self.make = source, make
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Source) and self._source == other._source
+
+    def __hash__(self) -> int:
+        return hash(self._source)
+
+
+def _classifier_of(source: object) -> str:
+    first = source[0] if isinstance(source, tuple) else source
+    return str(getattr(first, "sha256", ""))
+
+
+def _itself(mask: BoolMask) -> BoolMask:
+    return mask
+
+
+def _baselines(image: SemImage) -> dict[str, BoolMask]:
+    return trivial_baselines(image.gray)
+
+
+def _red(heatmap: Heatmap) -> NDArray[np.float32]:
+    return heatmap.rgb()[..., 0].astype(np.float32)
+
+
+def _weighted(maps: ConceptMaps, concepts: frozenset[int], local: bool) -> FloatArray:
+    chosen = sorted(concepts)
+    weights = maps.local_importances if local else maps.importances
+    return weighted_map(maps.maps[chosen], weights[chosen])
+
+
+MASK_COLUMNS = ("dice", "iou", "precision", "recall", "accuracy")
+MAP_COLUMNS = (
+    "relevance_mass",
+    "relevance_rank",
+    "pointing_game",
+    "auroc",
+    "average_precision",
+    "best_dice",
+    "best_tau",
+)
+_COUNTS = ("tp", "fp", "fn", "tn")
+
+
+def table_lines(table: ComparisonTable, separator: str) -> list[str]:
+    """Return the whole table as lines: masks first, then maps; blank where undefined."""
+    areas = ("predicted_area", "true_area")
+    measured = (*MASK_COLUMNS, *areas, *_COUNTS, *MAP_COLUMNS)
+    header = ("name", "truth", *measured, "classifier_sha256")
+    lines: list[tuple[str, ...]] = [header]
+    for row in table.masks:
+        found = row.scores
+        values = [_text(getattr(found, name)) for name in MASK_COLUMNS]
+        counts = [found.tp + found.fp, found.tp + found.fn, found.tp, found.fp, found.fn, found.tn]
+        blank = [""] * len(MAP_COLUMNS)
+        lines.append((row.name, table.truth, *values, *map(str, counts), *blank, row.classifier))
+    for shown in table.maps:
+        values = [_text(getattr(shown.localisation, name)) for name in MAP_COLUMNS]
+        blank = [""] * (len(MASK_COLUMNS) + len(areas) + len(_COUNTS))
+        lines.append((shown.name, table.truth, *blank, *values, shown.classifier))
+    return [separator.join(_quoted(value, separator) for value in line) for line in lines]
+
+
+def _text(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.6f}"
+
+
+def _quoted(value: str, separator: str) -> str:
+    if separator in value or '"' in value or "\n" in value:
+        return '"' + value.replace('"', '""') + '"'
+    return value
+
+
+def _write(path: Path, table: ComparisonTable) -> None:
+    with atomic_write(path) as file:
+        file.write(("\n".join(table_lines(table, ",")) + "\n").encode())
+    if table.maps:
+        names = ",".join(_quoted(row.name, ",") for row in table.maps)
+        curves = np.column_stack([TAUS, *(row.curve for row in table.maps)])
+        lines = [f"tau,{names}", *(",".join(f"{value:.6f}" for value in row) for row in curves)]
+        with atomic_write(path.with_name(f"{path.stem}_dice_tau.csv")) as file:
+            file.write(("\n".join(lines) + "\n").encode())
+
+
+def _nothing(_: object) -> None:
+    """Ignore the end of a write."""

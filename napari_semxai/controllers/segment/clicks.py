@@ -1,0 +1,314 @@
+"""SAM clicks: points and boxes on the image that refine the mask through the engine."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.algorithms.masks.click_doubts import judge_answer
+from napari_semxai.algorithms.masks.click_edits import (
+    answered_object,
+    heed_newest,
+    object_at,
+    objects_in,
+    still_there,
+    take_answer,
+)
+from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.controllers.edit.recipe import model_values
+from napari_semxai.controllers.segment.click_history import ClickHistory
+from napari_semxai.state.review import Offer
+from napari_semxai.state.session import Origin, Proposal
+from napari_semxai.types import (
+    BoolMask,
+    Encoding,
+    ModelInfo,
+    PredictedMask,
+    PredictRequest,
+    Prompts,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_semxai.controllers.edit.edit import EditController
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import SemImage
+
+CLICK = "click"
+SAM_CLICK = "SAM click"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Asked:
+    """One question to the network: the object before, the prompts, and what it is called."""
+
+    before: BoolMask
+    prompts: Prompts
+    title: str = SAM_CLICK
+    mask: BoolMask | None = None
+
+
+class ClickController:
+    """What the SAM click tool can ask for.
+
+    One object is worked on at a time. Clicks add up for it; the object as it is in the mask, with
+    every brush stroke, is the mask prompt. While the network works, newer clicks wait and are
+    asked together when it is done, so that only the newest click delivers. An answer that is not
+    what was asked for is offered; it comes into the mask when a person says so, and a click on
+    before that corrects it.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the network.
+    edit : EditController
+        Knows the mask.
+    """
+
+    def __init__(self, session: Session, engine: EngineClient, edit: EditController) -> None:
+        self._session = session
+        self._engine = engine
+        self._edit = edit
+        self._busy = False
+        self._origin = Origin()
+        self._known: BoolMask | None = None
+        self._answered = Prompts()
+        self._asked: _Asked | None = None
+        self._waiting: _Asked | None = None
+        self._history = ClickHistory()
+        session.events.image.connect(self._on_image_changed)
+        edit.edited.connect(self._on_mask_edited)
+
+    def activate(self, active: bool) -> None:
+        """Take the tool or put it away; the image is encoded before the first click."""
+        if active == self._session.clicks.active:
+            return
+        self._change(active=active, message="")
+        if active:
+            self._encode()
+        else:
+            self.begin_object()
+
+    def begin_object(self) -> None:
+        """Let the next click begin another object."""
+        self._forget_object()
+        self._change(prompts=Prompts(), offer=None)
+
+    def click(self, row: float, column: float, foreground: bool = True) -> None:
+        """Refine the object by a click, or begin one.
+
+        A foreground click inside another component of the mask goes on with that component.
+
+        Parameters
+        ----------
+        row, column : float
+            Pixel coordinates within the image.
+        foreground : bool
+            Whether the click is on the object.
+        """
+        mask = self._edit.mask
+        if mask is None:
+            return
+        hit = object_at(mask, int(row), int(column))
+        prompts, offer = self._session.clicks.prompts, self._session.clicks.offer
+        known, draft = self._object(mask), None
+        if offer is not None:
+            known, draft = still_there(mask, offer.before), offer.after
+        if hit.any() and not (hit & known).any():
+            known, prompts, draft = hit, Prompts(), None
+        if not (foreground or known.any() or prompts):
+            self._change(message="Nothing here to take away from: click on the defect first")
+            return
+        prompts = replace(
+            prompts,
+            points=(*prompts.points, (float(row), float(column))),
+            foreground=(*prompts.foreground, foreground),
+        )
+        self._ask(_Asked(known, prompts, mask=draft))
+
+    def box(self, row0: float, column0: float, row1: float, column1: float) -> None:
+        """Correct the objects that a box is around, or begin one; corners in any order."""
+        mask = self._edit.mask
+        if mask is not None:
+            rows, columns = sorted((row0, row1)), sorted((column0, column1))
+            box = (rows[0], columns[0], rows[1], columns[1])
+            self._ask(_Asked(objects_in(mask, box), Prompts(box=box)))
+
+    def refine_mask(self, mask: BoolMask, title: str) -> None:
+        """Let SAM 2 make an object of any mask, for example of an explanation's.
+
+        The mask is the prompt together with the box around it; the answer is added to the defect
+        mask as one undoable edit, and clicks go on from there.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (M, N)
+            The prompt.
+        title : str
+            What the edit is called.
+        """
+        current = self._edit.mask
+        if current is None or mask.shape != current.shape or not mask.any():
+            self._session.message = f"{title}: no mask of the image's size to begin from"
+            return
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        box = tuple(map(float, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
+        prompts = Prompts(box=box)  # type: ignore[arg-type]
+        self._ask(_Asked(np.zeros_like(mask), prompts, title, mask))
+
+    def cancel(self) -> None:
+        """Do not wait for the answer."""
+        self._engine.cancel(CLICK)
+        self._busy, self._asked, self._waiting = False, None, None
+        self._change(state="idle", message="", prompts=self._answered)
+
+    def apply_offer(self) -> None:
+        """Take the answer that is offered, as one undoable edit."""
+        offer, mask = self._session.clicks.offer, self._edit.mask
+        if offer is not None and mask is not None:
+            self._apply(offer, mask)
+
+    def discard_offer(self) -> None:
+        """Let the answer that is offered go, with its clicks."""
+        if self._session.clicks.offer is not None:
+            self._change(offer=None, prompts=self._answered, message="")
+
+    def _object(self, mask: BoolMask) -> BoolMask:
+        return np.zeros_like(mask) if self._known is None else still_there(mask, self._known)
+
+    def _ask(self, asked: _Asked) -> None:
+        if self._busy:
+            self._waiting = asked
+            self._change(prompts=asked.prompts, offer=None)
+            return
+        self._asked = asked
+        prompt = asked.before if asked.mask is None else asked.mask
+        self._submit(asked.prompts, prompt if prompt.any() else None)
+
+    def _encode(self) -> None:
+        # Whoever takes the tool to correct what is offered finds it there.
+        if not self._busy and self._session.clicks.offer is None:
+            self._submit(Prompts(), None)
+
+    def _submit(self, prompts: Prompts, mask: BoolMask | None) -> None:
+        session = self._session
+        if session.image is None:
+            return
+        self._busy = True
+        choice = session.choice
+        self._origin = Origin(choice)
+        # Asked first: the network works while the window shows that it does.
+        self._engine.submit(
+            PredictRequest(session.image.gray, choice.model, choice.device, prompts, mask),
+            destination=CLICK,
+            on_update=self._on_update,
+            on_done=self._on_done,
+            on_failed=self._on_failed,
+        )
+        loading = session.model is None
+        self._change(
+            prompts=prompts,
+            state="loading" if loading else "answering",
+            message="Loading the network …" if loading else "",
+            offer=None,
+        )
+
+    def _on_update(self, answer: Any) -> None:
+        if isinstance(answer, ModelInfo):
+            self._origin = replace(self._origin, model=answer)
+            if self._origin.choice == self._session.choice:
+                self._session.model = answer
+        elif isinstance(answer, Encoding):
+            self._change(state="encoding", message="Encoding the image …")
+        elif isinstance(answer, PredictedMask) and self._waiting is None:
+            self._take(answer)
+
+    def _take(self, answer: PredictedMask) -> None:
+        asked, mask = self._asked, self._edit.mask
+        if asked is None or mask is None:
+            return
+        found = answered_object(answer.mask, asked.before, asked.prompts)
+        doubts = judge_answer(found, asked.before, asked.prompts)
+        details = {
+            **asdict(asked.prompts),
+            "object": _drawn(asked.before),
+            "prompt": None if asked.mask is None else _drawn(asked.mask),
+            "model": model_values(self._origin),
+            "predicted_iou": answer.predicted_iou,
+        }
+        after = heed_newest(found, asked.prompts)
+        offer = Offer(asked.before, after, asked.prompts, doubts, asked.title, details)
+        if not doubts or np.array_equal(take_answer(mask, asked.before, after), mask):
+            self._apply(offer, mask)
+            return
+        self._change(offer=offer, message=_iou(details))
+        if asked.title != SAM_CLICK:
+            self._session.message = f"{asked.title}: not applied, see SAM click under Edit"
+
+    def _apply(self, offer: Offer, mask: BoolMask) -> None:
+        """Bring an answer into the mask as one undoable edit."""
+        result = take_answer(mask, offer.before, offer.after)
+        self._history.note(mask, self._answered, self._known)
+        self._history.note(result, offer.prompts, offer.after)
+        self._known, self._answered = offer.after, offer.prompts
+        message = _iou(offer.details)
+        if np.array_equal(result, mask):
+            message = "The network would not change the mask here: use the brush"
+        else:
+            self._session.proposal = Proposal(result, offer.title, offer.details)
+        self._change(offer=None, message=message)
+
+    def _on_done(self) -> None:
+        waiting = self._waiting
+        self._busy, self._asked, self._waiting = False, None, None
+        if waiting is not None:
+            self._ask(waiting)
+        else:
+            message = self._session.clicks.message
+            self._change(state="idle", message="" if message.endswith("…") else message)
+
+    def _on_failed(self, message: str) -> None:
+        self._busy, self._asked, self._waiting = False, None, None
+        self._change(state="failed", message=message)
+        self._session.message = message
+
+    def _on_mask_edited(self) -> None:
+        """Take the clicks along where undo or redo takes the mask."""
+        mask = self._edit.mask
+        moment = None if mask is None else self._history.move(mask)
+        if moment is not None:
+            self._known, self._answered = moment.known, moment.prompts
+            # What was asked meanwhile goes on from a mask that is no more.
+            self._asked = self._waiting = None
+            self._change(prompts=moment.prompts, offer=None, message="")
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        self._engine.forget(CLICK)
+        self._busy, self._asked, self._waiting = False, None, None
+        self._forget_object()
+        self._change(prompts=Prompts(), offer=None, state="idle", message="")
+        if image is not None and self._session.clicks.active:
+            self._encode()
+
+    def _forget_object(self) -> None:
+        self._known, self._answered = None, Prompts()
+        self._history.clear()
+
+    def _change(self, **values: Any) -> None:
+        self._session.clicks = replace(self._session.clicks, **values)
+
+
+def _drawn(mask: BoolMask) -> dict[str, Any]:
+    """Return a mask as the runs that draw it, for the recipe."""
+    edit = mask_patch(np.zeros_like(mask), mask, "")
+    return {"box": list(edit.box), "runs": " ".join(map(str, edit.runs))}
+
+
+def _iou(details: Mapping[str, Any]) -> str:
+    return f"Predicted IoU {details['predicted_iou']:.2f}"

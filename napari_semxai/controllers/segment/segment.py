@@ -1,0 +1,296 @@
+"""Segment: candidates from the engine, Algorithm 1 over them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+
+import numpy as np
+
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
+from napari_semxai.algorithms.algorithm1.ground_truth import (
+    as_border,
+    combine,
+    no_winner,
+    rank,
+)
+from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
+from napari_semxai.controllers.segment.stage_two import StageTwo
+from napari_semxai.state.session import Automatic, Found, Generation, ModelChoice, Origin
+from napari_semxai.store.images.read import auto_border
+from napari_semxai.types import (
+    CandidatePool,
+    GenerateRequest,
+    GenerateSettings,
+    GenerateUpdate,
+    ModelInfo,
+    WarmRequest,
+)
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.algorithm1.ground_truth import Defect
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.engine.client import EngineClient
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import (
+        BoolMask,
+        Border,
+        FilterSettings,
+        IntArray,
+        SemImage,
+    )
+
+CANDIDATES = "candidates"
+WARM = "warm"
+
+
+class AlgorithmChange(TypedDict, total=False):
+    """Fields of `AlgorithmSettings` to replace."""
+
+    alpha: float
+    beta: float
+    connectivity: int
+    ignore_border: int | None
+    algorithm: str
+
+
+class SegmentController:
+    """What the Mask candidates dock can ask for.
+
+    Parameters
+    ----------
+    session : Session
+        Where the answers go.
+    engine : EngineClient
+        Runs the network.
+    jobs : Jobs, optional
+        Computes what sliders can lead to before they do.
+    """
+
+    def __init__(self, session: Session, engine: EngineClient, jobs: Jobs | None = None) -> None:
+        self._session = session
+        self._engine = engine
+        self._jobs = jobs
+        self._chosen: int | None = None
+        self._asked: Origin | None = None
+        self._origin: Origin | None = None
+        self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
+        self._strips: Border = (0, 0, 0, 0)
+        self._stage_two: StageTwo | None = None
+
+    def warm(self) -> None:
+        """Start the engine and load the chosen network behind the window."""
+        choice = self._session.choice
+        self._engine.submit(
+            WarmRequest(choice.model, choice.device),
+            destination=WARM,
+            on_update=self._on_warm,
+            on_done=_nothing,
+            on_failed=self._on_warm_failed,
+            background=True,
+        )
+
+    def open(self, image: SemImage | None) -> None:
+        """Make `image` the current one; what belonged to the previous one is let go."""
+        # Not by force: the engine may be at work for the queue, or hold what comes back soon.
+        self._engine.forget(CANDIDATES)
+        session = self._session
+        self._chosen = self._asked = self._origin = None
+        self._filtered = self._stage_two = None
+        self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
+        session.automatic = session.preview = session.pool = None
+        session.generation = Generation()
+        session.edited = False
+        session.image = image
+
+    @property
+    def found(self) -> Found | None:
+        """The candidates of the current image; None without any."""
+        pool, origin = self._session.pool, self._origin
+        return None if pool is None or origin is None else Found(pool, self._chosen, origin)
+
+    def resume(self, found: Found) -> None:
+        """Bring back what was `found` on the current image."""
+        self._chosen, self._asked, self._origin = found.chosen, found.origin, found.origin
+        self._session.pool = found.pool
+        self._rank()
+
+    def choose_model(self, choice: ModelChoice) -> None:
+        """Use another network or device from now on."""
+        self._session.choice = choice
+        self._session.model = None
+        self.warm()
+
+    def set_generate(self, settings: GenerateSettings) -> None:
+        """Change what the network is asked for next time."""
+        self._session.generate = settings
+
+    def generate(self) -> None:
+        """Ask the engine for candidates of the current image."""
+        # Not the floor that an earlier look at weak candidates left.
+        usual = GenerateSettings().pred_iou_floor
+        self._set_floor(min(usual, self._session.filters.pred_iou_thresh))
+        self._ask(self._session.choice, self._session.generate)
+
+    def cancel(self) -> None:
+        """Stop generating; the candidates so far stay."""
+        if self._session.generation.state == "running":
+            self._engine.cancel(CANDIDATES)
+            self._session.generation = replace(self._session.generation, state="cancelled")
+
+    def set_algorithm(self, **change: Unpack[AlgorithmChange]) -> None:
+        """Change parameters of Algorithm 1 and apply them at once."""
+        before = self._session.algorithm
+        self._session.algorithm = after = replace(before, **change)
+        # All but alpha and beta decide what stage 2 makes of a winner.
+        if replace(before, alpha=after.alpha, beta=after.beta) != after:
+            self._stage_two = None
+        self._rank()
+
+    def set_filters(self, filters: FilterSettings) -> None:
+        """Change the thresholds that select candidates and apply them at once.
+
+        Below the predicted IoU that the pool goes down to, the network is asked for the rest.
+        """
+        self._session.filters = filters
+        self._rank()
+        if self._session.pool is not None and self._asked is not None:
+            asked = self._asked.generate
+            if filters.pred_iou_thresh < asked.pred_iou_floor:
+                # A run over the queue asks for what is shown here.
+                self._set_floor(
+                    min(self._session.generate.pred_iou_floor, filters.pred_iou_thresh)
+                )
+                wanted = replace(asked, pred_iou_floor=filters.pred_iou_thresh)
+                self._ask(self._asked.choice, wanted)
+
+    def choose_winner(self, row: int | None) -> None:
+        """Take candidate `row` of the filtered pool as winner; None goes back to the ranking."""
+        automatic = self._session.automatic
+        if row is None or automatic is None:
+            self._chosen = None
+        elif 0 <= row < len(automatic.indices):
+            self._chosen = int(automatic.indices[row])
+        self._rank()
+
+    def show_preview(self, row: int | None) -> None:
+        """Show candidate `row` of the filtered pool without choosing it; None hides it."""
+        automatic = self._session.automatic
+        if row is None or automatic is None or not 0 <= row < len(automatic.pool):
+            self._session.preview = None
+        else:
+            self._session.preview = automatic.pool.mask(row)
+
+    def border(self) -> Border:
+        """Return the border that Algorithm 1 ignores on the current image."""
+        chosen = self._session.algorithm.ignore_border
+        return self._strips if chosen is None else as_border(chosen)
+
+    def _on_warm(self, answer: ModelInfo) -> None:
+        self._session.model = answer
+
+    def _on_answer(self, answer: Any) -> None:
+        session, asked = self._session, self._asked
+        if asked is None:
+            return
+        if isinstance(answer, ModelInfo):
+            self._asked = replace(asked, model=answer)
+            # Another network may have been chosen since.
+            if asked.choice == session.choice:
+                session.model = answer
+        elif isinstance(answer, GenerateUpdate):
+            session.generation = Generation(
+                "running", answer.stage, answer.done, answer.total, answer.seconds_left
+            )
+            if answer.pool is not None:
+                if session.pool is not None and self._chosen is not None:
+                    self._chosen = same_candidate(session.pool, self._chosen, answer.pool)
+                points = (answer.done, answer.total) if answer.done < answer.total else None
+                self._origin = replace(asked, points=points)
+                session.pool = answer.pool
+                self._stage_two = None
+                self._rank()
+
+    def _on_generated(self) -> None:
+        self._session.generation = replace(self._session.generation, state="done")
+        self._prepare()
+
+    def _on_failed(self, message: str) -> None:
+        self._session.generation = Generation("failed", message=message)
+
+    def _on_warm_failed(self, message: str) -> None:
+        self._session.message = message
+
+    def _ask(self, choice: ModelChoice, settings: GenerateSettings) -> None:
+        session = self._session
+        if session.image is None:
+            return
+        self._asked = Origin(choice, settings)
+        session.generation = Generation("running", "load", 0, settings.points_per_side**2)
+        self._engine.submit(
+            GenerateRequest(session.image.gray, choice.model, choice.device, settings),
+            destination=CANDIDATES,
+            on_update=self._on_answer,
+            on_done=self._on_generated,
+            on_failed=self._on_failed,
+        )
+
+    def _set_floor(self, floor: float) -> None:
+        if floor != self._session.generate.pred_iou_floor:
+            self._session.generate = replace(self._session.generate, pred_iou_floor=floor)
+
+    def _defect(self, candidate: int) -> tuple[BoolMask, Defect]:
+        session = self._session
+        if session.pool is None or session.image is None:
+            raise RuntimeError("stage 2 was asked for without candidates")
+        if self._stage_two is None:
+            self._stage_two = StageTwo(
+                session.pool, session.image, session.algorithm, self.border()
+            )
+        return self._stage_two.of(candidate)
+
+    def _prepare(self) -> None:
+        """Let every winner that alpha and beta can reach be computed before they do."""
+        automatic = self._session.automatic
+        if self._jobs is not None and self._stage_two is not None and automatic is not None:
+            pool, distances = automatic.pool, automatic.truth.distances
+            rows = winner_envelope(pool.areas, distances, pool.shape).candidates
+            self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
+
+    def _filter(self) -> tuple[IntArray, CandidatePool]:
+        pool, filters = self._session.pool, self._session.filters
+        if pool is None:
+            raise RuntimeError("filters were applied without candidates")
+        if self._filtered is None or self._filtered[:2] != (pool, filters):
+            indices = filter_candidates(pool, filters)
+            self._filtered = (pool, filters, indices, pool.take(indices))
+        return self._filtered[2:]
+
+    def _rank(self) -> None:
+        """Run Algorithm 1 over the pool; the network is not needed."""
+        if self._session.pool is None or self._origin is None:
+            return
+        indices, pool = self._filter()
+        settings = self._session.algorithm
+        ranking = rank(
+            pool.areas, pool.centroids, pool.shape, alpha=settings.alpha, beta=settings.beta
+        )
+        chosen = np.flatnonzero(indices == self._chosen)
+        if chosen.size:
+            ranking = replace(ranking, winner=int(chosen[0]))
+        if ranking.winner is None:
+            surface = np.zeros(pool.shape, dtype=bool)
+            defect = no_winner(pool.shape, len(pool), settings.beta)
+        else:
+            surface, defect = self._defect(int(indices[ranking.winner]))
+        truth = combine(ranking, pool.areas, pool.centroids, surface, defect)
+        self._session.automatic = Automatic(
+            pool, indices, truth, self.border(), bool(chosen.size), self._origin
+        )
+        # Of candidates that more will join soon it would be in vain.
+        if self._session.generation.state != "running":
+            self._prepare()
+
+
+def _nothing() -> None:
+    """Ignore the end of a warm-up: its one answer has arrived."""

@@ -1,0 +1,8 @@
+"""The image, its masks and what is drawn over them while editing.
+
+`session_layers` shows the session's image and masks as napari layers. `mask_watch` follows the
+pixels of a Labels layer whoever changes them and tells the controllers which box changed;
+`comparison` does that for the two masks being scored. `click_tool` takes SAM clicks and boxes,
+`prompt_layers` shows them. `step_layers` shows the steps of Algorithm 1, `annotator_tiles` the
+masks of other annotators.
+"""

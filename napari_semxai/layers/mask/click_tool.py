@@ -1,0 +1,215 @@
+"""The SAM click tool on the canvas: clicks and boxes in, prompts shown."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Points, Shapes
+
+from napari_semxai.types import colors
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from napari.components import ViewerModel
+    from napari.layers import Labels
+
+    from napari_semxai.controllers.segment.clicks import ClickController
+    from napari_semxai.layers.layout import Layout
+    from napari_semxai.layers.mask.session_layers import SessionLayers
+    from napari_semxai.state.review import Clicks, Offer
+    from napari_semxai.state.session import Session
+
+
+class PromptLayers:
+    """One layer of clicks and one with a box, kept over the images: napari adds layers slowly.
+
+    They are made when the tool is taken first: napari's first layer brings in pandas.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the layers go.
+    layout : Layout
+        Lays them on the picture.
+    """
+
+    def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
+        self._viewer, self._layout = viewer, layout
+        self._edge_width = 1.0
+
+    @cached_property
+    def _points(self) -> Points:
+        return Points(
+            ndim=2, name="SAM clicks", border_color="white", opacity=1.0, blending="translucent"
+        )
+
+    @cached_property
+    def _box(self) -> Shapes:
+        return Shapes(ndim=2, name="SAM box", opacity=1.0)
+
+    def begin(self, mask: Labels) -> None:
+        """Lay the layers over a mask and show them, empty."""
+        active = self._viewer.layers.selection.active
+        for layer in (self._points, self._box):
+            self._layout.lay(layer)
+            if layer not in self._viewer.layers:
+                self._viewer.add_layer(layer)
+                layer.editable = False
+            layer.visible = True
+        self._points.current_size = max(3.0, min(mask.data.shape) / 60)
+        self._edge_width = max(1.0, min(mask.data.shape) / 250)
+        self._viewer.layers.selection.active = active
+
+    def hide(self) -> None:
+        """Show nothing."""
+        self._points.visible = self._box.visible = False
+
+    def show_points(
+        self, points: tuple[tuple[float, float], ...], foreground: tuple[bool, ...]
+    ) -> None:
+        """Show clicks (row, column): green on the object, orange crosses beside it."""
+        self._points.data = np.array(points).reshape(-1, 2) - 0.5
+        if points:
+            self._points.face_color = [
+                colors.FOREGROUND_CLICK if each else colors.BACKGROUND_CLICK for each in foreground
+            ]
+            self._points.symbol = ["disc" if each else "cross" for each in foreground]
+
+    def show_box(self, box: tuple[float, float, float, float] | None) -> None:
+        """Show a box (row0, column0, row1, column1), or none."""
+        self._box.data = []
+        if box is not None:
+            self._box.add_rectangles(
+                [np.array(box).reshape(2, 2) - 0.5],
+                face_color="transparent",
+                edge_color=colors.FOREGROUND_CLICK,
+                edge_width=self._edge_width,
+            )
+
+
+DRAG_PIXELS = 5
+"""Screen pixels from which a click is a box."""
+
+
+class ClickTool:
+    """Hand clicks on the defect mask to `clicks`, and show the prompts and what is offered.
+
+    A click is foreground, with Shift or the right button background, a drag is a box.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the prompts are shown.
+    session : Session
+        Knows whether the tool is active.
+    layers : SessionLayers
+        Knows the defect mask.
+    clicks : ClickController
+        Told about clicks and boxes.
+    """
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        layers: SessionLayers,
+        clicks: ClickController,
+    ) -> None:
+        self._viewer = viewer
+        self._session = session
+        self._layers = layers
+        self._clicks = clicks
+        self._marks = PromptLayers(viewer, layers.layout)
+        self._followed: Labels | None = None
+        self._shown = session.clicks.prompts
+        self._connections = (
+            (session.events.clicks, self._on_clicks_changed),
+            (layers.mask_layer_changed, self._on_mask_layer_changed),
+        )
+        for signal, slot in self._connections:
+            signal.connect(slot)
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+
+    def release(self) -> None:
+        """Listen and show no longer."""
+        self._follow(None)
+        for signal, slot in self._connections:
+            signal.disconnect(slot)
+        self._viewer.mouse_drag_callbacks.remove(self._on_drag)
+
+    def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
+        layer = self._layers.mask_layer
+        if layer is None or not self._session.clicks.active or event.button not in (1, 2):
+            return
+        foreground = event.button == 1 and "Shift" not in event.modifiers
+        start, pressed = self._pixel(layer, event.position), np.asarray(event.pos)
+        moved = False
+        yield
+        while event.type == "mouse_move":
+            moved = moved or bool(np.abs(np.asarray(event.pos) - pressed).max() > DRAG_PIXELS)
+            if moved and event.button == 1:
+                self._marks.show_box((*start, *self._pixel(layer, event.position)))
+            yield
+        if moved and event.button == 1:
+            self._clicks.box(*start, *self._pixel(layer, event.position))
+        elif not moved and self._inside(layer, start):
+            self._clicks.click(*start, foreground=foreground)
+
+    def _pixel(self, layer: Labels, position: tuple[float, ...]) -> tuple[float, float]:
+        """Where a click is, in the network's coordinates: pixel (0, 0) spans 0 to 1."""
+        row, column = layer.world_to_data(position)[-2:]
+        return float(row) + 0.5, float(column) + 0.5
+
+    def _inside(self, layer: Labels, place: tuple[float, float]) -> bool:
+        rows, columns = layer.data.shape
+        return bool(0 <= place[0] < rows and 0 <= place[1] < columns)
+
+    def _on_clicks_changed(self, clicks: Clicks, before: Clicks) -> None:
+        layer = self._layers.mask_layer
+        if clicks.active != before.active:
+            self._follow(layer if clicks.active else None)
+        # While the network answers, drawing marks would only keep its answer waiting.
+        if clicks.state != "answering" and clicks.prompts is not self._shown:
+            self._show_prompts()
+        if clicks.offer is not before.offer:
+            self._show_offer(clicks.offer)
+
+    def _on_mask_layer_changed(self) -> None:
+        if self._session.clicks.active:
+            self._follow(self._layers.mask_layer)
+
+    def _follow(self, layer: Labels | None) -> None:
+        """Take the mouse of a mask layer, until another tool takes it."""
+        known, self._followed = self._followed, layer
+        if known is not None:
+            known.events.mode.disconnect(self._on_mode_changed)
+            known.mouse_pan = known.mode == "pan_zoom"
+            if layer is None:
+                self._marks.hide()
+        if layer is None:
+            return
+        self._marks.begin(layer)
+        layer.visible = True
+        self._layers.select_mask()
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = False
+        layer.events.mode.connect(self._on_mode_changed)
+
+    def _on_mode_changed(self) -> None:
+        self._clicks.activate(False)
+
+    def _show_offer(self, offer: Offer | None) -> None:
+        """Show an answer that is not in the mask, filled: it may reach the image's edges."""
+        owned = self._layers.owned
+        if offer is None:
+            owned.hide("offer")
+        else:
+            owned.show("offer", "SAM answer, not applied", (colors.PREVIEW,), offer.after)
+
+    def _show_prompts(self) -> None:
+        prompts = self._shown = self._session.clicks.prompts
+        self._marks.show_points(prompts.points, prompts.foreground)
+        self._marks.show_box(prompts.box)

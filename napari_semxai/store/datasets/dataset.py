@@ -1,0 +1,133 @@
+"""Images with their true masks, from whatever layout they lie in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT, ForegroundRule
+from napari_semxai.store.images.masks import MaskFile
+from napari_semxai.store.images.read import IMAGE_SUFFIXES, image_files
+from napari_semxai.store.project.files import PROJECT_FILE, annotator_folder, mask_path
+from napari_semxai.store.project.project import open_project
+from napari_semxai.store.sources.find_images import find_images
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from napari_semxai.store.project.project import Project
+
+_MASK = "_mask"
+
+
+@dataclass(frozen=True, slots=True)
+class TruthImage:
+    """An image and where its true mask is.
+
+    Attributes
+    ----------
+    name : str
+        Names its results; "/" between folders.
+    path, page
+        Where the image is.
+    truth : MaskFile
+        The mask file.
+    label : str
+        Class; "" where unknown.
+    """
+
+    name: str
+    path: Path
+    page: int
+    truth: MaskFile
+    label: str = ""
+
+
+def open_dataset(
+    source: Path, failed: dict[str, str], rule: ForegroundRule = AUTO
+) -> list[TruthImage]:
+    """List the images of a data set that have a true mask.
+
+    Parameters
+    ----------
+    source : Path
+        A project (masks accepted, corrected or "no defect", the newest of each image); a
+        Carinthia-S download or a table with masks; a folder with ``images`` and ``masks`` of
+        equal names; or images with ``<name>_mask.png`` beside them.
+    failed : dict
+        Gets the message of each image that cannot be used.
+    rule : ForegroundRule
+        What is foreground in masks that no project wrote.
+
+    Raises
+    ------
+    InputError
+        When there is no image with a mask.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder")
+    if (source / PROJECT_FILE).is_file():
+        found = _project_images(open_project(source), failed)
+    elif (source / "images").is_dir() and (source / "masks").is_dir():
+        found = _pairs(source / "images", source / "masks", "", rule, failed)
+    else:
+        listed = find_images(source)
+        failed.update(listed.failed)
+        told = listed.mask_rule if rule == AUTO else rule
+        found = [
+            TruthImage(image.name, image.path, image.page, MaskFile(image.mask, told), image.label)
+            for image in listed.images
+            if image.mask is not None
+        ]
+        if not found and source.is_dir():
+            found = _pairs(source, source, _MASK, rule, failed)
+    if not found:
+        raise InputError(
+            f"{source}: no image with a true mask; a project needs accepted, corrected or 'no "
+            "defect' masks, a folder needs images and masks of equal names"
+        )
+    return found
+
+
+def _project_images(project: Project, failed: dict[str, str]) -> list[TruthImage]:
+    found = []
+    for image in project.images:
+        truths = []
+        for annotator in project.annotators():
+            try:
+                record = project.record(image.id, annotator)
+            except InputError as error:
+                failed[image.id] = str(error)
+                continue
+            if record is not None and record.state.is_truth:
+                truths.append((record.time, annotator))
+        if truths:
+            folder = annotator_folder(project.folder, max(truths)[1])
+            mask = MaskFile(mask_path(folder, image.id), BRIGHT)
+            found.append(TruthImage(image.id, image.path, image.page, mask, image.label))
+    return found
+
+
+def _pairs(
+    images: Path, masks: Path, ending: str, rule: ForegroundRule, failed: dict[str, str]
+) -> list[TruthImage]:
+    found = []
+    for path in image_files(images):
+        name = path.relative_to(images).with_suffix("")
+        if ending and name.name.endswith(ending):
+            continue
+        mask = find_by_stem(masks, f"{name.as_posix()}{ending}")
+        if mask is not None:
+            found.append(TruthImage(name.as_posix(), path, 0, MaskFile(mask, rule)))
+        elif not ending:
+            failed[name.as_posix()] = f"{path}: has no mask in {masks}"
+    return found
+
+
+def find_by_stem(folder: Path, stem: str) -> Path | None:
+    """Return the picture ``folder/stem`` of any ending; None where there is none."""
+    for suffix in sorted(IMAGE_SUFFIXES):
+        path = folder / f"{stem}{suffix}"
+        if path.is_file():
+            return path
+    return None

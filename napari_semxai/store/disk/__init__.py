@@ -1,0 +1,10 @@
+"""What every kind of file needs, whatever is in it.
+
+`atomic` writes a file whole or not at all; everything that saves goes through it. `digests`
+name pixels and weights. `folders` says where the program keeps files of its own and `storage`
+lists, measures and clears them. `recovery_copies` are the copies of unsaved masks that survive
+a crash; `shortcuts`, `choices` and `last_folders` are what a person set: keys, the variant of
+Algorithm 1, and where each kind of file dialog was last.
+
+A new file of settings follows `shortcuts`.
+"""

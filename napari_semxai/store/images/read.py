@@ -1,0 +1,245 @@
+"""Images of any shape people have, read once and never changed."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import imagecodecs
+import numpy as np
+from PIL import Image
+
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.exposure import to_gray8
+from napari_semxai.store.images.tiff import is_tiff, read_tiff_page, tiff_page_count
+from napari_semxai.types import InputError, SemImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.types import Border
+
+_PNG_SIGNATURE, _PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24
+IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+
+# What tifffile, its codecs and Pillow raise on damaged files.
+_READ_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
+
+
+def read_image(path: str | Path, page: int = 0) -> SemImage:
+    """Read one image of a TIFF, JPEG, PNG or BMP file.
+
+    Colour tables are applied; the pixel size and the height of the picture above an info bar
+    are taken from FEI and Zeiss tags.
+
+    Parameters
+    ----------
+    path : str or Path
+        The format is recognised by the content, not by the name.
+    page : int
+        Page of a multi-page TIFF, counted from 0.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, damaged, or not an image of a known kind.
+    """
+    path = Path(path)
+    with reading(path):
+        if is_tiff(path):
+            stored = read_tiff_page(path, page)
+            image = image_from_array(
+                stored.pixels,
+                page_name(path, page) if stored.page_count > 1 else path.stem,
+                path=path,
+                page=page,
+                pixel_size=stored.pixel_size,
+                picture_rows=stored.picture_rows,
+            )
+            return replace(image, page_count=stored.page_count)
+        if page != 0:
+            raise InputError(f"{path}: has 1 page, so there is no page {page}")
+        return image_from_array(_read_picture(path), path.stem, path=path)
+
+
+def page_count(path: str | Path) -> int:
+    """Return the number of images in a file: its pages for a TIFF, otherwise 1.
+
+    Raises
+    ------
+    InputError
+        When the file is missing or a damaged TIFF.
+    """
+    path = Path(path)
+    with reading(path):
+        return tiff_page_count(path) if is_tiff(path) else 1
+
+
+def page_name(path: Path, page: int) -> str:
+    """Return the name of one page of a multi-page file, pages counted from 1."""
+    return f"{path.stem}_p{page + 1:04d}"
+
+
+def image_from_array(
+    array: NDArray[Any],
+    name: str,
+    *,
+    path: Path | None = None,
+    page: int = 0,
+    pixel_size: float | None = None,
+    picture_rows: int | None = None,
+) -> SemImage:
+    """Make an image of an array, without copying it where it is 8-bit grey.
+
+    Parameters
+    ----------
+    array : ndarray, shape (M, N), (M, N, 3) or (M, N, 4)
+        Bool, integer or floating; leading axes of length 1 are dropped.
+    name : str
+        What to call the image.
+    path, page, pixel_size, picture_rows
+        See `SemImage`.
+
+    Raises
+    ------
+    InputError
+        For other shapes and types.
+    """
+    pixels = np.asarray(array)
+    while pixels.ndim > 2 and pixels.shape[0] == 1:
+        pixels = pixels[0]
+    if 0 in pixels.shape:
+        raise InputError(f"{path or name}: the image has no pixels (shape {pixels.shape})")
+    try:
+        gray = to_gray8(pixels)
+    except ValueError as error:
+        raise InputError(f"{path or name}: {error}") from error
+    return SemImage(
+        name=name,
+        pixels=_read_only(pixels),
+        gray=_read_only(gray),
+        path=path,
+        page=page,
+        pixel_size=pixel_size,
+        picture_rows=picture_rows,
+    )
+
+
+def without_info_bar(image: SemImage) -> SemImage:
+    """Return the picture above the info bar, or the image itself where no bar is known."""
+    rows = image.picture_rows
+    if rows is None:
+        return image
+    return SemImage(
+        name=image.name,
+        pixels=image.pixels[:rows],
+        gray=image.gray[:rows],
+        path=image.path,
+        page=image.page,
+        page_count=image.page_count,
+        pixel_size=image.pixel_size,
+    )
+
+
+def auto_border(image: SemImage) -> Border:
+    """Return the border that Algorithm 1 should ignore: edge strips and a known info bar.
+
+    Returns
+    -------
+    tuple of int
+        (top, right, bottom, left).
+    """
+    top, right, bottom, left = edge_strips(without_info_bar(image).gray)
+    return top, right, bottom + len(image.gray) - (image.picture_rows or len(image.gray)), left
+
+
+def image_files(folder: str | Path) -> list[Path]:
+    """Return the image files below a folder, sorted, hidden ones left out."""
+    folder = Path(folder)
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in IMAGE_SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged or missing file raises into one line that names it."""
+    try:
+        yield
+    except InputError:
+        raise
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except _READ_ERRORS as error:
+        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(
+            f"{path}: cannot be read as an image ({detail}); "
+            "TIFF, JPEG, PNG and BMP files are understood"
+        ) from error
+
+
+def _read_picture(path: Path) -> NDArray[Any]:
+    with warnings.catch_warnings():
+        # Mosaics are large on purpose; twice the limit is an error all the same.
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        picture = Image.open(path, formats=("BMP", "JPEG", "PNG"))
+    with picture:
+        if is_deep_png(path):
+            return _read_deep_png(path)
+        if picture.mode == "P":
+            return _gray_where_equal(np.asarray(picture.convert("RGB")))
+        if picture.mode in ("LA", "La"):
+            return np.asarray(picture.convert("L"))
+        if picture.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX", "PA"):
+            return np.asarray(picture.convert("RGB"))
+        return np.asarray(picture)
+
+
+def is_deep_png(path: Path) -> bool:
+    """Whether a file is a PNG of 16 bits, of which Pillow cuts colours and opacity to 8."""
+    with path.open("rb") as file:
+        start = file.read(_PNG_BIT_DEPTH + 1)
+    return start.startswith(_PNG_SIGNATURE) and start[_PNG_BIT_DEPTH] == 16
+
+
+def _read_deep_png(path: Path) -> NDArray[Any]:
+    pixels = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 2 else pixels
+
+
+def _gray_where_equal(rgb: NDArray[Any]) -> NDArray[Any]:
+    """Colour tables of SEM files are nearly always grey ramps."""
+    red = rgb[..., 0]
+    equal = np.array_equal(red, rgb[..., 1]) and np.array_equal(red, rgb[..., 2])
+    return np.ascontiguousarray(red) if equal else rgb
+
+
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
+    view = array.view()
+    view.flags.writeable = False
+    return view

@@ -1,0 +1,221 @@
+"""Exports of a project: mask files, COCO JSON, the Carinthia-S layout, measurements."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+import tifffile
+
+from napari_semxai.algorithms.masks.measurements import measure
+from napari_semxai.store.disk.atomic import atomic_write, write_json, write_table
+from napari_semxai.store.images.coco import coco_document
+from napari_semxai.store.images.masks import write_mask
+from napari_semxai.store.images.read import page_count
+from napari_semxai.store.project.originals import (
+    check_not_own,
+    check_replaceable,
+    check_replaceable_table,
+)
+from napari_semxai.store.project.records import imported_state
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.store.project.masks import ChosenMask
+    from napari_semxai.store.project.project import Project
+    from napari_semxai.types import ProjectImage
+
+MASKS_TABLE = "masks.csv"
+CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
+_EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
+
+
+def export_masks(
+    project: Project, chosen: Iterable[ChosenMask], target: Path, suffix: str = ".png"
+) -> int:
+    """Write every mask as ``<id><suffix>``, 0 and 255, and what is known of them as a table.
+
+    Returns
+    -------
+    int
+        How many.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be written, is an original of the project, or is another picture or
+        table.
+    """
+    rows: list[dict[str, Any]] = []
+    table = _free(project, target / MASKS_TABLE)
+    check_replaceable_table(table, ("id", "file", "class"))
+    for one in chosen:
+        path = _free(project, target / f"{one.image.id}{suffix}")
+        check_replaceable(path)
+        write_mask(path, one.mask)
+        rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
+    if rows:
+        _write_rows(table, rows)
+    return len(rows)
+
+
+def export_coco(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
+    """Write a COCO data set with "rle" or "polygons"; return how many images it has."""
+    document = coco_document(chosen, project.info.class_names, form)
+    write_json(_free(project, target), document)
+    return len(document["images"])
+
+
+def export_carinthia(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
+    """Write the layout of Carinthia-S below ``data``; return how many images it has.
+
+    Images are copied byte for byte; a page of a multi-page TIFF becomes a TIFF of its own. What
+    is known beyond the four columns of the set stands in columns behind them.
+    """
+    rows: list[tuple[str, ...]] = []
+    data, plain = target / "data", True
+    for one in chosen:
+        image = _copy_image(project, one.image, data / "images")
+        mask = _free(project, data / "masks" / f"{one.image.id}.png")
+        check_replaceable(mask)
+        write_mask(mask, one.mask)
+        paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
+        known = _known(one)
+        rows.append((*paths, one.image.id, one.label, *known, str(one.state), one.comment))
+        plain &= not any((*known, one.comment)) and one.state == imported_state(one.mask, None)
+    columns = [*CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
+    if plain:
+        columns, rows = columns[:4], [row[:4] for row in rows]
+    write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
+    return len(rows)
+
+
+def export_measurements(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
+    """Write one row of measurements for each mask; return how many."""
+    rows: list[dict[str, Any]] = []
+    for one in chosen:
+        row = _about(project, one, file=one.image.path.name, page=one.image.page)
+        rows.append(row | measure(one.mask, one.image.pixel_size) | {"comment": one.comment})
+    if not rows:
+        raise InputError(f"{project.folder}: no mask to measure")
+    _write_rows(_free(project, target), rows)
+    return len(rows)
+
+
+def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
+    """Return what is known of a mask by column, but the comment."""
+    name = project.info.class_names.get(one.label, "")
+    row = {"id": one.image.id, **place, "class": one.label, "class_name": name}
+    row |= dict(zip(_EXTRA_COLUMNS, _known(one), strict=True))
+    return row | {"state": one.state, "annotators": " ".join(one.annotators)}
+
+
+def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+    write_table(path, list(rows[0]), [list(row.values()) for row in rows])
+
+
+def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
+    image = one.image
+    size = "" if image.pixel_size is None else repr(image.pixel_size)
+    return one.label_source, image.lot, image.wafer, image.defect, size
+
+
+def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
+    # Raises where the image was replaced.
+    pixels = np.asarray(project.read_image(image.id).pixels)
+    if page_count(image.path) == 1:
+        path = _free(project, folder / f"{image.id}{image.path.suffix.lower()}")
+        with image.path.open("rb") as origin, atomic_write(path) as copy:
+            shutil.copyfileobj(origin, copy)
+        return path
+    path = _free(project, folder / f"{image.id}.tif")
+    write_image(path, pixels)
+    return path
+
+
+def write_image(path: Path, pixels: NDArray[Any]) -> None:
+    """Write pixels (M, N) or (M, N, 3) as a TIFF file, without loss.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written.
+    """
+    kind = "rgb" if pixels.ndim == 3 else "minisblack"
+    with atomic_write(path) as copy:
+        tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)
+
+
+def _free(project: Project, path: Path) -> Path:
+    """Return `path` unless that would write over an original or a project's own file."""
+    if os.path.realpath(path) in project.originals:
+        raise InputError(f"{path}: the project was made of this file; choose another place")
+    check_not_own(path)
+    return path
+
+
+class _Write(Protocol):
+    """Write masks of a project to a file or folder and return how many."""
+
+    def __call__(self, project: Project, chosen: Iterable[ChosenMask], target: Path) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFormat:
+    """A form in which the masks of a project can be written.
+
+    Attributes
+    ----------
+    title : str
+        For display.
+    write : callable
+        Writes the masks and returns how many.
+    file_filter : str
+        Of a file dialog, for forms that are one file; "" for those that are a folder.
+    """
+
+    title: str
+    write: _Write
+    file_filter: str = ""
+
+
+_COCO = "COCO JSON (*.json)"
+EXPORT_FORMATS: dict[str, ExportFormat] = {
+    "png": ExportFormat("PNG masks", partial(export_masks, suffix=".png")),
+    "tif": ExportFormat("TIFF masks", partial(export_masks, suffix=".tif")),
+    "coco-rle": ExportFormat("COCO JSON, RLE", partial(export_coco, form="rle"), _COCO),
+    "coco-polygons": ExportFormat("COCO, polygons", partial(export_coco, form="polygons"), _COCO),
+    "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia),
+    "measurements": ExportFormat("measurements", export_measurements, "CSV (*.csv)"),
+}
+"""All formats by the name that the command takes; a new one is an entry here."""
+
+
+def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
+    """Write masks in one of `EXPORT_FORMATS`.
+
+    Returns
+    -------
+    int
+        How many.
+
+    Raises
+    ------
+    InputError
+        When there is none, the format is unknown, or `target` cannot be written.
+    """
+    if form not in EXPORT_FORMATS:
+        raise InputError(f"{form}: no such format; choose one of {', '.join(EXPORT_FORMATS)}")
+    count = EXPORT_FORMATS[form].write(project, chosen, target)
+    if not count:
+        raise InputError(f"{project.folder}: no mask is accepted, corrected or without defect")
+    return count

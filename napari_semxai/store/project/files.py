@@ -1,0 +1,275 @@
+"""The plain files of a project: where they lie, who may write them, the project's own file."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import quote, unquote
+
+from filelock import FileLock, Timeout
+
+from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.types import InputError, ProjectInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+class AnnotatorLocks:
+    """The annotators that this program writes as; the system lets go of them when it dies.
+
+    Parameters
+    ----------
+    project : Path
+        The project's folder.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self._locks: dict[Path, FileLock] = {}
+
+    def claim(self, annotator: str) -> None:
+        """Be the one program that writes as an annotator, until `release`.
+
+        Raises
+        ------
+        InputError
+            When another program is that one, or the project is away or cannot be written.
+        """
+        # Nothing is written to the empty mount point of a drive that is away.
+        check_there(self._project)
+        folder = annotator_folder(self._project, annotator)
+        if folder in self._locks:
+            return
+        # Beside the annotator's folder, which is there only when something was written.
+        lock = FileLock(folder.with_name(f"{folder.name}.lock"), timeout=0, thread_local=False)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise InputError(
+                f"{self._project}: another program is writing reviews as {annotator!r}; close "
+                "it, or choose another annotator name"
+            ) from None
+        except OSError as error:
+            raise InputError(
+                f"{folder}: cannot be written ({error.strerror or error}); "
+                "make the project's folder writable"
+            ) from error
+        self._locks[folder] = lock
+
+    def release(self) -> None:
+        """Let other programs write as these annotators."""
+        for lock in self._locks.values():
+            # Of a drive that died nothing is left to let go of.
+            with suppress(OSError):
+                lock.release()
+        self._locks.clear()
+
+
+PROJECT_FILE = "project.json"
+IMAGES_FILE = "images.csv"
+REVIEWS_FOLDER = "reviews"
+MASKS_FOLDER = "masks"
+RECORDS_FOLDER = "records"
+MASK_SUFFIX = ".png"
+RECORD_SUFFIX = ".json"
+FolderTimes: TypeAlias = tuple[int, int]
+FolderChange: TypeAlias = tuple[FolderTimes, FolderTimes]
+NO_FOLDER: FolderTimes = (0, 0)
+_FORMAT = "napari-semxai project"
+_VERSION = 1
+_LONGEST_ID = 100
+_LOCK_SECONDS = 5.0
+_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)$")
+
+
+@contextmanager
+def reaching(path: Path) -> Iterator[None]:
+    """Make `InputError` of what a drive that is away or fails says in many ways."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(_unreadable(Path(error.filename or path), error)) from error
+
+
+def check_there(project: Path) -> None:
+    """Raise `InputError` where only the empty mount point of a drive is left."""
+    with reaching(project):
+        if not (project / IMAGES_FILE).is_file():
+            raise InputError(f"{project}: the project is away; is its drive there?")
+
+
+def annotator_key(name: str) -> str:
+    """Return what all spellings of an annotator's name have in common."""
+    return name.strip().casefold()
+
+
+def annotator_folder(project: Path, annotator: str) -> Path:
+    """Return the folder that one annotator alone writes.
+
+    Names that differ only in case are one annotator, because some systems could not tell their
+    folders apart; any other two names have two folders.
+
+    Raises
+    ------
+    InputError
+        For a name without letters, or longer than 60 characters.
+    """
+    name = annotator_key(annotator)
+    if not name or len(name) > 60:
+        raise InputError(f"{annotator!r}: an annotator's name has 1 to 60 characters")
+    slug = quote(name, safe=" -_").replace(".", "%2E")
+    if _WINDOWS_DEVICES.match(slug):
+        slug = f"%{ord(slug[0]):02X}{slug[1:]}"
+    return project / REVIEWS_FOLDER / slug
+
+
+def annotator_names(project: Path) -> list[str]:
+    """Return the annotators that have a folder, in lower case, sorted."""
+    folder = project / REVIEWS_FOLDER
+    with reaching(folder), suppress(FileNotFoundError):
+        return sorted(unquote(entry.name) for entry in os.scandir(folder) if entry.is_dir())
+    return []
+
+
+def mask_path(folder: Path, image_id: str) -> Path:
+    """Return where an annotator's mask of an image lies; `folder` is the annotator's."""
+    return folder / MASKS_FOLDER / f"{image_id}{MASK_SUFFIX}"
+
+
+def record_path(folder: Path, image_id: str) -> Path:
+    """Return where an annotator's record of an image lies; `folder` is the annotator's."""
+    return folder / RECORDS_FOLDER / f"{image_id}{RECORD_SUFFIX}"
+
+
+def folder_times(folder: Path) -> FolderTimes:
+    """Return when files of an annotator's folder were last made, renamed or removed."""
+    return _changed_at(folder / RECORDS_FOLDER), _changed_at(folder / MASKS_FOLDER)
+
+
+def _changed_at(folder: Path) -> int:
+    try:
+        return folder.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def unique_ids(names: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+    """Return file names that are safe on every system and differ even without case.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Relative paths without ending, "/" between folders.
+    others : iterable of str
+        Ids that are taken.
+    """
+    taken = {other.casefold() for other in others}
+    ids = []
+    for name in names:
+        stem = re.sub(r"[^\w\- ]", "_", name.replace("/", "__"), flags=re.ASCII)
+        stem = stem.strip()[-_LONGEST_ID:] or "image"
+        if _WINDOWS_DEVICES.match(stem.casefold()):
+            stem = f"_{stem}"
+        chosen, number = stem, 2
+        while chosen.casefold() in taken:
+            chosen, number = f"{stem}-{number}", number + 1
+        taken.add(chosen.casefold())
+        ids.append(chosen)
+    return ids
+
+
+@contextmanager
+def changing(project: Path) -> Iterator[None]:
+    """Hold the right to change the table of images and the project's own file.
+
+    Raises
+    ------
+    InputError
+        When another program holds it, or the folder cannot be written.
+    """
+    lock = FileLock(project / ".lock", timeout=_LOCK_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InputError(f"{project}: another program is changing it; try again") from None
+    except OSError as error:
+        raise InputError(f"{project}: cannot be written ({error.strerror or error})") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def write_info(project: Path, info: ProjectInfo) -> None:
+    """Write the project's own file."""
+    write_json(
+        project / PROJECT_FILE,
+        {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "id": info.id,
+            "name": info.name,
+            "created": info.created,
+            "source": info.source,
+            "class_names": dict(info.class_names),
+        },
+    )
+
+
+def read_info(project: Path) -> ProjectInfo:
+    """Read the project's own file.
+
+    Raises
+    ------
+    InputError
+        When there is none, it is damaged, or a newer program wrote it.
+    """
+    path = project / PROJECT_FILE
+    with reaching(path):
+        if not path.is_file():
+            raise InputError(
+                f"{project}: no {PROJECT_FILE} here, so it is no project (or its drive is away); "
+                "make one with: semxai project init DIR --from FOLDER"
+            )
+    values = read_json(path, _FORMAT, _VERSION)
+    try:
+        return ProjectInfo(
+            id=str(values["id"]),
+            name=str(values["name"]),
+            created=str(values["created"]),
+            source=str(values["source"]),
+            class_names={str(key): str(name) for key, name in values["class_names"].items()},
+        )
+    except (AttributeError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: is damaged ({error!r})") from error
+
+
+def read_json(path: Path, kind: str, version: int) -> dict[str, Any]:
+    """Read a JSON object that says it is `kind`, of `version` or older.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, is something else, or is newer.
+    """
+    try:
+        values = json.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(_unreadable(path, error)) from error
+    except ValueError as error:
+        raise InputError(f"{path}: is damaged ({error}); bring back a copy of it") from error
+    if not isinstance(values, dict) or values.get("format") != kind:
+        raise InputError(f"{path}: is no {kind}")
+    if not isinstance(values.get("version"), int) or values["version"] > version:
+        raise InputError(f"{path}: was written by a newer program; update napari-semxai")
+    return values
+
+
+def _unreadable(path: Path, error: OSError) -> str:
+    return f"{path}: cannot be read ({error.strerror or error}); is the drive there?"

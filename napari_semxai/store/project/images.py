@@ -1,0 +1,122 @@
+"""The table of a project's images."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semxai.store.disk.atomic import write_table
+from napari_semxai.store.project.files import IMAGES_FILE, changing, check_there, reaching
+from napari_semxai.types import InputError, ProjectImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_COLUMNS = (
+    "id",
+    "path",
+    "page",
+    "rows",
+    "columns",
+    "sha256",
+    "class",
+    "class_source",
+    "lot",
+    "wafer",
+    "defect",
+    "pixel_size_m",
+)
+
+
+def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
+    """Write the table of images; paths are relative where a common folder exists."""
+    rows = []
+    for image in images:
+        row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
+        known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
+        rows.append((*row, *known, image.pixel_size))
+    write_table(project / IMAGES_FILE, _COLUMNS, rows)
+
+
+def read_images(project: Path) -> tuple[ProjectImage, ...]:
+    """Read the table of images.
+
+    Raises
+    ------
+    InputError
+        When it is missing or damaged.
+    """
+    path = project / IMAGES_FILE
+    root = os.path.abspath(project)
+    with reaching(path):
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                return tuple(_image(root, row) for row in csv.DictReader(file, strict=True))
+        except (KeyError, TypeError, ValueError, csv.Error) as error:
+            raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
+
+
+def store_pixel_size(
+    project: Path, known: Iterable[ProjectImage], image_id: str | None, metres: float
+) -> tuple[ProjectImage, ...]:
+    """Write a pixel size for one image, or for all that have none.
+
+    Parameters
+    ----------
+    project : Path
+        The project's folder.
+    known : iterable of ProjectImage
+        Its images as they were read.
+    image_id, metres
+        See `Project.set_pixel_size`.
+
+    Returns
+    -------
+    tuple of ProjectImage
+        `known` with the pixel sizes of the table; what others have added since is not among them.
+    """
+    if not (math.isfinite(metres) and metres > 0):
+        raise InputError(f"{metres!r} m: a pixel size is a number above 0")
+    check_there(project)
+    with reaching(project), changing(project):
+        stored = {image.id: image for image in read_images(project)}
+        for image in stored.values():
+            if image.id == image_id or (image_id is None and image.pixel_size is None):
+                stored[image.id] = replace(image, pixel_size=float(metres))
+        write_images(project, list(stored.values()))
+    return tuple(
+        replace(image, pixel_size=stored.get(image.id, image).pixel_size) for image in known
+    )
+
+
+def _image(root: str, row: dict[str, str]) -> ProjectImage:
+    return ProjectImage(
+        id=row["id"],
+        path=Path(os.path.normpath(os.path.join(root, row["path"]))),
+        page=int(row["page"]),
+        shape=(int(row["rows"]), int(row["columns"])),
+        sha256=row["sha256"],
+        label=row["class"],
+        label_source=row["class_source"],
+        lot=row["lot"],
+        wafer=row["wafer"],
+        defect=row["defect"],
+        pixel_size=float(row["pixel_size_m"]) if row["pixel_size_m"] else None,
+    )
+
+
+def _portable(project: Path, path: Path) -> str:
+    """Relative where project and image share a folder, so that both can move together."""
+    root, target = os.path.abspath(project), os.path.abspath(path)
+    try:
+        common = os.path.commonpath([root, target])
+    except ValueError:
+        # Two drives of Windows.
+        return Path(target).as_posix()
+    if common == os.path.dirname(common):
+        return Path(target).as_posix()
+    return Path(os.path.relpath(target, root)).as_posix()

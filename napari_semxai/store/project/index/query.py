@@ -1,0 +1,139 @@
+"""Tables of a project's index, and the question that a queue asks of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from napari_semxai.store.project.files import annotator_key
+from napari_semxai.types import QueueOrder, ReviewState
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_semxai.types import QueueFilter
+
+SCHEMA = sa.MetaData()
+META = sa.Table("meta", SCHEMA, sa.Column("stamp", sa.Text, primary_key=True))
+IMAGES = sa.Table(
+    "images",
+    SCHEMA,
+    # The key is the order that a queue has most often: nothing is sorted for it.
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("id", sa.Text, nullable=False, unique=True),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+)
+FOLDERS = sa.Table(
+    "folders",
+    SCHEMA,
+    sa.Column("annotator", sa.Text, primary_key=True),
+    sa.Column("records", sa.BigInteger, nullable=False),
+    sa.Column("masks", sa.BigInteger, nullable=False),
+)
+REVIEWS = sa.Table(
+    "reviews",
+    SCHEMA,
+    sa.Column("image", sa.Text, primary_key=True),
+    sa.Column("annotator", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("voided", sa.Text),
+    sa.Column("label", sa.Text, nullable=False),
+    sa.Column("confidence", sa.Float),
+    sa.Column("score", sa.Float),
+    sa.Column("time", sa.Text, nullable=False),
+    sa.Column("has_mask", sa.Boolean, nullable=False),
+    sa.Column("latest", sa.Boolean, nullable=False),
+    sa.Column("damaged", sa.Text),
+    sa.Column("record_time", sa.BigInteger, nullable=False),
+    sa.Column("record_size", sa.BigInteger, nullable=False),
+    sa.Column("mask_time", sa.BigInteger, nullable=False),
+    sa.Column("mask_size", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+
+def queue_query(wanted: QueueFilter) -> sa.Select[Any]:
+    """Return the question for the images that `wanted` lets through.
+
+    Rows have the fields of `QueueRow`, in its order.
+    """
+    values: dict[str, Any] = {
+        "image": IMAGES.c.id,
+        "number": IMAGES.c.number,
+        "annotator": sa.func.coalesce(REVIEWS.c.annotator, ""),
+        "state": sa.func.coalesce(REVIEWS.c.state, ReviewState.CANDIDATE.value),
+        "voided": REVIEWS.c.voided,
+        "label": sa.func.coalesce(sa.func.nullif(REVIEWS.c.label, ""), IMAGES.c.label),
+        "confidence": REVIEWS.c.confidence,
+        "score": REVIEWS.c.score,
+        "time": sa.func.coalesce(REVIEWS.c.time, ""),
+        "has_mask": sa.func.coalesce(REVIEWS.c.has_mask, False),
+    }
+    joined = IMAGES.outerjoin(REVIEWS, sa.and_(IMAGES.c.id == REVIEWS.c.image, _whose(wanted)))
+    query = sa.select(*values.values()).select_from(joined)
+    return query.where(*_conditions(wanted, values)).order_by(*_order(wanted, values))
+
+
+def find_latest(connection: sa.Connection, images: Iterable[str]) -> None:
+    """Mark the review that stands for everybody: the latest, candidates behind all others."""
+    other = REVIEWS.alias()
+    first = (
+        sa.select(other.c.annotator)
+        .where(other.c.image == REVIEWS.c.image)
+        .order_by(other.c.state == ReviewState.CANDIDATE.value, other.c.time.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    mark = sa.update(REVIEWS).where(REVIEWS.c.image == sa.bindparam("marked"))
+    rows = [{"marked": image} for image in images]
+    if rows:
+        connection.execute(mark.values(latest=REVIEWS.c.annotator == first), rows)
+
+
+def _whose(wanted: QueueFilter) -> sa.ColumnElement[bool]:
+    """Return which of an image's reviews is shown; at most one."""
+    shown: sa.ColumnElement[bool] = REVIEWS.c.latest
+    if wanted.annotator is not None:
+        shown = REVIEWS.c.annotator == annotator_key(wanted.annotator)
+    if wanted.hidden_from is None:
+        return shown
+    me, other = annotator_key(wanted.hidden_from), REVIEWS.alias()
+    mine = sa.and_(other.c.annotator == me, other.c.state != ReviewState.CANDIDATE.value)
+    reviewed = IMAGES.c.id.in_(sa.select(other.c.image).where(mine))
+    return sa.case((reviewed, shown), else_=REVIEWS.c.annotator == me)
+
+
+def _conditions(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[bool]]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if wanted.states is not None:
+        conditions.append(values["state"].in_([state.value for state in wanted.states]))
+    if wanted.voided is not None:
+        voided = values["voided"]
+        conditions.append(voided.is_not(None) if wanted.voided else voided.is_(None))
+    if wanted.labels is not None:
+        conditions.append(values["label"].in_(sorted(wanted.labels)))
+    for name, limits in (("confidence", wanted.confidence), ("score", wanted.score)):
+        if limits is not None:
+            conditions.append(values[name].between(*limits))
+    if wanted.text:
+        conditions.append(IMAGES.c.text.contains(wanted.text.casefold(), autoescape=True))
+    return conditions
+
+
+def _order(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[Any]]:
+    columns = {
+        QueueOrder.NUMBER: values["number"],
+        QueueOrder.NAME: sa.func.lower(values["image"]),
+        QueueOrder.CONFIDENCE: values["confidence"],
+        QueueOrder.SCORE: values["score"],
+        QueueOrder.TIME: sa.func.nullif(values["time"], ""),
+    }
+    column = columns[wanted.order]
+    if wanted.order is QueueOrder.NUMBER:
+        return [column.desc() if wanted.descending else column.asc()]
+    return [
+        (column.desc() if wanted.descending else column.asc()).nulls_last(),
+        IMAGES.c.number,
+    ]

@@ -1,0 +1,301 @@
+"""Records of a project: what a change makes of one, and how one lies on disk."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.disk.digests import array_digest, file_sha256
+from napari_semxai.store.images.masks import read_own_mask, write_mask
+from napari_semxai.store.project.files import mask_path, reaching, read_json, record_path
+from napari_semxai.types import (
+    BoolMask,
+    InputError,
+    MaskEdit,
+    MaskRecipe,
+    ReviewEvent,
+    ReviewRecord,
+    ReviewState,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.types import ProjectImage, ReviewChange
+
+_FORMAT = "napari-semxai record"
+_VERSION = 1
+
+
+def utc_now() -> str:
+    """Return the time as ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def seconds(time: str) -> float:
+    """Return a time of `utc_now` in seconds since the epoch; 0.0 for none."""
+    return datetime.fromisoformat(time).timestamp() if time else 0.0
+
+
+def check_mask(image: ProjectImage, change: ReviewChange) -> None:
+    """Raise `InputError` when the mask of a change does not have the image's size."""
+    if change.mask is not None and change.mask.shape != image.shape:
+        raise InputError(f"{image.id}: mask of shape {change.mask.shape}, image {image.shape}")
+
+
+def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> BoolMask | None:
+    """Return the mask that `change` writes, or None where it leaves the mask alone.
+
+    Raises
+    ------
+    InputError
+        When a review needs a mask and there is none.
+    """
+    if change.state is ReviewState.NO_DEFECT:
+        return np.zeros(image.shape, dtype=bool)
+    if change.mask is None:
+        if change.state is not None and change.state.is_truth and not old.mask_sha256:
+            raise InputError(f"{image.id}: has no mask yet, so it cannot be {change.state}")
+        return None
+    return np.asarray(change.mask, dtype=bool)
+
+
+def imported_state(
+    mask: BoolMask, told: str | None, wanted: ReviewState | None = None
+) -> ReviewState:
+    """Return the state of a mask that comes from elsewhere.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        "No defect" where empty and nothing else was said; never so with foreground.
+    told : str or None
+        What stands beside the mask: a state of an export, or what another program calls so.
+    wanted : ReviewState, optional
+        What a person wants for masks with foreground.
+    """
+    implied = ReviewState.ACCEPTED if mask.any() else ReviewState.NO_DEFECT
+    state = wanted or next((state for state in ReviewState if state == told), implied)
+    empty_truth = wanted is not None and wanted.is_truth and not mask.any()
+    return implied if state is ReviewState.NO_DEFECT or empty_truth else state
+
+
+def next_record(
+    image: ProjectImage, old: ReviewRecord, change: ReviewChange, mask: BoolMask | None
+) -> ReviewRecord:
+    """Return the record after `change`.
+
+    A review sets the state. A changed mask without a review makes an earlier review void: the
+    state is "candidate" again, and `ReviewRecord.voided` keeps what it was.
+
+    Parameters
+    ----------
+    image : ProjectImage
+        Whose mask it is.
+    old : ReviewRecord
+        The record before.
+    change : ReviewChange
+        What was asked for.
+    mask : ndarray of bool or None
+        As `new_mask` answered.
+    """
+    if change.back is not None:
+        return _with_event(_as_before(change.back, mask), old, "undo")
+    digest = old.mask_sha256 if mask is None else array_digest(mask)
+    edited = digest != old.mask_sha256
+    state, voided = old.state, old.voided
+    if change.state is not None:
+        state, voided = change.state, None
+    elif edited and old.state is not ReviewState.CANDIDATE:
+        state, voided = ReviewState.CANDIDATE, old.state
+    record = replace(
+        old,
+        state=state,
+        voided=voided,
+        label=old.label if change.label is None else change.label,
+        comment=old.comment if change.comment is None else change.comment,
+        time=utc_now(),
+        mask_sha256=digest,
+        area=old.area if mask is None else int(np.count_nonzero(mask)),
+        score=old.score if change.score is None else change.score,
+        recipe=_next_recipe(image, old, change, mask, edited),
+    )
+    if change.confidence is not None:
+        record = replace(
+            record,
+            confidence=change.confidence,
+            classifier_sha256=change.classifier_sha256,
+            classifier_synthetic=change.classifier_synthetic,
+        )
+    kind = "review" if change.state is not None else "edit" if edited else "note"
+    return _with_event(record, old, kind)
+
+
+def _as_before(back: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
+    """Return the record to go back to, written now, for the mask of that time."""
+    digest, area = "", 0
+    if mask is not None:
+        digest, area = array_digest(mask), int(np.count_nonzero(mask))
+    return replace(back, time=utc_now(), mask_sha256=digest, area=area)
+
+
+def _with_event(record: ReviewRecord, old: ReviewRecord, kind: str) -> ReviewRecord:
+    """Return a record with the history of `old` and what has happened now."""
+    event = ReviewEvent(
+        record.time, kind, record.state, record.label, record.comment, record.mask_sha256
+    )
+    return replace(record, history=(*old.history, event))
+
+
+def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
+    """Return the record of a mask file that is not the one the record was written for.
+
+    That is a mask changed or removed by another program, or one whose record a crash prevented.
+    """
+    digest = "" if mask is None else array_digest(mask)
+    if digest == record.mask_sha256:
+        return record
+    reviewed = record.state is not ReviewState.CANDIDATE
+    return replace(
+        record,
+        state=ReviewState.CANDIDATE,
+        voided=record.state if reviewed else record.voided,
+        mask_sha256=digest,
+        area=0 if mask is None else int(np.count_nonzero(mask)),
+        recipe=None,
+    )
+
+
+def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRecord | None:
+    """Return what an annotator's `folder` says of an image; None where nothing was written.
+
+    Raises
+    ------
+    InputError
+        When the record or the mask cannot be read.
+    """
+    record, written = ReviewRecord(image.id, annotator), ""
+    path, mask = record_path(folder, image.id), mask_path(folder, image.id)
+    with reaching(folder):
+        if path.exists():
+            record, written = read_record(path)
+        if not mask.exists():
+            return voided_by_hand(record, None) if record.history else None
+        if file_sha256(mask) == written:
+            return record
+        return voided_by_hand(record, read_own_mask(mask, image.shape))
+
+
+def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
+    """Write a mask, where there is a new one, and then the record that names it.
+
+    The mask file of a record that has none any more is removed.
+    """
+    place = mask_path(folder, record.image)
+    if mask is not None:
+        write_mask(place, mask)
+    digest = file_sha256(place) if record.mask_sha256 else ""
+    write_json(record_path(folder, record.image), record_values(record, digest))
+    if not record.mask_sha256:
+        # Last: until then a crash leaves a record that is true of its mask file.
+        place.unlink(missing_ok=True)
+
+
+def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]:
+    """Return a record as JSON holds it."""
+    values = asdict(record)
+    values["recipe"] = record.recipe and recipe_values(record.recipe)
+    history = [{**entry, "state": str(entry["state"])} for entry in values.pop("history")]
+    return {
+        "format": _FORMAT,
+        "version": _VERSION,
+        **values,
+        "state": str(record.state),
+        "voided": None if record.voided is None else str(record.voided),
+        "mask_file_sha256": mask_file_sha256,
+        "history": history,
+    }
+
+
+def recipe_values(recipe: MaskRecipe) -> dict[str, Any]:
+    """Return a recipe as JSON holds it."""
+    values = asdict(recipe)
+    for edit in values["edits"]:
+        # One line a run would make the file long for people and machines.
+        edit["runs"] = " ".join(map(str, edit["runs"]))
+    return values
+
+
+def read_record(path: Path) -> tuple[ReviewRecord, str]:
+    """Read a record, and the digest that its mask file had when it was written.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or is damaged.
+    """
+    values = read_json(path, _FORMAT, _VERSION)
+    try:
+        return record_of(values), str(values["mask_file_sha256"])
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
+
+
+def record_of(values: dict[str, Any]) -> ReviewRecord:
+    """Return a record from what `record_values` made of it."""
+    voided, recipe = values["voided"], values["recipe"]
+    return ReviewRecord(
+        image=values["image"],
+        annotator=values["annotator"],
+        state=ReviewState(values["state"]),
+        voided=None if voided is None else ReviewState(voided),
+        label=values["label"],
+        comment=values["comment"],
+        time=values["time"],
+        mask_sha256=values["mask_sha256"],
+        area=int(values["area"]),
+        confidence=values["confidence"],
+        # Earlier records do not say what the confidence is of.
+        classifier_sha256=values.get("classifier_sha256", ""),
+        classifier_synthetic=values.get("classifier_synthetic"),
+        score=values["score"],
+        recipe=None if recipe is None else read_recipe(recipe),
+        history=tuple(
+            ReviewEvent(**{**entry, "state": ReviewState(entry["state"])})
+            for entry in values["history"]
+        ),
+    )
+
+
+def read_recipe(values: dict[str, Any]) -> MaskRecipe:
+    """Return a recipe from what `recipe_values` made of it."""
+    edits = tuple(
+        MaskEdit(
+            edit["name"],
+            tuple(edit["box"]),
+            tuple(map(int, edit["runs"].split())),
+            edit["details"],
+        )
+        for edit in values["edits"]
+    )
+    return MaskRecipe(**{**values, "edits": edits})
+
+
+def _next_recipe(
+    image: ProjectImage,
+    old: ReviewRecord,
+    change: ReviewChange,
+    mask: BoolMask | None,
+    edited: bool,
+) -> MaskRecipe | None:
+    """Never a recipe that makes another mask than the one beside it."""
+    if mask is None or (not edited and change.recipe is None):
+        return old.recipe
+    if change.recipe is not None and change.state is not ReviewState.NO_DEFECT:
+        return change.recipe
+    base = "empty" if not mask.any() else "mask"
+    return MaskRecipe(base, array_digest(mask), image.sha256)

@@ -1,0 +1,9 @@
+"""Where the images of a project or data set come from.
+
+`find_images` decides what a path is: a folder, a table (`image_tables`) or a KLARF file
+(`klarf`, whose two grammars are in `klarf_grammar` and whose pictures `klarf_images` finds).
+All of them answer with the values of `source`. `labelled_images` reads folders and tables for
+training.
+
+A new source answers with `source` values and gets a line in `find_images`.
+"""

@@ -1,0 +1,158 @@
+"""What a project can be made from: a folder, a table, a KLARF file."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path, PureWindowsPath
+from typing import TYPE_CHECKING
+
+from napari_semxai.store.images.masks import MASK_SUFFIXES, image_stem
+from napari_semxai.store.images.read import IMAGE_SUFFIXES, image_files, page_count, page_name
+from napari_semxai.store.project.files import PROJECT_FILE
+from napari_semxai.store.sources.image_tables import find_table, table_images
+from napari_semxai.store.sources.klarf import is_klarf, read_klarf
+from napari_semxai.store.sources.source import ImageSource, SourceImage
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.store.sources.klarf import Klarf, KlarfDefect
+
+
+def klarf_images(path: Path) -> ImageSource:
+    """List the images of all defects of a KLARF file; defects without images are left out.
+
+    An image lies where the file says, or, since paths of the inspection tool rarely exist
+    elsewhere, under its name in the KLARF's folder. Image numbers are pages of a multi-page
+    TIFF, counted from 1, or from 0 where a 0 occurs.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or names no image that exists.
+    """
+    klarf = read_klarf(path)
+    finder = _Finder(path.parent, klarf)
+    several_wafers = len({(defect.lot, defect.wafer) for defect in klarf.defects}) > 1
+    images: list[SourceImage] = []
+    failed: dict[str, str] = {}
+    for defect in klarf.defects:
+        stem = f"{defect.wafer}/{defect.defect}" if several_wafers else defect.defect
+        for number, (name, page) in enumerate(defect.images, start=1):
+            label = f"defect_{stem}" + (f"_{number}" if len(defect.images) > 1 else "")
+            try:
+                images.append(_source_image(label, defect, *finder.find(name, page)))
+            except InputError as error:
+                failed[label] = f"{path} line {defect.line}: {error}"
+    if not images:
+        raise InputError(next(iter(failed.values()), f"{path}: names no image"))
+    return ImageSource(tuple(images), class_names=klarf.class_names, failed=failed)
+
+
+def _source_image(name: str, defect: KlarfDefect, path: Path, page: int) -> SourceImage:
+    return SourceImage(
+        path=path,
+        page=page,
+        name=name,
+        label=defect.label,
+        label_source=defect.label_source,
+        lot=defect.lot,
+        wafer=defect.wafer,
+        defect=defect.defect,
+        pixel_size=defect.pixel_size,
+    )
+
+
+class _Finder:
+    """Finds files and pages."""
+
+    def __init__(self, folder: Path, klarf: Klarf) -> None:
+        self._folder = folder
+        self._names = {
+            path.name.casefold(): path for path in sorted(folder.iterdir()) if path.is_file()
+        }
+        numbers = Counter(image for defect in klarf.defects for image in defect.images)
+        self._from_zero = {name for name, number in numbers if number == 0}
+        self._pages: dict[Path, int] = {}
+
+    def find(self, name: str, number: int) -> tuple[Path, int]:
+        """Return the file and page of an image."""
+        path = self._file(name)
+        pages = self._pages.setdefault(path, page_count(path))
+        if pages == 1:
+            return path, 0
+        page = number if name in self._from_zero else number - 1
+        if not 0 <= page < pages:
+            raise InputError(f"{path}: has {pages} pages, so there is no image {number}")
+        return path, page
+
+    def _file(self, name: str) -> Path:
+        parts = PureWindowsPath(name).parts
+        if not parts:
+            raise InputError("the defect names no image file")
+        given = self._folder.joinpath(*parts)
+        if given.is_file():
+            return given
+        for ending in ("", *IMAGE_SUFFIXES):
+            if (found := self._names.get((parts[-1] + ending).casefold())) is not None:
+                return found
+        raise InputError(f"{name}: no such image, and none of that name in {self._folder}")
+
+
+_PAGE = re.compile(r"_p\d{4,}$")
+_TABLE_SUFFIXES = (".csv", ".tsv")
+
+
+def find_images(source: Path) -> ImageSource:
+    """List the images of a folder, a Carinthia download, a table or a KLARF file.
+
+    Raises
+    ------
+    InputError
+        When there is no such source, or no image in it.
+    """
+    if not source.exists():
+        raise InputError(f"{source}: no such file or folder")
+    if source.is_dir():
+        table = find_table(source)
+        return _folder_images(source) if table is None else table_images(table)
+    if is_klarf(source):
+        return klarf_images(source)
+    if source.suffix.casefold() in _TABLE_SUFFIXES:
+        return table_images(source)
+    raise InputError(f"{source}: neither a folder of images, nor a CSV table, nor a KLARF file")
+
+
+def _is_mask(path: Path, beside: set[Path]) -> bool:
+    """Return whether a file is called as "Save mask" calls the mask of an image beside it."""
+    image = path.with_name(image_stem(path.stem))
+    if image.name == path.stem or path.suffix.casefold() not in MASK_SUFFIXES:
+        return False
+    return image in beside or image.with_name(_PAGE.sub("", image.name)) in beside
+
+
+def _folder_images(folder: Path) -> ImageSource:
+    """Every image below a folder but masks beside them; every page of a TIFF is one."""
+    images: list[SourceImage] = []
+    failed: dict[str, str] = {}
+    # Masks of a project that lies among the images are no images.
+    projects = {path.parent for path in folder.rglob(PROJECT_FILE)}
+    files = image_files(folder)
+    beside = {path.with_suffix("") for path in files}
+    for path in files:
+        if not projects.isdisjoint(path.parents) or _is_mask(path, beside):
+            continue
+        name = path.relative_to(folder)
+        try:
+            pages = page_count(path)
+        except InputError as error:
+            failed[name.as_posix()] = str(error)
+            continue
+        for page in range(pages):
+            stem = name.with_name(page_name(name, page)) if pages > 1 else name.with_suffix("")
+            images.append(SourceImage(path, page, stem.as_posix()))
+    if not images:
+        raise InputError(f"{folder}: no readable TIFF, JPEG, PNG or BMP image in this folder")
+    return ImageSource(tuple(images), failed=failed)

@@ -1,0 +1,255 @@
+"""KLARF, the defect list of inspection tools: read by column names, never written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_semxai.store.sources.klarf_grammar import (
+    IMAGE_COUNT,
+    DefectRow,
+    NestedParser,
+    flat_rows,
+    statements_of,
+    tokens_of,
+)
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from napari_semxai.store.sources.klarf_grammar import Block, Token
+
+_MICRO, _NANO = 1e-6, 1e-9
+_PIXEL_SIZE_COLUMNS = ("PIXELSIZE", "PIXELSIZEX")
+
+
+@dataclass(frozen=True, slots=True)
+class KlarfDefect:
+    """One defect.
+
+    Attributes
+    ----------
+    lot, wafer, defect : str
+        Identifiers.
+    label, label_source : str
+        Class number, and the column that it came from.
+    images : tuple of (str, int)
+        File as the KLARF names it, and image number in it, counted from 1.
+    pixel_size : float or None
+        Metres, where a column tells.
+    line : int
+        Of the file, counted from 1.
+    """
+
+    lot: str
+    wafer: str
+    defect: str
+    label: str
+    label_source: str
+    images: tuple[tuple[str, int], ...]
+    pixel_size: float | None
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class Klarf:
+    """What a KLARF file says of its defects.
+
+    Attributes
+    ----------
+    version : str
+        For example "1.2".
+    defects : tuple of KlarfDefect
+        In the order of the file.
+    class_names : mapping
+        Class number to the site's name for it.
+    """
+
+    version: str
+    defects: tuple[KlarfDefect, ...]
+    class_names: Mapping[str, str]
+
+
+def is_klarf(path: Path) -> bool:
+    """Whether a file begins as a KLARF does, whatever it is called."""
+    try:
+        with path.open("rb") as file:
+            words = file.read(400).decode("latin-1").casefold().split()
+    except OSError:
+        return False
+    return words[:1] == ["fileversion"] or words[:2] == ["record", "filerecord"]
+
+
+def read_klarf(path: Path) -> Klarf:
+    """Read a KLARF file of version 1.1, 1.2 or 1.8.
+
+    The grammar decides, not the version that the file names.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or a line does not fit the grammar.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        text = data.decode("latin-1")
+    tokens = tokens_of(text)
+    try:
+        if tokens and tokens[0].text.casefold() == "record":
+            return _nested(NestedParser(tokens).parse())
+        return _Flat().read(tokens)
+    except (LookupError, ValueError) as error:
+        raise InputError(f"{path}: is no complete KLARF file ({error})") from error
+
+
+class _Flat:
+    """Statements of the flat grammar, one after the other."""
+
+    def __init__(self) -> None:
+        self._version = self._lot = self._wafer = ""
+        self._columns: list[str] = []
+        self._class_names: dict[str, str] = {}
+        self._defects: list[KlarfDefect] = []
+        # Which of them say neither how many images they have nor which.
+        self._uncounted: set[int] = set()
+        # Every image file that is named, with the number of defects before it.
+        self._files: list[tuple[str, int]] = []
+
+    def read(self, tokens: Sequence[Token]) -> Klarf:
+        keyword = ""
+        for statement in statements_of(tokens):
+            if not _is_number(statement[0].text):
+                keyword = statement[0].text.casefold()
+                self._statement(keyword, statement[1:])
+            elif keyword == "defectlist":
+                self._rows(statement)
+        if not self._version:
+            raise ValueError("there is no FileVersion")
+        return Klarf(self._version, tuple(self._with_files()), self._class_names)
+
+    def _statement(self, keyword: str, values: list[Token]) -> None:
+        texts = [token.text for token in values]
+        if keyword == "fileversion":
+            self._version = ".".join(texts)
+        elif keyword == "lotid":
+            self._lot = " ".join(texts)
+        elif keyword == "waferid":
+            self._wafer = " ".join(texts)
+        elif keyword == "tifffilename":
+            self._files.append((" ".join(texts), len(self._defects)))
+        elif keyword == "classlookup":
+            self._class_names |= dict(zip(texts[1::2], texts[2::2], strict=True))
+        elif keyword == "defectrecordspec":
+            self._columns = [text.upper() for text in texts[1:]]
+        elif keyword == "defectlist" and values:
+            self._rows(values)
+
+    def _rows(self, values: list[Token]) -> None:
+        if not self._columns:
+            raise ValueError(f"line {values[0].line}: DefectList without DefectRecordSpec")
+        # What follows the keyword, or ";", begins a row wherever it stands.
+        begin = replace(values[0], first=True)
+        for row in flat_rows([begin, *values[1:]], self._columns):
+            if _images_of(row) is None:
+                self._uncounted.add(len(self._defects))
+            self._defects.append(_defect(row, self._lot, self._wafer, _MICRO))
+
+    def _with_files(self) -> Iterator[KlarfDefect]:
+        """Give every image number its file.
+
+        One file holds the images of all defects; several files belong to one defect each, named
+        before its row or, where the first comes after the first row, behind it.
+        """
+        behind = bool(self._files) and self._files[0][1] > 0
+        for index, defect in enumerate(self._defects):
+            name = self._file_of(index, behind)
+            numbers = [number for _, number in defect.images]
+            if index in self._uncounted and len(self._files) > 1:
+                numbers = [1]
+            images = tuple((name, number) for number in numbers) if name else ()
+            yield replace(defect, images=images)
+
+    def _file_of(self, index: int, behind: bool) -> str:
+        if len(self._files) == 1:
+            return self._files[0][0]
+        if behind:
+            return next((name for name, before in self._files if before > index), "")
+        return next((name for name, before in reversed(self._files) if before <= index), "")
+
+
+def _nested(root: Block) -> Klarf:
+    file = next((block for block in root.blocks if block.kind == "filerecord"), None)
+    if file is None:
+        raise ValueError("there is no FileRecord")
+    defects: list[KlarfDefect] = []
+    class_names: dict[str, str] = {}
+    for lot in _blocks(file, "lotrecord"):
+        for owner in (file, lot, *lot.blocks):
+            for row in owner.lists.get("classlookuplist", ()):
+                class_names[row.values["CLASSNUMBER"]] = row.values["CLASSNAME"]
+        for wafer in _blocks(lot, "waferrecord"):
+            defects += [
+                _defect(row, lot.name, wafer.name, _NANO)
+                for row in wafer.lists.get("defectlist", ())
+            ]
+    return Klarf(file.name, tuple(defects), class_names)
+
+
+def _blocks(parent: Block, kind: str) -> list[Block]:
+    return [block for block in parent.blocks if block.kind == kind]
+
+
+def _defect(row: DefectRow, lot: str, wafer: str, unit: float) -> KlarfDefect:
+    label, source = _class_of(row.values)
+    return KlarfDefect(
+        lot=lot,
+        wafer=wafer,
+        defect=row.values["DEFECTID"],
+        label=label,
+        label_source=source,
+        images=_images_of(row) or (),
+        pixel_size=_pixel_size(row.values, unit),
+        line=row.line,
+    )
+
+
+def _images_of(row: DefectRow) -> tuple[tuple[str, int], ...] | None:
+    """Return a row's images: none where it counts 0 of them; None where it says nothing."""
+    count = row.values.get(IMAGE_COUNT, "")
+    if _is_number(count) and float(count) == 0:
+        return ()
+    return None if row.images is None else tuple((name, int(n)) for name, n in row.images)
+
+
+def _class_of(values: Mapping[str, str]) -> tuple[str, str]:
+    """Return the class a review gave, where one did; 0 says that none did."""
+    automatic = sorted(
+        name for name in values if name.startswith("AUTO") and name.endswith("SEMCLASS")
+    )
+    for name in ("MANSEMCLASS", *automatic):
+        if values.get(name, "0") not in ("0", "-1", ""):
+            return values[name], name
+    return values.get("CLASSNUMBER", ""), "CLASSNUMBER" if "CLASSNUMBER" in values else ""
+
+
+def _pixel_size(values: Mapping[str, str], unit: float) -> float | None:
+    for name in _PIXEL_SIZE_COLUMNS:
+        if name in values and float(values[name]) > 0:
+            return float(values[name]) * unit
+    return None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

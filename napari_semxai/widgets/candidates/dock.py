@@ -1,0 +1,354 @@
+"""The Mask candidates dock: SAM 2 candidates and Algorithm 1, live."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import qthrottled, signals_blocked
+
+from napari_semxai.algorithms.algorithm1.robust import PAPER, ROBUST
+from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
+from napari_semxai.layers.mask.step_layers import STEPS
+from napari_semxai.widgets.candidates.advanced_forms import AdvancedForms
+from napari_semxai.widgets.candidates.image_picker import ImagePicker
+from napari_semxai.widgets.candidates.model_picker import ModelPicker
+from napari_semxai.widgets.candidates.table import CandidateTable, ranked
+from napari_semxai.widgets.candidates.winner_map import WinnerMap
+from napari_semxai.widgets.common.forms import ScrolledDock, button, note, set_note
+from napari_semxai.widgets.common.numbers import NumberSlider
+from napari_semxai.widgets.common.progress_bar import ActivityBar
+from napari_semxai.widgets.common.status import StatusText
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from qtpy.QtWidgets import QPushButton
+
+    from napari_semxai.controllers.edit.images import ImageController
+    from napari_semxai.controllers.segment.download import DownloadController
+    from napari_semxai.controllers.segment.segment import SegmentController
+    from napari_semxai.layers.mask.session_layers import SessionLayers
+    from napari_semxai.state.session import AlgorithmSettings, Automatic, Session
+    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.widgets.common.forms import Connections
+
+
+_MOST_LEFTOVERS = 5
+
+_TEXT = """<h3>Defect masks from SEM images</h3>
+<ol>
+<li><b>Open an image</b>: here, or drop a file on the canvas and pick its layer.</li>
+<li><b>Generate</b> candidates with SAM 2.</li>
+<li>Move <b>α</b> and <b>β</b> until the defect is outlined.</li>
+<li>Correct it by hand in <b>Edit &amp; review</b>.</li>
+<li>Ask <b>Explain</b> what the classifier sees, and why.</li>
+<li>Watch Dice and IoU in <b>Scores</b>, and save the mask.</li>
+</ol>
+<p>Nothing leaves this machine.</p>"""
+
+
+class Welcome(QWidget):
+    """The first-run page."""
+
+    open_wanted = Signal()
+    sample_wanted = Signal()
+    leftover_wanted = Signal(object, int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = button("Open an image…", "TIFF, PNG, JPEG or BMP")
+        self.sample = button("Try the sample image", "A synthetic defect with its exact mask")
+        self.leftovers: list[QPushButton] = []
+        self.unsaved = note()
+        self._layout = QVBoxLayout(self)
+        for part in (note(_TEXT), self.open, self.sample, self.unsaved):
+            self._layout.addWidget(part)
+        self.set_leftovers(())
+        self.open.clicked.connect(self.open_wanted)
+        self.sample.clicked.connect(self.sample_wanted)
+
+    def set_leftovers(self, copies: tuple[Recovery, ...]) -> None:
+        """Offer images with strokes that an earlier session did not save, newest first."""
+        for old in self.leftovers:
+            self._layout.removeWidget(old)
+            old.deleteLater()
+        text = f"⚠ Strokes that were not saved, of {len(copies)} images:" if copies else ""
+        set_note(self.unsaved, text)
+        self.leftovers = []
+        for copy in copies[:_MOST_LEFTOVERS]:
+            path, page = Path(copy.info["path"]), int(copy.info.get("page", 0))
+            offer = button(f"Open {copy.info['name']}", f"{path}: restore the strokes, or not")
+            offer.clicked.connect(partial(self._on_leftover_clicked, path, page))
+            self._layout.addWidget(offer)
+            self.leftovers.append(offer)
+
+    def _on_leftover_clicked(self, path: Path, page: int, _checked: bool) -> None:
+        self.leftover_wanted.emit(path, page)
+
+
+ALGORITHM_TITLES = {
+    ROBUST: "All defects, or none (robust)",
+    PAPER: "Largest component (paper)",
+}
+TABLE_MILLISECONDS = 100
+"""The table follows sliders at this pace; the mask follows every motion."""
+
+
+class CandidatesDock(ScrolledDock):
+    """Image, network, Generate, α and β, candidates and steps.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    images, segment, downloads
+        The controllers that are called.
+    layers : SessionLayers
+        Knows the images on offer and shows the steps.
+    """
+
+    sample_wanted = Signal()
+    welcomed = Signal()
+    """The first page is shown."""
+
+    def __init__(
+        self,
+        session: Session,
+        images: ImageController,
+        segment: SegmentController,
+        downloads: DownloadController,
+        layers: SessionLayers,
+    ) -> None:
+        super().__init__()
+        self._session, self._layers, self._segment = session, layers, segment
+        self._images, self._downloads = images, downloads
+        self.image = ImagePicker(session, images, layers)
+        self._create()
+        self._lay_out()
+        self._show_table = _trailing(self.table.set_automatic)
+        self._show_map = _trailing(self.map.set_automatic)
+        self._show_reach = _trailing(self._on_reach_due)
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
+        self._show_session()
+
+    def release(self) -> None:
+        """Disconnect from the viewer and the session."""
+        self._show_table.cancel()
+        self._show_map.cancel()
+        self._show_reach.cancel()
+        self.image.layer.release()
+        super().release()
+
+    def _create(self) -> None:
+        self.welcome = Welcome()
+        self.model = ModelPicker()
+        self.run = ActivityBar("Generate", "Run SAM 2 on the image (Alt+G)")
+        self.algorithm = QComboBox()
+        self.algorithm.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        for name, title in ALGORITHM_TITLES.items():
+            self.algorithm.addItem(title, name)
+        self.algorithm.setToolTip(
+            "What becomes the mask outside the winner: all components that look like a defect, "
+            "or none, with a confidence; or the largest one. α and β choose the winner for both"
+        )
+        self.alpha = NumberSlider(
+            0, 10, decimals=2, tip="α, centre bias: larger prefers candidates at the centre"
+        )
+        self.beta = NumberSlider(
+            0, 1, decimals=3, tip="β: a candidate must cover more than this share of the image"
+        )
+        self.reach, self.warning = StatusText(2), StatusText(2)
+        self.map = WinnerMap(self.alpha.maximum(), self.beta.maximum())
+        self.table = CandidateTable()
+        self.ranked = button("Use the ranking", "Go back from a winner chosen by hand")
+        self.steps = {name: QCheckBox(name) for name in STEPS}
+        self.advanced = AdvancedForms(self._session)
+
+    def _lay_out(self) -> None:
+        steps = QHBoxLayout()
+        for box in self.steps.values():
+            steps.addWidget(box)
+        self.form = QWidget()
+        layout = QFormLayout(self.form)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addRow("image", self.image)
+        layout.addRow(self.model)
+        layout.addRow(self.run)
+        layout.addRow("algorithm", self.algorithm)
+        layout.addRow("α", self.alpha)
+        layout.addRow("β", self.beta)
+        layout.addRow(self.reach)
+        layout.addRow(self.warning)
+        layout.addRow(steps)
+        for part in (self.map, self.table, self.ranked, self.advanced):
+            layout.addRow(part)
+        self.add((self.welcome, self.form))
+
+    def _outside_table(self) -> Connections:
+        events = self._session.events
+        return (
+            (events.image, self.welcome_if_empty),
+            (events.choice, self.model.set_choice),
+            (events.model, self.model.set_model),
+            (events.download, self.model.set_download),
+            (events.message, self._on_message_changed),
+            (events.generation, self.run.set_generation),
+            (events.generation, self._on_generation_changed),
+            (events.algorithm, self._on_algorithm_changed),
+            (events.filters, self.advanced.filters.set_settings),
+            (events.generate, self.advanced.grid.set_settings),
+            (events.automatic, self._on_automatic_changed),
+            (events.recovery, self._on_recovery_changed),
+            (events.leftovers, self.welcome.set_leftovers),
+            *self.image.outside_table(),
+        )
+
+    def _inside_table(self) -> Connections:
+        return (
+            (self.welcome.open_wanted, self.image.open_file),
+            (self.welcome.sample_wanted, self.sample_wanted),
+            (self.welcome.leftover_wanted, self._images.open_file),
+            (self.model.picked, self._segment.choose_model),
+            (self.model.panel.wanted, self._downloads.download),
+            (self.model.panel.cancelled, self._downloads.cancel),
+            (self.run.start_wanted, self._segment.generate),
+            (self.run.cancel_wanted, self._segment.cancel),
+            (self.algorithm.currentIndexChanged, self._on_algorithm_picked),
+            (self.alpha.valueChanged, self._on_alpha_moved),
+            (self.beta.valueChanged, self._on_beta_moved),
+            (self.map.picked, self._on_map_picked),
+            (self.table.hovered, self._segment.show_preview),
+            (self.table.chosen, self._segment.choose_winner),
+            (self.ranked.clicked, self._on_ranking_wanted),
+            (self.advanced.components.changed, self._on_components_changed),
+            (self.advanced.filters.changed, self._segment.set_filters),
+            (self.advanced.grid.changed, self._segment.set_generate),
+            *((box.toggled, self._on_steps_toggled) for box in self.steps.values()),
+            *self.image.inside_table(),
+        )
+
+    def _show_session(self) -> None:
+        session = self._session
+        self.welcome_if_empty()
+        self._on_recovery_changed(session.recovery)
+        self.welcome.set_leftovers(session.leftovers)
+        self.model.set_choice(session.choice)
+        self.model.set_download(session.download)
+        if session.model is not None:
+            self.model.set_model(session.model)
+        self.run.set_generation(session.generation)
+        self._on_algorithm_changed(session.algorithm)
+        self._on_automatic_changed(session.automatic)
+        self.image.refresh()
+
+    def welcome_if_empty(self) -> None:
+        """Show the first page where no image is open."""
+        empty = self._session.image is None
+        self.welcome.setVisible(empty)
+        self.form.setVisible(not empty)
+        if empty:
+            self.welcomed.emit()
+
+    def _on_recovery_changed(self, recovery: Recovery | None) -> None:
+        offered = recovery is not None and not recovery.from_this_process
+        text = "⚠ Unsaved strokes of this image were found: restore or discard them under Edit"
+        self.run.set_idle(text if offered else "")
+
+    def _on_message_changed(self, message: str) -> None:
+        if self._session.model is None and message:
+            self.model.set_failed(message)
+
+    def _on_algorithm_changed(self, settings: AlgorithmSettings) -> None:
+        self.advanced.components.set_settings(settings)
+        with signals_blocked(self.algorithm):
+            self.algorithm.setCurrentIndex(self.algorithm.findData(settings.algorithm))
+        for slider, value in ((self.alpha, settings.alpha), (self.beta, settings.beta)):
+            if slider.value() != value:
+                with signals_blocked(slider):
+                    slider.setValue(value)
+        self.map.set_point(settings.alpha, settings.beta)
+
+    def _on_automatic_changed(self, automatic: Automatic | None) -> None:
+        self._show_table(automatic)
+        self._show_map(automatic)
+        self._show_reach(automatic)
+        self.ranked.setEnabled(automatic is not None and automatic.overridden)
+        self.warning.setText("" if automatic is None else _verdict(automatic))
+
+    def _on_generation_changed(self) -> None:
+        self._show_reach(self._session.automatic)
+
+    def _on_reach_due(self, automatic: Automatic | None) -> None:
+        # Of candidates that more will join nothing is said.
+        if automatic is None or self._session.generation.state == "running":
+            self.reach.setText("")
+        else:
+            self.reach.setText(reach_text(automatic, self.alpha.maximum()))
+
+    def _on_algorithm_picked(self) -> None:
+        self._segment.set_algorithm(algorithm=self.algorithm.currentData())
+
+    def _on_alpha_moved(self, value: float) -> None:
+        self._segment.set_algorithm(alpha=value)
+
+    def _on_beta_moved(self, value: float) -> None:
+        self._segment.set_algorithm(beta=value)
+
+    def _on_map_picked(self, alpha: float, beta: float) -> None:
+        self._segment.set_algorithm(alpha=alpha, beta=beta)
+
+    def _on_components_changed(self, settings: AlgorithmSettings) -> None:
+        self._segment.set_algorithm(
+            connectivity=settings.connectivity, ignore_border=settings.ignore_border
+        )
+
+    def _on_ranking_wanted(self) -> None:
+        self._segment.choose_winner(None)
+
+    def _on_steps_toggled(self) -> None:
+        names = (name for name, box in self.steps.items() if box.isChecked())
+        self._layers.steps.show(frozenset(names))
+
+
+def _trailing(show: Callable[[Automatic | None], None]) -> Any:
+    """Return `show` at the table's pace, never within the motion itself."""
+    return qthrottled(show, timeout=TABLE_MILLISECONDS, leading=False)
+
+
+def reach_text(automatic: Automatic, alpha_limit: float) -> str:
+    """Say where the sliders cannot lead to another winner, and what can; else nothing."""
+    truth = automatic.truth
+    envelope = winner_envelope(truth.areas, truth.distances, automatic.pool.shape)
+    number = len(envelope.reached(alpha_limit))
+    if number > 1:
+        return ""
+    found = "The same candidate wins at every α and β." if number else "No candidate passes."
+    return f"{found} Try lower thresholds (Advanced), a SAM click, another network."
+
+
+def _verdict(automatic: Automatic) -> str:
+    truth = automatic.truth
+    if truth.reason:
+        return f"⚠ No defect mask: {truth.reason}"
+    if truth.touches_edge:
+        return "⚠ The component touches the image's edge or the ignored border"
+    row = ranked(automatic).index(truth.winner) + 1 if truth.winner is not None else 0
+    winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
+    sure = "" if truth.confidence is None else f", confidence {truth.confidence:.2f}"
+    return (
+        f"candidates: {len(automatic.pool)}, {winner}; "
+        f"defect {np.count_nonzero(truth.mask)} px{sure}"
+    )

@@ -1,0 +1,198 @@
+"""Which network, where it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.state.session import ModelChoice
+from napari_semxai.store.disk.folders import models_folder
+from napari_semxai.store.weights.models import OFFICIAL_MODELS, installed_path
+from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
+from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.status import StatusLine, StatusText, keep_room
+
+if TYPE_CHECKING:
+    from napari_semxai.state.session import Download
+    from napari_semxai.store.weights.models import OfficialModel
+    from napari_semxai.types import ModelInfo
+
+
+_MEGABYTE = 10**6
+
+
+class DownloadPanel(StatusLine):
+    """Size and address of what would be downloaded; nothing starts without the button.
+
+    Whoever shows the panel places its two buttons.
+    """
+
+    opened = Signal(bool)
+    """Whether there is something to say."""
+
+    wanted = Signal(object)
+    """Emitted with the `OfficialModel` that a person wants."""
+    cancelled = Signal()
+    """The running download is no longer wanted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._model: OfficialModel | None = None
+        self._running = False
+        self.start = button("Download…", "Get the file now, over the network")
+        self.cancel = button("Cancel", "Stop, or do without; nothing is kept of a part")
+        keep_room(self.start, self.cancel)
+        self.start.clicked.connect(self._on_start_clicked)
+        self.cancel.clicked.connect(self._on_cancel_clicked)
+        self._show_buttons(opened=False)
+
+    def offer(self, model: OfficialModel) -> None:
+        """Show what a download would be; a running one stays."""
+        if self._running:
+            return
+        self._model = model
+        self.text.setText(
+            f"{model.name} is not on this machine: {model.size / _MEGABYTE:.0f} MB from "
+            f"{model.address} to {models_folder()}"
+        )
+        self._show_buttons(opened=True)
+
+    def set_download(self, download: Download) -> None:
+        """Show how far it is, and how it ended."""
+        self._running = download.state == "running"
+        if download.state == "done":
+            self._model = None
+        megabytes = f"{download.done / _MEGABYTE:.0f} of {download.total / _MEGABYTE:.0f} MB"
+        self.text.setText(download.message or f"{download.model}: {megabytes}")
+        # A QProgressBar counts in 32 bits.
+        self.show_progress(self._running, download.done // 1000, download.total // 1000)
+        self._show_buttons(opened=download.state != "idle")
+
+    def _show_buttons(self, *, opened: bool) -> None:
+        self.start.setVisible(opened and self._model is not None and not self._running)
+        self.cancel.setVisible(opened)
+        self.opened.emit(opened)
+
+    def _on_start_clicked(self) -> None:
+        self.wanted.emit(self._model)
+
+    def _on_cancel_clicked(self) -> None:
+        if self._running:
+            self.cancelled.emit()
+        else:
+            self._show_buttons(opened=False)
+
+
+_DEVICES = ("auto", "cpu", "cuda", "mps")
+_FILE = "…file"
+
+
+class ModelPicker(QWidget):
+    """Choose a network and a device; says what is loaded."""
+
+    picked = Signal(object)
+    """Emitted with a `ModelChoice`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.model = QComboBox()
+        self.model.setToolTip(
+            "bundled: small, trained on synthetic images, works at once; official SAM 2.1 "
+            "checkpoints are better for final ground truth"
+        )
+        self.model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
+        self.device = QComboBox()
+        self.device.addItems(_DEVICES)
+        self.device.setToolTip("auto: CUDA where there is one, then MPS, then the CPU")
+        self.loaded = StatusText(1, "The engine starts …")
+        self.panel = DownloadPanel()
+        self._choice = ModelChoice()
+        layout = QFormLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addRow("model", self.model)
+        row = QHBoxLayout()
+        row.addWidget(self.device, stretch=1)
+        for part in (self.panel.start, self.panel.cancel):
+            row.addWidget(part)
+        # What is loaded and what would be, or is, downloaded are read in one place.
+        self.said = QStackedWidget()
+        for page in (self.loaded, self.panel):
+            self.said.addWidget(page)
+        self.said.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        layout.addRow("device", row)
+        layout.addRow(self.said)
+        self.set_choice(self._choice)
+        self.model.activated.connect(self._on_model_activated)
+        self.device.activated.connect(self._on_device_activated)
+        self.panel.opened.connect(self._on_panel_opened)
+
+    def set_choice(self, choice: ModelChoice) -> None:
+        """Show a choice, without telling."""
+        self._choice = choice
+        with signals_blocked(self.model), signals_blocked(self.device):
+            self._fill_models(choice.model)
+            self.device.setCurrentText(choice.device)
+
+    def set_model(self, info: ModelInfo | None) -> None:
+        """Show what the engine has loaded."""
+        if info is None:
+            self.loaded.setText("Loading …")
+        else:
+            self.loaded.setText(f"{info.name} on {info.device} (sha256 {info.sha256[:12]}…)")
+
+    def set_download(self, download: Download) -> None:
+        """Show a download, and its file among the models once it is there."""
+        self.panel.set_download(download)
+        if download.state == "done":
+            self.set_choice(self._choice)
+
+    def set_failed(self, message: str) -> None:
+        """Show why nothing is loaded."""
+        self.loaded.setText(message)
+
+    def _fill_models(self, current: str) -> None:
+        self.model.clear()
+        self.model.addItem("bundled (small, synthetic images)", "bundled")
+        for official in OFFICIAL_MODELS:
+            here = installed_path(official) is not None
+            text = official.name if here else f"{official.name}, download…"
+            self.model.addItem(text, official.name)
+        if self.model.findData(current) < 0:
+            self.model.addItem(current, current)
+        self.model.addItem("Local file…", _FILE)
+        self.model.setCurrentIndex(self.model.findData(current))
+
+    def _on_model_activated(self, index: int) -> None:
+        model = self.model.itemData(index)
+        if model == _FILE:
+            files = "Checkpoints (*.pt *.safetensors)"
+            picked = ask_open(self, Dialog.WEIGHTS, "Open a SAM 2 checkpoint", files)
+            model = "" if picked is None else str(picked)
+        missing = next((each for each in OFFICIAL_MODELS if each.name == model), None)
+        if missing is not None and installed_path(missing) is None:
+            self.panel.offer(missing)
+            self.set_choice(self._choice)
+        elif model:
+            self._pick(ModelChoice(model, self._choice.device))
+        else:
+            self.set_choice(self._choice)
+
+    def _on_panel_opened(self, opened: bool) -> None:
+        self.said.setCurrentWidget(self.panel if opened else self.loaded)
+
+    def _on_device_activated(self, index: int) -> None:
+        self._pick(ModelChoice(self._choice.model, _DEVICES[index]))
+
+    def _pick(self, choice: ModelChoice) -> None:
+        self.set_choice(choice)
+        self.picked.emit(choice)

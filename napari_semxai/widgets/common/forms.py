@@ -1,0 +1,174 @@
+"""Small pieces that several docks are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QGroupBox,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.widgets.common.wheel import WheelGuard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
+    Connections = tuple[tuple[Any, Callable[..., object]], ...]
+
+
+MASK_FILTER = "Masks (*.png *.tif *.tiff)"
+TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
+
+
+def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
+    """Return a push button with a tooltip."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setCheckable(checkable)
+    return made
+
+
+def editable_box(tip: str) -> QComboBox:
+    """Return a narrow combo box that takes other texts than those it offers."""
+    box = QComboBox()
+    box.setEditable(True)
+    box.setToolTip(tip)
+    box.setMinimumContentsLength(8)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    return box
+
+
+def offer(box: QComboBox, texts: Iterable[str]) -> None:
+    """Offer each text once and leave what is written."""
+    wanted = [text for text in dict.fromkeys(texts) if text]
+    if [box.itemText(index) for index in range(box.count())] == wanted:
+        return
+    with signals_blocked(box):
+        written = box.currentText()
+        box.clear()
+        box.addItems(wanted)
+        box.setCurrentText(written)
+
+
+def note(text: str = "") -> QLabel:
+    """Return a label for running text that wraps and can be copied."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return label
+
+
+def set_note(label: QLabel, text: str) -> None:
+    """Show running text; without any the label takes no room."""
+    label.setText(text)
+    label.setVisible(bool(text))
+
+
+def set_bar(bar: QProgressBar, value: int) -> None:
+    """Move a progress bar; it is painted when Qt next paints.
+
+    ``setValue`` alone paints at once, beside the canvas at tens of milliseconds a bar.
+    """
+    bar.setUpdatesEnabled(False)
+    bar.setValue(value)
+    bar.setUpdatesEnabled(True)
+
+
+def group(title: str, *contents: QWidget) -> QGroupBox:
+    """Return a titled box with `contents` below each other."""
+    box = QGroupBox(title)
+    layout = QVBoxLayout(box)
+    layout.setContentsMargins(6, 4, 6, 4)
+    for content in contents:
+        layout.addWidget(content)
+    return box
+
+
+def page(*contents: QWidget) -> QWidget:
+    """Return a page of tabs with `contents` below each other, at its top."""
+    made = QWidget()
+    layout = QVBoxLayout(made)
+    layout.setContentsMargins(4, 4, 4, 4)
+    for content in contents:
+        layout.addWidget(content)
+    layout.addStretch()
+    return made
+
+
+class Panel(QWidget):
+    """A part of the dock that is told when the dock goes."""
+
+    def release(self) -> None:
+        """Disconnect from everything that outlives the panel."""
+
+
+class ScrolledDock(QScrollArea):
+    """A dock that scrolls instead of pushing the window off a small screen.
+
+    Subclasses make their parts, `add` them and `connect_all`. A docked widget is told when it is
+    destroyed, never when it closes; whoever made it calls `release` then.
+    """
+
+    painted = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._outside: Connections = ()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        # One that came and went would make all parts narrower and wider.
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        body = QWidget()
+        self.column = QVBoxLayout(body)
+        self.column.setContentsMargins(6, 6, 6, 6)
+        self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
+        self.setWidget(body)
+        self._guard = WheelGuard(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Tell when the parts are painted: Qt has no other sign of a tab coming to the front."""
+        if event.type() == QEvent.Type.Paint:
+            self.painted.emit()
+        return bool(super().eventFilter(watched, event))
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether a person can see it; Qt only moves docks behind other tabs out of the window."""
+        return not self.widget().visibleRegion().isEmpty()
+
+    def minimumSizeHint(self) -> QSize:
+        """Return a size as wide as the parts need; their height scrolls."""
+        width = self.widget().minimumSizeHint().width()
+        return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+
+    def add(self, parts: Iterable[QWidget]) -> None:
+        """Put widgets below each other."""
+        for part in parts:
+            self.column.addWidget(part)
+
+    def connect_all(self, *, outside: Connections, inside: Connections) -> None:
+        """Connect (signal, slot) pairs: of what outlives this widget, and of its own parts."""
+        self._outside = outside
+        for signal, slot in (*outside, *inside):
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Disconnect from everything that outlives this widget.
+
+        Qt itself takes back what its own parts are connected to; they may be gone already.
+        """
+        outside, self._outside = self._outside, ()
+        for signal, slot in outside:
+            signal.disconnect(slot)

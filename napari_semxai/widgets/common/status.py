@@ -1,0 +1,193 @@
+"""Texts that come and go without moving anything: their room is always there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtWidgets import (
+    QFrame,
+    QLabel,
+    QProgressBar,
+    QSizePolicy,
+    QTextEdit,
+    QToolTip,
+    QVBoxLayout,
+    QWidget,
+)
+
+from napari_semxai.widgets.common.forms import set_bar
+
+if TYPE_CHECKING:
+    from qtpy.QtGui import QMouseEvent, QResizeEvent
+
+_MARGIN = 4
+_BAR_HEIGHT = 5
+_WRAP = int(getattr(Qt.TextFlag.TextWordWrap, "value", Qt.TextFlag.TextWordWrap))
+
+
+class StatusText(QLabel):
+    """Text in a fixed number of lines; what does not fit is read in the tooltip, or by a click.
+
+    Parameters
+    ----------
+    lines : int
+        How many lines have room.
+    text : str
+        What is said first.
+    """
+
+    def __init__(self, lines: int = 1, text: str = "") -> None:
+        super().__init__()
+        self._lines, self._said, self._tip = lines, "", ""
+        self.setWordWrap(True)
+        self.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+        # With a frame, which a style sheet makes, the indent would push the last line out.
+        self.setIndent(0)
+        self.setContentsMargins(3, 0, 3, 0)
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setText(text)
+
+    def text(self) -> str:
+        """Return all that is said, also what has no room."""
+        return self._said
+
+    def setText(self, text: str) -> None:
+        """Say something else."""
+        if text != self._said:
+            self._said = text
+            self._fit()
+
+    def setToolTip(self, tip: str) -> None:
+        """Explain the text, as long as it is to be seen in full."""
+        self._tip = tip
+        self._fit()
+
+    def sizeHint(self) -> QSize:
+        """Return the room of all lines, whatever is said."""
+        return QSize(160, self._height())
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least room."""
+        return QSize(60, self._height())
+
+    def heightForWidth(self, width: int) -> int:
+        """Return the room of all lines, whatever is said."""
+        return self._height()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as much as fits into the new width."""
+        super().resizeEvent(event)
+        self._fit()
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        """Show the whole text."""
+        super().mousePressEvent(event)
+        if super().text() != self._said:
+            QToolTip.showText(self.mapToGlobal(event.pos()), self._said, self)
+
+    def _height(self) -> int:
+        self.ensurePolished()
+        return int(self._lines * self.fontMetrics().lineSpacing()) + _MARGIN
+
+    def _fits(self, text: str) -> bool:
+        box = QRect(0, 0, max(self.width() - 8, 1), 100_000)
+        needed = self.fontMetrics().boundingRect(box, _WRAP, text)
+        return bool(needed.height() <= self._height() and needed.width() <= box.width())
+
+    def _fit(self) -> None:
+        shown = self._said
+        # Rich text is cut at the end of its room.
+        if "</" not in shown and not self._fits(shown):
+            low, high = 0, len(shown)
+            while low < high:
+                middle = (low + high + 1) // 2
+                if self._fits(f"{shown[:middle]}…"):
+                    low = middle
+                else:
+                    high = middle - 1
+            shown = f"{shown[:low]}…"
+        super().setText(shown)
+        cut = shown != self._said or super().heightForWidth(self.width()) > self._height()
+        super().setToolTip(self._said if cut else self._tip)
+
+
+class Passage(QTextEdit):
+    """Longer text in a box of fixed height, which scrolls.
+
+    Parameters
+    ----------
+    lines : int
+        How many lines are seen at once.
+    text : str
+        What is said first.
+    """
+
+    def __init__(self, lines: int, text: str = "") -> None:
+        super().__init__()
+        self._lines, self._said = lines, ""
+        self.setReadOnly(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setStyleSheet("background: transparent; border: 0;")
+        self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setText(text)
+
+    def text(self) -> str:
+        """Return what was said, with its markup."""
+        return self._said
+
+    def setText(self, text: str) -> None:
+        """Say something else."""
+        if text != self._said:
+            self._said = text
+            super().setText(text)
+
+    def sizeHint(self) -> QSize:
+        """Return the room of the lines."""
+        self.ensurePolished()
+        return QSize(160, self._lines * self.fontMetrics().lineSpacing() + 4 * _MARGIN)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the least room."""
+        return QSize(60, self.sizeHint().height())
+
+
+class StatusLine(QWidget):
+    """What a dock's jobs say, over a thin progress bar.
+
+    Parameters
+    ----------
+    lines : int
+        How many lines of text have room.
+    """
+
+    def __init__(self, lines: int = 1) -> None:
+        super().__init__()
+        self.text, self.progress = StatusText(lines), QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setFixedHeight(_BAR_HEIGHT)
+        keep_room(self.progress)
+        self.progress.hide()
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(1)
+        layout.addWidget(self.text)
+        layout.addWidget(self.progress)
+
+    def show_progress(self, running: bool, done: int, total: int) -> None:
+        """Show how far it is, while it runs."""
+        self.progress.setVisible(running)
+        self.progress.setRange(0, total)
+        set_bar(self.progress, done)
+
+
+def keep_room(*widgets: QWidget) -> None:
+    """Let these keep their place while they are hidden.
+
+    In Qt 6 a row of a QFormLayout goes all the same.
+    """
+    for widget in widgets:
+        policy = widget.sizePolicy()
+        policy.setRetainSizeWhenHidden(True)
+        widget.setSizePolicy(policy)

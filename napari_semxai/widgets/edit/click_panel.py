@@ -1,0 +1,97 @@
+"""The SAM click tool in the dock."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QGridLayout
+from superqt.utils import signals_blocked
+
+from napari_semxai.widgets.common.forms import Panel, button
+from napari_semxai.widgets.common.status import StatusText
+
+if TYPE_CHECKING:
+    from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
+    from napari_semxai.controllers.segment.clicks import ClickController
+    from napari_semxai.state.review import Clicks
+    from napari_semxai.state.session import Session
+
+_HOW = (
+    "Click: defect. Shift+click or right click: not the defect. Drag: a box around another object."
+)
+
+
+class ClickPanel(Panel):
+    """Take the SAM click tool, begin another object, see what the network does and offers.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    clicks : ClickController
+        What is called.
+    """
+
+    def __init__(self, session: Session, clicks: ClickController) -> None:
+        super().__init__()
+        self._session, self._clicks = session, clicks
+        self.tool = button(
+            "SAM click", "Clicks and boxes on the image refine the mask by SAM 2", checkable=True
+        )
+        self.another = button("New object", "Let the next click begin another object")
+        self.cancel = button("Cancel", "Do not wait for the answer")
+        self.apply = button("Apply", "Take the answer that is offered (Alt+T)")
+        self.discard = button("Discard", "Let it go, with its clicks (Alt+Shift+T)")
+        self.status = StatusText(3)
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.tool, 0, 0)
+        layout.addWidget(self.another, 0, 1)
+        layout.addWidget(self.cancel, 0, 2)
+        layout.addWidget(self.status, 1, 0, 1, 3)
+        layout.addWidget(self.apply, 2, 0)
+        layout.addWidget(self.discard, 2, 1)
+        self.tool.toggled.connect(clicks.activate)
+        self.another.clicked.connect(clicks.begin_object)
+        self.cancel.clicked.connect(clicks.cancel)
+        self.apply.clicked.connect(clicks.apply_offer)
+        self.discard.clicked.connect(clicks.discard_offer)
+        session.events.clicks.connect(self._on_clicks_changed)
+        self._on_clicks_changed(session.clicks)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        self._session.events.clicks.disconnect(self._on_clicks_changed)
+
+    def _on_clicks_changed(self, clicks: Clicks) -> None:
+        with signals_blocked(self.tool):
+            self.tool.setChecked(clicks.active)
+        self.another.setEnabled(bool(clicks.prompts))
+        self.cancel.setEnabled(clicks.state in ("loading", "encoding", "answering"))
+        for part in (self.apply, self.discard):
+            part.setEnabled(clicks.offer is not None)
+        text = clicks.message or (_HOW if clicks.active else "")
+        self.status.setText(text if clicks.offer is None else doubt_text(clicks.offer.doubts))
+
+
+def doubt_text(doubts: AnswerDoubts) -> str:
+    """Say why an answer is only offered, and what can be done."""
+    reasons = []
+    if doubts.missed:
+        reasons.append(f"leaves out {_clicks(doubts.missed)} on the defect")
+    if doubts.held:
+        reasons.append(f"holds {_clicks(doubts.held)} on “not the defect”")
+    if doubts.spilled:
+        reasons.append(f"lies outside its box with {doubts.spilled:.0%} of its area")
+    if doubts.covered:
+        reasons.append(f"covers {doubts.covered:.0%} of the image")
+    if doubts.emptied:
+        reasons.append("takes the whole object away")
+    return (
+        f"⚠ Not applied: the answer {' and '.join(reasons)}. Apply it, discard it, or click again "
+        "to correct it."
+    )
+
+
+def _clicks(number: int) -> str:
+    return "a click" if number == 1 else f"{number} clicks"

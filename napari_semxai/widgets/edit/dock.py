@@ -1,0 +1,275 @@
+"""The Edit & review dock: painting tools, whole-mask edits, saving and recovery."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QButtonGroup,
+    QGridLayout,
+    QHBoxLayout,
+    QSlider,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.algorithms.masks.edits import MASK_EDITS
+from napari_semxai.widgets.common.file_dialogs import Dialog, ask_mask, ask_open
+from napari_semxai.widgets.common.forms import MASK_FILTER, ScrolledDock, button, group
+from napari_semxai.widgets.common.numbers import whole_field
+from napari_semxai.widgets.common.status import StatusText, keep_room
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari.layers import Labels
+
+    from napari_semxai.controllers.edit.edit import EditController
+    from napari_semxai.layers.mask.session_layers import SessionLayers
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import SaveState, Session
+    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.widgets.common.forms import Connections, Panel
+
+TOOLS = (
+    ("pan_zoom", "Move", "Move and zoom the image"),
+    ("paint", "Brush", "Paint the defect"),
+    ("erase", "Erase", "Erase with the brush"),
+    ("polygon", "Polygon", "Click the corners, right click takes one back, double click closes"),
+    ("fill", "Fill", "Fill the region under the mouse"),
+)
+CLICKS, KEYS, SIZE = "SAM click", "Keys", "Size"
+QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
+STORAGE = "Files of this program"
+_ABOVE, _BELOW = (QUEUE, REVIEW), (ANNOTATORS, PROJECT, KEYS, STORAGE)
+_OF_PROJECT = (REVIEW, ANNOTATORS, PROJECT)
+
+
+class EditDock(ScrolledDock):
+    """Tools for the defect mask.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    edit : EditController
+        The controller that is called.
+    layers : SessionLayers
+        Knows the layer that is painted.
+    panels : dict of str to QWidget
+        More parts by title; those of a project are shown while one is open.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        edit: EditController,
+        layers: SessionLayers,
+        panels: Mapping[str, Panel],
+    ) -> None:
+        super().__init__()
+        self.panels = panels
+        self._session, self._layers = session, layers
+        self._edit = edit
+        self._layer: Labels | None = None
+        self._create()
+        self._lay_out()
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
+        self._on_mask_layer_changed()
+        self._on_recovery_changed(session.recovery)
+        self._on_save_changed(session.save)
+        self._on_queue_changed(session.queue)
+
+    def release(self) -> None:
+        """Disconnect from the layer and the session."""
+        self._follow(None)
+        for panel in self.panels.values():
+            panel.release()
+        super().release()
+
+    def load(self) -> None:
+        """Ask for a mask file and bring it in."""
+        path = ask_open(self, Dialog.LOAD_MASK, "Load a mask", MASK_FILTER)
+        if path is not None:
+            self._edit.load(path)
+
+    def save(self) -> None:
+        """Ask where to save the mask: beside the image, or where masks were saved last."""
+        image = self._session.image
+        path = None if image is None else ask_mask(self, image.name, image.path)
+        if path is not None:
+            self._edit.save(path)
+
+    def _create(self) -> None:
+        self.state, self.recovery = StatusText(2), QWidget()
+        self.restore = button("Restore", "Bring the unsaved strokes back, as one undoable edit")
+        self.discard = button("Discard", "Delete the recovery copy")
+        self.tools = {mode: button(title, tip, checkable=True) for mode, title, tip in TOOLS}
+        self.brush = QSlider(Qt.Orientation.Horizontal)
+        self.brush.setRange(1, 120)
+        self.brush.setToolTip("Brush diameter in pixels")
+        self.undo = button("Undo", "Take the last edit back (Ctrl+Z)")
+        self.redo = button("Redo", "Do it again (Ctrl+Shift+Z)")
+        self.radius = whole_field(1, 50, "Radius in pixels for the edits below")
+        self.radius.setValue(2)
+        self.edits = {
+            edit.name: button(edit.name.capitalize(), edit.description) for edit in MASK_EDITS
+        }
+        self.apply = button(
+            "Apply automatic mask", "Replace the mask by the automatic one, as one undoable edit"
+        )
+        self.load_mask = button("Load mask…", "Bring a mask file in, as one undoable edit")
+        self.save_mask = button("Save mask…", "PNG or TIFF, 0 and 255, the image's size (Alt+S)")
+
+    def _lay_out(self) -> None:
+        keep_room(self.recovery)
+        state = QWidget()
+        for row, parts in (
+            (QHBoxLayout(self.recovery), (self.restore, self.discard)),
+            (QHBoxLayout(state), (self.state, self.recovery)),
+        ):
+            row.setContentsMargins(0, 0, 0, 0)
+            for part in parts:
+                row.addWidget(part)
+        painting, whole = QWidget(), QWidget()
+        grid = QGridLayout(painting)
+        self.modes = QButtonGroup(self)
+        for column, tool in enumerate(self.tools.values()):
+            grid.addWidget(tool, column // 3, column % 3)
+            self.modes.addButton(tool)
+        grid.addWidget(self.brush, 2, 0, 1, 3)
+        grid.addWidget(self.undo, 3, 0)
+        grid.addWidget(self.redo, 3, 1)
+        edits = QGridLayout(whole)
+        edits.addWidget(self.radius, 0, 0)
+        for place, part in enumerate(self.edits.values(), start=1):
+            edits.addWidget(part, place // 2, place % 2)
+        for layout in (grid, edits):
+            layout.setContentsMargins(0, 0, 0, 0)
+        files = QWidget()
+        buttons = QHBoxLayout(files)
+        buttons.setContentsMargins(0, 0, 0, 0)
+        buttons.addWidget(self.load_mask)
+        buttons.addWidget(self.save_mask)
+        self.groups = {
+            title: group(title, self.panels[title])
+            for title in (*_ABOVE, *_BELOW)
+            if title in self.panels
+        }
+        self.add(self.groups[title] for title in _ABOVE if title in self.groups)
+        self.editing = QWidget()
+        column = QVBoxLayout(self.editing)
+        column.setContentsMargins(0, 0, 0, 0)
+        for part in (
+            state,
+            group("Paint", painting),
+            group(CLICKS, self.panels[CLICKS]),
+            group("Whole mask", whole, self.apply),
+            group("File", files),
+            group(SIZE, self.panels[SIZE]),
+        ):
+            column.addWidget(part)
+        self.add((self.editing, *(self.groups[title] for title in _BELOW if title in self.groups)))
+
+    def _outside_table(self) -> Connections:
+        events = self._session.events
+        return (
+            (events.queue, self._on_queue_changed),
+            (events.save, self._on_save_changed),
+            (events.recovery, self._on_recovery_changed),
+            (self._layers.mask_layer_changed, self._on_mask_layer_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        return (
+            (self.modes.buttonClicked, self._on_tool_clicked),
+            (self.brush.valueChanged, self._on_brush_moved),
+            (self.undo.clicked, self._on_undo_wanted),
+            (self.redo.clicked, self._on_redo_wanted),
+            *((part.clicked, self._on_edit_wanted) for part in self.edits.values()),
+            (self.apply.clicked, self._edit.apply_automatic),
+            (self.load_mask.clicked, self.load),
+            (self.save_mask.clicked, self.save),
+            (self.restore.clicked, self._edit.restore),
+            (self.discard.clicked, self._edit.discard),
+        )
+
+    def _follow(self, layer: Labels | None) -> None:
+        if self._layer is not None:
+            self._layer.events.mode.disconnect(self._on_mode_changed)
+            self._layer.events.brush_size.disconnect(self._on_brush_changed)
+        self._layer = layer
+        if layer is not None:
+            layer.events.mode.connect(self._on_mode_changed)
+            layer.events.brush_size.connect(self._on_brush_changed)
+            self._on_mode_changed()
+            self._on_brush_changed()
+
+    def _on_mask_layer_changed(self) -> None:
+        self._follow(self._layers.mask_layer)
+        self.editing.setEnabled(self._layer is not None)
+
+    def _on_mode_changed(self) -> None:
+        tool = self.tools.get(str(self._layer.mode)) if self._layer is not None else None
+        self.modes.setExclusive(False)
+        for part in self.tools.values():
+            part.setChecked(part is tool)
+        self.modes.setExclusive(True)
+
+    def _on_brush_changed(self) -> None:
+        if self._layer is not None:
+            with signals_blocked(self.brush):
+                self.brush.setValue(round(self._layer.brush_size))
+
+    def _on_tool_clicked(self) -> None:
+        if self._layer is not None:
+            self._layers.take_tool(
+                next(mode for mode, part in self.tools.items() if part.isChecked())
+            )
+            # A tool that napari refuses is not shown as taken.
+            self._on_mode_changed()
+
+    def _on_brush_moved(self, value: int) -> None:
+        if self._layer is not None:
+            self._layer.brush_size = value
+
+    def _on_undo_wanted(self) -> None:
+        if self._layer is not None:
+            self._layer.undo()
+
+    def _on_redo_wanted(self) -> None:
+        if self._layer is not None:
+            self._layer.redo()
+
+    def _on_edit_wanted(self) -> None:
+        pressed, radius = self.sender(), self.radius.value()
+        values = {"radius": radius, "size": max(1, round(math.pi * radius**2))}
+        for edit in MASK_EDITS:
+            if self.edits[edit.name] is pressed:
+                chosen = {edit.parameter: values[edit.parameter]} if edit.parameter else {}
+                self._edit.edit(edit.name, **chosen)
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        for title in _OF_PROJECT:
+            if title in self.groups:
+                self.groups[title].setVisible(queue is not None)
+
+    def _on_save_changed(self, save: SaveState) -> None:
+        self._show_state(save, self._session.recovery)
+
+    def _on_recovery_changed(self, recovery: Recovery | None) -> None:
+        self._show_state(self._session.save, recovery)
+
+    def _show_state(self, save: SaveState, recovery: Recovery | None) -> None:
+        marks = {"clean": "", "unsaved": "● ", "recovery": "● ", "saved": "✓ ", "failed": "⚠ "}
+        text = marks[save.state] + (save.message or "No strokes yet")
+        offered = recovery is not None and not recovery.from_this_process
+        self.recovery.setVisible(offered)
+        if recovery is not None and offered:
+            when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
+            text = f"⚠ A mask of this image from {when} was never saved\n{text}"
+        self.state.setText(text)

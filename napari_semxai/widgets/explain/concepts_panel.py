@@ -1,0 +1,206 @@
+"""Concepts of a class by CRAFT: what they are fitted on, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.state.explanation import CraftSettings
+from napari_semxai.widgets.common.file_dialogs import (
+    Dialog,
+    ask_folder,
+    ask_open,
+    ask_open_many,
+    ask_save,
+)
+from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.parameters import SettingsForm
+from napari_semxai.widgets.common.progress_bar import ActivityBar
+from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.explain.concept_list import ConceptList
+
+if TYPE_CHECKING:
+    from napari_semxai.state.explanation import FitImage
+    from napari_semxai.types import ConceptBank, ConceptMaps, NetworkLayers
+
+IMAGE_FILTER = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
+BANK_FILTER = "Concepts (*.safetensors)"
+_FIELDS: dict[str, dict[str, Any]] = {
+    "n_concepts": {
+        "label": "concepts k",
+        "min": 2,
+        "max": 25,
+        "tooltip": "Number of concepts; used by the next fit",
+    },
+    "patch_size": {
+        "label": "patch",
+        "min": 16,
+        "max": 256,
+        "step": 8,
+        "tooltip": "Side of the crops in pixels of the network's input; used by the next fit",
+    },
+    "seed": {"label": "seed", "min": 0, "max": 9999, "tooltip": "Of the factorisation"},
+    "refinement": {
+        "label": "maps",
+        "choices": [
+            ("plain", "none"),
+            ("guided by the image's edges", "guided"),
+            ("fine: by an earlier layer and the edges", "fine"),
+        ],
+        "tooltip": "How concept maps are brought to the image's size; acts at once",
+    },
+}
+
+
+class ConceptsPanel(QWidget):
+    """Fit concepts and show them."""
+
+    files_picked = Signal(list)
+    folder_picked = Signal(object)
+    settings_picked = Signal(object)
+    """Emitted with `CraftSettings`."""
+    open_wanted = Signal(object)
+    """Emitted with the file of concepts to show."""
+    save_wanted = Signal(object)
+    """Emitted with the file to write the concepts on show to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings = CraftSettings()
+        self.images = StatusText()
+        self.files = button("Add files…", "Fit on these images; they should show the class")
+        self.folder = button("Add folder…", "Fit on all images of a folder")
+        self.current = button("Add this image", "Fit on the current image too")
+        self.clear = button("Clear", "Forget the images to fit on")
+        self.layer = QComboBox()
+        self.layer.setToolTip("Where the network is split; earlier layers give finer maps")
+        self.form = SettingsForm(self._settings, _FIELDS)
+        self.bar = ActivityBar("Fit concepts", "Find the concepts of the class in these images")
+        self.open = button("Open concepts…", "Show concepts that were saved before")
+        self.save = button("Save concepts…", "Keep these concepts as a file, to open them again")
+        self.quality = StatusText(3)
+        self.local = QCheckBox("importances for this image")
+        self.local.setToolTip("Otherwise those for the class, over all images it was fitted on")
+        self.concepts = ConceptList()
+        self._lay_out()
+        self.set_bank(None)
+        self.set_images(())
+        self.files.clicked.connect(self._on_files_wanted)
+        self.folder.clicked.connect(self._on_folder_wanted)
+        self.layer.activated.connect(self._on_layer_activated)
+        self.form.changed.connect(self.settings_picked.emit)
+        self.open.clicked.connect(self._on_open_wanted)
+        self.save.clicked.connect(self._on_save_wanted)
+
+    def set_network(self, network: NetworkLayers | None) -> None:
+        """Offer the layers a network can be split at, or say what is missing."""
+        missing = "" if network is None else network.craft_missing
+        self.bar.set_idle(missing)
+        self.bar.setEnabled(not missing)
+        with signals_blocked(self.layer):
+            self.layer.clear()
+            self.layer.addItem("default", "")
+            for node in () if network is None else network.layers:
+                if node.concepts:
+                    shape = " × ".join(map(str, node.shape))
+                    self.layer.addItem(f"{node.name} ({shape})", node.name)
+            if network is not None:
+                self.layer.setItemText(0, f"default ({network.concepts_default})")
+        self.set_settings(self._settings)
+
+    def set_settings(self, settings: CraftSettings) -> None:
+        """Show settings, without telling."""
+        self._settings = settings
+        self.form.set_settings(settings)
+        with signals_blocked(self.layer):
+            self.layer.setCurrentIndex(max(self.layer.findData(settings.layer), 0))
+
+    def set_images(self, images: tuple[FitImage, ...]) -> None:
+        """Say what concepts will be fitted on."""
+        number = f"{len(images)} image{'' if len(images) == 1 else 's'}"
+        self.images.setText(f"fit on {number}" if images else "no images to fit on yet")
+        self.clear.setEnabled(bool(images))
+
+    def set_bank(self, bank: ConceptBank | None) -> None:
+        """Show the concepts of another bank."""
+        self.concepts.set_bank(bank)
+        for part in (self.local, self.save):
+            part.setEnabled(bank is not None)
+        self.quality.setText("" if bank is None else _quality(bank))
+
+    def show_importances(
+        self, bank: ConceptBank | None, maps: ConceptMaps | None, local: bool
+    ) -> None:
+        """Show the importances for the class, or for this image."""
+        with signals_blocked(self.local):
+            self.local.setChecked(local)
+        values = None if bank is None else bank.importances
+        if local:
+            values = None if maps is None else maps.local_importances
+        self.concepts.set_importances(values)
+
+    def _lay_out(self) -> None:
+        layout, buttons, files = QFormLayout(self), QGridLayout(), QHBoxLayout()
+        files.addWidget(self.open)
+        files.addWidget(self.save)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for place, part in enumerate((self.files, self.folder, self.current, self.clear)):
+            buttons.addWidget(part, place // 2, place % 2)
+        layout.addRow(self.images)
+        layout.addRow(buttons)
+        layout.addRow("layer", self.layer)
+        layout.addRow(self.form.native)
+        layout.addRow(self.bar)
+        layout.addRow(files)
+        layout.addRow(self.quality)
+        layout.addRow(self.local)
+        # The list itself is placed by the dock, at its end.
+
+    def _on_files_wanted(self) -> None:
+        paths = ask_open_many(self, Dialog.CLASS_IMAGES, "Images of the class", IMAGE_FILTER)
+        if paths:
+            self.files_picked.emit(paths)
+
+    def _on_folder_wanted(self) -> None:
+        path = ask_folder(self, Dialog.CLASS_IMAGES, "A folder of images of the class")
+        if path is not None:
+            self.folder_picked.emit(path)
+
+    def _on_open_wanted(self) -> None:
+        path = ask_open(self, Dialog.CONCEPTS, "Concepts", BANK_FILTER)
+        if path is not None:
+            self.open_wanted.emit(path)
+
+    def _on_save_wanted(self) -> None:
+        path = ask_save(self, Dialog.CONCEPTS, "Concepts", "concepts.safetensors", BANK_FILTER)
+        if path is not None:
+            self.save_wanted.emit(path)
+
+    def _on_layer_activated(self, index: int) -> None:
+        self._settings = replace(self._settings, layer=self.layer.itemData(index))
+        self.settings_picked.emit(self._settings)
+
+
+def _quality(bank: ConceptBank) -> str:
+    text = (
+        f"{bank.class_name} from {bank.n_images} images at {bank.layer}: the concepts explain "
+        f"{bank.r2:.0%} of the activations, and the prediction stays the same for "
+        f"{bank.agreement:.0%} of the images"
+    )
+    if bank.clamp_agreement < 1:
+        text += (
+            f"; activations below 0, which concepts cannot hold, were taken for 0: alone that "
+            f"keeps the prediction for {bank.clamp_agreement:.0%}"
+        )
+    return text

@@ -1,0 +1,241 @@
+"""The Explain dock: class, heat maps, concepts and the masks they give."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from napari_semxai.widgets.common.forms import ScrolledDock, group
+from napari_semxai.widgets.explain.classifier_panel import ClassifierPanel
+from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel
+from napari_semxai.widgets.explain.heatmap_panel import GradcamPanel
+from napari_semxai.widgets.explain.masks_panel import MasksPanel
+from napari_semxai.widgets.explain.picture_panel import PicturePanel
+from napari_semxai.widgets.explain.tuning_panel import TuningPanel
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.explain.explain import Explaining
+    from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
+    from napari_semxai.state.explanation import MaskSettings
+    from napari_semxai.state.session import Session
+    from napari_semxai.widgets.common.forms import Connections
+
+SHOWN_MILLISECONDS = 200
+
+LOOKS = {
+    "visible": ("explanations", "Show or hide all of this (Alt+X)"),
+    "masks": ("masks", "The masks that are taken from it"),
+    "side_by_side": (
+        "side by side",
+        "Each heat map, and the concepts, on a copy of the image of its own",
+    ),
+    "color_bars": ("colour bars", "With the values as the method gives them"),
+}
+
+
+class ExplainDock(ScrolledDock):
+    """What the classifier says, and why.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    explaining : Explaining
+        The controllers that are called.
+    layers : ExplanationLayers
+        Shows heat maps, concepts and masks.
+    """
+
+    def __init__(
+        self, session: Session, explaining: Explaining, layers: ExplanationLayers
+    ) -> None:
+        super().__init__()
+        self._session, self._explanation = session, session.explanation
+        self._explaining, self._layers = explaining, layers
+        self._looked_at = False
+        self.classifier, self.gradcam = ClassifierPanel(), GradcamPanel()
+        self.concepts, self.tuning = ConceptsPanel(), TuningPanel()
+        self.masks, self.picture = MasksPanel(), PicturePanel()
+        self.looks = {name: QCheckBox(title) for name, (title, _) in LOOKS.items()}
+        self.together = QCheckBox("concepts over the heat map")
+        self._lay_out()
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
+        self._show_session()
+
+    def _on_painted(self) -> None:
+        """Load the classifier when somebody looks at this dock first."""
+        if not self._looked_at:
+            self._looked_at = True
+            # A dock that is about to become a tab behind others may be painted once.
+            QTimer.singleShot(SHOWN_MILLISECONDS, self._on_shown)
+
+    def _lay_out(self) -> None:
+        looks = QWidget()
+        column = QVBoxLayout(looks)
+        column.setContentsMargins(0, 0, 0, 0)
+        for name, box in self.looks.items():
+            box.setToolTip(LOOKS[name][1])
+            column.addWidget(box)
+        self.together.setToolTip("Otherwise one without the other: Alt+Shift+X goes to the next")
+        column.addWidget(self.together)
+        pictures, tuning = QCollapsible("Pictures made elsewhere"), QCollapsible("Tune CRAFT")
+        pictures.toggleButton().setToolTip("Algorithms 2 and 3 on rendered explanations")
+        tuning.toggleButton().setToolTip("Which layer, k and patch suit these images")
+        pictures.addWidget(self.picture)
+        tuning.addWidget(self.tuning)
+        self.add(
+            (
+                group("Classifier", self.classifier),
+                group("Heat map", self.gradcam),
+                group("Masks", self.masks, pictures),
+                group("Show", looks),
+                # The concepts come last: however many a fit finds, nothing lies below them.
+                group("Concepts (CRAFT)", self.concepts, tuning, self.concepts.concepts),
+            )
+        )
+
+    def _outside_table(self) -> Connections:
+        events = self._explanation.events
+        return (
+            (self._session.events.image, self._on_image_changed),
+            (events.choice, self.classifier.set_choice),
+            (events.classifying, self.classifier.set_activity),
+            (events.classification, self._on_classification_changed),
+            (events.target, self._on_classification_changed),
+            (events.network, self.gradcam.set_network),
+            (events.network, self.concepts.set_network),
+            (events.network, self.tuning.set_network),
+            (events.cam, self.gradcam.set_settings),
+            (events.follow, self.gradcam.set_follow),
+            (events.explaining, self.gradcam.bar.set_activity),
+            (events.heatmaps, self.gradcam.set_heatmaps),
+            (events.craft, self.concepts.set_settings),
+            (events.fit_images, self.concepts.set_images),
+            (events.fitting, self.concepts.bar.set_activity),
+            (events.alone, self._on_alone_changed),
+            (events.bank, self._on_concepts_changed),
+            (events.concepts, self._on_concepts_changed),
+            (events.sweep, self.tuning.set_rows),
+            (events.advice, self.tuning.set_advice),
+            (events.mask_settings, self._on_mask_settings_changed),
+            (events.masks, self.masks.set_masks),
+            (events.picture, self.picture.set_picture),
+            (self._layers.look_changed, self._on_look_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        classify, heat = self._explaining.classify, self._explaining.heatmaps
+        concepts, masks = self._explaining.concepts, self._explaining.masks
+        return (
+            (self.painted, self._on_painted),
+            (self.classifier.picked, classify.choose_classifier),
+            (self.classifier.target_picked, classify.set_target),
+            (self.gradcam.picked, heat.set_cam),
+            (self.gradcam.follow.toggled, heat.set_follow),
+            (self.gradcam.bar.start_wanted, heat.explain),
+            (self.gradcam.bar.cancel_wanted, heat.cancel),
+            (self.gradcam.next.clicked, heat.show_next),
+            (self.gradcam.clear.clicked, heat.clear),
+            (self.together.toggled, heat.set_together),
+            (self.concepts.files_picked, concepts.add_images),
+            (self.concepts.folder_picked, concepts.add_folder),
+            (self.concepts.current.clicked, concepts.add_current),
+            (self.concepts.clear.clicked, concepts.clear_images),
+            (self.concepts.settings_picked, concepts.set_craft),
+            (self.concepts.open_wanted, concepts.open_bank),
+            (self.concepts.save_wanted, concepts.save_bank),
+            (self.concepts.bar.start_wanted, concepts.fit),
+            (self.concepts.bar.cancel_wanted, concepts.cancel),
+            (self.concepts.concepts.toggled, self._on_concept_toggled),
+            (self.concepts.concepts.crop_picked, concepts.open_crop),
+            (self.concepts.local.toggled, self._on_local_toggled),
+            (self.tuning.tune.clicked, concepts.tune),
+            (self.tuning.picked, concepts.use),
+            (self.masks.changed, self._on_masks_changed),
+            (self.masks.send_wanted, masks.send),
+            (self.masks.sam_wanted, masks.send_to_sam),
+            (self.picture.load_wanted, masks.load_picture),
+            (self.picture.changed, masks.set_picture),
+            *((box.toggled, self._on_looks_toggled) for box in self.looks.values()),
+        )
+
+    def _show_session(self) -> None:
+        explanation = self._explanation
+        self._on_image_changed()
+        self.classifier.set_choice(explanation.choice)
+        self.classifier.set_activity(explanation.classifying)
+        self._on_classification_changed()
+        self.gradcam.set_network(explanation.network)
+        self.gradcam.set_settings(explanation.cam)
+        self.gradcam.set_follow(explanation.follow)
+        self.gradcam.bar.set_activity(explanation.explaining)
+        self.gradcam.set_heatmaps(explanation.heatmaps)
+        self.concepts.set_network(explanation.network)
+        self.tuning.set_network(explanation.network)
+        self.concepts.set_settings(explanation.craft)
+        self.concepts.set_images(explanation.fit_images)
+        self.concepts.bar.set_activity(explanation.fitting)
+        self.tuning.set_rows(explanation.sweep)
+        self.tuning.set_advice(explanation.advice)
+        self.masks.set_settings(explanation.mask_settings)
+        self._on_concepts_changed()
+        self.masks.set_masks(explanation.masks)
+        self.picture.set_picture(explanation.picture)
+        self._on_look_changed(self._layers.look)
+        self._on_alone_changed(explanation.alone)
+
+    def _on_shown(self) -> None:
+        self._looked_at = self.on_screen
+        if self._looked_at:
+            self._explaining.classify.warm()
+
+    def _on_image_changed(self) -> None:
+        without = self._session.image is None
+        self.classifier.set_idle("Open an image first, in Mask candidates." if without else "")
+
+    def _on_classification_changed(self) -> None:
+        explanation = self._explanation
+        self.classifier.set_classification(explanation.classification, explanation.target)
+
+    def _on_concepts_changed(self) -> None:
+        explanation = self._explanation
+        self.gradcam.set_concepts(explanation.concepts is not None)
+        self.concepts.set_bank(explanation.bank)
+        self.concepts.concepts.set_shown(explanation.mask_settings.concepts)
+        self.concepts.show_importances(
+            explanation.bank, explanation.concepts, explanation.mask_settings.local
+        )
+
+    def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
+        self.masks.set_settings(new)
+        if (new.concepts, new.local) != (old.concepts, old.local):
+            self._on_concepts_changed()
+
+    def _on_masks_changed(self, change: dict[str, Any]) -> None:
+        self._explaining.masks.set_masks(**change)
+
+    def _on_concept_toggled(self, concept: int, shown: bool) -> None:
+        known = self._explanation.mask_settings.concepts
+        chosen = known | {concept} if shown else known - {concept}
+        self._explaining.masks.set_masks(concepts=chosen)
+
+    def _on_local_toggled(self, local: bool) -> None:
+        self._explaining.masks.set_masks(local=local)
+
+    def _on_look_changed(self, look: Look) -> None:
+        for name, box in self.looks.items():
+            with signals_blocked(box):
+                box.setChecked(getattr(look, name))
+
+    def _on_alone_changed(self, alone: str) -> None:
+        with signals_blocked(self.together):
+            self.together.setChecked(not alone)
+
+    def _on_looks_toggled(self) -> None:
+        values = {name: box.isChecked() for name, box in self.looks.items()}
+        self._layers.set_look(replace(self._layers.look, **values))

@@ -1,0 +1,222 @@
+"""Heat maps of the Grad-CAM family: method, layers, and what one costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QTreeWidget,
+    QTreeWidgetItem,
+    QWidget,
+)
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from napari_semxai.controllers.explain.heatmaps import QUICK_SECONDS, seconds_of
+from napari_semxai.state.explanation import CamSettings, Heatmaps
+from napari_semxai.types import CAM_METHODS
+from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.progress_bar import ActivityBar
+from napari_semxai.widgets.common.status import StatusText
+
+if TYPE_CHECKING:
+    from napari_semxai.types import LayerNode, NetworkLayers
+
+
+_NAME = Qt.ItemDataRole.UserRole
+
+
+class LayerTree(QTreeWidget):
+    """Tick the layers a heat map is made from; none is the default."""
+
+    picked = Signal(tuple)
+    """Emitted with the dotted names of the ticked layers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setHeaderLabels(["layer", "output"])
+        self.setMinimumHeight(130)
+        self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+        self.setToolTip("Tick one layer, or several: their maps are averaged. None: the default")
+        self._items: dict[str, QTreeWidgetItem] = {}
+        self.itemChanged.connect(self._on_item_changed)
+
+    def set_network(self, network: NetworkLayers | None) -> None:
+        """Show the layers of a network."""
+        with signals_blocked(self):
+            self.clear()
+            self._items = {}
+            for node in () if network is None else network.layers:
+                self._add(node, network is not None and node.name == network.cam_default)
+            self.resizeColumnToContents(0)
+
+    def set_layers(self, names: tuple[str, ...]) -> None:
+        """Tick these, without telling."""
+        with signals_blocked(self):
+            for name, item in self._items.items():
+                if item.flags() & Qt.ItemFlag.ItemIsUserCheckable:
+                    ticked = Qt.CheckState.Checked if name in names else Qt.CheckState.Unchecked
+                    item.setCheckState(0, ticked)
+
+    def _add(self, node: LayerNode, default: bool) -> None:
+        parent_name, _, own_name = node.name.rpartition(".")
+        shape = " × ".join(map(str, node.shape))
+        item = QTreeWidgetItem([f"{own_name} ({node.kind})", shape])
+        item.setData(0, _NAME, node.name)
+        if node.cam:
+            item.setCheckState(0, Qt.CheckState.Unchecked)
+        else:
+            item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsUserCheckable)
+            item.setForeground(0, self.palette().placeholderText())
+        item.setToolTip(0, "the default" if default else node.reason or node.name)
+        parent = self._items.get(parent_name)
+        if parent is None:
+            self.addTopLevelItem(item)
+        else:
+            parent.addChild(item)
+        if default:
+            font = item.font(0)
+            font.setBold(True)
+            item.setFont(0, font)
+            while parent is not None:
+                parent.setExpanded(True)
+                parent = parent.parent()
+        self._items[node.name] = item
+
+    def _on_item_changed(self) -> None:
+        checked = Qt.CheckState.Checked
+        names = (name for name, item in self._items.items() if item.checkState(0) == checked)
+        self.picked.emit(tuple(names))
+
+
+class GradcamPanel(QWidget):
+    """Choose and start a heat map."""
+
+    picked = Signal(object)
+    """Emitted with `CamSettings`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._settings = CamSettings()
+        self._network: NetworkLayers | None = None
+        self._heatmaps, self._concepts = Heatmaps(), False
+        self.method = QComboBox()
+        self.method.setToolTip("Method of the Grad-CAM family; the last ones are slow")
+        self.tree = LayerTree()
+        self.inside = QCheckBox("explain the defect mask only")
+        self.inside.setToolTip("Why inside this mask: the evidence for the class within it")
+        self.follow = QCheckBox("follow the image and the class")
+        self.follow.setToolTip(f"Heat maps that take less than {QUICK_SECONDS:.0f} s renew alone")
+        self.bar = ActivityBar("Explain", "Make a heat map of the current image (Alt+X hides it)")
+        self.result = StatusText()
+        self.next = button(
+            "Next", "Look at the next heat map that was made, then at the concepts (Alt+Shift+X)"
+        )
+        self.clear = button("Clear", "Drop the heat maps of this image")
+        self._lay_out()
+        self._fill_methods()
+        self.method.activated.connect(self._on_method_activated)
+        self.tree.picked.connect(self._on_layers_picked)
+        self.inside.toggled.connect(self._on_inside_toggled)
+
+    def set_network(self, network: NetworkLayers | None) -> None:
+        """Offer what runs on a network."""
+        self._network = network
+        self._fill_methods()
+        self.tree.set_network(network)
+        self.set_settings(self._settings)
+
+    def set_settings(self, settings: CamSettings) -> None:
+        """Show settings, without telling."""
+        self._settings = settings
+        with signals_blocked(self.method), signals_blocked(self.inside):
+            self.method.setCurrentIndex(self.method.findData(settings.method))
+            self.inside.setChecked(settings.inside_mask)
+        self.tree.set_layers(settings.layers)
+        self.bar.set_idle(cost_text(self._network, settings))
+
+    def set_follow(self, follow: bool) -> None:
+        """Show whether heat maps renew alone, without telling."""
+        with signals_blocked(self.follow):
+            self.follow.setChecked(follow)
+
+    def set_heatmaps(self, heatmaps: Heatmaps) -> None:
+        """Say what is shown."""
+        self._heatmaps = heatmaps
+        self._enable_next()
+        self.clear.setEnabled(bool(heatmaps.all))
+        self.result.setText(result_text(heatmaps))
+
+    def set_concepts(self, known: bool) -> None:
+        """Offer to go on to the concepts of this image, where there are any."""
+        self._concepts = known
+        self._enable_next()
+
+    def _enable_next(self) -> None:
+        made = self._heatmaps.all
+        others = len(made) - (self._heatmaps.active is not None) + self._concepts
+        self.next.setEnabled(bool(made) and others > 0)
+
+    def _lay_out(self) -> None:
+        layout, row = QFormLayout(self), QHBoxLayout()
+        layout.setContentsMargins(0, 0, 0, 0)
+        self.layers = QCollapsible("Target layers")
+        self.layers.toggleButton().setToolTip("Where in the network the heat map is taken from")
+        self.layers.addWidget(self.tree)
+        row.addWidget(self.next)
+        row.addWidget(self.clear)
+        layout.addRow("method", self.method)
+        layout.addRow(self.layers)
+        layout.addRow(self.inside)
+        layout.addRow(self.follow)
+        layout.addRow(self.bar)
+        layout.addRow(self.result)
+        layout.addRow(row)
+
+    def _fill_methods(self) -> None:
+        with signals_blocked(self.method):
+            self.method.clear()
+            for method in CAM_METHODS if self._network is None else self._network.methods:
+                self.method.addItem(method.title, method.name)
+
+    def _pick(self, settings: CamSettings) -> None:
+        self.set_settings(settings)
+        self.picked.emit(settings)
+
+    def _on_method_activated(self, index: int) -> None:
+        self._pick(replace(self._settings, method=self.method.itemData(index)))
+
+    def _on_layers_picked(self, names: tuple[str, ...]) -> None:
+        self._pick(replace(self._settings, layers=names))
+
+    def _on_inside_toggled(self, inside: bool) -> None:
+        self._pick(replace(self._settings, inside_mask=inside))
+
+
+def cost_text(network: NetworkLayers | None, settings: CamSettings) -> str:
+    """Return what a heat map will take, before it runs."""
+    seconds = seconds_of(network, settings)
+    if seconds is None:
+        return ""
+    if seconds <= QUICK_SECONDS:
+        return f"takes about {max(seconds, 0.1):.1f} s"
+    return f"⚠ slow: takes about {seconds:.0f} s on this machine; starts with Explain only"
+
+
+def result_text(heatmaps: Heatmaps) -> str:
+    """Return what the heat map that is looked at says in a line."""
+    shown = heatmaps.active
+    if shown is None:
+        return ""
+    if shown.raw_maximum <= 0:
+        return f"No evidence for {shown.class_name}: the map is 0 everywhere"
+    layers = ", ".join(shown.layers) or "all layers"
+    # A mean of maps that were scaled before has no unit.
+    top = "mean" if len(shown.layers) > 1 else f"maximum {shown.raw_maximum:.3g}"
+    return f"{shown.class_name} from {layers}; {top} ({len(heatmaps.all)} of this image)"

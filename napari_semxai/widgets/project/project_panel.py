@@ -1,0 +1,175 @@
+"""What is done to the whole project: exports, more images, names of classes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QGridLayout,
+    QHeaderView,
+    QMenu,
+    QTableWidget,
+    QTableWidgetItem,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.store.project.exports import EXPORT_FORMATS
+from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
+from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from napari_semxai.controllers.project.tools import ProjectTools
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import Session
+    from napari_semxai.widgets.common.forms import Connections
+
+_ROW_HEIGHT = 22
+_ROWS = 4
+
+
+class ProjectPanel(Panel):
+    """Export masks, add images, name classes.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    tools : ProjectTools
+        What is called.
+    """
+
+    def __init__(self, session: Session, tools: ProjectTools) -> None:
+        super().__init__()
+        self._session, self._tools = session, tools
+        self._create()
+        self._lay_out()
+        self._outside: Connections = ((session.events.queue, self._on_queue_changed),)
+        inside: Connections = (
+            (self.export.clicked, self._on_export_wanted),
+            (self.folder.triggered, self._on_folder_wanted),
+            (self.table.triggered, self._on_table_wanted),
+            (self.names.cellChanged, self._on_name_entered),
+        )
+        for signal, slot in (*self._outside, *inside):
+            signal.connect(slot)
+        self._on_queue_changed(session.queue)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    def export_to(self, target: Path) -> None:
+        """Export what is chosen."""
+        form, whose = self.form.currentData(), self.whose.currentText()
+        self._tools.export(form, whose, target, every=self.every.isChecked())
+
+    def _create(self) -> None:
+        self.form, self.whose = QComboBox(), QComboBox()
+        for name, form in EXPORT_FORMATS.items():
+            self.form.addItem(form.title, name)
+        self.form.setToolTip("What is written")
+        self.whose.setToolTip("Whose masks; consensus: the pixels that most annotators hold")
+        self.every = QCheckBox("unreviewed too")
+        self.every.setToolTip("Candidates, rejected and unsure masks too, not only truth")
+        self.export = button("Export…", "Write the masks that are truth")
+        self.add = button("Add images…", "More images for this project, behind those it has")
+        menu = QMenu(self.add)
+        self.folder = menu.addAction("Folder of images…")
+        self.table = menu.addAction("KLARF file or table…")
+        self.add.setMenu(menu)
+        self.names = QTableWidget(0, 2)
+        self.names.setHorizontalHeaderLabels(["class", "name"])
+        self.names.setToolTip("Names of classes; the last row takes another class")
+        self.names.verticalHeader().hide()
+        self.names.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
+        self.names.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self.names.setColumnWidth(0, 60)
+        self.names.setFixedHeight(_ROW_HEIGHT * (_ROWS + 1) + 4)
+
+    def _lay_out(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        rows: tuple[tuple[QWidget, ...], ...] = (
+            (self.form, self.whose),
+            (self.every, self.export),
+            (self.names,),
+            (self.add,),
+        )
+        for number, parts in enumerate(rows):
+            for column, part in enumerate(parts):
+                layout.addWidget(part, number, column, 1, 2 // len(parts))
+        for combo in (self.form, self.whose):
+            combo.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            combo.setMinimumContentsLength(8)
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        if queue is None:
+            return
+        me = queue.annotator.strip().casefold()
+        others = [name for name in queue.annotators if name != me]
+        items = [me, *others, *(["consensus"] if others else [])]
+        if [self.whose.itemText(i) for i in range(self.whose.count())] != items:
+            with signals_blocked(self.whose):
+                self.whose.clear()
+                self.whose.addItems(items)
+        names = queue.class_names
+        if names != self._shown_names() or self.names.rowCount() != len(names) + 1:
+            self._show_names(names)
+
+    def _show_names(self, names: Mapping[str, str]) -> None:
+        rows = [*names.items(), ("", "")]
+        with signals_blocked(self.names):
+            self.names.setRowCount(len(rows))
+            for row, texts in enumerate(rows):
+                for column, text in enumerate(texts):
+                    item = QTableWidgetItem(text)
+                    if column == 0 and text:
+                        # A label stands in records; only its name can be another.
+                        item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsEditable)
+                    self.names.setItem(row, column, item)
+
+    def _shown_names(self) -> dict[str, str]:
+        cells = (
+            [self.names.item(row, column).text().strip() for column in (0, 1)]
+            for row in range(self.names.rowCount())
+        )
+        return {label: name for label, name in cells if label}
+
+    def _on_name_entered(self) -> None:
+        queue, shown = self._session.queue, self._shown_names()
+        if queue is None:
+            return
+        changed = {key: name for key, name in shown.items() if queue.class_names.get(key) != name}
+        # A new label waits for its name.
+        changed = {key: name for key, name in changed.items() if name or key in queue.class_names}
+        if changed:
+            self._tools.name_classes(changed)
+
+    def _on_export_wanted(self) -> None:
+        files = EXPORT_FORMATS[self.form.currentData()].file_filter
+        if not files:
+            path = ask_folder(self, Dialog.EXPORT, "Folder for the masks")
+        else:
+            path = ask_save(self, Dialog.EXPORT, "Export", "", files)
+        if path is not None:
+            self.export_to(path)
+
+    def _on_folder_wanted(self) -> None:
+        path = ask_folder(self, Dialog.IMAGES, "A folder of images")
+        if path is not None:
+            self._tools.add(path)
+
+    def _on_table_wanted(self) -> None:
+        path = ask_open(self, Dialog.TABLE, "A KLARF file or a table", TABLE_FILTER)
+        if path is not None:
+            self._tools.add(path)

@@ -1,0 +1,127 @@
+"""The images of a queue as an item model: names, status colours and small pictures."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
+from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
+
+from napari_semxai.types import ReviewState, colors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping
+
+    from napari_semxai.controllers.project.thumbnails import Thumbnails
+    from napari_semxai.types import QueueRow
+
+COLORS = {
+    ReviewState.CANDIDATE: "#A0A0A0",
+    ReviewState.ACCEPTED: colors.GREEN,
+    ReviewState.CORRECTED: colors.PINK,
+    ReviewState.NO_DEFECT: colors.SKY,
+    ReviewState.REJECTED: colors.VERMILION,
+    ReviewState.UNSURE: colors.ORANGE,
+}
+MARKS = {
+    ReviewState.CANDIDATE: "○",
+    ReviewState.ACCEPTED: "✓",
+    ReviewState.CORRECTED: "✎",
+    ReviewState.NO_DEFECT: "∅",
+    ReviewState.REJECTED: "✗",
+    ReviewState.UNSURE: "?",
+}
+"""A state is told by its mark, too, not by its colour alone."""
+
+
+class QueueModel(QAbstractListModel):
+    """Rows of a queue; pictures are asked for when a row comes into sight.
+
+    Parameters
+    ----------
+    thumbnails : Thumbnails
+        Small pictures.
+    """
+
+    def __init__(self, thumbnails: Thumbnails) -> None:
+        super().__init__()
+        self._thumbnails = thumbnails
+        self._rows: tuple[QueueRow, ...] = ()
+        self._unreadable: Mapping[str, str] = {}
+
+    def set_rows(
+        self, rows: tuple[QueueRow, ...], unreadable: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        """Show these rows; `unreadable` says of images that cannot be read why."""
+        before, self._unreadable = self._unreadable, unreadable
+        if rows is self._rows and unreadable == before:
+            return
+        if len(rows) != len(self._rows):
+            self.beginResetModel()
+            self._rows = rows
+            self.endResetModel()
+            return
+        pairs = zip(self._rows, rows, strict=True)
+        changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
+        if unreadable != before:
+            marked = before.keys() ^ unreadable.keys()
+            changed = sorted({*changed, *_places(rows, marked)})
+        self._rows = rows
+        if changed:
+            self.dataChanged.emit(self.index(changed[0]), self.index(changed[-1]))
+
+    def refresh(self, image_id: str) -> None:
+        """Draw a row again: its picture has come."""
+        for place, row in enumerate(self._rows):
+            if row.image == image_id:
+                self.dataChanged.emit(self.index(place), self.index(place))
+                return
+
+    def image_at(self, place: int) -> str:
+        """Return the id of the image of a row."""
+        return self._rows[place].image
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        """Return how many rows there are."""
+        return 0 if parent is not None and parent.isValid() else len(self._rows)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole) -> Any:
+        """Return what a row shows."""
+        row = self._rows[index.row()]
+        if role == Qt.ItemDataRole.DisplayRole:
+            void = " (review void)" if row.voided is not None else ""
+            label = f" · {row.label}" if row.label else ""
+            score = "" if row.score is None else f" · {row.score:.2f}"
+            unreadable = row.image in self._unreadable
+            mark, end = ("⚠", " · cannot be read") if unreadable else (MARKS[row.state], void)
+            return f"{mark} {row.number:,} {row.image}{label}{score}{end}"
+        if role == Qt.ItemDataRole.ForegroundRole:
+            return QColor(COLORS[row.state])
+        if role == Qt.ItemDataRole.ToolTipRole:
+            why = self._unreadable.get(row.image, "")
+            return f"{row.image}: {row.state}{_review(row)}" + (why and f"\n{why}")
+        if role == Qt.ItemDataRole.DecorationRole:
+            return self._icon(row.image)
+        return None
+
+    def _icon(self, image_id: str) -> QIcon | None:
+        pixels = self._thumbnails.get(image_id)
+        if pixels is None:
+            return None
+        rows, columns = pixels.shape
+        picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
+        return QIcon(QPixmap.fromImage(picture))
+
+
+def _places(rows: tuple[QueueRow, ...], images: Collection[str]) -> Iterator[int]:
+    return (place for place, row in enumerate(rows) if row.image in images)
+
+
+def _review(row: QueueRow) -> str:
+    """Return who reviewed an image, and when, in local time."""
+    if not row.time:
+        return ""
+    when = datetime.fromisoformat(row.time).astimezone()
+    return f" by {row.annotator}, {when:%Y-%m-%d %H:%M}"

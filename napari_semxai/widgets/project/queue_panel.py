@@ -1,0 +1,370 @@
+"""The queue of a project: where one is, and where to go."""
+
+from __future__ import annotations
+
+import getpass
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QListView,
+    QMenu,
+    QProgressBar,
+    QSizePolicy,
+    QStackedWidget,
+    QWidget,
+)
+from superqt.utils import signals_blocked
+
+from napari_semxai.types import QueueFilter, QueueOrder, ReviewState
+from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
+from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
+from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.project.queue_list import QueueModel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from qtpy.QtCore import QModelIndex
+
+    from napari_semxai.controllers.project.batch_masks import QueueMasks
+    from napari_semxai.controllers.project.projects import ProjectController
+    from napari_semxai.controllers.project.queue import QueueController
+    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.controllers.project.thumbnails import Thumbnails
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.review import Batch
+    from napari_semxai.state.session import Session
+    from napari_semxai.widgets.common.forms import Connections
+
+
+class OpenProject(QWidget):
+    """Open a project, or make one: in the user's own data folder, or where a person says.
+
+    Parameters
+    ----------
+    projects : ProjectController
+        The controller that is called.
+    """
+
+    def __init__(self, projects: ProjectController) -> None:
+        super().__init__()
+        self._projects = projects
+        self.annotator = QLineEdit(getpass.getuser())
+        self.annotator.setToolTip("Who reviews; each annotator's masks and reviews are apart")
+        self.open = button("Open project…", "A project, a folder of images, Carinthia or KLARF")
+        menu = QMenu(self.open)
+        self.folder = menu.addAction("Folder: project, images, Carinthia…")
+        self.table = menu.addAction("KLARF file or table…")
+        menu.addSeparator()
+        self.new_of_folder = menu.addAction("New project in…: folder of images")
+        self.new_of_table = menu.addAction("New project in…: KLARF file or table")
+        self.open.setMenu(menu)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.open, self.annotator):
+            layout.addWidget(part, stretch=1)
+        self.folder.triggered.connect(self.open_folder)
+        self.table.triggered.connect(self.open_table)
+        self.new_of_folder.triggered.connect(self.make_of_folder)
+        self.new_of_table.triggered.connect(self.make_of_table)
+
+    def open_folder(self) -> None:
+        """Ask for a project's folder or a folder of images, and open it."""
+        source = ask_folder(self, Dialog.PROJECT, "A project, or a folder of images")
+        if source is not None:
+            self._projects.open(source, self.annotator.text())
+
+    def open_table(self) -> None:
+        """Ask for a KLARF file or a table of images, and open it."""
+        source = self._ask_table()
+        if source is not None:
+            self._projects.open(source, self.annotator.text())
+
+    def make_of_folder(self) -> None:
+        """Ask for a folder of images and for the folder of its project, for a shared drive."""
+        self._make(ask_folder(self, Dialog.IMAGES, "A folder of images"))
+
+    def make_of_table(self) -> None:
+        """Ask for a table and for the folder of its project, for a shared drive."""
+        self._make(self._ask_table())
+
+    def _make(self, source: Path | None) -> None:
+        if source is None:
+            return
+        place = ask_folder(self, Dialog.NEW_PROJECT, "An empty folder for the project")
+        if place is not None:
+            self._projects.open(source, self.annotator.text(), place)
+
+    def _ask_table(self) -> Path | None:
+        return ask_open(self, Dialog.TABLE, "A KLARF file or a table", TABLE_FILTER)
+
+
+_VOID = "review void"
+_LOOK_MILLISECONDS = 20_000
+"""How often others' progress is looked for."""
+_ORDERS = {
+    "in order": (QueueOrder.NUMBER, False),
+    "uncertain first (score)": (QueueOrder.SCORE, False),
+    "uncertain first (confidence)": (QueueOrder.CONFIDENCE, False),
+    "by name": (QueueOrder.NAME, False),
+    "latest review first": (QueueOrder.TIME, True),
+}
+_WELCOME = (
+    "No project is open. Open a folder of images, a Carinthia download or a KLARF file to go "
+    "through it image by image; the images are only read."
+)
+_LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
+_BELOW: dict[str, dict[str, tuple[float, float]]] = {
+    "any certainty": {},
+    **{f"{name} ≤ {v}": {name: (0.0, v)} for name in ("score", "confidence") for v in _LIMITS},
+}
+
+
+class QueuePanel(Panel):
+    """Open a project, see "12 of 4,591", go on, jump, filter.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    projects, queue, review, masks
+        The controllers that are called.
+    thumbnails : Thumbnails
+        Small pictures of the images.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        projects: ProjectController,
+        queue: QueueController,
+        review: ReviewController,
+        masks: QueueMasks,
+        thumbnails: Thumbnails,
+    ) -> None:
+        super().__init__()
+        self._session, self._projects = session, projects
+        self._queue, self._review, self._masks = queue, review, masks
+        self.model = QueueModel(thumbnails)
+        self._folder: Path | None = None
+        self._seen: set[str] = set()
+        self._create()
+        self._lay_out()
+        self._outside: Connections = (
+            (session.events.queue, self._on_queue_changed),
+            (session.events.batch, self._on_batch_changed),
+            (thumbnails.ready, self.model.refresh),
+        )
+        for signal, slot in (*self._outside, *self._inside_table()):
+            signal.connect(slot)
+        self._on_queue_changed(session.queue)
+        self._on_batch_changed(session.batch)
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(queue.watch)
+        self._timer.start(_LOOK_MILLISECONDS)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        self._timer.stop()
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    def _create(self) -> None:
+        self.opening = OpenProject(self._projects)
+        self.annotator = self.opening.annotator
+        self.where, self.summary = StatusText(3), StatusText()
+        self.previous = button("◀ Previous", "The image before among those shown (Alt+Left)")
+        self.following = button("Next ▶", "The next image among those shown (Alt+Right)")
+        self.unreviewed = button("Next unreviewed", "The next image without a review (Alt+U)")
+        self.jump = QLineEdit()
+        self.jump.setPlaceholderText("number or name ⏎")
+        self.jump.setToolTip("Open an image by its number or a part of its name")
+        self.state, self.label, self.below, self.order = (QComboBox() for _ in range(4))
+        self.whose = QComboBox()
+        self.state.addItems(["any state", *map(str, ReviewState), _VOID])
+        self.below.addItems(list(_BELOW))
+        self.order.addItems(list(_ORDERS))
+        tips = {
+            self.state: "Only images in this state",
+            self.label: "Only images of this class",
+            self.below: "Score: predicted IoU of the automatic mask; confidence: of the class",
+            self.order: "The order that next and previous follow",
+            self.whose: "Whose reviews are shown and filtered; while blind, none before your own",
+        }
+        for part, tip in tips.items():
+            part.setToolTip(tip)
+            part.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
+            part.setMinimumContentsLength(8)
+        self.list = QListView()
+        self.list.setModel(self.model)
+        self.list.setUniformItemSizes(True)
+        self.list.setFixedHeight(150)
+        self.masks = button(
+            "Masks for all", "Make the masks of all unreviewed images with these settings, behind"
+        )
+        self.refresh = button("Refresh", "Look for what other annotators wrote")
+        self.progress, self.cancel = QProgressBar(), button("Cancel", "Stop; what is done stays")
+
+    def _lay_out(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        rows: tuple[tuple[QWidget, ...], ...] = (
+            (self.opening,),
+            (self.where,),
+            (self.previous, self.following),
+            (self.unreviewed, self.jump),
+            (self.state, self.label),
+            (self.below, self.order),
+            (self.whose, self.refresh),
+            (self.list,),
+            (self._batch_row(),),
+        )
+        for column in (0, 1):
+            layout.setColumnStretch(column, 1)
+        for number, parts in enumerate(rows):
+            for column, part in enumerate(parts):
+                layout.addWidget(part, number, column, 1, 2 // len(parts))
+
+    def _batch_row(self) -> QWidget:
+        """Return one row: what is reviewed, or how far the job is that runs now."""
+        self.said, row = QStackedWidget(), QWidget()
+        for page in (self.summary, self.progress):
+            self.said.addWidget(page)
+        self.said.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        layout = QHBoxLayout(row)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.said, stretch=1)
+        for part in (self.masks, self.cancel):
+            layout.addWidget(part)
+        return row
+
+    def _inside_table(self) -> Connections:
+        return (
+            (self.previous.clicked, self._on_previous_wanted),
+            (self.following.clicked, self._on_next_wanted),
+            (self.unreviewed.clicked, self._queue.next_unreviewed),
+            (self.jump.returnPressed, self._on_jump_wanted),
+            (self.refresh.clicked, self._queue.refresh),
+            (self.masks.clicked, self._masks.start),
+            (self.cancel.clicked, self._on_cancel_wanted),
+            (self.list.activated, self._on_row_activated),
+            (self.list.clicked, self._on_row_activated),
+            *(
+                (combo.activated, self._on_filter_changed)
+                for combo in (self.state, self.label, self.below, self.order, self.whose)
+            ),
+        )
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        for part in (self.previous, self.following, self.unreviewed, self.jump, self.masks):
+            part.setEnabled(queue is not None)
+        for part in (self.state, self.label, self.below, self.order, self.whose, self.list):
+            part.setVisible(queue is not None)
+        self.refresh.setVisible(queue is not None)
+        self.annotator.setReadOnly(queue is not None)
+        if queue is None:
+            self.model.set_rows(())
+            self.where.setText(_WELCOME)
+            self.summary.setText("")
+            return
+        self.model.set_rows(queue.shown, queue.unreadable)
+        self.annotator.setText(queue.annotator)
+        self.where.setText(_where(queue))
+        unreadable = f", {len(queue.unreadable):,} cannot be read" if queue.unreadable else ""
+        self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed{unreadable}")
+        self._show_filter(queue)
+        if queue.position is not None:
+            index = self.model.index(queue.position)
+            self.list.setCurrentIndex(index)
+            self.list.scrollTo(index)
+
+    def _show_filter(self, queue: Queue) -> None:
+        self._classes = self._classes_of(queue)
+        names = [f"{label} {queue.class_names.get(label, '')}".strip() for label in self._classes]
+        me = queue.annotator.strip().casefold()
+        others = [name for name in queue.annotators if name != me]
+        self._annotators = [queue.annotator, None, *others]
+        whose = ["my reviews", "anybody's reviews", *(f"reviews of {name}" for name in others)]
+        for combo, items in ((self.label, ["any class", *names]), (self.whose, whose)):
+            if [combo.itemText(i) for i in range(combo.count())] != items:
+                with signals_blocked(combo):
+                    combo.clear()
+                    combo.addItems(items)
+        if queue.filter.annotator in self._annotators:
+            with signals_blocked(self.whose):
+                self.whose.setCurrentIndex(self._annotators.index(queue.filter.annotator))
+        plain = QueueFilter(annotator=queue.annotator)
+        if queue.filter == plain:
+            for combo in (self.state, self.label, self.below, self.order, self.whose):
+                with signals_blocked(combo):
+                    combo.setCurrentIndex(0)
+
+    def _classes_of(self, queue: Queue) -> list[str]:
+        """Return the project's list, and the classes seen in it so far, filtered out or not."""
+        if queue.folder != self._folder:
+            self._folder, self._seen = queue.folder, set()
+        self._seen |= {row.label for row in queue.shown}
+        return [*queue.class_names, *sorted(self._seen - {"", *queue.class_names})]
+
+    def _on_batch_changed(self, batch: Batch) -> None:
+        running = bool(batch.title)
+        self.said.setCurrentWidget(self.progress if running else self.summary)
+        self.cancel.setEnabled(running)
+        self.progress.setRange(0, batch.total)
+        self.progress.setValue(batch.done)
+        left = "" if batch.seconds_left is None else f", {batch.seconds_left / 60:.0f} min left"
+        self.progress.setFormat(f"{batch.title} %v of %m{left}")
+
+    def _on_filter_changed(self) -> None:
+        state = self.state.currentText()
+        queue, label = self._session.queue, self.label.currentIndex()
+        if queue is None:
+            return
+        order, descending = _ORDERS[self.order.currentText()]
+        known = state in set(map(str, ReviewState))
+        self._queue.set_filter(
+            states=frozenset({ReviewState(state)}) if known else None,
+            voided=True if state == _VOID else None,
+            labels=frozenset({self._classes[label - 1]}) if label > 0 else None,
+            **{"score": None, "confidence": None, **_BELOW[self.below.currentText()]},
+            annotator=self._annotators[self.whose.currentIndex()],
+            order=order,
+            descending=descending,
+        )
+
+    def _on_previous_wanted(self) -> None:
+        self._queue.step(-1)
+
+    def _on_next_wanted(self) -> None:
+        self._queue.step(1)
+
+    def _on_jump_wanted(self) -> None:
+        self._queue.find(self.jump.text())
+        self.jump.clear()
+        # Keys go to the canvas again.
+        self.jump.clearFocus()
+
+    def _on_row_activated(self, index: QModelIndex) -> None:
+        self._review.go(self.model.image_at(index.row()))
+
+    def _on_cancel_wanted(self) -> None:
+        self._projects.cancel()
+        self._masks.cancel()
+
+
+def _where(queue: Queue) -> str:
+    name = f"<b>{queue.name}</b>, {queue.annotator}<br>"
+    if not queue.current:
+        return f"{name}{queue.total:,} images"
+    text = f"{name}<b>{queue.number:,} of {queue.total:,}</b> · {queue.current}"
+    if len(queue.shown) != queue.total:
+        place = "–" if queue.position is None else f"{queue.position + 1:,}"
+        text += f"<br>{place} of {len(queue.shown):,} that pass the filter"
+    return text

@@ -1,0 +1,166 @@
+"""What the annotator says of the current mask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QLineEdit
+from superqt.utils import signals_blocked
+
+from napari_semxai.types import ReviewState
+from napari_semxai.widgets.common.forms import Panel, button
+from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.project.queue_list import COLORS, MARKS
+
+if TYPE_CHECKING:
+    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.review import PastReview
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import ReviewRecord
+    from napari_semxai.widgets.common.forms import Connections
+
+
+class ReviewPanel(Panel):
+    """State, class and comment of the current image, and the buttons that set them.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    review : ReviewController
+        What is called.
+    """
+
+    def __init__(self, session: Session, review: ReviewController) -> None:
+        super().__init__()
+        self._session, self._review = session, review
+        self._shown: tuple[str, str, str] | None = None
+        self.state = StatusText(2)
+        self.accept = button("Accept", "The mask is right: accepted, or corrected where changed")
+        self.no_defect = button("No defect", "There is no defect: an empty mask is the truth")
+        self.reject = button("Reject", "The image or its mask is of no use")
+        self.unsure = button("Unsure", "Somebody else should look at it")
+        self.undo = button("Undo review", "")
+        self.label, self.comment = QComboBox(), QLineEdit()
+        self.label.setEditable(True)
+        self.label.setToolTip("Class of the defect as you see it ⏎ (Alt+1 to Alt+9)")
+        self.comment.setPlaceholderText("comment ⏎")
+        self.comment.setToolTip("Free text, kept with the review")
+        self._lay_out()
+        self._outside: Connections = (
+            (session.events.record, self._on_record_changed),
+            (session.events.queue, self._on_queue_changed),
+            (session.events.past_reviews, self._on_past_reviews_changed),
+            (review.typed_wanted, self._on_typed_wanted),
+        )
+        inside: Connections = (
+            (self.accept.clicked, review.accept),
+            (self.no_defect.clicked, self._on_no_defect_wanted),
+            (self.reject.clicked, self._on_reject_wanted),
+            (self.unsure.clicked, self._on_unsure_wanted),
+            (self.undo.clicked, review.undo),
+            (self.label.activated, self._on_label_entered),
+            (self.comment.editingFinished, self._on_comment_entered),
+        )
+        for signal, slot in (*self._outside, *inside):
+            signal.connect(slot)
+        self._on_queue_changed(session.queue)
+        self._on_record_changed(session.record)
+        self._on_past_reviews_changed(session.past_reviews)
+
+    def release(self) -> None:
+        """Hand over what was typed, and disconnect from the session."""
+        self._on_typed_wanted()
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    def _lay_out(self) -> None:
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.state, 0, 0)
+        layout.addWidget(self.undo, 0, 1)
+        buttons = (self.accept, self.no_defect, self.reject, self.unsure)
+        for place, part in enumerate(buttons):
+            layout.addWidget(part, 1 + place // 2, place % 2)
+        layout.addWidget(QLabel("class"), 3, 0)
+        layout.addWidget(self.label, 3, 1)
+        layout.addWidget(self.comment, 4, 0, 1, 2)
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        if queue is None:
+            return
+        names = {"": "", **queue.class_names}
+        shown = {label: f"{label} {name}".strip() for label, name in names.items()}
+        if [self.label.itemText(i) for i in range(self.label.count())] != list(shown.values()):
+            with signals_blocked(self.label):
+                self.label.clear()
+                for label, text in shown.items():
+                    self.label.addItem(text, label)
+                self._shown = None
+                self._on_record_changed(self._session.record)
+        row = None if queue.position is None else queue.shown[queue.position]
+        known = "" if row is None or not row.label else shown.get(row.label, row.label)
+        self.label.lineEdit().setPlaceholderText(known and f"{known} (as listed)")
+
+    def _on_record_changed(self, record: ReviewRecord | None) -> None:
+        self.setEnabled(record is not None)
+        if record is None:
+            self.state.setText("")
+            self._shown = None
+            return
+        if record.voided is not None:
+            color = COLORS[ReviewState.UNSURE]
+            text = f"⚠ changed since it was “{record.voided}”: that review is void"
+        else:
+            color = COLORS[record.state]
+            who = f" by {record.annotator}, {record.time[:16]}" if record.state.is_reviewed else ""
+            text = f"{MARKS[record.state]} {record.state}{who}"
+        self.state.setText(f'<span style="color:{color}"><b>{text}</b></span>')
+        self._show(record)
+
+    def _on_past_reviews_changed(self, past: tuple[PastReview, ...]) -> None:
+        self.undo.setEnabled(bool(past))
+        what = (
+            f"“{past[-1].after.state}” of {past[-1].before.image}" if past else "the latest review"
+        )
+        self.undo.setToolTip(f"Undo {what}, also after its image was left (Alt+Z)")
+
+    def _show(self, record: ReviewRecord) -> None:
+        """Show class and comment, but leave alone what somebody is typing for the same image."""
+        image, label, comment = self._shown or ("", "", "")
+        other = self._shown is None or image != record.image
+        with signals_blocked(self.label), signals_blocked(self.comment):
+            if other or label != record.label:
+                self.label.setCurrentIndex(self.label.findData(record.label))
+                if self.label.currentIndex() < 0:
+                    self.label.setEditText(record.label)
+            if other or comment != record.comment:
+                self.comment.setText(record.comment)
+        self._shown = record.image, record.label, record.comment
+
+    def _on_typed_wanted(self) -> None:
+        self._on_label_entered()
+        self._on_comment_entered()
+
+    def _on_no_defect_wanted(self) -> None:
+        self._review.review(ReviewState.NO_DEFECT)
+
+    def _on_reject_wanted(self) -> None:
+        self._review.review(ReviewState.REJECTED)
+
+    def _on_unsure_wanted(self) -> None:
+        self._review.review(ReviewState.UNSURE)
+
+    def _on_label_entered(self) -> None:
+        record, text = self._session.record, self.label.currentText()
+        place = self.label.findText(text)
+        known = self.label.itemData(place) if place >= 0 else None
+        label = text.strip() if known is None else known
+        if record is not None and label != record.label:
+            self._review.annotate(label=label)
+
+    def _on_comment_entered(self) -> None:
+        record = self._session.record
+        if record is not None and self.comment.text() != record.comment:
+            self._review.annotate(comment=self.comment.text())

@@ -1,0 +1,353 @@
+"""The Survey dock: the explanation-satisfaction scale, and what its answers come to."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import (
+    QApplication,
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QHBoxLayout,
+    QMessageBox,
+    QPlainTextEdit,
+    QTabWidget,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
+from superqt.utils import signals_blocked
+
+from napari_semxai.reports.survey import likert_figure
+from napari_semxai.store.datasets.survey import consent_digest
+from napari_semxai.widgets.common.figure_view import FigureView
+from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open, ask_save
+from napari_semxai.widgets.common.forms import (
+    ScrolledDock,
+    button,
+    editable_box,
+    note,
+    offer,
+    page,
+)
+from napari_semxai.widgets.common.status import StatusText, keep_room
+from napari_semxai.widgets.survey.items import SurveyItems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from napari_semxai.algorithms.statistics.survey import SurveyReport
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.survey import SurveyController
+    from napari_semxai.state.session import Session
+    from napari_semxai.state.survey import SurveyState
+    from napari_semxai.types import SemImage
+    from napari_semxai.types.survey import AnswerSet
+    from napari_semxai.widgets.common.forms import Connections
+
+
+def names_of(answers: AnswerSet) -> tuple[str, str, str]:
+    """Participant, method and explanation of an answer set."""
+    return answers.participant, answers.method, answers.explanation
+
+
+def told(names: Iterable[str]) -> str:
+    """`names_of` as a phrase."""
+    kinds = ("participant", "method", "explanation")
+    return ", ".join(f"{kind} {name or '(none)'}" for kind, name in zip(kinds, names, strict=True))
+
+
+def front_text(current: AnswerSet | None, named: tuple[str, ...]) -> str:
+    """Say which set takes answers, and whether it is the one that the boxes name."""
+    if current is None:
+        return "Press “Start or resume” to answer."
+    front = names_of(current)
+    if named == front:
+        return f"In front: {told(front)}"
+    return f"Still in front: {told(front)}. “Start or resume” answers for the boxes above."
+
+
+def agreement(survey: SurveyState) -> str:
+    """Say that the current participant agreed to another text; empty if not."""
+    if survey.current is None or not survey.current.consent:
+        return ""
+    same = survey.current.consent == consent_digest(survey.consent_text)
+    return "" if same else "agreed to an earlier wording of the text"
+
+
+def summary_text(report: SurveyReport) -> str:
+    """Means, agreement and comparisons as rich text."""
+    rows = []
+    for entry in report.methods:
+        rows.append(
+            f"<b>{entry.method or 'explanations'}</b>, participants: {entry.n_participants}"
+        )
+        summary = entry.summary
+        if math.isnan(summary.cronbach_alpha):
+            rows.append("Cronbach’s alpha is undefined for these answers")
+        else:
+            alpha, sets = summary.cronbach_alpha, summary.n_complete
+            rows.append(f"Cronbach’s alpha {alpha:.3f}, complete answer sets {sets}")
+    for pair in report.comparisons:
+        test = pair.test
+        rows.append(
+            f"{pair.first} – {pair.second}: participants who saw both {test.n}, median difference "
+            f"{test.median_difference:+.2f}, Wilcoxon p = {test.p_value:.4f} (Holm "
+            f"{pair.p_holm:.4f}), rank-biserial {test.rank_biserial:+.2f}"
+        )
+    return "<br>".join(rows) or "No answers yet."
+
+
+_METHODS = ("Grad-CAM", "CRAFT")
+_FILTER = "Survey answers (*.csv)"
+
+
+class SurveyDock(ScrolledDock):
+    """One page to answer, one with the summary.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    survey : SurveyController
+        Takes the answers.
+    jobs : Jobs
+        Draws the summary.
+    """
+
+    def __init__(self, session: Session, survey: SurveyController, jobs: Jobs) -> None:
+        super().__init__()
+        self._session, self._survey = session, survey
+        self._front: tuple[str, ...] = ()
+        self._create(jobs)
+        self._lay_out()
+        self.connect_all(outside=self._outside_table(), inside=self._inside_table())
+        self._on_survey_changed(session.survey)
+        # After it: answers to an image before this one are not for this one.
+        self._on_image_changed(session.image)
+        self._on_report_changed(session.survey_report)
+
+    def release(self) -> None:
+        """Hand over a comment that was typed, and disconnect from the session."""
+        # Qt may have destroyed it already; it lost the keyboard before, which hands over too.
+        if isalive(self.items):
+            self.items.commit()
+        self.figure.release()
+        super().release()
+
+    def open(self) -> None:
+        """Ask for the file of a survey that was begun."""
+        self.items.commit()
+        path = ask_open(self, Dialog.SURVEY, "Open a survey", _FILTER)
+        if path is not None:
+            self._survey.open(path)
+
+    def begin_file(self) -> None:
+        """Ask where the answers of a new survey go."""
+        self.items.commit()
+        path = ask_save(
+            self, Dialog.SURVEY, "Begin a survey", "survey.csv", _FILTER, replaces=False
+        )
+        if path is not None:
+            self._survey.open(path.with_suffix(".csv"))
+
+    def save_copy(self) -> None:
+        """Ask where a copy of all answers goes."""
+        self.items.commit()
+        path = ask_save(self, Dialog.SURVEY, "Save a copy", "survey_copy.csv", _FILTER)
+        if path is not None:
+            self._survey.save_copy(path.with_suffix(".csv"))
+
+    def _create(self, jobs: Jobs) -> None:
+        self.file, self.agreed_text, self.table = StatusText(2), StatusText(2), note()
+        self.new_file = button("New…", "Begin a survey; answers are written after every click")
+        self.open_file = button("Open…", "Go on with a survey, or read answers from CSV")
+        self.copy = button("Save a copy…", "Write all answers to another CSV file")
+        self.participant = editable_box("A pseudonym, never a name")
+        self.new_id = button("New id", "A random pseudonym")
+        self.method = editable_box("How the explanation was made; methods are compared")
+        self.explanation = editable_box("Which explanation was shown, such as the image's name")
+        self.start = button("Start or resume", "Answer for this participant and explanation")
+        self.consent = QPlainTextEdit()
+        self.consent.setToolTip("What participants are asked to agree to; can be edited")
+        self.consent.setMaximumHeight(110)
+        self.keep_consent = button("Use this text", "Ask participants to agree to this text")
+        self.agreed = QCheckBox("The participant agrees")
+        self.agreed.setToolTip("Answers can be given after this; the wording is noted with them")
+        self.front = StatusText(2)
+        self.front.setTextFormat(Qt.TextFormat.PlainText)
+        self.items = SurveyItems()
+        self.delete = button("Delete this set", "Delete the answers to this explanation")
+        self.withdraw = button(
+            "Withdraw…", "The participant takes the consent back: delete all their answers"
+        )
+        keep_room(self.items, self.delete, self.withdraw)
+        self.figure = FigureView(jobs, "survey")
+        self.summarise = button("Update", "Work out means, agreement and comparisons")
+
+    def _lay_out(self) -> None:
+        files, who, answer, summary = QHBoxLayout(), QHBoxLayout(), QWidget(), QWidget()
+        for part in (self.new_file, self.open_file, self.copy):
+            files.addWidget(part)
+        who.addWidget(self.participant, stretch=1)
+        who.addWidget(self.new_id)
+        form = QFormLayout(answer)
+        self.text = QCollapsible("Consent")
+        self.text.toggleButton().setToolTip("The text participants agree to")
+        for part in (self.consent, self.keep_consent):
+            self.text.addWidget(part)
+        form.addRow("participant", who)
+        form.addRow("method", self.method)
+        form.addRow("explanation", self.explanation)
+        rows = (self.start, self.text, self.agreed, self.agreed_text, self.front, page(self.items))
+        for row in rows:
+            form.addRow(row)
+        leave = QHBoxLayout()
+        for part in (self.delete, self.withdraw):
+            leave.addWidget(part)
+        form.addRow(leave)
+        column = QVBoxLayout(summary)
+        # The table is last: it has as many lines as there are methods.
+        for part in (self.summarise, self.figure, self.table):
+            column.addWidget(part)
+        column.addStretch()
+        self.pages = QTabWidget()
+        self.pages.addTab(answer, "Answer")
+        self.pages.addTab(summary, "Summary")
+        self.column.addLayout(files)
+        self.add((self.file, self.pages))
+
+    def _outside_table(self) -> Connections:
+        events = self._session.events
+        return (
+            (events.image, self._on_image_changed),
+            (events.survey, self._on_survey_changed),
+            (events.survey_report, self._on_report_changed),
+        )
+
+    def _inside_table(self) -> Connections:
+        survey = self._survey
+        return (
+            (self.new_file.clicked, self.begin_file),
+            (self.open_file.clicked, self.open),
+            (self.copy.clicked, self.save_copy),
+            (self.new_id.clicked, self._on_id_wanted),
+            (self.start.clicked, self._on_started),
+            (self.keep_consent.clicked, self._on_consent_edited),
+            (self.agreed.clicked, self._on_agreed),
+            (self.items.answered, survey.answer),
+            (self.items.commented, survey.comment),
+            (self.items.moved, survey.go),
+            (self.delete.clicked, self._on_delete_wanted),
+            (self.withdraw.clicked, self._on_withdrawn),
+            (self.summarise.clicked, survey.summarise),
+            (self.pages.currentChanged, self._on_page_turned),
+            *((box.editTextChanged, self._on_named) for box in self._boxes),
+        )
+
+    @property
+    def _boxes(self) -> tuple[QComboBox, QComboBox, QComboBox]:
+        return self.participant, self.method, self.explanation
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        if image is not None:
+            self.explanation.setCurrentText(image.name)
+
+    def _on_survey_changed(self, survey: SurveyState | None) -> None:
+        self.pages.setVisible(survey is not None)
+        self.copy.setEnabled(survey is not None and bool(survey.sets))
+        if survey is None:
+            self.file.setText("Begin a survey, or open one. One CSV file holds all answers.")
+            return
+        current = survey.current
+        self.file.setText(f"{survey.path.name}: answer sets {len(survey.sets)}")
+        self.file.setToolTip(str(survey.path))
+        offer(self.participant, [known.participant for known in survey.sets])
+        offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
+        offer(self.explanation, [known.explanation for known in survey.sets])
+        if not self.consent.document().isModified():
+            self._show_consent(survey.consent_text)
+        self.agreed.setChecked(current is not None and bool(current.consent))
+        self.agreed_text.setText(agreement(survey))
+        for part in (self.items, self.delete, self.withdraw):
+            part.setVisible(current is not None)
+        front = () if current is None else names_of(current)
+        if current is not None:
+            self.items.set_answers(current, survey.item)
+        if front != self._front:
+            self._front = front
+            for box, text in zip(self._boxes, front, strict=False):
+                with signals_blocked(box):
+                    box.setCurrentText(text)
+        self._show_front(current)
+
+    def _show_front(self, current: AnswerSet | None) -> None:
+        """Say which set is in front; while the boxes name another one it takes no answers."""
+        named = tuple(box.currentText().strip() for box in self._boxes)
+        own = current is not None and named == names_of(current)
+        self.front.setText(front_text(current, named))
+        if not own:
+            self.items.commit()
+            if self.items.isAncestorOf(QApplication.focusWidget()):
+                # Or Qt would pass the keyboard on to a box, and the next digit would go there.
+                self.start.setFocus()
+        for part in (self.agreed, self.delete, self.withdraw):
+            part.setEnabled(own)
+        self.items.setEnabled(own and current is not None and bool(current.consent))
+
+    def _on_named(self) -> None:
+        survey = self._session.survey
+        if survey is not None:
+            self._show_front(survey.current)
+
+    def _show_consent(self, text: str) -> None:
+        if self.consent.toPlainText() != text:
+            self.consent.setPlainText(text)
+        self.consent.document().setModified(False)
+
+    def _on_report_changed(self, report: SurveyReport | None) -> None:
+        self.table.setText("" if report is None else summary_text(report))
+        make = None if report is None else partial(likert_figure, report.methods)
+        self.figure.set_figure(make, None if make is None else partial(make, compact=True))
+
+    def _on_id_wanted(self) -> None:
+        self.participant.setCurrentText(self._survey.new_participant())
+
+    def _on_started(self) -> None:
+        self.items.commit()
+        participant, method, explanation = (box.currentText() for box in self._boxes)
+        self._survey.begin(participant, method, explanation)
+        survey = self._session.survey
+        if survey is not None and survey.current is not None:
+            self.items.items[survey.item].setFocus()
+
+    def _on_agreed(self, agreed: bool) -> None:
+        self.items.commit()
+        self._survey.agree(agreed)
+
+    def _on_delete_wanted(self) -> None:
+        if self._sure(f"Delete all answers of {told(self._front)}?"):
+            self._survey.delete()
+
+    def _on_withdrawn(self) -> None:
+        who = f"participant {self._front[0]}"
+        if self._sure(f"Delete all answers of {who}, to every explanation?"):
+            self._survey.withdraw()
+
+    def _sure(self, question: str) -> bool:
+        yes = QMessageBox.StandardButton.Yes
+        answer = QMessageBox.question(self, "Survey", f"{question} This cannot be undone.")
+        return bool(answer == yes)
+
+    def _on_consent_edited(self) -> None:
+        self.consent.document().setModified(False)
+        self._survey.set_consent_text(self.consent.toPlainText())
+
+    def _on_page_turned(self, page: int) -> None:
+        if page == 1:
+            self._survey.summarise()

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.algorithm1 import robust
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.algorithms.algorithm1.robust import (
+    FEATURES,
+    defect_probability,
+    judge_components,
+    robust_defect,
+    robust_truth,
+)
+from napari_semxai.algorithms.masks.metrics import scores
+
+SHAPE = (160, 200)
+SETTINGS = {"connectivity": 8, "ignore_border": (0, 0, 0, 0)}
+
+
+def scene(defects, *, strip=False, specks=(), seed=0):
+    """Even noise with bright squares, which the surface leaves out, and dull specks too."""
+    rng = np.random.default_rng(seed)
+    truth, surface = np.zeros(SHAPE, bool), np.ones(SHAPE, bool)
+    for row, column in defects:
+        truth[row : row + 18, column : column + 22] = True
+    for row, column in specks:
+        surface[row : row + 7, column : column + 9] = False
+    gray = 90 + 70 * truth + rng.normal(0, 4, SHAPE)
+    surface &= ~truth
+    if strip:
+        gray[:, -8:] = 5
+        surface[:, -8:] = False
+    return gray.astype(np.uint8), surface, truth
+
+
+@pytest.mark.parametrize("defects", [[(60, 80)], [(20, 30), (60, 120), (120, 150)]])
+def test_every_defect_is_found_and_the_strip_is_not(defects):
+    gray, surface, truth = scene(defects, strip=True, specks=[(100, 20)])
+    found = robust_defect(gray, surface, connectivity=8, ignore_border=(0, 8, 0, 0))
+    assert scores(found.mask, truth).dice == 1
+    assert 0.5 < found.confidence <= 1
+    assert (found.reason, found.touches_edge) == ("", False)
+
+
+def test_specks_that_look_like_the_surface_are_doubted():
+    specks = [(row, column) for row in (20, 60, 100) for column in (30, 150)]
+    gray, surface, _ = scene([], specks=specks)
+    seen = judge_components(gray, surface, **SETTINGS)
+    # Each is no defect, rather; that there is one at all stays possible.
+    assert len(seen.numbers) == 6
+    assert (seen.features @ np.array(robust.COEFFICIENTS) + robust.INTERCEPT < -0.5).all()
+    assert robust_defect(gray, surface, **SETTINGS).confidence < 0.7
+    assert ground_truth(surface[None]).mask.any()
+
+
+def test_a_surface_without_holes_has_no_defect():
+    gray, surface, _ = scene([])
+    found = robust_defect(gray, surface, **SETTINGS)
+    assert not found.mask.any()
+    assert found.confidence == 1 - defect_probability(np.empty(0))
+    assert f"confidence {found.confidence:.2f}" in found.reason
+    assert found.confidence > 0.5
+
+
+def test_the_paper_s_answer_keeps_its_stage_1():
+    gray, surface, truth = scene([(20, 30), (60, 120)])
+    paper = ground_truth(surface[None])
+    answer = robust_truth(gray, paper, **SETTINGS)
+    assert scores(paper.mask, truth).dice < 0.7
+    assert scores(answer.mask, truth).dice == 1
+    assert (answer.winner, answer.surface) == (paper.winner, paper.surface)
+    assert paper.confidence is None
+    nothing = ground_truth(np.zeros((0, *SHAPE), bool))
+    assert robust_truth(gray, nothing, **SETTINGS) is nothing
+
+
+def test_features_say_what_they_are_called():
+    gray, surface, _ = scene([(60, 80), (60, 130)], strip=True, specks=[(100, 20)])
+    found = judge_components(gray, surface, **SETTINGS)
+    columns = dict(zip(FEATURES, found.features.T, strict=True))
+    strip, one, other, speck = range(4)
+    assert columns["size"].argmax() == strip
+    assert columns["edge"][strip] > 1
+    assert columns["edge"][one] == 0
+    assert columns["contrast"][one] > columns["contrast"][speck] + 1
+    assert columns["outline"][one] > columns["outline"][speck]
+    np.testing.assert_allclose(columns["repetition"], np.log1p([0, 1, 1, 0]))
+    assert columns["fill"][one] == columns["fill"][other] == 1
+
+
+def test_more_evidence_means_more_confidence():
+    found = [defect_probability(np.array([-1.0, logit])) for logit in (-1.0, 0.0, 2.0, 9.0)]
+    assert found == sorted(found)
+    assert found[-1] > 0.9
+    assert robust.PRESENCE[0] > 0

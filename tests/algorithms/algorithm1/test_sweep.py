@@ -1,0 +1,107 @@
+from functools import partial
+
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.algorithm1.ground_truth import defect_in, ground_truth
+from napari_semxai.algorithms.algorithm1.robust import robust_truth, stage_2
+from napari_semxai.algorithms.algorithm1.sweep import (
+    ImagePlane,
+    advice,
+    plateau_middle,
+    sweep_image,
+    sweep_set,
+)
+from napari_semxai.algorithms.masks.metrics import scores
+from tests.pools import pool_of, scene_masks
+
+ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
+SHAPE = (6, 5)
+FIND = partial(defect_in, connectivity=8, ignore_border=(0, 3, 0, 0))
+
+
+def plane_of(dice):
+    return ImagePlane(np.zeros(SHAPE, int), np.asarray(dice, float), np.zeros(SHAPE))
+
+
+def test_the_robust_variant_is_swept_too():
+    masks = scene_masks()
+    gray = np.where(masks[1], 180, 90).astype(np.uint8)
+    kind = {"connectivity": 8, "ignore_border": (0, 3, 0, 0)}
+    plane = sweep_image(pool_of(masks), masks[1], ALPHAS, BETAS, stage_2("robust", gray, **kind))
+    for row, beta in enumerate(BETAS):
+        for column, alpha in enumerate(ALPHAS):
+            paper = ground_truth(masks, alpha=alpha, beta=beta, ignore_border=(0, 3, 0, 0))
+            expected = robust_truth(gray, paper, **kind)
+            assert plane.dice[row, column] == scores(expected.mask, masks[1]).dice
+
+
+def test_every_point_equals_algorithm_1():
+    masks = scene_masks()
+    truth = np.roll(masks[1], 3, axis=1)
+    plane = sweep_image(pool_of(masks), truth, ALPHAS, BETAS, FIND)
+    assert plane.dice.shape == plane.winners.shape == SHAPE
+    for row, beta in enumerate(BETAS):
+        for column, alpha in enumerate(ALPHAS):
+            expected = ground_truth(masks, alpha=alpha, beta=beta, ignore_border=(0, 3, 0, 0))
+            own = scores(expected.mask, truth)
+            assert plane.dice[row, column] == own.dice
+            assert plane.iou[row, column] == own.iou
+            winner = -1 if expected.winner is None else expected.winner
+            assert plane.winners[row, column] == winner
+    assert len(np.unique(plane.winners)) > 1
+
+
+def test_the_middle_of_a_plateau_is_chosen():
+    plane = np.zeros((7, 9))
+    plane[0, 0] = 1
+    plane[2:7, 3:8] = 1
+    assert plateau_middle(plane) == (4, 5)
+
+
+def test_leaving_out_scores_where_the_others_point():
+    one, two = np.zeros(SHAPE), np.zeros(SHAPE)
+    one[1, 1], two[4, 3] = 1.0, 0.8
+    result = sweep_set([plane_of(one), plane_of(one), plane_of(two)], ALPHAS, BETAS)
+    assert result.best == (1, 1)
+    assert (result.alpha, result.beta) == (ALPHAS[1], BETAS[1])
+    assert result.left_out.tolist() == [1.0, 1.0, 0.0]
+    assert result.worst[1, 1] == 0
+    assert result.median[1, 1] == 1
+    assert result.mean[1, 1] == pytest.approx(2 / 3)
+    assert (result.median_iou[1, 1], result.worst_iou[1, 1]) == (0, 0)
+
+
+def test_leaving_out_says_where_the_others_point():
+    one, two = np.zeros(SHAPE), np.zeros(SHAPE)
+    one[1, 1], two[4, 3] = 1.0, 0.8
+    result = sweep_set([plane_of(one), plane_of(two)], ALPHAS, BETAS)
+    assert result.left_out.tolist() == [0.0, 0.0]
+    assert result.left_out_at.tolist() == [[ALPHAS[3], BETAS[4]], [ALPHAS[1], BETAS[1]]]
+
+
+def test_the_interval_is_that_of_the_mean():
+    rng = np.random.default_rng(0)
+    dice = rng.normal(0.6, 0.1, 100)
+    result = sweep_set([plane_of(np.full(SHAPE, value)) for value in dice], ALPHAS, BETAS)
+    low, high = result.interval
+    assert (high - low) / 2 == pytest.approx(1.96 * 0.1 / 10, rel=0.2)
+    assert low < dice.mean() < high
+    assert "100 images" in advice(result)
+    assert "hint" not in advice(result)
+
+
+def test_one_image_is_only_a_hint():
+    result = sweep_set([plane_of(np.ones(SHAPE))], ALPHAS, BETAS)
+    assert np.isnan(result.left_out).all()
+    assert result.left_out_at.shape == (1, 2)
+    assert np.isnan(result.left_out_at).all()
+    words = advice(result)
+    assert "one image: take it as a hint" in words
+    assert "interval" not in words
+
+
+def test_a_point_snaps_to_the_plane():
+    result = sweep_set([plane_of(np.ones(SHAPE))], ALPHAS, BETAS)
+    assert result.nearest(2.9, 0.51) == (2.0, BETAS[3])
+    assert result.nearest(-5, 9) == (0.0, 1.0)

@@ -1,0 +1,262 @@
+"""Our Grad-CAM against grad-cam itself, and what the library leaves to its caller."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+import pytorch_grad_cam as library
+import torch
+from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from torch import nn
+from torchvision import models
+
+from napari_semxai.backends.cam.gradcam import gradcam, gradcam_steps
+from napari_semxai.types import CAM_METHODS, InputError
+from tests.networks import (
+    NAMES,
+    SmallNetwork,
+    classifier_of,
+    random_image,
+    small_classifier,
+    torchvision_classifier,
+)
+
+IMAGE = random_image()
+
+
+def directly(kind: Any, classifier: Any, names: tuple[str, ...], target: int) -> np.ndarray:
+    """Call grad-cam as its manual says."""
+    layers = [classifier.network.get_submodule(name) for name in names]
+    with kind(classifier.network, layers) as cam:
+        inputs = classifier.to_input(IMAGE).requires_grad_()
+        return cam(inputs, [ClassifierOutputTarget(target)])[0]
+
+
+@pytest.mark.parametrize(
+    ("method", "kind"),
+    [
+        ("gradcam", library.GradCAM),
+        ("gradcam++", library.GradCAMPlusPlus),
+        ("xgradcam", library.XGradCAM),
+        ("hirescam", library.HiResCAM),
+        ("layercam", library.LayerCAM),
+        ("elementwise", library.GradCAMElementWise),
+        ("eigencam", library.EigenCAM),
+        ("eigengradcam", library.EigenGradCAM),
+        ("segeigencam", library.SegEigenCAM),
+        ("fem", library.FEM),
+        ("shapleycam", library.ShapleyCAM),
+        ("ablationcam", library.AblationCAM),
+        ("scorecam", library.ScoreCAM),
+    ],
+)
+def test_equal_to_grad_cam_called_directly(method: str, kind: Any) -> None:
+    classifier = small_classifier()
+    expected = directly(kind, classifier, ("middle",), 1)
+    ours = gradcam(IMAGE, classifier, target=1, layer="middle", method=method)
+    np.testing.assert_allclose(ours.values, expected, atol=1e-5)
+
+
+def test_equal_on_a_resnet_and_over_several_layers() -> None:
+    classifier = torchvision_classifier("resnet18")
+    assert classifier.default_layer == "layer4.1"
+    expected = directly(library.GradCAM, classifier, ("layer4.1",), 2)
+    np.testing.assert_allclose(gradcam(IMAGE, classifier, target=2).values, expected, atol=1e-5)
+    names = ("layer2", "layer3", "layer4")
+    expected = directly(library.LayerCAM, classifier, names, 2)
+    ours = gradcam(IMAGE, classifier, target=2, layer=names, method="layercam")
+    np.testing.assert_allclose(ours.values, expected, atol=1e-5)
+    assert ours.layers == names
+
+
+def test_equal_with_frozen_weights() -> None:
+    classifier = small_classifier()
+    expected = gradcam(IMAGE, classifier, target=0)
+    classifier.network.requires_grad_(False)
+    np.testing.assert_array_equal(gradcam(IMAGE, classifier, target=0).values, expected.values)
+    assert expected.values.any()
+
+
+@pytest.mark.parametrize("method", [method.name for method in CAM_METHODS])
+def test_every_method_runs_and_leaves_nothing_behind(method: str) -> None:
+    classifier = small_classifier()
+    image = random_image(1, (50, 70))
+    heatmap = gradcam(image, classifier, method=method)
+    assert heatmap.values.shape == image.shape
+    assert heatmap.values.dtype == np.float32
+    assert 0 <= heatmap.values.min() <= heatmap.values.max() <= 1
+    assert heatmap.values.any() == (heatmap.raw_maximum > 0)
+    assert heatmap.class_name == NAMES[int(classifier.predict(image).argmax())]
+    assert heatmap.sha256 == classifier.info.sha256
+    for module in classifier.network.modules():
+        assert not module._forward_hooks
+        assert not module._forward_pre_hooks
+    for weight in classifier.network.parameters():
+        assert weight.grad is None
+        assert weight.requires_grad
+
+
+def test_raw_maximum_is_the_largest_activation_times_gradient() -> None:
+    classifier = small_classifier()
+    kept = []
+    handle = classifier.network.last.register_forward_hook(lambda *given: kept.append(given[2]))
+    with torch.no_grad():
+        classifier.network(classifier.to_input(IMAGE))
+    handle.remove()
+    # Behind a global average the gradient is the weight over the number of places.
+    weights = classifier.network.fc.weight[1] / kept[0][0, 0].numel()
+    expected = torch.relu(torch.einsum("chw,c->hw", kept[0][0], weights)).max().item()
+    heatmap = gradcam(IMAGE, classifier, target=1, layer="last")
+    assert heatmap.raw_maximum == pytest.approx(expected, rel=1e-5)
+
+
+def test_no_evidence_is_an_empty_map() -> None:
+    classifier = small_classifier()
+    nn.init.zeros_(classifier.network.fc.weight)
+    heatmap = gradcam(IMAGE, classifier, target=1)
+    assert heatmap.raw_maximum == 0
+    assert not heatmap.values.any()
+
+
+VIT = {"image_size": 32, "patch_size": 8, "num_layers": 2, "num_heads": 2, "hidden_dim": 16}
+SWIN = {"patch_size": [4, 4], "embed_dim": 8, "depths": [1, 1], "window_size": [2, 2]}
+
+
+@pytest.mark.parametrize(
+    ("network", "layer"),
+    [
+        (
+            models.VisionTransformer(**VIT, mlp_dim=32, num_classes=3),
+            "encoder.layers.encoder_layer_1.ln_1",
+        ),
+        (models.SwinTransformer(**SWIN, num_heads=[1, 2], num_classes=3), "features.3"),
+        (models.DenseNet(4, (2, 2), 8, num_classes=3), "features.norm5"),
+    ],
+)
+def test_transformers_and_densenets(network: nn.Module, layer: str) -> None:
+    for module in network.modules():
+        # torchvision begins a ViT with a head of zeros, through which no gradient comes.
+        if isinstance(module, nn.Linear) and module.out_features == len(NAMES):
+            nn.init.normal_(module.weight)
+    classifier = classifier_of(network, 32)
+    heatmaps = [gradcam(IMAGE, classifier, target=target, layer=layer) for target in range(3)]
+    assert any(heatmap.raw_maximum > 0 for heatmap in heatmaps)
+    for method in ("ablationcam", "shapleycam"):
+        if "norm5" not in layer:
+            with pytest.raises(InputError, match="channels first"):
+                gradcam(IMAGE, classifier, layer=layer, method=method)
+
+
+def test_inside_a_mask_only_evidence_from_there_counts() -> None:
+    classifier = small_classifier()
+    mask = np.zeros(IMAGE.shape, bool)
+    mask[:32, :32] = True
+    share = {}
+    for where in (None, mask):
+        heatmap = gradcam(
+            IMAGE, classifier, target=1, layer="last", method="elementwise", mask=where
+        )
+        share[where is None] = heatmap.values[mask].sum() / heatmap.values.sum()
+        assert heatmap.inside_mask == (where is not None)
+    assert share[True] < 0.5 < 0.85 < share[False]
+
+
+@pytest.mark.parametrize("method", [method.name for method in CAM_METHODS])
+def test_a_mask_changes_the_map_or_is_refused(method: str) -> None:
+    classifier, masks = small_classifier(), np.zeros((2, *IMAGE.shape), bool)
+    masks[0, :20, :20] = masks[1, 40:, 40:] = True
+    for layer in ("last", "middle"):
+        try:
+            one, other = (
+                gradcam(IMAGE, classifier, target=1, layer=layer, method=method, mask=mask)
+                for mask in masks
+            )
+        except InputError:
+            continue
+        assert np.abs(one.values - other.values).max() > 0.01
+
+
+def test_evidence_inside_the_whole_image_is_all_of_it() -> None:
+    classifier = small_classifier()
+    everywhere = np.ones(IMAGE.shape, bool)
+    plain, masked = (
+        gradcam(IMAGE, classifier, target=1, layer="middle", method="layercam", mask=mask)
+        for mask in (None, everywhere)
+    )
+    np.testing.assert_allclose(masked.values, plain.values, atol=0.05)
+    assert masked.raw_maximum > 0
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"target": 3}, "class 3: small has the classes 0 to 2"),
+        ({"target": -1}, "class -1"),
+        ({"method": "magic"}, "no such method"),
+        ({"layer": "nope"}, "layer nope: the network has no such layer"),
+        ({"layer": "fc"}, "layer fc: its output is no map"),
+        ({"mask": np.ones((3, 3), bool)}, "the mask has shape"),
+        ({"mask": np.zeros((64, 64), bool)}, "the mask is empty"),
+        ({"mask": np.ones((64, 64), bool), "method": "finercam"}, "cannot look inside a mask"),
+        ({"mask": np.ones((64, 64), bool), "method": "eigencam"}, "cannot look inside a mask"),
+        ({"mask": np.ones((64, 64), bool)}, "says the same of every mask at the last layer"),
+    ],
+)
+def test_what_cannot_be_asked_is_refused_in_one_line(given: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError, match=message) as refused:
+        gradcam(IMAGE, small_classifier(), **given)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_mask_needs_a_linear_head() -> None:
+    network = SmallNetwork()
+    network.fc = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+    everywhere = np.ones(IMAGE.shape, bool)
+    with pytest.raises(InputError, match="global average and one linear layer"):
+        gradcam(IMAGE, classifier_of(network), method="layercam", mask=everywhere)
+
+
+def test_a_map_too_fine_for_a_method_is_refused() -> None:
+    classifier = classifier_of(SmallNetwork(), size=256)
+    with pytest.raises(InputError, match="too fine for Eigen-CAM"):
+        gradcam(IMAGE, classifier, layer="early", method="eigencam")
+
+
+def test_slow_methods_tell_progress_and_can_be_stopped() -> None:
+    classifier = torchvision_classifier("resnet18")
+    before = threading.active_count()
+    steps = gradcam_steps(IMAGE, classifier, target=0, method="ablationcam")
+    first, second = next(steps), next(steps)
+    assert (first.stage, first.done, second.done) == ("ablationcam", 1, 2)
+    assert first.total == 512 // 32 + 2
+    # The network is free meanwhile, and another map on it is right.
+    expected = directly(library.GradCAM, classifier, ("layer3",), 1)
+    between = gradcam(IMAGE, classifier, target=1, layer="layer3")
+    np.testing.assert_allclose(between.values, expected, atol=1e-5)
+    steps.close()
+    assert threading.active_count() == before
+
+
+def test_two_threads_on_one_network_do_not_mix() -> None:
+    classifier = torchvision_classifier("resnet18")
+    expected = {
+        layer: gradcam(IMAGE, classifier, target=1, layer=layer).values
+        for layer in ("layer2", "layer4")
+    }
+    wrong: list[str] = []
+
+    def explain(layer: str) -> None:
+        for _ in range(5):
+            values = gradcam(IMAGE, classifier, target=1, layer=layer).values
+            if not np.allclose(values, expected[layer], atol=1e-5):
+                wrong.append(layer)
+
+    threads = [threading.Thread(target=explain, args=(layer,)) for layer in expected]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -1,0 +1,127 @@
+"""Replay of network steps, with the bundled network."""
+
+import json
+from contextlib import closing
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
+from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.cli import main
+from napari_semxai.cli.commands.project_replay import mask_settings
+from napari_semxai.cli.works.pipeline import Pipeline
+from napari_semxai.cli.works.record import mask_record
+from napari_semxai.sample_data import sample_image
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.project.create import create_project
+from napari_semxai.types import InputError, MaskRecipe, Prompts, ReviewChange, ReviewState
+
+SETTINGS = {
+    "model": {"name": "bundled", "sha256": ""},
+    "alpha": 2.0,
+    "beta": 0.05,
+    "connectivity": 8,
+    "ignore_border": {"requested": "auto"},
+    "points_per_side": 4,
+    "pred_iou_thresh": 0.3,
+    "stability_score_thresh": 0.3,
+    "box_nms_thresh": 0.7,
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("replay")
+    (folder / "images").mkdir()
+    pixels = np.asarray(sample_image()[0][0])
+    Image.fromarray(pixels).save(folder / "images" / "a.png")
+    with closing(create_project(folder / "project", folder / "images")) as project:
+        yield project
+
+
+def click(segmenter, image, mask, point):
+    """What a click in the window does, and how it is stored."""
+    from napari_semxai.backends.sam2.clicks import answer_prompts
+
+    prompts = Prompts(points=(point,), foreground=(True,))
+    known = np.zeros_like(mask)
+    answer = answer_prompts(segmenter, image.gray, prompts)
+    after = take_answer(mask, known, own_part(answer.mask, known, prompts))
+    drawn = asdict(mask_patch(known, known, "object"))
+    return mask_patch(mask, after, "SAM click", {**asdict(prompts), "object": drawn}), after
+
+
+@pytest.mark.slow
+def test_network_steps_come_out_the_same(project, capsys):
+    image = project.read_image("a")
+    pipeline = Pipeline(mask_settings(SETTINGS, "cpu"))
+    result = pipeline.run(image)
+    base = result.truth.mask
+    stroke = base.copy()
+    stroke[5:9, 5:30] ^= True
+    edits = [mask_patch(base, stroke, "stroke")]
+    edit, mask = click(pipeline.load(), image, stroke, (200.0, 200.0))
+    settings = mask_record(result, pipeline.settings, "a.png")
+    recipe = MaskRecipe(
+        "automatic",
+        array_digest(base),
+        project.image("a").sha256,
+        settings,
+        (*edits, edit),
+        settings["versions"],
+    )
+    project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, mask, recipe))
+    assert main(["project", "replay", str(project.folder), "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["replayed"]
+    assert answer["edits"] == 2
+    assert answer["network_steps"] == {"automatic mask": 0.0, "edit 2, SAM click": 0.0}
+
+    wrong = replace(recipe, base_sha256=array_digest(~base))
+    strange = {**settings, "model": {**settings["model"], "sha256": "0" * 64}}
+    for name, bad in (("wrong", wrong), ("strange", replace(recipe, settings=strange))):
+        project.write_review("a", name, ReviewChange(ReviewState.CORRECTED, mask, bad))
+    arguments = ["--annotator", "wrong"], ["--annotator", "strange"]
+    failed = {}
+    for one in arguments:
+        assert main(["project", "replay", str(project.folder), "--json", *one]) == 2
+        failed |= json.loads(capsys.readouterr().out)["failed"]
+    assert "do not lead to the mask" in failed["a (wrong)"]
+    assert "made with other weights" in failed["a (strange)"]
+
+
+def test_every_setting_counts():
+    crops = mask_settings({**SETTINGS, "crop_n_layers": 1, "stability_score_offset": 2.0}, "cpu")
+    assert (crops.generate.points_per_side, crops.generate.crop_n_layers) == (4, 1)
+    assert crops.filters.stability_score_offset == 2.0
+    assert crops.ignore_border is None
+    assert crops.algorithm == "paper"
+    assert mask_settings({**SETTINGS, "algorithm": "robust"}, "cpu").algorithm == "robust"
+
+
+def test_settings_that_lack_something():
+    with pytest.raises(InputError, match="settings lack 'alpha'"):
+        mask_settings({key: SETTINGS[key] for key in SETTINGS if key != "alpha"}, "cpu")
+
+
+def test_a_mask_of_a_partial_run_is_no_failure(project, capsys):
+    image, base = project.read_image("a"), np.zeros(project.image("a").shape, bool)
+    base[5:9, 5:30] = True
+    applied = base.copy()
+    applied[50:60, 50:60] = True
+    settings = {**SETTINGS, "points_done": 4, "points_total": 1024, "winner": 0}
+    edit = mask_patch(base, applied, "apply automatic mask", settings)
+    digest = array_digest(image.pixels)
+    recipe = MaskRecipe("automatic", array_digest(base), digest, settings, (edit,))
+    project.write_review("a", "partial", ReviewChange(ReviewState.CORRECTED, applied, recipe))
+    arguments = ["project", "replay", str(project.folder), "--annotator", "partial"]
+    assert main(arguments) == 0
+    said = capsys.readouterr()
+    assert "1 edits repeated exactly; automatic mask of 4 of 1,024 points not repeated" in (
+        said.out + said.err
+    )
+    assert main([*arguments, "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["replayed"]
+    assert list(answer["network_steps"].values()) == [None, None]

@@ -1,0 +1,78 @@
+import csv
+
+import pytest
+
+from napari_semxai.controllers.edit.pixel_size import PixelSizeController
+from tests.controllers.desk import Desk
+
+
+@pytest.fixture
+def sizes(desk):
+    return PixelSizeController(desk.session, desk.review, desk.writes)
+
+
+def go(desk, number):
+    desk.queue.find(str(number))
+    desk.turn(lambda: desk.session.queue.number == number)
+
+
+def test_outside_projects_it_is_that_of_the_open_image(desk, sizes):
+    sizes.set_pixel_size(2e-9)
+    assert desk.session.pixel_size == 2e-9
+    sizes.set_for_all()
+    assert "first" in desk.session.message
+
+
+def test_it_is_there_when_the_image_is_opened_again_and_in_measurements(desk, sizes, folder):
+    desk.open()
+    desk.stroke(3, 5)
+    sizes.set_pixel_size(2e-9)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    assert desk.session.pixel_size is None
+    go(desk, 1)
+    assert desk.session.pixel_size == 2e-9
+    desk.tools.export("measurements", "anna", folder / "sizes.csv", every=False)
+    desk.turn(lambda: "1 masks are in" in desk.session.message)
+    with (folder / "sizes.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert float(row["area_um2"]) == pytest.approx(16 * 4e-6)
+    desk.close()
+    again = Desk(folder)
+    again.open()
+    go(again, 1)
+    assert again.session.pixel_size == 2e-9
+    again.close()
+
+
+def test_all_images_without_one_get_it(desk, sizes):
+    desk.open()
+    sizes.set_pixel_size(2e-9)
+    go(desk, 3)
+    sizes.set_pixel_size(3e-9)
+    sizes.set_for_all()
+    desk.turn(lambda: "3 nm" in desk.session.message)
+    found = [image.pixel_size for image in desk.project().images]
+    assert found == [2e-9, *[3e-9] * 4]
+    go(desk, 5)
+    assert desk.session.pixel_size == 3e-9
+
+
+def test_it_cannot_be_taken_away(desk, sizes):
+    desk.open()
+    sizes.set_pixel_size(None)
+    assert "until another" in desk.session.message
+
+
+def test_a_failure_is_said_and_it_stays_for_now(desk, sizes, monkeypatch):
+    desk.open()
+
+    def fail(image_id, metres):
+        raise OSError("drive away")
+
+    monkeypatch.setattr(desk.review.opened.project, "set_pixel_size", fail)
+    sizes.set_pixel_size(2e-9)
+    desk.turn(lambda: "drive away" in desk.session.message)
+    go(desk, 2)
+    go(desk, 1)
+    assert desk.session.pixel_size == 2e-9

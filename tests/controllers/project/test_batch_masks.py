@@ -1,0 +1,176 @@
+"""Masks for a whole project, with an engine that a test answers for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.controllers.project.batch_masks import QueueMasks
+from napari_semxai.types import GenerateUpdate, ModelInfo, ReviewChange, ReviewState, WarmRequest
+from tests.controllers.desk import Desk, surface_and_defect
+
+
+class Engine:
+    def __init__(self):
+        self.requests, self.forgotten, self.asked, self.sha256 = [], [], 0, "abc"
+
+    def submit(self, request, *, destination, on_update, on_done, on_failed, background):
+        assert (destination, background) == ("queue", True)
+        if isinstance(request, WarmRequest):
+            on_update(ModelInfo("fake", self.sha256, "cpu"))
+            on_done()
+            return
+        self.asked += 1
+        self.requests.append((request, on_update, on_done, on_failed))
+
+    def forget(self, destination):
+        self.forgotten.append(destination)
+
+    def answer(self):
+        _, on_update, on_done, _ = self.requests.pop(0)
+        on_update(ModelInfo("fake", self.sha256, "cpu"))
+        on_update(GenerateUpdate("decode", 1, 1, 0.0, surface_and_defect()))
+        on_done()
+
+
+@pytest.fixture
+def desk(folder):
+    desk = Desk(folder)
+    desk.engine = Engine()
+    desk.masks = QueueMasks(
+        desk.session, desk.review, desk.queue, desk.engine, desk.jobs, desk.writes
+    )
+    desk.open()
+    yield desk
+    desk.masks.cancel()
+    desk.close()
+
+
+def work(desk, count):
+    for _ in range(count):
+        desk.turn(lambda: desk.engine.requests)
+        desk.engine.answer()
+
+
+def test_every_image_gets_a_mask_with_recipe_and_score(desk):
+    desk.masks.start()
+    assert desk.session.batch.total == 5
+    work(desk, 5)
+    desk.turn(lambda: "ready" in desk.session.message)
+    expected = ground_truth(surface_and_defect(), ignore_border=0).mask
+    assert expected.sum() == 48
+    for image in desk.project().images:
+        record = desk.project().record(image.id, "Anna")
+        assert record.state is ReviewState.CANDIDATE
+        assert record.recipe.base == "automatic"
+        assert record.recipe.settings["model"] == {"name": "bundled", "sha256": "abc"}
+        assert record.recipe.settings["alpha"] == desk.session.algorithm.alpha
+        assert 0 <= record.score <= 1
+        np.testing.assert_array_equal(desk.project().mask(image.id, "Anna"), expected)
+
+
+def test_the_open_image_shows_its_mask_when_it_comes_and_may_be_accepted(desk):
+    desk.masks.start()
+    work(desk, 1)
+    desk.turn(lambda: desk.live.mask.any())
+    assert not desk.session.edited
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.turn(lambda: desk.session.queue.shown[0].state is ReviewState.ACCEPTED)
+
+
+def test_masks_of_people_are_left_alone(desk):
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.stroke(6, 6)
+    desk.turn(lambda: desk.session.queue.reviewed == 1)
+    desk.masks.start()
+    assert desk.session.batch.total == 4
+    work(desk, 1)
+    desk.queue.step(1)
+    work(desk, 3)
+    desk.turn(lambda: "ready" in desk.session.message)
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+    assert desk.project().mask("wafer_1", "Anna").sum() == 16
+
+
+def test_cancelling_keeps_what_is_done(desk):
+    desk.masks.start()
+    work(desk, 2)
+    desk.turn(lambda: desk.engine.requests)
+    desk.masks.cancel()
+    assert desk.session.batch.title == ""
+    assert desk.engine.forgotten == ["queue"]
+    desk.engine.answer()
+    found = [desk.project().mask(image.id, "Anna") for image in desk.project().images]
+    assert sum(mask is not None for mask in found) == 2
+
+
+def test_a_failure_is_said_and_the_next_image_follows(desk):
+    desk.masks.start()
+    desk.turn(lambda: desk.engine.requests)
+    desk.engine.requests.pop(0)[3]("out of memory")
+    assert desk.session.message == "out of memory"
+    desk.turn(lambda: desk.engine.requests)
+
+
+def test_three_failures_in_a_row_or_a_mask_that_cannot_be_written_stop_it(desk):
+    desk.masks.start()
+    for _ in range(3):
+        desk.turn(lambda: desk.engine.requests)
+        desk.engine.requests.pop(0)[3]("no such network")
+    assert "no more masks are made" in desk.session.message
+    assert (desk.session.batch.title, desk.engine.requests) == ("", [])
+    reviews = desk.session.queue.folder / "reviews"
+    (reviews / "anna").write_text("in the way")
+    desk.masks.start()
+    work(desk, 1)
+    desk.turn(lambda: "anna" in desk.session.message)
+    assert "no more masks are made" in desk.session.message
+    assert desk.session.batch.title == ""
+
+
+def make_all(desk, asked):
+    """Run to the end, and see how many images the network was asked for."""
+    before, desk.session.message = desk.engine.asked, ""
+    desk.masks.start()
+    work(desk, asked)
+    desk.turn(lambda: "ready" in desk.session.message)
+    assert desk.engine.asked == before + asked
+
+
+def test_a_run_goes_on_where_one_was_cancelled(desk):
+    desk.masks.start()
+    work(desk, 2)
+    desk.turn(lambda: desk.engine.requests)
+    desk.masks.cancel()
+    desk.engine.requests.clear()
+    make_all(desk, 3)
+    make_all(desk, 0)
+
+
+def test_other_settings_and_other_weights_make_the_masks_anew(desk):
+    make_all(desk, 5)
+    desk.session.algorithm = replace(desk.session.algorithm, alpha=7.0)
+    make_all(desk, 5)
+    desk.session.generate = replace(desk.session.generate, points_per_side=8)
+    make_all(desk, 5)
+    desk.engine.sha256 = "def"
+    make_all(desk, 5)
+    make_all(desk, 0)
+    assert desk.project().record("wafer_4", "Anna").recipe.settings["model"]["sha256"] == "def"
+
+
+@pytest.mark.parametrize(
+    ("values", "asked"), [({"overridden": True}, 0), ({"points_done": 16, "points_total": 64}, 1)]
+)
+def test_a_chosen_winner_stays_and_a_partial_mask_is_completed(desk, values, asked):
+    make_all(desk, 5)
+    project = desk.review.opened.project
+    recipe = project.record("wafer_2", "Anna").recipe
+    changed = replace(recipe, settings={**recipe.settings, **values})
+    mask = project.mask("wafer_2", "Anna")
+    project.write_review("wafer_2", "Anna", ReviewChange(mask=mask, recipe=changed))
+    make_all(desk, asked)

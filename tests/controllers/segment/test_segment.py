@@ -1,0 +1,247 @@
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.algorithms.algorithm1.robust import robust_truth
+from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentController
+from napari_semxai.state.session import ModelChoice
+from napari_semxai.types import FilterSettings, GenerateSettings, GenerateUpdate, ModelInfo
+from tests.pools import pool_of, scene_masks
+
+
+class Engine:
+    """Stands in for the engine process: the tests are about what is done with its answers."""
+
+    def __init__(self):
+        self.jobs, self.cancelled = {}, []
+
+    def submit(self, request, *, destination, background=False, **callbacks):
+        self.jobs[destination] = (request, callbacks)
+
+    def cancel(self, destination):
+        self.cancelled.append(destination)
+
+    forget = cancel
+
+    def answer(self, destination, *updates):
+        for update in updates:
+            self.jobs[destination][1]["on_update"](update)
+
+    def finish(self, destination):
+        self.jobs[destination][1]["on_done"]()
+
+    def fail(self, destination, message):
+        self.jobs[destination][1]["on_failed"](message)
+
+
+@pytest.fixture
+def engine():
+    return Engine()
+
+
+@pytest.fixture
+def segment(session, engine):
+    return SegmentController(session, engine)
+
+
+@pytest.fixture
+def generated(session, engine, segment, image):
+    segment.open(image)
+    segment.generate()
+    update = GenerateUpdate("decode", 16, 1024, 3.0, pool_of(scene_masks()))
+    engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"), update)
+    return pool_of(scene_masks())
+
+
+def test_a_partial_pool_gives_a_mask_while_running(session, generated):
+    assert session.generation.state == "running"
+    assert (session.generation.done, session.generation.seconds_left) == (16, 3.0)
+    assert session.model.device == "cpu"
+    expected = ground_truth(session.automatic.pool)
+    assert session.automatic.truth.winner == expected.winner
+    np.testing.assert_array_equal(session.automatic.truth.mask, expected.mask)
+
+
+def test_the_end_is_told(session, engine, segment, generated):
+    engine.finish(CANDIDATES)
+    assert session.generation.state == "done"
+
+
+def test_a_failure_is_told_and_the_mask_stays(session, engine, generated):
+    before = session.automatic
+    engine.fail(CANDIDATES, "the engine stopped")
+    assert (session.generation.state, session.generation.message) == (
+        "failed",
+        "the engine stopped",
+    )
+    assert session.automatic is before
+
+
+def test_cancel_keeps_what_is_there(session, engine, segment, generated):
+    before = session.automatic
+    segment.cancel()
+    assert engine.cancelled[-1] == CANDIDATES
+    assert session.generation.state == "cancelled"
+    assert session.automatic is before
+
+
+@pytest.mark.parametrize("border", [None, 0, 3])
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_every_parameter_equals_algorithm_1(session, segment, generated, border, connectivity):
+    for alpha, beta in ((0.0, 0.02), (2.0, 0.05), (9.0, 0.2), (2.0, 0.99)):
+        segment.set_algorithm(
+            alpha=alpha, beta=beta, connectivity=connectivity, ignore_border=border
+        )
+        expected = ground_truth(
+            session.automatic.pool,
+            alpha=alpha,
+            beta=beta,
+            connectivity=connectivity,
+            ignore_border=segment.border(),
+        )
+        truth = session.automatic.truth
+        np.testing.assert_array_equal(truth.mask, expected.mask)
+        assert (truth.winner, truth.reason) == (expected.winner, expected.reason)
+        assert truth.touches_edge == expected.touches_edge
+
+
+def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
+    paper = session.automatic.truth
+    segment.set_algorithm(algorithm="robust")
+    expected = robust_truth(
+        session.image.gray, paper, connectivity=8, ignore_border=segment.border()
+    )
+    truth = session.automatic.truth
+    np.testing.assert_array_equal(truth.mask, expected.mask)
+    assert truth.winner == paper.winner
+    assert truth.confidence == expected.confidence is not None
+    segment.set_algorithm(algorithm="paper")
+    np.testing.assert_array_equal(session.automatic.truth.mask, paper.mask)
+    assert session.automatic.truth.confidence is None
+
+
+def test_the_mask_of_a_winner_is_computed_once(session, segment, generated):
+    segment.set_algorithm(alpha=1.0)
+    first = session.automatic.truth.mask
+    segment.set_algorithm(alpha=1.5)
+    assert session.automatic.truth.mask is first
+
+
+def test_a_chosen_winner_stays_while_sliders_move(session, segment, generated):
+    row = int(np.flatnonzero(session.automatic.indices == 2)[0])
+    segment.choose_winner(row)
+    segment.set_algorithm(alpha=5.0)
+    assert session.automatic.overridden
+    assert session.automatic.indices[session.automatic.truth.winner] == 2
+    segment.choose_winner(None)
+    assert not session.automatic.overridden
+    assert session.automatic.indices[session.automatic.truth.winner] == 0
+
+
+def test_thresholds_act_without_the_network(session, engine, segment, generated):
+    engine.jobs.clear()
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.99))
+    assert len(session.automatic.pool) == 0
+    assert session.automatic.truth.reason == "there are no mask candidates"
+    segment.set_filters(FilterSettings())
+    assert len(session.automatic.pool) == 3
+    assert engine.jobs == {}
+
+
+def test_below_the_floor_the_network_is_asked_for_the_rest(session, engine, segment, generated):
+    engine.finish(CANDIDATES)
+    engine.jobs.clear()
+    segment.set_generate(GenerateSettings(points_per_side=7))
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.3))
+    request, _ = engine.jobs[CANDIDATES]
+    assert request.settings == GenerateSettings(pred_iou_floor=0.3)
+    assert session.generate.pred_iou_floor == 0.3
+    assert session.generation.state == "running"
+    assert len(session.automatic.pool) == 3
+    engine.jobs.clear()
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.4))
+    assert engine.jobs == {}
+    segment.generate()
+    assert engine.jobs[CANDIDATES][0].settings == GenerateSettings(7, pred_iou_floor=0.4)
+
+
+def test_a_choice_outlives_the_candidates_that_come_after_it(session, engine, segment, generated):
+    row = int(np.flatnonzero(session.automatic.indices == 2)[0])
+    chosen = session.automatic.pool.mask(row)
+    segment.choose_winner(row)
+    engine.answer(
+        CANDIDATES, GenerateUpdate("decode", 64, 1024, 2.0, pool_of(scene_masks()[::-1]))
+    )
+    assert session.automatic.overridden
+    np.testing.assert_array_equal(session.automatic.truth.surface, chosen)
+    engine.answer(CANDIDATES, GenerateUpdate("decode", 99, 1024, 2.0, pool_of(scene_masks()[:1])))
+    assert not session.automatic.overridden
+
+
+@pytest.mark.parametrize("row", [-1, 3, 99])
+def test_rows_that_are_not_there_choose_nothing(session, segment, generated, row):
+    segment.choose_winner(row)
+    assert not session.automatic.overridden
+
+
+def test_candidates_are_left_and_come_back(session, segment, generated, image):
+    segment.choose_winner(1)
+    before, found = session.automatic, segment.found
+    segment.open(None)
+    assert segment.found is None
+    segment.open(image)
+    segment.resume(found)
+    assert session.automatic.overridden
+    np.testing.assert_array_equal(session.automatic.truth.mask, before.truth.mask)
+
+
+def test_previews_are_masks_of_rows(session, segment, generated):
+    segment.show_preview(1)
+    np.testing.assert_array_equal(session.preview, session.automatic.pool.mask(1))
+    segment.show_preview(None)
+    assert session.preview is None
+
+
+def test_opening_lets_go_of_what_belonged_to_the_previous_image(session, segment, generated):
+    segment.open(None)
+    assert session.pool is session.automatic is session.image is None
+    assert session.generation.state == "idle"
+
+
+def test_the_info_bar_of_the_tags_is_ignored(session, segment, image):
+    segment.open(type(image)("b", image.pixels, image.gray, picture_rows=90))
+    assert segment.border() == (0, 0, 6, 0)
+
+
+def test_another_model_is_loaded_at_once(session, engine, segment):
+    segment.choose_model(ModelChoice("sam2.1_hiera_tiny", "cpu"))
+    request, _ = engine.jobs["warm"]
+    assert (request.model, request.device) == ("sam2.1_hiera_tiny", "cpu")
+    engine.fail("warm", "sam2.1_hiera_tiny: not installed")
+    assert session.message == "sam2.1_hiera_tiny: not installed"
+
+
+def test_nothing_is_generated_without_an_image(session, engine, segment):
+    segment.generate()
+    assert engine.jobs == {}
+
+
+def test_candidates_keep_what_made_them(session, engine, segment, generated):
+    made = session.automatic.origin
+    assert (made.choice, made.model.sha256) == (ModelChoice(), "0" * 64)
+    assert (made.generate, made.points) == (session.generate, (16, 1024))
+    segment.choose_model(ModelChoice("sam2.1_hiera_tiny"))
+    segment.set_generate(GenerateSettings(points_per_side=7))
+    segment.set_algorithm(alpha=5.0)
+    assert session.automatic.origin == made
+    # A late answer of the first network is not the chosen one's.
+    engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"))
+    assert session.model is None
+    engine.answer(CANDIDATES, GenerateUpdate("decode", 1024, 1024, 0.0, pool_of(scene_masks())))
+    assert session.automatic.origin.points is None
+    # Nothing has answered yet: what is shown is still of the first one.
+    segment.generate()
+    segment.set_algorithm(alpha=4.0)
+    assert session.automatic.origin.choice == ModelChoice()
+    engine.answer(CANDIDATES, GenerateUpdate("decode", 49, 49, 0.0, pool_of(scene_masks())))
+    assert session.automatic.origin.choice.model == "sam2.1_hiera_tiny"

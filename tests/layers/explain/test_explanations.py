@@ -1,0 +1,341 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from napari.layers import Image
+from qtpy.QtWidgets import QApplication
+
+from napari_semxai.controllers.explain.masks import ExplanationMaskController
+from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
+from napari_semxai.layers.explain.float_layers import CLASSIFIER
+from napari_semxai.layers.explain.masks import CONCEPT_MASKS, HEAT_MASK
+from napari_semxai.layers.mask.session_layers import SessionLayers
+from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Focus, Heatmaps
+from napari_semxai.state.session import Session
+from tests import explanations as make
+from tests.layers.mask.test_session_layers import Edit, make_image
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def layers(viewer, session):
+    layers = SessionLayers(viewer, session, Edit())
+    yield layers
+    layers.release()
+
+
+@pytest.fixture
+def masks(session):
+    controller = ExplanationMaskController(session, make.NowJobs(), print)
+    yield controller
+    controller.release()
+
+
+@pytest.fixture
+def shown(qapp, viewer, session, layers, masks):
+    shown = ExplanationLayers(viewer, session, layers)
+    session.image = make_image()
+    yield shown
+    shown.release()
+
+
+def show_heat(session, *heatmaps):
+    session.explanation.heatmaps = Heatmaps(heatmaps[0] if heatmaps else None, heatmaps)
+
+
+def show_concepts(session, concepts):
+    session.explanation.concepts = concepts
+    # Their layers, and colour bars, come in the next turn of the event loop.
+    QApplication.processEvents()
+
+
+def test_a_heat_map_in_its_own_unit_with_holes(viewer, session, shown):
+    found = make.heatmap(raw_maximum=3.5)
+    show_heat(session, found)
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    assert isinstance(layer, Image)
+    np.testing.assert_array_equal(np.isnan(layer.data), found.values == 0)
+    np.testing.assert_allclose(np.nan_to_num(layer.data), found.values * 3.5)
+    assert tuple(layer.contrast_limits) == pytest.approx((0, 3.5))
+    QApplication.processEvents()
+    assert layer.colorbar.visible
+    assert layer.colormap.map(np.array([0.0]))[0, 3] == 0
+    # It lies over the picture and below the mask, which stays the one that is painted.
+    assert [viewer.layers.index(name) for name in ("a", layer.name)] == [0, 1]
+    assert viewer.layers.selection.active.name == "defect mask"
+
+
+def test_a_mean_over_layers_goes_from_0_to_1(viewer, session, shown):
+    found = replace(make.heatmap(raw_maximum=3.5), layers=("layer3", "layer4"))
+    show_heat(session, found)
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    np.testing.assert_allclose(np.nan_to_num(layer.data), found.values)
+    assert tuple(layer.contrast_limits) == pytest.approx((0, 1))
+
+
+def test_layers_say_which_classifier_they_explain(viewer, session, shown, masks):
+    show_heat(session, replace(make.heatmap(), sha256="one"))
+    show_concepts(session, replace(make.concept_maps(), sha256="two"))
+    expected = {
+        "Grad-CAM: Class 3": "one",
+        HEAT_MASK: "one",
+        "concept 1": "two",
+        CONCEPT_MASKS: "two",
+    }
+    assert {name: viewer.layers[name].metadata[CLASSIFIER] for name in expected} == expected
+    show_heat(session, replace(make.heatmap(), sha256="three"))
+    for name in ("Grad-CAM: Class 3", HEAT_MASK):
+        assert viewer.layers[name].metadata[CLASSIFIER] == "three"
+    show_concepts(session, None)
+    assert CLASSIFIER not in viewer.layers["concept 1"].metadata
+
+
+def test_no_evidence_shows_nothing(viewer, session, shown):
+    show_heat(session, make.heatmap(raw_maximum=0))
+    assert np.isnan(viewer.layers["Grad-CAM: Class 3"].data).all()
+
+
+def test_one_layer_serves_every_image_and_method(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    show_heat(session, make.heatmap(4, "layercam", 7.0))
+    assert layer.name == "LayerCAM: Class 5"
+    assert tuple(layer.contrast_limits) == pytest.approx((0, 7.0))
+    session.image = make_image("b")
+    show_heat(session)
+    assert not layer.visible
+    show_heat(session, make.heatmap())
+    assert layer.visible
+    assert layer in viewer.layers
+
+
+def test_a_heat_map_lies_over_the_picture_of_every_image(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    session.image = make_image("b")
+    show_heat(session, make.heatmap())
+    names = [layer.name for layer in viewer.layers if layer.visible]
+    assert names == ["b", "Grad-CAM: Class 3", "heat map mask", "defect mask"]
+
+
+def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
+    masks.set_masks(concepts=frozenset((0, 2)), concept_tau=0.5)
+    concepts = make.concept_maps()
+    show_concepts(session, concepts)
+    for number in (0, 2):
+        layer = viewer.layers[f"concept {number + 1}"]
+        assert layer.visible
+        top = layer.colormap.map(np.array([1.0]))[0]
+        np.testing.assert_allclose(top, [*concepts.colors[number] / 255, 1], atol=1e-6)
+        np.testing.assert_allclose(np.nan_to_num(layer.data), concepts.maps[number])
+    labels = viewer.layers[CONCEPT_MASKS]
+    color = labels.colormap.map(np.array([3], np.uint8))[0]
+    np.testing.assert_allclose(color[:3], concepts.colors[2] / 255, atol=1e-3)
+    masks.set_masks(concepts=frozenset((2,)))
+    # Empty, but not hidden: that would cost several times as much.
+    first = viewer.layers["concept 1"]
+    assert first.visible
+    assert np.isnan(first.data).all()
+    shown.set_look(Look(color_bars=True))
+    assert not first.colorbar.visible
+    assert set(np.unique(labels.data)) == {0, 3}
+    # More important concepts lie above less important ones.
+    masks.set_masks(concepts=frozenset((0, 2)))
+    assert viewer.layers.index("concept 1") > viewer.layers.index("concept 3")
+    np.testing.assert_allclose(np.nan_to_num(first.data), concepts.maps[0])
+    QApplication.processEvents()
+    assert first.colorbar.visible
+
+
+def test_a_class_without_maps_empties_the_layers(viewer, session, shown, masks):
+    show_heat(session, make.heatmap())
+    show_concepts(session, make.concept_maps())
+    show_heat(session)
+    show_concepts(session, None)
+    for name in ("Grad-CAM: Class 3", "concept 1"):
+        assert np.isnan(viewer.layers[name].data).all()
+    for name in (HEAT_MASK, CONCEPT_MASKS):
+        # Empty, but not hidden: that would cost many times as much.
+        assert viewer.layers[name].visible
+        assert not viewer.layers[name].data.any()
+        assert CLASSIFIER not in viewer.layers[name].metadata
+    shown.set_look(Look(visible=False))
+    assert not viewer.layers["concept 1"].visible
+    shown.set_look(Look())
+    show_heat(session, make.heatmap())
+    assert viewer.layers["Grad-CAM: Class 3"].visible
+    assert np.nanmax(viewer.layers["Grad-CAM: Class 3"].data) > 0
+
+
+def test_masks_follow_the_sliders(viewer, session, shown, masks):
+    show_heat(session, make.heatmap())
+    layer = viewer.layers[HEAT_MASK]
+    for tau in (0.2, 0.6, 0.9):
+        masks.set_masks(tau=tau)
+        np.testing.assert_array_equal(layer.data != 0, make.peak() > np.float32(tau))
+    shown.set_look(Look(masks=False))
+    assert not layer.visible
+    masks.set_masks(tau=0.3)
+    shown.set_look(Look())
+    assert layer.visible
+    np.testing.assert_array_equal(layer.data != 0, make.peak() > np.float32(0.3))
+
+
+def test_everything_is_hidden_and_back(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    show_concepts(session, make.concept_maps())
+    names = ("Grad-CAM: Class 3", "concept 1", HEAT_MASK, CONCEPT_MASKS)
+    shown.set_look(Look(visible=False))
+    assert not any(viewer.layers[name].visible for name in names)
+    shown.set_look(Look())
+    assert all(viewer.layers[name].visible for name in names)
+
+
+def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
+    show_heat(session, make.heatmap(), make.heatmap(method="layercam"), make.heatmap(1))
+    assert "LayerCAM: Class 3" not in viewer.layers
+    shown.set_look(Look(side_by_side=True))
+    copies = [viewer.layers[f"image, copy {number}"] for number in (1, 2)]
+    beside = viewer.layers["LayerCAM: Class 3"]
+    assert corner(copies[0]) == corner(beside)
+    assert corner(beside)[1] > make.SHAPE[1]
+    assert corner(viewer.layers["Grad-CAM: Class 2"])[0] > make.SHAPE[0]
+    assert corner(viewer.layers["Grad-CAM: Class 3"]) == (0, 0)
+    session.pixel_size = 2e-6
+    np.testing.assert_array_equal(copies[0].scale, beside.scale)
+    assert corner(copies[0]) == corner(beside)
+    shown.set_look(Look())
+    assert not any("copy" in layer.name for layer in viewer.layers)
+    assert not beside.visible
+    assert corner(beside) == (0, 0)
+
+
+def corner(layer):
+    """Return where the first pixel of a layer lies in the world."""
+    return tuple(layer.data_to_world((0, 0)))
+
+
+def tile_of(viewer, layer):
+    """Return row and column of a layer in the grid."""
+    picture = viewer.layers["a"]
+    size = np.asarray(make.SHAPE) * picture.scale
+    return tuple(np.round(np.subtract(corner(layer), corner(picture)) / (1.05 * size)).astype(int))
+
+
+def test_maps_of_one_method_have_names_of_their_own(viewer, session, shown):
+    found = make.heatmap()
+    deeper, inside = replace(found, layers=("layer3",)), replace(found, inside_mask=True)
+    shown.set_look(Look(side_by_side=True))
+    show_heat(session, found, deeper, inside)
+    tiles = {
+        "Grad-CAM, layer4: Class 3": (0, 0),
+        "Grad-CAM, layer3: Class 3": (0, 1),
+        "Grad-CAM, layer4, inside the mask: Class 3": (1, 0),
+    }
+    assert {name: tile_of(viewer, viewer.layers[name]) for name in tiles} == tiles
+
+
+def test_concepts_have_a_tile_of_their_own(viewer, session, shown, masks):
+    show_heat(session, make.heatmap(), make.heatmap(method="layercam"))
+    show_concepts(session, make.concept_maps())
+    concepts = [viewer.layers[name] for name in ("concept 1", "concept 3", CONCEPT_MASKS)]
+    shown.set_look(Look(side_by_side=True))
+    assert {tile_of(viewer, layer) for layer in concepts} == {(1, 0)}
+    assert tile_of(viewer, viewer.layers["image, copy 2"]) == (1, 0)
+    assert tile_of(viewer, viewer.layers["LayerCAM: Class 3"]) == (0, 1)
+    heat = viewer.layers["Grad-CAM: Class 3"], viewer.layers[HEAT_MASK]
+    assert {tile_of(viewer, layer) for layer in heat} == {(0, 0)}
+    session.pixel_size = 2e-6
+    assert {tile_of(viewer, layer) for layer in concepts} == {(1, 0)}
+    # Another concept comes there, and one that is put away stays in the grid.
+    masks.set_masks(concepts=frozenset((0, 4)))
+    more = [viewer.layers["concept 5"], *concepts]
+    assert {tile_of(viewer, layer) for layer in more} == {(1, 0)}
+    # What is looked at lies over the image itself.
+    session.explanation.alone = CONCEPTS
+    assert {tile_of(viewer, layer) for layer in more} == {(0, 0)}
+    assert {tile_of(viewer, layer) for layer in heat} == {(0, 1)}
+    # One heat map less: its tile goes, and all follow.
+    session.explanation.alone = ""
+    show_heat(session, make.heatmap())
+    assert {tile_of(viewer, layer) for layer in more} == {(0, 1)}
+    assert "image, copy 2" not in viewer.layers
+    show_concepts(session, None)
+    assert not any("copy" in layer.name for layer in viewer.layers)
+    show_concepts(session, make.concept_maps())
+    assert tile_of(viewer, more[0]) == (0, 1)
+    shown.set_look(Look())
+    assert {tile_of(viewer, layer) for layer in (*more, *heat)} == {(0, 0)}
+    assert not any("copy" in layer.name for layer in viewer.layers)
+
+
+def is_empty(layer):
+    return not layer.visible or not np.nan_to_num(layer.data).any()
+
+
+def test_heat_map_and_concepts_one_without_the_other(viewer, session, shown, masks):
+    show_heat(session, make.heatmap())
+    show_concepts(session, make.concept_maps())
+    heat = viewer.layers["Grad-CAM: Class 3"], viewer.layers[HEAT_MASK]
+    concepts = viewer.layers["concept 1"], viewer.layers[CONCEPT_MASKS]
+    for alone, empty, full in (
+        (CONCEPTS, heat, concepts),
+        (HEAT_MAP, concepts, heat),
+        ("", (), heat + concepts),
+    ):
+        session.explanation.alone = alone
+        assert all(map(is_empty, empty))
+        assert not any(map(is_empty, full))
+        # Sliders bring nothing back that is put away.
+        masks.set_masks(tau=0.3, concept_tau=0.3)
+        assert all(map(is_empty, empty))
+        masks.set_masks(tau=0.5, concept_tau=0.5)
+    session.explanation.alone = CONCEPTS
+    show_concepts(session, None)
+    assert not any(map(is_empty, heat))
+
+
+def test_layers_follow_the_pixel_size(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    session.pixel_size = 4e-9
+    layer = viewer.layers["Grad-CAM: Class 3"]
+    np.testing.assert_array_equal(layer.scale, viewer.layers["a"].scale)
+    assert layer.units == viewer.layers["a"].units
+
+
+def test_a_layer_removed_by_hand_comes_back_with_the_next_map(viewer, session, shown):
+    show_heat(session, make.heatmap())
+    viewer.layers.remove("Grad-CAM: Class 3")
+    show_heat(session, make.heatmap())
+    assert viewer.layers["Grad-CAM: Class 3"].visible
+
+
+def test_a_crop_is_looked_at_where_it_lies(viewer, session, shown):
+    other = make_image("b")
+    session.explanation.focus = Focus(other, (10, 30, 20, 50))
+    before = viewer.scene.camera.center
+    session.image = other
+    assert viewer.scene.camera.center != before
+    assert viewer.scene.camera.center[-2:] == pytest.approx((14.5, 39.5))
+    assert session.explanation.focus is None
+
+
+def test_a_crop_is_found_in_an_image_that_was_read_again(session, shown, tmp_path):
+    image = make_image("b")
+    file = tmp_path / "b.tif"
+    known, again = (replace(image, path=file, page=2) for _ in range(2))
+    session.image = replace(image, path=file)
+    session.explanation.focus = Focus(known, (10, 30, 20, 50))
+    # Another page of the file is another image.
+    assert session.explanation.focus is not None
+    session.image = again
+    assert session.explanation.focus is None

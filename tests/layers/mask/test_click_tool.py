@@ -1,0 +1,147 @@
+"""The tool on a viewer without a window; a real mouse is in test_review_in_napari."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+
+from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.segment.clicks import ClickController
+from napari_semxai.layers.mask.click_tool import ClickTool
+from napari_semxai.layers.mask.session_layers import SessionLayers
+from napari_semxai.state.session import Session
+from napari_semxai.types import PredictedMask
+from tests.controllers.segment.test_clicks import Engine, disc
+from tests.layers.mask.test_session_layers import make_image
+
+
+@pytest.fixture
+def tool(tmp_path):
+    session, engine, viewer = Session(), Engine(), ViewerModel()
+    jobs = Jobs(lambda function: function())
+    edit = EditController(session, jobs, tmp_path)
+    layers = SessionLayers(viewer, session, edit)
+    clicks = ClickController(session, engine, edit)
+    tool = ClickTool(viewer, session, layers, clicks)
+    session.image = make_image()
+    yield SimpleNamespace(
+        viewer=viewer, session=session, engine=engine, clicks=clicks, layers=layers, tool=tool
+    )
+    tool.release()
+    layers.release()
+    edit.close()
+    jobs.close()
+
+
+def drag(tool, start, *stops, button=1, modifiers=()):
+    event = SimpleNamespace(
+        type="mouse_press", button=button, modifiers=modifiers, position=start, pos=(0, 0)
+    )
+    steps = tool.viewer.mouse_drag_callbacks[-1](tool.viewer, event)
+    if next(steps, "over") == "over":
+        return
+    for number, stop in enumerate(stops, start=1):
+        event.type, event.position, event.pos = "mouse_move", stop, (9 * number, 9 * number)
+        next(steps)
+    event.type = "mouse_release"
+    assert next(steps, "over") == "over"
+
+
+def take(tool):
+    tool.clicks.activate(True)
+    tool.engine.answer(None)
+
+
+def test_clicks_count_only_while_the_tool_is_taken(tool):
+    drag(tool, (10, 10))
+    assert tool.engine.requests == []
+    take(tool)
+    drag(tool, (10, 12))
+    assert tool.engine.answer(None).prompts.points == ((10.5, 12.5),)
+    drag(tool, (-3, 12))
+    assert tool.engine.requests == []
+
+
+@pytest.mark.parametrize(("button", "modifiers"), [(1, ("Shift",)), (2, ())])
+def test_shift_and_the_right_button_mean_background(tool, button, modifiers):
+    take(tool)
+    drag(tool, (10, 12))
+    tool.engine.answer(None)
+    drag(tool, (20, 12), button=button, modifiers=modifiers)
+    assert tool.engine.answer(None).prompts.foreground == (True, False)
+
+
+def test_a_drag_is_a_box_and_is_shown(tool):
+    take(tool)
+    drag(tool, (10, 12), (20, 30), (30, 40))
+    assert tool.engine.answer(None).prompts.box == (10.5, 12.5, 30.5, 40.5)
+    [corners] = tool.viewer.layers["SAM box"].data
+    assert (corners.min(), corners.max()) == (10, 40)
+    assert tool.viewer.layers.selection.active is tool.layers.mask_layer
+
+
+def test_an_answer_is_one_undoable_edit(tool):
+    take(tool)
+    layer = tool.layers.mask_layer
+    layer.data_setitem((np.array([1, 1]), np.array([1, 2])), 1)
+    drag(tool, (40, 40))
+    request, on_update, on_done, _ = tool.engine.requests.pop()
+    on_update(PredictedMask(disc(40, 40, shape=request.image.shape), 0.8))
+    on_done()
+    assert layer.data[40, 40] == layer.data[1, 1] == 1
+    dots = tool.viewer.layers["SAM clicks"]
+    assert dots.data.tolist() == [[40, 40]]
+    layer.undo()
+    assert layer.data[40, 40] == 0
+    assert layer.data[1, 1] == 1
+    assert len(dots.data) == 0
+    layer.redo()
+    assert layer.data[40, 40] == 1
+    assert dots.data.tolist() == [[40, 40]]
+
+
+def test_a_doubtful_answer_is_shown_and_waits(tool):
+    take(tool)
+    layer = tool.layers.mask_layer
+    for decide, filled in ((tool.clicks.discard_offer, 0), (tool.clicks.apply_offer, 1)):
+        drag(tool, (40, 40))
+        request, on_update, on_done, _ = tool.engine.requests.pop()
+        on_update(PredictedMask(np.ones(request.image.shape, bool), 0.8))
+        on_done()
+        assert not layer.data.any()
+        preview = tool.viewer.layers["SAM answer, not applied"]
+        assert preview.visible
+        assert preview.data.all()
+        assert tool.viewer.layers.selection.active is layer
+        decide()
+        assert not preview.visible
+        assert (layer.data == filled).all()
+    layer.undo()
+    assert not layer.data.any()
+    assert len(tool.viewer.layers["SAM clicks"].data) == 0
+
+
+def test_another_painting_tool_puts_it_away_and_the_image_pans_again(tool):
+    take(tool)
+    layer = tool.layers.mask_layer
+    assert not layer.mouse_pan
+    drag(tool, (10, 12))
+    tool.engine.answer(None)
+    assert tool.viewer.layers["SAM clicks"].data.tolist() == [[10, 12]]
+    layer.mode = "paint"
+    assert not tool.session.clicks.active
+    assert not tool.viewer.layers["SAM clicks"].visible
+    assert not layer.mouse_pan
+    take(tool)
+    tool.clicks.activate(False)
+    assert layer.mouse_pan
+
+
+def test_the_tool_stays_taken_on_the_next_image(tool):
+    take(tool)
+    tool.session.image = make_image()
+    assert tool.session.clicks.active
+    assert not tool.layers.mask_layer.mouse_pan
+    assert len(tool.engine.requests) == 1

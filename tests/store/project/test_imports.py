@@ -1,0 +1,250 @@
+import csv
+import json
+from contextlib import closing
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_semxai.algorithms.masks.foreground_rules import parse_rule
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.masks import read_own_mask
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.exports import export
+from napari_semxai.store.project.imports import ImportChoices, import_masks
+from napari_semxai.store.project.masks import chosen_masks
+from napari_semxai.store.project.project import open_project
+from napari_semxai.store.project.records import read_record
+from napari_semxai.store.project.replaced import replaced_images, restore_replaced
+from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
+from tests.store.project.test_exports import SHAPE, blob, project
+
+__all__ = ["project"]
+COMMENT = ' two\nlines; "quoted", ä '
+FORMS = {
+    "png": "masks",
+    "tif": "masks",
+    "coco-rle": "coco.json",
+    "coco-polygons": "coco.json",
+    "carinthia-s": "set",
+}
+
+
+@pytest.fixture
+def reviewed(project):
+    """Every state but "candidate" of images that have one, comments, and an own class."""
+    project.write_review("a", "anna", ReviewChange(ReviewState.UNSURE, comment=COMMENT))
+    empty = np.zeros(SHAPE, dtype=bool)
+    project.write_review("stack_p0002", "anna", ReviewChange(ReviewState.ACCEPTED, empty))
+    project.write_review("stack_p0001", "anna", ReviewChange(ReviewState.CORRECTED))
+    return project
+
+
+def said(project, annotator):
+    """What is known of every mask."""
+    records = {image.id: project.record(image.id, annotator) for image in project.images}
+    masks = {name: project.mask(name, annotator).tobytes() for name in records}
+    return {
+        name: (one.state, one.comment, one.label, one.area, masks[name])
+        for name, one in records.items()
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("candidate", [False, True])
+def test_every_state_comes_back(reviewed, tmp_path, form, candidate):
+    if candidate:
+        reviewed.write_review("stack_p0001", "anna", ReviewChange(mask=blob(7)))
+    target = tmp_path / FORMS[form]
+    for _ in range(2):
+        every = chosen_masks(reviewed, "anna", every_state=True)
+        assert export(reviewed, every, target, form) == 4
+    assert import_masks(reviewed, target, "ben").brought == 4
+    before = said(reviewed, "anna")
+    assert said(reviewed, "ben") == before
+    assert {state for state, *_ in before.values()} >= {ReviewState.REJECTED, ReviewState.UNSURE}
+    # A person's word goes before what is written there.
+    import_masks(reviewed, target, "cy", ImportChoices(ReviewState.CORRECTED))
+    assert reviewed.record("stack_p0003", "cy").state is ReviewState.CORRECTED
+    assert reviewed.record("stack_p0002", "cy").state is ReviewState.NO_DEFECT
+
+
+def test_a_project_of_an_exported_set_has_its_states(reviewed, tmp_path):
+    every = chosen_masks(reviewed, "anna", every_state=True)
+    export(reviewed, every, tmp_path / "set", "carinthia-s")
+    with closing(create_project(tmp_path / "again", tmp_path / "set")) as again:
+        found, before = said(again, "carinthia-s"), said(reviewed, "anna")
+    for name, (state, comment, _, area, mask) in before.items():
+        assert found[name] == (state, comment, "", area, mask)
+
+
+def test_the_table_beside_masks(reviewed, tmp_path):
+    export(reviewed, chosen_masks(reviewed, "anna", every_state=True), tmp_path / "out", "tif")
+    with (tmp_path / "out" / "masks.csv").open(newline="") as file:
+        first, *_, last = csv.DictReader(file)
+    assert first == {
+        "id": "a", "file": "a.tif", "class": "9", "class_name": "", "class_source": "anna",
+        "lot": "L1", "wafer": "W1", "defect": "11", "pixel_size_m": "2e-09", "state": "unsure",
+        "annotators": "anna", "comment": COMMENT,
+    }  # fmt: skip
+    assert (last["id"], last["state"], last["class_source"]) == (
+        "stack_p0003", "rejected", "list.csv:class",
+    )  # fmt: skip
+
+
+def test_a_pixel_size_by_hand_is_exported(reviewed, tmp_path):
+    reviewed.set_pixel_size("a", 5e-9)
+    export(reviewed, chosen_masks(reviewed, "anna", every_state=True), tmp_path / "out", "png")
+    with (tmp_path / "out" / "masks.csv").open(newline="") as file:
+        assert next(csv.DictReader(file))["pixel_size_m"] == "5e-09"
+
+
+def test_files_and_table_that_do_not_fit(reviewed, tmp_path):
+    out = tmp_path / "out"
+    export(reviewed, chosen_masks(reviewed, "anna"), out, "png")
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(out / "a.png")
+    (out / "stack_p0001.png").unlink()
+    failed = {}
+    assert import_masks(reviewed, out, "ben", failed=failed).brought == 1
+    assert "masks.csv does not list it" in failed["a"]
+    assert "no such file" in failed["stack_p0001"]
+    for text in ("name,label\na,3\n", "id,file\na,a.png\n"):
+        (out / "masks.csv").write_text(text)
+        with pytest.raises(InputError, match="no columns id, file and state"):
+            import_masks(reviewed, out, "ben")
+    (out / "masks.csv").write_text("name,label\na,3\n")
+    with pytest.raises(InputError, match=r"masks\.csv: holds another table"):
+        export(reviewed, chosen_masks(reviewed, "anna"), out, "png")
+
+
+def test_images_beside_their_masks_are_no_masks(project, tmp_path):
+    images = tmp_path / "images"
+    Image.fromarray(255 * blob(3).astype(np.uint8)).save(images / "a_mask.png")
+    assert import_masks(project, images, "ben").brought == 1
+    record = project.record("a", "ben")
+    np.testing.assert_array_equal(project.mask("a", "ben"), blob(3))
+    assert len(record.history) == 1
+
+
+def test_masks_of_other_pixels_are_refused(project, tmp_path):
+    path = tmp_path / "coco.json"
+    export(project, chosen_masks(project, "anna"), path, "coco-rle")
+    document = json.loads(path.read_text())
+    document["images"][0]["sha256"] = "0" * 64
+    path.write_text(json.dumps(document))
+    failed = {}
+    assert import_masks(project, path, "ben", failed=failed).brought == 2
+    assert list(failed) == ["a"]
+    assert "other pixels than" in failed["a"]
+    assert project.record("a", "ben") is None
+    # Another program's field of that name says something else.
+    for image in document["images"]:
+        image["file_name"] = image.pop("semxai_id") + ".jpg"
+    path.write_text(json.dumps(document))
+    assert import_masks(project, path, "ben").brought == 3
+
+
+def test_a_replaced_image_is_not_exported(project, tmp_path):
+    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(project.image("a").path)
+    with closing(open_project(project.folder)) as again:
+        chosen = chosen_masks(again, "anna")
+        with pytest.raises(InputError, match="was replaced since"):
+            export(again, chosen, tmp_path / "set", "carinthia-s")
+    assert not (tmp_path / "set").exists()
+
+
+def saved(folder, **masks):
+    folder.mkdir(exist_ok=True)
+    for name, mask in masks.items():
+        Image.fromarray(255 * mask.astype(np.uint8)).save(folder / f"{name}.png")
+    return folder
+
+
+def everything(project, annotator):
+    folder = project.folder / "reviews" / annotator
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+
+
+@pytest.mark.parametrize("void", [False, True])
+def test_a_review_is_replaced_only_when_that_is_asked_for(project, tmp_path, void):
+    import_masks(project, saved(tmp_path / "good", a=blob(3)), "ben")
+    if void:
+        project.write_review("a", "ben", ReviewChange(mask=blob(5)))
+    before = everything(project, "ben")
+    other = saved(tmp_path / "other", a=blob(8), stack_p0001=blob(2))
+    failed = {}
+    assert import_masks(project, other, "ben", failed=failed).brought == 1
+    assert list(failed) == ["a"]
+    assert "has a review of ben (accepted); --replace puts" in failed["a"]
+    after = everything(project, "ben")
+    assert {path: after[path] for path in before} == before
+    # Somebody else's review is nobody's concern.
+    assert import_masks(project, other, "cy").brought == 2
+
+
+def test_the_same_masks_again_are_no_replacement(project, tmp_path):
+    folder = saved(tmp_path / "good", a=blob(3))
+    import_masks(project, folder, "ben")
+    before = everything(project, "ben")
+    assert import_masks(project, folder, "ben").brought == 1
+    assert everything(project, "ben") == before
+
+
+def test_what_an_import_replaced_comes_back(project, tmp_path):
+    recipe = MaskRecipe("mask", array_digest(blob(3)), project.image("a").sha256)
+    first = ReviewChange(ReviewState.CORRECTED, blob(3), recipe, label="5", comment="mine")
+    old = project.write_review("a", "ben", first)
+    choices = ImportChoices(replace=True)
+    import_masks(project, saved(tmp_path / "other", a=blob(8)), "ben", choices)
+    import_masks(project, saved(tmp_path / "third", a=blob(6)), "ben", choices)
+    new = project.record("a", "ben")
+    assert new.history[0].mask_sha256 == old.mask_sha256
+    assert replaced_images(project, "Ben") == ["a"]
+    restore_replaced(project, "a", "ben")
+    np.testing.assert_array_equal(project.mask("a", "ben"), blob(8))
+    # What was there instead is kept in its turn, so the way back is open.
+    restore_replaced(project, "a", "ben")
+    np.testing.assert_array_equal(project.mask("a", "ben"), blob(6))
+    kept = sorted((project.folder / "reviews/ben/replaced/a").glob("*.png"))
+    np.testing.assert_array_equal(read_own_mask(kept[0]), blob(3))
+    record, _ = read_record(kept[0].with_suffix(".json"))
+    assert record == old
+    with pytest.raises(InputError, match="stack_p0001: nothing of ben was replaced"):
+        restore_replaced(project, "stack_p0001", "ben")
+
+
+def test_a_restored_review_is_the_old_one(project, tmp_path):
+    recipe = MaskRecipe("mask", array_digest(blob(3)), project.image("a").sha256)
+    first = ReviewChange(ReviewState.CORRECTED, blob(3), recipe, label="5", comment="mine")
+    old = project.write_review("a", "ben", first)
+    folder = saved(tmp_path / "other", a=blob(8))
+    import_masks(project, folder, "ben", ImportChoices(replace=True))
+    back = restore_replaced(project, "a", "ben")
+    assert (back.state, back.recipe, back.label, back.comment) == (
+        old.state, old.recipe, old.label, old.comment,
+    )  # fmt: skip
+    assert len(back.history) == 3
+    np.testing.assert_array_equal(project.mask("a", "ben"), blob(3))
+
+
+def test_masks_are_counted_with_their_rules(project, tmp_path):
+    folder = saved(tmp_path / "masks", a=blob(3), stack_p0001=blob(3) & False)
+    Image.fromarray(2 * blob(4).astype(np.uint8)).save(folder / "stack_p0002.png")
+    Image.fromarray(255 * (~blob(4)).astype(np.uint8)).save(folder / "stack_p0003.png")
+    failed = {}
+    masks = import_masks(project, folder, "ben", failed=failed)
+    assert str(masks) == "3 masks, 1 empty, 0 full; foreground: not 0 (2), all 0 (1)"
+    assert "black may be the defect" in failed["stack_p0003"]
+    np.testing.assert_array_equal(project.mask("stack_p0002", "ben"), blob(4))
+    zero = ImportChoices(rule=parse_rule("zero"))
+    masks = import_masks(project, saved(tmp_path / "inverted", a=~blob(3)), "cy", zero)
+    assert masks.values == {"masks": 1, "empty": 0, "full": 0, "foreground": {"zero": 1}}
+    np.testing.assert_array_equal(project.mask("a", "cy"), blob(3))
+
+
+def test_an_exported_mask_may_fill_most_of_the_image(project, tmp_path):
+    project.write_review("a", "anna", ReviewChange(ReviewState.ACCEPTED, ~blob(2)))
+    for form in ("png", "carinthia-s"):
+        export(project, chosen_masks(project, "anna"), tmp_path / form, form)
+        import_masks(project, tmp_path / form, f"of {form}")
+        np.testing.assert_array_equal(project.mask("a", f"of {form}"), ~blob(2))

@@ -1,0 +1,240 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.sources.klarf import is_klarf, read_klarf
+from napari_semxai.types import InputError
+
+SAMPLES = Path(__file__).parents[4] / "shared" / "data" / "klarf"
+HEAD = 'FileVersion 1 2;\nLotID "L1";\nWaferID "W7";\nClassLookup 2\n 0 "None"\n 7 "Big one";\n'
+SPEC = "DefectRecordSpec 6 DEFECTID XREL CLASSNUMBER PixelSize IMAGECOUNT IMAGELIST ;\n"
+
+
+FLAT = pytest.mark.parametrize("version", ["1 1", "1 2"])
+
+
+def head(version):
+    return HEAD.replace("1 2", version, 1)
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text, name="list.001"):
+        path = tmp_path / name
+        path.write_text(text, encoding="latin-1")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def stack(tmp_path):
+    pages = np.arange(4, dtype=np.uint8)[:, None, None] + np.zeros((4, 6, 8), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "Lot.tif", pages, photometric="minisblack")
+    return pages
+
+
+def sample(name):
+    path = SAMPLES / name
+    if not path.exists():
+        pytest.skip("shared data is not here")
+    return read_klarf(path)
+
+
+def test_sample_1_2():
+    klarf = sample("simple12.klarf")
+    (defect,) = klarf.defects
+    assert klarf.version == "1.2"
+    assert (defect.lot, defect.wafer, defect.defect) == ("aLot", "aWafer", "1")
+    assert (defect.label, defect.label_source, defect.images) == ("10", "CLASSNUMBER", ())
+    assert klarf.class_names == {"-1": "Unclassified", "10": "Blork"}
+
+
+def test_sample_1_8():
+    klarf = sample("simple18.klarf")
+    assert klarf.version == "1.8"
+    assert [(d.wafer, d.defect, d.label) for d in klarf.defects] == [
+        ("FirstWaferId", "2", "91"),
+        ("FirstWaferId", "3", "180"),
+        ("FirstWaferId", "128", "0"),
+        ("SecondWaferId", "2", "1"),
+    ]
+    assert klarf.class_names["3"] == "Blobby"
+
+
+def test_sample_1_8_with_images():
+    klarf = sample("klarfWithImagelist.klarf")
+    images = [defect.images for defect in klarf.defects]
+    assert images[0] == (("a/path/here", 1), ("a/path/there", 1), ("a/path/anywhere", 1))
+    assert images[1] == ()
+    assert [len(entry) for entry in images] == [3, 0, 0, 3, 0, 0]
+
+
+@FLAT
+@pytest.mark.parametrize(
+    "rows",
+    [
+        # Counted image list on the row, one ; at the end.
+        " 1 0.5 7 0.002 1 1 3 0\n 2 0.5 0 0.002 2 2 1 0 4 0;\n",
+        # Continued on the next lines, a ; after each row.
+        " 1 0.5 7 0.002 1 1\n  3 0;\n 2 0.5 0 0.002 2 2\n  1 0\n  4 0 ;\n",
+        # Without a count of its own.
+        " 1 0.5 7 0.002 1 3 0\n 2 0.5 0 0.002 2 1 0 4 0;\n",
+    ],
+)
+def test_multi_page_tiff(write, stack, tmp_path, rows, version):
+    path = write(
+        head(version) + "TiffFileName lot.TIF;\n" + SPEC + "DefectList\n" + rows + "EndOfFile;\n"
+    )
+    assert read_klarf(path).version == version.replace(" ", ".")
+    project = create_project(tmp_path / "project", path)
+    assert [image.id for image in project.images] == ["defect_1", "defect_2_1", "defect_2_2"]
+    assert [image.page for image in project.images] == [2, 0, 3]
+    assert [project.read_image(image.id).gray[0, 0] for image in project.images] == [2, 0, 3]
+    first = project.images[0]
+    assert (first.lot, first.wafer, first.defect) == ("L1", "W7", "1")
+    assert (first.label, first.label_source) == ("7", "CLASSNUMBER")
+    assert first.pixel_size == pytest.approx(2e-9)
+    assert project.read_image("defect_1").pixel_size == pytest.approx(2e-9)
+    assert project.info.class_names == {"0": "None", "7": "Big one"}
+
+
+@FLAT
+def test_images_counted_from_zero(write, stack, tmp_path, version):
+    rows = " 1 0 7 0 1 1 0 0\n 2 0 7 0 1 1 3 0;\n"
+    path = write(head(version) + "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n" + rows)
+    project = create_project(tmp_path / "project", path)
+    assert [image.page for image in project.images] == [0, 3]
+    assert project.images[0].pixel_size is None
+
+
+@FLAT
+@pytest.mark.parametrize("behind", [False, True])
+def test_one_jpeg_per_row(write, tmp_path, behind, version):
+    body = ""
+    for number in (1, 2, 3):
+        Image.fromarray(np.full((6, 8), 40 * number, np.uint8)).save(tmp_path / f"D_{number}.JPG")
+        row = f"DefectList\n {number} 0.1 7 0 1 1 1 0;\n"
+        name = f"TiffFileName D_{number}.jpg;\n"
+        body += row + name if behind else name + row
+    text = f"fileversion {version};\nlotid L9;\nWAFERID 3;\n{SPEC.lower()}" + body + "EndOfFile;\n"
+    project = create_project(tmp_path / "project", write(text))
+    assert [(image.defect, image.path.name) for image in project.images] == [
+        ("1", "D_1.JPG"), ("2", "D_2.JPG"), ("3", "D_3.JPG"),
+    ]  # fmt: skip
+    assert {(image.lot, image.wafer) for image in project.images} == {("L9", "3")}
+
+
+@FLAT
+@pytest.mark.parametrize("behind", [False, True])
+@pytest.mark.parametrize(
+    ("columns", "ends"),
+    [("IMAGECOUNT IMAGELIST", ("1 1 1 0", "0 0")), ("IMAGECOUNT IMAGELIST", ("1 1 0", "0")),
+     ("TEST IMAGELIST", ("1 1 1 0", "1 0")), ("TEST IMAGECOUNT", ("1 1", "1 0"))],
+)  # fmt: skip
+def test_a_row_that_counts_no_image_has_none(write, tmp_path, columns, ends, behind, version):
+    body = ""
+    for number in (1, 2, 3):
+        end = ends[number == 2]
+        row = f"DefectList\n {number} 7 {end};\n"
+        name = f"TiffFileName D_{number}.jpg;\n" if number != 2 else ""
+        if name:
+            Image.fromarray(np.full((6, 8), number, np.uint8)).save(tmp_path / f"D_{number}.jpg")
+        body += row + name if behind else name + row
+    spec = f"DefectRecordSpec 4 DEFECTID CLASSNUMBER {columns};\n"
+    klarf = read_klarf(write(head(version) + spec + body + "EndOfFile;\n"))
+    images = {defect.defect: [name for name, _ in defect.images] for defect in klarf.defects}
+    given = {"1": ["D_1.jpg"], "2": [], "3": ["D_3.jpg"]}
+    # Where the list has no column of its own, one file is one image.
+    assert images == given
+
+
+def test_rows_without_a_word_of_images_have_a_file_each(write):
+    body = "".join(
+        f"TiffFileName D_{number}.jpg;\nDefectList\n {number} 7;\n" for number in (1, 2)
+    )
+    klarf = read_klarf(write(HEAD + "DefectRecordSpec 2 DEFECTID CLASSNUMBER;\n" + body))
+    assert [defect.images for defect in klarf.defects] == [(("D_1.jpg", 1),), (("D_2.jpg", 1),)]
+
+
+def test_a_row_of_1_8_that_counts_no_image_has_none(write):
+    text = """Record FileRecord "1.8" { Record LotRecord "L" { Record WaferRecord "A" {
+    List DefectList { Columns 3 { int32 DEFECTID, int32 IMAGECOUNT, ImageList IMAGEINFO }
+    Data 3 { 1 1 Images 1 {"a" "TIF" 1 "x"}; 2 0 Images 0 {}; 3 0 Images 1 {"a" "TIF" 1 "x"}; }
+    } } } }"""
+    assert [len(defect.images) for defect in read_klarf(write(text)).defects] == [1, 0, 0]
+
+
+def test_images_of_1_8_are_found_by_name(write, stack, tmp_path):
+    text = """Record FileRecord "1.8"
+{
+ Record LotRecord "L" { Record SummaryRecord { Field A 1 {1} }
+  Record WaferRecord "A" { List DefectList {
+   Columns 4 { int32 DEFECTID, int32 CLASSNUMBER, int32 MANSEMCLASS, ImageList IMAGEINFO }
+   Data 2 {
+    5 1 4 Images 1 { "C:\\tool\\Lot.tif" "TIF" 3 "SEM; {1}" };
+    6 1 0 Images 2 { "Lot" "TIF" 1 "a", "gone" "JPG" 1 "b" };
+   } } }
+  Record WaferRecord "B" { List DefectList {
+   Columns 1 { int32 DEFECTID } Data 1 { 5 ; } } }
+  List ClassLookupList { Columns 2 { int32 CLASSNUMBER, string CLASSNAME }
+   Data 1 { 4 "Scratch, \xe4"; } }
+ }
+ Field FileTimestamp 2 {"2021-01-01", "01:00:00"}
+}
+EndOfFile;"""
+    path = write(text)
+    with pytest.raises(InputError, match="gone: no such image"):
+        create_project(tmp_path / "project", path)
+    failed = {}
+    project = create_project(tmp_path / "project", path, failed=failed)
+    assert list(failed) == ["defect_A/6_2"]
+    assert [(image.id, image.page) for image in project.images] == [
+        ("defect_A__5", 2), ("defect_A__6_1", 0),
+    ]  # fmt: skip
+    labels = [(image.label, image.label_source) for image in project.images]
+    assert labels == [("4", "MANSEMCLASS"), ("1", "CLASSNUMBER")]
+    assert project.info.class_names == {"4": "Scratch, ä"}
+
+
+def test_the_klarf_is_not_written(write, stack, tmp_path):
+    path = write(HEAD + "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n 1 0 7 0 1 1 1 0;\n")
+    before = path.read_bytes()
+    create_project(tmp_path / "project", path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD + SPEC + "DefectList\n 1 2 3;\n", "do not fit the 6 columns"),
+        (HEAD + SPEC + "DefectList\n 1 0 7 0 2 2 1 0;\n", "do not fit"),
+        ("FileVersion 1 2;\nDefectList\n 1 2;\n", "without DefectRecordSpec"),
+        ('Record FileRecord "1.8" {\n Record LotRecord "a" {', "cut off"),
+        ('Record FileRecord "1.8" {\n Thing x {} }', "line 2: 'thing' is not Record"),
+        (
+            'Record FileRecord "1.8" { Record LotRecord "a" { Record WaferRecord "b" '
+            "{ List DefectList { Columns 2 { int32 DEFECTID, int32 TEST } Data 1 { 1 ; } } } } }",
+            "fewer values",
+        ),
+    ],
+)
+def test_damage_is_one_clear_line(write, text, message):
+    path = write(text)
+    assert is_klarf(path)
+    with pytest.raises(InputError, match=message):
+        read_klarf(path)
+
+
+def test_other_files_are_no_klarf(write, tmp_path):
+    assert not is_klarf(write("DefectList of mine"))
+    assert not is_klarf(tmp_path / "nothing")
+    with pytest.raises(InputError, match="nor a KLARF file"):
+        create_project(tmp_path / "project", write("something", "list.txt"))
+    path = write(HEAD + SPEC + "DefectList\n 1 0 7 0 0 0;\n")
+    with pytest.raises(InputError, match="names no image"):
+        create_project(tmp_path / "project", path)

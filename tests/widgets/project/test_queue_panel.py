@@ -1,0 +1,368 @@
+"""The queue's parts of the dock as views."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from psygnal import Signal
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFileDialog
+
+from napari_semxai.state.queue import Queue
+from napari_semxai.state.review import Batch, OtherMasks
+from napari_semxai.state.session import Session
+from napari_semxai.store.disk.storage import StoredFiles
+from napari_semxai.types import (
+    PairAgreement,
+    QueueFilter,
+    QueueOrder,
+    QueueRow,
+    ReviewRecord,
+    ReviewState,
+    Scores,
+)
+from napari_semxai.widgets.project.annotators_panel import AnnotatorsPanel
+from napari_semxai.widgets.project.project_panel import ProjectPanel
+from napari_semxai.widgets.project.queue_panel import QueuePanel
+from napari_semxai.widgets.project.review_panel import ReviewPanel
+from napari_semxai.widgets.settings import storage_panel
+from tests.explanations import NowJobs
+
+
+class Controller:
+    typed_wanted = Signal()
+
+    def __init__(self):
+        self.calls = []
+
+    def __getattr__(self, name):
+        return lambda *arguments, **keywords: self.calls.append((name, arguments, keywords))
+
+
+class Thumbnails:
+    ready = Signal(str)
+
+    def get(self, image_id):
+        return np.full((4, 5), 100, np.uint8) if image_id == "die_1" else None
+
+
+def rows():
+    states = (ReviewState.ACCEPTED, ReviewState.CANDIDATE, ReviewState.CANDIDATE)
+    voided = (None, ReviewState.ACCEPTED, None)
+    return tuple(
+        QueueRow(f"die_{n}", n, "anna", state, void, "3", None, 0.5, "", True)
+        for n, (state, void) in enumerate(zip(states, voided, strict=True), start=1)
+    )
+
+
+def queue_of(**changes):
+    values = {
+        "shown": rows(),
+        "current": "die_2",
+        "number": 2,
+        "filter": QueueFilter(annotator="anna"),
+        "reviewed": 1,
+        "class_names": {"3": "scratch", "6": "none"},
+    }
+    folder = changes.pop("folder", Path("lot"))
+    return Queue("lot", folder, "anna", 4591, **{**values, **changes})
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def controller():
+    return Controller()
+
+
+@pytest.fixture
+def panel(qtbot, session, controller):
+    panel = QueuePanel(session, *[controller] * 4, Thumbnails())
+    qtbot.addWidget(panel)
+    yield panel
+    panel.release()
+
+
+def test_it_says_where_one_is(panel, session):
+    assert "No project" in panel.where.text()
+    session.queue = queue_of()
+    assert "2 of 4,591" in panel.where.text()
+    assert "2 of 3 that pass" in panel.where.text()
+    assert panel.summary.text() == "1 of 4,591 reviewed"
+    assert panel.list.currentIndex().row() == 1
+    assert panel.annotator.text() == "anna"
+
+
+def test_rows_show_state_class_score_and_void_reviews(panel, session):
+    session.queue = queue_of()
+    texts = [panel.model.data(panel.model.index(place)) for place in range(3)]
+    assert texts[0].startswith("✓ 1 die_1 · 3 · 0.50")
+    assert "void" in texts[1]
+    colors = [
+        panel.model.data(panel.model.index(place), Qt.ItemDataRole.ForegroundRole).name()
+        for place in (0, 2)
+    ]
+    assert len(set(colors)) == 2
+    icons = [
+        panel.model.data(panel.model.index(place), Qt.ItemDataRole.DecorationRole)
+        for place in (0, 1)
+    ]
+    assert icons[0] is not None
+    assert icons[1] is None
+
+
+def test_a_changed_row_is_drawn_again_without_a_reset(panel, session, qtbot):
+    session.queue = queue_of()
+    with qtbot.waitSignal(panel.model.dataChanged):
+        session.queue = queue_of(shown=(*rows()[:2], session.queue.shown[0]))
+    with qtbot.waitSignal(panel.model.modelReset):
+        session.queue = queue_of(shown=rows()[:1])
+
+
+def test_buttons_call_the_controller(panel, session, controller):
+    session.queue = queue_of()
+    panel.following.click()
+    panel.previous.click()
+    panel.unreviewed.click()
+    panel.jump.setText("12")
+    panel.jump.returnPressed.emit()
+    panel.list.activated.emit(panel.model.index(2))
+    assert [call[:2] for call in controller.calls] == [
+        ("step", (1,)),
+        ("step", (-1,)),
+        ("next_unreviewed", (False,)),
+        ("find", ("12",)),
+        ("go", ("die_3",)),
+    ]
+
+
+def test_others_progress_is_looked_for_until_the_panel_goes(panel, controller):
+    assert panel._timer.isActive()
+    panel._timer.timeout.emit()
+    assert [call[0] for call in controller.calls] == ["watch"]
+
+
+def test_filters_are_handed_on(panel, session, controller):
+    session.queue = queue_of()
+    panel.state.setCurrentText("unsure")
+    panel.label.setCurrentIndex(1)
+    panel.below.setCurrentText("score ≤ 0.8")
+    panel.order.setCurrentText("uncertain first (score)")
+    panel.whose.setCurrentIndex(1)
+    panel.state.activated.emit(0)
+    [(name, _, chosen)] = controller.calls
+    assert name == "set_filter"
+    assert chosen == {
+        "states": frozenset({ReviewState.UNSURE}),
+        "voided": None,
+        "labels": frozenset({"3"}),
+        "score": (0.0, 0.8),
+        "confidence": None,
+        "annotator": None,
+        "order": QueueOrder.SCORE,
+        "descending": False,
+    }
+
+
+def test_reviews_of_one_annotator_can_be_chosen(panel, session, controller):
+    session.queue = queue_of(annotators=("anna", "ben"))
+    assert [panel.whose.itemText(i) for i in range(panel.whose.count())] == [
+        "my reviews",
+        "anybody's reviews",
+        "reviews of ben",
+    ]
+    panel.whose.setCurrentIndex(2)
+    panel.whose.activated.emit(2)
+    assert controller.calls[-1][2]["annotator"] == "ben"
+    # Somebody else has begun meanwhile: what is chosen stays.
+    session.queue = queue_of(annotators=("al", "anna", "ben"), filter=QueueFilter("ben"))
+    assert panel.whose.currentText() == "reviews of ben"
+
+
+def test_progress_is_shown_and_cancelled(panel, session, controller):
+    session.batch = Batch("Masks", 12, 4591, 600.0)
+    assert not panel.progress.isHidden()
+    assert "10 min left" in panel.progress.format()
+    panel.cancel.click()
+    assert [call[0] for call in controller.calls] == ["cancel", "cancel"]
+    session.batch = Batch()
+    assert panel.progress.isHidden()
+
+
+def test_the_review_is_shown_and_set(qtbot, session, controller):
+    panel = ReviewPanel(session, controller)
+    qtbot.addWidget(panel)
+    assert not panel.isEnabled()
+    session.queue = queue_of()
+    session.record = ReviewRecord("die_2", "anna", voided=ReviewState.ACCEPTED, comment="edge")
+    assert "void" in panel.state.text()
+    assert panel.comment.text() == "edge"
+    for part in (panel.accept, panel.no_defect, panel.reject, panel.unsure):
+        part.click()
+    panel.comment.setText("rim")
+    panel.comment.editingFinished.emit()
+    panel.label.setCurrentText("3")
+    panel.label.activated.emit(0)
+    assert [call[0] for call in controller.calls] == ["accept", *["review"] * 3, *["annotate"] * 2]
+    states = [call[1][0] for call in controller.calls[1:4]]
+    assert states == [ReviewState.NO_DEFECT, ReviewState.REJECTED, ReviewState.UNSURE]
+    assert controller.calls[4][2] == {"comment": "rim"}
+    panel.release()
+
+
+def test_what_is_typed_stays_until_it_is_wanted(qtbot, session, controller):
+    panel = ReviewPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of()
+    session.record = record = ReviewRecord("die_2", "anna", comment="edge")
+    panel.comment.setText("edge of the wafer")
+    session.record = record = replace(record, voided=ReviewState.ACCEPTED, label="6")
+    assert (panel.comment.text(), panel.label.currentText()) == ("edge of the wafer", "6 none")
+    controller.typed_wanted.emit()
+    assert controller.calls == [("annotate", (), {"comment": "edge of the wafer"})]
+    session.record = replace(record, comment="edge of the wafer")
+    panel.label.setEditText("crack")
+    panel.release()
+    assert controller.calls[1:] == [("annotate", (), {"label": "crack"})]
+    session.record = ReviewRecord("die_3", "anna")
+    assert panel.comment.text() == "edge of the wafer"
+
+
+def test_agreement_is_shown(qtbot, session, controller):
+    panel = AnnotatorsPanel(session, controller, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of()
+    session.others = OtherMasks({}, {("anna", "bert"): Scores(1, 1, 1, 7)})
+    assert "anna – bert: Dice 0.500, IoU 0.333" in panel.text.text()
+    panel.compare.click()
+    panel.majority.click()
+    panel.over_all.click()
+    assert [call[0] for call in controller.calls] == ["compare", "take_consensus", "agree"]
+    pair = PairAgreement("anna", "bert", 12, 3, 0.5, 0.1, 0.25, 0.05, 10, 0.75, 4, float("nan"))
+    session.agreement = (pair,)
+    assert "Dice 0.500 ± 0.100" in panel.all_text.text()
+    assert "states 0.75 (10), classes – (4)" in panel.all_text.text()
+    panel.release()
+
+
+def test_the_class_is_shown_by_its_name_and_set_by_its_label(qtbot, session, controller):
+    panel = ReviewPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of()
+    session.record = ReviewRecord("die_2", "anna")
+    assert panel.label.currentText() == ""
+    assert panel.label.lineEdit().placeholderText() == "3 scratch (as listed)"
+    session.record = ReviewRecord("die_2", "anna", label="6")
+    assert panel.label.currentText() == "6 none"
+    session.record = ReviewRecord("die_2", "anna", label="crack")
+    assert panel.label.currentText() == "crack"
+    panel.label.setCurrentIndex(1)
+    panel.label.activated.emit(1)
+    assert controller.calls == [("annotate", (), {"label": "3"})]
+    panel.release()
+
+
+def test_a_project_is_exported_extended_and_its_classes_named(
+    qtbot, session, controller, monkeypatch, tmp_path
+):
+    panel = ProjectPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of(annotators=("anna", "bert"))
+    assert [panel.whose.itemText(i) for i in range(3)] == ["anna", "bert", "consensus"]
+    panel.form.setCurrentIndex(panel.form.findData("measurements"))
+    panel.whose.setCurrentText("consensus")
+    path = str(tmp_path / "sizes.csv")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (path, ""))
+    panel.export.click()
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    panel.folder.trigger()
+    assert panel.names.rowCount() == 3
+    panel.names.item(0, 1).setText("pit")
+    session.queue = queue_of(class_names={"3": "pit", "6": "none"})
+    panel.names.item(2, 0).setText("7")
+    panel.names.item(2, 1).setText("particle")
+    session.queue = queue_of(class_names={"3": "pit", "6": "none", "7": "particle"})
+    assert panel.names.rowCount() == 4
+    assert controller.calls == [
+        ("export", ("measurements", "consensus", tmp_path / "sizes.csv"), {"every": False}),
+        ("add", (tmp_path,), {}),
+        ("name_classes", ({"3": "pit"},), {}),
+        ("name_classes", ({"7": "particle"},), {}),
+    ]
+    panel.release()
+
+
+def test_folders_and_sizes_are_shown_and_caches_cleared(qtbot, monkeypatch, tmp_path):
+    stored = [StoredFiles("concepts", tmp_path, 2_500_000, cache=True)]
+    monkeypatch.setattr(storage_panel, "stored_files", lambda: tuple(stored))
+    monkeypatch.setattr(storage_panel, "clear_caches", stored.clear)
+    panel = storage_panel.StoragePanel(NowJobs())
+    qtbot.addWidget(panel)
+    panel.show()
+    assert "<b>concepts</b> (cache): 2.5 MB" in panel.text.text()
+    assert str(tmp_path) in panel.text.text()
+    panel.clear.click()
+    assert panel.text.text() == ""
+    panel.release()
+
+
+def test_classes_in_use_can_be_filtered_without_a_list(panel, session, controller):
+    labelled = tuple(replace(row, label=label) for row, label in zip(rows(), "7b7", strict=True))
+    session.queue = queue_of(shown=labelled, class_names={"3": "scratch"})
+    texts = [panel.label.itemText(i) for i in range(panel.label.count())]
+    assert texts == ["any class", "3 scratch", "7", "b"]
+    # A filter that hides a class does not take it from the list.
+    panel.label.setCurrentIndex(2)
+    panel.label.activated.emit(2)
+    assert controller.calls[-1][2]["labels"] == frozenset({"7"})
+    session.queue = replace(session.queue, shown=labelled[:1], filter=QueueFilter("ben"))
+    assert panel.label.currentText() == "7"
+    session.queue = queue_of(shown=labelled[:1], class_names={}, folder=Path("other"))
+    assert [panel.label.itemText(i) for i in range(panel.label.count())] == ["any class", "7"]
+
+
+def test_the_tooltip_says_who_and_when(panel, session):
+    who = replace(rows()[0], time="2026-11-25T12:00:00.000+00:00")
+    session.queue = queue_of(shown=(who, replace(rows()[1], annotator="", time="")))
+    tips = [
+        panel.model.data(panel.model.index(place), Qt.ItemDataRole.ToolTipRole) for place in (0, 1)
+    ]
+    assert tips[0].startswith("die_1: accepted by anna, 2026-11-2")
+    assert tips[1] == "die_2: candidate"
+
+
+def test_a_new_project_goes_where_a_person_says(panel, controller, monkeypatch, tmp_path):
+    answers = iter(
+        [str(tmp_path / "images"), str(tmp_path / "shared"), str(tmp_path / "images"), ""]
+    )
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_: next(answers))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    panel.annotator.setText("anna")
+    panel.opening.new_of_folder.trigger()
+    assert controller.calls == [
+        ("open", (tmp_path / "images", "anna", tmp_path / "shared"), {}),
+    ]
+    # Nothing is made in a place that nobody chose.
+    panel.opening.new_of_folder.trigger()
+    panel.opening.new_of_table.trigger()
+    assert len(controller.calls) == 1
+
+
+def test_images_that_cannot_be_read_are_marked_and_counted(panel, session, qtbot):
+    session.queue = queue_of()
+    changed = []
+    panel.model.dataChanged.connect(lambda first, last: changed.append((first.row(), last.row())))
+    session.queue = session.queue.with_unreadable({"die_3": "die_3.png: no such file"})
+    assert changed == [(2, 2)]
+    index = panel.model.index(2)
+    assert panel.model.data(index).startswith("⚠ 3 die_3")
+    assert panel.model.data(index).endswith("cannot be read")
+    assert "no such file" in panel.model.data(index, Qt.ItemDataRole.ToolTipRole)
+    assert panel.summary.text() == "1 of 4,591 reviewed, 1 cannot be read"
+    session.queue = session.queue.at("die_3", 3)
+    assert panel.model.data(index).startswith("○ 3 die_3")
+    assert panel.summary.text() == "1 of 4,591 reviewed"
