@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 import subprocess
@@ -57,6 +58,22 @@ def test_make_targets_exist(page: Path) -> None:
     for block in _blocks(page):
         for target in re.findall(r"^make ([\w-]+)", block, flags=re.MULTILINE):
             assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_change_guide_names_files_that_exist() -> None:
+    page = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    guide = page.partition("## Change guide")[2].partition("\n## ")[0]
+    named = re.findall(r"`([a-z0-9_/]+\.py)`", guide)
+    assert len(named) > 10
+    assert [path for path in named if not (ROOT / "napari_semxai" / path).is_file()] == []
+
+
+def test_every_feature_folder_tells_its_story() -> None:
+    folders = list((ROOT / "napari_semxai").glob("*/**/__init__.py"))
+    stories = {path: ast.get_docstring(ast.parse(path.read_text())) or "" for path in folders}
+    rooms = [path for path in folders if len(path.relative_to(ROOT).parts) > 3]
+    assert len(rooms) > 35
+    assert [path for path in rooms if len(stories[path].splitlines()) < 3] == []
 
 
 def test_examples_are_shown_on_a_page() -> None:

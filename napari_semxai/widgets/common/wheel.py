@@ -48,6 +48,7 @@ class WheelGuard(QObject):
             # The list that a combo box opens.
             return True
         focus = QApplication.focusWidget()
-        if focus is None:
+        # A click on a dock's tab gives the focus to the window, which holds every control.
+        if focus is None or not self._body.isAncestorOf(focus):
             return False
         return focus is part or focus.isAncestorOf(part) or part.isAncestorOf(focus)

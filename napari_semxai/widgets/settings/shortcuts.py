@@ -10,7 +10,7 @@ from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
 from psygnal import Signal
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, QObject, Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -130,6 +130,37 @@ _MODIFIERS = {"Alt", "Shift", "Ctrl", "Control", "Meta"}
 _FIELDS = (QLineEdit, QComboBox, QAbstractSpinBox)
 
 
+_KEY_EVENTS = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
+
+
+class HeldKeys(QObject):
+    """Swallows repeats of a held key that Qt takes for new presses.
+
+    X11 repeats a key as releases and presses, each pair at one time. Qt tells them from a person's
+    by the press that waits behind the release; on a busy machine it has not arrived yet, and a key
+    held for a second would review several images.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._released: tuple[int, int] | None = None
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let no press pass that has the time of the same key's release."""
+        kind = event.type()
+        if kind not in _KEY_EVENTS or event.isAutoRepeat():
+            return False
+        # Events that a program sends have no time.
+        stamp = (event.key(), event.timestamp()) if event.timestamp() else None
+        if kind == QEvent.Type.KeyRelease:
+            self._released = stamp
+            return False
+        repeated = stamp is not None and stamp == self._released
+        if repeated:
+            event.accept()
+        return repeated
+
+
 class KeyTable:
     """Bind the keys on the viewer, on the defect mask and in the docks, and change them.
 
@@ -176,6 +207,8 @@ class KeyTable:
             self.keys = self._checked(known)
         except InputError as error:
             self.error = f"{path}: {error}; until then all keys are as they came"
+        self._held = HeldKeys()
+        QApplication.instance().installEventFilter(self._held)
         layers.mask_layer_changed.connect(self._bind)
         self._bind()
 
@@ -194,6 +227,7 @@ class KeyTable:
 
     def release(self) -> None:
         """Bind nothing any more."""
+        QApplication.instance().removeEventFilter(self._held)
         self._layers.mask_layer_changed.disconnect(self._bind)
         self._unbind()
         self._give_back()

@@ -126,3 +126,20 @@ def test_only_the_focus_lets_a_control_take_the_wheel(
     qtbot.waitUntil(control.hasFocus)
     turn(control)
     assert value_of(control) != before
+
+
+def test_a_focus_outside_the_docks_lets_no_control_take_the_wheel(
+    workbench: Workbench, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workbench.open_sample()
+    qtbot.waitUntil(lambda: workbench.session.image is not None)
+    dock = workbench.dock(DOCKS[0])
+    controls = controls_of(dock)
+    assert len(controls) > 5
+    before = [value_of(control) for control in controls]
+    with monkeypatch.context() as patch:
+        # Where the focus goes when a dock's tab is clicked.
+        patch.setattr(QApplication, "focusWidget", dock.window)
+        for control in controls:
+            turn(control)
+    assert [value_of(control) for control in controls] == before

@@ -6,7 +6,7 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
 from napari.utils.key_bindings import KeyBinding
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAction,
@@ -21,7 +21,13 @@ from qtpy.QtWidgets import (
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.types import InputError
-from napari_semxai.widgets.settings.shortcuts import SHORTCUTS, KeysPanel, KeyTable, normal
+from napari_semxai.widgets.settings.shortcuts import (
+    SHORTCUTS,
+    HeldKeys,
+    KeysPanel,
+    KeyTable,
+    normal,
+)
 from tests.layers.mask.test_session_layers import Edit, make_image
 
 
@@ -241,3 +247,52 @@ def test_a_field_for_keys_takes_them_itself(made, qtbot):
     QTest.keyClick(field, Qt.Key.Key_G, ALT)
     assert pressed == []
     panel.release()
+
+
+class Press:
+    """A key event as X11 gives it, with a time; Qt's own cannot be given one from here."""
+
+    def __init__(self, kind, time, key=Qt.Key.Key_0, repeat=False):
+        self._values = kind, time, key, repeat
+        self.accepted = False
+
+    def type(self):
+        return self._values[0]
+
+    def timestamp(self):
+        return self._values[1]
+
+    def key(self):
+        return self._values[2]
+
+    def isAutoRepeat(self):
+        return self._values[3]
+
+    def accept(self):
+        self.accepted = True
+
+
+def test_a_press_at_the_time_of_its_release_is_a_held_key(qapp):
+    held, press, release = HeldKeys(), QEvent.Type.KeyPress, QEvent.Type.KeyRelease
+    shortcut = QEvent.Type.ShortcutOverride
+
+    def swallowed(kind, time, **more):
+        event = Press(kind, time, **more)
+        result = held.eventFilter(None, event)
+        assert event.accepted == result
+        return result
+
+    assert not swallowed(shortcut, 100)
+    assert not swallowed(press, 100)
+    # The server repeats: release and press at one time, which Qt did not see together.
+    assert not swallowed(release, 133)
+    assert swallowed(shortcut, 133)
+    assert swallowed(press, 133)
+    # Another key, a later press of a person, what Qt knows for a repeat, and programs' events.
+    assert not swallowed(press, 133, key=Qt.Key.Key_1)
+    assert not swallowed(release, 200)
+    assert not swallowed(press, 260)
+    assert not swallowed(release, 300, repeat=True)
+    assert not swallowed(press, 300, repeat=True)
+    assert not swallowed(release, 0)
+    assert not swallowed(press, 0)
