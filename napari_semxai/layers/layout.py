@@ -43,7 +43,7 @@ class Layout:
     def __init__(self, viewer: ViewerModel) -> None:
         self._viewer = viewer
         self.picture: Image | None = None
-        self.placement = Placement()
+        self._placement: Placement | None = None
         self._tiles: WeakKeyDictionary[Layer, Tile] = WeakKeyDictionary()
         self._own: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
         self._put: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
@@ -52,6 +52,14 @@ class Layout:
         # Told before a new layer is drawn, when napari would say that its units differ.
         viewer.dims.events.units.connect(self._on_moved)
         self._fit = Fit(viewer, self._layers_to_fit)
+
+    @property
+    def placement(self) -> Placement:
+        """Where the picture lies."""
+        # Made on first use: a window without a picture need not wait for the units' registry.
+        if self._placement is None:
+            self._placement = Placement()
+        return self._placement
 
     def release(self) -> None:
         """Move nothing any more."""
@@ -102,7 +110,7 @@ class Layout:
         return self._own[layer]
 
     def _lay_all(self, placement: Placement) -> None:
-        self.placement = placement
+        self._placement = placement
         with self._own_moves():
             for layer in {*self._viewer.layers, *self._tiles}:
                 self._place(layer)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -19,8 +20,17 @@ Row: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Row, Row, Row]
 
 _MICRO = 1e6
-_PIXEL, _MICROMETRE = map(pint.get_application_registry().Unit, ("pixel", "um"))  # type: ignore[no-untyped-call]
 _UNMOVED: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+@cache
+def _unit(name: str) -> pint.Unit:
+    # Not while importing: the registry takes a second, and napari's first layer needs it anyway.
+    return pint.get_application_registry().Unit(name)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _pixels() -> tuple[pint.Unit, pint.Unit]:
+    return (_unit("pixel"),) * 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +50,7 @@ class Placement:
     """
 
     scale: tuple[float, float] = (1.0, 1.0)
-    units: tuple[pint.Unit, pint.Unit] = (_PIXEL, _PIXEL)
+    units: tuple[pint.Unit, pint.Unit] = field(default_factory=_pixels)
     moved: Matrix = _UNMOVED
     leading: tuple[pint.Unit, ...] = ()
 
@@ -105,7 +115,7 @@ class Placement:
         known = self.pixel_size
         if known == metres or (known and metres and math.isclose(known, metres)):
             return self
-        edge, unit = (1.0, _PIXEL) if metres is None else (metres * _MICRO, _MICROMETRE)
+        edge, unit = (1.0, _unit("pixel")) if metres is None else (metres * _MICRO, _unit("um"))
         return replace(self._stretched([edge / size for size in self.scale]), units=(unit, unit))
 
     def beside(self, other: Placement) -> Placement:
@@ -115,7 +125,7 @@ class Placement:
             if unit.is_compatible_with(wanted):
                 factors.append(float((1.0 * unit).to(wanted).magnitude))
             else:
-                pixel = 1.0 if unit == _PIXEL else self.scale[axis]
+                pixel = 1.0 if unit == _unit("pixel") else self.scale[axis]
                 factors.append(other.scale[axis] / pixel)
         leading = _last(other.leading, len(self.leading))
         return replace(self._stretched(factors), units=other.units, leading=leading)
@@ -151,7 +161,7 @@ def _last(units: tuple[pint.Unit, ...], number: int) -> tuple[pint.Unit, ...]:
     All layers must agree, or napari uses no units at all and says so.
     """
     known = units[max(0, len(units) - number) :]
-    return (_PIXEL,) * (number - len(known)) + known
+    return (_unit("pixel"),) * (number - len(known)) + known
 
 
 def _moves(layer: Layer) -> NDArray[np.float64]:
