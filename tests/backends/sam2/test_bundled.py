@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 from skimage.io import imread
 
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
@@ -21,7 +22,6 @@ from napari_semxai.backends.sam2.bundled import (
 )
 from napari_semxai.backends.sam2.segmenter import generate_candidates
 from napari_semxai.types import InputError
-from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*is deprecated")
 

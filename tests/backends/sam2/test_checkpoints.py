@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from sam2.build_sam import build_sam2
 
 from napari_semxai.backends.sam2 import bundled, checkpoints
 from napari_semxai.backends.sam2.bundled import build_bundled_architecture
@@ -18,7 +19,6 @@ from napari_semxai.backends.sam2.checkpoints import load_network
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.weights import models
 from napari_semxai.types import InputError
-from sam2.build_sam import build_sam2
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,6 +6,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 import torch
+from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
+from sam2.build_sam import build_sam2
 
 from napari_semxai.algorithms.algorithm1 import candidates
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
@@ -22,8 +24,6 @@ from napari_semxai.backends.sam2.bundled import (
 from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
 from napari_semxai.backends.sam2.segmenter import Segmenter, generate_candidates
 from napari_semxai.types import FilterSettings, GenerateSettings, InputError, ModelInfo
-from sam2.automatic_mask_generator import SAM2AutomaticMaskGenerator
-from sam2.build_sam import build_sam2
 
 OFFSET = 0.125
 ROUNDING = 1e-4
