@@ -56,10 +56,10 @@ def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Pat
     window.show(viewer, [read_image(tmp_path / "lot.tif")])
     workbench = workbench_of(viewer)
     picker = workbench.dock(DOCKS[0]).image
-    assert picker.page.text() == "page 1 of 3"
+    assert picker.page.text() == "1 / 3"
     workbench.layers.mask_layer.paint((10, 10), 1)
     picker.following.click()
-    qtbot.waitUntil(lambda: picker.page.text() == "page 2 of 3")
+    qtbot.waitUntil(lambda: picker.page.text() == "2 / 3")
     np.testing.assert_array_equal(workbench.layers.image_layer.data, stack[1])
     assert not workbench.layers.mask_layer.data.any()
     picker.previous.click()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def options(quick: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     add_mask_options(parser)
-    return parser.parse_args(quick)
+    # The public function is the paper's Algorithm 1.
+    return parser.parse_args([*quick, "--algorithm", "paper"])
 
 
 def test_equals_the_public_functions(options: argparse.Namespace) -> None:
