@@ -240,11 +240,21 @@ def map_of(answer: Heatmap | ConceptMaps) -> NDArray[np.float32]:
 
 
 def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArray[np.uint8]:
-    """Return the explanation in its colours over the image, shape (M, N, 3)."""
+    """Return the explanation in its colours over the image, shape (M, N, 3).
+
+    The published rendering of concepts knows their coarse maps only. Finer ones are shown
+    themselves: each pixel has the colour of what matters most there, as strong as it matters.
+    """
+    picture = as_rgb(gray)
     if isinstance(answer, Heatmap):
-        return blended(as_rgb(gray), answer.rgb(), answer.values)
-    rendering = answer.rgb()
-    return blended(as_rgb(gray), rendering, rendering.max(axis=2) / np.float32(255))
+        return blended(picture, answer.rgb(), answer.values)
+    if answer.refinement == "none":
+        rendering = answer.rgb()
+        return blended(picture, rendering, rendering.max(axis=2) / np.float32(255))
+    matter = answer.maps * answer.importances[:, None, None]
+    most = np.maximum(matter.max(axis=0), 0)
+    colors = answer.colors[matter.argmax(axis=0)]
+    return blended(picture, colors, most / max(float(most.max()), np.finfo(np.float32).tiny))
 
 
 def _details(answer: Heatmap | ConceptMaps, path: Path | None) -> dict[str, Any]:

@@ -9,6 +9,8 @@ import pytest
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.cli.commands import demo_explain
 from napari_semxai.cli.commands.demo_explain import explain_sample
 from napari_semxai.cli.common.output import Output
 from napari_semxai.sample_data import class_scenes, sample_scene
@@ -42,3 +44,14 @@ def test_scores_beside_trivial_masks(tmp_path: Path, capsys: pytest.CaptureFixtu
     text = capsys.readouterr().out
     assert "trained on synthetic images" in text
     assert "mean over a scene of each of 6 classes" in text
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
+def test_concepts_are_drawn_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    particle = {1: class_scenes()[1]}
+    monkeypatch.setattr(demo_explain, "class_scenes", lambda: particle)
+    found = demo_explain.explain_sample(sample_scene(), tmp_path, Output(), concepts=True)
+    for row in (found, *found["sample_set"]["images"]):
+        precision = {name: values["precision"] for name, values in row["scores"].items()}
+        assert precision["7_concepts"] > max(0.75, precision["6_gradcam"])
