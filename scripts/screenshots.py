@@ -34,7 +34,7 @@ from napari_semxai.types.survey import AnswerSet
 from napari_semxai.workbench import DOCKS, Workbench
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
+    from qtpy.QtWidgets import QTabWidget, QWidget
 
 PATIENCE_SECONDS = 300
 
@@ -102,8 +102,7 @@ def research(workbench: Workbench, folder: Path) -> None:
     wait(lambda: explanation.heatmaps.active is not None)
     workbench.curves.draw()
     wait(lambda: dock.curves.figure.drawn)
-    dock.ensureWidgetVisible(dock.curves.draw, 0, 0)
-    dock.verticalScrollBar().setValue(dock.curves.parentWidget().y())
+    turn_to(dock.pages, "Thresholds")
     take(workbench, folder, "curves", "Research")
     workbench.explaining.heatmaps.clear()
 
@@ -136,6 +135,7 @@ def run(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.run.state != "running")
     panel.open.click()
     wait(lambda: panel.figure.drawn)
+    turn_to(dock.pages, "Data set")
     take(workbench, folder, "run", "Research", panel)
 
 
@@ -304,6 +304,12 @@ def pages(workbench: Workbench, folder: Path) -> None:
 
 
 ALONE = {"explain": explained, "review": review, "robust": robust, "run": run}
+
+
+def turn_to(pages: QTabWidget, title: str) -> None:
+    """Show a page by its title."""
+    titles = [pages.tabText(number) for number in range(pages.count())]
+    pages.setCurrentIndex(titles.index(title))
 
 
 def wait(condition) -> None:
