@@ -197,21 +197,21 @@ def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
     session.image = make_image()
     assert candidates.run.status.text() == ""
     session.recovery = Recovery(Path("a.npz"), "key", 0.0, {}, (0, 0.0))
-    assert "Unsaved strokes" in candidates.run.status.text()
+    assert "unsaved strokes" in candidates.run.status.text()
     session.generation = Generation("running", "encode")
     assert candidates.run.status.text() == "Encoding the image …"
     session.generation = Generation("done")
-    assert "Unsaved strokes" in candidates.run.status.text()
+    assert "unsaved strokes" in candidates.run.status.text()
     session.recovery = None
     assert candidates.run.status.text() == ""
 
 
 def test_warnings_are_visible(candidates, session):
     session.automatic = automatic_of()
-    assert candidates.warning.text() == "candidates: 3, winner in row 1; defect 600 px"
+    assert candidates.warning.text() == "Candidates: 3, winner in row 1; defect 600 px"
     truth = replace(session.automatic.truth, touches_edge=True)
     session.automatic = replace(session.automatic, truth=truth)
-    assert "touches the image's edge" in candidates.warning.text()
+    assert "touches the image edge" in candidates.warning.text()
 
 
 def test_messages_and_rows_count_alike(qtbot, candidates, session):
@@ -396,7 +396,7 @@ def test_an_answer_that_is_offered_is_explained_and_decided_on(edit, session, co
     session.clicks = Clicks(active=True, message="Predicted IoU 0.93", offer=offer)
     text = panel.status.text()
     assert "Not applied" in text
-    assert "leaves out 2 clicks on the defect and lies outside its box with 34% of its" in text
+    assert "leaves out 2 clicks on the defect and has 34% of its area outside the box" in text
     panel.apply.click()
     panel.discard.click()
     assert [name for name, *_ in controller.calls[-2:]] == ["apply_offer", "discard_offer"]
@@ -412,7 +412,7 @@ def test_an_answer_that_is_offered_is_explained_and_decided_on(edit, session, co
         (AnswerDoubts(missed=1), "leaves out a click on the defect"),
         (AnswerDoubts(held=1), "holds a click on “not the defect”"),
         (AnswerDoubts(covered=0.93), "covers 93% of the image"),
-        (AnswerDoubts(emptied=True), "takes the whole object away"),
+        (AnswerDoubts(emptied=True), "removes the whole object"),
     ],
 )
 def test_every_doubt_has_words(doubts, words):
@@ -491,7 +491,7 @@ def test_bars_are_not_painted_within_a_stroke(qtbot, scores, session):
 
 def test_sizes_in_pixels_and_micrometres():
     size = MaskSize(area=400, height=10, width=50)
-    assert size_text(size, None) == "defect: 400 px, 50 × 10 px, ⌀ 22.6 px"
+    assert size_text(size, None) == "Defect: 400 px, 50 × 10 px, ⌀ 22.6 px"
     assert "0.0016 µm², 0.1 × 0.02 µm, ⌀ 0.04514 µm" in size_text(size, 2e-9)
 
 

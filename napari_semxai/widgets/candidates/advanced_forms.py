@@ -11,60 +11,60 @@ from napari_semxai.widgets.common.parameters import SettingsForm
 if TYPE_CHECKING:
     from napari_semxai.state.session import Session
 
-_BORDERS = [("auto: dark or constant strips", None), ("none", 0), *((f"{n} px", n) for n in
+_BORDERS = [("Auto: dark or constant strips", None), ("None", 0), *((f"{n} px", n) for n in
             (1, 2, 3, 4, 5, 8, 12, 16, 24, 32))]  # fmt: skip
 _THRESHOLDS: dict[str, dict[str, Any]] = {
     "pred_iou_thresh": {
-        "label": "predicted IoU ≥",
+        "label": "Predicted IoU ≥",
         "min": 0.0,
         "max": 1.0,
         "step": 0.01,
         "decimals": 3,
-        "tooltip": "Leave out masks that the network itself thinks worse of",
+        "tooltip": "Leave out candidates with a lower predicted IoU",
     },
     "stability_score_thresh": {
-        "label": "stability ≥",
+        "label": "Stability score ≥",
         "min": 0.0,
         "max": 1.0,
         "step": 0.01,
         "decimals": 3,
-        "tooltip": "Leave out masks whose area depends much on the logit threshold",
+        "tooltip": "Leave out candidates whose area depends strongly on the logit threshold",
     },
     "stability_score_offset": {
-        "label": "stability offset",
+        "label": "Stability offset",
         "min": 0.125,
         "max": 8,
         "step": 0.125,
         "decimals": 3,
-        "tooltip": "Stability is the area above + this logit over the area above − this logit",
+        "tooltip": "Stability score: area above +offset divided by area above −offset, in logits",
     },
     "box_nms_thresh": {
-        "label": "NMS box IoU ≤",
+        "label": "Box NMS IoU ≤",
         "min": 0.0,
         "max": 1.0,
         "step": 0.05,
         "decimals": 3,
-        "tooltip": "Of candidates whose boxes overlap more, only the best predicted stays",
+        "tooltip": "Of candidates whose boxes overlap more, keep only the best predicted IoU",
     },
 }
 _GRID: dict[str, dict[str, Any]] = {
     "points_per_side": {
-        "label": "points per side",
+        "label": "Points per side",
         "min": 4,
         "max": 64,
-        "tooltip": "The grid holds this number squared; used by the next Generate",
+        "tooltip": "SAM 2 is prompted on a square grid of points; used by the next generation",
     },
 }
 _COMPONENTS: dict[str, dict[str, Any]] = {
     "connectivity": {
-        "label": "connectivity",
+        "label": "Connectivity",
         "choices": [4, 8],
-        "tooltip": "Whether diagonal neighbours belong to one component (8) or not (4)",
+        "tooltip": "Whether diagonal neighbours belong to the same component (8) or not (4)",
     },
     "ignore_border": {
-        "label": "ignore border",
+        "label": "Ignore border",
         "choices": _BORDERS,
-        "tooltip": "Edge pixels that cannot become part of the defect",
+        "tooltip": "Pixels at the image border that cannot become part of the defect",
     },
 }
 
@@ -80,7 +80,7 @@ class AdvancedForms(QCollapsible):
 
     def __init__(self, session: Session) -> None:
         super().__init__("Advanced")
-        self.toggleButton().setToolTip("Border, components, thresholds and grid")
+        self.toggleButton().setToolTip("Connectivity, border, thresholds and point grid")
         self.components = SettingsForm(session.algorithm, _COMPONENTS)
         self.filters = SettingsForm(session.filters, _THRESHOLDS)
         self.grid = SettingsForm(session.generate, _GRID)

@@ -51,10 +51,10 @@ _MOST_LEFTOVERS = 5
 _TEXT = """<h3>Defect masks from SEM images</h3>
 <ol>
 <li><b>Open an image</b>: here, or drop a file on the canvas and pick its layer.</li>
-<li><b>Generate</b> candidates with SAM 2.</li>
+<li><b>Generate candidates</b> with SAM 2.</li>
 <li>Move <b>α</b> and <b>β</b> until the defect is outlined.</li>
 <li>Correct it by hand in <b>Edit &amp; review</b>.</li>
-<li>Ask <b>Explain</b> what the classifier sees, and why.</li>
+<li>See in <b>Explain</b> what the classifier predicts, and why.</li>
 <li>Watch Dice and IoU in <b>Scores</b>, and save the mask.</li>
 </ol>
 <p>Nothing leaves this machine.</p>"""
@@ -85,12 +85,14 @@ class Welcome(QWidget):
         for old in self.leftovers:
             self._layout.removeWidget(old)
             old.deleteLater()
-        text = f"⚠ Strokes that were not saved, of {len(copies)} images:" if copies else ""
+        text = f"⚠ Images with unsaved strokes: {len(copies)}" if copies else ""
         set_note(self.unsaved, text)
         self.leftovers = []
         for copy in copies[:_MOST_LEFTOVERS]:
             path, page = Path(copy.info["path"]), int(copy.info.get("page", 0))
-            offer = button(f"Open {copy.info['name']}", f"{path}: restore the strokes, or not")
+            offer = button(
+                f"Open {copy.info['name']}", f"Open {path}; its unsaved strokes can be restored"
+            )
             offer.clicked.connect(partial(self._on_leftover_clicked, path, page))
             self._layout.addWidget(offer)
             self.leftovers.append(offer)
@@ -155,26 +157,33 @@ class CandidatesDock(ScrolledDock):
     def _create(self) -> None:
         self.welcome = Welcome()
         self.model = ModelPicker()
-        self.run = ActivityBar("Generate", "Run SAM 2 on the image (Alt+G)")
+        self.run = ActivityBar("Generate candidates", "Run SAM 2 on the image (Alt+G)")
         self.algorithm = QComboBox()
         self.algorithm.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for name, title in ALGORITHM_TITLES.items():
             self.algorithm.addItem(title, name)
         self.algorithm.setToolTip(
-            "What becomes the mask outside the winner: all components that look like a defect, "
-            "or none, with a confidence; or the largest one. α and β choose the winner for both"
+            "What becomes the mask outside the winner: every component that looks like a defect "
+            "(or none), with a confidence; or the largest component. Both use the winner that α "
+            "and β select."
         )
         self.alpha = NumberSlider(
-            0, 10, decimals=2, tip="α, centre bias: larger prefers candidates at the centre"
+            0,
+            10,
+            decimals=2,
+            tip="α, centre bias: larger values prefer candidates near the centre",
         )
         self.beta = NumberSlider(
-            0, 1, decimals=3, tip="β: a candidate must cover more than this share of the image"
+            0,
+            1,
+            decimals=3,
+            tip="β, minimum area: the winner covers more than this share of the image",
         )
         self.reach, self.warning = StatusText(2), StatusText(2)
         self.map = WinnerMap(self.alpha.maximum(), self.beta.maximum())
         self.table = CandidateTable()
-        self.ranked = button("Use the ranking", "Go back from a winner chosen by hand")
-        self.steps = {name: QCheckBox(name) for name in STEPS}
+        self.ranked = button("Use ranked winner", "Undo the choice of a winner by hand")
+        self.steps = {name: QCheckBox(name.capitalize()) for name in STEPS}
         self.advanced = AdvancedForms(self._session)
 
     def _lay_out(self) -> None:
@@ -184,10 +193,10 @@ class CandidatesDock(ScrolledDock):
         self.form = QWidget()
         layout = QFormLayout(self.form)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addRow("image", self.image)
+        layout.addRow("Image", self.image)
         layout.addRow(self.model)
         layout.addRow(self.run)
-        layout.addRow("algorithm", self.algorithm)
+        layout.addRow("Algorithm", self.algorithm)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.reach)
@@ -264,7 +273,7 @@ class CandidatesDock(ScrolledDock):
 
     def _on_recovery_changed(self, recovery: Recovery | None) -> None:
         offered = recovery is not None and not recovery.from_this_process
-        text = "⚠ Unsaved strokes of this image were found: restore or discard them under Edit"
+        text = "⚠ This image has unsaved strokes. Restore or discard them in Edit & review."
         self.run.set_idle(text if offered else "")
 
     def _on_message_changed(self, message: str) -> None:
@@ -335,8 +344,8 @@ def reach_text(automatic: Automatic, alpha_limit: float) -> str:
     number = len(envelope.reached(alpha_limit))
     if number > 1:
         return ""
-    found = "The same candidate wins at every α and β." if number else "No candidate passes."
-    return f"{found} Try lower thresholds (Advanced), a SAM click, another network."
+    found = "The same candidate wins at every α and β." if number else "No candidate passes β."
+    return f"{found} Try lower thresholds (Advanced), a SAM click or another network."
 
 
 def _verdict(automatic: Automatic) -> str:
@@ -344,11 +353,11 @@ def _verdict(automatic: Automatic) -> str:
     if truth.reason:
         return f"⚠ No defect mask: {truth.reason}"
     if truth.touches_edge:
-        return "⚠ The component touches the image's edge or the ignored border"
+        return "⚠ The defect touches the image edge or the ignored border"
     row = ranked(automatic).index(truth.winner) + 1 if truth.winner is not None else 0
     winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
     sure = "" if truth.confidence is None else f", confidence {truth.confidence:.2f}"
     return (
-        f"candidates: {len(automatic.pool)}, {winner}; "
+        f"Candidates: {len(automatic.pool)}, {winner}; "
         f"defect {np.count_nonzero(truth.mask)} px{sure}"
     )

@@ -49,8 +49,8 @@ class DownloadPanel(StatusLine):
         super().__init__()
         self._model: OfficialModel | None = None
         self._running = False
-        self.start = button("Download…", "Get the file now, over the network")
-        self.cancel = button("Cancel", "Stop, or do without; nothing is kept of a part")
+        self.start = button("Download…", "Download the checkpoint now")
+        self.cancel = button("Cancel", "Cancel the download (partial files are deleted)")
         keep_room(self.start, self.cancel)
         self.start.clicked.connect(self._on_start_clicked)
         self.cancel.clicked.connect(self._on_cancel_clicked)
@@ -62,8 +62,8 @@ class DownloadPanel(StatusLine):
             return
         self._model = model
         self.text.setText(
-            f"{model.name} is not on this machine: {model.size / _MEGABYTE:.0f} MB from "
-            f"{model.address} to {models_folder()}"
+            f"{model.name} is not on this machine. Download {model.size / _MEGABYTE:.0f} MB from "
+            f"{model.address} to {models_folder()}?"
         )
         self._show_buttons(opened=True)
 
@@ -107,19 +107,19 @@ class ModelPicker(QWidget):
         super().__init__()
         self.model = QComboBox()
         self.model.setToolTip(
-            "bundled: small, trained on synthetic images, works at once; official SAM 2.1 "
-            "checkpoints are better for final ground truth"
+            "Bundled: small, trained on synthetic images, ready at once. Official SAM 2.1 "
+            "checkpoints are better for final ground truth."
         )
         self.model.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.device = QComboBox()
         self.device.addItems(_DEVICES)
-        self.device.setToolTip("auto: CUDA where there is one, then MPS, then the CPU")
-        self.loaded = StatusText(1, "The engine starts …")
+        self.device.setToolTip("auto: CUDA if available, then MPS, then the CPU")
+        self.loaded = StatusText(1, "Starting the engine …")
         self.panel = DownloadPanel()
         self._choice = ModelChoice()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addRow("model", self.model)
+        layout.addRow("Model", self.model)
         row = QHBoxLayout()
         row.addWidget(self.device, stretch=1)
         for part in (self.panel.start, self.panel.cancel):
@@ -129,7 +129,7 @@ class ModelPicker(QWidget):
         for page in (self.loaded, self.panel):
             self.said.addWidget(page)
         self.said.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        layout.addRow("device", row)
+        layout.addRow("Device", row)
         layout.addRow(self.said)
         self.set_choice(self._choice)
         self.model.activated.connect(self._on_model_activated)
@@ -146,7 +146,7 @@ class ModelPicker(QWidget):
     def set_model(self, info: ModelInfo | None) -> None:
         """Show what the engine has loaded."""
         if info is None:
-            self.loaded.setText("Loading …")
+            self.loaded.setText("Loading the network …")
         else:
             self.loaded.setText(f"{info.name} on {info.device} (sha256 {info.sha256[:12]}…)")
 
@@ -162,7 +162,7 @@ class ModelPicker(QWidget):
 
     def _fill_models(self, current: str) -> None:
         self.model.clear()
-        self.model.addItem("bundled (small, synthetic images)", "bundled")
+        self.model.addItem("Bundled (small, synthetic images)", "bundled")
         for official in OFFICIAL_MODELS:
             here = installed_path(official) is not None
             text = official.name if here else f"{official.name}, download…"

@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     ("S", "Score S = A · (1 − d)^α"),
-    ("area", "A: pixels of the candidate"),
-    ("area %", "Share of the image; must exceed β"),
-    ("d", "Distance of the centroid from the image centre over the diagonal"),
-    ("pred. IoU", "The network's own estimate of the mask's IoU"),
-    ("stability", "Area above logit +1 over area above logit −1"),
-    ("note", "Winner, chosen by hand, or why it is excluded"),
+    ("Area", "A: area of the candidate in pixels"),
+    ("Area %", "Share of the image; must exceed β"),
+    ("d", "Distance of the centroid from the image centre, divided by the image diagonal"),
+    ("Pred. IoU", "Predicted IoU: the network's estimate of the mask's quality"),
+    ("Stability", "Stability score: area above logit +1 divided by area above logit −1"),
+    ("Note", "Whether it is the winner, was chosen by hand, or is excluded"),
 )
 _NOTE = len(COLUMNS) - 1
 
@@ -92,7 +92,7 @@ class CandidateTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setMinimumSize(120, 150)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        self.setToolTip("Click a row to make it the winner; hover to preview it")
+        self.setToolTip("Click a row to make it the winner; hover over it for a preview")
         self.verticalHeader().setDefaultSectionSize(20)
         # As wide without rows: the columns stay where they are.
         self.verticalHeader().setFixedWidth(self.fontMetrics().horizontalAdvance("0000"))

@@ -44,8 +44,8 @@ class WinnerMap(QWidget):
         self.setMinimumHeight(90)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setToolTip(
-            "Which candidate wins: α to the right, β upwards, one colour per winner, grey where "
-            "none passes β. Click to go there."
+            "Winning candidate at each α (to the right) and β (upwards): one colour per winner, "
+            "grey where none passes β. Click a point to use its α and β."
         )
 
     def sizeHint(self) -> QSize:
@@ -72,7 +72,9 @@ class WinnerMap(QWidget):
         painter = QPainter(self)
         if self._picture is None:
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
-            painter.drawText(self.rect(), Qt.AlignmentFlag.AlignCenter, "α×β map of winners")
+            painter.drawText(
+                self.rect(), Qt.AlignmentFlag.AlignCenter, "Map of winners over α and β"
+            )
         else:
             painter.drawImage(self.rect(), self._picture)
         x = self._point[0] / self._limits[0] * self.width()

@@ -50,7 +50,7 @@ class FigureView(QWidget):
         self.picture.setMinimumWidth(100)
         self.picture.setAlignment(Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft)
         self.message = StatusText(2)
-        self.save = button("Save figure…", "SVG or PDF with text as text, or PNG with 300 dpi")
+        self.save = button("Save figure…", "SVG or PDF with editable text, or PNG at 300 dpi")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         row = QHBoxLayout()

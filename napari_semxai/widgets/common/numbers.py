@@ -72,7 +72,7 @@ class _NumberEntry:
         """Refuse, with the reason: the value stays what it was."""
         unset = self.value() == self.minimum() and self.specialValueText()
         kept = unset or self.textFromValue(self.value())
-        self._mark(f"{self._problem_of(text)}; {kept} stays")
+        self._mark(f"{self._problem_of(text)}; keeping {kept}")
         self._refused = True
         if self.isVisible():
             QToolTip.showText(self.mapToGlobal(self.rect().bottomLeft()), self.problem, self)
@@ -92,7 +92,7 @@ class _NumberEntry:
         low, high = self.minimum(), self.maximum()
         if not low <= value <= high:
             ends = f"{self.textFromValue(low)} to {self.textFromValue(high)}"
-            raise InputError(f"“{text}” is not in {ends}")
+            raise InputError(f"“{text}” is outside {ends}")
         return float(value)
 
     def _problem_of(self: Any, text: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
 
 _HOW = (
-    "Click: defect. Shift+click or right click: not the defect. Drag: a box around another object."
+    "Click: defect. Shift+click or right-click: not the defect. Drag: box around another object."
 )
 
 
@@ -36,12 +36,16 @@ class ClickPanel(Panel):
         super().__init__()
         self._session, self._clicks = session, clicks
         self.tool = button(
-            "SAM click", "Clicks and boxes on the image refine the mask by SAM 2", checkable=True
+            "SAM click",
+            "Refine the mask by SAM 2 with clicks and boxes on the image",
+            checkable=True,
         )
-        self.another = button("New object", "Let the next click begin another object")
-        self.cancel = button("Cancel", "Do not wait for the answer")
-        self.apply = button("Apply", "Take the answer that is offered (Alt+T)")
-        self.discard = button("Discard", "Let it go, with its clicks (Alt+Shift+T)")
+        self.another = button("New object", "Start another object with the next click")
+        self.cancel = button("Cancel", "Cancel the pending SAM 2 request")
+        self.apply = button("Apply answer", "Apply the SAM 2 answer to the mask (Alt+T)")
+        self.discard = button(
+            "Discard answer", "Discard the SAM 2 answer and its clicks (Alt+Shift+T)"
+        )
         self.status = StatusText(3)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -82,11 +86,11 @@ def doubt_text(doubts: AnswerDoubts) -> str:
     if doubts.held:
         reasons.append(f"holds {_clicks(doubts.held)} on “not the defect”")
     if doubts.spilled:
-        reasons.append(f"lies outside its box with {doubts.spilled:.0%} of its area")
+        reasons.append(f"has {doubts.spilled:.0%} of its area outside the box")
     if doubts.covered:
         reasons.append(f"covers {doubts.covered:.0%} of the image")
     if doubts.emptied:
-        reasons.append("takes the whole object away")
+        reasons.append("removes the whole object")
     return (
         f"⚠ Not applied: the answer {' and '.join(reasons)}. Apply it, discard it, or click again "
         "to correct it."

@@ -77,7 +77,7 @@ class ClosingQuestion(QObject):
             self.parent(),
         )
         where = "a file" if one else "a file for each"
-        box.setInformativeText(f"Save asks for {where}; Discard drops the strokes.")
+        box.setInformativeText(f"Save asks for {where}. Discard deletes the strokes.")
         box.setDefaultButton(_Button.Save)
         # A plain number on PyQt6.
         answer = _Button(box.exec())

@@ -39,12 +39,16 @@ TOOLS = (
     ("pan_zoom", "Move", "Move and zoom the image"),
     ("paint", "Brush", "Paint the defect"),
     ("erase", "Erase", "Erase with the brush"),
-    ("polygon", "Polygon", "Click the corners, right click takes one back, double click closes"),
+    (
+        "polygon",
+        "Polygon",
+        "Click to add corners, right-click to remove the last, double-click to close",
+    ),
     ("fill", "Fill", "Fill the region under the mouse"),
 )
 CLICKS, KEYS, SIZE = "SAM click", "Keys", "Size"
 QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
-STORAGE = "Files of this program"
+STORAGE = "Storage"
 _ABOVE, _BELOW = (QUEUE, REVIEW), (ANNOTATORS, PROJECT, KEYS, STORAGE)
 _OF_PROJECT = (REVIEW, ANNOTATORS, PROJECT)
 
@@ -106,14 +110,14 @@ class EditDock(ScrolledDock):
 
     def _create(self) -> None:
         self.state, self.recovery = StatusText(2), QWidget()
-        self.restore = button("Restore", "Bring the unsaved strokes back, as one undoable edit")
-        self.discard = button("Discard", "Delete the recovery copy")
+        self.restore = button("Restore", "Restore the unsaved strokes, as one undoable edit")
+        self.discard = button("Discard", "Delete the unsaved strokes")
         self.tools = {mode: button(title, tip, checkable=True) for mode, title, tip in TOOLS}
         self.brush = QSlider(Qt.Orientation.Horizontal)
         self.brush.setRange(1, 120)
         self.brush.setToolTip("Brush diameter in pixels")
-        self.undo = button("Undo", "Take the last edit back (Ctrl+Z)")
-        self.redo = button("Redo", "Do it again (Ctrl+Shift+Z)")
+        self.undo = button("Undo", "Undo the last edit (Ctrl+Z)")
+        self.redo = button("Redo", "Redo the last undone edit (Ctrl+Shift+Z)")
         self.radius = whole_field(1, 50, "Radius in pixels for the edits below")
         self.radius.setValue(2)
         self.edits = {
@@ -122,8 +126,10 @@ class EditDock(ScrolledDock):
         self.apply = button(
             "Apply automatic mask", "Replace the mask by the automatic one, as one undoable edit"
         )
-        self.load_mask = button("Load mask…", "Bring a mask file in, as one undoable edit")
-        self.save_mask = button("Save mask…", "PNG or TIFF, 0 and 255, the image's size (Alt+S)")
+        self.load_mask = button(
+            "Load mask…", "Replace the mask by one from a file, as one undoable edit"
+        )
+        self.save_mask = button("Save mask…", "Save as PNG or TIFF with values 0 and 255 (Alt+S)")
 
     def _lay_out(self) -> None:
         keep_room(self.recovery)
@@ -271,5 +277,5 @@ class EditDock(ScrolledDock):
         self.recovery.setVisible(offered)
         if recovery is not None and offered:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
-            text = f"⚠ A mask of this image from {when} was never saved\n{text}"
+            text = f"⚠ Unsaved strokes on this image from {when}\n{text}"
         self.state.setText(text)

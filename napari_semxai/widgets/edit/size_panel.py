@@ -38,7 +38,7 @@ class SizePanel(Panel):
         self._create()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addRow("pixel size", self.pixel_size)
+        layout.addRow("Pixel size", self.pixel_size)
         layout.addRow(self.for_all)
         layout.addRow(self.text)
         events = session.events
@@ -65,11 +65,11 @@ class SizePanel(Panel):
         self.text = StatusText(2)
         self.pixel_size = LengthField()
         self.pixel_size.setToolTip(
-            "Edge of one pixel, in pm, nm, µm (um) or mm; from FEI and Zeiss tags, or by hand, "
-            "which a project keeps"
+            "Pixel size in pm, nm, µm (um) or mm, from FEI/Zeiss metadata or entered manually "
+            "(saved with the project)"
         )
         self.for_all = button(
-            "For all images without one", "Keep this pixel size for all images that have none"
+            "Use for images without one", "Use this pixel size for all images that have none"
         )
 
     def _on_queue_changed(self, queue: Queue | None) -> None:

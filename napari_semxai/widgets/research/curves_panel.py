@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
     from napari_semxai.controllers.jobs import Jobs
 
-_NOTHING = "Needs an explanation, and a truth in the Scores dock."
+_NOTHING = "Compute an explanation, and choose a truth in Scores."
 
 
 class CurvesPanel(QWidget):
@@ -31,10 +31,12 @@ class CurvesPanel(QWidget):
 
     def __init__(self, jobs: Jobs) -> None:
         super().__init__()
-        self.draw = button("Dice over τ and δ", "Score every threshold of the explanations")
+        self.draw = button(
+            "Sweep τ and δ", "Score every threshold of the explanations against the truth"
+        )
         self.best = Passage(4, _NOTHING)
         self.figure = FigureView(jobs, "thresholds")
-        self.figure.setToolTip("Click a point to use its τ or δ; δ takes the published route")
+        self.figure.setToolTip("Click a point to use its τ or δ; δ switches to paper mode")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for part in (self.draw, self.best, self.figure):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.widgets.common.forms import Connections
 
-_NOTHING = "Needs candidates, and a truth in the Scores dock."
+_NOTHING = "Generate candidates, and choose a truth in Scores."
 
 
 class ResearchDock(ScrolledDock):

@@ -45,15 +45,15 @@ class ReportFigures(QWidget):
         super().__init__()
         self._session = session
         self._figures: dict[str, Callable[[], Callable[[], Figure] | None]] = {
-            "steps of Algorithm 1": self._steps,
-            "heat map": self._heat_map,
-            "concepts": self._concepts,
-            "table of scores": self._table,
+            "Steps of Algorithm 1": self._steps,
+            "Heat map": self._heat_map,
+            "Concepts": self._concepts,
+            "Table of scores": self._table,
         }
         self.kind = QComboBox()
         self.kind.addItems(list(self._figures))
-        self.kind.setToolTip("What to draw of the current image")
-        self.draw = button("Draw", "Draw it as it is now")
+        self.kind.setToolTip("What to draw for the current image")
+        self.draw = button("Draw figure", "Draw a figure of the current state")
         self.figure = FigureView(jobs, "figure")
         row = QHBoxLayout()
         row.addWidget(self.kind, stretch=1)
@@ -72,7 +72,7 @@ class ReportFigures(QWidget):
         make = self._figures[self.kind.currentText()]()
         self.figure.set_figure(make)
         if make is None:
-            self.figure.message.setText("There is nothing of this kind for the current image yet.")
+            self.figure.message.setText("The current image has nothing of this kind yet.")
 
     def _steps(self) -> Callable[[], Figure] | None:
         image, automatic = self._session.image, self._session.automatic

@@ -38,13 +38,13 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
 
 RUNS = {
-    "suggest α, β": ("sweep",),
-    "suggest τ, δ of maps": ("sweep", EXPLANATIONS),
-    "score Algorithm 1, α and β tuned": ("evaluate", "--tune-alpha-beta"),
-    "score Algorithm 1 with α and β as set": ("evaluate",),
-    "score Grad-CAM and CRAFT": ("evaluate", "--method", "gradcam", "--method", "craft"),
-    "make masks": ("mask",),
-    "explain with Grad-CAM": ("explain",),
+    "Suggest α, β": ("sweep",),
+    "Suggest τ, δ of maps": ("sweep", EXPLANATIONS),
+    "Score Algorithm 1, α and β tuned": ("evaluate", "--tune-alpha-beta"),
+    "Score Algorithm 1, α and β as set": ("evaluate",),
+    "Score Grad-CAM and CRAFT": ("evaluate", "--method", "gradcam", "--method", "craft"),
+    "Generate masks": ("mask",),
+    "Explain with Grad-CAM": ("explain",),
 }
 """Commands by what they are called; one that ends with `EXPLANATIONS` takes a folder of maps."""
 
@@ -141,28 +141,30 @@ class RunPanel(Panel):
     def _create(self, jobs: Jobs) -> None:
         self.kind = QComboBox()
         self.kind.addItems(list(RUNS))
-        self.kind.setToolTip("What to do with the images")
+        self.kind.setToolTip("What to do with the images of the data set")
         self.dataset, self.maps, self.output = QLineEdit(), QLineEdit(), QLineEdit()
-        self.dataset.setToolTip("A project, a Carinthia-S download, or folders images and masks")
+        self.dataset.setToolTip(
+            "A project, a Carinthia-S download, or a folder that holds images and masks"
+        )
         self.maps.setToolTip(
             "Maps (<image>.npy) or renderings of a method, as semxai explain writes them"
         )
-        self.output.setToolTip("Where the results go; a stopped run goes on from there")
+        self.output.setToolTip("Folder for the results; a stopped run resumes from it")
         self.browse = button("…", "Choose the data set")
         self.browse_maps = button("…", "Choose the folder of the maps")
         self.browse_output = button("…", "Choose the folder of the results")
-        self.processes = whole_field(1, 64, "Processes")
+        self.processes = whole_field(1, 64, "Number of local processes")
         self.scheduler = QLineEdit()
-        self.scheduler.setPlaceholderText("none")
-        self.scheduler.setToolTip("Address of a Dask scheduler, which takes the processes' place")
-        self.start = button("Start", "Run it beside napari, as the semxai command does")
-        self.stop = button("Stop", "End the run; what is done stays")
+        self.scheduler.setPlaceholderText("None")
+        self.scheduler.setToolTip("Dask scheduler address (used instead of local processes)")
+        self.start = button("Start run", "Run the semxai command as a separate process")
+        self.stop = button("Stop run", "Stop the run; finished results are kept")
         self.open = button(
-            "Open the result",
-            "Show what the run has found; a mask or heat map of the current image as a layer",
+            "Open results",
+            "Show the results of the run; a mask or heat map of the current image as a layer",
         )
         self.apply = button("Use α and β", "Set the suggested α and β in Mask candidates")
-        self.take = button("Use this mask", "Replace the edited mask by it; Ctrl+Z brings it back")
+        self.take = button("Use this mask", "Replace the edited mask (undo with Ctrl+Z)")
         self.state = StatusText(2)
         self.log, self.result = QPlainTextEdit(), QPlainTextEdit()
         for text in (self.log, self.result):
@@ -178,13 +180,13 @@ class RunPanel(Panel):
     def _lay_out(self) -> None:
         form = QFormLayout(self)
         form.setContentsMargins(0, 0, 0, 0)
-        form.addRow("run", self.kind)
+        form.addRow("Run", self.kind)
         self.maps_row = _row(self.maps, self.browse_maps)
-        form.addRow("data set", _row(self.dataset, self.browse))
-        form.addRow("maps", self.maps_row)
-        form.addRow("results", _row(self.output, self.browse_output))
-        form.addRow("processes", self.processes)
-        form.addRow("scheduler", self.scheduler)
+        form.addRow("Data set", _row(self.dataset, self.browse))
+        form.addRow("Maps", self.maps_row)
+        form.addRow("Results", _row(self.output, self.browse_output))
+        form.addRow("Processes", self.processes)
+        form.addRow("Scheduler", self.scheduler)
         buttons = QHBoxLayout()
         for part in (self.start, self.stop, self.open):
             buttons.addWidget(part)

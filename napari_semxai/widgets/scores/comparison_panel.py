@@ -44,7 +44,7 @@ class TauCurve(QWidget):
         self._taus: dict[str, float] = {}
         self.setMinimumHeight(130)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        self.setToolTip("Dice of each map at every threshold τ; click a line to move its own τ")
+        self.setToolTip("Dice of each map at every threshold τ; click a curve to set its τ")
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
@@ -106,8 +106,8 @@ class TauCurve(QWidget):
         return QRectF(_MARGIN, 4, self.width() - _MARGIN - 6, self.height() - _MARGIN - 6)
 
 
-_MASK_TITLES = ("mask", "Dice", "IoU", "precision", "recall", "accuracy", "area", "true area")
-_MAP_TITLES = ("map", "mass", "rank", "pointing", "AUROC", "AP", "best Dice", "at τ")
+_MASK_TITLES = ("Mask", "Dice", "IoU", "Precision", "Recall", "Accuracy", "Area", "True area")
+_MAP_TITLES = ("Map", "Mass", "Rank", "Pointing", "AUROC", "AP", "Best Dice", "At τ")
 
 
 class ComparisonPanel(QWidget):
@@ -117,14 +117,14 @@ class ComparisonPanel(QWidget):
         super().__init__()
         self.masks, self.maps = _table(_MASK_TITLES, 8), _table(_MAP_TITLES, 3)
         self.masks.setToolTip(
-            "Every mask of this image against the truth; the last three are trivial: a method "
-            "that does not beat them says nothing"
+            "Every mask of this image against the truth. The last three are trivial baselines, "
+            "which a useful method must beat."
         )
         self.maps.setToolTip(
-            "No threshold needed. mass: share of relevance inside the truth; rank: share of its "
-            "most relevant pixels inside; pointing: whether the maximum is inside, ties shared"
+            "Localisation without a threshold. Mass: share of relevance inside the truth. Rank: "
+            "share of the most relevant pixels inside. Pointing: whether the maximum is inside."
         )
-        self.curve, self.empty = TauCurve(), StatusText(1, "Pick a truth to compare with.")
+        self.curve, self.empty = TauCurve(), StatusText(1, "Choose a truth to compare with.")
         keep_room(self.empty, self.masks, self.maps, self.curve)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -169,7 +169,7 @@ def _table(titles: Sequence[str], rows: int) -> QTableWidget:
     table.setFixedHeight(20 * rows + 48)
     header = table.horizontalHeader()
     for column in range(len(titles)):
-        table.setColumnWidth(column, header.fontMetrics().horizontalAdvance("precision") + 12)
+        table.setColumnWidth(column, header.fontMetrics().horizontalAdvance("Precision") + 12)
     table.setColumnWidth(0, header.fontMetrics().horizontalAdvance("concepts, weighted") + 16)
     return table
 

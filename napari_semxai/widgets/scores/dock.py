@@ -45,15 +45,15 @@ if TYPE_CHECKING:
 SCORES = (
     ("dice", "Dice", "2 TP / (2 TP + FP + FN); both masks empty: 1"),
     ("iou", "IoU", "TP / (TP + FP + FN), the Jaccard index; both masks empty: 1"),
-    ("precision", "precision", "TP / (TP + FP); undefined for an empty prediction"),
-    ("recall", "recall", "TP / (TP + FN); undefined for an empty truth"),
-    ("accuracy", "accuracy", "(TP + TN) / all; high for an empty mask when defects are small"),
+    ("precision", "Precision", "TP / (TP + FP); undefined for an empty prediction"),
+    ("recall", "Recall", "TP / (TP + FN); undefined for an empty truth"),
+    ("accuracy", "Accuracy", "(TP + TN) / all; high for an empty mask when defects are small"),
 )
 TABLE_MILLISECONDS = 60
 """The tables follow sliders and strokes at this pace; the pair above follows every motion."""
 
 _STEPS = 1000
-_NOTHING = "Pick a prediction and a truth of the same size."
+_NOTHING = "Choose a prediction and a truth of the same size."
 
 
 class ScoresDock(ScrolledDock):
@@ -88,15 +88,17 @@ class ScoresDock(ScrolledDock):
         self._session, self._evaluate, self._comparison = session, evaluate, comparison
         self._table = table
         self._stale = True
-        self.prediction = LayerCombo(viewer, Labels, "The mask to be judged")
-        self.truth = LayerCombo(viewer, Labels, "The mask it is judged by")
+        self.prediction = LayerCombo(viewer, Labels, "The mask to score")
+        self.truth = LayerCombo(viewer, Labels, "The ground truth to score it against")
         self.values = {name: QLabel("–") for name, _, _ in SCORES}
         self.bars = {name: QProgressBar() for name, _, _ in SCORES}
         self.counts, self.size_text = StatusText(), StatusText(2)
-        self.load = button("Load truth…", "Compare with a mask file of the image's size")
-        self.keep = button("Keep", "Judge this prediction beside whichever is picked next")
-        self.copy = button("Copy", "Copy all scores as a table")
-        self.save = button("Save CSV…", "Write all scores, and the Dice curves beside them")
+        self.load = button("Load truth…", "Load a truth mask of the image's size from a file")
+        self.keep = button(
+            "Keep in table", "Keep this prediction in the table when another is chosen"
+        )
+        self.copy = button("Copy scores", "Copy all scores as a table")
+        self.save = button("Save scores…", "Save all scores and the Dice curves as CSV")
         self.panel = ComparisonPanel()
         self._refresh = qthrottled(self._on_refresh_due, TABLE_MILLISECONDS, leading=False)
         self._lay_out()
@@ -155,8 +157,8 @@ class ScoresDock(ScrolledDock):
         buttons = QHBoxLayout(end)
         buttons.addWidget(self.copy)
         buttons.addWidget(self.save)
-        form.addRow("prediction", picked)
-        form.addRow("truth", self.truth)
+        form.addRow("Prediction", picked)
+        form.addRow("Truth", self.truth)
         for row, (name, title, tip) in enumerate(SCORES):
             label = QLabel(title)
             self.bars[name].setRange(0, _STEPS)
@@ -168,7 +170,7 @@ class ScoresDock(ScrolledDock):
                 grid.addWidget(part, row, column)
         for layout in (form, grid, buttons):
             layout.setContentsMargins(0, 0, 0, 0)
-        everything = group("All of this image", self.panel)
+        everything = group("All masks of this image", self.panel)
         self.add((pickers, self.load, table, self.counts, self.size_text, end, everything))
 
     def _outside_table(self) -> Connections:
@@ -251,7 +253,7 @@ def size_text(size: MaskSize, pixel_size: float | None) -> str:
         Edge of a pixel in metres.
     """
     lengths = size.width, size.height, size.equivalent_diameter
-    text = "defect: {} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
+    text = "Defect: {} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
     if pixel_size is None:
         return text
     edge = pixel_size * 1e6

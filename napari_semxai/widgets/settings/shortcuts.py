@@ -53,12 +53,12 @@ class KeysPanel(Panel):
         self._table = table
         self.fields = {shortcut.name: QKeySequenceEdit() for shortcut in SHORTCUTS}
         self.said = StatusText(1, table.error)
-        self.reset = button("Keys as they came", "Forget every key that was changed")
+        self.reset = button("Restore defaults", "Reset all shortcuts to their defaults")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for row, shortcut in enumerate(SHORTCUTS):
             field = self.fields[shortcut.name]
-            field.setToolTip("Click, then press Alt, Shift or Ctrl with another key")
+            field.setToolTip("Click, then press Alt, Shift or Ctrl together with another key")
             field.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
             field.editingFinished.connect(self._on_key_entered)
             layout.addWidget(field, row, 0)
@@ -101,29 +101,32 @@ class Shortcut(NamedTuple):
 
 CLASS_KEYS = range(1, 10)
 SHORTCUTS = (
-    Shortcut("generate", "Alt-G", "generate candidates"),
-    Shortcut("accept", "Alt-Y", "accept the mask, or take it as corrected"),
-    Shortcut("no defect", "Alt-0", "say there is no defect"),
-    Shortcut("reject", "Alt-R", "reject"),
-    Shortcut("unsure", "Alt-Q", "unsure"),
-    Shortcut("undo review", "Alt-Z", "undo the latest review"),
-    Shortcut("next", "Alt-Right", "next image"),
-    Shortcut("previous", "Alt-Left", "previous image"),
-    Shortcut("next unreviewed", "Alt-U", "next image without a review"),
-    Shortcut("jump", "Alt-J", "type a number or name to jump to"),
-    Shortcut("comment", "Alt-D", "write a comment"),
-    Shortcut("mask", "Alt-M", "show or hide the mask"),
-    Shortcut("explanation", "Alt-X", "show or hide explanations"),
-    Shortcut("next heat map", "Alt-Shift-X", "next heat map of this image, then its concepts"),
-    Shortcut("brush", "Alt-B", "brush"),
-    Shortcut("erase", "Alt-E", "erase"),
+    Shortcut("generate", "Alt-G", "Generate candidates"),
+    Shortcut("accept", "Alt-Y", "Accept the mask (as corrected if it was changed)"),
+    Shortcut("no defect", "Alt-0", "Review as no defect"),
+    Shortcut("reject", "Alt-R", "Review as rejected"),
+    Shortcut("unsure", "Alt-Q", "Review as unsure"),
+    Shortcut("undo review", "Alt-Z", "Undo the latest review"),
+    Shortcut("next", "Alt-Right", "Next image"),
+    Shortcut("previous", "Alt-Left", "Previous image"),
+    Shortcut("next unreviewed", "Alt-U", "Next image without a review"),
+    Shortcut("jump", "Alt-J", "Jump to an image by number or name"),
+    Shortcut("comment", "Alt-D", "Write a comment"),
+    Shortcut("mask", "Alt-M", "Show or hide the mask"),
+    Shortcut("explanation", "Alt-X", "Show or hide explanations"),
+    Shortcut("next heat map", "Alt-Shift-X", "Next heat map of this image, then its concepts"),
+    Shortcut("brush", "Alt-B", "Brush"),
+    Shortcut("erase", "Alt-E", "Eraser"),
     Shortcut("click", "Alt-C", "SAM click"),
-    Shortcut("new object", "Alt-N", "SAM click on another object"),
-    Shortcut("apply answer", "Alt-T", "apply the SAM answer that is offered"),
-    Shortcut("discard answer", "Alt-Shift-T", "discard the SAM answer that is offered"),
-    Shortcut("automatic", "Alt-A", "apply the automatic mask"),
-    Shortcut("save", "Alt-S", "save the mask"),
-    *(Shortcut(f"class {n}", f"Alt-{n}", f"class {n} of the project's list") for n in CLASS_KEYS),
+    Shortcut("new object", "Alt-N", "Start another object with the next SAM click"),
+    Shortcut("apply answer", "Alt-T", "Apply the SAM 2 answer"),
+    Shortcut("discard answer", "Alt-Shift-T", "Discard the SAM 2 answer"),
+    Shortcut("automatic", "Alt-A", "Apply the automatic mask"),
+    Shortcut("save", "Alt-S", "Save the mask"),
+    *(
+        Shortcut(f"class {n}", f"Alt-{n}", f"Set class {n} of the project's list")
+        for n in CLASS_KEYS
+    ),
 )
 """Shift and Alt combinations: napari's layers take the plain letters."""
 _MODIFIERS = {"Alt", "Shift", "Ctrl", "Control", "Meta"}
@@ -206,7 +209,7 @@ class KeyTable:
             known = {name: key for name, key in chosen.items() if name in self.keys}
             self.keys = self._checked(known)
         except InputError as error:
-            self.error = f"{path}: {error}; until then all keys are as they came"
+            self.error = f"{path}: {error}. Using the default shortcuts."
         self._held = HeldKeys()
         QApplication.instance().installEventFilter(self._held)
         layers.mask_layer_changed.connect(self._bind)
@@ -264,9 +267,9 @@ class KeyTable:
             key = keys[name]
             for other, taken in keys.items():
                 if other != name and taken == key:
-                    raise InputError(f"{key} is taken: it means {other!r}; choose another key")
+                    raise InputError(f"{key} is already used for {other!r}; choose another key")
             if key != self.keys[name] and self._napari_has(key):
-                raise InputError(f"{key} is a key of napari's own; choose another key")
+                raise InputError(f"{key} is already used by napari; choose another key")
         return keys
 
     def _napari_has(self, key: str) -> bool:
@@ -333,10 +336,12 @@ def normal(key: str) -> str:
     names = [part.capitalize() if len(part) > 1 else part.upper() for part in parts]
     named = [name for name in names if name not in _MODIFIERS]
     if len(named) != 1 or len(names) < 2:
-        raise InputError(f"{key!r}: a key is Alt, Shift or Ctrl with one other, like Alt+G")
+        raise InputError(
+            f"{key!r} is no shortcut; combine Alt, Shift or Ctrl with one other key, like Alt+G"
+        )
     # What it does not know has the key code 0.
     if not KeyBinding.from_str("+".join(names)).part0.key:
-        raise InputError(f"{key!r}: no such key")
+        raise InputError(f"{key!r}: there is no such key")
     return "-".join([*sorted(set(names) - set(named)), *named])
 
 

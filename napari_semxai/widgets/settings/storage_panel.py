@@ -33,9 +33,10 @@ class StoragePanel(Panel):
         self._jobs = jobs
         self.text, self.said = note(), StatusText()
         self.clear = button(
-            "Clear caches", "Delete indexes of projects and concepts; both are made again"
+            "Clear caches",
+            "Delete cached project indexes and concepts; they are rebuilt when needed",
         )
-        self.again = button("Measure again", "Look how big the folders are now")
+        self.again = button("Update sizes", "Measure the folders again")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.again, 0, 0)

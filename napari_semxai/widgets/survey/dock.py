@@ -68,8 +68,8 @@ def front_text(current: AnswerSet | None, named: tuple[str, ...]) -> str:
         return "Press “Start or resume” to answer."
     front = names_of(current)
     if named == front:
-        return f"In front: {told(front)}"
-    return f"Still in front: {told(front)}. “Start or resume” answers for the boxes above."
+        return f"Answering for: {told(front)}"
+    return f"Still answering for: {told(front)}. Press “Start or resume” to switch."
 
 
 def agreement(survey: SurveyState) -> str:
@@ -77,7 +77,7 @@ def agreement(survey: SurveyState) -> str:
     if survey.current is None or not survey.current.consent:
         return ""
     same = survey.current.consent == consent_digest(survey.consent_text)
-    return "" if same else "agreed to an earlier wording of the text"
+    return "" if same else "Agreed to an earlier wording of the text"
 
 
 def summary_text(report: SurveyReport) -> str:
@@ -150,9 +150,7 @@ class SurveyDock(ScrolledDock):
     def begin_file(self) -> None:
         """Ask where the answers of a new survey go."""
         self.items.commit()
-        path = ask_save(
-            self, Dialog.SURVEY, "Begin a survey", "survey.csv", _FILTER, replaces=False
-        )
+        path = ask_save(self, Dialog.SURVEY, "New survey", "survey.csv", _FILTER, replaces=False)
         if path is not None:
             self._survey.open(path.with_suffix(".csv"))
 
@@ -165,30 +163,33 @@ class SurveyDock(ScrolledDock):
 
     def _create(self, jobs: Jobs) -> None:
         self.file, self.agreed_text, self.table = StatusText(2), StatusText(2), note()
-        self.new_file = button("New…", "Begin a survey; answers are written after every click")
-        self.open_file = button("Open…", "Go on with a survey, or read answers from CSV")
-        self.copy = button("Save a copy…", "Write all answers to another CSV file")
+        self.new_file = button("New survey…", "Start a survey; every answer is saved at once")
+        self.open_file = button("Open survey…", "Continue a survey, or read its answers from CSV")
+        self.copy = button("Save copy…", "Save all answers to another CSV file")
         self.participant = editable_box("A pseudonym, never a name")
-        self.new_id = button("New id", "A random pseudonym")
-        self.method = editable_box("How the explanation was made; methods are compared")
-        self.explanation = editable_box("Which explanation was shown, such as the image's name")
-        self.start = button("Start or resume", "Answer for this participant and explanation")
+        self.new_id = button("New ID", "Create a random pseudonym")
+        self.method = editable_box("Explanation method; methods are compared in the summary")
+        self.explanation = editable_box("The explanation that is shown, such as the image's name")
+        self.start = button(
+            "Start or resume",
+            "Start or resume the answers of this participant to this explanation",
+        )
         self.consent = QPlainTextEdit()
-        self.consent.setToolTip("What participants are asked to agree to; can be edited")
+        self.consent.setToolTip("The text that participants agree to; it can be edited")
         self.consent.setMaximumHeight(110)
-        self.keep_consent = button("Use this text", "Ask participants to agree to this text")
+        self.keep_consent = button("Use consent text", "Ask participants to agree to this text")
         self.agreed = QCheckBox("The participant agrees")
-        self.agreed.setToolTip("Answers can be given after this; the wording is noted with them")
+        self.agreed.setToolTip("Required before answering; the wording is saved with the answers")
         self.front = StatusText(2)
         self.front.setTextFormat(Qt.TextFormat.PlainText)
         self.items = SurveyItems()
-        self.delete = button("Delete this set", "Delete the answers to this explanation")
+        self.delete = button("Delete answers…", "Delete the answers to this explanation")
         self.withdraw = button(
-            "Withdraw…", "The participant takes the consent back: delete all their answers"
+            "Withdraw consent…", "Delete all answers of a participant who withdraws consent"
         )
         keep_room(self.items, self.delete, self.withdraw)
         self.figure = FigureView(jobs, "survey")
-        self.summarise = button("Update", "Work out means, agreement and comparisons")
+        self.summarise = button("Update summary", "Compute means, agreement and comparisons")
 
     def _lay_out(self) -> None:
         files, who, answer, summary = QHBoxLayout(), QHBoxLayout(), QWidget(), QWidget()
@@ -201,9 +202,9 @@ class SurveyDock(ScrolledDock):
         self.text.toggleButton().setToolTip("The text participants agree to")
         for part in (self.consent, self.keep_consent):
             self.text.addWidget(part)
-        form.addRow("participant", who)
-        form.addRow("method", self.method)
-        form.addRow("explanation", self.explanation)
+        form.addRow("Participant", who)
+        form.addRow("Method", self.method)
+        form.addRow("Explanation", self.explanation)
         rows = (self.start, self.text, self.agreed, self.agreed_text, self.front, page(self.items))
         for row in rows:
             form.addRow(row)
@@ -262,10 +263,10 @@ class SurveyDock(ScrolledDock):
         self.pages.setVisible(survey is not None)
         self.copy.setEnabled(survey is not None and bool(survey.sets))
         if survey is None:
-            self.file.setText("Begin a survey, or open one. One CSV file holds all answers.")
+            self.file.setText("Start a new survey, or open one. One CSV file holds all answers.")
             return
         current = survey.current
-        self.file.setText(f"{survey.path.name}: answer sets {len(survey.sets)}")
+        self.file.setText(f"{survey.path.name}: {len(survey.sets)} answer sets")
         self.file.setToolTip(str(survey.path))
         offer(self.participant, [known.participant for known in survey.sets])
         offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
@@ -336,7 +337,7 @@ class SurveyDock(ScrolledDock):
 
     def _on_withdrawn(self) -> None:
         who = f"participant {self._front[0]}"
-        if self._sure(f"Delete all answers of {who}, to every explanation?"):
+        if self._sure(f"Delete all answers of {who} to all explanations?"):
             self._survey.withdraw()
 
     def _sure(self, question: str) -> bool:

@@ -42,8 +42,10 @@ class SurveyItem(QFrame):
             for value, label in reversed(ANSWERS.items())
         }
         self.comment = QLineEdit()
-        self.comment.setPlaceholderText("comment (optional)")
-        self.comment.setToolTip("Free text to this item; nothing that identifies a person")
+        self.comment.setPlaceholderText("Comment (optional)")
+        self.comment.setToolTip(
+            "Comment on this item; do not write anything that identifies a person"
+        )
         layout = QVBoxLayout(self)
         layout.setContentsMargins(6, 4, 6, 4)
         layout.addWidget(self.text)
@@ -101,10 +103,10 @@ class SurveyItems(QWidget):
         self._shown: tuple[str, ...] = ()
         self.items = [SurveyItem(index) for index in range(len(ITEMS))]
         self.progress = StatusText()
-        self.all = QCheckBox("all items at once")
+        self.all = QCheckBox("All items at once")
         self.all.setToolTip("Show the whole scale instead of one item at a time")
-        self.back = button("◀ Back", "The item before (Page Up)")
-        self.next = button("Next ▶", "The item after (Page Down)")
+        self.back = button("◀ Back", "Previous item (Page Up)")
+        self.next = button("Next ▶", "Next item (Page Down)")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         head, foot = QHBoxLayout(), QHBoxLayout()
@@ -130,7 +132,7 @@ class SurveyItems(QWidget):
             item.set_answer(answer, text, same_set=same_set)
         done = current.n_answered
         self.progress.setText(
-            f"item {front + 1} of {len(ITEMS)}, {done} answered" + (" ✓" * (done == len(ITEMS)))
+            f"Item {front + 1} of {len(ITEMS)}, {done} answered" + (" ✓" * (done == len(ITEMS)))
         )
         if front != self._front or self.items[front].isHidden():
             self._front = front

@@ -86,7 +86,7 @@ def test_what_is_no_length_is_marked_and_the_value_stays(length: LengthField, te
     assert length.value() == 4
     assert length.text() == "4 nm"
     assert text in length.problem
-    assert "4 nm stays" in length.problem
+    assert "keeping 4 nm" in length.problem
     assert length.problem in length.toolTip()
     assert length.styleSheet() != plain
     enter(length, "3,5")
@@ -123,7 +123,7 @@ def test_leaving_a_field_takes_or_refuses_too(length: LengthField) -> None:
     line.selectAll()
     QTest.keyClicks(line, "5 cm")
     QApplication.sendEvent(length, QFocusEvent(QEvent.Type.FocusOut))
-    assert "stays" in length.problem
+    assert "keeping" in length.problem
     assert length.value() == 4
     line.selectAll()
     QTest.keyClicks(line, "5 pm")

@@ -102,7 +102,7 @@ def test_a_click_on_the_picture_applies_alpha_and_beta(qtbot, dock, session):
 
 
 def test_a_click_on_a_curve_takes_its_threshold(qtbot, dock, session):
-    assert "Needs an explanation" in dock.curves.best.text()
+    assert "Compute an explanation" in dock.curves.best.text()
     dock.curves.draw.click()
     assert dock._curves.calls == [("draw", (False,), {})]
     dice = np.linspace(0, 1, 103)
@@ -210,7 +210,7 @@ def test_the_mask_of_the_current_image_is_brought_into_the_editor(qtbot, dock, s
 def test_thresholds_of_maps_are_swept(dock, session, tmp_path):
     panel = dock.run
     assert not panel.maps.isEnabled()
-    panel.kind.setCurrentText("suggest τ, δ of maps")
+    panel.kind.setCurrentText("Suggest τ, δ of maps")
     assert panel.maps.isEnabled()
     panel.dataset.setText("scenes")
     panel.output.setText("out")
@@ -242,7 +242,7 @@ def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path
     qtbot.waitUntil(lambda: "Saved" in dock.figures.figure.message.text())
     assert "(e) mask" in (tmp_path / "steps.svg").read_text()
     masks = session.automatic.truth.mask
-    dock.figures.kind.setCurrentText("concepts")
+    dock.figures.kind.setCurrentText("Concepts")
     dock.figures.draw.click()
     assert "nothing of this kind" in dock.figures.figure.message.text()
     session.explanation.concepts = concept_maps(k=10)
@@ -254,7 +254,7 @@ def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path
     color = np.array(patch.get_facecolor()[:3]) * 255
     np.testing.assert_allclose(color, session.explanation.concepts.colors[8])
     session.comparison = ComparisonTable("expert", (MaskRow("own", scores(masks, masks)),))
-    dock.figures.kind.setCurrentText("table of scores")
+    dock.figures.kind.setCurrentText("Table of scores")
     dock.figures.draw.click()
     qtbot.waitUntil(lambda: not dock.figures.figure.message.text())
     dock.figures.figure.save_to(tmp_path / "table.svg")

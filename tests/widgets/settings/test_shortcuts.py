@@ -157,8 +157,8 @@ def test_keys_are_spelled_as_napari_does():
         ({"accept": "Y"}, "Alt, Shift or Ctrl"),
         ({"accept": "Alt-Nonsense"}, "no such key"),
         ({"accept": "Alt-G"}, "'generate'"),
-        ({"accept": "Alt-K", "reject": "alt+k"}, "is taken"),
-        ({"accept": "Control-Y", "reject": "Ctrl-Y"}, "is taken"),
+        ({"accept": "Alt-K", "reject": "alt+k"}, "is already used"),
+        ({"accept": "Control-Y", "reject": "Ctrl-Y"}, "is already used"),
         ({"accept": "Ctrl-I"}, "napari"),
     ],
 )

@@ -71,7 +71,7 @@ def test_nothing_is_answered_beforehand_and_nothing_before_consent(dock, session
 def test_eight_items_by_keyboard(qtbot, answering, session, tmp_path):
     for index, value in enumerate((5, 4, 3, 2, 1, 5, 4, 3)):
         assert shown(answering) == [index]
-        assert answering.items.progress.text().startswith(f"item {index + 1} of 8")
+        assert answering.items.progress.text().startswith(f"Item {index + 1} of 8")
         qtbot.keyClick(answering.items.items[index], Qt.Key.Key_0 + value)
     assert session.survey.current.answers == (5, 4, 3, 2, 1, 5, 4, 3)
     assert "8 answered ✓" in answering.items.progress.text()
