@@ -69,7 +69,7 @@ def measure(folder: Path, what: str) -> None:
     from napari_semxai.controllers.project.queue import ask
     from napari_semxai.store.project.index.index import ProjectIndex
     from napari_semxai.store.project.project import open_project
-    from napari_semxai.types import QueueFilter, QueueOrder, ReviewChange, ReviewState
+    from napari_semxai.types import QueueFilter, ReviewChange, ReviewState
 
     imported, worked = time.perf_counter(), time.process_time()
     project = open_project(folder / "project")
@@ -87,13 +87,11 @@ def measure(folder: Path, what: str) -> None:
             "everything by number": QueueFilter(),
             "one annotator's accepted": QueueFilter("anna", frozenset([ReviewState.ACCEPTED])),
             "not reviewed by anybody": QueueFilter(states=frozenset([ReviewState.CANDIDATE])),
-            "class 3 by confidence": QueueFilter(
-                labels=frozenset("3"), order=QueueOrder.CONFIDENCE
-            ),
+            "class 3 by confidence": QueueFilter(labels=frozenset("3"), order="confidence"),
             "confidence 0.2 to 0.4 by score": QueueFilter(
-                "ben", confidence=(0.2, 0.4), order=QueueOrder.SCORE, descending=True
+                "ben", confidence=(0.2, 0.4), order="score", descending=True
             ),
-            "name contains 77": QueueFilter(text="77", order=QueueOrder.NAME),
+            "name contains 77": QueueFilter(text="77", order="image"),
         }
         for name, wanted in filters.items():
             count = len(index.queue(wanted))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from napari_semxai.types import QueueFilter, QueueRow, ReviewRecord, ReviewState
+from napari_semxai.types import QUEUE_COLUMNS, QueueFilter, QueueRow, ReviewRecord, ReviewState
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,17 +106,8 @@ class Queue:
         before = next((row for row in self.shown if row.image == record.image), None)
         if before is None:
             return None
-        row = replace(
-            before,
-            annotator=record.annotator,
-            state=record.state,
-            voided=record.voided,
-            label=record.label or label,
-            confidence=record.confidence,
-            score=record.score,
-            time=record.time,
-            has_mask=bool(record.mask_sha256),
-        )
+        values = {column.name: column.read(record) for column in QUEUE_COLUMNS if column.read}
+        row = replace(before, **{**values, "label": record.label or label})
         counted = int(row.state.is_reviewed) - int(before.state.is_reviewed)
         shown = tuple(row if each is before else each for each in self.shown)
         return replace(self, shown=shown, reviewed=self.reviewed + counted)

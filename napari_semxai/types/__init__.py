@@ -50,7 +50,13 @@ from napari_semxai.types.project import (
     ReviewRecord,
     ReviewState,
 )
-from napari_semxai.types.queue import PairAgreement, QueueFilter, QueueOrder, QueueRow
+from napari_semxai.types.queue import (
+    QUEUE_COLUMNS,
+    PairAgreement,
+    QueueColumn,
+    QueueFilter,
+    QueueRow,
+)
 from napari_semxai.types.segment import (
     Encoding,
     GenerateRequest,
@@ -65,6 +71,7 @@ from napari_semxai.types.segment import (
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
+    "QUEUE_COLUMNS",
     "BoolMask",
     "Border",
     "CamMethod",
@@ -105,8 +112,8 @@ __all__ = [
     "ProjectInfo",
     "ProjectStatus",
     "Prompts",
+    "QueueColumn",
     "QueueFilter",
-    "QueueOrder",
     "QueueRow",
     "ReviewChange",
     "ReviewEvent",

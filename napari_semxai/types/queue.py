@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
+from typing import Any
 
-from napari_semxai.types.project import ReviewState
-
-
-class QueueOrder(StrEnum):
-    """What a queue is sorted by; images without the value come last."""
-
-    NUMBER = "number"
-    NAME = "name"
-    CONFIDENCE = "confidence"
-    SCORE = "score"
-    TIME = "time"
+from napari_semxai.types.project import ReviewRecord, ReviewState
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +28,8 @@ class QueueFilter:
         Lowest and highest, ends included.
     text : str
         Part of an id, lot, wafer or defect, in any case.
-    order : QueueOrder
-        Sorted by.
+    order : str
+        Name of the column to sort by; images without the value come last.
     descending : bool
         Largest or latest first.
     hidden_from : str or None
@@ -52,14 +44,54 @@ class QueueFilter:
     confidence: tuple[float, float] | None = None
     score: tuple[float, float] | None = None
     text: str = ""
-    order: QueueOrder = QueueOrder.NUMBER
+    order: str = "number"
     descending: bool = False
     hidden_from: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class QueueColumn:
+    """How one field of `QueueRow` is stored, shown and sorted by.
+
+    Attributes
+    ----------
+    kind : type
+        str, int, float, bool or ReviewState: how the index stores it.
+    read : callable or None
+        The value of a review record; None where it belongs to the image itself.
+    missing : str, bool or None
+        Stands for an image without a record; where the project's table has a column of the same
+        name, that goes before it.
+    show : callable or None
+        Its text in the list, "" for none; None where the list does not name it.
+    sort : tuple of (str, bool) or None
+        Title of the order by it and whether that order is descending.
+    name : str
+        Of the field.
+    """
+
+    kind: type
+    read: Callable[[ReviewRecord], Any] | None = None
+    missing: str | bool | None = None
+    show: Callable[[Any], str] | None = None
+    sort: tuple[str, bool] | None = None
+    name: str = ""
+
+
+def _column(*given: Any, **named: Any) -> dict[str, QueueColumn]:
+    return {"column": QueueColumn(*given, **named)}
+
+
+def _two_decimals(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"
+
+
+@dataclass(frozen=True, slots=True)
 class QueueRow:
     """One image of a queue.
+
+    A new field is all that a new column needs: `QUEUE_COLUMNS` is made of these, and the index,
+    its query, the list and the orders of the queue are made of `QUEUE_COLUMNS`.
 
     Attributes
     ----------
@@ -75,16 +107,34 @@ class QueueRow:
         Whether there is a mask.
     """
 
-    image: str
-    number: int
-    annotator: str
-    state: ReviewState
-    voided: ReviewState | None
-    label: str
-    confidence: float | None
-    score: float | None
-    time: str
-    has_mask: bool
+    image: str = field(metadata=_column(str, sort=("by name", False)))
+    number: int = field(metadata=_column(int, sort=("in order", False)))
+    annotator: str = field(metadata=_column(str, attrgetter("annotator"), ""))
+    state: ReviewState = field(
+        metadata=_column(ReviewState, attrgetter("state"), ReviewState.CANDIDATE)
+    )
+    voided: ReviewState | None = field(metadata=_column(ReviewState, attrgetter("voided")))
+    label: str = field(metadata=_column(str, attrgetter("label"), "", str))
+    confidence: float | None = field(
+        metadata=_column(
+            float, attrgetter("confidence"), sort=("uncertain first (confidence)", False)
+        )
+    )
+    score: float | None = field(
+        metadata=_column(
+            float, attrgetter("score"), None, _two_decimals, ("uncertain first (score)", False)
+        )
+    )
+    time: str = field(
+        metadata=_column(str, attrgetter("time"), "", sort=("latest review first", True))
+    )
+    has_mask: bool = field(metadata=_column(bool, lambda record: bool(record.mask_sha256), False))
+
+
+QUEUE_COLUMNS = tuple(
+    replace(each.metadata["column"], name=each.name) for each in fields(QueueRow)
+)
+"""What a queue knows of an image, in the order of the fields of `QueueRow`."""
 
 
 @dataclass(frozen=True, slots=True)

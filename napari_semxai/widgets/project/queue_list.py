@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
 from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
 
-from napari_semxai.types import ReviewState, colors
+from napari_semxai.types import QUEUE_COLUMNS, ReviewState, colors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -34,6 +34,7 @@ MARKS = {
     ReviewState.UNSURE: "?",
 }
 """A state is told by its mark, too, not by its colour alone."""
+_SHOWN = tuple((column.name, column.show) for column in QUEUE_COLUMNS if column.show)
 
 
 class QueueModel(QAbstractListModel):
@@ -92,11 +93,11 @@ class QueueModel(QAbstractListModel):
         row = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             void = " (review void)" if row.voided is not None else ""
-            label = f" · {row.label}" if row.label else ""
-            score = "" if row.score is None else f" · {row.score:.2f}"
+            texts = (show(getattr(row, name)) for name, show in _SHOWN)
+            shown = "".join(f" · {text}" for text in texts if text)
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · cannot be read") if unreadable else (MARKS[row.state], void)
-            return f"{mark} {row.number:,} {row.image}{label}{score}{end}"
+            return f"{mark} {row.number:,} {row.image}{shown}{end}"
         if role == Qt.ItemDataRole.ForegroundRole:
             return QColor(COLORS[row.state])
         if role == Qt.ItemDataRole.ToolTipRole:

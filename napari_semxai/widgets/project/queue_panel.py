@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.types import QueueFilter, QueueOrder, ReviewState
+from napari_semxai.types import QUEUE_COLUMNS, QueueFilter, ReviewState
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
 from napari_semxai.widgets.common.status import StatusText
@@ -107,12 +107,11 @@ class OpenProject(QWidget):
 _VOID = "review void"
 _LOOK_MILLISECONDS = 20_000
 """How often others' progress is looked for."""
+# The project's own order stands first: it is that of a queue without any filter.
 _ORDERS = {
-    "in order": (QueueOrder.NUMBER, False),
-    "uncertain first (score)": (QueueOrder.SCORE, False),
-    "uncertain first (confidence)": (QueueOrder.CONFIDENCE, False),
-    "by name": (QueueOrder.NAME, False),
-    "latest review first": (QueueOrder.TIME, True),
+    column.sort[0]: (column.name, column.sort[1])
+    for column in sorted(QUEUE_COLUMNS, key=lambda column: column.name != "number")
+    if column.sort is not None
 }
 _WELCOME = (
     "No project is open. Open a folder of images, a Carinthia download or a KLARF file to go "

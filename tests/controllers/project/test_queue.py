@@ -7,7 +7,7 @@ from contextlib import closing
 import numpy as np
 
 from napari_semxai.store.project.index.index import ProjectIndex
-from napari_semxai.types import QueueOrder, ReviewChange, ReviewState
+from napari_semxai.types import ReviewChange, ReviewState
 from tests.controllers.desk import SHAPE
 
 
@@ -66,7 +66,7 @@ def test_nothing_of_others_shows_before_ones_own_review(desk):
     desk.open()
     other_reviews(desk, "wafer_0", "wafer_1")
     for whose in (None, "bert"):
-        rows = asked(desk, annotator=whose, order=QueueOrder.TIME, descending=True)
+        rows = asked(desk, annotator=whose, order="time", descending=True)
         assert [row.image for row in rows] == [f"wafer_{n}" for n in range(5)]
         assert {(row.state, row.voided, row.label) for row in rows} == {
             (ReviewState.CANDIDATE, None, "")

@@ -13,7 +13,6 @@ from napari_semxai.store.project.rescue import is_change
 from napari_semxai.types import (
     Classification,
     ClassifierInfo,
-    QueueOrder,
     ReviewChange,
     ReviewState,
 )
@@ -132,7 +131,7 @@ def test_the_filter_selects_and_orders(desk):
     desk.turn(lambda: len(desk.session.queue.shown) == 1)
     assert desk.session.queue.shown[0].image == "wafer_0"
     assert desk.session.queue.position is None
-    desk.queue.set_filter(states=None, order=QueueOrder.NUMBER, descending=True)
+    desk.queue.set_filter(states=None, order="number", descending=True)
     desk.turn(lambda: len(desk.session.queue.shown) == 5)
     assert desk.session.queue.shown[0].image == "wafer_4"
 

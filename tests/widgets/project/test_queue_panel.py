@@ -16,7 +16,6 @@ from napari_semxai.store.disk.storage import StoredFiles
 from napari_semxai.types import (
     PairAgreement,
     QueueFilter,
-    QueueOrder,
     QueueRow,
     ReviewRecord,
     ReviewState,
@@ -163,7 +162,7 @@ def test_filters_are_handed_on(panel, session, controller):
         "score": (0.0, 0.8),
         "confidence": None,
         "annotator": None,
-        "order": QueueOrder.SCORE,
+        "order": "score",
         "descending": False,
     }
 

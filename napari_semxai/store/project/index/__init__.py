@@ -4,5 +4,5 @@
 file in the user's cache folder, `query` turns a filter and an order into SQL and rows. Deleting
 the database loses nothing.
 
-A new column of the queue begins in `query`.
+A new column of the queue is a field of `types.QueueRow`; tables and questions are made of these.
 """

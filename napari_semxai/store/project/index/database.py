@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from napari_semxai.store.disk.digests import text_digest
-from napari_semxai.store.project.index.query import IMAGES, META, SCHEMA
+from napari_semxai.store.project.index.query import IMAGES, LAYOUT, META, SCHEMA
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +76,7 @@ def _prepare(engine: sa.Engine, project: Project) -> None:
         }
         for number, image in enumerate(project.images, start=1)
     ]
-    stamp = text_digest(str(_VERSION), project.info.id, *map(str, rows))
+    stamp = text_digest(str(_VERSION), LAYOUT, project.info.id, *map(str, rows))
     SCHEMA.create_all(engine)
     with engine.begin() as connection:
         if connection.scalar(sa.select(META.c.stamp)) == stamp:

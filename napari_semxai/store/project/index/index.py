@@ -29,7 +29,14 @@ from napari_semxai.store.project.files import (
 )
 from napari_semxai.store.project.index.database import file_database, memory_database, prune
 from napari_semxai.store.project.index.query import FOLDERS, REVIEWS, find_latest, queue_query
-from napari_semxai.types import InputError, ProjectStatus, QueueRow, ReviewState
+from napari_semxai.types import (
+    QUEUE_COLUMNS,
+    InputError,
+    ProjectStatus,
+    QueueRow,
+    ReviewRecord,
+    ReviewState,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +45,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.store.project.files import FolderTimes
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import QueueFilter, ReviewRecord
+    from napari_semxai.types import QueueFilter
 
     Seen: TypeAlias = dict[str, FolderTimes]
     Change: TypeAlias = Callable[[sa.Connection, Seen], set[str]]
@@ -169,10 +176,12 @@ class ProjectIndex:
         """Return the images that a filter lets through, in its order."""
         with self._reading() as connection:
             rows = connection.execute(queue_query(wanted)).all()
-        return tuple(
-            QueueRow(image, number, annotator, _STATES[state], _STATES.get(voided), *rest)
-            for image, number, annotator, state, voided, *rest in rows
+        # By columns: thousands of rows are answered while somebody waits.
+        values = (
+            map(_STATES.get, column) if known.kind is ReviewState else column
+            for known, column in zip(QUEUE_COLUMNS, zip(*rows, strict=True), strict=False)
         )
+        return tuple(map(QueueRow, *values)) if rows else ()
 
     def status(self) -> ProjectStatus:
         """Count the reviews of every annotator."""
@@ -285,27 +294,21 @@ class ProjectIndex:
             connection.execute(sa.insert(REVIEWS), rows)
 
     def _row(self, image: str, annotator: str, stamp: Stamp) -> dict[str, Any]:
-        row: dict[str, Any] = dict(zip(STAMP_COLUMNS, stamp, strict=True))
-        row |= {"image": image, "annotator": annotator, "state": ReviewState.CANDIDATE.value}
-        row |= dict.fromkeys(("voided", "confidence", "score", "damaged"))
-        row |= {"label": "", "time": "", "has_mask": False, "latest": False}
+        stamps = dict(zip(STAMP_COLUMNS, stamp, strict=True))
+        row = _values(ReviewRecord(image, annotator)) | stamps | {"latest": False, "damaged": None}
         try:
             record = self._project.record(image, annotator)
         except InputError as error:
             # Perhaps the drive's fault, not the file's: looked at again by every scan.
             return row | {"damaged": str(error), "record_time": -1}
-        if record is None:
-            # Removed since the folder was listed; the next refresh sees that.
-            return row
-        return row | {
-            "state": record.state.value,
-            "voided": record.voided.value if record.voided else None,
-            "confidence": record.confidence,
-            "score": record.score,
-            "label": record.label,
-            "time": record.time,
-            "has_mask": bool(record.mask_sha256),
-        }
+        # One that was removed since the folder was listed is seen by the next refresh.
+        return row if record is None else row | _values(record) | {"annotator": annotator}
+
+
+def _values(record: ReviewRecord) -> dict[str, Any]:
+    """Return what the index holds of a record."""
+    known = {column.name: column.read(record) for column in QUEUE_COLUMNS if column.read}
+    return {"image": record.image, **known}
 
 
 def _is_known(connection: sa.Connection, annotator: str, times: FolderTimes) -> bool:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.types import QueueOrder, ReviewState
+from napari_semxai.types import QUEUE_COLUMNS, ReviewState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from napari_semxai.types import QueueFilter
+    from napari_semxai.types import QueueColumn, QueueFilter
 
 SCHEMA = sa.MetaData()
 META = sa.Table("meta", SCHEMA, sa.Column("stamp", sa.Text, primary_key=True))
@@ -32,18 +32,17 @@ FOLDERS = sa.Table(
     sa.Column("records", sa.BigInteger, nullable=False),
     sa.Column("masks", sa.BigInteger, nullable=False),
 )
+_TYPES = {str: sa.Text, ReviewState: sa.Text, float: sa.Float, bool: sa.Boolean}
+_KEYS = ("image", "annotator")
 REVIEWS = sa.Table(
     "reviews",
     SCHEMA,
-    sa.Column("image", sa.Text, primary_key=True),
-    sa.Column("annotator", sa.Text, primary_key=True),
-    sa.Column("state", sa.Text, nullable=False),
-    sa.Column("voided", sa.Text),
-    sa.Column("label", sa.Text, nullable=False),
-    sa.Column("confidence", sa.Float),
-    sa.Column("score", sa.Float),
-    sa.Column("time", sa.Text, nullable=False),
-    sa.Column("has_mask", sa.Boolean, nullable=False),
+    *(sa.Column(name, sa.Text, primary_key=True) for name in _KEYS),
+    *(
+        sa.Column(column.name, _TYPES[column.kind], nullable=column.missing is None)
+        for column in QUEUE_COLUMNS
+        if column.read is not None and column.name not in _KEYS
+    ),
     sa.Column("latest", sa.Boolean, nullable=False),
     sa.Column("damaged", sa.Text),
     sa.Column("record_time", sa.BigInteger, nullable=False),
@@ -52,6 +51,8 @@ REVIEWS = sa.Table(
     sa.Column("mask_size", sa.BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
+LAYOUT = str([(column.name, str(column.type)) for column in REVIEWS.columns])
+"""An index of other columns is made anew."""
 
 
 def queue_query(wanted: QueueFilter) -> sa.Select[Any]:
@@ -59,18 +60,7 @@ def queue_query(wanted: QueueFilter) -> sa.Select[Any]:
 
     Rows have the fields of `QueueRow`, in its order.
     """
-    values: dict[str, Any] = {
-        "image": IMAGES.c.id,
-        "number": IMAGES.c.number,
-        "annotator": sa.func.coalesce(REVIEWS.c.annotator, ""),
-        "state": sa.func.coalesce(REVIEWS.c.state, ReviewState.CANDIDATE.value),
-        "voided": REVIEWS.c.voided,
-        "label": sa.func.coalesce(sa.func.nullif(REVIEWS.c.label, ""), IMAGES.c.label),
-        "confidence": REVIEWS.c.confidence,
-        "score": REVIEWS.c.score,
-        "time": sa.func.coalesce(REVIEWS.c.time, ""),
-        "has_mask": sa.func.coalesce(REVIEWS.c.has_mask, False),
-    }
+    values = {column.name: _value(column) for column in QUEUE_COLUMNS}
     joined = IMAGES.outerjoin(REVIEWS, sa.and_(IMAGES.c.id == REVIEWS.c.image, _whose(wanted)))
     query = sa.select(*values.values()).select_from(joined)
     return query.where(*_conditions(wanted, values)).order_by(*_order(wanted, values))
@@ -122,18 +112,21 @@ def _conditions(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnEl
     return conditions
 
 
+def _value(column: QueueColumn) -> sa.ColumnElement[Any]:
+    """Return a column of the answer: of the record, else of the image, else what is missing."""
+    name = "id" if column.name == "image" else column.name
+    if column.read is None:
+        return IMAGES.c[name]
+    value: sa.ColumnElement[Any] = REVIEWS.c[name]
+    if name in IMAGES.c:
+        return sa.func.coalesce(sa.func.nullif(value, ""), IMAGES.c[name])
+    return value if column.missing is None else sa.func.coalesce(value, column.missing)
+
+
 def _order(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[Any]]:
-    columns = {
-        QueueOrder.NUMBER: values["number"],
-        QueueOrder.NAME: sa.func.lower(values["image"]),
-        QueueOrder.CONFIDENCE: values["confidence"],
-        QueueOrder.SCORE: values["score"],
-        QueueOrder.TIME: sa.func.nullif(values["time"], ""),
-    }
-    column = columns[wanted.order]
-    if wanted.order is QueueOrder.NUMBER:
-        return [column.desc() if wanted.descending else column.asc()]
-    return [
-        (column.desc() if wanted.descending else column.asc()).nulls_last(),
-        IMAGES.c.number,
-    ]
+    column = values[wanted.order]
+    if isinstance(column.type, sa.Text):
+        column = sa.func.lower(sa.func.nullif(column, ""))
+    ordered = column.desc() if wanted.descending else column.asc()
+    # The key alone, so that SQLite need not sort.
+    return [ordered] if wanted.order == "number" else [ordered.nulls_last(), IMAGES.c.number]

@@ -6,21 +6,24 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
+from napari_semxai.state.queue import Queue
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.index import database as index_database
 from napari_semxai.store.project.index.index import ProjectIndex
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import (
+    QUEUE_COLUMNS,
     InputError,
     QueueFilter,
-    QueueOrder,
+    QueueRow,
     ReviewChange,
     ReviewState,
 )
@@ -83,10 +86,10 @@ def test_filters_and_orders(project, index):
     assert ids(index, annotator="anna", score=(2.0, 4.0)) == "a"
     assert ids(index, text="lot2") == "c"
     assert ids(index, text="%") == ""
-    assert ids(index, annotator="anna", order=QueueOrder.CONFIDENCE) == "bacd"
-    assert ids(index, annotator="anna", order=QueueOrder.CONFIDENCE, descending=True) == "abcd"
-    assert ids(index, order=QueueOrder.NAME, descending=True) == "dcba"
-    assert ids(index, annotator="anna", order=QueueOrder.TIME, descending=True) == "bacd"
+    assert ids(index, annotator="anna", order="confidence") == "bacd"
+    assert ids(index, annotator="anna", order="confidence", descending=True) == "abcd"
+    assert ids(index, order="image", descending=True) == "dcba"
+    assert ids(index, annotator="anna", order="time", descending=True) == "bacd"
 
 
 def test_rows_say_what_is_shown(project, index):
@@ -262,6 +265,34 @@ def test_index_is_rebuilt(project, tmp_path, damage):
         cache.write_text("a file where the folder should be")
     with closing(ProjectIndex(project, cache)) as index:
         assert index.queue(QueueFilter()) == before
+
+
+def test_an_index_of_other_columns_is_made_again(project, tmp_path, monkeypatch):
+    fill(project)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(index_database, "LAYOUT", "without scores")
+        with closing(ProjectIndex(project, tmp_path / "cache")) as index:
+            before = index.queue(QueueFilter(annotator="anna"))
+    (file,) = (tmp_path / "cache").glob("*.sqlite")
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("ALTER TABLE reviews DROP COLUMN score")
+    with closing(ProjectIndex(project, tmp_path / "cache")) as index:
+        assert index.queue(QueueFilter(annotator="anna")) == before
+
+
+def test_every_column_of_the_index_is_what_the_record_says(project, index):
+    fill(project)
+    index.refresh()
+    before = index.queue(QueueFilter(annotator="anna"))
+    queue = Queue("lot", project.folder, "anna", 4, before)
+    for image in "ab":
+        record = project.record(image, "anna")
+        label = next(each.label for each in project.images if each.id == image)
+        told = queue.with_record(record, label)
+        assert told.shown == tuple(
+            replace(row, annotator="Anna") if row.image == image else row for row in before
+        )
+    assert [column.name for column in QUEUE_COLUMNS] == [each.name for each in fields(QueueRow)]
 
 
 def test_an_index_of_other_images_is_made_again(project, index, tmp_path):
