@@ -12,15 +12,16 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 
 from napari_semxai.controllers.choices import ChoicesController
+from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
-from napari_semxai.controllers.edit.image_opener import ImageOpener
 from napari_semxai.controllers.edit.images import ImageController
-from napari_semxai.controllers.edit.pixel_size import PixelSizeController
 from napari_semxai.controllers.edit.recipe import RecipeRecorder
 from napari_semxai.controllers.explain.explain import Explaining
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.project.annotators import AnnotatorsController
 from napari_semxai.controllers.project.batch_masks import QueueMasks
+from napari_semxai.controllers.project.image_opener import ImageOpener
+from napari_semxai.controllers.project.pixel_size import PixelSizeController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
 from napari_semxai.controllers.project.review import ReviewController
@@ -31,12 +32,10 @@ from napari_semxai.controllers.research.runs import RunController
 from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
 from napari_semxai.controllers.scores.evaluate import EvaluateController
 from napari_semxai.controllers.scores.threshold_curves import ThresholdCurvesController
-from napari_semxai.controllers.segment.clicks import ClickController
 from napari_semxai.controllers.segment.download import DownloadController
 from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
-from napari_semxai.key_actions import key_actions
 from napari_semxai.layers.explain.explanations import ExplanationLayers
 from napari_semxai.layers.mask.annotator_tiles import SideBySide
 from napari_semxai.layers.mask.click_tool import ClickTool
@@ -49,6 +48,7 @@ from napari_semxai.store.disk.folders import (
     recovery_folder,
     shortcuts_file,
 )
+from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.common.main_thread import MainThread
 from napari_semxai.widgets.edit.click_panel import ClickPanel
@@ -72,12 +72,12 @@ from napari_semxai.widgets.project.queue_panel import QueuePanel
 from napari_semxai.widgets.project.review_panel import ReviewPanel
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.scores.dock import ScoresDock
-from napari_semxai.widgets.settings.shortcuts import KeysPanel, KeyTable
+from napari_semxai.widgets.settings.shortcuts import CLASS_KEYS, KeysPanel, KeyTable
 from napari_semxai.widgets.settings.storage_panel import StoragePanel
 from napari_semxai.widgets.survey.dock import SurveyDock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import napari
 
@@ -113,7 +113,7 @@ class Workbench:
         self.research = ResearchController(self.session, self.jobs, self.evaluate)
         self.runs = RunController(self.session, self.main_thread.deliver)
         # Before the layers: an edit is noted just before it is written.
-        self.recorder = RecipeRecorder(self.session, self.edit)
+        self.recorder = RecipeRecorder(self.session, lambda: self.edit.mask)
         self.layers = SessionLayers(viewer, self.session, self.edit)
         self.review = ReviewController(
             self.session, self.images, self.edit, self.recorder, self.jobs, self.writes
@@ -155,7 +155,7 @@ class Workbench:
         self.keys = KeyTable(
             self.viewer,
             self.layers,
-            key_actions(self),
+            self._key_actions(),
             shortcuts_file(),
             self.viewer.window._qt_window,
         )
@@ -257,6 +257,35 @@ class Workbench:
         dock = self.dock("Edit & review")
         if isinstance(dock, EditDock):
             dock.save()
+
+    def _key_actions(self) -> dict[str, Callable[[], object]]:
+        """Return what each of `SHORTCUTS` does."""
+        review, queue = self.review, self.queue
+        return {
+            "generate": self.segment.generate,
+            "accept": review.accept,
+            "no defect": partial(review.review, ReviewState.NO_DEFECT),
+            "reject": partial(review.review, ReviewState.REJECTED),
+            "unsure": partial(review.review, ReviewState.UNSURE),
+            "undo review": review.undo,
+            "next": partial(queue.step, 1),
+            "previous": partial(queue.step, -1),
+            "next unreviewed": queue.next_unreviewed,
+            "jump": partial(self.focus, QUEUE, "jump"),
+            "comment": partial(self.focus, REVIEW, "comment"),
+            "mask": self.toggle_mask,
+            "explanation": self.explanations.toggle,
+            "next heat map": self.explaining.heatmaps.show_next,
+            "brush": partial(self.paint, "paint"),
+            "erase": partial(self.paint, "erase"),
+            "click": self.click,
+            "new object": self.clicks.begin_object,
+            "apply answer": self.clicks.apply_offer,
+            "discard answer": self.clicks.discard_offer,
+            "automatic": self.edit.apply_automatic,
+            "save": self.save,
+            **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
+        }
 
     def _make(self, title: str) -> ScrolledDock:
         session, images, layers = self.session, self.images, self.layers

@@ -21,7 +21,7 @@ from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Automatic, Origin, Session
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ModelInfo
-from tests.controllers.segment.test_clicks import Engine
+from tests.controllers.edit.test_clicks import Engine
 from tests.pools import pool_of
 
 SHAPE = (24, 32)
@@ -54,7 +54,7 @@ class Desk:
         self.edit = EditController(session, self.jobs, folder / "recovery", wait=60)
         segment = SegmentController(session, Engine())
         self.images = ImageController(session, self.jobs, segment, self.edit)
-        self.recorder = RecipeRecorder(session, self.edit)
+        self.recorder = RecipeRecorder(session, lambda: self.edit.mask)
         session.events.image.connect(self._begin)
         session.events.proposal.connect(self._take)
         session.events.automatic.connect(self._show)

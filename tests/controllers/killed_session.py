@@ -20,7 +20,7 @@ from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, Desk
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.types import ReviewRecord
 
 PER_IMAGE = 40
@@ -60,7 +60,7 @@ def _log_saved(desk: Desk, folder: Path) -> None:
     log = os.open(folder / "saved.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     show = desk.review._writer.show
 
-    def acknowledged(opened: Opened, record: ReviewRecord) -> None:
+    def acknowledged(opened: OpenProject, record: ReviewRecord) -> None:
         show(opened, record)
         mask = opened.project.mask(record.image, record.annotator)
         if mask is not None and array_digest(mask) == record.mask_sha256:

@@ -13,9 +13,8 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import MaskRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.state.session import (
         AlgorithmSettings,
         Automatic,
@@ -45,8 +44,8 @@ class RecipeRecorder:
     ----------
     session : Session
         Tells of automatic masks and edits.
-    edit : EditController
-        Knows the mask.
+    mask : callable
+        Returns the mask (M, N) as it is now, or None.
 
     Attributes
     ----------
@@ -54,8 +53,8 @@ class RecipeRecorder:
         Predicted IoU of the automatic mask that the mask began with, where that was made here.
     """
 
-    def __init__(self, session: Session, edit: EditController) -> None:
-        self._session, self._edit = session, edit
+    def __init__(self, session: Session, mask: Callable[[], BoolMask | None]) -> None:
+        self._session, self._mask = session, mask
         self._recipe: MaskRecipe | None = None
         self._start: tuple[BoolMask, SemImage] | None = None
         self._last: BoolMask | None = None
@@ -67,7 +66,7 @@ class RecipeRecorder:
     @property
     def edited(self) -> bool:
         """Whether the mask is other than the automatic one that it began with."""
-        recipe, mask = self._recipe, self._edit.mask
+        recipe, mask = self._recipe, self._mask()
         if recipe is None or mask is None or self._last is None:
             return False
         by_hand = bool(self._edits) or recipe.base == "mask"
@@ -122,7 +121,7 @@ class RecipeRecorder:
         self.score = automatic.score
 
     def _on_proposal_changed(self, proposal: Proposal | None) -> None:
-        mask = self._edit.mask
+        mask = self._mask()
         if proposal is not None and mask is not None:
             self._note(mask, "stroke", {})
             self._note(proposal.mask, proposal.title, dict(proposal.details))

@@ -13,9 +13,9 @@ from napari_semxai.controllers.explain.result_cache import ResultCache
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.segment.clicks import ClickController
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import FitImage
     from napari_semxai.state.session import Session

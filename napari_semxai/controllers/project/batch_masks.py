@@ -26,7 +26,7 @@ from napari_semxai.types import (
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.controllers.project.queue import QueueController
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.engine.client import EngineClient
@@ -43,7 +43,7 @@ class _Run:
     """One pass over the queue with the settings that it began with."""
 
     def __init__(
-        self, opened: Opened, annotator: str, settings: Session, waiting: list[str]
+        self, opened: OpenProject, annotator: str, settings: Session, waiting: list[str]
     ) -> None:
         self.opened, self.annotator = opened, annotator
         self.origin = Origin(settings.choice, settings.generate)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.cache import Entry, ProjectCache
     from napari_semxai.store.project.index.index import ProjectIndex
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import BoolMask, ReviewChange, ReviewRecord
+    from napari_semxai.types import BoolMask, QueueFilter, ReviewChange, ReviewRecord
 
 
-class Opened:
+class OpenProject:
     """An open project; all that writes is for the writing thread.
 
     Parameters
@@ -56,6 +56,19 @@ class Opened:
     def pixel_size(self, image_id: str) -> float | None:
         """Return the edge of a pixel of an image in metres; None where nobody knows it."""
         return self.pixel_sizes.get(image_id, self.project.image(image_id).pixel_size)
+
+    def ask(
+        self, chosen: QueueFilter, annotator: str, *, every_file: bool = False
+    ) -> dict[str, Any]:
+        """Return the fields of `Queue` that come from the index; for a thread."""
+        self.index.refresh(every_file=every_file)
+        status = self.index.status()
+        states = status.states.get(annotator.strip().casefold(), {})
+        return {
+            "shown": self.index.queue(chosen),
+            "reviewed": sum(count for state, count in states.items() if state.is_reviewed),
+            "annotators": tuple(status.states),
+        }
 
     def unsaved(self, folder: Path) -> list[str]:
         """Return the images with recovery copies that hold another mask than the project.

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_semxai.controllers.project.cache import ProjectCache
-from napari_semxai.controllers.project.open_project import Opened
-from napari_semxai.controllers.project.queue import ask
+from napari_semxai.controllers.project.open_project import OpenProject
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch
 from napari_semxai.store.project.create import create_project
@@ -95,7 +94,9 @@ class ProjectController:
         self.cancelled.emit()
         self._session.batch = Batch()
 
-    def _open(self, source: Path, annotator: str, folder: Path | None) -> tuple[Opened, Queue]:
+    def _open(
+        self, source: Path, annotator: str, folder: Path | None
+    ) -> tuple[OpenProject, Queue]:
         source = source.resolve()
         if not annotator.strip():
             raise InputError("Say who reviews: the annotator's name is empty")
@@ -114,7 +115,7 @@ class ProjectController:
         from napari_semxai.store.project.index.index import ProjectIndex
 
         index = ProjectIndex(project)
-        opened = Opened(project, index, ProjectCache(project, annotator))
+        opened = OpenProject(project, index, ProjectCache(project, annotator))
         self._say_rescued(opened)
         queue = Queue(
             project.info.name,
@@ -126,7 +127,7 @@ class ProjectController:
         )
         return opened, _filled(queue, opened)
 
-    def _say_rescued(self, opened: Opened) -> None:
+    def _say_rescued(self, opened: OpenProject) -> None:
         """Name the images whose masks a crash or a full drive left in recovery copies."""
         found = opened.unsaved(self._rescue_folder)
         if found:
@@ -153,7 +154,7 @@ class ProjectController:
     def _on_said(self, message: str) -> None:
         self._session.message = message
 
-    def _on_opened(self, at: str, found: tuple[Opened, Queue]) -> None:
+    def _on_opened(self, at: str, found: tuple[OpenProject, Queue]) -> None:
         self._session.batch = Batch()
         self._review.begin(*found, at=at)
 
@@ -172,5 +173,5 @@ def _own_folder(folder: Path, source: Path) -> Path:
     return place
 
 
-def _filled(queue: Queue, opened: Opened) -> Queue:
-    return replace(queue, **ask(opened, queue.filter, queue.annotator))
+def _filled(queue: Queue, opened: OpenProject) -> Queue:
+    return replace(queue, **opened.ask(queue.filter, queue.annotator))

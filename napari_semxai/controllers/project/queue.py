@@ -10,11 +10,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
-    from napari_semxai.types import QueueFilter
 
 
 class QueueController:
@@ -91,7 +90,7 @@ class QueueController:
             hidden_from = queue.annotator if self._session.blind else None
             chosen = replace(queue.filter, **change, hidden_from=hidden_from)
             self._session.queue = replace(queue, filter=chosen)
-            question = partial(ask, opened, chosen, queue.annotator, every_file=every_file)
+            question = partial(opened.ask, chosen, queue.annotator, every_file=every_file)
             # After the writes that were asked for before, so that it sees them.
             self._writes.run("filter", question, self._on_asked, self._on_failed)
 
@@ -117,25 +116,11 @@ class QueueController:
         self._session.message = message
 
 
-def _news(opened: Opened, queue: Queue) -> dict[str, Any] | None:
+def _news(opened: OpenProject, queue: Queue) -> dict[str, Any] | None:
     """Return what is not as it is shown: another window may have told the index before us."""
-    answer = ask(opened, queue.filter, queue.annotator)
+    answer = opened.ask(queue.filter, queue.annotator)
     return answer if any(getattr(queue, name) != value for name, value in answer.items()) else None
 
 
 def _nothing(_: str) -> None:
     """Say nothing: what a person asks for next will, where the drive is still away."""
-
-
-def ask(
-    opened: Opened, chosen: QueueFilter, annotator: str, *, every_file: bool = False
-) -> dict[str, Any]:
-    """Return the fields of `Queue` that come from the index; for a thread."""
-    opened.index.refresh(every_file=every_file)
-    status = opened.index.status()
-    states = status.states.get(annotator.strip().casefold(), {})
-    return {
-        "shown": opened.index.queue(chosen),
-        "reviewed": sum(count for state, count in states.items() if state.is_reviewed),
-        "annotators": tuple(status.states),
-    }

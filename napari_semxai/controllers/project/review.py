@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.edit.recipe import RecipeRecorder
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.project.cache import Entry
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import Left
     from napari_semxai.state.session import Session
@@ -66,7 +66,7 @@ class ReviewController:
     ) -> None:
         self._session, self._images, self._edit = session, images, edit
         self._recorder, self._jobs, self._writes = recorder, jobs, writes
-        self.opened: Opened | None = None
+        self.opened: OpenProject | None = None
         self._writer = ReviewWriter(session, edit, writes, lambda: self.opened)
         self._current: Entry | None = None
         self._undone = 0
@@ -76,7 +76,7 @@ class ReviewController:
         edit.stroke_begun.connect(self._on_stroke_begun)
         session.events.image.connect(self._on_image_changed)
 
-    def begin(self, opened: Opened, queue: Queue, at: str = "") -> None:
+    def begin(self, opened: OpenProject, queue: Queue, at: str = "") -> None:
         """Go through a project, from image `at` or the first one without a review on."""
         self.end()
         self.opened = opened
@@ -202,7 +202,7 @@ class ReviewController:
         past = PastReview(before.record, after, bits, before.image.gray.shape)
         self._session.past_reviews = (*self._session.past_reviews, past)[-KEPT_REVIEWS:]
 
-    def _take_back(self, opened: Opened, past: PastReview, read: Entry) -> None:
+    def _take_back(self, opened: OpenProject, past: PastReview, read: Entry) -> None:
         if opened is not self.opened:
             return
         # An undo before this one may have changed what was read.
@@ -225,7 +225,7 @@ class ReviewController:
         self._show(opened, entry)
 
     def _on_claimed(
-        self, opened: Opened, at: str, done: tuple[list[ReviewRecord], dict[str, str]]
+        self, opened: OpenProject, at: str, done: tuple[list[ReviewRecord], dict[str, str]]
     ) -> None:
         records, failed = done
         for record in records:
@@ -237,19 +237,19 @@ class ReviewController:
         if failed:
             self._session.message = next(iter(failed.values()))
 
-    def _on_claim_failed(self, opened: Opened, at: str, message: str) -> None:
+    def _on_claim_failed(self, opened: OpenProject, at: str, message: str) -> None:
         """Say before anybody paints that nothing can be written; reading goes on."""
         self._begin_at(opened, at)
         self._session.message = message
 
-    def _begin_at(self, opened: Opened, at: str) -> None:
+    def _begin_at(self, opened: OpenProject, at: str) -> None:
         queue = self._session.queue
         if queue is not None and opened is self.opened:
             every = (row.image for row in queue.shown)
             wanted = (*([at] if at else []), *queue.unreviewed(), *every)
             self.go(*dict.fromkeys(wanted))
 
-    def _on_read(self, opened: Opened, read: tuple[Entry | None, dict[str, str]]) -> None:
+    def _on_read(self, opened: OpenProject, read: tuple[Entry | None, dict[str, str]]) -> None:
         entry, failed = read
         if self._session.queue is None or opened is not self.opened:
             return
@@ -259,12 +259,12 @@ class ReviewController:
         if entry is not None:
             self._show(opened, entry)
 
-    def _on_read_ahead_failed(self, opened: Opened, image_id: str, message: str) -> None:
+    def _on_read_ahead_failed(self, opened: OpenProject, image_id: str, message: str) -> None:
         """Mark an image in the list; it is said once somebody comes to it."""
         if self._session.queue is not None and opened is self.opened:
             self._session.queue = self._session.queue.with_unreadable({image_id: message})
 
-    def _show(self, opened: Opened, entry: Entry) -> None:
+    def _show(self, opened: OpenProject, entry: Entry) -> None:
         queue = self._session.queue
         if queue is None or opened is not self.opened:
             return

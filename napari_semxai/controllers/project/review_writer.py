@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.controllers.project.queue import ask
 from napari_semxai.state.session import SaveState
 
 if TYPE_CHECKING:
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.state.session import Session
     from napari_semxai.types import QueueFilter, ReviewChange, ReviewRecord
 
@@ -39,12 +38,12 @@ class ReviewWriter:
         session: Session,
         edit: EditController,
         writes: Jobs,
-        current: Callable[[], Opened | None],
+        current: Callable[[], OpenProject | None],
     ) -> None:
         self._session, self._edit, self._writes = session, edit, writes
         self._current = current
 
-    def submit(self, opened: Opened, image_id: str, *changes: ReviewChange) -> None:
+    def submit(self, opened: OpenProject, image_id: str, *changes: ReviewChange) -> None:
         """Write changes of an image, and whatever of it could not be written before."""
         self._writes.run(
             f"write {image_id}",
@@ -53,7 +52,7 @@ class ReviewWriter:
             partial(self._on_failed, image_id),
         )
 
-    def show(self, opened: Opened, record: ReviewRecord) -> None:
+    def show(self, opened: OpenProject, record: ReviewRecord) -> None:
         """Show that an image is on disk as its record says."""
         queue = self._session.queue
         self._edit.kept(opened.cache.key(record.image), f"Saved in the project: {record.state}")
@@ -64,11 +63,11 @@ class ReviewWriter:
             self._session.queue = shown
         else:
             # Only the index knows whether an image that the filter hides was reviewed before.
-            question = partial(ask, opened, queue.filter, queue.annotator)
+            question = partial(opened.ask, queue.filter, queue.annotator)
             counted = partial(self._on_counted, queue.filter)
             self._writes.run("count", question, counted, lambda _: None)
 
-    def _on_written(self, opened: Opened, record: ReviewRecord | None) -> None:
+    def _on_written(self, opened: OpenProject, record: ReviewRecord | None) -> None:
         for image_id in opened.failed:
             # The drive is back: so is what it did not take.
             self.submit(opened, image_id)

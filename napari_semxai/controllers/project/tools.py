@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.controllers.project.projects import ProjectController
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.state.session import Session
@@ -79,7 +79,7 @@ class ProjectTools:
         if not own and self._blind():
             return
 
-        def work(opened: Opened, tell: Tell) -> int:
+        def work(opened: OpenProject, tell: Tell) -> int:
             project = opened.project
             chosen = chosen_masks(project, annotator, every_state=every)
             return export(project, _counted(chosen, len(project.images), tell), target, form)
@@ -89,7 +89,7 @@ class ProjectTools:
     def add(self, source: Path) -> None:
         """Put the images of a folder, table or KLARF file behind those of the project."""
 
-        def work(opened: Opened, tell: Tell) -> tuple[ProjectImage, ...]:
+        def work(opened: OpenProject, tell: Tell) -> tuple[ProjectImage, ...]:
             return add_images(opened.project.folder, source, failed=failed, progress=tell)
 
         failed: dict[str, str] = {}
@@ -128,7 +128,7 @@ class ProjectTools:
         return True
 
     def _begin(
-        self, title: str, work: Callable[[Opened, Tell], T], on_done: Callable[[T], None]
+        self, title: str, work: Callable[[OpenProject, Tell], T], on_done: Callable[[T], None]
     ) -> None:
         opened, busy = self._review.opened, self._session.batch.title
         if opened is None:
@@ -175,7 +175,7 @@ class ProjectTools:
         if added and opened is not None and queue is not None:
             self._projects.open(opened.project.folder, queue.annotator, at=queue.current)
 
-    def _on_named(self, opened: Opened, info: ProjectInfo) -> None:
+    def _on_named(self, opened: OpenProject, info: ProjectInfo) -> None:
         opened.project.info = info
         if self._session.queue is not None and opened is self._review.opened:
             self._session.queue = replace(self._session.queue, class_names=info.class_names)
@@ -196,7 +196,7 @@ def _counted(chosen: Iterable[T], total: int, tell: Tell) -> Iterator[T]:
         tell(number, total)
 
 
-def _agreement(opened: Opened, tell: Tell) -> tuple[PairAgreement, ...]:
+def _agreement(opened: OpenProject, tell: Tell) -> tuple[PairAgreement, ...]:
     project: Project = opened.project
     return tuple(project_agreement(project, project.annotators(), tell))
 

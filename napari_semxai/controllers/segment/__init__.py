@@ -1,8 +1,7 @@
 """From an image to the automatic mask.
 
 `segment` asks the engine for candidates and runs Algorithm 1 over them while sliders move;
-`stage_two` computes the second stage once for each winner, ahead of time. `clicks` refines the
-mask by SAM prompts (`click_history` lets undo take their dots along), `download` fetches
+`stage_two` computes the second stage once for each winner, ahead of time. `download` fetches
 official weights.
 
 Data flow: dock -> `segment` -> engine or algorithm -> one value in the session -> layers and

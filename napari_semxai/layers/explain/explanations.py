@@ -10,9 +10,9 @@ import numpy as np
 from psygnal import Signal
 from superqt.utils import qdebounced
 
-from napari_semxai.controllers.edit.image_opener import is_same_file
 from napari_semxai.controllers.explain.heatmaps import heat_names
 from napari_semxai.controllers.explain.masks import concept_name
+from napari_semxai.controllers.project.image_opener import is_same_file
 from napari_semxai.layers.explain.arrangement import Arrangement, ImageCopies, arrange
 from napari_semxai.layers.explain.float_layers import (
     FloatLayers,

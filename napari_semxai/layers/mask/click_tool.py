@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-    from napari_semxai.controllers.segment.clicks import ClickController
+    from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.layers.layout import Layout
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.review import Clicks, Offer

@@ -13,7 +13,7 @@ from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.scores.dock import size_text
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.edit.pixel_size import PixelSizeController
+    from napari_semxai.controllers.project.pixel_size import PixelSizeController
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.widgets.common.forms import Connections

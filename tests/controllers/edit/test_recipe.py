@@ -10,7 +10,7 @@ from napari_semxai.controllers.edit.recipe import RecipeRecorder, versions
 from napari_semxai.state.session import ModelChoice, Origin, Proposal
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import GenerateSettings, ModelInfo
-from tests.controllers.segment.test_clicks import Edit, disc
+from tests.controllers.edit.test_clicks import Edit, disc
 from tests.layers.mask.test_session_layers import automatic_of
 
 
@@ -19,7 +19,7 @@ def recorder(session, image):
     session.image = image
     edit = Edit.__new__(Edit)
     edit.live = LiveMask(np.zeros(image.gray.shape))
-    recorder = RecipeRecorder(session, edit)
+    recorder = RecipeRecorder(session, lambda: edit.mask)
     # As in the window: an edit is noted before it is written.
     session.events.proposal.connect(edit.take)
     recorder.edit = edit

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.controllers.segment.clicks import ClickController
 from napari_semxai.layers.mask.click_tool import ClickTool
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.types import PredictedMask
-from tests.controllers.segment.test_clicks import Engine, disc
+from tests.controllers.edit.test_clicks import Engine, disc
 from tests.layers.mask.test_session_layers import make_image
 
 

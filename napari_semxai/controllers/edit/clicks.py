@@ -17,8 +17,8 @@ from napari_semxai.algorithms.masks.click_edits import (
     take_answer,
 )
 from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.controllers.edit.click_history import ClickHistory
 from napari_semxai.controllers.edit.recipe import model_values
-from napari_semxai.controllers.segment.click_history import ClickHistory
 from napari_semxai.state.review import Offer
 from napari_semxai.state.session import Origin, Proposal
 from napari_semxai.types import (

@@ -2,7 +2,7 @@ import csv
 
 import pytest
 
-from napari_semxai.controllers.edit.pixel_size import PixelSizeController
+from napari_semxai.controllers.project.pixel_size import PixelSizeController
 from tests.controllers.desk import Desk
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from napari_semxai.controllers.edit.image_opener import ImageOpener, is_same_file
+from napari_semxai.controllers.project.image_opener import ImageOpener, is_same_file
 from napari_semxai.types import SemImage
 from tests.controllers.desk import SHAPE
 

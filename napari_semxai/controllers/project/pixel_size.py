@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import Opened
+    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.state.session import Session
 
@@ -49,7 +49,7 @@ class PixelSizeController:
             said = f"All images without a pixel size have {metres * 1e9:g} nm now"
             self._write(opened, None, metres, said)
 
-    def _write(self, opened: Opened, image_id: str | None, metres: float, said: str) -> None:
+    def _write(self, opened: OpenProject, image_id: str | None, metres: float, said: str) -> None:
         self._writes.run(
             f"pixel size of {image_id or 'all'}",
             partial(opened.project.set_pixel_size, image_id, metres),

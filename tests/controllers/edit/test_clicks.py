@@ -4,7 +4,7 @@ from psygnal import Signal
 
 from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
 from napari_semxai.algorithms.masks.live_scores import LiveMask
-from napari_semxai.controllers.segment.clicks import ClickController
+from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.types import Encoding, ModelInfo, PredictedMask
 
