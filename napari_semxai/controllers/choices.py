@@ -52,7 +52,7 @@ class ChoicesController:
             )
 
     def _on_failed(self, message: str) -> None:
-        self._session.message = f"{message}; the next window begins with another algorithm"
+        self._session.message = f"{message}. The choice of algorithm is not remembered."
 
 
 def _nothing(_: object) -> None:

@@ -144,7 +144,7 @@ class SurveyController:
         if survey is None or survey.current is None:
             return None
         if not survey.current.consent:
-            self._session.message = "The participant has not agreed to the consent text yet."
+            self._session.message = "The participant has to agree to the consent text first."
             return None
         return survey.current
 
@@ -245,7 +245,7 @@ class SurveyController:
     def _on_written(self, _written: object) -> None:
         if self._refused:
             self._refused = False
-            self._session.message = "Survey answers that could not be written are written now."
+            self._session.message = "Survey answers that failed to save earlier are now saved."
 
     def _on_refused(self, message: str) -> None:
         self._refused = True

@@ -107,8 +107,8 @@ class QueueRow:
         Whether there is a mask.
     """
 
-    image: str = field(metadata=_column(str, sort=("by name", False)))
-    number: int = field(metadata=_column(int, sort=("in order", False)))
+    image: str = field(metadata=_column(str, sort=("By name", False)))
+    number: int = field(metadata=_column(int, sort=("In order", False)))
     annotator: str = field(metadata=_column(str, attrgetter("annotator"), ""))
     state: ReviewState = field(
         metadata=_column(ReviewState, attrgetter("state"), ReviewState.CANDIDATE)
@@ -117,16 +117,16 @@ class QueueRow:
     label: str = field(metadata=_column(str, attrgetter("label"), "", str))
     confidence: float | None = field(
         metadata=_column(
-            float, attrgetter("confidence"), sort=("uncertain first (confidence)", False)
+            float, attrgetter("confidence"), sort=("Uncertain first (confidence)", False)
         )
     )
     score: float | None = field(
         metadata=_column(
-            float, attrgetter("score"), None, _two_decimals, ("uncertain first (score)", False)
+            float, attrgetter("score"), None, _two_decimals, ("Uncertain first (score)", False)
         )
     )
     time: str = field(
-        metadata=_column(str, attrgetter("time"), "", sort=("latest review first", True))
+        metadata=_column(str, attrgetter("time"), "", sort=("Latest review first", True))
     )
     has_mask: bool = field(metadata=_column(bool, lambda record: bool(record.mask_sha256), False))
 

@@ -80,7 +80,7 @@ def test_what_was_said_while_the_project_was_away_is_there_when_it_is_reopened(d
     away.rename(place)
     again = Desk(folder)
     again.open()
-    again.turn(lambda: "written now" in again.session.message)
+    again.turn(lambda: "are now saved" in again.session.message)
     assert [row.state for row in again.session.queue.shown[:3]] == [
         ReviewState.CORRECTED,
         ReviewState.CANDIDATE,

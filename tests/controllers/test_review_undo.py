@@ -179,7 +179,7 @@ def test_an_undo_that_a_full_drive_refused_is_written_when_it_can_be(desk):
     away.rename(masks)
     again = type(desk)(desk.folder)
     again.open()
-    again.turn(lambda: again.session.message.startswith("What could not be written"))
+    again.turn(lambda: again.session.message.startswith("Reviews that failed to save"))
     record, mask = stored(again, "wafer_0")
     assert record.state is ReviewState.CANDIDATE
     assert record.history[-1].kind == "undo"

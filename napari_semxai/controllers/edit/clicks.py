@@ -123,7 +123,7 @@ class ClickController:
         if hit.any() and not (hit & known).any():
             known, prompts, draft = hit, Prompts(), None
         if not (foreground or known.any() or prompts):
-            self._change(message="Nothing here to take away from: click on the defect first")
+            self._change(message="There is nothing to remove here: click on the defect first")
             return
         prompts = replace(
             prompts,
@@ -155,7 +155,7 @@ class ClickController:
         """
         current = self._edit.mask
         if current is None or mask.shape != current.shape or not mask.any():
-            self._session.message = f"{title}: no mask of the image's size to begin from"
+            self._session.message = f"{title}: no mask of the image's size to start from"
             return
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = tuple(map(float, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
@@ -249,7 +249,7 @@ class ClickController:
             return
         self._change(offer=offer, message=_iou(details))
         if asked.title != SAM_CLICK:
-            self._session.message = f"{asked.title}: not applied, see SAM click under Edit"
+            self._session.message = f"{asked.title}: not applied, see SAM click in Edit & review"
 
     def _apply(self, offer: Offer, mask: BoolMask) -> None:
         """Bring an answer into the mask as one undoable edit."""
@@ -259,7 +259,7 @@ class ClickController:
         self._known, self._answered = offer.after, offer.prompts
         message = _iou(offer.details)
         if np.array_equal(result, mask):
-            message = "The network would not change the mask here: use the brush"
+            message = "SAM 2 does not change the mask here: use the brush"
         else:
             self._session.proposal = Proposal(result, offer.title, offer.details)
         self._change(offer=None, message=message)

@@ -405,7 +405,7 @@ def _write(path: Path, image: Path | None, mask: BoolMask) -> None:
     """Write a mask, but never over its own image."""
     check_replaceable(path)
     if image is not None and os.path.realpath(path) == os.path.realpath(image):
-        raise InputError(f"{path}: is the open image; choose another name")
+        raise InputError(f"{path}: this is the open image; choose another name")
     write_mask(path, mask)
 
 

@@ -42,7 +42,9 @@ def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveS
     try:
         path = save_recovery(folder, key, mask, info)
     except InputError as error:
-        return SaveState("failed", message=f"{error}; the strokes are in memory only")
+        return SaveState(
+            "failed", message=f"{error}. The strokes are in memory only: save the mask elsewhere."
+        )
     return SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
 
 

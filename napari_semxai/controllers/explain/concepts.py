@@ -142,7 +142,7 @@ class ConceptController:
         explanation, target = self._explanation, target_of(self._session)
         images = explanation.fit_images
         if target is None or not images:
-            self._session.message = "Choose a class, and images that show it, to fit concepts on"
+            self._session.message = "Choose a target class, and add images that show it to fit on"
             return
         craft, choice = explanation.craft, explanation.choice
         request = CraftFitRequest(
@@ -165,7 +165,7 @@ class ConceptController:
         explanation, target = self._explanation, target_of(self._session)
         images, choice = explanation.fit_images, explanation.choice
         if target is None or not images:
-            self._session.message = "Choose a class, and images that show it, to tune on"
+            self._session.message = "Choose a target class, and add images that show it to tune on"
             return
         explanation.sweep, explanation.advice = (), None
         refinement = explanation.craft.refinement
@@ -219,7 +219,7 @@ class ConceptController:
             return
         place = int(explanation.bank.crop_images[concept, number])
         if place >= len(explanation.bank_images):
-            self._session.message = "Concepts from a file do not know where their images lie"
+            self._session.message = "Concepts from a file do not record where their images are"
             return
         image = explanation.bank_images[place]
         row0, column0, row1, column1 = explanation.bank.crop_boxes[concept, number].tolist()

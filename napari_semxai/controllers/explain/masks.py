@@ -318,8 +318,8 @@ def _read_picture(path: Path, method: str) -> ExplanationPicture:
     pixels = read_image(path).pixels
     if pixels.ndim != 3 or pixels.dtype != np.uint8:
         raise InputError(
-            f"{path}: not an 8-bit colour picture; a rendered explanation is one, a float map "
-            "or a mask is not"
+            f"{path}: not an 8-bit colour picture; choose a rendered explanation, not a float "
+            "map or a mask"
         )
     figure = method == "craft" and pixels.shape[:2] == _FIGURE_SHAPE
     return ExplanationPicture(

@@ -76,7 +76,9 @@ class AnnotatorsController:
         if opened is None or queue is None or not queue.current:
             return None
         if self._session.blind and not self._submitted():
-            self._session.message = "Review the image first: others are hidden until then"
+            self._session.message = (
+                "Review the image first: other annotators' masks are hidden until then"
+            )
             return None
         return opened.project, queue.current, queue.annotator
 
@@ -89,7 +91,7 @@ class AnnotatorsController:
         if queue is None or queue.current != image_id:
             return
         if not others.masks:
-            self._session.message = "Nobody else has reviewed this image with a mask so far"
+            self._session.message = "No other annotator has reviewed this image with a mask yet"
         self._session.others = others
 
     def _on_consensus(self, image_id: str, mask: BoolMask | None) -> None:

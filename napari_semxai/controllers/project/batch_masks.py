@@ -98,7 +98,9 @@ class QueueMasks:
         if opened is None or queue is None or self._run is not None:
             return
         if self._session.batch.title:
-            self._session.message = f"{self._session.batch.title}: wait for it, or cancel it"
+            self._session.message = (
+                f"{self._session.batch.title}: still running; wait for it, or cancel it"
+            )
             return
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
         run = self._run = _Run(opened, queue.annotator, self._session, waiting)
@@ -190,7 +192,7 @@ class QueueMasks:
         """Stop: the next mask could not be written either."""
         if run is self._run:
             self.cancel()
-            self._session.message = f"{message}; no more masks are made"
+            self._session.message = f"{message}. Batch generation stopped."
 
     def _on_queue_changed(self, queue: object) -> None:
         if queue is None:

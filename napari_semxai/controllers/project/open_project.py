@@ -48,7 +48,7 @@ class OpenProject:
     def unwritten(self) -> list[str]:
         """What could not be written so far, and where it is kept, in words."""
         return [
-            f"{image_id}: not written to the project; {self._keep(image_id, change)}"
+            f"{image_id}: could not be saved in the project; {self._keep(image_id, change)}"
             for image_id, changes in self._failed.items()
             for change in changes
         ]

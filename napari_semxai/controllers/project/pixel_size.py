@@ -35,7 +35,9 @@ class PixelSizeController:
         if opened is None or queue is None or not queue.current:
             return
         if metres is None:
-            self._session.message = "The project keeps the pixel size until another one is typed"
+            self._session.message = (
+                "The pixel size of a project cannot be removed, only replaced by another"
+            )
         else:
             opened.pixel_sizes[queue.current] = metres
             self._write(opened, queue.current, metres, "")
@@ -44,9 +46,9 @@ class PixelSizeController:
         """Keep the pixel size for all images of the project that have none."""
         opened, metres = self._review.opened, self._session.pixel_size
         if opened is None or metres is None:
-            self._session.message = "Type a pixel size first"
+            self._session.message = "Enter a pixel size first"
         else:
-            said = f"All images without a pixel size have {metres * 1e9:g} nm now"
+            said = f"Pixel size of all images without one: {metres * 1e9:g} nm"
             self._write(opened, None, metres, said)
 
     def _write(self, opened: OpenProject, image_id: str | None, metres: float, said: str) -> None:

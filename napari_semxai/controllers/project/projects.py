@@ -99,7 +99,7 @@ class ProjectController:
     ) -> tuple[OpenProject, Queue]:
         source = source.resolve()
         if not annotator.strip():
-            raise InputError("Say who reviews: the annotator's name is empty")
+            raise InputError("Enter an annotator name first")
         if (source / PROJECT_FILE).is_file():
             folder = source
         elif folder is None:

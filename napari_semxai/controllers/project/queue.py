@@ -37,13 +37,13 @@ class QueueController:
         """Open the image `by` places on among those that the filter shows."""
         queue = self._session.queue
         if queue is not None:
-            self._go_or_say(queue.onward(by), "No further image passes the filter")
+            self._go_or_say(queue.onward(by), "No further image in the filtered list")
 
     def next_unreviewed(self) -> None:
         """Open the next image without a review."""
         queue = self._session.queue
         if queue is not None:
-            self._go_or_say(queue.unreviewed(), "Every image that is shown is reviewed")
+            self._go_or_say(queue.unreviewed(), "All images in the list are reviewed")
 
     def find(self, text: str) -> None:
         """Open an image by its number, counted from 1, or by its name or a part of it.

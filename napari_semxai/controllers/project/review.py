@@ -134,7 +134,9 @@ class ReviewController:
             return
         mask = self._edit.mask
         if state in _NEED_MASK and (mask is None or not mask.any()):
-            self._session.message = "The mask is empty: generate or paint one, or say 'no defect'"
+            self._session.message = (
+                "The mask is empty: generate or paint one, or choose 'No defect'"
+            )
             return
         before = self._as_shown(self._current)
         self.typed_wanted.emit()
@@ -178,7 +180,9 @@ class ReviewController:
             if number <= len(labels):
                 self.annotate(label=labels[number - 1])
             else:
-                self._session.message = f"This project has {len(labels)} classes, no {number}th"
+                self._session.message = (
+                    f"This project has {len(labels)} classes; there is no class {number}"
+                )
 
     def save(self) -> bool:
         """Write the current mask to the project; False without a project."""
@@ -210,7 +214,7 @@ class ReviewController:
         is_open = self._current is not None and self._current.id == entry.id
         what = f"“{past.after.state}” of {entry.id}"
         if entry.record.state is not past.after.state or (is_open and self._edit.unsaved):
-            self._session.message = f"{what} was not undone: its mask or review is newer"
+            self._session.message = f"{what} was not undone: its mask or review has changed since"
             return
         change = past.undone(entry.record)
         # Another image to the window, so that it opens anew where it is open.
@@ -233,7 +237,7 @@ class ReviewController:
         self._begin_at(opened, at)
         if records:
             names = ", ".join(record.image for record in records)
-            self._session.message = f"What could not be written before is written now: {names}"
+            self._session.message = f"Reviews that failed to save earlier are now saved: {names}"
         if failed:
             self._session.message = next(iter(failed.values()))
 

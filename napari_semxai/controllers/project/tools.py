@@ -122,8 +122,8 @@ class ProjectTools:
         if not (self._session.blind and left):
             return False
         self._session.message = (
-            f"Others are hidden until you have reviewed all images, {left:,} are left; untick "
-            "'blind until I have reviewed' to see them now"
+            "Other annotators are hidden until you have reviewed all images; "
+            f"{left:,} are left. Untick 'Blind until I have reviewed' to see them now."
         )
         return True
 
@@ -134,7 +134,7 @@ class ProjectTools:
         if opened is None:
             return
         if busy:
-            self._session.message = f"{busy}: still under way; wait for it, or cancel it"
+            self._session.message = f"{busy}: still running; wait for it, or cancel it"
             return
         stop = self._stop = Event()
         self._session.batch = Batch(title, total=len(opened.project.images))
@@ -151,7 +151,7 @@ class ProjectTools:
 
     def _tell(self, stop: Event, title: str, done: int, total: int) -> None:
         if stop.is_set():
-            raise InputError(f"{title}: cancelled; what is done stays")
+            raise InputError(f"{title}: cancelled; finished work is kept")
         if done % 20 == 0 or done == total:
             self._jobs.deliver(partial(self._show, Batch(title, done, total)))
 
@@ -164,11 +164,11 @@ class ProjectTools:
         on_done(result)
 
     def _on_exported(self, target: Path, count: int) -> None:
-        self._session.message = f"{count:,} masks are in {target}"
+        self._session.message = f"{count:,} masks exported to {target}"
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
         opened, queue = self._review.opened, self._session.queue
-        said = f"{len(added):,} images are new"
+        said = f"{len(added):,} images added"
         if failed:
             said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
         self._session.message = said
@@ -182,7 +182,7 @@ class ProjectTools:
 
     def _on_agreed(self, pairs: tuple[PairAgreement, ...]) -> None:
         if not pairs:
-            self._session.message = "Only one annotator has written reviews so far"
+            self._session.message = "Only one annotator has reviewed images so far"
         self._session.agreement = pairs
 
     def _on_failed(self, message: str) -> None:

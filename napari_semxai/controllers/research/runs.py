@@ -47,7 +47,7 @@ class RunController:
     def start(self, command: Sequence[str], output: Path) -> None:
         """Start ``semxai`` with these arguments, unless a run is on its way."""
         if self.running:
-            self._session.message = "A run is on its way; stop it first."
+            self._session.message = "A run is already in progress. Stop it first."
             return
         self._session.run = RunState(tuple(command), output)
         process = subprocess.Popen(

@@ -85,7 +85,9 @@ class DownloadController:
         download = self._session.download
         if sha256 is None:
             self._session.download = replace(
-                download, state="cancelled", message=f"{model.name}: cancelled, nothing was kept"
+                download,
+                state="cancelled",
+                message=f"{model.name}: download cancelled; the partial file is deleted",
             )
             return
         text = f"{model.name}: downloaded, {digest_note(model, sha256)}"

@@ -35,7 +35,7 @@ class ActivityBar(QWidget):
         super().__init__()
         self._said, self._idle = "", ""
         self.start = button(title, tip)
-        self.cancel = button("Cancel", "Stop; what was found so far stays")
+        self.cancel = button("Cancel", "Cancel; results found so far are kept")
         self._line = StatusLine(lines)
         self.status, self.progress = self._line.text, self._line.progress
         layout = QGridLayout(self)

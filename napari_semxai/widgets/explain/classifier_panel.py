@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import Activity
     from napari_semxai.types import Classification
 
-SYNTHETIC = "⚠ trained on synthetic images: no verdict on a real one"
+SYNTHETIC = "⚠ Trained on synthetic images; not validated on real defects"
 _FILE = "…file"
 _OTHERS = 3
 
@@ -41,8 +41,8 @@ class ClassifierPanel(QWidget):
         super().__init__()
         self.classifier, self.target = QComboBox(), QComboBox()
         self.classifier.setToolTip(
-            "bundled: small, trained on synthetic images; or a safetensors, weights-only or "
-            ".pt2 file with its JSON beside it"
+            "Bundled: small, trained on synthetic images. Local file: safetensors, weights-only "
+            "or .pt2, with its JSON beside it."
         )
         self.target.setToolTip("The class that heat maps and concepts explain")
         for combo in (self.classifier, self.target):
@@ -56,10 +56,10 @@ class ClassifierPanel(QWidget):
         self._choice = ClassifierChoice()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
-        layout.addRow("classifier", self.classifier)
+        layout.addRow("Classifier", self.classifier)
         layout.addRow(self.line)
-        layout.addRow("predicted", self.predicted)
-        layout.addRow("explain", self.target)
+        layout.addRow("Prediction", self.predicted)
+        layout.addRow("Target class", self.target)
         self.set_choice(self._choice)
         self.set_classification(None, None)
         self.classifier.activated.connect(self._on_classifier_activated)
@@ -70,7 +70,7 @@ class ClassifierPanel(QWidget):
         self._choice = choice
         with signals_blocked(self.classifier):
             self.classifier.clear()
-            self.classifier.addItem("bundled (small, synthetic images)", "bundled")
+            self.classifier.addItem("Bundled (small, synthetic images)", "bundled")
             if choice.classifier != "bundled":
                 self.classifier.addItem(choice.classifier, choice.classifier)
             self.classifier.addItem("Local file…", _FILE)
@@ -99,7 +99,7 @@ class ClassifierPanel(QWidget):
         )
         with signals_blocked(self.target):
             self.target.clear()
-            self.target.addItem(f"predicted ({found.class_names[found.predicted]})", None)
+            self.target.addItem(f"Predicted ({found.class_names[found.predicted]})", None)
             for number, name in enumerate(found.class_names):
                 self.target.addItem(f"{name} ({found.probabilities[number]:.1%})", number)
             self.target.setCurrentIndex(0 if target is None else target + 1)

@@ -37,7 +37,7 @@ class CropStrip(QWidget):
         self.setFixedHeight(_CROP)
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
-        self.setToolTip("Click a crop to open its image there")
+        self.setToolTip("Click a crop to open its image at that place")
 
     def sizeHint(self) -> QSize:
         """Return the preferred size."""
@@ -80,7 +80,7 @@ class ImportanceBar(QWidget):
         super().__init__()
         self._color, self._share = QColor(), 0.0
         self.setFixedHeight(_SWATCH)
-        self.setToolTip("Total Sobol index: the share of the class score's variance")
+        self.setToolTip("Total Sobol index: share of the variance of the class score")
 
     def set_color(self, color: QColor) -> None:
         """Draw in another colour."""
@@ -117,7 +117,7 @@ class ConceptRow(QWidget):
         super().__init__()
         self._number = number
         self.box = QCheckBox(concept_name(number))
-        self.box.setToolTip("Show this concept, and let masks join it")
+        self.box.setToolTip("Show this concept and include it in the masks")
         self.bar, self.value = ImportanceBar(), QLabel("–")
         self.strip, self._swatch = CropStrip(), QLabel()
         line = QHBoxLayout()

@@ -38,27 +38,27 @@ IMAGE_FILTER = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 BANK_FILTER = "Concepts (*.safetensors)"
 _FIELDS: dict[str, dict[str, Any]] = {
     "n_concepts": {
-        "label": "concepts k",
+        "label": "Concepts (k)",
         "min": 2,
         "max": 25,
         "tooltip": "Number of concepts; used by the next fit",
     },
     "patch_size": {
-        "label": "patch",
+        "label": "Patch size",
         "min": 16,
         "max": 256,
         "step": 8,
         "tooltip": "Side of the crops in pixels of the network's input; used by the next fit",
     },
-    "seed": {"label": "seed", "min": 0, "max": 9999, "tooltip": "Of the factorisation"},
+    "seed": {"label": "Seed", "min": 0, "max": 9999, "tooltip": "Seed of the factorisation"},
     "refinement": {
-        "label": "maps",
+        "label": "Refinement",
         "choices": [
-            ("plain", "none"),
-            ("guided by the image's edges", "guided"),
-            ("fine: by an earlier layer and the edges", "fine"),
+            ("None", "none"),
+            ("Guided by image edges", "guided"),
+            ("Fine: earlier layer and image edges", "fine"),
         ],
-        "tooltip": "How concept maps are brought to the image's size; acts at once",
+        "tooltip": "How concept maps are upsampled to the image; takes effect at once",
     },
 }
 
@@ -79,19 +79,21 @@ class ConceptsPanel(QWidget):
         super().__init__()
         self._settings = CraftSettings()
         self.images = StatusText()
-        self.files = button("Add files…", "Fit on these images; they should show the class")
-        self.folder = button("Add folder…", "Fit on all images of a folder")
-        self.current = button("Add this image", "Fit on the current image too")
-        self.clear = button("Clear", "Forget the images to fit on")
+        self.files = button("Add files…", "Add images of the class to fit on")
+        self.folder = button("Add folder…", "Add all images of a folder to fit on")
+        self.current = button("Add current image", "Add the current image to fit on")
+        self.clear = button("Clear images", "Remove all images to fit on")
         self.layer = QComboBox()
-        self.layer.setToolTip("Where the network is split; earlier layers give finer maps")
+        self.layer.setToolTip(
+            "Layer at which the network is split; earlier layers give finer maps"
+        )
         self.form = SettingsForm(self._settings, _FIELDS)
         self.bar = ActivityBar("Fit concepts", "Find the concepts of the class in these images")
-        self.open = button("Open concepts…", "Show concepts that were saved before")
-        self.save = button("Save concepts…", "Keep these concepts as a file, to open them again")
+        self.open = button("Open concepts…", "Open concepts from a file")
+        self.save = button("Save concepts…", "Save these concepts to a file")
         self.quality = StatusText(3)
-        self.local = QCheckBox("importances for this image")
-        self.local.setToolTip("Otherwise those for the class, over all images it was fitted on")
+        self.local = QCheckBox("Importances for this image")
+        self.local.setToolTip("If off: importances for the class, over all images of the fit")
         self.concepts = ConceptList()
         self._lay_out()
         self.set_bank(None)
@@ -110,13 +112,13 @@ class ConceptsPanel(QWidget):
         self.bar.setEnabled(not missing)
         with signals_blocked(self.layer):
             self.layer.clear()
-            self.layer.addItem("default", "")
+            self.layer.addItem("Default", "")
             for node in () if network is None else network.layers:
                 if node.concepts:
                     shape = " × ".join(map(str, node.shape))
                     self.layer.addItem(f"{node.name} ({shape})", node.name)
             if network is not None:
-                self.layer.setItemText(0, f"default ({network.concepts_default})")
+                self.layer.setItemText(0, f"Default ({network.concepts_default})")
         self.set_settings(self._settings)
 
     def set_settings(self, settings: CraftSettings) -> None:
@@ -129,7 +131,7 @@ class ConceptsPanel(QWidget):
     def set_images(self, images: tuple[FitImage, ...]) -> None:
         """Say what concepts will be fitted on."""
         number = f"{len(images)} image{'' if len(images) == 1 else 's'}"
-        self.images.setText(f"fit on {number}" if images else "no images to fit on yet")
+        self.images.setText(f"Fit on {number}" if images else "No images to fit on yet")
         self.clear.setEnabled(bool(images))
 
     def set_bank(self, bank: ConceptBank | None) -> None:
@@ -159,7 +161,7 @@ class ConceptsPanel(QWidget):
             buttons.addWidget(part, place // 2, place % 2)
         layout.addRow(self.images)
         layout.addRow(buttons)
-        layout.addRow("layer", self.layer)
+        layout.addRow("Layer", self.layer)
         layout.addRow(self.form.native)
         layout.addRow(self.bar)
         layout.addRow(files)
@@ -168,22 +170,26 @@ class ConceptsPanel(QWidget):
         # The list itself is placed by the dock, at its end.
 
     def _on_files_wanted(self) -> None:
-        paths = ask_open_many(self, Dialog.CLASS_IMAGES, "Images of the class", IMAGE_FILTER)
+        paths = ask_open_many(
+            self, Dialog.CLASS_IMAGES, "Choose images of the class", IMAGE_FILTER
+        )
         if paths:
             self.files_picked.emit(paths)
 
     def _on_folder_wanted(self) -> None:
-        path = ask_folder(self, Dialog.CLASS_IMAGES, "A folder of images of the class")
+        path = ask_folder(self, Dialog.CLASS_IMAGES, "Choose a folder of images of the class")
         if path is not None:
             self.folder_picked.emit(path)
 
     def _on_open_wanted(self) -> None:
-        path = ask_open(self, Dialog.CONCEPTS, "Concepts", BANK_FILTER)
+        path = ask_open(self, Dialog.CONCEPTS, "Open concepts", BANK_FILTER)
         if path is not None:
             self.open_wanted.emit(path)
 
     def _on_save_wanted(self) -> None:
-        path = ask_save(self, Dialog.CONCEPTS, "Concepts", "concepts.safetensors", BANK_FILTER)
+        path = ask_save(
+            self, Dialog.CONCEPTS, "Save concepts", "concepts.safetensors", BANK_FILTER
+        )
         if path is not None:
             self.save_wanted.emit(path)
 
@@ -194,13 +200,13 @@ class ConceptsPanel(QWidget):
 
 def _quality(bank: ConceptBank) -> str:
     text = (
-        f"{bank.class_name} from {bank.n_images} images at {bank.layer}: the concepts explain "
-        f"{bank.r2:.0%} of the activations, and the prediction stays the same for "
+        f"{bank.class_name}, {bank.n_images} images, layer {bank.layer}: the concepts explain "
+        f"{bank.r2:.0%} of the activations and keep the predicted class of "
         f"{bank.agreement:.0%} of the images"
     )
     if bank.clamp_agreement < 1:
         text += (
-            f"; activations below 0, which concepts cannot hold, were taken for 0: alone that "
-            f"keeps the prediction for {bank.clamp_agreement:.0%}"
+            f". Negative activations were set to 0, because concepts are non-negative; this "
+            f"alone keeps the predicted class of {bank.clamp_agreement:.0%}"
         )
     return text

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 SHOWN_MILLISECONDS = 200
 
 LOOKS = {
-    "visible": ("explanations", "Show or hide all of this (Alt+X)"),
-    "masks": ("masks", "The masks that are taken from it"),
+    "visible": ("Explanations", "Show or hide all explanations (Alt+X)"),
+    "masks": ("Masks", "Show the masks that are made from the explanations"),
     "side_by_side": (
-        "side by side",
-        "Each heat map, and the concepts, on a copy of the image of its own",
+        "Side by side",
+        "Show each heat map, and the concepts, on its own copy of the image",
     ),
-    "color_bars": ("colour bars", "With the values as the method gives them"),
+    "color_bars": ("Colour bars", "Show colour bars with the values that the method gives"),
 }
 
 
@@ -62,7 +62,7 @@ class ExplainDock(ScrolledDock):
         self.concepts, self.tuning = ConceptsPanel(), TuningPanel()
         self.masks, self.picture = MasksPanel(), PicturePanel()
         self.looks = {name: QCheckBox(title) for name, (title, _) in LOOKS.items()}
-        self.together = QCheckBox("concepts over the heat map")
+        self.together = QCheckBox("Concepts over the heat map")
         self._lay_out()
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
@@ -81,11 +81,16 @@ class ExplainDock(ScrolledDock):
         for name, box in self.looks.items():
             box.setToolTip(LOOKS[name][1])
             column.addWidget(box)
-        self.together.setToolTip("Otherwise one without the other: Alt+Shift+X goes to the next")
+        self.together.setToolTip("If off: one at a time; Alt+Shift+X shows the next")
         column.addWidget(self.together)
-        pictures, tuning = QCollapsible("Pictures made elsewhere"), QCollapsible("Tune CRAFT")
-        pictures.toggleButton().setToolTip("Algorithms 2 and 3 on rendered explanations")
-        tuning.toggleButton().setToolTip("Which layer, k and patch suit these images")
+        pictures, tuning = (
+            QCollapsible("Rendered explanations from files"),
+            QCollapsible("Tune CRAFT"),
+        )
+        pictures.toggleButton().setToolTip(
+            "Make masks from rendered explanations by Algorithms 2 and 3"
+        )
+        tuning.toggleButton().setToolTip("Find the layer, k and patch size that suit these images")
         pictures.addWidget(self.picture)
         tuning.addWidget(self.tuning)
         self.add(

@@ -40,10 +40,12 @@ class LayerTree(QTreeWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.setHeaderLabels(["layer", "output"])
+        self.setHeaderLabels(["Layer", "Output"])
         self.setMinimumHeight(130)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
-        self.setToolTip("Tick one layer, or several: their maps are averaged. None: the default")
+        self.setToolTip(
+            "Tick one or more layers; several are averaged. None ticked: the default layer"
+        )
         self._items: dict[str, QTreeWidgetItem] = {}
         self.itemChanged.connect(self._on_item_changed)
 
@@ -74,7 +76,7 @@ class LayerTree(QTreeWidget):
         else:
             item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsUserCheckable)
             item.setForeground(0, self.palette().placeholderText())
-        item.setToolTip(0, "the default" if default else node.reason or node.name)
+        item.setToolTip(0, "Default layer" if default else node.reason or node.name)
         parent = self._items.get(parent_name)
         if parent is None:
             self.addTopLevelItem(item)
@@ -109,16 +111,19 @@ class GradcamPanel(QWidget):
         self.method = QComboBox()
         self.method.setToolTip("Method of the Grad-CAM family; the last ones are slow")
         self.tree = LayerTree()
-        self.inside = QCheckBox("explain the defect mask only")
-        self.inside.setToolTip("Why inside this mask: the evidence for the class within it")
-        self.follow = QCheckBox("follow the image and the class")
-        self.follow.setToolTip(f"Heat maps that take less than {QUICK_SECONDS:.0f} s renew alone")
-        self.bar = ActivityBar("Explain", "Make a heat map of the current image (Alt+X hides it)")
+        self.inside = QCheckBox("Explain the defect mask only")
+        self.inside.setToolTip("Show the evidence for the class within the defect mask")
+        self.follow = QCheckBox("Update automatically")
+        self.follow.setToolTip(
+            f"Update heat maps automatically when they take less than {QUICK_SECONDS:.0f} s"
+        )
+        self.bar = ActivityBar("Compute heat map", "Explain the current image (Alt+X hides it)")
         self.result = StatusText()
         self.next = button(
-            "Next", "Look at the next heat map that was made, then at the concepts (Alt+Shift+X)"
+            "Next heat map",
+            "Show the next heat map of this image, then its concepts (Alt+Shift+X)",
         )
-        self.clear = button("Clear", "Drop the heat maps of this image")
+        self.clear = button("Clear heat maps", "Remove all heat maps of this image")
         self._lay_out()
         self._fill_methods()
         self.method.activated.connect(self._on_method_activated)
@@ -167,11 +172,13 @@ class GradcamPanel(QWidget):
         layout, row = QFormLayout(self), QHBoxLayout()
         layout.setContentsMargins(0, 0, 0, 0)
         self.layers = QCollapsible("Target layers")
-        self.layers.toggleButton().setToolTip("Where in the network the heat map is taken from")
+        self.layers.toggleButton().setToolTip(
+            "Layers of the network that the heat map is computed at"
+        )
         self.layers.addWidget(self.tree)
         row.addWidget(self.next)
         row.addWidget(self.clear)
-        layout.addRow("method", self.method)
+        layout.addRow("Method", self.method)
         layout.addRow(self.layers)
         layout.addRow(self.inside)
         layout.addRow(self.follow)
@@ -205,8 +212,8 @@ def cost_text(network: NetworkLayers | None, settings: CamSettings) -> str:
     if seconds is None:
         return ""
     if seconds <= QUICK_SECONDS:
-        return f"takes about {max(seconds, 0.1):.1f} s"
-    return f"⚠ slow: takes about {seconds:.0f} s on this machine; starts with Explain only"
+        return f"Takes about {max(seconds, 0.1):.1f} s"
+    return f"⚠ Slow: about {seconds:.0f} s on this machine; never starts automatically"
 
 
 def result_text(heatmaps: Heatmaps) -> str:
@@ -216,7 +223,10 @@ def result_text(heatmaps: Heatmaps) -> str:
         return ""
     if shown.raw_maximum <= 0:
         return f"No evidence for {shown.class_name}: the map is 0 everywhere"
-    layers = ", ".join(shown.layers) or "all layers"
+    names = ", ".join(shown.layers)
+    layers = f"layer{'s' * (len(shown.layers) > 1)} {names}" if names else "all layers"
     # A mean of maps that were scaled before has no unit.
-    top = "mean" if len(shown.layers) > 1 else f"maximum {shown.raw_maximum:.3g}"
-    return f"{shown.class_name} from {layers}; {top} ({len(heatmaps.all)} of this image)"
+    top = "mean" if len(shown.layers) > 1 else f"peak {shown.raw_maximum:.3g}"
+    number = heatmaps.all.index(shown) + 1
+    place = f"heat map {number} of {len(heatmaps.all)}"
+    return f"{shown.class_name} · {layers} · {top} · {place}"

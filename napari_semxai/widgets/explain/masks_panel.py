@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import ExplanationMasks, MaskSettings
 
 _WARNING = (
-    "⚠ Through rendered colours, as published. Red in the JET map falls again at the peak, so "
-    "τ > 0.5 selects a ring without it; δ compares nominal colours. Float maps are the truth. "
-    "Only concepts 1 to 5 have a published colour: the others give no mask here."
+    "⚠ Masks come from rendered colours, as published. Red in the JET map falls again at the "
+    "peak, so τ > 0.5 selects a ring without it. δ compares nominal colours; only concepts 1 to 5 "
+    "have a published colour, others give no mask. Without paper mode the exact maps are used."
 )
 _FARTHEST = 441.0
 
@@ -36,20 +36,24 @@ class MasksPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self.tau = NumberSlider(0, 1, decimals=3, tip="τ: share of the heat map's maximum")
+        self.tau = NumberSlider(
+            0, 1, decimals=3, tip="τ: threshold as a share of the heat map's maximum"
+        )
         self.concept_tau = NumberSlider(
-            0, 1, decimals=3, tip="Share of a concept map's own maximum in this image"
+            0, 1, decimals=3, tip="τ: threshold as a share of each concept map's maximum"
         )
         self.delta = NumberSlider(
             0, _FARTHEST, decimals=1, tip="δ: tolerance in 8-bit colour values (Algorithm 3)"
         )
-        self.paper = QCheckBox("paper mode: through rendered colours")
+        self.paper = QCheckBox("Paper mode (rendered colours)")
         self.paper.setToolTip("Algorithms 2 and 3 exactly as published")
         self.warning = StatusText()
         self.mask = QComboBox()
-        self.mask.setToolTip("Which mask to send")
-        self.send = button("To the mask", "Replace the defect mask, as one undoable edit")
-        self.sam = button("Prompt SAM", "Let SAM 2 refine this mask into an object")
+        self.mask.setToolTip("The mask that the buttons below use")
+        self.send = button(
+            "Replace mask", "Replace the defect mask by this one, as one undoable edit"
+        )
+        self.sam = button("Prompt SAM", "Refine this mask with SAM 2")
         self.area = StatusText()
         self._masks: ExplanationMasks | None = None
         self._lay_out()
@@ -94,12 +98,12 @@ class MasksPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         row.addWidget(self.send)
         row.addWidget(self.sam)
-        layout.addRow("τ heat map", self.tau)
-        layout.addRow("τ concepts", self.concept_tau)
+        layout.addRow("τ, heat map", self.tau)
+        layout.addRow("τ, concepts", self.concept_tau)
         layout.addRow(self.paper)
         layout.addRow(self.warning)
-        layout.addRow("δ colours", self.delta)
-        layout.addRow("mask", self.mask)
+        layout.addRow("δ, colours", self.delta)
+        layout.addRow("Mask", self.mask)
         layout.addRow(self.area)
         layout.addRow(row)
 

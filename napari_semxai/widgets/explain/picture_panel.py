@@ -31,11 +31,16 @@ class PicturePanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self._picture: ExplanationPicture | None = None
-        self.gradcam = button("Grad-CAM picture…", "Read by Algorithm 2 with τ")
-        self.craft = button("CRAFT picture…", "Read by Algorithm 3 with δ")
-        self.drop = button("Drop", "Use the picture no longer")
+        self.gradcam = button(
+            "Grad-CAM picture…",
+            "Open a rendered heat map; Algorithm 2 makes a mask from it with τ",
+        )
+        self.craft = button(
+            "CRAFT picture…", "Open rendered concepts; Algorithm 3 makes masks from them with δ"
+        )
+        self.drop = button("Remove picture", "Remove the picture")
         self.name = StatusText(2)
-        tip = "edge of the heat map in the picture, in pixels"
+        tip = "edge of the heat map within the picture, in pixels"
         self.crop = {
             side: whole_field(0, 100_000, f"{side.capitalize()} {tip}") for side in _SIDES
         }
@@ -60,7 +65,7 @@ class PicturePanel(QWidget):
             self.name.setText("")
             return
         rows, columns = picture.rgb.shape[:2]
-        self.name.setText(f"{picture.name}: {columns} × {rows} px; crop to the heat map:")
+        self.name.setText(f"{picture.name}: {columns} × {rows} px; crop it to the heat map:")
         crop = picture.crop or (0, 0, rows, columns)
         for box, value in zip(self.crop.values(), crop, strict=True):
             with signals_blocked(box):
@@ -104,7 +109,10 @@ class PicturePanel(QWidget):
         self._ask("craft")
 
     def _ask(self, method: str) -> None:
-        title, files = "A rendered explanation of this image", "Pictures (*.png *.jpg *.tif *.bmp)"
+        title, files = (
+            "Open a rendered explanation of this image",
+            "Pictures (*.png *.jpg *.tif *.bmp)",
+        )
         path = ask_open(self, Dialog.PICTURE, title, files)
         if path is not None:
             self.load_wanted.emit(path, method)

@@ -14,7 +14,7 @@ from napari_semxai.widgets.common.status import Passage
 if TYPE_CHECKING:
     from napari_semxai.types import NetworkLayers, SweepAdvice, SweepRow
 
-COLUMNS = ("layer", "k", "patch", "R²", "agreement", "stability", "important", "IoU", "s")
+COLUMNS = ("Layer", "k", "Patch", "R²", "Agreement", "Stability", "Important", "IoU", "s")
 
 
 class TuningPanel(QWidget):
@@ -27,14 +27,14 @@ class TuningPanel(QWidget):
         super().__init__()
         self.tune = button(
             "Try settings",
-            "Layers, k and patch sizes in turn; IoU where images have a validated mask",
+            "Fit with several layers, k and patch sizes; IoU where images have a validated mask",
         )
         self.table = QTableWidget(0, len(COLUMNS))
         self.table.setHorizontalHeaderLabels(COLUMNS)
         self.table.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.table.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.table.setMinimumSize(120, 120)
-        self.table.setToolTip("Double-click a setting to take it for the next fit")
+        self.table.setToolTip("Double-click a row to use its settings for the next fit")
         self.advice = Passage(5)
         self._rows: tuple[SweepRow, ...] = ()
         layout = QVBoxLayout(self)

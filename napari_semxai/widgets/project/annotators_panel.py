@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.common.forms import Connections
 
 _LEGEND = (
-    f"Beside the image, for each of the others: <b style='color:{colors.BOTH}'>both</b>, "
-    f"<b style='color:{colors.ONLY_OTHER}'>only they</b>, "
-    f"<b style='color:{colors.ONLY_OWN}'>only you</b>."
+    f"Beside the image, for each other annotator: <b style='color:{colors.BOTH}'>both</b>, "
+    f"<b style='color:{colors.ONLY_OTHER}'>only theirs</b>, "
+    f"<b style='color:{colors.ONLY_OWN}'>only yours</b>."
 )
 
 
@@ -42,14 +42,21 @@ class AnnotatorsPanel(Panel):
         self, session: Session, annotators: AnnotatorsController, tools: ProjectTools
     ) -> None:
         super().__init__()
-        self.blind = QCheckBox("blind until I have reviewed")
-        self.blind.setToolTip("Hide what others say of an image until you have reviewed it")
-        self.blind.setChecked(session.blind)
-        self.compare = button("Compare", "Dice and IoU of every two annotators, masks as outlines")
-        self.majority = button(
-            "Take the majority", "Bring in what most annotators hold, as one undoable edit"
+        self.blind = QCheckBox("Blind until I have reviewed")
+        self.blind.setToolTip(
+            "Hide other annotators' masks and reviews until you have reviewed the image"
         )
-        self.over_all = button("Agreement over all", "Compare every two over the whole project")
+        self.blind.setChecked(session.blind)
+        self.compare = button(
+            "Compare masks", "Dice and IoU of each pair of annotators, and outlines of their masks"
+        )
+        self.majority = button(
+            "Use majority mask",
+            "Replace the mask by the pixels that most annotators marked (undoable)",
+        )
+        self.over_all = button(
+            "Project agreement", "Compare each pair of annotators over the project"
+        )
         self.text, self.legend, self.all_text = Passage(3), StatusText(2, _LEGEND), Passage(4)
         keep_room(self.legend)
         layout = QGridLayout(self)

@@ -75,19 +75,21 @@ class ProjectPanel(Panel):
         self.form, self.whose = QComboBox(), QComboBox()
         for name, form in EXPORT_FORMATS.items():
             self.form.addItem(form.title, name)
-        self.form.setToolTip("What is written")
-        self.whose.setToolTip("Whose masks; consensus: the pixels that most annotators hold")
-        self.every = QCheckBox("unreviewed too")
-        self.every.setToolTip("Candidates, rejected and unsure masks too, not only truth")
-        self.export = button("Export…", "Write the masks that are truth")
-        self.add = button("Add images…", "More images for this project, behind those it has")
+        self.form.setToolTip("Format of the export")
+        self.whose.setToolTip(
+            "Annotator whose masks are exported; consensus: pixels that most annotators marked"
+        )
+        self.every = QCheckBox("Include unreviewed")
+        self.every.setToolTip("Export candidates, rejected and unsure masks too")
+        self.export = button("Export…", "Export masks marked accepted, corrected or no defect")
+        self.add = button("Add images…", "Add images at the end of this project")
         menu = QMenu(self.add)
         self.folder = menu.addAction("Folder of images…")
         self.table = menu.addAction("KLARF file or table…")
         self.add.setMenu(menu)
         self.names = QTableWidget(0, 2)
-        self.names.setHorizontalHeaderLabels(["class", "name"])
-        self.names.setToolTip("Names of classes; the last row takes another class")
+        self.names.setHorizontalHeaderLabels(["Class", "Name"])
+        self.names.setToolTip("Names of the classes; add a class in the last row")
         self.names.verticalHeader().hide()
         self.names.verticalHeader().setDefaultSectionSize(_ROW_HEIGHT)
         self.names.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
@@ -158,18 +160,18 @@ class ProjectPanel(Panel):
     def _on_export_wanted(self) -> None:
         files = EXPORT_FORMATS[self.form.currentData()].file_filter
         if not files:
-            path = ask_folder(self, Dialog.EXPORT, "Folder for the masks")
+            path = ask_folder(self, Dialog.EXPORT, "Choose a folder for the masks")
         else:
             path = ask_save(self, Dialog.EXPORT, "Export", "", files)
         if path is not None:
             self.export_to(path)
 
     def _on_folder_wanted(self) -> None:
-        path = ask_folder(self, Dialog.IMAGES, "A folder of images")
+        path = ask_folder(self, Dialog.IMAGES, "Choose a folder of images")
         if path is not None:
             self._tools.add(path)
 
     def _on_table_wanted(self) -> None:
-        path = ask_open(self, Dialog.TABLE, "A KLARF file or a table", TABLE_FILTER)
+        path = ask_open(self, Dialog.TABLE, "Open a KLARF file or a table", TABLE_FILTER)
         if path is not None:
             self._tools.add(path)

@@ -96,7 +96,7 @@ class QueueModel(QAbstractListModel):
             texts = (show(getattr(row, name)) for name, show in _SHOWN)
             shown = "".join(f" · {text}" for text in texts if text)
             unreadable = row.image in self._unreadable
-            mark, end = ("⚠", " · cannot be read") if unreadable else (MARKS[row.state], void)
+            mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
             return f"{mark} {row.number:,} {row.image}{shown}{end}"
         if role == Qt.ItemDataRole.ForegroundRole:
             return QColor(COLORS[row.state])

@@ -55,14 +55,18 @@ class OpenProject(QWidget):
         super().__init__()
         self._projects = projects
         self.annotator = QLineEdit(getpass.getuser())
-        self.annotator.setToolTip("Who reviews; each annotator's masks and reviews are apart")
-        self.open = button("Open project…", "A project, a folder of images, Carinthia or KLARF")
+        self.annotator.setToolTip(
+            "Annotator name. Masks and reviews are stored separately per annotator."
+        )
+        self.open = button(
+            "Open project…", "Open a project, a folder of images, a Carinthia download or KLARF"
+        )
         menu = QMenu(self.open)
-        self.folder = menu.addAction("Folder: project, images, Carinthia…")
-        self.table = menu.addAction("KLARF file or table…")
+        self.folder = menu.addAction("Open folder (project, images, Carinthia)…")
+        self.table = menu.addAction("Open KLARF file or table…")
         menu.addSeparator()
-        self.new_of_folder = menu.addAction("New project in…: folder of images")
-        self.new_of_table = menu.addAction("New project in…: KLARF file or table")
+        self.new_of_folder = menu.addAction("New project from image folder…")
+        self.new_of_table = menu.addAction("New project from KLARF file or table…")
         self.open.setMenu(menu)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -75,7 +79,7 @@ class OpenProject(QWidget):
 
     def open_folder(self) -> None:
         """Ask for a project's folder or a folder of images, and open it."""
-        source = ask_folder(self, Dialog.PROJECT, "A project, or a folder of images")
+        source = ask_folder(self, Dialog.PROJECT, "Open a project or a folder of images")
         if source is not None:
             self._projects.open(source, self.annotator.text())
 
@@ -87,7 +91,7 @@ class OpenProject(QWidget):
 
     def make_of_folder(self) -> None:
         """Ask for a folder of images and for the folder of its project, for a shared drive."""
-        self._make(ask_folder(self, Dialog.IMAGES, "A folder of images"))
+        self._make(ask_folder(self, Dialog.IMAGES, "Choose a folder of images"))
 
     def make_of_table(self) -> None:
         """Ask for a table and for the folder of its project, for a shared drive."""
@@ -96,15 +100,15 @@ class OpenProject(QWidget):
     def _make(self, source: Path | None) -> None:
         if source is None:
             return
-        place = ask_folder(self, Dialog.NEW_PROJECT, "An empty folder for the project")
+        place = ask_folder(self, Dialog.NEW_PROJECT, "Choose an empty folder for the project")
         if place is not None:
             self._projects.open(source, self.annotator.text(), place)
 
     def _ask_table(self) -> Path | None:
-        return ask_open(self, Dialog.TABLE, "A KLARF file or a table", TABLE_FILTER)
+        return ask_open(self, Dialog.TABLE, "Open a KLARF file or a table", TABLE_FILTER)
 
 
-_VOID = "review void"
+_VOID = "Review void"
 _LOOK_MILLISECONDS = 20_000
 """How often others' progress is looked for."""
 # The project's own order stands first: it is that of a queue without any filter.
@@ -114,13 +118,17 @@ _ORDERS = {
     if column.sort is not None
 }
 _WELCOME = (
-    "No project is open. Open a folder of images, a Carinthia download or a KLARF file to go "
-    "through it image by image; the images are only read."
+    "No project is open. Open a folder of images, a Carinthia download or a KLARF file to "
+    "review it image by image. The images themselves are never changed."
 )
 _LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
 _BELOW: dict[str, dict[str, tuple[float, float]]] = {
-    "any certainty": {},
-    **{f"{name} ≤ {v}": {name: (0.0, v)} for name in ("score", "confidence") for v in _LIMITS},
+    "Any certainty": {},
+    **{
+        f"{name.capitalize()} ≤ {v}": {name: (0.0, v)}
+        for name in ("score", "confidence")
+        for v in _LIMITS
+    },
 }
 
 
@@ -177,23 +185,26 @@ class QueuePanel(Panel):
         self.opening = OpenProject(self._projects)
         self.annotator = self.opening.annotator
         self.where, self.summary = StatusText(3), StatusText()
-        self.previous = button("◀ Previous", "The image before among those shown (Alt+Left)")
-        self.following = button("Next ▶", "The next image among those shown (Alt+Right)")
-        self.unreviewed = button("Next unreviewed", "The next image without a review (Alt+U)")
+        self.previous = button("◀ Previous", "Previous image in the list (Alt+Left)")
+        self.following = button("Next ▶", "Next image in the list (Alt+Right)")
+        self.unreviewed = button(
+            "Next unreviewed", "Next image in the list without a review (Alt+U)"
+        )
         self.jump = QLineEdit()
-        self.jump.setPlaceholderText("number or name ⏎")
-        self.jump.setToolTip("Open an image by its number or a part of its name")
+        self.jump.setPlaceholderText("Number or name ⏎")
+        self.jump.setToolTip("Jump to an image by its number or part of its name (Alt+J)")
         self.state, self.label, self.below, self.order = (QComboBox() for _ in range(4))
         self.whose = QComboBox()
-        self.state.addItems(["any state", *map(str, ReviewState), _VOID])
+        self.state.addItems(["Any state", *map(str, ReviewState), _VOID])
         self.below.addItems(list(_BELOW))
         self.order.addItems(list(_ORDERS))
         tips = {
-            self.state: "Only images in this state",
-            self.label: "Only images of this class",
-            self.below: "Score: predicted IoU of the automatic mask; confidence: of the class",
-            self.order: "The order that next and previous follow",
-            self.whose: "Whose reviews are shown and filtered; while blind, none before your own",
+            self.state: "Show only images in this state",
+            self.label: "Show only images of this class",
+            self.below: "Score: predicted IoU of the mask. Confidence: of the classifier.",
+            self.order: "Order of the list",
+            self.whose: "Whose reviews to show. In blind mode others' stay hidden until you have "
+            "reviewed the image.",
         }
         for part, tip in tips.items():
             part.setToolTip(tip)
@@ -206,10 +217,15 @@ class QueuePanel(Panel):
         self.list.setUniformItemSizes(True)
         self.list.setFixedHeight(150)
         self.masks = button(
-            "Masks for all", "Make the masks of all unreviewed images with these settings, behind"
+            "Generate all masks",
+            "Generate masks for all unreviewed images in the background, with the current "
+            "settings",
         )
-        self.refresh = button("Refresh", "Look for what other annotators wrote")
-        self.progress, self.cancel = QProgressBar(), button("Cancel", "Stop; what is done stays")
+        self.refresh = button("Refresh", "Load the latest reviews of other annotators")
+        self.progress, self.cancel = (
+            QProgressBar(),
+            button("Cancel", "Cancel; finished work is kept"),
+        )
 
     def _lay_out(self) -> None:
         layout = QGridLayout(self)
@@ -276,7 +292,7 @@ class QueuePanel(Panel):
         self.model.set_rows(queue.shown, queue.unreadable)
         self.annotator.setText(queue.annotator)
         self.where.setText(_where(queue))
-        unreadable = f", {len(queue.unreadable):,} cannot be read" if queue.unreadable else ""
+        unreadable = f", {len(queue.unreadable):,} unreadable" if queue.unreadable else ""
         self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed{unreadable}")
         self._show_filter(queue)
         if queue.position is not None:
@@ -290,8 +306,8 @@ class QueuePanel(Panel):
         me = queue.annotator.strip().casefold()
         others = [name for name in queue.annotators if name != me]
         self._annotators = [queue.annotator, None, *others]
-        whose = ["my reviews", "anybody's reviews", *(f"reviews of {name}" for name in others)]
-        for combo, items in ((self.label, ["any class", *names]), (self.whose, whose)):
+        whose = ["My reviews", "All reviews", *(f"Reviews of {name}" for name in others)]
+        for combo, items in ((self.label, ["Any class", *names]), (self.whose, whose)):
             if [combo.itemText(i) for i in range(combo.count())] != items:
                 with signals_blocked(combo):
                     combo.clear()

@@ -37,16 +37,20 @@ class ReviewPanel(Panel):
         self._session, self._review = session, review
         self._shown: tuple[str, str, str] | None = None
         self.state = StatusText(2)
-        self.accept = button("Accept", "The mask is right: accepted, or corrected where changed")
-        self.no_defect = button("No defect", "There is no defect: an empty mask is the truth")
-        self.reject = button("Reject", "The image or its mask is of no use")
-        self.unsure = button("Unsure", "Somebody else should look at it")
+        self.accept = button(
+            "Accept", "The mask is right (recorded as corrected if it was changed)"
+        )
+        self.no_defect = button(
+            "No defect", "The image shows no defect: its truth is an empty mask"
+        )
+        self.reject = button("Reject", "The image or its mask is unusable")
+        self.unsure = button("Unsure", "Another annotator should review this image")
         self.undo = button("Undo review", "")
         self.label, self.comment = QComboBox(), QLineEdit()
         self.label.setEditable(True)
-        self.label.setToolTip("Class of the defect as you see it ⏎ (Alt+1 to Alt+9)")
-        self.comment.setPlaceholderText("comment ⏎")
-        self.comment.setToolTip("Free text, kept with the review")
+        self.label.setToolTip("Defect class; confirm with ⏎ (Alt+1 to Alt+9)")
+        self.comment.setPlaceholderText("Comment ⏎")
+        self.comment.setToolTip("Comment, saved with the review (Alt+D)")
         self._lay_out()
         self._outside: Connections = (
             (session.events.record, self._on_record_changed),
@@ -83,7 +87,7 @@ class ReviewPanel(Panel):
         buttons = (self.accept, self.no_defect, self.reject, self.unsure)
         for place, part in enumerate(buttons):
             layout.addWidget(part, 1 + place // 2, place % 2)
-        layout.addWidget(QLabel("class"), 3, 0)
+        layout.addWidget(QLabel("Class"), 3, 0)
         layout.addWidget(self.label, 3, 1)
         layout.addWidget(self.comment, 4, 0, 1, 2)
 
@@ -111,7 +115,7 @@ class ReviewPanel(Panel):
             return
         if record.voided is not None:
             color = COLORS[ReviewState.UNSURE]
-            text = f"⚠ changed since it was “{record.voided}”: that review is void"
+            text = f"⚠ Edited after it was “{record.voided}”: review void, review it again"
         else:
             color = COLORS[record.state]
             who = f" by {record.annotator}, {record.time[:16]}" if record.state.is_reviewed else ""
@@ -124,7 +128,7 @@ class ReviewPanel(Panel):
         what = (
             f"“{past[-1].after.state}” of {past[-1].before.image}" if past else "the latest review"
         )
-        self.undo.setToolTip(f"Undo {what}, also after its image was left (Alt+Z)")
+        self.undo.setToolTip(f"Undo {what}, even when another image is open (Alt+Z)")
 
     def _show(self, record: ReviewRecord) -> None:
         """Show class and comment, but leave alone what somebody is typing for the same image."""

@@ -121,14 +121,14 @@ def test_three_failures_in_a_row_or_a_mask_that_cannot_be_written_stop_it(desk):
     for _ in range(3):
         desk.turn(lambda: desk.engine.requests)
         desk.engine.requests.pop(0)[3]("no such network")
-    assert "no more masks are made" in desk.session.message
+    assert "Batch generation stopped" in desk.session.message
     assert (desk.session.batch.title, desk.engine.requests) == ("", [])
     reviews = desk.session.queue.folder / "reviews"
     (reviews / "anna").write_text("in the way")
     desk.masks.start()
     work(desk, 1)
     desk.turn(lambda: "anna" in desk.session.message)
-    assert "no more masks are made" in desk.session.message
+    assert "Batch generation stopped" in desk.session.message
     assert desk.session.batch.title == ""
 
 

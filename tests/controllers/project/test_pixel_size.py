@@ -33,7 +33,7 @@ def test_it_is_there_when_the_image_is_opened_again_and_in_measurements(desk, si
     go(desk, 1)
     assert desk.session.pixel_size == 2e-9
     desk.tools.export("measurements", "anna", folder / "sizes.csv", every=False)
-    desk.turn(lambda: "1 masks are in" in desk.session.message)
+    desk.turn(lambda: "1 masks exported" in desk.session.message)
     with (folder / "sizes.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["area_um2"]) == pytest.approx(16 * 4e-6)
@@ -61,7 +61,7 @@ def test_all_images_without_one_get_it(desk, sizes):
 def test_it_cannot_be_taken_away(desk, sizes):
     desk.open()
     sizes.set_pixel_size(None)
-    assert "until another" in desk.session.message
+    assert "only replaced" in desk.session.message
 
 
 def test_a_failure_is_said_and_it_stays_for_now(desk, sizes, monkeypatch):

@@ -35,7 +35,7 @@ def test_one_run_at_a_time_and_it_can_be_stopped(session, runs, tmp_path):
     first = session.run
     runs.start(["models", "list"], tmp_path)
     assert session.run.command == first.command
-    assert "stop it first" in session.message
+    assert "Stop it first" in session.message
     runs.stop()
     assert session.run.state == "stopped"
     runs.close()

@@ -113,10 +113,10 @@ def test_methods_and_cost_before_they_run(dock, state, controllers):
     titles = [method.itemText(place) for place in range(method.count())]
     assert titles[0] == "Grad-CAM"
     assert "Score-CAM" in titles
-    assert dock.gradcam.bar.status.text().startswith("takes about 0.")
+    assert dock.gradcam.bar.status.text().startswith("Takes about 0.")
     method.activated.emit(titles.index("Score-CAM"))
     assert controllers.heatmaps.calls[-1] == ("set_cam", (CamSettings("scorecam"),), {})
-    assert "slow: takes about 13 s" in dock.gradcam.bar.status.text()
+    assert "Slow: about 13 s" in dock.gradcam.bar.status.text()
     dock.gradcam.bar.start.click()
     assert controllers.heatmaps.calls[-1] == ("explain", (), {})
 
@@ -148,14 +148,14 @@ def test_progress_and_cancel(dock, state, controllers):
 def test_what_a_heat_map_says(dock, state):
     found = make.heatmap()
     state.heatmaps = Heatmaps(found, (found,))
-    assert "Class 3 from layer4; maximum 3.5" in dock.gradcam.result.text()
+    assert "Class 3 · layer layer4 · peak 3.5 · heat map 1 of 1" in dock.gradcam.result.text()
     nothing = make.heatmap(raw_maximum=0)
     state.heatmaps = Heatmaps(nothing, (nothing,))
     assert "No evidence for Class 3" in dock.gradcam.result.text()
     # Scaled before their mean is taken: it has no unit.
     several = replace(found, layers=("layer3", "layer4"))
     state.heatmaps = Heatmaps(several, (several,))
-    assert dock.gradcam.result.text() == "Class 3 from layer3, layer4; mean (1 of this image)"
+    assert dock.gradcam.result.text() == "Class 3 · layers layer3, layer4 · mean · heat map 1 of 1"
 
 
 def test_without_craft_the_dock_says_what_to_install(dock, state):
@@ -218,7 +218,7 @@ def test_concepts_are_opened_and_saved(dock, state, controllers, monkeypatch):
     assert controllers.concepts.calls[-1] == ("open_bank", (Path("a.safetensors"),), {})
     assert not dock.concepts.save.isEnabled()
     state.bank = replace(make.bank(), clamp_agreement=0.875)
-    assert "keeps the prediction for 88%" in dock.concepts.quality.text()
+    assert "keeps the predicted class of 88%" in dock.concepts.quality.text()
     dock.concepts.save.click()
     assert controllers.concepts.calls[-1] == ("save_bank", (Path("b.safetensors"),), {})
 

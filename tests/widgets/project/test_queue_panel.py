@@ -149,8 +149,8 @@ def test_filters_are_handed_on(panel, session, controller):
     session.queue = queue_of()
     panel.state.setCurrentText("unsure")
     panel.label.setCurrentIndex(1)
-    panel.below.setCurrentText("score ≤ 0.8")
-    panel.order.setCurrentText("uncertain first (score)")
+    panel.below.setCurrentText("Score ≤ 0.8")
+    panel.order.setCurrentText("Uncertain first (score)")
     panel.whose.setCurrentIndex(1)
     panel.state.activated.emit(0)
     [(name, _, chosen)] = controller.calls
@@ -170,16 +170,16 @@ def test_filters_are_handed_on(panel, session, controller):
 def test_reviews_of_one_annotator_can_be_chosen(panel, session, controller):
     session.queue = queue_of(annotators=("anna", "ben"))
     assert [panel.whose.itemText(i) for i in range(panel.whose.count())] == [
-        "my reviews",
-        "anybody's reviews",
-        "reviews of ben",
+        "My reviews",
+        "All reviews",
+        "Reviews of ben",
     ]
     panel.whose.setCurrentIndex(2)
     panel.whose.activated.emit(2)
     assert controller.calls[-1][2]["annotator"] == "ben"
     # Somebody else has begun meanwhile: what is chosen stays.
     session.queue = queue_of(annotators=("al", "anna", "ben"), filter=QueueFilter("ben"))
-    assert panel.whose.currentText() == "reviews of ben"
+    assert panel.whose.currentText() == "Reviews of ben"
 
 
 def test_progress_is_shown_and_cancelled(panel, session, controller):
@@ -313,7 +313,7 @@ def test_classes_in_use_can_be_filtered_without_a_list(panel, session, controlle
     labelled = tuple(replace(row, label=label) for row, label in zip(rows(), "7b7", strict=True))
     session.queue = queue_of(shown=labelled, class_names={"3": "scratch"})
     texts = [panel.label.itemText(i) for i in range(panel.label.count())]
-    assert texts == ["any class", "3 scratch", "7", "b"]
+    assert texts == ["Any class", "3 scratch", "7", "b"]
     # A filter that hides a class does not take it from the list.
     panel.label.setCurrentIndex(2)
     panel.label.activated.emit(2)
@@ -321,7 +321,7 @@ def test_classes_in_use_can_be_filtered_without_a_list(panel, session, controlle
     session.queue = replace(session.queue, shown=labelled[:1], filter=QueueFilter("ben"))
     assert panel.label.currentText() == "7"
     session.queue = queue_of(shown=labelled[:1], class_names={}, folder=Path("other"))
-    assert [panel.label.itemText(i) for i in range(panel.label.count())] == ["any class", "7"]
+    assert [panel.label.itemText(i) for i in range(panel.label.count())] == ["Any class", "7"]
 
 
 def test_the_tooltip_says_who_and_when(panel, session):
@@ -359,9 +359,9 @@ def test_images_that_cannot_be_read_are_marked_and_counted(panel, session, qtbot
     assert changed == [(2, 2)]
     index = panel.model.index(2)
     assert panel.model.data(index).startswith("⚠ 3 die_3")
-    assert panel.model.data(index).endswith("cannot be read")
+    assert panel.model.data(index).endswith("unreadable")
     assert "no such file" in panel.model.data(index, Qt.ItemDataRole.ToolTipRole)
-    assert panel.summary.text() == "1 of 4,591 reviewed, 1 cannot be read"
+    assert panel.summary.text() == "1 of 4,591 reviewed, 1 unreadable"
     session.queue = session.queue.at("die_3", 3)
     assert panel.model.data(index).startswith("○ 3 die_3")
     assert panel.summary.text() == "1 of 4,591 reviewed"
