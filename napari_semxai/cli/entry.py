@@ -23,7 +23,7 @@ from napari_semxai.cli.commands import (
     window,
 )
 from napari_semxai.cli.common.output import BAD_INPUT, INTERRUPTED, Output
-from napari_semxai.store.images.read import IMAGE_SUFFIXES
+from napari_semxai.store.disk.names import IMAGE_SUFFIXES
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:

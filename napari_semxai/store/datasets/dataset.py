@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT, ForegroundRule
+from napari_semxai.store.disk.names import IMAGE_SUFFIXES, name_key
 from napari_semxai.store.images.masks import MaskFile
-from napari_semxai.store.images.read import IMAGE_SUFFIXES, image_files
+from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.files import PROJECT_FILE, annotator_folder, mask_path
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
@@ -125,9 +126,14 @@ def _pairs(
 
 
 def find_by_stem(folder: Path, stem: str) -> Path | None:
-    """Return the picture ``folder/stem`` of any ending; None where there is none."""
-    for suffix in sorted(IMAGE_SUFFIXES):
+    """Return the picture ``folder/stem`` of any ending and spelling; None where there is none."""
+    for suffix in IMAGE_SUFFIXES:
         path = folder / f"{stem}{suffix}"
         if path.is_file():
             return path
-    return None
+    # A name may be composed on one system and decomposed on another.
+    place = folder / stem
+    if place.name.isascii() or not place.parent.is_dir():
+        return None
+    wanted = {name_key(f"{place.name}{suffix}") for suffix in IMAGE_SUFFIXES}
+    return next((path for path in place.parent.iterdir() if name_key(path.name) in wanted), None)

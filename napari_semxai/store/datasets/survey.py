@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.disk.tables import read_table
 from napari_semxai.types import InputError
+from napari_semxai.types.quantities import parse_number
 from napari_semxai.types.survey import ANSWERS, ITEMS, SCALE_VERSION, AnswerSet
 
 if TYPE_CHECKING:
@@ -80,7 +82,11 @@ def read_survey(path: str | Path) -> list[AnswerSet]:
 
 def read_survey_file(path: str | Path) -> tuple[list[AnswerSet], OtherColumns]:
     """Read answer sets as `read_survey` does, and the columns beside them."""
-    names, rows = _read_table(path)
+    table = read_table(path)
+    width = max(len(table.header), *(len(row) for _, row in table.rows), 0)
+    written = zip(table.names, table.header, strict=True)
+    names = [key if key in _KNOWN else name for key, name in written]
+    names += [""] * (width - len(names))
     missing = [name for name in _ANSWERS if name not in names]
     if missing:
         raise InputError(f"{path}: no survey, the column {missing[0]} is missing")
@@ -91,12 +97,14 @@ def read_survey_file(path: str | Path) -> tuple[list[AnswerSet], OtherColumns]:
     others = [place for place, name in enumerate(names) if name not in places]
     found: dict[tuple[str, ...], AnswerSet] = {}
     cells: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for number, row in enumerate(rows, start=2):
-        entry = _set_of({name: row[place] for name, place in places.items()}, number, path)
+    for number, (line, cells_of_row) in enumerate(table.rows, start=2):
+        row = [*cells_of_row, *[""] * (width - len(cells_of_row))]
+        values = {name: row[place] for name, place in places.items()}
+        entry = _set_of(values, number, f"{path} line {line}")
         if entry.key in found:
             # Either of the two would be lost when the next answer is written.
             raise InputError(
-                f"{path}: row {number}: {entry.participant} has answered for this method, "
+                f"{path} line {line}: {entry.participant} has answered for this method, "
                 "explanation and scale in a row above"
             )
         found[entry.key] = entry
@@ -185,31 +193,13 @@ def new_pseudonym(taken: Container[str]) -> str:
             return made
 
 
-def _read_table(path: str | Path) -> tuple[list[str], list[list[str]]]:
-    """Return names and rows of a CSV file, all of the same length; none for an empty file."""
-    try:
-        text = Path(path).read_text("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as UTF-8 text ({error})") from error
-    first = text.partition("\n")[0]
-    delimiter = ";" if first.count(";") > first.count(",") else ","
-    try:
-        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise InputError(f"{path}: cannot be read as CSV ({error})") from error
-    lines = [line for line in lines if line] or [[]]
-    width = max(map(len, lines))
-    names, *rows = (line + [""] * (width - len(line)) for line in lines)
-    return names, rows
-
-
-def _set_of(row: dict[str, str], number: int, path: str | Path) -> AnswerSet:
+def _set_of(row: dict[str, str], number: int, where: str) -> AnswerSet:
     head = {name: row.get(name, "").strip() for name in _HEAD}
     head["participant"] = head["participant"] or f"row {number}"
     head["scale"] = head["scale"] or SCALE_VERSION
     return AnswerSet(
         **head,
-        answers=tuple(_answer(row[name], f"{path}: row {number}, {name}") for name in _ANSWERS),
+        answers=tuple(_answer(row[name], f"{where}, {name}") for name in _ANSWERS),
         comments=tuple(row.get(name, "") for name in _COMMENTS),
     )
 
@@ -219,8 +209,8 @@ def _answer(text: str, place: str) -> int | None:
     if not text:
         return None
     try:
-        value = float(text)
-    except ValueError:
+        value = parse_number(text)
+    except InputError:
         value = float("nan")
     if value not in ANSWERS:
         raise InputError(f"{place}: an answer is a whole number from 1 to 5 or empty, not {text}")

@@ -6,5 +6,8 @@ lists, measures and clears them. `recovery_copies` are the copies of unsaved mas
 a crash; `shortcuts`, `choices` and `last_folders` are what a person set: keys, the variant of
 Algorithm 1, and where each kind of file dialog was last.
 
+`tables` reads text and tables of any encoding and delimiter, and `names` finds and orders files
+by names that were composed, cased, rooted or ended in another way.
+
 A new file of settings follows `shortcuts`.
 """

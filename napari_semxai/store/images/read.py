@@ -16,6 +16,7 @@ from PIL import Image
 
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.exposure import to_gray8
+from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, natural_key
 from napari_semxai.store.images.tiff import is_tiff, read_tiff_page, tiff_page_count
 from napari_semxai.types import InputError, SemImage
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from napari_semxai.types import Border
 
 _PNG_SIGNATURE, _PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24
-IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
 
 # What tifffile, its codecs and Pillow raise on damaged files.
 _READ_ERRORS = (
@@ -175,20 +175,22 @@ def auto_border(image: SemImage) -> Border:
 
 
 def image_files(folder: str | Path) -> list[Path]:
-    """Return the image files below a folder, sorted, hidden ones left out."""
+    """Return the image files below a folder, 2 before 10, hidden ones left out."""
     folder = Path(folder)
-    return sorted(
+    found = (
         path
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )
+    return sorted(found, key=lambda path: (natural_key(path.with_suffix("").as_posix()), path))
 
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn whatever a damaged or missing file raises into one line that names it."""
+    check_name(path)
     try:
         yield
     except InputError:

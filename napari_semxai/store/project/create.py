@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MaskReader
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.files import (
@@ -79,7 +80,7 @@ def create_project(
     steps = _Steps(found.images, progress)
     images = _read_all(found.images, problems, steps, pixel_size)
     if not images:
-        raise InputError(f"{source}: none of its images can be read")
+        raise InputError(all_reasons(problems.values()))
     _stop_at_first(problems, failed)
     info = ProjectInfo(
         uuid.uuid4().hex, folder.resolve().name, utc_now(), str(source), found.class_names

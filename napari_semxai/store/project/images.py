@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.atomic import write_table
+from napari_semxai.store.disk.tables import read_table, size_of
 from napari_semxai.store.project.files import IMAGES_FILE, changing, check_there, reaching
 from napari_semxai.types import InputError, ProjectImage
 
@@ -53,11 +53,19 @@ def read_images(project: Path) -> tuple[ProjectImage, ...]:
     path = project / IMAGES_FILE
     root = os.path.abspath(project)
     with reaching(path):
+        path.stat()
+    table = read_table(path)
+    names, found = table.names, []
+    for line, row in table.rows:
+        # Excel leaves empty cells at the end of a row away.
+        padded = [*row, *[""] * (len(names) - len(row))]
         try:
-            with path.open(encoding="utf-8", newline="") as file:
-                return tuple(_image(root, row) for row in csv.DictReader(file, strict=True))
-        except (KeyError, TypeError, ValueError, csv.Error) as error:
-            raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
+            found.append(_image(root, dict(zip(names, padded, strict=True))))
+        except (KeyError, ValueError) as error:
+            raise InputError(
+                f"{path} line {line}: is damaged ({error}); bring back a copy of it"
+            ) from error
+    return tuple(found)
 
 
 def store_pixel_size(
@@ -105,7 +113,7 @@ def _image(root: str, row: dict[str, str]) -> ProjectImage:
         lot=row["lot"],
         wafer=row["wafer"],
         defect=row["defect"],
-        pixel_size=float(row["pixel_size_m"]) if row["pixel_size_m"] else None,
+        pixel_size=size_of(row["pixel_size_m"], "pixel_size_m"),
     )
 
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.disk.tables import all_reasons, read_table
 from napari_semxai.store.images.coco import read_coco
 from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.exports import MASKS_TABLE
 from napari_semxai.store.project.records import imported_state
-from napari_semxai.store.sources.image_tables import find_table, read_table, table_images
+from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def import_masks(
     if failed is not None:
         failed.update(problems)
     if not reader.brought:
-        raise InputError(next(iter(problems.values()), f"{source}: holds no mask"))
+        raise InputError(all_reasons(problems.values()) or f"{source}: holds no mask")
     return reader
 
 
@@ -191,12 +192,12 @@ def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterato
 
 
 def _listed_masks(table: Path, reader: MaskReader) -> dict[Path, _Found]:
-    header, lines = read_table(table)
-    if not {"id", "file", "state"} <= set(header):
+    stored = read_table(table)
+    if not {"id", "file", "state"} <= set(stored.names):
         raise InputError(f"{table}: has no columns id, file and state; give it another name")
     found = {}
-    for line in lines:
-        row = dict(zip(header, line, strict=False))
+    for _, cells in stored.rows:
+        row = dict(zip(stored.names, cells, strict=False))
         path = table.parent / row.get("file", "")
         told = (row.get(name) for name in ("class", "state", "comment"))
         found[path] = _Found(row.get("id", ""), partial(_read, reader, BRIGHT, path), *told)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path, PureWindowsPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semxai.store.disk.names import FileFinder, path_parts
+from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MASK_SUFFIXES, image_stem
-from napari_semxai.store.images.read import IMAGE_SUFFIXES, image_files, page_count, page_name
+from napari_semxai.store.images.read import image_files, page_count, page_name
 from napari_semxai.store.project.files import PROJECT_FILE
 from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.store.sources.klarf import is_klarf, read_klarf
@@ -47,7 +49,7 @@ def klarf_images(path: Path) -> ImageSource:
             except InputError as error:
                 failed[label] = f"{path} line {defect.line}: {error}"
     if not images:
-        raise InputError(next(iter(failed.values()), f"{path}: names no image"))
+        raise InputError(all_reasons(failed.values()) or f"{path}: names no image")
     return ImageSource(tuple(images), class_names=klarf.class_names, failed=failed)
 
 
@@ -69,17 +71,16 @@ class _Finder:
     """Finds files and pages."""
 
     def __init__(self, folder: Path, klarf: Klarf) -> None:
-        self._folder = folder
-        self._names = {
-            path.name.casefold(): path for path in sorted(folder.iterdir()) if path.is_file()
-        }
+        self._files = FileFinder(folder)
         numbers = Counter(image for defect in klarf.defects for image in defect.images)
         self._from_zero = {name for name, number in numbers if number == 0}
         self._pages: dict[Path, int] = {}
 
     def find(self, name: str, number: int) -> tuple[Path, int]:
         """Return the file and page of an image."""
-        path = self._file(name)
+        if not path_parts(name):
+            raise InputError("the defect names no image file")
+        path = self._files.find(name)
         pages = self._pages.setdefault(path, page_count(path))
         if pages == 1:
             return path, 0
@@ -87,18 +88,6 @@ class _Finder:
         if not 0 <= page < pages:
             raise InputError(f"{path}: has {pages} pages, so there is no image {number}")
         return path, page
-
-    def _file(self, name: str) -> Path:
-        parts = PureWindowsPath(name).parts
-        if not parts:
-            raise InputError("the defect names no image file")
-        given = self._folder.joinpath(*parts)
-        if given.is_file():
-            return given
-        for ending in ("", *IMAGE_SUFFIXES):
-            if (found := self._names.get((parts[-1] + ending).casefold())) is not None:
-                return found
-        raise InputError(f"{name}: no such image, and none of that name in {self._folder}")
 
 
 _PAGE = re.compile(r"_p\d{4,}$")
@@ -154,5 +143,6 @@ def _folder_images(folder: Path) -> ImageSource:
             stem = name.with_name(page_name(name, page)) if pages > 1 else name.with_suffix("")
             images.append(SourceImage(path, page, stem.as_posix()))
     if not images:
-        raise InputError(f"{folder}: no readable TIFF, JPEG, PNG or BMP image in this folder")
+        none = f"{folder}: no readable TIFF, JPEG, PNG or BMP image in this folder"
+        raise InputError(all_reasons(failed.values()) or none)
     return ImageSource(tuple(images), failed=failed)

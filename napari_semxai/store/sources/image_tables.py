@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from pathlib import Path, PureWindowsPath
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT
-from napari_semxai.store.images.read import IMAGE_SUFFIXES
+from napari_semxai.store.disk.names import FileFinder
+from napari_semxai.store.disk.tables import all_reasons, cells_by_name, read_table, size_of
 from napari_semxai.store.sources.source import ImageSource, SourceImage
 from napari_semxai.types import InputError
+from napari_semxai.types.quantities import parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from pathlib import Path
 
-_DELIMITERS = ";,\t"
 _CARINTHIA = "carinthia"
 _CARINTHIA_CLASSES = {str(number): f"Class {number}" for number in range(1, 7)}
 # What a column may be called, in small letters.
@@ -62,30 +60,28 @@ def table_images(table: Path) -> ImageSource:
     InputError
         When it cannot be read or has no column of images.
     """
-    header, rows = read_table(table)
+    stored = read_table(table)
+    names = stored.names
     columns = {
-        key: header.index(name)
-        for key, names in _NAMES.items()
-        for name in names
-        if name in header
+        key: names.index(name) for key, known in _NAMES.items() for name in known if name in names
     }
     if "path" not in columns and "name" not in columns:
         raise InputError(
-            f"{table}: no column image_path or file_name; there are {', '.join(header)}"
+            f"{table}: no column image_path or file_name; there are {', '.join(stored.header)}"
         )
-    files = _Files(table.parent)
-    label_source = f"{table.name}:{header[columns['label']]}" if "label" in columns else ""
+    files = FileFinder(table.parent, table.parent.parent)
+    label_source = f"{table.name}:{names[columns['label']]}" if "label" in columns else ""
     images: list[SourceImage] = []
     failed: dict[str, str] = {}
-    for line, row in enumerate(rows, start=2):
-        values = {key: row[at] for key, at in columns.items() if at < len(row)}
-        values |= {key: value.strip() for key, value in values.items() if key != "comment"}
+    for line, row in stored.rows:
         try:
+            cells = cells_by_name(row, names)
+            values = {key: cells.get(names[at], "") for key, at in columns.items()}
             images.append(_source_image(values, files, label_source))
-        except (InputError, ValueError) as error:
+        except InputError as error:
             failed[f"{table.name} line {line}"] = f"{table} line {line}: {error}"
     if not images:
-        raise InputError(next(iter(failed.values()), f"{table}: has no rows"))
+        raise InputError(all_reasons(failed.values()) or f"{table}: has no rows")
     carinthia = table.stem.casefold().startswith(_CARINTHIA)
     return ImageSource(
         tuple(images),
@@ -97,41 +93,16 @@ def table_images(table: Path) -> ImageSource:
     )
 
 
-def read_table(table: Path) -> tuple[list[str], list[list[str]]]:
-    """Return the column names of a table, in small letters, and its rows.
-
-    Raises
-    ------
-    InputError
-        When it cannot be read or is empty.
-    """
-    try:
-        stored = table.read_bytes()
-        text = stored.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = stored.decode("latin-1")
-    except OSError as error:
-        raise InputError(f"{table}: cannot be read ({error.strerror or error})") from error
-    first = text.split("\n", 1)[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    # Not line by line: a comment may have lines of its own.
-    lines = io.StringIO(text, newline="")
-    try:
-        rows = [row for row in csv.reader(lines, delimiter=delimiter) if any(row)]
-    except csv.Error as error:
-        raise InputError(f"{table}: is no table ({error})") from error
-    if not rows:
-        raise InputError(f"{table}: is empty")
-    return [name.strip().casefold() for name in rows[0]], rows[1:]
-
-
-def _source_image(values: dict[str, str], files: _Files, label_source: str) -> SourceImage:
-    path = files.find(values.get("path", ""), values.get("name", ""))
-    mask = files.find(values["mask"], "") if values.get("mask") else None
-    page = int(values.get("page") or 0)
-    size = float(values["size_m"]) if values.get("size_m") else None
-    if size is None and values.get("size_nm"):
-        size = float(values["size_nm"]) * 1e-9
+def _source_image(values: dict[str, str], files: FileFinder, label_source: str) -> SourceImage:
+    values |= {key: value.strip() for key, value in values.items() if key != "comment"}
+    path = _find(files, values.get("path", ""), values.get("name", ""))
+    mask = files.find(values["mask"]) if values.get("mask") else None
+    if mask == path:
+        raise InputError(f"{values['mask']}: no such mask; the image itself has this name")
+    page = _page(values.get("page", ""))
+    size = size_of(values.get("size_m", ""), "pixel_size_m")
+    if size is None:
+        size = size_of(values.get("size_nm", ""), "pixel_size_nm", 1e9)
     return SourceImage(
         path=path,
         page=page,
@@ -148,36 +119,20 @@ def _source_image(values: dict[str, str], files: _Files, label_source: str) -> S
     )
 
 
-class _Files:
-    """Finds what a table names, however exactly it does."""
+def _find(files: FileFinder, path: str, name: str) -> Path:
+    """Return the file of a path and a name, either of which may be "" or lack its ending."""
+    if not name:
+        return files.find(path)
+    folder = path[: max(path.rfind("/"), path.rfind("\\")) + 1]
+    inside = f"{path}/{name}" if path else name
+    return files.find(path, inside, f"{folder}{name}", f"images/{name}")
 
-    def __init__(self, folder: Path) -> None:
-        self._roots = (folder, folder.parent)
-        self._listed: dict[Path, dict[str, Path]] = {}
 
-    def find(self, path: str, name: str) -> Path:
-        """Return the file of a path and a name, either of which may be "" or lack its ending."""
-        # Backslashes of tables made on Windows; the parts of "/data" there begin with one, too.
-        given = Path(path)
-        if not given.is_absolute():
-            given = Path(*PureWindowsPath(path).parts)
-        wanted = [given, *([given / name, given.parent / name, Path("images", name)] * bool(name))]
-        for root in self._roots:
-            for relative in wanted:
-                if relative.name and (found := self._at(root / relative)) is not None:
-                    return found
-        raise InputError(f"{path or name}: no such file from {self._roots[0]}")
-
-    def _at(self, path: Path) -> Path | None:
-        listed = self._list(path.parent)
-        return listed.get(path.name.casefold())
-
-    def _list(self, folder: Path) -> dict[str, Path]:
-        """Names and names without ending, in small letters; the ending is not always given."""
-        if folder not in self._listed:
-            found: Sequence[Path] = sorted(folder.iterdir()) if folder.is_dir() else []
-            files = [path for path in found if path.suffix.casefold() in IMAGE_SUFFIXES]
-            self._listed[folder] = {path.stem.casefold(): path for path in files} | {
-                path.name.casefold(): path for path in files
-            }
-        return self._listed[folder]
+def _page(text: str) -> int:
+    try:
+        page = parse_number(text) if text else 0.0
+    except InputError as error:
+        raise InputError(f"page: {error}") from None
+    if page < 0 or page != int(page):
+        raise InputError(f"page: “{text}” is no whole number from 0 on")
+    return int(page)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semxai.store.disk.names import natural_key
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.sources.find_images import find_images
 from napari_semxai.store.sources.source import SourceImage
@@ -93,7 +93,7 @@ def labelled_images(
             f"{source}: {len(counts)} classes with readable images, a classifier needs two or "
             "more; give a folder of images a class, or a table (CSV) with a column label"
         )
-    labels = tuple(sorted(counts, key=_natural))
+    labels = tuple(sorted(counts, key=natural_key))
     shown = _class_names(source, labels, {**found.class_names, **(names or {})}, names or {})
     index = {label: number for number, label in enumerate(labels)}
     return LabelledImages(
@@ -124,8 +124,3 @@ def _class_names(
     if twice:
         raise InputError(f"{source}: two classes would be called {twice[0]!r}")
     return shown
-
-
-def _natural(text: str) -> list[tuple[int, str]]:
-    """Sort "2" before "10"."""
-    return [(int(part or 0), word) for word, part in re.findall(r"(\D*)(\d*)", text)]

@@ -55,7 +55,7 @@ def test_another_wording_is_another_set(tmp_path):
 def test_two_rows_of_the_same_set_are_refused(tmp_path):
     path = tmp_path / "s.csv"
     write_survey(path, [FULL, AnswerSet("P-2"), FULL])
-    with pytest.raises(InputError, match="row 4: P-1 has answered"):
+    with pytest.raises(InputError, match="line 5: P-1 has answered"):
         read_survey(path)
 
 
@@ -97,11 +97,11 @@ def test_columns_of_others_are_kept(tmp_path):
     ("text", "message"),
     [
         ("a,b\n1,2\n", "item_1 is missing"),
-        (f"{HEAD}\n1,2,3,4,5,6,7,8\n", "row 2, item_6: an answer is a whole number from 1 to 5"),
+        (f"{HEAD}\n1,2,3,4,5,6,7,8\n", "line 2, item_6: an answer is a whole number from 1 to 5"),
         (f"{HEAD}\n1,2,3,4,5,yes,1,1\n", "not yes"),
         (f"{HEAD}\n1,2,3.5,4,5,1,1,1\n", "not 3.5"),
         (f"{HEAD},item_2\n1,2,3,4,5,1,1,1,2\n", "item_2 is there twice"),
-        (f"{HEAD}\n1,2,3,4,5,1,1,{'1' * 200_000}\n", "cannot be read as CSV"),
+        (f"{HEAD}\n1,2,3,4,5,1,1,{'1' * 200_000}\n", "line 2: is no row of a table"),
     ],
 )
 def test_bad_files_are_named(tmp_path, text, message):
@@ -130,3 +130,13 @@ def test_every_wording_of_the_consent_text_is_kept(tmp_path):
 def test_pseudonyms_are_new():
     taken = [new_pseudonym([]) for _ in range(50)]
     assert new_pseudonym(taken) not in taken
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "utf-8-sig", "utf-16"])
+def test_a_survey_saved_by_excel(tmp_path, encoding):
+    path = tmp_path / "s.csv"
+    rows = ["sep=;", f"Participant;{HEAD.replace(',', ';')};comment_1", "P1;5;4;3;2;1;5,0;4;3;für"]
+    path.write_bytes("\r\n".join([*rows, ";" * 9, ""]).encode(encoding))
+    (read,) = read_survey(path)
+    assert (read.participant, read.answers) == ("P1", (5, 4, 3, 2, 1, 5, 4, 3))
+    assert read.comments[0] == "für"

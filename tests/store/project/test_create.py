@@ -42,8 +42,8 @@ def test_saved_masks_beside_their_images_are_no_images(images, tmp_path):
         Image.fromarray(np.full((8, 9), 200, np.uint8)).save(images / name)
     project = create_project(tmp_path / "project", images)
     assert [image.id for image in project.images] == [
-        "A", "A_mask", "a-2", "b_mask", "stack_p0001", "stack_p0002", "stack_p0003",
-        "sub__A_mask", "sub__a",
+        "A", "a-2", "A_mask", "b_mask", "stack_p0001", "stack_p0002", "stack_p0003",
+        "sub__a", "sub__A_mask",
     ]  # fmt: skip
 
 

@@ -264,7 +264,7 @@ def test_files_of_a_newer_program_are_left_alone(project):
 def test_damaged_table_is_one_clear_line(project):
     path = project.folder / "images.csv"
     path.write_text(path.read_text().replace("24,32", "24,x", 1))
-    with pytest.raises(InputError, match=r"images\.csv: is damaged"):
+    with pytest.raises(InputError, match=r"images\.csv line 2: is damaged"):
         open_project(project.folder)
 
 

@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.types import InputError, ReviewState
 
@@ -119,3 +120,70 @@ def test_table_without_images(tmp_path, text, message):
     table.write_text(text)
     with pytest.raises(InputError, match=message):
         table_images(table)
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    (tmp_path / "images").mkdir()
+    for name in ("a", "b", "Größe"):
+        Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8)).save(
+            tmp_path / "images" / f"{name}.png"
+        )
+    return tmp_path
+
+
+def _table(folder, text, encoding="utf-8"):
+    (folder / "mine.csv").write_bytes(text.encode(encoding))
+    return table_images(folder / "mine.csv")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("start", ["", "sep=;\r\n"])
+def test_a_table_saved_by_excel(pictures, encoding, start):
+    text = f"{start}Image Path ; Label;Pixel size nm\r\nimages\\a.png;Kratzer;2,5\r\n;;\r\n"
+    found = _table(pictures, text + "C:\\lot\\Größe.png;ß;\r\n", encoding)
+    assert [image.path.name for image in found.images] == ["a.png", "Größe.png"]
+    assert [image.label for image in found.images] == ["Kratzer", "ß"]
+    assert [image.pixel_size for image in found.images] == [2.5e-9, None]
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("images/a.png,-2.5,", r"line 4: pixel_size_nm: “-2.5” is not more than 0"),
+        ("images/a.png,nan,", "line 4: pixel_size_nm: “nan” is not a number"),
+        ("images/a.png,0,", "line 4: pixel_size_nm: “0” is not more than 0"),
+        ("images/a.png,2,5,0", "line 4: 4 values for 3 columns"),
+        ("images/a.png,,1.5", "line 4: page: “1.5” is no whole number"),
+        ("images/a.png,,-1", "line 4: page: “-1” is no whole number"),
+        ("images/gone.png,,", "line 4: images/gone.png: no such file"),
+    ],
+)
+def test_a_wrong_cell_is_named_by_line_and_column(pictures, row, message):
+    found = _table(pictures, f"image_path,pixel_size_nm,page\n\nimages/b.png,2.5,0.0\n{row}\n")
+    assert [image.path.name for image in found.images] == ["b.png"]
+    assert list(found.failed) == ["mine.csv line 4"]
+    with pytest.raises(InputError, match=message):
+        raise InputError(found.failed["mine.csv line 4"])
+
+
+def test_all_reasons_are_told_when_nothing_is_left(pictures):
+    with pytest.raises(InputError, match=r"line 2: nope.*; .*line 3: nada"):
+        _table(pictures, "image_path\nnope.png\nnada.png\n")
+
+
+def test_an_image_is_not_its_own_mask(pictures):
+    with pytest.raises(InputError, match=r"masks/a\.png: no such mask"):
+        _table(pictures, "image_path,mask_path\nimages/a.png,masks/a.png\n")
+
+
+def test_the_table_of_a_project_saved_by_excel(pictures):
+    project = create_project(pictures / "p", pictures / "images", pixel_size=2.5e-9)
+    table = pictures / "p" / "images.csv"
+    lines = table.read_text("utf-8").replace(",", ";").replace("2.5e-09", "2,5E-09")
+    table.write_bytes(lines.encode("utf-8-sig"))
+    again = open_project(pictures / "p")
+    assert again.images == project.images
+    table.write_bytes(table.read_bytes().replace(b"2,5E-09", b"-1"))
+    with pytest.raises(InputError, match=r"images\.csv line 2: is damaged \(pixel_size_m: “-1”"):
+        open_project(pictures / "p")

@@ -188,7 +188,7 @@ def test_images_of_1_8_are_found_by_name(write, stack, tmp_path):
 }
 EndOfFile;"""
     path = write(text)
-    with pytest.raises(InputError, match="gone: no such image"):
+    with pytest.raises(InputError, match="gone: no such file"):
         create_project(tmp_path / "project", path)
     failed = {}
     project = create_project(tmp_path / "project", path, failed=failed)

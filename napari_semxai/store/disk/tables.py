@@ -1,0 +1,167 @@
+"""Text and tables as any program writes them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semxai.types import InputError
+from napari_semxai.types.quantities import parse_number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_MARKS = (
+    (b"\xef\xbb\xbf", "utf-8"),
+    (b"\xff\xfe\0\0", "utf-32-le"),
+    (b"\0\0\xfe\xff", "utf-32-be"),
+    (b"\xff\xfe", "utf-16-le"),
+    (b"\xfe\xff", "utf-16-be"),
+)
+_MOST_SAID = 3
+_DELIMITERS = ";,\t"
+_SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[;,\t]*\r?\n', re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text.
+
+    Attributes
+    ----------
+    path : Path
+        Of its file.
+    header : tuple of str
+        Names of the columns as they are written.
+    rows : tuple of (int, list of str)
+        Each with the line that it begins on, counted from 1; lines without any text are left out.
+    """
+
+    path: Path
+    header: tuple[str, ...]
+    rows: tuple[tuple[int, list[str]], ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the columns in small letters, with underscores for spaces."""
+        return [re.sub(r"[\s_]+", "_", name.casefold()) for name in self.header]
+
+
+def decode_text(data: bytes) -> str:
+    """Decode text of unknown encoding: by its mark, as UTF-8 or UTF-16, else as Windows does."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, "replace")
+    if data[:2].count(b"\0") == 1:
+        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", "replace")
+    for encoding in ("utf-8", "cp1252"):
+        try:
+            return data.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    return data.decode("latin-1")
+
+
+def read_text(path: Path) -> str:
+    """Read a text file of any encoding; see `decode_text`.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read.
+    """
+    try:
+        return decode_text(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def read_table(path: str | Path) -> Table:
+    """Read a table that any program wrote, Excel among them.
+
+    Comma, semicolon or tab is told by the line of names, or by a line ``sep=`` above it.
+
+    Raises
+    ------
+    InputError
+        When it cannot be read or is empty.
+    """
+    path = Path(path)
+    text = read_text(path)
+    said = _SEPARATOR_LINE.match(text)
+    line = 1 if said else 0
+    text = text[said.end() :] if said else text
+    names = next((one for one in text.splitlines() if one.strip()), "")
+    delimiter = said[1] if said else max(_DELIMITERS, key=names.count)
+    rows: list[tuple[int, list[str]]] = []
+    # Not line by line: a comment may have lines of its own.
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    start = reader.line_num
+    try:
+        for cells in reader:
+            if any(map(str.strip, cells)):
+                rows.append((line + start + 1, cells))
+            start = reader.line_num
+    except (csv.Error, TypeError) as error:
+        raise InputError(
+            f"{path} line {line + start + 1}: is no row of a table ({error})"
+        ) from None
+    if not rows:
+        raise InputError(f"{path}: is empty")
+    return Table(path, tuple(map(str.strip, rows[0][1])), tuple(rows[1:]))
+
+
+def all_reasons(reasons: Iterable[str]) -> str:
+    """Return why nothing is left, for an error of one line: the first reasons, and how many more.
+
+    Examples
+    --------
+    >>> all_reasons(["a", "b", "c", "d"])
+    'a; b; c; and 1 more'
+    """
+    said = list(dict.fromkeys(reasons))
+    more = [f"and {len(said) - _MOST_SAID} more"] if len(said) > _MOST_SAID else []
+    return "; ".join(said[:_MOST_SAID] + more)
+
+
+def cells_by_name(row: Sequence[str], names: Sequence[str]) -> dict[str, str]:
+    """Return the cells of a row by the names of their columns.
+
+    Raises
+    ------
+    InputError
+        When it has more cells than there are columns: most often a decimal comma between commas.
+    """
+    if any(row[len(names) :]):
+        raise InputError(f"{len(row)} values for {len(names)} columns; a decimal comma in quotes?")
+    return dict(zip(names, row, strict=False))
+
+
+def size_of(text: str, column: str, unit: float = 1.0) -> float | None:
+    """Return the metres of a cell that holds the edge of a pixel; None where it is empty.
+
+    Parameters
+    ----------
+    text, column : str
+        The cell, and the name of its column.
+    unit : float
+        How many of the column's units are a metre.
+
+    Raises
+    ------
+    InputError
+        When it is no number above 0.
+    """
+    if not text.strip():
+        return None
+    try:
+        size = parse_number(text) / unit
+    except InputError as error:
+        raise InputError(f"{column}: {error}") from None
+    if not size > 0:
+        raise InputError(f"{column}: “{text}” is not more than 0")
+    return size
