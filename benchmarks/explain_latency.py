@@ -181,7 +181,7 @@ class Window:
             lambda: getattr(state.concepts, "refinement", "") == refinement,
         )
         # Their layers would follow in the next turn of the event loop.
-        self.workbench.explanations.show_concepts()
+        self.workbench.explanations.show_others()
 
     def rest(self) -> None:
         """Let the engine finish what follows an answer, as a person does who looks at it."""

@@ -71,7 +71,7 @@ def measure(workbench, size: int, repeats: int) -> dict[str, list[tuple[float, f
         ),
         "a class already computed: three concepts, a turn later": times(
             repeats,
-            lambda _: workbench.explanations.show_concepts(),
+            lambda _: workbench.explanations.show_others(),
             before=lambda n: classify.set_target(n % 2),
         ),
     }

@@ -142,7 +142,7 @@ class Workbench:
         self.explanations = ExplanationLayers(viewer, self.session, self.layers)
         self.table = ComparisonTableController(self.session, self.jobs)
         self.curves = ThresholdCurvesController(
-            self.session, self.jobs, self.evaluate, self.table, self.explaining.masks
+            self.session, self.jobs, self.evaluate, self.explaining.masks
         )
         self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}

@@ -1,10 +1,12 @@
 """Explanations without a network: values as the engine answers, and an engine that is told."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
+from napari_semxai.controllers.explain.sources import MapSource, NamedMap
 from napari_semxai.types import (
     CAM_METHODS,
     Classification,
@@ -162,3 +164,21 @@ def concept_maps(k=6, target=2, key="bank", shape=SHAPE):
         INFO.sha256,
         key,
     )
+
+
+class OwnFamily(MapSource):
+    """Another family of explanations, with nothing but its maps and what made them."""
+
+    family, field, mask_title = "edges", "advice", "edges masks"
+
+    def maps(self, explanation):
+        if explanation.advice is None:
+            return []
+        places = {"edges, strong": (40, 50), "edges, weak": (60, 80)}
+        return [
+            NamedMap(name, (name, place), partial(peak, place=place), "own", (9, 8, 7 + number))
+            for number, (name, place) in enumerate(places.items())
+        ]
+
+    def details(self, explanation, name):
+        return {"method": "edges", "name": name}

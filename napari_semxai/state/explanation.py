@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ from napari_semxai.types import (
 )
 
 HEAT_MAP, PICTURE, UNION, WEIGHTED = "heat map", "picture", "concepts, union", "concepts, weighted"
-CONCEPTS = "concepts"
+CONCEPTS = "concept"
 FitImage: TypeAlias = Path | SemImage
 
 
@@ -145,12 +145,13 @@ class ExplanationMasks:
     masks : dict of str to ndarray of bool, shape (M, N)
         `HEAT_MAP`, "concept 1" …, `UNION`, `WEIGHTED`, `PICTURE`, "picture, concept 1" …, those
         that there are.
-    labels : ndarray of uint8, shape (M, N), or None
-        Number of the most important shown concept at each pixel, from 1; 0 for none.
+    labels : dict of str to ndarray of bool or uint8, shape (M, N)
+        By family, what the layer of its masks shows: at each pixel the number of the most
+        important mask, from 1; 0 for none.
     """
 
     masks: dict[str, BoolMask]
-    labels: NDArray[np.uint8] | None = None
+    labels: dict[str, NDArray[Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,7 +1,10 @@
 """Explanations of the current image.
 
-`explain` puts the others together over one engine and one `result_cache`. `classify` loads a
-classifier and predicts; `heatmaps` and `concepts` ask for maps through `requests`, which
-follows one kind of request. `masks` turns maps into masks while thresholds move, `recipe`
-records it. `heat_names`, `concept_files` and `fit_masks` are small parts of these.
+`explain` puts the others together over one engine and one `result_cache`, and keeps the masks
+equal to maps and thresholds. `classify` loads a classifier and predicts; `heatmaps` and
+`concepts` ask for maps through `requests`, which follows one kind of request.
+
+Everything beyond the panels sees a family of explanations as a `MapSource` (`sources`), which
+names its maps and makes its masks: `HeatmapSource` in `heatmaps`, the others in
+`concept_sources`. A new family begins with an entry of `SOURCES` in `explain`.
 """

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from functools import partial
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from napari_semxai.algorithms.explanations.masks import gradcam_mask, threshold_mask
 from napari_semxai.controllers.explain.classify import target_of
 from napari_semxai.controllers.explain.requests import Asking
+from napari_semxai.controllers.explain.sources import MapSource, NamedMap
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Heatmaps
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap
+from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap, colors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
+    from numpy.typing import NDArray
+
     from napari_semxai.controllers.explain.result_cache import ResultCache
+    from napari_semxai.controllers.explain.sources import Made
     from napari_semxai.engine.client import EngineClient
-    from napari_semxai.state.explanation import CamSettings
+    from napari_semxai.state.explanation import CamSettings, Explanation
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask, Heatmap, NetworkLayers
+    from napari_semxai.types import BoolMask, NetworkLayers
 
 
 _TITLES = {method.name: method.title for method in CAM_METHODS}
@@ -55,6 +62,129 @@ def heat_names(heatmaps: Sequence[Heatmap], *, with_class: bool = False) -> dict
         seen[name] += 1
         names[heatmap] = name if seen[name] == 1 else f"{name} ({seen[name]})"
     return names
+
+
+PAPER_MAP = "heat map, rendered (Algorithm 2)"
+
+
+class HeatmapSource(MapSource):
+    """Heat maps: the one that is looked at, and all that were made of the image."""
+
+    family, field, mask_title = HEAT_MAP, "heatmaps", "heat map mask"
+
+    def __init__(self) -> None:
+        # Of the heat map shown now, and of the one before it.
+        render = lru_cache(maxsize=2)(Heatmap.rgb)
+        self._mask = lru_cache(maxsize=1)(partial(heat_mask, render=render))
+
+    def maps(self, explanation: Explanation) -> list[NamedMap]:
+        """Return all heat maps, and the active one as Algorithm 2 sees it in paper mode."""
+        active = explanation.heatmaps.active
+        maps = [
+            NamedMap(name, heatmap, partial(getattr, heatmap, "values"), heatmap.sha256)
+            for heatmap, name in heat_names(explanation.heatmaps.all).items()
+        ]
+        if explanation.mask_settings.paper and active is not None:
+            maps.append(NamedMap(PAPER_MAP, (active, "red"), partial(_red, active), active.sha256))
+        return maps
+
+    def layers(self, explanation: Explanation) -> list[list[NamedMap]]:
+        """Return each heat map for a tile of its own, the active one or nothing first."""
+        active, names = (
+            explanation.heatmaps.active,
+            heat_names(explanation.heatmaps.all, with_class=True),
+        )
+        others = [found for found in explanation.heatmaps.all if found is not active]
+        shown = others if active is None else [active, *others]
+        layers = []
+        for number, heatmap in enumerate(shown):
+            role = HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
+            values = partial(heat_values, heatmap)
+            layers.append([NamedMap(names[heatmap], heatmap, values, heatmap.sha256, role=role)])
+        return [[], *layers] if active is None and layers else layers
+
+    def masks(self, explanation: Explanation, shape: tuple[int, int]) -> Made:
+        """Return the mask of the active heat map."""
+        settings, active = explanation.mask_settings, explanation.heatmaps.active
+        if active is None:
+            return {}, None
+        mask = self._mask(active, settings.tau, settings.paper)
+        return {HEAT_MAP: mask}, mask
+
+    def judged(self, explanation: Explanation) -> dict[str, tuple[Callable[[], BoolMask], str]]:
+        """Return the masks of all heat maps, not of the active one alone."""
+        settings, names = explanation.mask_settings, heat_names(explanation.heatmaps.all)
+        return {
+            HEAT_MAP if len(names) == 1 else f"{HEAT_MAP}, {name}": (
+                partial(heat_mask, heatmap, settings.tau, settings.paper),
+                heatmap.sha256,
+            )
+            for heatmap, name in names.items()
+        }
+
+    def palette(self, explanation: Explanation) -> tuple[str, ...]:
+        """Return the one colour of heat."""
+        return (colors.HEAT,)
+
+    def classifier(self, explanation: Explanation) -> str:
+        """Return that of the active heat map."""
+        active = explanation.heatmaps.active
+        return "" if active is None else active.sha256
+
+    def details(self, explanation: Explanation, name: str) -> dict[str, Any]:
+        """Return method, layers, class and threshold of the active heat map."""
+        heatmap, settings = explanation.heatmaps.active, explanation.mask_settings
+        if heatmap is None:
+            return {}
+        return {
+            "method": heatmap.method,
+            "layers": list(heatmap.layers),
+            "target": heatmap.target,
+            "class": heatmap.class_name,
+            "classifier_sha256": heatmap.sha256,
+            "inside_mask": heatmap.inside_mask,
+            "paper": settings.paper,
+            "tau": settings.tau,
+        }
+
+
+def heat_mask(
+    heatmap: Heatmap,
+    tau: float,
+    paper: bool,
+    render: Callable[[Heatmap], NDArray[np.uint8]] = Heatmap.rgb,
+) -> BoolMask:
+    """Return the mask that a heat map gives.
+
+    Parameters
+    ----------
+    heatmap : Heatmap
+        The map.
+    tau, paper
+        See `MaskSettings`.
+    render : callable
+        Returns the map in JET colours; one that remembers them, where they are needed often.
+
+    Returns
+    -------
+    ndarray of bool, shape (M, N)
+    """
+    if paper:
+        return gradcam_mask(render(heatmap), tau)
+    return threshold_mask(heatmap.values, tau)
+
+
+def heat_values(heatmap: Heatmap) -> NDArray[np.float32]:
+    """Return a map in the unit of its method, shape (M, N).
+
+    A mean over several layers, each scaled to its own range first, has no unit: from 0 to 1.
+    """
+    unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
+    return heatmap.values * np.float32(unit)
+
+
+def _red(heatmap: Heatmap) -> NDArray[np.float32]:
+    return heatmap.rgb()[..., 0].astype(np.float32)
 
 
 QUICK_SECONDS = 3.0

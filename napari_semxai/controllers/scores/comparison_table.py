@@ -11,28 +11,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.algorithms.explanations.localisation import RankedMap, trivial_baselines
-from napari_semxai.algorithms.explanations.masks import weighted_map
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.controllers.explain.heatmaps import heat_names
-from napari_semxai.controllers.explain.masks import concept_name, heat_mask
+from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.controllers.explain.result_cache import ResultCache
+from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MapRow, MaskRow
-from napari_semxai.state.explanation import HEAT_MAP, PICTURE, WEIGHTED
 from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.types import BoolMask, FloatArray, SemImage
+from napari_semxai.types import BoolMask, SemImage
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
-
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
-    from napari_semxai.types import ConceptMaps, Heatmap
 
 _SORTED_BYTES = 2**28
-_CONCEPT = "concept"
-PAPER_MAP = "heat map, rendered (Algorithm 2)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -43,8 +36,7 @@ class _Judged:
     truth_name: str
     truth: BoolMask
     masks: dict[str, tuple[Callable[[], BoolMask], str]]
-    maps: dict[str, tuple[object, Callable[[], FloatArray]]]
-    colors: dict[str, tuple[int, int, int]]
+    maps: list[NamedMap]
 
 
 class ComparisonTableController:
@@ -61,7 +53,7 @@ class ComparisonTableController:
     def __init__(self, session: Session, jobs: Jobs) -> None:
         self._session, self._jobs = session, jobs
         self._sorted = ResultCache(limit=_SORTED_BYTES)
-        self._lock = Lock()
+        self._lock, self._sources = Lock(), make_sources()
         self._baselines = lru_cache(maxsize=2)(_baselines)
 
     def refresh(self, masks: dict[str, BoolMask], truth: tuple[str, BoolMask] | None) -> None:
@@ -80,14 +72,16 @@ class ComparisonTableController:
             self._session.comparison = ComparisonTable()
             return
         shape = image.gray.shape
-        own = {
+        own: dict[str, tuple[Callable[[], BoolMask], str]] = {
             name: (partial(_itself, mask.copy()), "")
             for name, mask in masks.items()
             if mask.shape == shape
         }
-        judged = _Judged(
-            image, truth[0], truth[1].copy(), own | self._masks(), self.maps(), self._colors()
-        )
+        explanation = self._session.explanation
+        maps = [one for source in self._sources for one in source.maps(explanation)]
+        for source in self._sources:
+            own |= source.judged(explanation)
+        judged = _Judged(image, truth[0], truth[1].copy(), own, maps)
         self._jobs.run(
             "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
         )
@@ -96,49 +90,6 @@ class ComparisonTableController:
         """Write the table, and beside it the Dice curves of the maps, as CSV."""
         table = self._session.comparison
         self._jobs.run("save scores", partial(_write, path, table), _nothing, self._on_failed)
-
-    def maps(self) -> dict[str, tuple[object, Callable[[], FloatArray]]]:
-        """Return what each map of the current image is made from, and how, by its name."""
-        explanation = self._session.explanation
-        settings, concepts = explanation.mask_settings, explanation.concepts
-        maps: dict[str, tuple[object, Callable[[], FloatArray]]] = {}
-        for heatmap, name in heat_names(explanation.heatmaps.all).items():
-            maps[name] = heatmap, partial(getattr, heatmap, "values")
-        active = explanation.heatmaps.active
-        if settings.paper and active is not None:
-            maps[PAPER_MAP] = (active, "red"), partial(_red, active)
-        if concepts is not None:
-            shown = frozenset(c for c in settings.concepts if c < len(concepts.maps))
-            for number in sorted(shown):
-                maps[concept_name(number)] = (
-                    (concepts, number),
-                    partial(concepts.maps.__getitem__, number),
-                )
-            key = (concepts, shown, settings.local)
-            maps[WEIGHTED] = key, partial(_weighted, *key)
-        return maps
-
-    def _masks(self) -> dict[str, tuple[Callable[[], BoolMask], str]]:
-        """Return how each mask of the explanations is made, and of which classifier, by name."""
-        explanation = self._session.explanation
-        settings, concepts = explanation.mask_settings, explanation.concepts
-        names = heat_names(explanation.heatmaps.all)
-        found: dict[str, tuple[Callable[[], BoolMask], str]] = {}
-        for heatmap, name in names.items():
-            make = partial(heat_mask, heatmap, settings.tau, settings.paper)
-            title = HEAT_MAP if len(names) == 1 else f"{HEAT_MAP}, {name}"
-            found[title] = make, heatmap.sha256
-        for name, mask in explanation.masks.masks.items():
-            if name != HEAT_MAP and mask.size:
-                # Nobody knows what made a picture from elsewhere.
-                source = None if name.startswith(PICTURE) else concepts
-                found[name] = partial(_itself, mask), _classifier_of(source)
-        return found
-
-    def _colors(self) -> dict[str, tuple[int, int, int]]:
-        concepts = self._session.explanation.concepts
-        colors = [] if concepts is None else concepts.colors.tolist()
-        return {concept_name(number): (r, g, b) for number, (r, g, b) in enumerate(colors)}
 
     def _compare(self, judged: _Judged) -> ComparisonTable:
         rows = [
@@ -150,29 +101,29 @@ class ComparisonTableController:
             for name, mask in self._baselines(judged.image).items()
         ]
         maps = []
-        for name, (source, make) in judged.maps.items():
-            ranked = self._ranked(_Source(source, make))
+        for one in judged.maps:
+            ranked = self._ranked(one)
             maps.append(
                 MapRow(
-                    name,
+                    one.name,
                     ranked.localisation(judged.truth),
                     ranked.dice_curve(judged.truth, TAUS),
-                    threshold_of(name),
-                    judged.colors.get(name),
-                    _classifier_of(source),
+                    one.threshold,
+                    one.color,
+                    one.classifier,
                 )
             )
         return ComparisonTable(judged.truth_name, tuple(rows), tuple(maps))
 
-    def _ranked(self, source: _Source) -> RankedMap:
+    def _ranked(self, one: NamedMap) -> RankedMap:
         """Sort a map once; called in threads."""
         with self._lock:
-            known: RankedMap | None = self._sorted.get(source)
+            known: RankedMap | None = self._sorted.get(one.key)
         if known is not None:
             return known
-        ranked = RankedMap(source.make())
+        ranked = RankedMap(one.values())
         with self._lock:
-            self._sorted.put(source, ranked, ranked.nbytes)
+            self._sorted.put(one.key, ranked, ranked.nbytes)
         return ranked
 
     def _on_compared(self, table: ComparisonTable) -> None:
@@ -182,45 +133,12 @@ class ComparisonTableController:
         self._session.message = message
 
 
-def threshold_of(name: str) -> str:
-    """Return the field of `MaskSettings` that is the threshold of a map of this name."""
-    return "concept_tau" if name.startswith(_CONCEPT) else "tau"
-
-
-class _Source:
-    """What a map is made from, and how; equal where it is made from the same."""
-
-    def __init__(self, source: object, make: Callable[[], FloatArray]) -> None:
-        self._source, self.make = source, make
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Source) and self._source == other._source
-
-    def __hash__(self) -> int:
-        return hash(self._source)
-
-
-def _classifier_of(source: object) -> str:
-    first = source[0] if isinstance(source, tuple) else source
-    return str(getattr(first, "sha256", ""))
-
-
 def _itself(mask: BoolMask) -> BoolMask:
     return mask
 
 
 def _baselines(image: SemImage) -> dict[str, BoolMask]:
     return trivial_baselines(image.gray)
-
-
-def _red(heatmap: Heatmap) -> NDArray[np.float32]:
-    return heatmap.rgb()[..., 0].astype(np.float32)
-
-
-def _weighted(maps: ConceptMaps, concepts: frozenset[int], local: bool) -> FloatArray:
-    chosen = sorted(concepts)
-    weights = maps.local_importances if local else maps.importances
-    return weighted_map(maps.maps[chosen], weights[chosen])
 
 
 MASK_COLUMNS = ("dice", "iou", "precision", "recall", "accuracy")

@@ -5,36 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_semxai.algorithms.explanations.localisation import RankedMap
-from napari_semxai.algorithms.explanations.masks import cropped, resized_mask
-from napari_semxai.algorithms.explanations.threshold_curves import (
-    DELTAS,
-    ThresholdCurve,
-    dice_within,
-)
-from napari_semxai.controllers.explain.masks import (
-    concept_distances,
-    concept_name,
-    picture_concept,
-)
-from napari_semxai.controllers.scores.comparison_table import threshold_of
+from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.state.comparison import TAUS
-from napari_semxai.state.explanation import PICTURE, UNION, ExplanationPicture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Sequence
 
-    from napari_semxai.controllers.explain.masks import ExplanationMaskController
+    from napari_semxai.controllers.explain.explain import ExplanationMaskController
+    from napari_semxai.controllers.explain.sources import Curves as Drawn
+    from napari_semxai.controllers.explain.sources import NamedMap
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
     from napari_semxai.controllers.scores.evaluate import EvaluateController
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask, ConceptMaps, FloatArray
+    from napari_semxai.types import BoolMask
 
     Curves = tuple[ThresholdCurve, ...]
-    Rendering = ConceptMaps | ExplanationPicture
 
 
 class ThresholdCurvesController:
@@ -48,8 +35,6 @@ class ThresholdCurvesController:
         Computes them.
     evaluate : EvaluateController
         Knows the truth that is compared with.
-    table : ComparisonTableController
-        Knows the maps.
     masks : ExplanationMaskController
         Takes a threshold.
     """
@@ -59,32 +44,29 @@ class ThresholdCurvesController:
         session: Session,
         jobs: Jobs,
         evaluate: EvaluateController,
-        table: ComparisonTableController,
         masks: ExplanationMaskController,
     ) -> None:
         self._session, self._jobs = session, jobs
-        self._evaluate, self._table, self._masks = evaluate, table, masks
+        self._evaluate, self._masks = evaluate, masks
+        self._sources = make_sources()
         session.events.image.connect(self._on_image_changed)
 
     def draw(self) -> None:
         """Score every threshold of every explanation against the truth of the Scores dock."""
         image, truth = self._session.image, self._evaluate.truth
-        maps, renderings = self._table.maps(), self._renderings()
+        explanation = self._session.explanation
+        maps = [one for source in self._sources for one in source.maps(explanation)]
+        drawn = (source.curves(explanation) for source in self._sources)
+        rendered = [draw for draw in drawn if draw is not None]
         fits = image is not None and truth is not None and truth.shape == image.gray.shape
-        if truth is None or not fits or not (maps or renderings):
+        if truth is None or not fits or not (maps or rendered):
             self._session.message = (
                 "The curves need an explanation (Explain) and a truth of the image's size, which "
                 "is chosen in Scores."
             )
             return
-        shown = self._session.explanation.mask_settings.concepts
-        makers = {name: make for name, (_, make) in maps.items()}
-        self._jobs.run(
-            "curves",
-            partial(_curves, makers, renderings, shown, truth),
-            self._on_drawn,
-            self._on_failed,
-        )
+        draw_all = partial(_curves, maps, rendered, truth)
+        self._jobs.run("curves", draw_all, self._on_drawn, self._on_failed)
 
     def use(self, parameter: str, threshold: float) -> None:
         """Take the threshold of the curves nearest to `threshold`.
@@ -102,11 +84,6 @@ class ThresholdCurvesController:
         else:
             self._masks.set_masks(tau=value)
 
-    def _renderings(self) -> list[Rendering]:
-        explanation = self._session.explanation
-        found = (explanation.concepts, explanation.picture)
-        return [rendering for rendering in found if rendering is not None]
-
     def _on_image_changed(self) -> None:
         self._jobs.forget("curves")
         self._session.curves = ()
@@ -118,43 +95,9 @@ class ThresholdCurvesController:
         self._session.message = message
 
 
-def _curves(
-    maps: Mapping[str, Callable[[], FloatArray]],
-    renderings: Iterable[Rendering],
-    shown: frozenset[int],
-    truth: BoolMask,
-) -> Curves:
+def _curves(maps: Sequence[NamedMap], rendered: Sequence[Drawn], truth: BoolMask) -> Curves:
     found = []
-    for name, make in maps.items():
-        curve = RankedMap(make()).dice_curve(truth, TAUS)
-        found.append(ThresholdCurve(name, threshold_of(name), TAUS, curve))
-    for rendering in renderings:
-        if isinstance(rendering, ExplanationPicture) and rendering.method == "gradcam":
-            red = cropped(rendering.rgb, rendering.crop)[..., 0]
-            values = resized_mask(red, _size(truth))
-            curve = RankedMap(values.astype(np.float32)).dice_curve(truth, TAUS)
-            found.append(ThresholdCurve(PICTURE, "tau", TAUS, curve))
-        else:
-            found += _delta_curves(rendering, shown, truth)
-    return tuple(found)
-
-
-def _delta_curves(
-    rendering: Rendering, shown: frozenset[int], truth: BoolMask
-) -> Iterator[ThresholdCurve]:
-    """Yield a curve for each shown concept, all of them in a picture, and for their union."""
-    picture = isinstance(rendering, ExplanationPicture)
-    title = picture_concept if picture else concept_name
-    own = {
-        title(number): resized_mask(distances, _size(truth))
-        for number, distances in enumerate(concept_distances(rendering))
-        if picture or number in shown
-    }
-    if len(own) > 1:
-        own[PICTURE if picture else UNION] = np.minimum.reduce(list(own.values()))
-    for name, values in own.items():
-        yield ThresholdCurve(name, "delta", DELTAS, dice_within(values, truth, DELTAS))
-
-
-def _size(mask: BoolMask) -> tuple[int, int]:
-    return mask.shape[0], mask.shape[1]
+    for one in maps:
+        curve = RankedMap(one.values()).dice_curve(truth, TAUS)
+        found.append(ThresholdCurve(one.name, one.threshold, TAUS, curve))
+    return (*found, *(curve for draw in rendered for curve in draw(truth)))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from napari.layers import Image
 
+from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
-from napari_semxai.types import Heatmap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Layer
 
+    from napari_semxai.controllers.explain.sources import MapSource
     from napari_semxai.layers.layout import Layout
     from napari_semxai.state.explanation import Explanation
     from napari_semxai.state.session import Session
@@ -86,38 +87,54 @@ class Arrangement:
 
     Attributes
     ----------
-    heatmaps : tuple of (Heatmap, Tile)
-        The one that is looked at first.
-    concepts : Tile or None
-        Where the concepts lie; None where they are not on show.
+    maps : dict of str to tuple of (NamedMap, Tile)
+        By family, in the order in which they are drawn.
+    tiles : dict of str to Tile
+        Where the first of a family lies, and its masks; families not on show are left out.
     copies : tuple of Tile
         Where copies of the image lie.
     """
 
-    heatmaps: tuple[tuple[Heatmap, Tile], ...] = ()
-    concepts: Tile | None = None
+    maps: dict[str, tuple[tuple[NamedMap, Tile], ...]] = field(default_factory=dict)
+    tiles: dict[str, Tile] = field(default_factory=dict)
     copies: tuple[Tile, ...] = ()
 
 
-def arrange(explanation: Explanation, *, side_by_side: bool) -> Arrangement:
+def arrange(
+    sources: Sequence[MapSource], explanation: Explanation, *, side_by_side: bool
+) -> Arrangement:
     """Lay the explanations over the image, or each on a tile of its own.
 
-    Side by side, what is looked at lies over the image itself. Otherwise the heat map that is
-    looked at and the concepts do, or one of them.
+    Side by side, what is looked at lies over the image itself. Otherwise the first of each family
+    does, or that of one family alone.
     """
-    active = explanation.heatmaps.active
-    heatmaps = [] if active is None else [active]
-    concepts = explanation.concepts is not None
+    groups = {source.family: source.layers(explanation) for source in sources}
+    alone = explanation.alone
+    if not any(groups.get(alone, ())[:1]):
+        # What is not there hides nothing.
+        alone = ""
     if not side_by_side:
-        shown = () if explanation.hides_heat_map else tuple((one, (0, 0)) for one in heatmaps)
-        return Arrangement(shown, (0, 0) if concepts and not explanation.hides_concepts else None)
-    heatmaps += [found for found in explanation.heatmaps.all if found is not active]
-    tiles = _grid(len(heatmaps) + concepts)
-    free, own = tiles, None
-    if concepts:
-        own = tiles[0 if explanation.hides_heat_map else -1]
-        free = [tile for tile in tiles if tile != own]
-    return Arrangement(tuple(zip(heatmaps, free, strict=True)), own, tuple(tiles[1:]))
+        shown = {name: own[:1] for name, own in groups.items() if not alone or name == alone}
+        laid = {name: [((0, 0), maps) for maps in own if maps] for name, own in shown.items()}
+        return _arranged(laid, ())
+    # What is looked at alone lies over the image itself.
+    order = sorted(groups, key=lambda name: name != alone)
+    wanted = [(name, maps) for name in order for maps in groups[name] if maps]
+    tiles = _grid(len(wanted))
+    laid = {name: [] for name in groups}
+    for (name, maps), tile in zip(wanted, tiles, strict=True):
+        laid[name].append((tile, maps))
+    return _arranged(laid, tuple(tiles[1:]))
+
+
+def _arranged(
+    laid: dict[str, list[tuple[Tile, list[NamedMap]]]], copies: tuple[Tile, ...]
+) -> Arrangement:
+    maps = {
+        name: tuple((one, tile) for tile, group in own for one in group)
+        for name, own in laid.items()
+    }
+    return Arrangement(maps, {name: own[0][0] for name, own in laid.items() if own}, copies)
 
 
 def _grid(number: int) -> list[Tile]:

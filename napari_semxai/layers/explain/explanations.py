@@ -10,28 +10,22 @@ import numpy as np
 from psygnal import Signal
 from superqt.utils import qdebounced
 
-from napari_semxai.controllers.explain.heatmaps import heat_names
-from napari_semxai.controllers.explain.masks import concept_name
+from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.controllers.project.image_opener import is_same_file
 from napari_semxai.layers.explain.arrangement import Arrangement, ImageCopies, arrange
-from napari_semxai.layers.explain.float_layers import (
-    FloatLayers,
-    FloatMap,
-    concept_colormap,
-    heat_colormap,
-)
+from napari_semxai.layers.explain.float_layers import FloatLayers
 from napari_semxai.layers.explain.masks import ExplanationMaskLayers
 from napari_semxai.state.explanation import HEAT_MAP
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from numpy.typing import NDArray
 
+    from napari_semxai.controllers.explain.sources import MapSource
     from napari_semxai.layers.explain.arrangement import Tile
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.explanation import FitImage, MaskSettings
     from napari_semxai.state.session import Session
-    from napari_semxai.types import Heatmap, SemImage
+    from napari_semxai.types import SemImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +70,18 @@ class ExplanationLayers:
         self._viewer, self._layers = viewer, layers
         self._session, self._explanation = session, session.explanation
         self._floats = FloatLayers(viewer, layers.layout)
-        self._masks = ExplanationMaskLayers(layers, session.explanation)
+        self._sources = make_sources()
+        self._masks = ExplanationMaskLayers(layers, session.explanation, self._sources)
         self._copies = ImageCopies(viewer, session, layers.layout)
-        self._heat = heat_colormap()
         self.look = Look()
-        self._concepts_soon = qdebounced(self.show_concepts, timeout=0)
+        # A turn of the event loop after the heat map: together they are too many layers for one.
+        self._others_soon = qdebounced(self.show_others, timeout=0)
+        others = (source.field for source in self._sources if source.family != HEAT_MAP)
         events = session.explanation.events
         self._connections = (
             (layers.mask_layer_changed, self._on_image_layer_changed),
             (events.heatmaps, self._on_heatmaps_changed),
-            (events.concepts, self._on_concepts_changed),
+            *((getattr(events, name), self._on_others_changed) for name in others),
             (events.alone, self._show),
             (events.mask_settings, self._on_mask_settings_changed),
             (events.masks, self._show_masks),
@@ -99,7 +95,7 @@ class ExplanationLayers:
         """Show the session no longer; the layers stay."""
         for signal, slot in self._connections:
             signal.disconnect(slot)
-        self._concepts_soon.cancel()
+        self._others_soon.cancel()
         self._floats.release()
 
     def set_look(self, look: Look) -> None:
@@ -111,11 +107,9 @@ class ExplanationLayers:
             self._viewer.reset_view()
         self.look_changed.emit(look)
 
-    def show_concepts(self) -> None:
-        """Show the session's concepts, and what makes place for them."""
-        self._show_concepts()
-        if self._interlocked:
-            self._show_heatmaps()
+    def show_others(self) -> None:
+        """Show concepts and all that is no heat map, and what makes place for them."""
+        self._show_maps(heat=self._interlocked, others=True)
 
     def toggle(self) -> None:
         """Show or hide all explanations."""
@@ -127,17 +121,14 @@ class ExplanationLayers:
         self._on_focus_changed()
 
     def _on_heatmaps_changed(self) -> None:
-        self._show_heatmaps()
-        if self._interlocked:
-            self._show_concepts()
+        self._show_maps(heat=True, others=self._interlocked)
 
-    def _on_concepts_changed(self) -> None:
-        # A turn of the event loop after the heat map: together they are too many layers for one.
-        self._concepts_soon()
+    def _on_others_changed(self) -> None:
+        self._others_soon()
 
     def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
         if new.concepts != old.concepts:
-            self._show_concepts()
+            self._show_maps(heat=False, others=True)
 
     @property
     def _interlocked(self) -> bool:
@@ -147,53 +138,28 @@ class ExplanationLayers:
     def _arranged(self) -> Arrangement:
         if not self.look.visible or self._layers.image_layer is None:
             return Arrangement()
-        return arrange(self._explanation, side_by_side=self.look.side_by_side)
+        return arrange(self._sources, self._explanation, side_by_side=self.look.side_by_side)
 
     def _show(self) -> None:
-        self._show_heatmaps()
-        self._show_concepts()
+        self._show_maps(heat=True, others=True)
         self._show_masks()
 
-    def _show_heatmaps(self) -> None:
-        arranged, wanted = self._arranged(), set()
+    def _show_maps(self, *, heat: bool, others: bool) -> None:
+        """Show the heat maps, or those of all other families, and hide what is not on show."""
+        arranged = self._arranged()
         self._copies.lay(self._layers.image_layer, arranged.copies)
-        names = heat_names(self._explanation.heatmaps.all, with_class=True)
-        for number, (heatmap, tile) in enumerate(arranged.heatmaps):
-            role = HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
-            wanted.add(role)
-            found = FloatMap(
-                names[heatmap],
-                heatmap,
-                heat_values(heatmap),
-                self._heat,
-                classifier=heatmap.sha256,
-            )
-            self._floats.show(role, found, tile)
-        self._hide_others(HEAT_MAP, wanted)
+        for source in self._sources:
+            if not (heat if source.family == HEAT_MAP else others):
+                continue
+            maps = arranged.maps.get(source.family, ())
+            for shown, tile in maps:
+                self._floats.show(shown, tile)
+            tile = arranged.tiles.get(source.family, (0, 0))
+            self._hide_others(source, {shown.role for shown, _ in maps}, tile)
 
-    def _show_concepts(self) -> None:
-        concepts, tile = self._explanation.concepts, self._arranged().concepts
-        wanted = set()
-        if concepts is not None and tile is not None:
-            chosen = self._explanation.mask_settings.concepts
-            # The most important one lies on top.
-            for number in sorted(chosen & set(range(len(concepts.maps))), reverse=True):
-                name, color = concept_name(number), tuple(concepts.colors[number].tolist())
-                wanted.add(name)
-                found = FloatMap(
-                    name,
-                    concepts,
-                    concepts.maps[number],
-                    concept_colormap(color),
-                    number + 1,
-                    concepts.sha256,
-                )
-                self._floats.show(name, found, tile)
-        self._hide_others("concept", wanted, tile or (0, 0))
-
-    def _hide_others(self, kind: str, wanted: set[str], tile: Tile = (0, 0)) -> None:
+    def _hide_others(self, source: MapSource, wanted: set[str], tile: Tile) -> None:
         for role in self._floats.roles:
-            if not role.startswith(kind) or role in wanted:
+            if not source.owns(role) or role in wanted:
                 continue
             # What stands beside the image goes away with its tile.
             if self.look.visible and not role.startswith(f"{HEAT_MAP} "):
@@ -222,15 +188,6 @@ class ExplanationLayers:
         self._floats.forget(event.value)
         self._copies.forget(event.value)
         self._masks.forget(event.value)
-
-
-def heat_values(heatmap: Heatmap) -> NDArray[np.float32]:
-    """Return a map in the unit of its method, shape (M, N).
-
-    A mean over several layers, each scaled to its own range first, has no unit: from 0 to 1.
-    """
-    unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
-    return heatmap.values * np.float32(unit)
 
 
 def _is_of(image: SemImage | None, wanted: FitImage) -> bool:

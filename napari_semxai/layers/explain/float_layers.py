@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -10,49 +9,24 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
-from numpy.typing import NDArray
 from superqt.utils import qdebounced
 
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, refresh_pixels, set_visible
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from napari.components import ViewerModel
     from napari.layers import Layer
+    from numpy.typing import NDArray
 
+    from napari_semxai.controllers.explain.sources import NamedMap
     from napari_semxai.layers.layout import Layout
 
 CLASSIFIER = "classifier_sha256"
 """Entry of a layer's metadata: digest of the weights that an explanation is of."""
 OPACITY = 0.65
 _FADE = 0.35
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FloatMap:
-    """A map to show.
-
-    Attributes
-    ----------
-    title : str
-        Name of its layer.
-    source : object
-        What it was made from; the same source is not shown again.
-    values : ndarray of float32, shape (M, N)
-        In their own unit; transparent where 0, less, or NaN.
-    colormap : Colormap
-        From transparent to opaque.
-    rank : int
-        Layers of lower rank lie above.
-    classifier : str
-        Digest of the weights that it explains.
-    """
-
-    title: str
-    source: object
-    values: NDArray[np.float32]
-    colormap: Colormap
-    rank: int = 0
-    classifier: str = ""
 
 
 class FloatLayers:
@@ -70,7 +44,7 @@ class FloatLayers:
         self._viewer, self._layout = viewer, layout
         self._picture: Image | None = None
         self._layers: dict[str, Image] = {}
-        self._sources: dict[str, object] = {}
+        self._keys: dict[str, Hashable] = {}
         self._ranks: WeakKeyDictionary[Image, int] = WeakKeyDictionary()
         self.color_bars = True
         # napari lays out all overlays again for each bar that comes or goes: a turn later.
@@ -92,7 +66,7 @@ class FloatLayers:
 
     def hide(self, role: str) -> None:
         """Show nothing in the layer of a role."""
-        self._sources.pop(role, None)
+        self._keys.pop(role, None)
         if role in self._layers:
             set_visible(self._layers[role], False)
             self._layout.lay(self._layers[role])
@@ -106,7 +80,7 @@ class FloatLayers:
         if layer is None:
             return
         self._layout.lay(layer, tile)
-        if self._sources.pop(role, None) is None:
+        if self._keys.pop(role, None) is None:
             return
         layer.metadata.pop(CLASSIFIER, None)
         layer.data.fill(np.nan)
@@ -118,30 +92,30 @@ class FloatLayers:
         """The roles that have a layer."""
         return tuple(self._layers)
 
-    def show(self, role: str, shown: FloatMap, tile: tuple[int, int] = (0, 0)) -> Image:
-        """Show a map in the layer of a role, made where there is none.
+    def show(self, shown: NamedMap, tile: tuple[int, int] = (0, 0)) -> Image:
+        """Show a map in the layer of its role, made where there is none.
 
         Parameters
         ----------
-        role : str
-            What the layer is for.
-        shown : FloatMap
-            The map.
+        shown : NamedMap
+            The map, in its own unit; transparent where 0, less, or NaN.
         tile : tuple of int
             Row and column in the grid of pictures side by side; (0, 0) lies over the image.
         """
-        layer = self._layers.get(role)
+        role, layer = shown.role, self._layers.get(shown.role)
+        colormap = heat_colormap() if shown.color is None else concept_colormap(shown.color)
         if layer is None:
-            layer = self._add(role, shown, tile)
-        elif self._sources.get(role) is not shown.source:
-            _set_values(layer, with_holes(shown.values), _limits(shown.values))
+            layer = self._add(shown, colormap, tile)
+        elif self._keys.get(role) != shown.key:
+            values = shown.values()
+            _set_values(layer, with_holes(values), _limits(values))
         self._raise(layer, shown.rank)
-        self._sources[role] = shown.source
+        self._keys[role] = shown.key
         layer.metadata[CLASSIFIER] = shown.classifier
-        if layer.name != shown.title:
-            layer.name = shown.title
-        if layer.colormap.name != shown.colormap.name:
-            layer.colormap = shown.colormap
+        if layer.name != shown.name:
+            layer.name = shown.name
+        if layer.colormap.name != colormap.name:
+            layer.colormap = colormap
         self._layout.lay(layer, tile)
         self._bars_soon()
         set_visible(layer, True)
@@ -154,15 +128,15 @@ class FloatLayers:
 
     def _show_color_bars(self) -> None:
         for role, layer in self._layers.items():
-            layer.colorbar.visible = self.color_bars and role in self._sources
+            layer.colorbar.visible = self.color_bars and role in self._keys
 
-    def _add(self, role: str, shown: FloatMap, tile: tuple[int, int]) -> Image:
-        active = self._viewer.layers.selection.active
+    def _add(self, shown: NamedMap, colormap: Colormap, tile: tuple[int, int]) -> Image:
+        active, values = self._viewer.layers.selection.active, shown.values()
         layer = Image(
-            with_holes(shown.values),
-            name=shown.title,
-            colormap=shown.colormap,
-            contrast_limits=_limits(shown.values),
+            with_holes(values),
+            name=shown.name,
+            colormap=colormap,
+            contrast_limits=_limits(values),
             opacity=OPACITY,
             blending="translucent",
             metadata={ROLE: EXPLANATION},
@@ -170,7 +144,7 @@ class FloatLayers:
         self._layout.lay(layer, tile)
         self._viewer.layers.insert(self._index_for(shown.rank), layer)
         self._viewer.layers.selection.active = active
-        self._layers[role] = layer
+        self._layers[shown.role] = layer
         self._ranks[layer] = shown.rank
         return layer
 
@@ -211,6 +185,7 @@ def with_holes(values: NDArray[np.float32]) -> NDArray[np.float32]:
     return holes
 
 
+@lru_cache(maxsize=1)
 def heat_colormap() -> Colormap:
     """Return a perceptually uniform map of heat that fades out towards 0."""
     colors = ensure_colormap("inferno").map(np.linspace(0.25, 1.0, 128))

@@ -11,7 +11,7 @@ from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
-from napari_semxai.controllers.explain.masks import concept_name
+from napari_semxai.controllers.explain.concept_sources import concept_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

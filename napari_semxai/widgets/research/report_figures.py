@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
-from napari_semxai.controllers.explain.masks import concept_name
+from napari_semxai.controllers.explain.concept_sources import concept_name
 from napari_semxai.controllers.scores.comparison_table import MASK_COLUMNS
 from napari_semxai.reports.figures import (
     concepts_figure,

@@ -19,8 +19,8 @@ from napari_semxai.algorithms.explanations.masks import (
 )
 from napari_semxai.controllers.explain.classify import ClassifyController
 from napari_semxai.controllers.explain.concepts import ConceptController
+from napari_semxai.controllers.explain.explain import ExplanationMaskController
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, seconds_of
-from napari_semxai.controllers.explain.masks import ExplanationMaskController
 from napari_semxai.controllers.explain.result_cache import ResultCache
 from napari_semxai.state.explanation import (
     CONCEPTS,
@@ -594,19 +594,19 @@ def test_float_maps_are_the_truth(explained, fitted, masks):
     weights = fitted.concepts.importances[[0, 2]]
     expected = threshold_mask(weighted_map(maps[[0, 2]], weights), 0.6)
     np.testing.assert_array_equal(found[WEIGHTED], expected)
-    np.testing.assert_array_equal(explained.masks.labels > 0, found[UNION])
+    np.testing.assert_array_equal(explained.masks.labels[CONCEPTS] > 0, found[UNION])
     both = found["concept 1"] & found["concept 3"]
-    assert set(explained.masks.labels[both]) <= {1}
+    assert set(explained.masks.labels[CONCEPTS][both]) <= {1}
 
 
 def test_a_mask_that_stays_the_same_is_not_made_again(explained, fitted, masks):
     before = explained.masks
     masks.set_masks(tau=0.3)
-    assert explained.masks.labels is before.labels
+    assert explained.masks.labels[CONCEPTS] is before.labels[CONCEPTS]
     heat = explained.masks.masks[HEAT_MAP]
     masks.set_masks(concepts=frozenset((0,)))
     assert explained.masks.masks[HEAT_MAP] is heat
-    assert explained.masks.labels is not before.labels
+    assert explained.masks.labels[CONCEPTS] is not before.labels[CONCEPTS]
 
 
 def test_local_importances_weigh_this_image(fitted, masks):

@@ -7,9 +7,9 @@ import pytest
 from napari_semxai.algorithms.explanations.localisation import RankedMap, trivial_baselines
 from napari_semxai.algorithms.explanations.masks import gradcam_mask, threshold_mask
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.controllers.explain.masks import ExplanationMaskController
+from napari_semxai.controllers.explain.explain import ExplanationMaskController
+from napari_semxai.controllers.explain.heatmaps import PAPER_MAP
 from napari_semxai.controllers.scores.comparison_table import (
-    PAPER_MAP,
     ComparisonTableController,
     table_lines,
 )

@@ -8,8 +8,7 @@ from napari_semxai.algorithms.explanations.masks import (
     threshold_mask,
 )
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.controllers.explain.masks import ExplanationMaskController
-from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
+from napari_semxai.controllers.explain.explain import ExplanationMaskController
 from napari_semxai.controllers.scores.threshold_curves import ThresholdCurvesController
 from napari_semxai.state.explanation import ExplanationPicture, Heatmaps
 from tests import explanations as make
@@ -30,8 +29,7 @@ def controller(session, image, truth):
     masks = ExplanationMaskController(session, make.NowJobs(), print)
     jobs, judge = make.NowJobs(), Truth()
     judge.truth = truth
-    table = ComparisonTableController(session, jobs)
-    yield ThresholdCurvesController(session, jobs, judge, table, masks)
+    yield ThresholdCurvesController(session, jobs, judge, masks)
     masks.release()
 
 

@@ -1,4 +1,5 @@
-from napari_semxai.layers.explain.arrangement import Arrangement, arrange
+from napari_semxai.controllers.explain.explain import make_sources
+from napari_semxai.layers.explain.arrangement import arrange
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Heatmaps
 from tests import explanations as make
 
@@ -13,35 +14,43 @@ def explained(heatmaps=2, concepts=True, alone=""):
     )
 
 
+def laid(explanation, **settings):
+    return arrange(make_sources(), explanation, **settings)
+
+
 def tiles(arranged):
-    return [(heatmap.target, tile) for heatmap, tile in arranged.heatmaps]
+    return [(shown.key.target, tile) for shown, tile in arranged.maps.get(HEAT_MAP, ())]
+
+
+def concepts(arranged):
+    return arranged.tiles.get(CONCEPTS)
 
 
 def test_over_each_other_the_active_map_and_the_concepts_are_on_show():
-    arranged = arrange(explained(), side_by_side=False)
-    assert (tiles(arranged), arranged.concepts) == ([(1, (0, 0))], (0, 0))
+    arranged = laid(explained(), side_by_side=False)
+    assert (tiles(arranged), concepts(arranged)) == ([(1, (0, 0))], (0, 0))
     assert arranged.copies == ()
-    assert arrange(explained(0, concepts=False), side_by_side=False) == Arrangement()
+    assert laid(explained(0, concepts=False), side_by_side=False).tiles == {}
 
 
 def test_one_without_the_other():
-    arranged = arrange(explained(alone=HEAT_MAP), side_by_side=False)
-    assert (tiles(arranged), arranged.concepts) == ([(1, (0, 0))], None)
-    arranged = arrange(explained(alone=CONCEPTS), side_by_side=False)
-    assert (tiles(arranged), arranged.concepts) == ([], (0, 0))
+    arranged = laid(explained(alone=HEAT_MAP), side_by_side=False)
+    assert (tiles(arranged), concepts(arranged)) == ([(1, (0, 0))], None)
+    arranged = laid(explained(alone=CONCEPTS), side_by_side=False)
+    assert (tiles(arranged), concepts(arranged)) == ([], (0, 0))
     # What is not there hides nothing.
-    arranged = arrange(explained(concepts=False, alone=CONCEPTS), side_by_side=False)
+    arranged = laid(explained(concepts=False, alone=CONCEPTS), side_by_side=False)
     assert tiles(arranged) == [(1, (0, 0))]
-    assert arrange(explained(0, alone=HEAT_MAP), side_by_side=False).concepts == (0, 0)
+    assert concepts(laid(explained(0, alone=HEAT_MAP), side_by_side=False)) == (0, 0)
 
 
 def test_side_by_side_each_has_a_tile_and_the_first_is_looked_at():
-    arranged = arrange(explained(), side_by_side=True)
-    assert (tiles(arranged), arranged.concepts) == ([(1, (0, 0)), (0, (0, 1))], (1, 0))
+    arranged = laid(explained(), side_by_side=True)
+    assert (tiles(arranged), concepts(arranged)) == ([(1, (0, 0)), (0, (0, 1))], (1, 0))
     assert arranged.copies == ((0, 1), (1, 0))
-    arranged = arrange(explained(alone=CONCEPTS), side_by_side=True)
-    assert (tiles(arranged), arranged.concepts) == ([(1, (0, 1)), (0, (1, 0))], (0, 0))
-    arranged = arrange(explained(0), side_by_side=True)
-    assert (arranged.concepts, arranged.copies) == ((0, 0), ())
-    arranged = arrange(explained(concepts=False), side_by_side=True)
-    assert (arranged.concepts, arranged.copies) == (None, ((0, 1),))
+    arranged = laid(explained(alone=CONCEPTS), side_by_side=True)
+    assert (tiles(arranged), concepts(arranged)) == ([(1, (0, 1)), (0, (1, 0))], (0, 0))
+    arranged = laid(explained(0), side_by_side=True)
+    assert (concepts(arranged), arranged.copies) == ((0, 0), ())
+    arranged = laid(explained(concepts=False), side_by_side=True)
+    assert (concepts(arranged), arranged.copies) == (None, ((0, 1),))

@@ -6,15 +6,17 @@ from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication
 
-from napari_semxai.controllers.explain.masks import ExplanationMaskController
+from napari_semxai.controllers.explain import explain
+from napari_semxai.controllers.explain.explain import ExplanationMaskController
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
 from napari_semxai.layers.explain.float_layers import CLASSIFIER
-from napari_semxai.layers.explain.masks import CONCEPT_MASKS, HEAT_MASK
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Focus, Heatmaps
 from napari_semxai.state.session import Session
 from tests import explanations as make
 from tests.layers.mask.test_session_layers import Edit, make_image
+
+CONCEPT_MASKS, HEAT_MASK = "concept masks", "heat map mask"
 
 
 @pytest.fixture
@@ -81,6 +83,32 @@ def test_a_mean_over_layers_goes_from_0_to_1(viewer, session, shown):
     layer = viewer.layers["Grad-CAM: Class 3"]
     np.testing.assert_allclose(np.nan_to_num(layer.data), found.values)
     assert tuple(layer.contrast_limits) == pytest.approx((0, 1))
+
+
+def test_another_family_has_layers_of_its_own(qapp, viewer, session, layers, monkeypatch):
+    own = (*explain.SOURCES, make.OwnFamily)
+    monkeypatch.setattr(explain, "SOURCES", own)
+    masks = ExplanationMaskController(session, make.NowJobs(), print)
+    shown = ExplanationLayers(viewer, session, layers)
+    session.image = make_image()
+    show_heat(session, make.heatmap())
+    session.explanation.advice = object()
+    QApplication.processEvents()
+    for name in ("edges, strong", "edges, weak", "edges masks"):
+        assert viewer.layers[name].visible
+        assert viewer.layers[name].metadata[CLASSIFIER] == "own"
+    labels = viewer.layers["edges masks"]
+    np.testing.assert_array_equal(labels.data, session.explanation.masks.labels["edges"])
+    np.testing.assert_allclose(labels.colormap.map(2), [9 / 255, 8 / 255, 8 / 255, 1], atol=1e-6)
+    shown.set_look(Look(side_by_side=True))
+    places = [viewer.layers[n].extent.world for n in ("Grad-CAM: Class 3", "edges, weak")]
+    assert not np.array_equal(*places)
+    session.explanation.advice = None
+    QApplication.processEvents()
+    assert np.isnan(viewer.layers["edges, weak"].data).all()
+    assert not viewer.layers["edges masks"].data.any()
+    shown.release()
+    masks.release()
 
 
 def test_layers_say_which_classifier_they_explain(viewer, session, shown, masks):
