@@ -11,11 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
-    from napari_semxai.algorithms.algorithm1.ground_truth import (
-        DEFAULT_ALPHA,
-        DEFAULT_BETA,
-        ground_truth,
-    )
+    from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
     from napari_semxai.algorithms.explanations.masks import concept_masks, gradcam_mask
     from napari_semxai.algorithms.masks.metrics import scores
     from napari_semxai.algorithms.statistics.survey import survey_summary
@@ -24,12 +20,13 @@ if TYPE_CHECKING:
     from napari_semxai.backends.concepts.craft import Concepts, craft
     from napari_semxai.backends.sam2.segmenter import generate_candidates
     from napari_semxai.types import CandidatePool, GroundTruth, Heatmap, InputError, Scores
+    from napari_semxai.types.settings import DEFAULT_ALPHA, DEFAULT_BETA
 
 __version__ = version("napari-semxai")
 
 _ROOMS = {
-    "DEFAULT_ALPHA": "algorithms.algorithm1.ground_truth",
-    "DEFAULT_BETA": "algorithms.algorithm1.ground_truth",
+    "DEFAULT_ALPHA": "types.settings",
+    "DEFAULT_BETA": "types.settings",
     "CandidatePool": "types",
     "Concepts": "backends.concepts.craft",
     "GroundTruth": "types",

@@ -71,9 +71,7 @@ def paper_answer(case: Case) -> GroundTruth:
 def judge(case: Case, paper: GroundTruth) -> robust.Components:
     """Return what the robust variant sees."""
     strips = edge_strips(case.scene.image)
-    return robust.judge_components(
-        case.scene.image, paper.surface, connectivity=8, ignore_border=strips
-    )
+    return robust.judge_components(case.scene.image, paper.surface, connectivity=8, border=strips)
 
 
 def fit(found: Sequence[Case]) -> None:
@@ -139,7 +137,7 @@ def compare(found: Iterable[Case]) -> list[Row]:
                 case.scene.image,
                 paper.surface,
                 connectivity=8,
-                ignore_border=edge_strips(case.scene.image),
+                border=edge_strips(case.scene.image),
             )
             mask, confidence = answer.mask, float(answer.confidence)
         rows.append(
@@ -207,9 +205,7 @@ def real(segmenter: Segmenter, image: Path, outline: Path) -> str:
     picture = read_image(image)
     truth, border = read_mask(outline, picture.gray.shape), auto_border(picture)
     paper = ground_truth(candidates(segmenter, picture.gray), ignore_border=border)
-    answer = robust.robust_defect(
-        picture.gray, paper.surface, connectivity=8, ignore_border=border
-    )
+    answer = robust.robust_defect(picture.gray, paper.surface, connectivity=8, border=border)
     return (
         f"{image.stem}: paper Dice {scores(paper.mask, truth).dice:.3f}, robust Dice "
         f"{scores(answer.mask, truth).dice:.3f}, components in the mask "

@@ -47,7 +47,7 @@ def dices(scene: Scene, pool: CandidatePool) -> Iterator[tuple[Setting, float]]:
                         if ranked.winner is not None:
                             surface = pool.mask(ranked.winner)
                             mask = defect_in(
-                                surface, connectivity=connectivity, ignore_border=ignored
+                                surface, connectivity=connectivity, border=ignored
                             ).mask
                         known[key] = scores(mask, truth).dice
                     yield (alpha, beta, border, connectivity), known[key]

@@ -6,15 +6,16 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
 from napari_semxai.store.disk.choices import read_choices, write_choice
 from napari_semxai.types import InputError
+from napari_semxai.types.settings import ALGORITHMS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.state.session import AlgorithmSettings, Session
+    from napari_semxai.state.session import Session
+    from napari_semxai.types import AlgorithmSettings
 
 ALGORITHM = "algorithm"
 

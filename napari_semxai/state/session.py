@@ -9,8 +9,6 @@ from typing import Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_semxai.algorithms.algorithm1.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
-from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
 from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
 from napari_semxai.algorithms.statistics.survey import SurveyReport
 from napari_semxai.state.comparison import ComparisonTable
@@ -21,6 +19,7 @@ from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks, PastR
 from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.types import (
+    AlgorithmSettings,
     BoolMask,
     Border,
     CandidatePool,
@@ -28,6 +27,7 @@ from napari_semxai.types import (
     GenerateSettings,
     GroundTruth,
     IntArray,
+    MaskSettings,
     MaskSize,
     ModelInfo,
     PairAgreement,
@@ -35,29 +35,6 @@ from napari_semxai.types import (
     Scores,
     SemImage,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AlgorithmSettings:
-    """Parameters of Algorithm 1.
-
-    Attributes
-    ----------
-    alpha, beta : float
-        Centre bias and minimum area ratio.
-    connectivity : int
-        4 or 8.
-    ignore_border : int or None
-        Pixels on every side; None measures dark and constant strips ("auto").
-    algorithm : str
-        One of `ALGORITHMS`: which stage 2.
-    """
-
-    alpha: float = DEFAULT_ALPHA
-    beta: float = DEFAULT_BETA
-    connectivity: int = 8
-    ignore_border: int | None = None
-    algorithm: str = ALGORITHMS[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +114,11 @@ class Origin:
     generate: GenerateSettings = field(default_factory=GenerateSettings)
     model: ModelInfo | None = None
     points: tuple[int, int] | None = None
+
+    @property
+    def sha256(self) -> str:
+        """Digest of the network's weights; "" while it has not answered."""
+        return "" if self.model is None else self.model.sha256
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -290,3 +272,11 @@ class Session:
     run: RunState | None = None
     explanation: Explanation = field(default_factory=Explanation)
     message: str = ""
+
+    @property
+    def settings(self) -> MaskSettings:
+        """What the next automatic mask would be made with."""
+        choice = self.choice
+        return MaskSettings(
+            choice.model, choice.device, self.generate, self.filters, self.algorithm
+        )

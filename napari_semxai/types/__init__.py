@@ -32,13 +32,7 @@ from napari_semxai.types.explain import (
 )
 from napari_semxai.types.image import BoolMask, Border, FloatArray, InputError, IntArray, SemImage
 from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
-from napari_semxai.types.pool import (
-    CURVE_LEVELS,
-    CandidatePool,
-    FilterSettings,
-    GenerateSettings,
-    mask_of_runs,
-)
+from napari_semxai.types.pool import CURVE_LEVELS, CandidatePool, mask_of_runs
 from napari_semxai.types.project import (
     MaskEdit,
     MaskRecipe,
@@ -67,11 +61,18 @@ from napari_semxai.types.segment import (
     Prompts,
     WarmRequest,
 )
+from napari_semxai.types.settings import (
+    AlgorithmSettings,
+    FilterSettings,
+    GenerateSettings,
+    MaskSettings,
+)
 
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
     "QUEUE_COLUMNS",
+    "AlgorithmSettings",
     "BoolMask",
     "Border",
     "CamMethod",
@@ -102,6 +103,7 @@ __all__ = [
     "LayersRequest",
     "MaskEdit",
     "MaskRecipe",
+    "MaskSettings",
     "MaskSize",
     "ModelInfo",
     "NetworkLayers",

@@ -1,4 +1,4 @@
-"""Mask candidates in compact form, and what makes and selects them."""
+"""Mask candidates in compact form."""
 
 from __future__ import annotations
 
@@ -106,38 +106,3 @@ class CandidatePool:
             points=self.points[indices],
             crop_boxes=None if self.crop_boxes is None else self.crop_boxes[indices],
         )
-
-
-@dataclass(frozen=True, slots=True)
-class GenerateSettings:
-    """What the network is asked for; changing any of these needs the network again.
-
-    Attributes
-    ----------
-    points_per_side : int
-        The grid holds ``points_per_side ** 2`` prompts.
-    pred_iou_floor : float
-        Masks predicted worse than this are not upscaled and not in the pool.
-    crop_n_layers : int
-        0: the whole image only; n: also ``4 ** n`` overlapping crops, as in SAM 2.
-    """
-
-    points_per_side: int = 32
-    pred_iou_floor: float = 0.5
-    crop_n_layers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class FilterSettings:
-    """What selects candidates from a pool; all of these act without the network.
-
-    Attributes
-    ----------
-    pred_iou_thresh, stability_score_thresh, stability_score_offset, box_nms_thresh : float
-        As in SAM 2's automatic mask generator.
-    """
-
-    pred_iou_thresh: float = 0.8
-    stability_score_thresh: float = 0.95
-    stability_score_offset: float = 1.0
-    box_nms_thresh: float = 0.7

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semxai.types.image import BoolMask
-from napari_semxai.types.pool import CandidatePool, GenerateSettings
+from napari_semxai.types.pool import CandidatePool
+from napari_semxai.types.settings import GenerateSettings
 
 
 @dataclass(frozen=True, slots=True)

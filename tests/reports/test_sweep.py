@@ -9,7 +9,7 @@ from napari_semxai.reports.sweep import _shown_winners, sweep_figure
 from tests.pools import pool_of, scene_masks
 
 ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
-FIND = partial(defect_in, connectivity=8, ignore_border=(0, 3, 0, 0))
+FIND = partial(defect_in, connectivity=8, border=(0, 3, 0, 0))
 
 
 def test_pictures_of_one_image_and_of_many(tmp_path):

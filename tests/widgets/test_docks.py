@@ -1,6 +1,6 @@
 """Docks as views: model to widget and widget to model."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -160,10 +160,12 @@ def test_advanced_forms_show_and_set(candidates, session, controller):
     candidates.advanced.filters["box_nms_thresh"].value = 0.4
     expected = FilterSettings(pred_iou_thresh=0.5, box_nms_thresh=0.4)
     assert controller.calls[-1] == ("set_filters", (expected,), {})
+    session.algorithm = replace(session.algorithm, alpha=7.0)
     candidates.advanced.components["ignore_border"].value = 3
-    assert controller.calls[-1][2] == {"connectivity": 8, "ignore_border": 3}
+    assert controller.calls[-1][2] == asdict(replace(session.algorithm, ignore_border=3))
     candidates.advanced.components["connectivity"].value = 4
-    assert controller.calls[-1][2] == {"connectivity": 4, "ignore_border": 3}
+    expected = replace(session.algorithm, connectivity=4, ignore_border=3)
+    assert controller.calls[-1][2] == asdict(expected)
     candidates.advanced.grid["points_per_side"].value = 16
     assert controller.calls[-1][1][0].points_per_side == 16
 

@@ -4,7 +4,8 @@
 paper: stage 1 ranks the candidates by centre distance and area (alpha, beta), stage 2 takes the
 complement of the winner and keeps its largest component. `robust` is the other stage 2: all
 defects, or none, with a confidence from the numbers in `robust_fit`. `edge_strips` finds the
-borders that both leave out.
+borders that both leave out. `automatic` puts them together by all settings (`types.settings`):
+window, queue and command line ask it alone.
 
 `winner_map` answers "which candidate wins" for the whole plane of alpha and beta at once, so
 that a slider is a look-up; `sweep` scores that plane against true masks.

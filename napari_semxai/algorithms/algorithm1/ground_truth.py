@@ -22,12 +22,10 @@ from napari_semxai.types import (
     GroundTruth,
     IntArray,
 )
+from napari_semxai.types.settings import DEFAULT_ALPHA, DEFAULT_BETA
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-DEFAULT_ALPHA = 2.0
-DEFAULT_BETA = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,7 +127,7 @@ def ground_truth(
     if ranking.winner is None:
         defect = no_winner(shape, len(areas), beta)
     else:
-        defect = defect_in(surface, connectivity=connectivity, ignore_border=border)
+        defect = defect_in(surface, connectivity=connectivity, border=border)
     return combine(ranking, areas, centroids, surface, defect)
 
 
@@ -182,7 +180,7 @@ def rank(
     return Ranking(scores, distances, eligible, winner)
 
 
-def defect_in(surface: BoolMask, *, connectivity: int, ignore_border: Border) -> Defect:
+def defect_in(surface: BoolMask, *, connectivity: int, border: Border) -> Defect:
     """Return the largest component of a surface's complement (Algorithm 1, stage 2).
 
     Parameters
@@ -191,7 +189,7 @@ def defect_in(surface: BoolMask, *, connectivity: int, ignore_border: Border) ->
         The winner M_k.
     connectivity : {4, 8}
         Neighbourhood of the components.
-    ignore_border : tuple of int
+    border : tuple of int
         (top, right, bottom, left) pixels of the complement to leave out.
 
     Returns
@@ -199,12 +197,12 @@ def defect_in(surface: BoolMask, *, connectivity: int, ignore_border: Border) ->
     Defect
         The component, or an empty mask with a reason.
     """
-    inside = inside_border(surface.shape, ignore_border)
+    inside = inside_border(surface.shape, border)
     complement = np.zeros_like(surface)
     complement[inside] = ~surface[inside]
     mask = largest_component(complement, connectivity)
     if mask.any():
-        return Defect(mask, touches(mask, ignore_border))
+        return Defect(mask, touches(mask, border))
     if surface.all():
         return Defect(mask, False, "the winning candidate covers the whole image: no defect")
     return Defect(mask, False, "outside the winning candidate lies only the ignored border")

@@ -13,8 +13,7 @@ The numbers are fitted by ``python -m training.robust``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,20 +22,14 @@ from numpy.typing import NDArray
 
 from napari_semxai.algorithms.algorithm1.ground_truth import (
     Defect,
-    defect_in,
     inside_border,
     touches,
 )
 from napari_semxai.algorithms.algorithm1.robust_fit import COEFFICIENTS, INTERCEPT, PRESENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from napari_semxai.types import BoolMask, Border
 
-    from napari_semxai.types import BoolMask, Border, GroundTruth
-
-PAPER, ROBUST = "paper", "robust"
-ALGORITHMS = (ROBUST, PAPER)
-"""Stages 2 by name, the default first; alpha and beta mean the same for both."""
 FEATURES = (
     "contrast",
     "outline",
@@ -79,7 +72,7 @@ class Components:
 
 
 def robust_defect(
-    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, ignore_border: Border
+    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, border: Border
 ) -> Defect:
     """Return all defects in a surface, or none, with a confidence.
 
@@ -91,7 +84,7 @@ def robust_defect(
         The winner M_k of stage 1.
     connectivity : {4, 8}
         Neighbourhood of the components.
-    ignore_border : tuple of int
+    border : tuple of int
         (top, right, bottom, left) pixels of the complement to leave out.
 
     Returns
@@ -99,7 +92,7 @@ def robust_defect(
     Defect
         With `Defect.confidence`, the probability that "defect" or "no defect" is right.
     """
-    found = judge_components(gray, surface, connectivity=connectivity, ignore_border=ignore_border)
+    found = judge_components(gray, surface, connectivity=connectivity, border=border)
     logits = component_logits(found.features)
     presence = defect_probability(logits)
     if presence < 0.5 or not logits.size:
@@ -108,37 +101,7 @@ def robust_defect(
     chosen = np.zeros(found.labels.max(initial=0) + 1, dtype=bool)
     chosen[found.numbers[(logits >= 0) | (logits == logits.max())]] = True
     mask: BoolMask = chosen[found.labels]
-    return Defect(mask, touches(mask, ignore_border), confidence=presence)
-
-
-def robust_truth(
-    gray: NDArray[np.uint8], paper: GroundTruth, *, connectivity: int, ignore_border: Border
-) -> GroundTruth:
-    """Return an answer of Algorithm 1 with the robust stage 2 in place of the paper's.
-
-    Without a winner there is no surface to judge by, and the answer stays as it is.
-    """
-    if paper.winner is None:
-        return paper
-    defect = robust_defect(
-        gray, paper.surface, connectivity=connectivity, ignore_border=ignore_border
-    )
-    return replace(
-        paper,
-        mask=defect.mask,
-        touches_edge=defect.touches_edge,
-        reason=defect.reason,
-        confidence=defect.confidence,
-    )
-
-
-def stage_2(
-    algorithm: str, gray: NDArray[np.uint8], *, connectivity: int, ignore_border: Border
-) -> Callable[[BoolMask], Defect]:
-    """Return the function that finds the defect in a surface by one of `ALGORITHMS`."""
-    if algorithm == PAPER:
-        return partial(defect_in, connectivity=connectivity, ignore_border=ignore_border)
-    return partial(robust_defect, gray, connectivity=connectivity, ignore_border=ignore_border)
+    return Defect(mask, touches(mask, border), confidence=presence)
 
 
 def component_logits(features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -155,10 +118,10 @@ def defect_probability(logits: NDArray[np.float64]) -> float:
 
 
 def judge_components(
-    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, ignore_border: Border
+    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, border: Border
 ) -> Components:
     """Describe the components of a surface's complement; arguments as for `robust_defect`."""
-    inside = inside_border(surface.shape, ignore_border)
+    inside = inside_border(surface.shape, border)
     complement = np.zeros_like(surface)
     complement[inside] = ~surface[inside]
     labels, _ = scipy.ndimage.label(complement, structure=_STRUCTURES[connectivity])

@@ -117,7 +117,7 @@ def sweep_image(
     alphas, betas : ndarray, shapes (a,) and (b,)
         The plane.
     find : callable
-        Finds the defect in a surface: stage 2, see `robust.stage_2`.
+        Finds the defect in a surface: stage 2, see `automatic.stage_two`.
     """
     ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=0.0, beta=0.0)
     envelope = winner_envelope(pool.areas, ranking.distances, pool.shape)

@@ -6,7 +6,6 @@ import argparse
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
 from napari_semxai.algorithms.statistics.evaluation import (
     ImageScores,
     compare_methods,
@@ -38,6 +37,7 @@ from napari_semxai.cli.works.evaluate_works import EvaluateWork, Reading
 from napari_semxai.cli.works.record import run_values
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.types import InputError
+from napari_semxai.types.settings import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,11 +12,12 @@ from napari_semxai.cli.batch.run_each import do_each
 from napari_semxai.cli.batch.tasks import KEPT
 from napari_semxai.cli.common.options import add_mask_options, place, settings_from
 from napari_semxai.cli.common.sources import MASK_ENDING, RECORD_ENDING, find_sources
-from napari_semxai.cli.works.pipeline import MaskSettings, Pipeline
+from napari_semxai.cli.works.pipeline import Pipeline
 from napari_semxai.cli.works.record import content_key, known_record, mask_record, size_of
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import read_image
+from napari_semxai.types import MaskSettings
 
 if TYPE_CHECKING:
     import argparse

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.robust import PAPER
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
 from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED
-from napari_semxai.cli.works.pipeline import MaskSettings, Pipeline
+from napari_semxai.cli.works.pipeline import Pipeline
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.replay import difference, replay_edits
-from napari_semxai.types import (
-    FilterSettings,
-    GenerateSettings,
-    InputError,
-    MaskEdit,
-    Prompts,
-)
+from napari_semxai.types import InputError, MaskEdit, MaskSettings, Prompts
 
 if TYPE_CHECKING:
     import argparse
@@ -146,15 +140,15 @@ class _Replayer:
         return _Step(name, difference(self._automatic(image, settings), stored))
 
     def _automatic(self, image: SemImage, settings: Mapping[str, Any]) -> BoolMask:
-        wanted = mask_settings(settings, self._device)
+        wanted = MaskSettings.from_json(settings, self._device)
         pipeline = self._pipelines.setdefault(wanted, Pipeline(wanted))
         self._check_model(pipeline.load(), settings)
         result = pipeline.run(image)
         if not settings.get("overridden"):
             return result.truth.mask
-        # A person chose the winner: it is the only candidate that counts.
-        chosen = result.pool.take(np.array([settings["winner"]]))
-        return pipeline.truth(image, chosen, result.border, beta=0.0).mask
+        return automatic_mask(
+            result.pool, image, wanted.algorithm, result.border, winner=settings["winner"]
+        ).mask
 
     def _click(
         self, image: SemImage, before: BoolMask, edit: MaskEdit, settings: Mapping[str, Any]
@@ -188,37 +182,6 @@ class _Replayer:
                 f"the mask was made with other weights of {settings['model']['name']} (sha256 "
                 f"{wanted[:12]}…, here {here[:12]}…); bring those in, or use --no-network"
             )
-
-
-def mask_settings(settings: Mapping[str, Any], device: str) -> MaskSettings:
-    """Return what made an automatic mask, from the settings of its recipe.
-
-    Raises
-    ------
-    InputError
-        When one is missing.
-    """
-    try:
-        border = settings["ignore_border"]["requested"]
-        return MaskSettings(
-            model=settings["model"]["name"],
-            device=device,
-            generate=GenerateSettings(**_known(GenerateSettings, settings)),
-            filters=FilterSettings(**_known(FilterSettings, settings)),
-            alpha=settings["alpha"],
-            beta=settings["beta"],
-            connectivity=settings["connectivity"],
-            ignore_border=None if border == "auto" else int(border),
-            # Recipes from before there was a choice do not name it.
-            algorithm=settings.get("algorithm", PAPER),
-        )
-    except (KeyError, TypeError) as error:
-        raise InputError(f"the recipe's settings lack {error}") from error
-
-
-def _known(kind: type[GenerateSettings | FilterSettings], settings: Mapping[str, Any]) -> Any:
-    """Return the fields of `kind` that the settings have; others are as by default."""
-    return {field.name: settings[field.name] for field in fields(kind) if field.name in settings}
 
 
 def _drawn(values: Mapping[str, Any], shape: tuple[int, ...]) -> BoolMask:

@@ -22,11 +22,12 @@ from napari_semxai.cli.common.options import (
     settings_from,
 )
 from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED, plain
-from napari_semxai.cli.works.pipeline import MaskSettings, Pipeline
+from napari_semxai.cli.works.pipeline import Pipeline
 from napari_semxai.cli.works.record import content_key, run_values
 from napari_semxai.store.datasets.pools import read_pool, write_pool
 from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.store.images.read import read_image
+from napari_semxai.store.images.read import auto_border, read_image
+from napari_semxai.types import MaskSettings
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +109,7 @@ class SweepWork:
     def do(self, pipeline: Pipeline, item: TruthImage) -> dict[str, Any]:
         """Return the plane of one image."""
         # scikit-image takes half a second.
-        from napari_semxai.algorithms.algorithm1.robust import stage_2
+        from napari_semxai.algorithms.algorithm1.automatic import stage_two
         from napari_semxai.algorithms.algorithm1.sweep import sweep_image
 
         image = read_image(item.path, item.page)
@@ -128,12 +129,7 @@ class SweepWork:
             item.truth.read(pool.shape),
             np.linspace(*self.alphas),
             np.linspace(*self.betas),
-            stage_2(
-                own.algorithm,
-                image.gray,
-                connectivity=own.connectivity,
-                ignore_border=pipeline.border(image),
-            ),
+            stage_two(own.algorithm, image.gray, own.algorithm.border(auto_border(image))),
         )
         return {"plane": plane, KEPT: kept}
 

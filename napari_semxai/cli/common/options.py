@@ -6,13 +6,17 @@ import argparse
 import os
 from pathlib import Path
 
-from napari_semxai.algorithms.algorithm1.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
-from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
 from napari_semxai.algorithms.masks.foreground_rules import AUTO, RULES, ForegroundRule, parse_rule
-from napari_semxai.cli.works.pipeline import MaskSettings
 from napari_semxai.store.weights.models import BUNDLED, model_names
-from napari_semxai.types import FilterSettings, GenerateSettings, InputError
+from napari_semxai.types import (
+    AlgorithmSettings,
+    FilterSettings,
+    GenerateSettings,
+    InputError,
+    MaskSettings,
+)
 from napari_semxai.types.quantities import parse_length, parse_number
+from napari_semxai.types.settings import ALGORITHMS, DEFAULT_ALPHA, DEFAULT_BETA
 
 _FILTERS = FilterSettings()
 
@@ -120,11 +124,13 @@ def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> 
             options.stability_score_thresh,
             box_nms_thresh=options.box_nms_thresh,
         ),
-        alpha=options.alpha,
-        beta=options.beta,
-        connectivity=options.connectivity,
-        ignore_border=options.ignore_border,
-        algorithm=algorithm or options.algorithm,
+        algorithm=AlgorithmSettings(
+            options.alpha,
+            options.beta,
+            options.connectivity,
+            options.ignore_border,
+            algorithm or options.algorithm,
+        ),
     )
 
 

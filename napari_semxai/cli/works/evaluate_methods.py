@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.robust import ALGORITHMS
 from napari_semxai.algorithms.statistics.evaluation import best_threshold
 from napari_semxai.cli.batch.batch import Stopwatch, batch_options, run_batch
 from napari_semxai.cli.commands.mask import MaskWork
@@ -26,6 +25,7 @@ from napari_semxai.cli.works.evaluate_works import (
 )
 from napari_semxai.store.datasets.explanations import MAP_ENDING, read_rendering
 from napari_semxai.types import CAM_METHODS
+from napari_semxai.types.settings import ALGORITHMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -95,7 +95,8 @@ class Runner:
         """Make the masks of Algorithm 1, at a tuned alpha and beta where there are some."""
         settings = settings_from(self.options, algorithm)
         if plane is not None:
-            settings = replace(settings, alpha=plane[0], beta=plane[1])
+            tuned = replace(settings.algorithm, alpha=plane[0], beta=plane[1])
+            settings = replace(settings, algorithm=tuned)
         self.collect(MaskWork(settings, self.folder(algorithm)), sources_of(images))
 
     def tune_plane(

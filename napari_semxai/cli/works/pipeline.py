@@ -6,16 +6,15 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.algorithms.algorithm1.ground_truth import as_border, ground_truth
-from napari_semxai.algorithms.algorithm1.robust import PAPER, robust_truth
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
     Border,
     CandidatePool,
-    FilterSettings,
     GenerateSettings,
     GroundTruth,
+    MaskSettings,
     ModelInfo,
     SemImage,
 )
@@ -25,35 +24,6 @@ if TYPE_CHECKING:
 
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.types import GenerateUpdate
-
-
-@dataclass(frozen=True, slots=True)
-class MaskSettings:
-    """Everything that decides a mask, as it is given on the command line.
-
-    Attributes
-    ----------
-    model, device : str
-        Which network, and where it runs.
-    generate, filters : GenerateSettings, FilterSettings
-        How candidates are made and selected.
-    alpha, beta, connectivity
-        Of Algorithm 1.
-    algorithm : str
-        One of `ALGORITHMS`: which stage 2.
-    ignore_border : int or None
-        Pixels on every side; None measures strips and info bars.
-    """
-
-    model: str
-    device: str
-    generate: GenerateSettings
-    filters: FilterSettings
-    alpha: float
-    beta: float
-    connectivity: int
-    ignore_border: int | None
-    algorithm: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +100,8 @@ class Pipeline:
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()
-        border = self.border(image)
-        truth = self.truth(image, pool, border, beta=settings.beta)
+        border = settings.algorithm.border(auto_border(image))
+        truth = automatic_mask(pool, image, settings.algorithm, border)
         seconds = {
             "encoder": encoded - start,
             "decoder": decoded - encoded,
@@ -139,29 +109,6 @@ class Pipeline:
             "algorithm_1": time.perf_counter() - filtered,
         }
         return MaskResult(image, pool, truth, border, segmenter.info, seconds)
-
-    def truth(
-        self, image: SemImage, pool: CandidatePool, border: Border, *, beta: float
-    ) -> GroundTruth:
-        """Return the answer of Algorithm 1, or of its robust variant, over some candidates."""
-        settings = self.settings
-        paper = ground_truth(
-            pool,
-            alpha=settings.alpha,
-            beta=beta,
-            connectivity=settings.connectivity,
-            ignore_border=border,
-        )
-        if settings.algorithm == PAPER:
-            return paper
-        return robust_truth(
-            image.gray, paper, connectivity=settings.connectivity, ignore_border=border
-        )
-
-    def border(self, image: SemImage) -> Border:
-        """Return the border of an image that Algorithm 1 ignores."""
-        wanted = self.settings.ignore_border
-        return auto_border(image) if wanted is None else as_border(wanted)
 
 
 def _candidates(

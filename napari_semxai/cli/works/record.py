@@ -20,12 +20,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from napari_semxai.cli.works.pipeline import MaskResult, MaskSettings
-    from napari_semxai.types import BoolMask, SemImage
+    from napari_semxai.cli.works.pipeline import MaskResult
+    from napari_semxai.types import BoolMask, MaskSettings, SemImage
 
 SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 # Where a run takes place and what it prints decides nothing.
 _NO_SETTINGS = "run", "json", "files", "sample", "output", "jobs", "scheduler"
+# In the order of the record; the others follow from these.
+_SETTINGS = (
+    "algorithm",
+    "alpha",
+    "beta",
+    "connectivity",
+    "ignore_border",
+    "points_per_side",
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "box_nms_thresh",
+)
 _PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
 
@@ -46,6 +58,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
     dict
         Image, model, settings, versions, mask, winner and candidates.
     """
+    values = settings.to_json(result.model.sha256, result.border)
     record = {
         "command": "mask",
         "image": image_values(result.image, source),
@@ -54,18 +67,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
             "sha256": result.model.sha256,
             "device": result.model.device,
         },
-        "algorithm": settings.algorithm,
-        "alpha": settings.alpha,
-        "beta": settings.beta,
-        "connectivity": settings.connectivity,
-        "ignore_border": {
-            "requested": "auto" if settings.ignore_border is None else settings.ignore_border,
-            "top_right_bottom_left": result.border,
-        },
-        "points_per_side": settings.generate.points_per_side,
-        "pred_iou_thresh": settings.filters.pred_iou_thresh,
-        "stability_score_thresh": settings.filters.stability_score_thresh,
-        "box_nms_thresh": settings.filters.box_nms_thresh,
+        **{name: values[name] for name in _SETTINGS},
         "versions": versions(*_PACKAGES),
         "mask": _mask_values(result),
         "winner": result.truth.winner,

@@ -18,7 +18,6 @@ from napari_semxai.algorithms.masks.click_edits import (
 )
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.controllers.edit.click_history import ClickHistory
-from napari_semxai.controllers.edit.recipe import model_values
 from napari_semxai.state.review import Offer
 from napari_semxai.state.session import Origin, Proposal
 from napari_semxai.types import (
@@ -239,7 +238,7 @@ class ClickController:
             **asdict(asked.prompts),
             "object": _drawn(asked.before),
             "prompt": None if asked.mask is None else _drawn(asked.mask),
-            "model": model_values(self._origin),
+            "model": {"name": self._origin.choice.model, "sha256": self._origin.sha256},
             "predicted_iou": answer.predicted_iou,
         }
         after = heed_newest(found, asked.prompts)

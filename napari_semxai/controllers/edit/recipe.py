@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,10 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import MaskRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from napari_semxai.state.session import (
-        AlgorithmSettings,
-        Automatic,
-        Origin,
-        Proposal,
-        Session,
-    )
-    from napari_semxai.types import (
-        BoolMask,
-        Border,
-        FilterSettings,
-        MaskEdit,
-        SemImage,
-    )
+    from napari_semxai.state.session import Automatic, Proposal, Session
+    from napari_semxai.types import BoolMask, MaskEdit, SemImage
 
 PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
@@ -129,50 +117,19 @@ class RecipeRecorder:
 
 def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]:
     """Return what decided an automatic mask that the session shows."""
-    chosen = {"winner": automatic.truth.winner, "overridden": automatic.overridden}
-    settings = recipe_settings(
-        automatic.origin, session.filters, session.algorithm, automatic.border
+    origin = automatic.origin
+    # What the candidates were made with, which may not be what is chosen now.
+    made = replace(
+        session.settings,
+        model=origin.choice.model,
+        device=origin.choice.device,
+        generate=origin.generate,
     )
-    return settings | chosen
-
-
-def recipe_settings(
-    origin: Origin, filters: FilterSettings, algorithm: AlgorithmSettings, border: Border
-) -> dict[str, Any]:
-    """Return what decides an automatic mask, as `semxai project replay` reads it."""
-    values = asdict(algorithm)
-    wanted = values.pop("ignore_border")
-    settings = {
-        "model": model_values(origin),
-        **asdict(origin.generate),
-        **asdict(filters),
-        **values,
-        "ignore_border": {
-            "requested": "auto" if wanted is None else wanted,
-            "top_right_bottom_left": list(border),
-        },
-    }
+    values = made.to_json(origin.sha256, automatic.border)
     if origin.points is not None:
-        settings["points_done"], settings["points_total"] = origin.points
-    return settings
-
-
-def same_settings(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Return whether two masks of one image were asked for alike."""
-    return _asked_for(one) == _asked_for(other)
-
-
-def _asked_for(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what an image and its candidates answer."""
-    asked = {name: settings[name] for name in settings if name not in ("winner", "overridden")}
-    border = asked.get("ignore_border")
-    return asked | {"ignore_border": border and border["requested"]}
-
-
-def model_values(origin: Origin) -> dict[str, str]:
-    """Return the network by the name that loads it, and the digest of its weights."""
-    digest = "" if origin.model is None else origin.model.sha256
-    return {"name": origin.choice.model, "sha256": digest}
+        values["points_done"], values["points_total"] = origin.points
+    chosen = {"winner": automatic.truth.winner, "overridden": automatic.overridden}
+    return values | chosen
 
 
 def versions() -> dict[str, str]:

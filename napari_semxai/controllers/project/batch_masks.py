@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.algorithms.algorithm1.ground_truth import as_border, ground_truth
-from napari_semxai.algorithms.algorithm1.robust import ROBUST, robust_truth
-from napari_semxai.controllers.edit.recipe import recipe_settings, same_settings, versions
+from napari_semxai.controllers.edit.recipe import versions
 from napari_semxai.state.review import Batch
-from napari_semxai.state.session import Origin
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
     GenerateRequest,
     GenerateUpdate,
+    InputError,
     MaskRecipe,
+    MaskSettings,
     ModelInfo,
     ReviewChange,
     WarmRequest,
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
-    from napari_semxai.types import Border, CandidatePool, ReviewRecord, SemImage
+    from napari_semxai.types import CandidatePool, ReviewRecord, SemImage
 
 QUEUE = "queue"
 TITLE = "Masks"
@@ -43,20 +42,15 @@ class _Run:
     """One pass over the queue with the settings that it began with."""
 
     def __init__(
-        self, opened: OpenProject, annotator: str, settings: Session, waiting: list[str]
+        self, opened: OpenProject, annotator: str, settings: MaskSettings, waiting: list[str]
     ) -> None:
         self.opened, self.annotator = opened, annotator
-        self.origin = Origin(settings.choice, settings.generate)
-        self.filters, self.algorithm = settings.filters, settings.algorithm
+        self.settings, self.sha256 = settings, ""
         self.waiting, self.total = waiting, len(waiting)
         self.began = time.monotonic()
         self.pool: CandidatePool | None = None
         self.made = self.failed = 0
         self.versions = versions()
-
-    def settings(self, border: Border) -> dict[str, Any]:
-        """Return what a recipe says of a mask of this run."""
-        return recipe_settings(self.origin, self.filters, self.algorithm, border)
 
 
 class QueueMasks:
@@ -103,11 +97,11 @@ class QueueMasks:
             )
             return
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
-        run = self._run = _Run(opened, queue.annotator, self._session, waiting)
+        run = self._run = _Run(opened, queue.annotator, self._session.settings, waiting)
         self._session.batch = Batch(TITLE, 0, run.total)
         # Only the network's digest tells which masks it has made before.
         self._engine.submit(
-            WarmRequest(run.origin.choice.model, run.origin.choice.device),
+            WarmRequest(run.settings.model, run.settings.device),
             destination=QUEUE,
             on_update=partial(self._on_update, run),
             on_done=partial(self._next, run),
@@ -148,9 +142,9 @@ class QueueMasks:
         if image is None:
             self._next(run)
             return
-        run.pool, choice = None, run.origin.choice
+        run.pool, own = None, run.settings
         self._engine.submit(
-            GenerateRequest(image.gray, choice.model, choice.device, run.origin.generate),
+            GenerateRequest(image.gray, own.model, own.device, own.generate),
             destination=QUEUE,
             on_update=partial(self._on_update, run),
             on_done=partial(self._on_generated, run, image_id, image),
@@ -160,7 +154,7 @@ class QueueMasks:
 
     def _on_update(self, run: _Run, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
-            run.origin = replace(run.origin, model=answer)
+            run.sha256 = answer.sha256
         elif isinstance(answer, GenerateUpdate) and answer.pool is not None:
             run.pool = answer.pool
 
@@ -212,12 +206,20 @@ def _by_hand(record: ReviewRecord | None) -> bool:
 def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
     """Return whether this run would make the automatic mask that is there."""
     recipe = None if record is None else record.recipe
+    if recipe is None or recipe.base != "automatic":
+        return False
+    made = recipe.settings
+    try:
+        settings = MaskSettings.from_json(made, run.settings.device)
+    except InputError:
+        return False
     return (
-        recipe is not None
-        and recipe.base == "automatic"
+        settings == run.settings
+        and made["model"].get("sha256") == run.sha256
+        # Not of candidates that were still coming.
+        and "points_done" not in made
         and recipe.image_sha256 == run.opened.project.image(image_id).sha256
         and recipe.versions == run.versions
-        and same_settings(recipe.settings, run.settings((0, 0, 0, 0)))
     )
 
 
@@ -231,26 +233,16 @@ def _read(run: _Run, image_id: str) -> SemImage | None:
 
 def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> None:
     """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
-    algorithm = run.algorithm
-    chosen = pool.take(filter_candidates(pool, run.filters))
-    wanted = algorithm.ignore_border
-    border = auto_border(image) if wanted is None else as_border(wanted)
-    truth = ground_truth(
-        chosen,
-        alpha=algorithm.alpha,
-        beta=algorithm.beta,
-        connectivity=algorithm.connectivity,
-        ignore_border=border,
-    )
-    if algorithm.algorithm == ROBUST:
-        truth = robust_truth(
-            image.gray, truth, connectivity=algorithm.connectivity, ignore_border=border
-        )
+    settings = run.settings
+    chosen = pool.take(filter_candidates(pool, settings.filters))
+    border = settings.algorithm.border(auto_border(image))
+    truth = automatic_mask(chosen, image, settings.algorithm, border)
+    found = {"winner": truth.winner, "overridden": False}
     recipe = MaskRecipe(
         "automatic",
         array_digest(truth.mask),
         array_digest(image.pixels),
-        run.settings(border) | {"winner": truth.winner, "overridden": False},
+        settings.to_json(run.sha256, border) | found,
         versions=run.versions,
     )
     score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])

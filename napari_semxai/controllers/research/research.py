@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.robust import stage_2
+from napari_semxai.algorithms.algorithm1.automatic import stage_two
 from napari_semxai.algorithms.algorithm1.sweep import advice, sweep_image, sweep_set
 from napari_semxai.controllers.research.results import read_result
 from napari_semxai.state.explanation import Heatmaps
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.scores.evaluate import EvaluateController
     from napari_semxai.state.research import RunResult
-    from napari_semxai.state.session import AlgorithmSettings, Automatic, Session
-    from napari_semxai.types import BoolMask, Heatmap
+    from napari_semxai.state.session import Automatic, Session
+    from napari_semxai.types import AlgorithmSettings, BoolMask, Heatmap
 
 ALPHAS = np.linspace(0.0, 10.0, 81)
 BETAS = np.linspace(0.0, 1.0, 61)
@@ -139,12 +139,7 @@ def _kind(heatmap: Heatmap) -> tuple[object, ...]:
 def _sweep(
     automatic: Automatic, truth: BoolMask, gray: NDArray[np.uint8], settings: AlgorithmSettings
 ) -> ImageSweep:
-    find = stage_2(
-        settings.algorithm,
-        gray,
-        connectivity=settings.connectivity,
-        ignore_border=automatic.border,
-    )
+    find = stage_two(settings, gray, automatic.border)
     plane = sweep_image(automatic.pool, truth, ALPHAS, BETAS, find)
     result = sweep_set([plane], ALPHAS, BETAS)
     return ImageSweep(result, plane, advice(result))

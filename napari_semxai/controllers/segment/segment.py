@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
-from napari_semxai.algorithms.algorithm1.ground_truth import (
-    as_border,
-    combine,
-    no_winner,
-    rank,
-)
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.controllers.segment.stage_two import StageTwo
 from napari_semxai.state.session import Automatic, Found, Generation, ModelChoice, Origin
@@ -42,16 +37,6 @@ if TYPE_CHECKING:
 
 CANDIDATES = "candidates"
 WARM = "warm"
-
-
-class AlgorithmChange(TypedDict, total=False):
-    """Fields of `AlgorithmSettings` to replace."""
-
-    alpha: float
-    beta: float
-    connectivity: int
-    ignore_border: int | None
-    algorithm: str
 
 
 class SegmentController:
@@ -138,8 +123,8 @@ class SegmentController:
             self._engine.cancel(CANDIDATES)
             self._session.generation = replace(self._session.generation, state="cancelled")
 
-    def set_algorithm(self, **change: Unpack[AlgorithmChange]) -> None:
-        """Change parameters of Algorithm 1 and apply them at once."""
+    def set_algorithm(self, **change: Any) -> None:
+        """Change fields of `AlgorithmSettings` and apply them at once."""
         before = self._session.algorithm
         self._session.algorithm = after = replace(before, **change)
         # All but alpha and beta decide what stage 2 makes of a winner.
@@ -183,8 +168,7 @@ class SegmentController:
 
     def border(self) -> Border:
         """Return the border that Algorithm 1 ignores on the current image."""
-        chosen = self._session.algorithm.ignore_border
-        return self._strips if chosen is None else as_border(chosen)
+        return self._session.algorithm.border(self._strips)
 
     def _on_warm(self, answer: ModelInfo) -> None:
         self._session.model = answer
@@ -268,24 +252,22 @@ class SegmentController:
 
     def _rank(self) -> None:
         """Run Algorithm 1 over the pool; the network is not needed."""
-        if self._session.pool is None or self._origin is None:
+        session = self._session
+        if session.pool is None or session.image is None or self._origin is None:
             return
         indices, pool = self._filter()
-        settings = self._session.algorithm
-        ranking = rank(
-            pool.areas, pool.centroids, pool.shape, alpha=settings.alpha, beta=settings.beta
+        rows = np.flatnonzero(indices == self._chosen)
+        truth = automatic_mask(
+            pool,
+            session.image,
+            session.algorithm,
+            self.border(),
+            winner=int(rows[0]) if rows.size else None,
+            # The cache knows candidates by their place in the whole pool: filters come and go.
+            known=lambda row: self._defect(int(indices[row])),
         )
-        chosen = np.flatnonzero(indices == self._chosen)
-        if chosen.size:
-            ranking = replace(ranking, winner=int(chosen[0]))
-        if ranking.winner is None:
-            surface = np.zeros(pool.shape, dtype=bool)
-            defect = no_winner(pool.shape, len(pool), settings.beta)
-        else:
-            surface, defect = self._defect(int(indices[ranking.winner]))
-        truth = combine(ranking, pool.areas, pool.centroids, surface, defect)
-        self._session.automatic = Automatic(
-            pool, indices, truth, self.border(), bool(chosen.size), self._origin
+        session.automatic = Automatic(
+            pool, indices, truth, self.border(), bool(rows.size), self._origin
         )
         # Of candidates that more will join soon it would be in vain.
         if self._session.generation.state != "running":

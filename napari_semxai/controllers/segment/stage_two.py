@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.algorithm1.robust import stage_2
+from napari_semxai.algorithms.algorithm1.automatic import stage_two
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from napari_semxai.algorithms.algorithm1.ground_truth import Defect
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.state.session import AlgorithmSettings
-    from napari_semxai.types import BoolMask, Border, CandidatePool, SemImage
+    from napari_semxai.types import (
+        AlgorithmSettings,
+        BoolMask,
+        Border,
+        CandidatePool,
+        SemImage,
+    )
 
 JOB = "stage 2"
 
@@ -39,12 +44,7 @@ class StageTwo:
         self, pool: CandidatePool, image: SemImage, settings: AlgorithmSettings, border: Border
     ) -> None:
         self._pool = pool
-        self._find: Callable[[BoolMask], Defect] = stage_2(
-            settings.algorithm,
-            image.gray,
-            connectivity=settings.connectivity,
-            ignore_border=border,
-        )
+        self._find: Callable[[BoolMask], Defect] = stage_two(settings, image.gray, border)
         self._known: dict[int, tuple[BoolMask, Defect]] = {}
         self._asked: list[int] = []
 

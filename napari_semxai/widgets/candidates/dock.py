@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,9 +20,9 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import qthrottled, signals_blocked
 
-from napari_semxai.algorithms.algorithm1.robust import PAPER, ROBUST
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.layers.mask.step_layers import STEPS
+from napari_semxai.types.settings import PAPER, ROBUST
 from napari_semxai.widgets.candidates.advanced_forms import AdvancedForms
 from napari_semxai.widgets.candidates.image_picker import ImagePicker
 from napari_semxai.widgets.candidates.model_picker import ModelPicker
@@ -41,8 +42,9 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.segment.download import DownloadController
     from napari_semxai.controllers.segment.segment import SegmentController
     from napari_semxai.layers.mask.session_layers import SessionLayers
-    from napari_semxai.state.session import AlgorithmSettings, Automatic, Session
+    from napari_semxai.state.session import Automatic, Session
     from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.types import AlgorithmSettings
     from napari_semxai.widgets.common.forms import Connections
 
 
@@ -320,9 +322,7 @@ class CandidatesDock(ScrolledDock):
         self._segment.set_algorithm(alpha=alpha, beta=beta)
 
     def _on_components_changed(self, settings: AlgorithmSettings) -> None:
-        self._segment.set_algorithm(
-            connectivity=settings.connectivity, ignore_border=settings.ignore_border
-        )
+        self._segment.set_algorithm(**asdict(settings))
 
     def _on_ranking_wanted(self) -> None:
         self._segment.choose_winner(None)

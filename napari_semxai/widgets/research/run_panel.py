@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Signal
 from qtpy.QtGui import QPixmap
@@ -51,34 +51,18 @@ RUNS = {
 
 def settings_of(session: Session, run: Sequence[str]) -> list[str]:
     """Return what the docks are set to as arguments of one of `RUNS`."""
-    command = run[0]
-    explained = {"classifier": session.explanation.choice.classifier}
+    command, values = run[0], session.settings.to_arguments()
+    explained: dict[str, object] = {"classifier": session.explanation.choice.classifier}
     if command == "explain":
-        return _arguments(explained)
-    filters, algorithm = session.filters, session.algorithm
-    border = algorithm.ignore_border
-    values = {
-        "model": session.choice.model,
-        "device": session.choice.device,
-        "points-per-side": session.generate.points_per_side,
-        "pred-iou-thresh": filters.pred_iou_thresh,
-        "stability-score-thresh": filters.stability_score_thresh,
-        "box-nms-thresh": filters.box_nms_thresh,
-        "connectivity": algorithm.connectivity,
-        "ignore-border": "auto" if border is None else border,
-    }
-    if command != "sweep":
-        values |= {"alpha": algorithm.alpha, "beta": algorithm.beta}
-    if command == "evaluate":
+        values = explained
+    elif command == "sweep":
+        # These are what it looks for.
+        del values["alpha"], values["beta"]
+    elif command == "evaluate":
         values |= explained
+        algorithm = values.pop("algorithm")
         if "--method" not in run:
-            values["method"] = algorithm.algorithm
-    else:
-        values["algorithm"] = algorithm.algorithm
-    return _arguments(values)
-
-
-def _arguments(values: dict[str, Any]) -> list[str]:
+            values["method"] = algorithm
     return [f"--{name}={value}" for name, value in values.items()]
 
 

@@ -3,8 +3,8 @@ from functools import partial
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_two
 from napari_semxai.algorithms.algorithm1.ground_truth import defect_in, ground_truth
-from napari_semxai.algorithms.algorithm1.robust import robust_truth, stage_2
 from napari_semxai.algorithms.algorithm1.sweep import (
     ImagePlane,
     advice,
@@ -13,11 +13,13 @@ from napari_semxai.algorithms.algorithm1.sweep import (
     sweep_set,
 )
 from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.store.images.read import image_from_array
+from napari_semxai.types import AlgorithmSettings
 from tests.pools import pool_of, scene_masks
 
 ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
 SHAPE = (6, 5)
-FIND = partial(defect_in, connectivity=8, ignore_border=(0, 3, 0, 0))
+FIND = partial(defect_in, connectivity=8, border=(0, 3, 0, 0))
 
 
 def plane_of(dice):
@@ -27,12 +29,13 @@ def plane_of(dice):
 def test_the_robust_variant_is_swept_too():
     masks = scene_masks()
     gray = np.where(masks[1], 180, 90).astype(np.uint8)
-    kind = {"connectivity": 8, "ignore_border": (0, 3, 0, 0)}
-    plane = sweep_image(pool_of(masks), masks[1], ALPHAS, BETAS, stage_2("robust", gray, **kind))
+    image, border = image_from_array(gray, "scene"), (0, 3, 0, 0)
+    find = stage_two(AlgorithmSettings(), gray, border)
+    plane = sweep_image(pool_of(masks), masks[1], ALPHAS, BETAS, find)
     for row, beta in enumerate(BETAS):
         for column, alpha in enumerate(ALPHAS):
-            paper = ground_truth(masks, alpha=alpha, beta=beta, ignore_border=(0, 3, 0, 0))
-            expected = robust_truth(gray, paper, **kind)
+            settings = AlgorithmSettings(alpha, beta)
+            expected = automatic_mask(pool_of(masks), image, settings, border)
             assert plane.dice[row, column] == scores(expected.mask, masks[1]).dice
 
 

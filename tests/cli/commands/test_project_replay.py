@@ -11,13 +11,12 @@ from PIL import Image
 from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.cli import main
-from napari_semxai.cli.commands.project_replay import mask_settings
 from napari_semxai.cli.works.pipeline import Pipeline
 from napari_semxai.cli.works.record import mask_record
 from napari_semxai.sample_data import sample_image
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.project.create import create_project
-from napari_semxai.types import InputError, MaskRecipe, Prompts, ReviewChange, ReviewState
+from napari_semxai.types import MaskRecipe, MaskSettings, Prompts, ReviewChange, ReviewState
 
 SETTINGS = {
     "model": {"name": "bundled", "sha256": ""},
@@ -57,7 +56,7 @@ def click(segmenter, image, mask, point):
 @pytest.mark.slow
 def test_network_steps_come_out_the_same(project, capsys):
     image = project.read_image("a")
-    pipeline = Pipeline(mask_settings(SETTINGS, "cpu"))
+    pipeline = Pipeline(MaskSettings.from_json(SETTINGS, "cpu"))
     result = pipeline.run(image)
     base = result.truth.mask
     stroke = base.copy()
@@ -90,20 +89,6 @@ def test_network_steps_come_out_the_same(project, capsys):
         failed |= json.loads(capsys.readouterr().out)["failed"]
     assert "do not lead to the mask" in failed["a (wrong)"]
     assert "made with other weights" in failed["a (strange)"]
-
-
-def test_every_setting_counts():
-    crops = mask_settings({**SETTINGS, "crop_n_layers": 1, "stability_score_offset": 2.0}, "cpu")
-    assert (crops.generate.points_per_side, crops.generate.crop_n_layers) == (4, 1)
-    assert crops.filters.stability_score_offset == 2.0
-    assert crops.ignore_border is None
-    assert crops.algorithm == "paper"
-    assert mask_settings({**SETTINGS, "algorithm": "robust"}, "cpu").algorithm == "robust"
-
-
-def test_settings_that_lack_something():
-    with pytest.raises(InputError, match="settings lack 'alpha'"):
-        mask_settings({key: SETTINGS[key] for key in SETTINGS if key != "alpha"}, "cpu")
 
 
 def test_a_mask_of_a_partial_run_is_no_failure(project, capsys):

@@ -6,10 +6,8 @@ import argparse
 
 import pytest
 
-from napari_semxai.algorithms.algorithm1.ground_truth import DEFAULT_ALPHA, DEFAULT_BETA
 from napari_semxai.cli.common.options import add_mask_options, border, length, settings_from
-from napari_semxai.state.session import AlgorithmSettings
-from napari_semxai.types import FilterSettings, GenerateSettings
+from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings, MaskSettings
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -19,14 +17,22 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 
 def test_defaults_are_those_of_the_docks() -> None:
-    settings = settings_from(parse())
-    assert (settings.model, settings.device) == ("bundled", "auto")
-    assert (settings.alpha, settings.beta) == (DEFAULT_ALPHA, DEFAULT_BETA)
-    assert settings.connectivity == 8
-    assert settings.algorithm == AlgorithmSettings().algorithm == "robust"
-    assert settings.ignore_border is None
-    assert settings.filters == FilterSettings()
-    assert settings.generate.points_per_side == GenerateSettings().points_per_side
+    # Masks that cannot pass the filters are not made.
+    floor = GenerateSettings(pred_iou_floor=FilterSettings().pred_iou_thresh)
+    assert settings_from(parse()) == MaskSettings(generate=floor)
+
+
+def test_every_argument_of_the_settings_is_an_option() -> None:
+    settings = MaskSettings(
+        "sam2.1_hiera_tiny",
+        "cpu",
+        GenerateSettings(5, pred_iou_floor=0.6),
+        FilterSettings(0.6, 0.7, box_nms_thresh=0.9),
+        AlgorithmSettings(3.0, 0.2, 4, 7, "paper"),
+    )
+    for one in (settings, MaskSettings(generate=GenerateSettings(pred_iou_floor=0.8))):
+        arguments = (f"--{name}={value}" for name, value in one.to_arguments().items())
+        assert settings_from(parse(*arguments)) == one
 
 
 def test_masks_that_cannot_pass_are_not_made() -> None:
@@ -46,7 +52,7 @@ def test_other_borders_are_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["0.7", "0,7"])
 def test_comma_and_point_are_the_decimal_point(text: str) -> None:
-    settings = settings_from(parse("--beta", text, "--alpha", text))
+    settings = settings_from(parse("--beta", text, "--alpha", text)).algorithm
     assert (settings.alpha, settings.beta) == (0.7, 0.7)
 
 

@@ -5,11 +5,10 @@ import pytest
 
 from napari_semxai.algorithms.masks.live_scores import LiveMask
 from napari_semxai.algorithms.masks.patches import apply_patches
-from napari_semxai.cli.commands.project_replay import mask_settings
 from napari_semxai.controllers.edit.recipe import RecipeRecorder, versions
 from napari_semxai.state.session import ModelChoice, Origin, Proposal
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.types import GenerateSettings, ModelInfo
+from napari_semxai.types import GenerateSettings, MaskSettings, ModelInfo
 from tests.controllers.edit.test_clicks import Edit, disc
 from tests.layers.mask.test_session_layers import automatic_of
 
@@ -45,12 +44,10 @@ def test_an_untouched_automatic_mask_has_no_edits(session, recorder):
 def test_settings_are_those_that_replay_reads(session, recorder):
     show_automatic(session, recorder)
     settings = recorder.recipe(recorder.edit.mask).settings
-    again = mask_settings(settings, "cpu")
-    assert (again.alpha, again.beta) == (session.algorithm.alpha, session.algorithm.beta)
-    assert again.filters == session.filters
-    assert again.model == "bundled"
+    again = MaskSettings.from_json(settings, "auto")
+    assert again == session.settings
     assert settings["model"]["sha256"] == "abc"
-    assert settings["algorithm"] == again.algorithm == "robust"
+    assert settings["algorithm"] == again.algorithm.algorithm == "robust"
     assert settings["overridden"] is False
     assert settings["winner"] == session.automatic.truth.winner
 

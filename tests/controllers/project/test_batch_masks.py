@@ -5,9 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.controllers.project.batch_masks import QueueMasks
-from napari_semxai.types import GenerateUpdate, ModelInfo, ReviewChange, ReviewState, WarmRequest
+from napari_semxai.types import (
+    GenerateUpdate,
+    MaskSettings,
+    ModelInfo,
+    ReviewChange,
+    ReviewState,
+    WarmRequest,
+)
 from tests.controllers.desk import Desk, surface_and_defect
 
 
@@ -174,3 +183,32 @@ def test_a_chosen_winner_stays_and_a_partial_mask_is_completed(desk, values, ask
     mask = project.mask("wafer_2", "Anna")
     project.write_review("wafer_2", "Anna", ReviewChange(mask=mask, recipe=changed))
     make_all(desk, asked)
+
+
+@pytest.mark.parametrize(("missing", "asked"), [("algorithm", 0), ("alpha", 1)])
+def test_an_older_recipe_is_the_paper_s_and_one_that_cannot_be_read_is_made_anew(
+    desk, missing, asked
+):
+    desk.session.algorithm = replace(desk.session.algorithm, algorithm="paper")
+    make_all(desk, 5)
+    project = desk.review.opened.project
+    recipe = project.record("wafer_2", "Anna").recipe
+    settings = {name: value for name, value in recipe.settings.items() if name != missing}
+    mask = project.mask("wafer_2", "Anna")
+    change = ReviewChange(mask=mask, recipe=replace(recipe, settings=settings))
+    project.write_review("wafer_2", "Anna", change)
+    make_all(desk, asked)
+
+
+def test_the_masks_are_those_of_the_command_line(desk):
+    """The same settings make the same mask in window, queue and command."""
+    desk.session.algorithm = replace(desk.session.algorithm, beta=0.2, ignore_border=1)
+    make_all(desk, 5)
+    settings, image = desk.session.settings, desk.project().read_image("wafer_1")
+    pool = surface_and_defect()
+    chosen = pool.take(filter_candidates(pool, settings.filters))
+    expected = automatic_mask(chosen, image, settings.algorithm, (1, 1, 1, 1))
+    np.testing.assert_array_equal(desk.project().mask("wafer_1", "Anna"), expected.mask)
+    recipe = desk.project().record("wafer_1", "Anna").recipe
+    assert MaskSettings.from_json(recipe.settings, "auto") == settings
+    assert recipe.settings["winner"] == expected.winner

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.algorithm1 import robust
+from napari_semxai.algorithms.algorithm1 import automatic
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.controllers.research.research import ALPHAS, BETAS, ResearchController
 from napari_semxai.state.explanation import CONCEPTS, Heatmaps
 from napari_semxai.state.research import ImageSweep, RunResult
-from napari_semxai.state.session import AlgorithmSettings
+from napari_semxai.types import AlgorithmSettings
 from tests.explanations import concept_maps, heatmap
 from tests.layers.mask.test_session_layers import automatic_of
 from tests.pools import pool_of, scene_masks
@@ -46,11 +46,11 @@ def test_the_current_image_is_swept(session, research, image):
 def test_the_chosen_algorithm_is_swept(session, research, image, monkeypatch):
     asked = []
 
-    def stage_2(algorithm, gray, **rest):
-        asked.append((algorithm, gray.shape))
-        return robust.stage_2(algorithm, gray, **rest)
+    def stage_two(settings, gray, border):
+        asked.append((settings.algorithm, gray.shape))
+        return automatic.stage_two(settings, gray, border)
 
-    monkeypatch.setattr("napari_semxai.controllers.research.research.stage_2", stage_2)
+    monkeypatch.setattr("napari_semxai.controllers.research.research.stage_two", stage_two)
     session.image, session.automatic = image, automatic_of()
     session.algorithm = AlgorithmSettings(algorithm="robust")
     Truth.truth = session.automatic.truth.mask

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
-from napari_semxai.algorithms.algorithm1.robust import robust_truth
+from napari_semxai.algorithms.algorithm1.robust import robust_defect
 from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentController
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.types import FilterSettings, GenerateSettings, GenerateUpdate, ModelInfo
@@ -108,8 +108,8 @@ def test_every_parameter_equals_algorithm_1(session, segment, generated, border,
 def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
     paper = session.automatic.truth
     segment.set_algorithm(algorithm="robust")
-    expected = robust_truth(
-        session.image.gray, paper, connectivity=8, ignore_border=segment.border()
+    expected = robust_defect(
+        session.image.gray, paper.surface, connectivity=8, border=segment.border()
     )
     truth = session.automatic.truth
     np.testing.assert_array_equal(truth.mask, expected.mask)

@@ -7,8 +7,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentController
 from napari_semxai.controllers.segment.stage_two import _KEPT, StageTwo
-from napari_semxai.state.session import AlgorithmSettings
-from napari_semxai.types import GenerateUpdate
+from napari_semxai.types import AlgorithmSettings, GenerateUpdate
 from tests.controllers.segment.test_segment import Engine
 from tests.pools import pool_of, scene_masks
 

@@ -1,0 +1,83 @@
+"""The automatic mask: Algorithm 1 by all of its settings, the same wherever it is asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.algorithms.algorithm1.ground_truth import combine, defect_in, no_winner, rank
+from napari_semxai.algorithms.algorithm1.robust import robust_defect
+from napari_semxai.types.settings import PAPER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_semxai.algorithms.algorithm1.ground_truth import Defect
+    from napari_semxai.types import (
+        AlgorithmSettings,
+        BoolMask,
+        Border,
+        CandidatePool,
+        GroundTruth,
+        SemImage,
+    )
+
+
+def automatic_mask(
+    pool: CandidatePool,
+    image: SemImage,
+    settings: AlgorithmSettings,
+    border: Border,
+    *,
+    winner: int | None = None,
+    known: Callable[[int], tuple[BoolMask, Defect]] | None = None,
+) -> GroundTruth:
+    """Return the answer of Algorithm 1, in either variant, over some candidates.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        The candidates that passed the filters.
+    image : SemImage
+        Theirs.
+    settings : AlgorithmSettings
+        Alpha, beta and the variant; what they say of the border is in `border`.
+    border : tuple of int
+        (top, right, bottom, left) pixels of the complement to leave out.
+    winner : int, optional
+        The candidate that a person chose, whatever the ranking says.
+    known : callable, optional
+        Returns a winner's mask and the defect in it, from a cache of `stage_two`.
+
+    Returns
+    -------
+    GroundTruth
+        The mask with every step; an empty mask comes with a reason.
+    """
+    ranking = rank(
+        pool.areas, pool.centroids, pool.shape, alpha=settings.alpha, beta=settings.beta
+    )
+    if winner is not None:
+        ranking = replace(ranking, winner=winner)
+    if ranking.winner is None:
+        surface = np.zeros(pool.shape, dtype=bool)
+        defect = no_winner(pool.shape, len(pool), settings.beta)
+    elif known is not None:
+        surface, defect = known(ranking.winner)
+    else:
+        surface = pool.mask(ranking.winner)
+        defect = stage_two(settings, image.gray, border)(surface)
+    return combine(ranking, pool.areas, pool.centroids, surface, defect)
+
+
+def stage_two(
+    settings: AlgorithmSettings, gray: NDArray[np.uint8], border: Border
+) -> Callable[[BoolMask], Defect]:
+    """Return the function that finds the defect in a surface; alpha and beta do not matter."""
+    find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray)
+    return partial(find, connectivity=settings.connectivity, border=border)

@@ -1,0 +1,182 @@
+"""Everything that decides an automatic mask, and how it is written down.
+
+The one place that names these values: docks, command line, recipes, records, replays, the queue
+and runs all read them here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+from napari_semxai.types.image import Border, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PAPER, ROBUST = "paper", "robust"
+ALGORITHMS = (ROBUST, PAPER)
+"""Variants of Algorithm 1 by their stage 2, the default first."""
+DEFAULT_ALPHA, DEFAULT_BETA = 2.0, 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateSettings:
+    """What the network is asked for; changing any of these needs the network again.
+
+    Attributes
+    ----------
+    points_per_side : int
+        The grid holds ``points_per_side ** 2`` prompts.
+    pred_iou_floor : float
+        Masks predicted worse than this are not upscaled and not in the pool.
+    crop_n_layers : int
+        0: the whole image only; n: also ``4 ** n`` overlapping crops, as in SAM 2.
+    """
+
+    points_per_side: int = 32
+    pred_iou_floor: float = 0.5
+    crop_n_layers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSettings:
+    """What selects candidates from a pool; all of these act without the network.
+
+    Attributes
+    ----------
+    pred_iou_thresh, stability_score_thresh, stability_score_offset, box_nms_thresh : float
+        As in SAM 2's automatic mask generator.
+    """
+
+    pred_iou_thresh: float = 0.8
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+
+
+@dataclass(frozen=True, slots=True)
+class AlgorithmSettings:
+    """Parameters of Algorithm 1.
+
+    Attributes
+    ----------
+    alpha, beta : float
+        Centre bias and minimum area ratio.
+    connectivity : int
+        4 or 8.
+    ignore_border : int or None
+        Pixels on every side; None measures dark and constant strips ("auto").
+    algorithm : str
+        One of `ALGORITHMS`: which stage 2.
+    """
+
+    alpha: float = DEFAULT_ALPHA
+    beta: float = DEFAULT_BETA
+    connectivity: int = 8
+    ignore_border: int | None = None
+    algorithm: str = ROBUST
+
+    def border(self, strips: Border) -> Border:
+        """Return the (top, right, bottom, left) to ignore on an image with these `strips`."""
+        width = self.ignore_border
+        return strips if width is None else (width, width, width, width)
+
+
+@dataclass(frozen=True, slots=True)
+class MaskSettings:
+    """Everything that decides an automatic mask.
+
+    Attributes
+    ----------
+    model, device : str
+        "bundled", an official name or the path of a checkpoint; and where it runs.
+    generate, filters : GenerateSettings, FilterSettings
+        How candidates are made and selected.
+    algorithm : AlgorithmSettings
+        How one of them becomes the mask.
+    """
+
+    model: str = "bundled"
+    device: str = "auto"
+    generate: GenerateSettings = GenerateSettings()
+    filters: FilterSettings = FilterSettings()
+    algorithm: AlgorithmSettings = AlgorithmSettings()
+
+    def to_json(self, sha256: str, border: Border) -> dict[str, Any]:
+        """Return the values as recipes and records hold them.
+
+        Parameters
+        ----------
+        sha256 : str
+            Digest of the network's weights; "" while it is not known.
+        border : tuple of int
+            (top, right, bottom, left) that was ignored.
+        """
+        values = asdict(self.algorithm)
+        width = values.pop("ignore_border")
+        return {
+            "model": {"name": self.model, "sha256": sha256},
+            **asdict(self.generate),
+            **asdict(self.filters),
+            **values,
+            "ignore_border": {
+                "requested": "auto" if width is None else width,
+                "top_right_bottom_left": list(border),
+            },
+        }
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any], device: str) -> MaskSettings:
+        """Return the settings of a recipe or record; the device is no part of those.
+
+        Raises
+        ------
+        InputError
+            When a value is missing.
+        """
+        try:
+            width = values["ignore_border"]["requested"]
+            return cls(
+                values["model"]["name"],
+                device,
+                GenerateSettings(**_known(GenerateSettings, values)),
+                FilterSettings(**_known(FilterSettings, values)),
+                AlgorithmSettings(
+                    values["alpha"],
+                    values["beta"],
+                    values["connectivity"],
+                    None if width == "auto" else int(width),
+                    # Recipes from before there was a choice do not name it.
+                    values.get("algorithm", PAPER),
+                ),
+            )
+        except (KeyError, TypeError) as error:
+            raise InputError(f"the recipe's settings lack {error}") from error
+
+    def to_arguments(self) -> dict[str, object]:
+        """Return the values by their options of the command line, without ``--``.
+
+        The command line chooses the floor of the predicted IoU itself, and has no crops and no
+        offset of the stability score.
+        """
+        filters, algorithm = self.filters, self.algorithm
+        width = algorithm.ignore_border
+        return {
+            "model": self.model,
+            "device": self.device,
+            "points-per-side": self.generate.points_per_side,
+            "pred-iou-thresh": filters.pred_iou_thresh,
+            "stability-score-thresh": filters.stability_score_thresh,
+            "box-nms-thresh": filters.box_nms_thresh,
+            "connectivity": algorithm.connectivity,
+            "ignore-border": "auto" if width is None else width,
+            "alpha": algorithm.alpha,
+            "beta": algorithm.beta,
+            "algorithm": algorithm.algorithm,
+        }
+
+
+def _known(kind: type[GenerateSettings | FilterSettings], values: Mapping[str, Any]) -> Any:
+    """Return the fields of `kind` that the values have; the others are as by default."""
+    return {field.name: values[field.name] for field in fields(kind) if field.name in values}
