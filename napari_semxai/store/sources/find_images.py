@@ -39,7 +39,10 @@ def klarf_images(path: Path) -> ImageSource:
     finder = _Finder(path.parent, klarf)
     several_wafers = len({(defect.lot, defect.wafer) for defect in klarf.defects}) > 1
     images: list[SourceImage] = []
-    failed: dict[str, str] = {}
+    failed = {
+        f"{path.name} {number}": f"{path} {problem}"
+        for number, problem in enumerate(klarf.problems, start=1)
+    }
     for defect in klarf.defects:
         stem = f"{defect.wafer}/{defect.defect}" if several_wafers else defect.defect
         for number, (name, page) in enumerate(defect.images, start=1):

@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from napari_semxai.store.disk.tables import all_reasons, decode_text, read_text, size_of
 from napari_semxai.store.sources.klarf_grammar import (
     IMAGE_COUNT,
+    IMAGE_LIST,
     DefectRow,
     NestedParser,
+    class_names,
     flat_rows,
+    is_number,
     statements_of,
     tokens_of,
 )
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.sources.klarf_grammar import Block, Token
 
 _MICRO, _NANO = 1e-6, 1e-9
+_START = 4096
 _PIXEL_SIZE_COLUMNS = ("PIXELSIZE", "PIXELSIZEX")
 
 
@@ -66,21 +71,25 @@ class Klarf:
         In the order of the file.
     class_names : mapping
         Class number to the site's name for it.
+    problems : tuple of str
+        What could not be read, and where it stands.
     """
 
     version: str
     defects: tuple[KlarfDefect, ...]
     class_names: Mapping[str, str]
+    problems: tuple[str, ...] = ()
 
 
 def is_klarf(path: Path) -> bool:
     """Whether a file begins as a KLARF does, whatever it is called."""
     try:
         with path.open("rb") as file:
-            words = file.read(400).decode("latin-1").casefold().split()
+            start = tokens_of(decode_text(file.read(_START)))[:2]
     except OSError:
         return False
-    return words[:1] == ["fileversion"] or words[:2] == ["record", "filerecord"]
+    words = [token.text.casefold() for token in start]
+    return words[:1] == ["fileversion"] or words == ["record", "filerecord"]
 
 
 def read_klarf(path: Path) -> Klarf:
@@ -93,21 +102,20 @@ def read_klarf(path: Path) -> Klarf:
     InputError
         When it cannot be read, or a line does not fit the grammar.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        text = data.decode("latin-1")
-    tokens = tokens_of(text)
+    tokens = tokens_of(read_text(path))
     try:
         if tokens and tokens[0].text.casefold() == "record":
-            return _nested(NestedParser(tokens).parse())
-        return _Flat().read(tokens)
-    except (LookupError, ValueError) as error:
+            parser = NestedParser(tokens)
+            klarf = _nested(parser.parse())
+            problems = [*klarf.problems, *[parser.cut] * bool(parser.cut)]
+            klarf = replace(klarf, problems=tuple(problems))
+        else:
+            klarf = _Flat().read(tokens)
+        if klarf.problems and not klarf.defects:
+            raise ValueError(all_reasons(klarf.problems))
+    except ValueError as error:
         raise InputError(f"{path}: is no complete KLARF file ({error})") from error
+    return klarf
 
 
 class _Flat:
@@ -122,18 +130,24 @@ class _Flat:
         self._uncounted: set[int] = set()
         # Every image file that is named, with the number of defects before it.
         self._files: list[tuple[str, int]] = []
+        self._problems: list[str] = []
 
     def read(self, tokens: Sequence[Token]) -> Klarf:
         keyword = ""
         for statement in statements_of(tokens):
-            if not _is_number(statement[0].text):
+            if not is_number(statement[0].text):
                 keyword = statement[0].text.casefold()
                 self._statement(keyword, statement[1:])
             elif keyword == "defectlist":
                 self._rows(statement)
+            if keyword == "endoffile":
+                break
         if not self._version:
             raise ValueError("there is no FileVersion")
-        return Klarf(self._version, tuple(self._with_files()), self._class_names)
+        if keyword != "endoffile":
+            self._problems.append(f"{tokens[-1].place}: the file is cut off; EndOfFile is missing")
+        defects = tuple(self._with_files())
+        return Klarf(self._version, defects, self._class_names, tuple(self._problems))
 
     def _statement(self, keyword: str, values: list[Token]) -> None:
         texts = [token.text for token in values]
@@ -146,7 +160,9 @@ class _Flat:
         elif keyword == "tifffilename":
             self._files.append((" ".join(texts), len(self._defects)))
         elif keyword == "classlookup":
-            self._class_names |= dict(zip(texts[1::2], texts[2::2], strict=True))
+            names, wrong = class_names(values[1:])
+            self._class_names |= names
+            self._problems += [f"{place} of ClassLookup; names need quotes" for place in wrong]
         elif keyword == "defectrecordspec":
             self._columns = [text.upper() for text in texts[1:]]
         elif keyword == "defectlist" and values:
@@ -154,13 +170,20 @@ class _Flat:
 
     def _rows(self, values: list[Token]) -> None:
         if not self._columns:
-            raise ValueError(f"line {values[0].line}: DefectList without DefectRecordSpec")
+            raise ValueError(f"{values[0].place}: DefectList without DefectRecordSpec")
         # What follows the keyword, or ";", begins a row wherever it stands.
         begin = replace(values[0], first=True)
-        for row in flat_rows([begin, *values[1:]], self._columns):
+        rows, cut = flat_rows([begin, *values[1:]], self._columns)
+        self._problems += [cut] * bool(cut)
+        for row in rows:
+            try:
+                defect = _defect(row, self._lot, self._wafer, _MICRO)
+            except ValueError as error:
+                self._problems.append(f"line {row.line}: {error}")
+                continue
             if _images_of(row) is None:
                 self._uncounted.add(len(self._defects))
-            self._defects.append(_defect(row, self._lot, self._wafer, _MICRO))
+            self._defects.append(defect)
 
     def _with_files(self) -> Iterator[KlarfDefect]:
         """Give every image number its file.
@@ -190,17 +213,20 @@ def _nested(root: Block) -> Klarf:
     if file is None:
         raise ValueError("there is no FileRecord")
     defects: list[KlarfDefect] = []
-    class_names: dict[str, str] = {}
+    names: dict[str, str] = {}
+    problems: list[str] = []
     for lot in _blocks(file, "lotrecord"):
         for owner in (file, lot, *lot.blocks):
             for row in owner.lists.get("classlookuplist", ()):
-                class_names[row.values["CLASSNUMBER"]] = row.values["CLASSNAME"]
+                if {"CLASSNUMBER", "CLASSNAME"} <= row.values.keys():
+                    names[row.values["CLASSNUMBER"]] = row.values["CLASSNAME"]
         for wafer in _blocks(lot, "waferrecord"):
-            defects += [
-                _defect(row, lot.name, wafer.name, _NANO)
-                for row in wafer.lists.get("defectlist", ())
-            ]
-    return Klarf(file.name, tuple(defects), class_names)
+            for row in wafer.lists.get("defectlist", ()):
+                try:
+                    defects.append(_defect(row, lot.name, wafer.name, _NANO))
+                except ValueError as error:
+                    problems.append(f"line {row.line}: {error}")
+    return Klarf(file.name, tuple(defects), names, tuple(problems))
 
 
 def _blocks(parent: Block, kind: str) -> list[Block]:
@@ -208,6 +234,8 @@ def _blocks(parent: Block, kind: str) -> list[Block]:
 
 
 def _defect(row: DefectRow, lot: str, wafer: str, unit: float) -> KlarfDefect:
+    if "DEFECTID" not in row.values:
+        raise ValueError("the defect list has no column DEFECTID")
     label, source = _class_of(row.values)
     return KlarfDefect(
         lot=lot,
@@ -224,9 +252,14 @@ def _defect(row: DefectRow, lot: str, wafer: str, unit: float) -> KlarfDefect:
 def _images_of(row: DefectRow) -> tuple[tuple[str, int], ...] | None:
     """Return a row's images: none where it counts 0 of them; None where it says nothing."""
     count = row.values.get(IMAGE_COUNT, "")
-    if _is_number(count) and float(count) == 0:
+    if is_number(count) and float(count) == 0:
         return ()
-    return None if row.images is None else tuple((name, int(n)) for name, n in row.images)
+    if row.images is None:
+        return None
+    wrong = next((number for _, number in row.images if not number.lstrip("-").isdecimal()), None)
+    if wrong is not None:
+        raise ValueError(f"{IMAGE_LIST}: “{wrong}” is no image number")
+    return tuple((name, int(number)) for name, number in row.images)
 
 
 def _class_of(values: Mapping[str, str]) -> tuple[str, str]:
@@ -242,14 +275,7 @@ def _class_of(values: Mapping[str, str]) -> tuple[str, str]:
 
 def _pixel_size(values: Mapping[str, str], unit: float) -> float | None:
     for name in _PIXEL_SIZE_COLUMNS:
-        if name in values and float(values[name]) > 0:
-            return float(values[name]) * unit
+        # Tools that do not know the size write 0.
+        if name in values and not (is_number(values[name]) and float(values[name]) == 0):
+            return size_of(values[name], name, round(1 / unit))
     return None
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 Row: TypeAlias = dict[str, str]
 ImageEntry: TypeAlias = tuple[str, str]
 _TOKEN = re.compile(r'"[^"]*"|[{};,]|[^\s{};,"]+')
+_COMMENTS = ("#", "//")
 IMAGE_COUNT, IMAGE_LIST = "IMAGECOUNT", "IMAGELIST"
 
 
@@ -21,8 +23,14 @@ class Token:
 
     text: str
     line: int
+    column: int
     quoted: bool
     first: bool
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for people."""
+        return f"line {self.line}, column {self.column}"
 
     def is_mark(self, mark: str) -> bool:
         """Whether this is punctuation rather than the same sign in quotes."""
@@ -61,14 +69,17 @@ class Block:
 
 
 def tokens_of(text: str) -> list[Token]:
-    """Split a file into words and punctuation."""
+    """Split a file into words and punctuation; lines of comment are left out."""
     found = []
     for number, line in enumerate(text.splitlines(), start=1):
+        if line.lstrip().startswith(_COMMENTS):
+            continue
         first = True
         for match in _TOKEN.finditer(line):
             word = match[0]
             quoted = word.startswith('"')
-            found.append(Token(word[1:-1] if quoted else word, number, quoted, first))
+            column = match.start() + 1
+            found.append(Token(word[1:-1] if quoted else word, number, column, quoted, first))
             first = False
     return found
 
@@ -87,27 +98,50 @@ def statements_of(tokens: Sequence[Token]) -> Iterator[list[Token]]:
         yield statement
 
 
-def flat_rows(tokens: Sequence[Token], columns: Sequence[str]) -> list[DefectRow]:
+class CutOffError(ValueError):
+    """The file ends before what it began."""
+
+
+def flat_rows(tokens: Sequence[Token], columns: Sequence[str]) -> tuple[list[DefectRow], str]:
     """Split a defect list of the flat grammar into its rows.
 
     The image list holds pairs of image number and type; most programs write their count first,
     some only in IMAGECOUNT. It may go on over the next lines; every row begins a line.
+
+    Returns
+    -------
+    list of DefectRow, str
+        The whole rows, and what is wrong where the last one is cut off, else "".
 
     Raises
     ------
     ValueError
         When the words do not make whole rows either way.
     """
-    for counted in (True, False):
-        try:
-            return list(_rows(tokens, columns, counted))
-        except (IndexError, ValueError):
-            continue
-    line = tokens[0].line if tokens else 0
+    readings = [_read_rows(tokens, columns, counted) for counted in (True, False)]
+    for rows, error in readings:
+        if error is None:
+            return rows, ""
+    # The way that went further says best what is wrong.
+    rows, error = max(readings, key=lambda reading: len(reading[0]))
+    if isinstance(error, CutOffError) and rows:
+        return rows, str(error)
     raise ValueError(
-        f"line {line}: the rows of the defect list do not fit the {len(columns)} columns of "
+        f"{error}; the rows of the defect list do not fit the {len(columns)} columns of "
         "DefectRecordSpec"
     )
+
+
+def _read_rows(
+    tokens: Sequence[Token], columns: Sequence[str], counted: bool
+) -> tuple[list[DefectRow], ValueError | None]:
+    rows: list[DefectRow] = []
+    try:
+        # Not list(): what comes before an error is wanted, too.
+        rows.extend(_rows(tokens, columns, counted))
+    except ValueError as error:
+        return rows, error
+    return rows, None
 
 
 def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Iterator[DefectRow]:
@@ -115,29 +149,79 @@ def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Ite
     while place < len(tokens):
         start = tokens[place]
         if not start.first:
-            raise ValueError("a row begins within a line")
+            raise ValueError(f"{start.place}: “{start.text}” begins a row within a line")
         values: Row = {}
         images: tuple[ImageEntry, ...] | None = None
         for column in columns:
             if column == IMAGE_LIST:
                 images, place = _image_numbers(tokens, place, values, counted)
             else:
-                values[column] = tokens[place].text
+                values[column] = _at(tokens, place, column).text
                 place += 1
         yield DefectRow(values, images, start.line)
+
+
+def _at(tokens: Sequence[Token], place: int, column: str) -> Token:
+    if place < len(tokens):
+        return tokens[place]
+    last = tokens[-1]
+    raise CutOffError(f"{last.place}: the row is cut off before its {column}")
 
 
 def _image_numbers(
     tokens: Sequence[Token], place: int, values: Row, counted: bool
 ) -> tuple[tuple[ImageEntry, ...], int]:
+    said = values.get(IMAGE_COUNT, "0")
+    # A row without images may leave the list away, even where others count theirs.
+    if said == "0" and (place >= len(tokens) or tokens[place].first):
+        return (), place
     if counted:
-        count, place = int(tokens[place].text), place + 1
+        count, place = _count(_at(tokens, place, IMAGE_LIST)), place + 1
+    elif not said.isdecimal():
+        raise ValueError(f"{tokens[place - 1].place}: {IMAGE_COUNT} “{said}” is no whole number")
     else:
-        count = int(values[IMAGE_COUNT])
+        count = int(said)
     end = place + 2 * count
-    if count < 0 or end > len(tokens):
-        raise ValueError("the image list is cut off")
+    if end > len(tokens):
+        raise CutOffError(f"{tokens[-1].place}: the row is cut off before its {IMAGE_LIST} ends")
     return tuple(("", tokens[at].text) for at in range(place, end, 2)), end
+
+
+def _count(token: Token) -> int:
+    if not token.text.isdecimal():
+        raise ValueError(f"{token.place}: “{token.text}” is no number of images")
+    return int(token.text)
+
+
+def class_names(tokens: Sequence[Token]) -> tuple[Row, list[str]]:
+    """Return the names of a class lookup by class number, and what is wrong with it.
+
+    Parameters
+    ----------
+    tokens : sequence of Token
+        Its words after the count: a number and a name in turn. A number without a name is a hole.
+    """
+    names: Row = {}
+    wrong: list[str] = []
+    place = 0
+    while place < len(tokens):
+        number = tokens[place]
+        place += 1
+        if number.quoted or not is_number(number.text):
+            if not wrong or number.first:
+                wrong.append(f"{number.place}: “{number.text}” where a class number belongs")
+        elif place < len(tokens) and not tokens[place].first:
+            names[number.text] = tokens[place].text
+            place += 1
+    return names, wrong
+
+
+def is_number(text: str) -> bool:
+    """Whether a word is a finite number."""
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 class NestedParser:
@@ -152,17 +236,22 @@ class NestedParser:
     def __init__(self, tokens: Sequence[Token]) -> None:
         self._tokens = tokens
         self._place = 0
+        self.cut = ""
+        """Where the file is cut off, and how; "" where it is whole."""
 
     def parse(self) -> Block:
         """Return the whole file as one block; ValueError names the line that is wrong."""
+        root = Block("file", "")
         try:
-            root = Block("file", "")
             while self._place < len(self._tokens):
                 if self._peek().casefold() == "endoffile":
                     break
                 self._member(root)
         except IndexError:
-            raise ValueError("the file is cut off") from None
+            # What was whole until then is in the blocks already.
+            self.cut = f"{self._where()}: the file is cut off"
+        except RecursionError:
+            raise ValueError(f"{self._where()}: records lie too deep in one another") from None
         return root
 
     def _member(self, parent: Block) -> None:
@@ -173,26 +262,29 @@ class NestedParser:
             if not self._take("{"):
                 block.name = self._next().text
                 self._expect("{")
+            parent.blocks.append(block)
             while not self._take("}"):
                 self._member(block)
-            parent.blocks.append(block)
         elif kind == "field":
             self._next()
             parent.fields[name.casefold()] = self._braced()
         elif kind == "list":
-            parent.lists[name.casefold()] = self._list()
+            rows: list[DefectRow] = []
+            parent.lists[name.casefold()] = rows
+            self._list(rows)
         else:
-            raise ValueError(f"line {self._line()}: {kind!r} is not Record, Field or List")
+            raise ValueError(f"{self._where()}: {kind!r} is not Record, Field or List")
 
-    def _list(self) -> list[DefectRow]:
+    def _list(self, rows: list[DefectRow]) -> None:
         self._expect("{")
         columns: list[tuple[str, str]] = []
-        rows: list[DefectRow] = []
         while not self._take("}"):
             part = self._next().text.casefold()
             self._next()
             if part == "columns":
                 words = self._braced()
+                if len(words) % 2:
+                    raise ValueError(f"{self._where()}: a column has a type but no name")
                 pairs = zip(words[::2], words[1::2], strict=True)
                 columns = [(kind.casefold(), name.upper()) for kind, name in pairs]
             elif part == "data":
@@ -200,8 +292,7 @@ class NestedParser:
                 while not self._take("}"):
                     rows.append(self._row(columns))
             else:
-                raise ValueError(f"line {self._line()}: {part!r} is not Columns or Data")
-        return rows
+                raise ValueError(f"{self._where()}: {part!r} is not Columns or Data")
 
     def _row(self, columns: Sequence[tuple[str, str]]) -> DefectRow:
         line = self._line()
@@ -213,7 +304,7 @@ class NestedParser:
             else:
                 token = self._next()
                 if not token.quoted and token.text in "{};,":
-                    raise ValueError(f"line {line}: the row has fewer values than columns")
+                    raise ValueError(f"{token.place}: the row has fewer values, without {name}")
                 values[name] = token.text
         self._expect(";")
         return DefectRow(values, images, line)
@@ -242,7 +333,7 @@ class NestedParser:
 
     def _expect(self, mark: str) -> None:
         if not self._take(mark):
-            raise ValueError(f"line {self._line()}: {self._peek()!r} instead of {mark!r}")
+            raise ValueError(f"{self._where()}: {self._peek()!r} instead of {mark!r}")
 
     def _take(self, mark: str) -> bool:
         found = self._tokens[self._place].is_mark(mark)
@@ -258,3 +349,6 @@ class NestedParser:
 
     def _line(self) -> int:
         return self._tokens[min(self._place, len(self._tokens) - 1)].line
+
+    def _where(self) -> str:
+        return self._tokens[min(self._place, len(self._tokens) - 1)].place

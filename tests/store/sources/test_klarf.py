@@ -106,7 +106,8 @@ def test_multi_page_tiff(write, stack, tmp_path, rows, version):
 @FLAT
 def test_images_counted_from_zero(write, stack, tmp_path, version):
     rows = " 1 0 7 0 1 1 0 0\n 2 0 7 0 1 1 3 0;\n"
-    path = write(head(version) + "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n" + rows)
+    body = "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n" + rows + "EndOfFile;\n"
+    path = write(head(version) + body)
     project = create_project(tmp_path / "project", path)
     assert [image.page for image in project.images] == [0, 3]
     assert project.images[0].pixel_size is None
@@ -202,7 +203,8 @@ EndOfFile;"""
 
 
 def test_the_klarf_is_not_written(write, stack, tmp_path):
-    path = write(HEAD + "TiffFileName Lot.tif;\n" + SPEC + "DefectList\n 1 0 7 0 1 1 1 0;\n")
+    rows = "DefectList\n 1 0 7 0 1 1 1 0;\nEndOfFile;\n"
+    path = write(HEAD + "TiffFileName Lot.tif;\n" + SPEC + rows)
     before = path.read_bytes()
     create_project(tmp_path / "project", path)
     assert path.read_bytes() == before
@@ -215,7 +217,7 @@ def test_the_klarf_is_not_written(write, stack, tmp_path):
         (HEAD + SPEC + "DefectList\n 1 0 7 0 2 2 1 0;\n", "do not fit"),
         ("FileVersion 1 2;\nDefectList\n 1 2;\n", "without DefectRecordSpec"),
         ('Record FileRecord "1.8" {\n Record LotRecord "a" {', "cut off"),
-        ('Record FileRecord "1.8" {\n Thing x {} }', "line 2: 'thing' is not Record"),
+        ('Record FileRecord "1.8" {\n Thing x {} }', "line 2, column 10: 'thing' is not Record"),
         (
             'Record FileRecord "1.8" { Record LotRecord "a" { Record WaferRecord "b" '
             "{ List DefectList { Columns 2 { int32 DEFECTID, int32 TEST } Data 1 { 1 ; } } } } }",
@@ -235,6 +237,85 @@ def test_other_files_are_no_klarf(write, tmp_path):
     assert not is_klarf(tmp_path / "nothing")
     with pytest.raises(InputError, match="nor a KLARF file"):
         create_project(tmp_path / "project", write("something", "list.txt"))
-    path = write(HEAD + SPEC + "DefectList\n 1 0 7 0 0 0;\n")
+    path = write(HEAD + SPEC + "DefectList\n 1 0 7 0 0 0;\nEndOfFile;\n")
     with pytest.raises(InputError, match="names no image"):
         create_project(tmp_path / "project", path)
+
+
+FILE = "TiffFileName Lot.tif;\n"
+ROWS = "DefectList\n 1 0 7 0 1 1 1 0\n 2 0 7 0 1 1 2 0\n 3 0 7 0 1 1 3 0;\n"
+WHOLE = HEAD + FILE + SPEC + ROWS + "EndOfFile;\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "latin-1"])
+@pytest.mark.parametrize("start", ["", "# made by YMS\n\n", "  // µ FileVersion\n"])
+def test_any_encoding_and_comments_before_the_first_word(tmp_path, stack, encoding, start):
+    path = tmp_path / "lot.txt"
+    path.write_bytes((start + WHOLE.replace("Big one", "Größe")).encode(encoding))
+    assert is_klarf(path)
+    project = create_project(tmp_path / "project", path)
+    assert [image.page for image in project.images] == [0, 1, 2]
+    assert project.info.class_names["7"] == "Größe"
+
+
+@pytest.mark.parametrize("length", range(len(HEAD), len(WHOLE.rstrip()), 3))
+def test_a_file_that_is_cut_off_says_so(write, length):
+    path = write(WHOLE[:length])
+    whole_rows = WHOLE[:length].count(" 0\n") + ("3 0;" in WHOLE[:length])
+    if not whole_rows:
+        with pytest.raises(InputError, match=r"line \d+, column \d+: .*"):
+            read_klarf(path)
+        return
+    klarf = read_klarf(path)
+    assert "cut off" in klarf.problems[-1]
+    assert len(klarf.defects) in (whole_rows, whole_rows + 1)
+
+
+def test_whole_rows_of_a_cut_file_come_in(write, stack, tmp_path):
+    path = write(WHOLE[: WHOLE.index(" 3 0 7")] + " 3 0 7 0")
+    failed = {}
+    project = create_project(tmp_path / "project", path, failed=failed)
+    assert [image.defect for image in project.images] == ["1", "2"]
+    assert list(failed) == ["list.001 1", "list.001 2"]
+    assert "line 12, column 8: the row is cut off before its IMAGECOUNT" in failed["list.001 1"]
+
+
+def test_whole_rows_of_a_cut_file_of_1_8_come_in(write):
+    text = """Record FileRecord "1.8" { Record LotRecord "L" { Record WaferRecord "A" {
+    List DefectList { Columns 2 { int32 DEFECTID, ImageList IMAGEINFO }
+    Data 2 { 1 Images 1 {"a" "TIF" 1 "x"}; 2 Images 1 {"a" """
+    klarf = read_klarf(write(text))
+    assert [defect.defect for defect in klarf.defects] == ["1"]
+    assert klarf.problems == ("line 3, column 56: the file is cut off",)
+
+
+def test_an_odd_class_lookup_costs_its_odd_words(write):
+    lookup = 'ClassLookup 3\n 0 Unclassified defect\n 5\n 3 "Kratzer u";\n'
+    klarf = read_klarf(write(WHOLE.replace("LotID", lookup + "LotID", 1)))
+    assert klarf.class_names == {"0": "None", "3": "Kratzer u", "7": "Big one"}
+    (problem,) = klarf.problems
+    assert "line 3, column 17: “defect” where a class number belongs" in problem
+    assert len(klarf.defects) == 3
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("2 0 7 -1 1 1 2 0", "PixelSize: “-1” is not more than 0"),
+        ("2 0 7 nan 1 1 2 0", "PixelSize: “nan” is not a number"),
+        ("2 0 7 x 1 1 2 0", "PixelSize: “x” is not a number"),
+        ("2 0 7 0 1 1 b 0", "IMAGELIST: “b” is no image number"),
+    ],
+)
+def test_a_wrong_value_costs_its_row(write, row, message):
+    klarf = read_klarf(write(WHOLE.replace("2 0 7 0 1 1 2 0", row)))
+    assert [defect.defect for defect in klarf.defects] == ["1", "3"]
+    assert [problem.casefold() for problem in klarf.problems] == [f"line 11: {message}".casefold()]
+
+
+def test_rows_without_images_may_leave_the_list_away(write):
+    rows = "DefectList\n 1 0 7 0 1 1 1 0\n 2 0 7 0 0\n 3 0 7 0 1 1 3 0\n 4 0 7 0 0 0;\n"
+    klarf = read_klarf(write(HEAD + FILE + SPEC + rows + "EndOfFile;\n"))
+    assert [[number for _, number in defect.images] for defect in klarf.defects] == [
+        [1], [], [3], [],
+    ]  # fmt: skip
