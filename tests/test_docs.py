@@ -9,10 +9,12 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
 
+import napari_semxai
 from hatch_build import outside
 from napari_semxai.cli.entry import parse_arguments
 
@@ -83,8 +85,26 @@ def test_examples_are_shown_on_a_page() -> None:
 
 def test_readme_shows_the_window_before_anything_is_installed() -> None:
     first_screen = README.partition("\n## ")[0]
-    pictures = re.findall(r"!\[([^\]]+)\]\(([^)]+)\)", first_screen)
-    assert [path for _, path in pictures] == ["docs/images/workbench-mask.png"]
+    pictures = re.findall(r"!\[[^\]]+\]\((?!https:)([^)]+)\)", first_screen)
+    assert pictures == ["docs/images/workbench-mask.png", "docs/images/main-job.gif"]
+    assert (ROOT / pictures[1]).stat().st_size < 3_000_000
+
+
+def test_badges_tell_the_truth() -> None:
+    badges = re.findall(r"!\[([^\]]+)\]\(https://img\.shields\.io/badge/([^)]+)\)", README)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    prefix = "Programming Language :: Python :: 3."
+    versions = [text[len(prefix) - 2 :] for text in project["classifiers"] if prefix in text]
+    shown = " | ".join(versions)
+    assert badges == [
+        (
+            f"License: {project['license']}",
+            f"license-{project['license'].replace('-', '--')}-blue",
+        ),
+        (f"Python {', '.join(versions)}", f"python-{quote(shown)}-blue"),
+        ("Typed", "typing-typed-blue"),
+    ]
+    assert (ROOT / "napari_semxai" / "py.typed").is_file()
 
 
 def test_readme_points_to_files_of_the_repository() -> None:
@@ -96,15 +116,16 @@ def test_readme_points_to_files_of_the_repository() -> None:
 def test_readme_has_absolute_addresses_outside_the_repository() -> None:
     text = outside(README, "https://example.invalid/semxai")
     addresses = re.findall(r"\]\(([^)]+)\)", text)
-    assert "https://example.invalid/semxai/raw/HEAD/docs/images/workbench-mask.png" in addresses
+    for picture in ("workbench-mask.png", "main-job.gif"):
+        assert f"https://example.invalid/semxai/raw/HEAD/docs/images/{picture}" in addresses
     assert "https://example.invalid/semxai/blob/HEAD/docs/tutorial.md" in addresses
     assert all(address.startswith("https://") for address in addresses)
 
 
 def test_readme_has_no_dead_addresses_where_the_repository_has_none() -> None:
     text = outside(README, None)
-    assert "![" not in text
     assert all(address.startswith("https://") for address in re.findall(r"\]\(([^)]+)\)", text))
+    assert "docs/images" not in text
     # What a link says stays.
     assert "CITATION.cff" in text
 
@@ -120,6 +141,18 @@ def test_citation_agrees_with_the_package() -> None:
         assert {"type", "title", "authors", "year", "doi"} <= set(reference)
         assert re.fullmatch(r"10\.\d{4,}/\S+", reference["doi"])
     assert f"https://doi.org/{citation['references'][0]['doi']}" in README
+
+
+def test_the_api_reference_has_every_public_name() -> None:
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^::: napari_semxai\.(\w+)$|`(DEFAULT_\w+)`", page, flags=re.MULTILINE)
+    assert sorted(map("".join, shown)) == sorted({*napari_semxai.__all__} - {"__version__"})
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:")[2]
+    shown = re.findall(r": ([\w-]+\.md)$", navigation, flags=re.MULTILINE)
+    assert sorted(shown) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
 
 
 def test_system_libraries_are_those_that_setup_installs() -> None:
