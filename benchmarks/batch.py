@@ -3,7 +3,7 @@
 ``python -m benchmarks.batch --images 1000`` on an otherwise idle machine. It runs in one process,
 in two, and on a Dask cluster of two workers of which one is killed in the middle. It says of
 every bar whether it is met, and ends with 1 where one is not. ``--page`` puts the figures into
-docs/batch.md.
+docs/measurements.md.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from napari_semxai.algorithms.synthetic import make_scene, sample_spec
 from napari_semxai.cli.batch.batch import clock
 from scripts.pages import put_figures
 
-PAGE = Path("docs/batch.md")
+PAGE = Path("docs/measurements.md")
 PARTS = 4
 SPEED_UP = 1.7
 """Two processes against one."""
@@ -103,7 +103,9 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1000)
     parser.add_argument("--side", type=int, default=240)
     parser.add_argument("--points-per-side", type=int, default=4)
-    parser.add_argument("--page", action="store_true", help="put the figures into docs/batch.md")
+    parser.add_argument(
+        "--page", action="store_true", help="put the figures into docs/measurements.md"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)

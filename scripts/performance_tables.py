@@ -1,7 +1,7 @@
 """Run the benchmarks, and put what they print into the documentation.
 
 Run from the project's root, with a display: ``python scripts/performance_tables.py [NAME…]``.
-Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` in ``docs/performance.md``.
+Replaces what stands between ``<!-- NAME -->`` and ``<!-- end -->`` in ``docs/measurements.md``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path("docs/performance.md")
+PAGE = Path("docs/measurements.md")
 COMMANDS = {
     "startup": ("-m", "benchmarks.startup"),
     "live_edit": ("-m", "benchmarks.live_edit"),
