@@ -20,8 +20,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
-from napari_semxai.backends.concepts.detail import cell_offset, enlarged
-from napari_semxai.backends.concepts.maps import upsampled
+from napari_semxai.backends.concepts.maps import cell_offset, enlarged, upsampled
 from napari_semxai.backends.concepts.transform import new_split
 
 if TYPE_CHECKING:

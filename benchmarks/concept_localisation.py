@@ -24,8 +24,8 @@ import numpy as np
 
 from benchmarks.concept_clusters import ConceptClusters
 from benchmarks.pages import footer, write_table
+from napari_semxai.algorithms.explanations.concepts import THRESHOLDS, iou_curve
 from napari_semxai.algorithms.explanations.masks import weighted_map
-from napari_semxai.algorithms.explanations.tuning import THRESHOLDS, iou_curve
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.cam.gradcam import gradcam
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier

@@ -32,7 +32,7 @@ from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.sam2 import generate as sam2_generate
-from napari_semxai.backends.sam2.bundled import build_bundled, fit_feature_sizes
+from napari_semxai.backends.sam2.checkpoints import build_bundled, fit_feature_sizes
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import FilterSettings, GenerateSettings, ModelInfo
 from tests.pools import random_pool

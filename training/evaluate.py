@@ -30,7 +30,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.algorithms.masks.components import largest_component
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.backends.sam2.bundled import build_bundled, image_predictor
+from napari_semxai.backends.sam2.checkpoints import build_bundled, image_predictor
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import (
     BoolMask,

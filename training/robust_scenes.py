@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
-from napari_semxai.store.datasets.pools import read_pool, write_pool
+from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.types import CandidatePool, FilterSettings, GenerateSettings
 from training.scenes import SHAPE
 

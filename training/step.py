@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from napari_semxai.backends.sam2.bundled import IMAGE_SIZE
+from napari_semxai.backends.sam2.checkpoints import IMAGE_SIZE
 from training.losses import click_loss, dense_loss, pixel_weights
 
 if TYPE_CHECKING:

@@ -28,7 +28,7 @@ from torch import distributed, multiprocessing, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
-from napari_semxai.backends.sam2.bundled import IMAGE_SIZE, build_bundled_architecture
+from napari_semxai.backends.sam2.checkpoints import IMAGE_SIZE, build_bundled_architecture
 from training.losses import DENSE_CHANNELS
 from training.pretrained import load_imagenet
 from training.samples import Batch, Sample, collate, make_disc_sample, make_sample

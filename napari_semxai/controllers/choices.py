@@ -6,7 +6,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.choices import read_choices, write_choice
+from napari_semxai.store.disk.preferences import read_choices, write_choice
 from napari_semxai.types import InputError
 from napari_semxai.types.settings import ALGORITHMS
 

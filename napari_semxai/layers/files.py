@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.layers.placement import Placement
-from napari_semxai.store.disk.atomic import write_table
+from napari_semxai.store.disk.tables import write_table
 from napari_semxai.store.images.coco import count_images, read_coco, write_mask_document
 from napari_semxai.store.images.masks import MASK_SUFFIXES, read_mask, write_mask
 from napari_semxai.store.images.read import read_image
@@ -136,7 +136,7 @@ def write_carinthia_layers(path: str, layers: list[LayerData]) -> list[str]:
     write_image(files[1], pixels)
     write_mask(files[2], mask)
     row = (*(place.as_posix() for place in places), name, "")
-    write_table(files[0], CARINTHIA_COLUMNS, [row], ";")
+    write_table(files[0], CARINTHIA_COLUMNS, [row], delimiter=";")
     return [str(file) for file in files]
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 Row: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Row, Row, Row]
+Tile: TypeAlias = tuple[int, int]
+"""Row and column in a grid of copies of the image; (0, 0) is the image itself."""
 
 _MICRO = 1e6
 _UNMOVED: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.reports.figures import new_figure, save_figures
-from napari_semxai.store.disk.atomic import write_table
+from napari_semxai.store.disk.tables import write_table
 from napari_semxai.types.survey import ANSWERS, ITEMS
 
 if TYPE_CHECKING:
@@ -98,8 +97,7 @@ def write_survey_report(folder: Path, report: SurveyReport) -> list[Path]:
         "survey_comparisons.csv": (COMPARISON_COLUMNS, comparison_rows(report)),
     }
     for name, (columns, rows) in tables.items():
-        cells = [[_cell(row[column]) for column in columns] for row in rows]
-        write_table(folder / name, columns, cells)
+        write_table(folder / name, columns, ([row[column] for column in columns] for row in rows))
     figures = save_figures(likert_figure(report.methods), folder / "survey")
     return [*(folder / name for name in tables), *figures]
 
@@ -137,10 +135,6 @@ def likert_figure(methods: Sequence[MethodSummary], *, compact: bool = False) ->
         fontsize=7,
     )
     return figure
-
-
-def _cell(value: Any) -> Any:
-    return "" if isinstance(value, float) and math.isnan(value) else value
 
 
 def _draw(axes: Axes, summary: SurveySummary, labels: Sequence[str]) -> None:

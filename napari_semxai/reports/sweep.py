@@ -1,4 +1,4 @@
-"""Pictures of a sweep over alpha and beta."""
+"""Pictures of a sweep: over alpha and beta, or over the thresholds of maps."""
 
 from __future__ import annotations
 
@@ -10,15 +10,26 @@ from napari_semxai.reports.figures import COLORS, new_figure
 from napari_semxai.types.colors import GREY
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
     from matplotlib.collections import QuadMesh
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, SweepResult
+    from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
 
 _NONE, _REST = "none passes β", "other candidates"
 _GREYS = {_NONE: GREY, _REST: "#FFFFFF"}
+_AXES = {
+    "tau": "τ of heat maps",
+    "concept_tau": "τ of concepts",
+    "delta": "δ, colour distance",
+}
+_LEGEND_LINE = 0.16
+_STYLES = ("-", "--", ":", "-.")
+"""Lines of the first eight curves, of the next eight and so on."""
 
 
 def sweep_figure(result: SweepResult, plane: ImagePlane | None = None) -> Figure:
@@ -129,3 +140,31 @@ def _shown_winners(winners: NDArray[np.int64]) -> tuple[list[str], NDArray[np.in
     ]
     names = sorted(set(every), key=lambda name: (name == _NONE, name == _REST, every.index(name)))
     return names, np.array([names.index(name) for name in every])[places]
+
+
+def curves_figure(curves: Sequence[ThresholdCurve]) -> Figure:
+    """Draw Dice against each threshold, one panel below the other, the best points marked.
+
+    Parameters
+    ----------
+    curves : sequence of ThresholdCurve
+        At least one. Each panel is labelled with its parameter.
+    """
+    present = [name for name in _AXES if any(curve.parameter == name for curve in curves)]
+    height = 2.2 * len(present) + _LEGEND_LINE * len(curves)
+    figure = new_figure(4.0, height)
+    panels = figure.subplots(len(present), 1, squeeze=False)[:, 0]
+    for axes, parameter in zip(panels, present, strict=True):
+        axes.set_label(parameter)
+        own = [curve for curve in curves if curve.parameter == parameter]
+        for number, curve in enumerate(own):
+            color = COLORS[number % len(COLORS)]
+            style = _STYLES[number // len(COLORS) % len(_STYLES)]
+            axes.plot(
+                curve.thresholds, curve.dice, style, color=color, linewidth=1.3, label=curve.name
+            )
+            axes.plot(*curve.best, "o", color=color, markersize=4, clip_on=False)
+        axes.set(xlabel=_AXES[parameter], ylabel="Dice", ylim=(0, 1.02))
+        axes.set_xlim(own[0].thresholds[0], own[0].thresholds[-1])
+        axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.28), frameon=False)
+    return figure

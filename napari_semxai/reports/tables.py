@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.statistics.evaluation import METRICS
+from napari_semxai.algorithms.statistics.evaluation import COMPARED, METRICS, method_tables
+from napari_semxai.reports.figures import COLORS, new_figure, save_figures
 from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.disk.tables import write_records
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
     from pathlib import Path
+
+    from matplotlib.figure import Figure
 
     from napari_semxai.algorithms.statistics.evaluation import (
         Comparison,
@@ -90,17 +92,6 @@ def comparison_rows(comparisons: Iterable[Comparison]) -> list[dict[str, Any]]:
         }
         for entry in comparisons
     ]
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Write rows with the union of their columns, atomically; NaN is an empty cell."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, columns)
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: _cell(value) for name, value in row.items()})
-    return _write(path, text.getvalue())
 
 
 def write_markdown(path: Path, tables: Sequence[MethodTable]) -> Path:
@@ -200,11 +191,57 @@ def _mean_std(summary: Summary, images: int, sign: str) -> str:
     return text if summary.n == images else f"{text} (n = {summary.n})"
 
 
-def _cell(value: Any) -> Any:
-    return "" if isinstance(value, float) and math.isnan(value) else value
-
-
 def _write(path: Path, text: str) -> Path:
     with atomic_write(path) as file:
         file.write(text.encode())
     return path
+
+
+def write_evaluation(
+    folder: Path,
+    rows: Sequence[ImageScores],
+    tables: Sequence[MethodTable],
+    comparisons: Sequence[Comparison],
+) -> list[Path]:
+    """Write tables and figures; return the files."""
+    return [
+        write_records(folder / "images.csv", image_rows(rows)),
+        write_records(folder / "summary.csv", summary_rows(tables)),
+        write_records(folder / "classes.csv", class_rows(rows)),
+        write_records(folder / "comparisons.csv", comparison_rows(comparisons)),
+        write_markdown(folder / "table.md", tables),
+        write_latex(folder / "table.tex", tables),
+        *save_figures(scores_figure(rows), folder / "scores"),
+    ]
+
+
+def class_rows(rows: Sequence[ImageScores]) -> list[dict[str, object]]:
+    """Return the summary of each method on the images of each class."""
+    labels = dict.fromkeys(row.label for row in rows)
+    return [
+        {"class": label, **line}
+        for label in labels
+        for line in summary_rows(method_tables(row for row in rows if row.label == label))
+    ]
+
+
+def scores_figure(rows: Sequence[ImageScores]) -> Figure:
+    """Draw Dice and IoU of every image as boxes with points, one box per method."""
+    methods = list(dict.fromkeys(row.method for row in rows))
+    figure = new_figure(7, 0.9 + 0.42 * len(methods))
+    panels = figure.subplots(1, len(COMPARED), sharey=True, squeeze=False)[0]
+    for axes, metric in zip(panels, COMPARED, strict=True):
+        values = [
+            [getattr(row.scores, metric) for row in rows if row.method == method]
+            for method in methods
+        ]
+        boxes = axes.boxplot(
+            values, orientation="horizontal", widths=0.6, patch_artist=True, showmeans=True
+        )
+        for number, box in enumerate(boxes["boxes"]):
+            box.set_facecolor(COLORS[number % len(COLORS)])
+            box.set_alpha(0.6)
+        axes.set(xlim=(-0.02, 1.02), xlabel=TITLES[metric])
+    panels[0].set_yticks(range(1, len(methods) + 1), methods)
+    panels[0].invert_yaxis()
+    return figure

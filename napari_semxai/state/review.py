@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
+from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.types import (
     BoolMask,
     Prompts,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
 from napari_semxai.algorithms.statistics.survey import SurveyReport
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation

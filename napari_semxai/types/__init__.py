@@ -34,6 +34,8 @@ from napari_semxai.types.image import BoolMask, Border, FloatArray, InputError, 
 from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
 from napari_semxai.types.pool import CURVE_LEVELS, CandidatePool, mask_of_runs
 from napari_semxai.types.project import (
+    PROJECT_FILE,
+    ChosenMask,
     MaskEdit,
     MaskRecipe,
     ProjectImage,
@@ -71,12 +73,14 @@ from napari_semxai.types.settings import (
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
+    "PROJECT_FILE",
     "QUEUE_COLUMNS",
     "AlgorithmSettings",
     "BoolMask",
     "Border",
     "CamMethod",
     "CandidatePool",
+    "ChosenMask",
     "Classification",
     "ClassifierInfo",
     "ClassifyRequest",

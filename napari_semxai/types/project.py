@@ -13,6 +13,9 @@ from napari_semxai.types.image import BoolMask
 if TYPE_CHECKING:
     from napari_semxai.types.explain import Classification
 
+PROJECT_FILE = "project.json"
+"""The file that makes a folder a project."""
+
 
 class ReviewState(StrEnum):
     """What an annotator says of the mask of an image."""
@@ -95,6 +98,36 @@ class ProjectImage:
     wafer: str = ""
     defect: str = ""
     pixel_size: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChosenMask:
+    """An image with the mask that stands for it.
+
+    Attributes
+    ----------
+    image : ProjectImage
+        Which image.
+    mask : ndarray of bool, shape (M, N)
+        Its mask.
+    state : str
+        Of the annotator's record; "consensus" for a majority.
+    annotators : tuple of str
+        Whose masks went in.
+    label, label_source : str
+        Class: the annotator's, or that of the table; the most frequent one for a majority. Its
+        source is then the annotator's name.
+    comment : str
+        The annotator's.
+    """
+
+    image: ProjectImage
+    mask: BoolMask
+    state: str
+    annotators: tuple[str, ...]
+    label: str
+    label_source: str
+    comment: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,9 @@ import pytest
 from scipy import ndimage
 
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
-from napari_semxai.algorithms.synthetic.wide.caption import draw_bar, write_over
-from napari_semxai.algorithms.synthetic.wide.cells import cells
-from napari_semxai.algorithms.synthetic.wide.glyphs import write
-from napari_semxai.algorithms.synthetic.wide.plates import PLATES, Plate
+from napari_semxai.algorithms.synthetic.wide.effects import draw_bar, write_over
+from napari_semxai.algorithms.synthetic.wide.materials import cells
+from napari_semxai.algorithms.synthetic.wide.plates import PLATES, Plate, write
 
 SMALL = (120, 136)
 WHOLES = {

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from napari_semxai.backends.sam2.bundled import build_bundled_architecture
+from napari_semxai.backends.sam2.checkpoints import build_bundled_architecture
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
-from napari_semxai.algorithms.masks.live_scores import LiveMask
+from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.controllers.edit.images import ImageController
 from napari_semxai.controllers.edit.recipe import RecipeRecorder

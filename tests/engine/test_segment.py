@@ -39,7 +39,7 @@ SETTINGS = GenerateSettings(points_per_side=2, pred_iou_floor=0.0)
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import torch
 
-    from napari_semxai.backends.sam2.bundled import build_bundled_architecture
+    from napari_semxai.backends.sam2.checkpoints import build_bundled_architecture
 
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("models") / "random.pt"

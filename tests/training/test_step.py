@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from napari_semxai.backends.sam2.bundled import build_bundled_architecture
+from napari_semxai.backends.sam2.checkpoints import build_bundled_architecture
 from training.losses import (
     DENSE_CHANNELS,
     DISTANCES,

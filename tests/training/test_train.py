@@ -6,18 +6,18 @@ import numpy as np
 import pytest
 import torch
 
-from napari_semxai.backends.sam2.bundled import build_bundled
+from napari_semxai.backends.sam2.checkpoints import build_bundled
 from training import train
 from training.samples import make_sample
 
 
 @pytest.fixture
 def run(monkeypatch):
-    from napari_semxai.backends.sam2 import bundled
+    from napari_semxai.backends.sam2 import checkpoints
 
     def build():
         torch.manual_seed(0)
-        return bundled.build_bundled_architecture()
+        return checkpoints.build_bundled_architecture()
 
     # The ImageNet weights are a package of their own that only the recipe needs.
     monkeypatch.setattr(train, "build_network", build)

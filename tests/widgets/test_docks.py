@@ -10,7 +10,7 @@ from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QPushButton
 
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
-from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
+from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
 from napari_semxai.controllers.scores.evaluate import EvaluateController

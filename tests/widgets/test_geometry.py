@@ -24,7 +24,7 @@ from qtpy.QtWidgets import (
 
 from napari_semxai import plugin
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_set
-from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
+from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.state.explanation import (
     Activity,
     CamSettings,

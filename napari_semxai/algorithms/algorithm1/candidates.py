@@ -139,8 +139,10 @@ def _box_iou(one: NDArray[np.float32], other: NDArray[np.float32]) -> NDArray[np
 
 def same_candidate(before: CandidatePool, index: int, after: CandidatePool) -> int | None:
     """Return where a candidate stands in a pool that grew or was made anew; None if nowhere."""
-    alike = (after.areas == before.areas[index]) & (after.boxes == before.boxes[index]).all(axis=1)
-    for row in np.flatnonzero(alike).tolist():
+    same_area = after.areas == before.areas[index]
+    same_box = (after.boxes == before.boxes[index]).all(axis=1)
+    # Decoding a mask from its runs is slow: only those that may be the same one.
+    for row in np.flatnonzero(same_area & same_box).tolist():
         if np.array_equal(after.mask(row), before.mask(index)):
             return int(row)
     return None

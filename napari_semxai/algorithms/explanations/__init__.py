@@ -1,9 +1,9 @@
 """Explanations as arrays: from float maps to masks and scores; no network is needed here.
 
-`masks` holds Algorithms 2 and 3 as published and thresholds on float maps. `threshold_curves`
-gives Dice for every tau and delta from one sort, `localisation` the scores that need no
-threshold. `concepts` works on CRAFT's importances and matches concepts between fits; `tuning`
-chooses among CRAFT settings by what came of each.
+`masks` holds Algorithms 2 and 3 as published and thresholds on float maps. `localisation` gives
+the scores that need no threshold, and Dice for every tau and delta from one sort. `concepts` works
+on CRAFT's importances, matches concepts between fits, and chooses among settings by what came of
+each.
 
 A new way of turning a map into a mask begins in `masks`.
 """

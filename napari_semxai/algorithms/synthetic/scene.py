@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from napari_semxai.algorithms.synthetic import imaging
 from napari_semxai.algorithms.synthetic.defects import Painted, paint_defect, pattern_defect
-from napari_semxai.algorithms.synthetic.patterns import pattern_field
+from napari_semxai.algorithms.synthetic.fields import pattern_field
 from napari_semxai.algorithms.synthetic.spec import LABELS, Region, Scene, SceneSpec, sample_spec
 
 if TYPE_CHECKING:

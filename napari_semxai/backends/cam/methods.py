@@ -118,8 +118,8 @@ def _keep_raw_maximum(cam: Any, whole_network: bool) -> list[float]:
 
     def noting(*arguments: Any) -> Any:
         result = original(*arguments)
-        seen = arguments[0] if whole_network else result
-        raw.append(max(0.0, float(seen.max())))
+        unscaled = arguments[0] if whole_network else result
+        raw.append(max(0.0, float(unscaled.max())))
         return result
 
     setattr(cam, name, noting)

@@ -1,4 +1,10 @@
-"""Where the concepts of a bank are in one image, and how they are drawn."""
+"""Where the concepts of a bank are in one image, made finer, and how they are drawn.
+
+A late layer knows what it sees but not where. Three things bring it back: its cells are put where
+they look, which is measured; an earlier layer, which has finer cells, says where anything differs
+from the rest of the image; and the image's edges say where it ends. The last two can only shape
+what the concepts found, not add to it.
+"""
 
 from __future__ import annotations
 
@@ -24,9 +30,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
-    from torch import Tensor
+    from torch import Tensor, nn
 
     from napari_semxai.backends.classifier.layers.split import Split
+
+    Offset = tuple[float, float]
 
 ALPHA_W = 1e-2
 """Regularization of the coefficients, as in xplique."""
@@ -35,6 +43,11 @@ _SHOWN = 5
 # Of the guided filter, as a share of the image's variance.
 _SOFTNESS = 0.1
 _FILTER_PERCENTILE, _CLIP_PERCENTILE = 90, 10
+# In normalised units, in which images have a deviation of about 1.
+_GRAIN = 0.1
+# Places as shares of the sides, and the change of brightness there.
+_DISCS = (((0.30, 0.36), 1.0), ((0.42, 0.68), -1.0), ((0.60, 0.31), -1.0), ((0.69, 0.63), 1.0))
+_RADIUS = 1 / 12
 
 
 def coefficients(latents: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[Any]:
@@ -216,3 +229,136 @@ def rendering(
             opacity = ((np.clip(large, lowest, highest) - lowest) / (highest - lowest))[..., None]
             picture += opacity * (color.astype(np.float32) - picture)
     return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
+
+
+def cell_offset(g: nn.Module, inputs: Tensor) -> Offset:
+    """Measure how far a layer's map lies beside what it shows; moved by as much, it lies on it.
+
+    The centre of a cell's effective receptive field [1]_ is where the layer answers to a change
+    of the image. Two bright and two dark discs are put into noise, and the centre of mass of the
+    change of the map is compared with where they were put. Padding and strides alone do not tell:
+    training makes up for them, or does not.
+
+    Parameters
+    ----------
+    g : nn.Module
+        From images to a map, without gradients of its own.
+    inputs : Tensor, shape (1, C, H, W)
+        An image; only its shape counts.
+
+    Returns
+    -------
+    tuple of float
+        Rows and columns, in pixels of the network's input. (0, 0) where the discs disagree by more
+        than half a cell, or change nothing.
+
+    References
+    ----------
+    .. [1] W. Luo, Y. Li, R. Urtasun and R. Zemel, "Understanding the Effective Receptive Field in
+       Deep Convolutional Neural Networks", NeurIPS 2016.
+    """
+    sides = torch.tensor(inputs.shape[2:], dtype=torch.double)
+    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(0)) * _GRAIN
+    offsets = []
+    with torch.no_grad():
+        baseline = g(noise)
+        cells = torch.tensor(baseline.shape[2:], dtype=torch.double)
+        for place, step in _DISCS:
+            disc_centre = torch.tensor(place, dtype=torch.double) * sides
+            change = g(noise + step * _disc(disc_centre, inputs)) - baseline
+            map_centre = _centre_of_mass(change.norm(dim=1)[0].double())
+            # In pixels of the input, whose cells resizing places by their centres.
+            offsets.append(disc_centre - ((map_centre + 0.5) * sides / cells - 0.5))
+    measured = torch.stack(offsets)
+    if not (measured.std(dim=0) <= sides / cells / 2).all():
+        return 0.0, 0.0
+    down, right = measured.mean(dim=0).tolist()
+    return down, right
+
+
+def _disc(centre: Tensor, inputs: Tensor) -> Tensor:
+    """Return 1 inside a disc around a place in pixels, 0 elsewhere, in the inputs' shape."""
+    rows, columns = (torch.arange(side) for side in inputs.shape[2:])
+    square = (rows[:, None] - centre[0]) ** 2 + (columns - centre[1]) ** 2
+    radius = _RADIUS * min(inputs.shape[2:])
+    return (square <= radius**2).to(inputs).expand(inputs.shape)
+
+
+def _centre_of_mass(values: Tensor) -> Tensor:
+    """Return the centre of mass of values (m, n), in cells; not a number where all are 0."""
+    places = [torch.arange(side, dtype=values.dtype) for side in values.shape]
+    rows, columns = values.sum(1), values.sum(0)
+    return torch.stack([(rows * places[0]).sum(), (columns * places[1]).sum()]) / values.sum()
+
+
+def shifted(
+    maps: NDArray[np.float32], offset: Offset, input_size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Move maps (k, M, N) by an offset in pixels of the network's input."""
+    rows, columns = maps.shape[1:]
+    down, right = offset[0] * rows / input_size[0], offset[1] * columns / input_size[1]
+    move = np.array([[1, 0, right], [0, 1, down]], np.float32)
+    return np.stack(
+        [
+            np.asarray(
+                cv2.warpAffine(one, move, (columns, rows), borderMode=cv2.BORDER_REPLICATE),
+                np.float32,
+            )
+            for one in maps
+        ]
+    )
+
+
+def activity(latents: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much a layer's map differs from what it shows in most of the image.
+
+    Parameters
+    ----------
+    latents : ndarray of float32, shape (m, n, D)
+        Of one image.
+
+    Returns
+    -------
+    ndarray of float32, shape (m, n)
+        0 where it differs no more than half of the image.
+    """
+    deviation = latents - np.median(latents, axis=(0, 1))
+    size = np.sqrt((deviation**2).sum(axis=-1))
+    return np.asarray(np.maximum(size - np.median(size), 0), np.float32)
+
+
+def sharpened(
+    maps: NDArray[np.float32],
+    detail: NDArray[np.float32] | None,
+    image: NDArray[Any],
+    low_shape: tuple[int, ...],
+) -> NDArray[np.float32]:
+    """Shape maps by an earlier layer and by the image.
+
+    Parameters
+    ----------
+    maps : ndarray of float32, shape (k, M, N)
+        Not negative.
+    detail : ndarray of float32, shape (M, N), or None
+        Activity of the earlier layer, not negative.
+    image : ndarray of uint8, shape (M, N)
+        Whose edges the maps follow.
+    low_shape : tuple of int
+        Rows and columns of the maps before they were enlarged.
+
+    Returns
+    -------
+    ndarray of float32, shape (k, M, N)
+        The geometric mean of map and detail, both relative to their maxima, in the map's unit.
+    """
+    if detail is not None and detail.max() > 0:
+        peaks = maps.max(axis=(1, 2), keepdims=True)
+        maps = np.sqrt(maps * (detail / detail.max()) * peaks)
+    return np.maximum(guided(maps, image, low_shape), np.float32(0))
+
+
+def enlarged(
+    low: NDArray[np.float32], shape: tuple[int, int], offset: Offset, input_size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """Return maps (k, m, n) at the image's size, put where their cells look."""
+    return shifted(upsampled(low, shape), offset, input_size)

@@ -13,17 +13,15 @@ from napari_semxai.backends.classifier.layers.outputs import layers_of
 from napari_semxai.backends.classifier.layers.split import Split, split_network
 from napari_semxai.backends.classifier.layers.tree import DETAIL, fine_layer
 from napari_semxai.backends.concepts.bank import read_bank
-from napari_semxai.backends.concepts.detail import (
+from napari_semxai.backends.concepts.maps import (
     activity,
     cell_offset,
-    enlarged,
-    sharpened,
-)
-from napari_semxai.backends.concepts.maps import (
     coefficients,
+    enlarged,
     importance_steps,
     latents_of,
     rendering,
+    sharpened,
     upsampled,
 )
 from napari_semxai.types import ConceptMaps, ExplainProgress, InputError
@@ -162,8 +160,8 @@ def _fine(
         layer = fine_layer(classifier, DETAIL)
         if layer and min(layers_of(classifier)[layer].map_shape[1:]) > min(low.shape[1:]):
             earlier = _split(classifier, layer)
-            seen = activity(latents_of(earlier, inputs)[0])[None]
-            detail = enlarged(seen, shape, _offset(classifier, earlier, inputs), size)[0]
+            contrast = activity(latents_of(earlier, inputs)[0])[None]
+            detail = enlarged(contrast, shape, _offset(classifier, earlier, inputs), size)[0]
     return sharpened(maps, detail, image, low.shape[1:])
 
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from napari_semxai.algorithms.explanations.concepts import matched_cosine
+from napari_semxai.algorithms.explanations.concepts import best_mean_iou, matched_cosine, suggest
 from napari_semxai.algorithms.explanations.masks import weighted_map
-from napari_semxai.algorithms.explanations.tuning import best_mean_iou, suggest
 from napari_semxai.backends.classifier.layers.outputs import layers_of
 from napari_semxai.backends.classifier.layers.tree import (
     FINE,

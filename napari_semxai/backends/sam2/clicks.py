@@ -55,8 +55,9 @@ def answer_prompts(
     best = int(answer.predicted_iou.argmax())
     found = answer.masks[best]
     if mask is not None and logits is not None:
-        seen = _enlarge(logits, mask.shape) > 0
-        found = np.where(found != seen, found, mask)
+        # The mask as the network was given it, at its own resolution.
+        prompt_mask = _enlarge(logits, mask.shape) > 0
+        found = np.where(found != prompt_mask, found, mask)
     return PredictedMask(found, float(answer.predicted_iou[best]))
 
 

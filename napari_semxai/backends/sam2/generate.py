@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from sam2.utils.amg import build_point_grid, generate_crop_boxes
 from torch import Tensor
 
-from napari_semxai.backends.sam2.batches import BatchSizer, is_out_of_memory
-from napari_semxai.backends.sam2.decoder.one_core_threads import lanes, side_by_side
-from napari_semxai.backends.sam2.masks import MeasuredMask, measure_masks
-from napari_semxai.backends.sam2.pool import PoolBuilder
+from napari_semxai.backends.sam2.batches import BatchSizer, is_out_of_memory, lanes, side_by_side
+from napari_semxai.backends.sam2.pool import MeasuredMask, PoolBuilder, measure_masks
 from napari_semxai.types import CandidatePool, GenerateSettings, GenerateUpdate
 
 if TYPE_CHECKING:

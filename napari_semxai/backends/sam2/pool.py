@@ -1,20 +1,35 @@
-"""Collect decoded masks into a candidate pool, in the order of the reference generator."""
+"""From mask logits to a candidate pool, without full-size stacks.
+
+SAM 2 enlarges every mask bilinearly to the image's size before it looks at it. Here one mask at
+a time is enlarged: whole where the image is small; where it is large, in bands of rows, and of
+each band only the columns whose low-resolution cells have corners on different sides of a level,
+as inside a cell bilinear values stay between the corners. The pool has the order of the reference
+generator.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
 from napari_semxai.types import CURVE_LEVELS, CandidatePool
 
-if TYPE_CHECKING:
-    from napari_semxai.backends.sam2.masks import MeasuredMask
-
 EDGE_DISTANCE = 20
 """Masks of a crop this near to an edge of it that is not the image's are cut off: dropped."""
+LEVELS_PER_UNIT = round(1 / float(CURVE_LEVELS[1] - CURVE_LEVELS[0]))
+TOP = len(CURVE_LEVELS)
+ZERO = TOP // 2
+DENSE_PIXELS = 1_500_000
+"""Masks up to this many pixels are enlarged whole; larger ones cell by cell."""
+GPU_MASKS = 16
+"""Masks enlarged at once on a GPU."""
+CHUNK_VALUES = 1 << 18
+"""Values of a band enlarged at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -169,3 +184,134 @@ def _cut_off(
         abs(end - edge) <= EDGE_DISTANCE < abs(end - border)
         for end, edge, border in zip(ends, crop, image, strict=True)
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MeasuredMask:
+    """One mask at the image's size.
+
+    Attributes
+    ----------
+    runs : ndarray of int32, shape (r, 2)
+        Foreground runs (start, stop) of flat indices of the mask's own shape.
+    curve : ndarray of int32, shape (129,)
+        Pixels above each of `CURVE_LEVELS`.
+    """
+
+    runs: NDArray[np.int32]
+    curve: NDArray[np.int32]
+
+
+def measure_masks(logits: Tensor, shape: tuple[int, int]) -> list[MeasuredMask]:
+    """Measure mask logits as if enlarged bilinearly to `shape`.
+
+    Parameters
+    ----------
+    logits : Tensor of float32, shape (n, h, w)
+        Low-resolution mask logits.
+    shape : tuple of int
+        (M, N) of the image or crop.
+    """
+    enlarged = shape[0] >= logits.shape[1] and shape[1] >= logits.shape[2]
+    if shape[0] * shape[1] > DENSE_PIXELS and enlarged:
+        cells = Cells(tuple(logits.shape[1:]), shape)
+        return [cells.measure(mask) for mask in logits.cpu()]
+    # A CPU works best on one mask in its cache; a GPU should not wait for us after each.
+    chunks = logits.split(1 if logits.device.type == "cpu" else GPU_MASKS)
+    return [each for chunk in chunks for each in _measure_dense(chunk, shape)]
+
+
+def level_bins(values: Tensor) -> Tensor:
+    """Return the number of `CURVE_LEVELS` below each value, less 64; positive if it is above 0.
+
+    Int8, and exact, as the levels are 1/8 apart.
+    """
+    return (values * LEVELS_PER_UNIT).ceil_().clamp_(-ZERO, ZERO + 1).to(torch.int8)
+
+
+def _measure_dense(logits: Tensor, shape: tuple[int, int]) -> list[MeasuredMask]:
+    full = functional.interpolate(logits[None], shape, mode="bilinear")[0]
+    bins = level_bins(full).cpu()
+    return [MeasuredMask(runs_of((each > 0).numpy()), _curve(_counts(each))) for each in bins]
+
+
+def _counts(bins: Tensor) -> NDArray[np.int64]:
+    """Pixels in each of the bins -64 to 65, shape (130,)."""
+    unsigned = bins.reshape(-1).view(torch.uint8)
+    counts: NDArray[np.int64] = torch.bincount(unsigned, minlength=256).numpy()
+    return np.roll(counts, ZERO)[: TOP + 1]
+
+
+def _curve(counts: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Pixels above each level from pixels between levels."""
+    above: NDArray[np.int32] = (counts.sum() - np.cumsum(counts)[:TOP]).astype(np.int32)
+    return above
+
+
+def runs_of(mask: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Return the runs (start, stop) of True in the flattened mask, shape (r, 2)."""
+    flat = mask.ravel()
+    if flat.size == 0:
+        return np.empty((0, 2), np.int32)
+    flips = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    before, after = [0] * int(flat[0]), [flat.size] * int(flat[-1])
+    return np.concatenate([before, flips, after]).astype(np.int32).reshape(-1, 2)
+
+
+class Cells:
+    """Bilinear enlargement of (h, w) values to (M, N), only where corners of cells differ.
+
+    Parameters
+    ----------
+    small, large : tuple of int
+        (h, w) and (M, N), with M >= h and N >= w.
+    """
+
+    def __init__(self, small: tuple[int, ...], large: tuple[int, int]) -> None:
+        self.large = large
+        self._row, down = _cells(small[0], large[0])
+        # As a matrix: a product is faster than to gather and blend two rows for each row.
+        self._down = torch.zeros(large[0], small[0] + 2)
+        self._down.scatter_(1, self._row[:, None], 1 - down[:, None])
+        self._down.scatter_(1, self._row[:, None] + 1, down[:, None])
+        self._col, self._right = _cells(small[1], large[1])
+        self._step = max(1, CHUNK_VALUES // large[1])
+
+    def measure(self, logits: Tensor) -> MeasuredMask:
+        """Measure one mask, shape (h, w), on the CPU."""
+        padded = functional.pad(logits[None], (1, 1, 1, 1), mode="replicate")[0]
+        bins = level_bins(padded)
+        wide = torch.lerp(padded[:, self._col], padded[:, self._col + 1], self._right)
+        inside = np.empty(self.large, dtype=bool)
+        counts = np.zeros(TOP + 1, np.int64)
+        for start in range(0, self.large[0], self._step):
+            stop = min(start + self._step, self.large[0])
+            rows = slice(int(self._row[start]), int(self._row[stop - 1]) + 2)
+            corners = bins[rows]
+            left, right = self._span(corners)
+            outside = (stop - start) * (self.large[1] - (right - left))
+            counts[int(corners[0, 0]) + ZERO] += outside
+            inside[start:stop] = bool(corners[0, 0] > 0)
+            values = level_bins(self._down[start:stop, rows] @ wide[rows, left:right])
+            counts += _counts(values)
+            inside[start:stop, left:right] = (values > 0).numpy()
+        return MeasuredMask(runs_of(inside), _curve(counts))
+
+    def _span(self, corners: Tensor) -> tuple[int, int]:
+        """Columns (start, stop) of pixels whose cells are not all in the bin of the first one."""
+        other = np.flatnonzero((corners != corners[0, 0]).any(dim=0).numpy())
+        if len(other) == 0:
+            return 0, 0
+        edges = np.searchsorted(self._col.numpy(), [other[0] - 1, other[-1] + 1])
+        return int(edges[0]), int(edges[1])
+
+
+def _cells(small: int, large: int) -> tuple[Tensor, Tensor]:
+    """Between which two samples each pixel of an axis lies, and how far along.
+
+    With one sample of padding on both sides every pixel lies between two.
+    """
+    scale = np.float32(small) / np.float32(large)
+    source = scale * (np.arange(large, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5)
+    first = np.floor(source)
+    return torch.from_numpy(first.astype(np.int64) + 1), torch.from_numpy(source - first)

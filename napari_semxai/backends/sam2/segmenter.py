@@ -26,7 +26,7 @@ from napari_semxai.backends.sam2.image import (
     encode,
     image_digest,
 )
-from napari_semxai.backends.sam2.masks import measure_masks
+from napari_semxai.backends.sam2.pool import measure_masks
 from napari_semxai.types import (
     CandidatePool,
     FilterSettings,

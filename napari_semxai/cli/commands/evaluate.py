@@ -257,8 +257,7 @@ def _report(
 ) -> None:
     # matplotlib takes half a second.
     from napari_semxai.cli.common.output import plain
-    from napari_semxai.reports.evaluation import write_evaluation
-    from napari_semxai.reports.tables import markdown_map_table, markdown_table
+    from napari_semxai.reports.tables import markdown_map_table, markdown_table, write_evaluation
 
     tables, comparisons = method_tables(rows), compare_methods(rows)
     files = write_evaluation(options.output, rows, tables, comparisons)

@@ -186,8 +186,8 @@ def _reading(options: argparse.Namespace, output: Output) -> dict[str, Any]:
 
 def run_status(options: argparse.Namespace, output: Output) -> int:
     """Print how far the project is."""
-    from napari_semxai.store.project.agreement import project_agreement
     from napari_semxai.store.project.index.index import ProjectIndex
+    from napari_semxai.store.project.masks import project_agreement
     from napari_semxai.store.project.project import open_project
 
     project = open_project(options.project)
@@ -234,17 +234,16 @@ def run_import(options: argparse.Namespace, output: Output) -> int:
 def run_restore(options: argparse.Namespace, output: Output) -> int:
     """Bring back the reviews that an import replaced."""
     from napari_semxai.store.project.project import open_project
-    from napari_semxai.store.project.replaced import replaced_images, restore_replaced
 
     failed: dict[str, str] = {}
     restored = []
     with closing(open_project(options.project)) as project:
-        wanted = options.image or replaced_images(project, options.annotator)
+        wanted = options.image or project.replaced_images(options.annotator)
         if not wanted:
             raise InputError(f"{options.project}: nothing of {options.annotator} was replaced")
         for image_id in wanted:
             try:
-                restore_replaced(project, image_id, options.annotator)
+                project.restore_replaced(image_id, options.annotator)
                 restored.append(image_id)
             except InputError as error:
                 failed[image_id] = str(error)

@@ -12,8 +12,8 @@ from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
 from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED
 from napari_semxai.cli.works.pipeline import Pipeline
+from napari_semxai.store.project.masks import difference, replay_edits
 from napari_semxai.store.project.project import open_project
-from napari_semxai.store.project.replay import difference, replay_edits
 from napari_semxai.types import InputError, MaskEdit, MaskSettings, Prompts
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.cli.common.output import Output
+    from napari_semxai.store.project.masks import EditReplay
     from napari_semxai.store.project.project import Project
-    from napari_semxai.store.project.replay import EditReplay
     from napari_semxai.types import BoolMask, SemImage
 
 TOLERANCE = 1e-4

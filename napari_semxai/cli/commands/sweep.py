@@ -24,7 +24,7 @@ from napari_semxai.cli.common.options import (
 from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED, plain
 from napari_semxai.cli.works.pipeline import Pipeline
 from napari_semxai.cli.works.record import content_key, run_values
-from napari_semxai.store.datasets.pools import read_pool, write_pool
+from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.images.read import auto_border, read_image
 from napari_semxai.types import MaskSettings
@@ -185,15 +185,15 @@ def _report(
     from napari_semxai.algorithms.algorithm1.sweep import advice, sweep_set
     from napari_semxai.reports.figures import save_figures
     from napari_semxai.reports.sweep import sweep_figure
-    from napari_semxai.reports.tables import write_csv
-    from napari_semxai.store.datasets.sweeps import write_sweep
+    from napari_semxai.store.datasets.results import write_sweep
+    from napari_semxai.store.disk.tables import write_records
 
     alphas, betas = (np.linspace(*own) for own in axes)
     result = sweep_set(list(planes.values()), alphas, betas)
     only = next(iter(planes.values())) if len(planes) == 1 else None
     files = [
-        write_csv(folder / "plane.csv", _plane_rows(result)),
-        write_csv(folder / "images.csv", _image_rows(planes, result)),
+        write_records(folder / "plane.csv", _plane_rows(result)),
+        write_records(folder / "images.csv", _image_rows(planes, result)),
         *save_figures(sweep_figure(result, only), folder / "sweep"),
         write_sweep(folder / "sweep.npz", result),
     ]

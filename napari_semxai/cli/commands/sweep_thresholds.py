@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
 from napari_semxai.algorithms.statistics.evaluation import best_threshold, bootstrap_interval
 from napari_semxai.cli.common.datasets import open_images
 from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED, plain
@@ -17,7 +17,7 @@ from napari_semxai.cli.works.evaluate_works import (
     Reading,
     TuneWork,
 )
-from napari_semxai.store.datasets.explanations import read_rendering
+from napari_semxai.store.datasets.results import read_rendering
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.types import InputError
 
@@ -136,12 +136,12 @@ def _write(
     output: Output,
 ) -> None:
     # matplotlib takes half a second.
-    from napari_semxai.reports.curves import curves_figure
     from napari_semxai.reports.figures import save_figures
-    from napari_semxai.reports.tables import write_csv
+    from napari_semxai.reports.sweep import curves_figure
+    from napari_semxai.store.disk.tables import write_records
 
     files = [
-        write_csv(folder / "thresholds.csv", rows),
+        write_records(folder / "thresholds.csv", rows),
         *save_figures(curves_figure(curves), folder / "thresholds"),
     ]
     write_json(folder / "thresholds.json", plain(values))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from PIL import Image
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT, ForegroundRule
+from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.datasets.dataset import open_dataset
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.images.masks import write_mask

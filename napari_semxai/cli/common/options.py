@@ -6,7 +6,7 @@ import argparse
 import os
 from pathlib import Path
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, RULES, ForegroundRule, parse_rule
+from napari_semxai.algorithms.masks.foreground import AUTO, RULES, ForegroundRule, parse_rule
 from napari_semxai.store.weights.models import BUNDLED, model_names
 from napari_semxai.types import (
     AlgorithmSettings,

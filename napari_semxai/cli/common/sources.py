@@ -13,16 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, ForegroundRule
+from napari_semxai.algorithms.masks.foreground import AUTO, ForegroundRule
 from napari_semxai.store.datasets.dataset import open_dataset
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES
 from napari_semxai.store.images.masks import MaskFile
 from napari_semxai.store.images.read import image_files, page_count, page_name
-from napari_semxai.store.project.files import PROJECT_FILE
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
 from napari_semxai.store.sources.image_tables import find_table
-from napari_semxai.types import InputError
+from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

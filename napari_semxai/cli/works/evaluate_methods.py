@@ -23,7 +23,7 @@ from napari_semxai.cli.works.evaluate_works import (
     Reading,
     TuneWork,
 )
-from napari_semxai.store.datasets.explanations import MAP_ENDING, read_rendering
+from napari_semxai.store.datasets.results import MAP_ENDING, read_rendering
 from napari_semxai.types import CAM_METHODS
 from napari_semxai.types.settings import ALGORITHMS
 

@@ -21,7 +21,7 @@ from napari_semxai.algorithms.explanations.masks import (
 )
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.evaluation import ImageScores
-from napari_semxai.store.datasets.explanations import read_given_mask, read_map, read_rendering
+from napari_semxai.store.datasets.results import read_given_mask, read_map, read_rendering
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import BoolMask, InputError
 

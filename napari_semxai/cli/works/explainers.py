@@ -10,8 +10,8 @@ import numpy as np
 
 from napari_semxai.algorithms.explanations.localisation import RankedMap
 from napari_semxai.algorithms.explanations.masks import threshold_mask, weighted_map
+from napari_semxai.backends.cam.evaluation import sanity
 from napari_semxai.backends.cam.gradcam import gradcam_steps
-from napari_semxai.backends.cam.sanity import sanity
 from napari_semxai.backends.classifier.classifier import load_classifier
 from napari_semxai.backends.concepts.bank import read_bank
 from napari_semxai.backends.concepts.transform import transform_steps

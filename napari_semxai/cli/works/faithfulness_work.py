@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.backends.cam.faithfulness import faithfulness
+from napari_semxai.backends.cam.evaluation import faithfulness
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.cli.batch.tasks import KEPT
 from napari_semxai.cli.works.record import content_key, known_record
-from napari_semxai.store.datasets.explanations import read_explanation, read_map
+from napari_semxai.store.datasets.results import read_explanation, read_map
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import read_image

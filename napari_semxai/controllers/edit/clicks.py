@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.click_doubts import judge_answer
 from napari_semxai.algorithms.masks.click_edits import (
     answered_object,
     heed_newest,
+    judge_answer,
     object_at,
     objects_in,
     still_there,

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_semxai.algorithms.masks.live_scores import LiveMask
+    from napari_semxai.algorithms.masks.metrics import LiveMask
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
 

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.explanations.localisation import RankedMap
+from napari_semxai.algorithms.explanations.localisation import (
+    DELTAS,
+    RankedMap,
+    ThresholdCurve,
+    dice_within,
+)
 from napari_semxai.algorithms.explanations.masks import (
     PAPER_COLORS,
     color_distances,
@@ -16,11 +21,6 @@ from napari_semxai.algorithms.explanations.masks import (
     resized_mask,
     threshold_mask,
     weighted_map,
-)
-from napari_semxai.algorithms.explanations.threshold_curves import (
-    DELTAS,
-    ThresholdCurve,
-    dice_within,
 )
 from napari_semxai.controllers.explain.sources import (
     MapSource,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+    from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
     from napari_semxai.state.explanation import Explanation
     from napari_semxai.types import BoolMask
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_semxai.algorithms.statistics.agreement import pair_scores
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Proposal
-from napari_semxai.store.project.agreement import consensus_mask, truth_masks
+from napari_semxai.store.project.masks import consensus_mask, truth_masks
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs

@@ -13,9 +13,9 @@ from napari_semxai.controllers.project.open_project import OpenProject
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch
 from napari_semxai.store.project.create import create_project
-from napari_semxai.store.project.files import PROJECT_FILE, read_info
+from napari_semxai.store.project.files import read_info
 from napari_semxai.store.project.project import open_project
-from napari_semxai.types import InputError, QueueFilter
+from napari_semxai.types import PROJECT_FILE, InputError, QueueFilter
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,9 @@ from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
 from napari_semxai.state.review import Batch
-from napari_semxai.store.project.agreement import project_agreement
 from napari_semxai.store.project.create import add_images, name_classes
 from napari_semxai.store.project.exports import export
-from napari_semxai.store.project.masks import chosen_masks
+from napari_semxai.store.project.masks import chosen_masks, project_agreement
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.sweep import advice
 from napari_semxai.state.research import RunResult
-from napari_semxai.store.datasets.sweeps import read_sweep
+from napari_semxai.store.datasets.results import read_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import read_own_mask
 from napari_semxai.types import Heatmap, InputError

@@ -16,7 +16,7 @@ from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.controllers.explain.result_cache import ResultCache
 from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MapRow, MaskRow
-from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.disk.tables import table_text, write_table
 from napari_semxai.types import BoolMask, SemImage
 
 if TYPE_CHECKING:
@@ -155,43 +155,43 @@ _COUNTS = ("tp", "fp", "fn", "tn")
 
 
 def table_lines(table: ComparisonTable, separator: str) -> list[str]:
-    """Return the whole table as lines: masks first, then maps; blank where undefined."""
+    """Return the whole table as lines, quoted where needed."""
+    rows = table_rows(table)
+    return [table_text([row], delimiter=separator).removesuffix("\n") for row in rows]
+
+
+def table_rows(table: ComparisonTable) -> list[tuple[str, ...]]:
+    """Return the names of all columns, then masks, then maps; blank where undefined."""
     areas = ("predicted_area", "true_area")
     measured = (*MASK_COLUMNS, *areas, *_COUNTS, *MAP_COLUMNS)
-    header = ("name", "truth", *measured, "classifier_sha256")
-    lines: list[tuple[str, ...]] = [header]
+    rows: list[tuple[str, ...]] = [("name", "truth", *measured, "classifier_sha256")]
     for row in table.masks:
         found = row.scores
         values = [_text(getattr(found, name)) for name in MASK_COLUMNS]
         counts = [found.tp + found.fp, found.tp + found.fn, found.tp, found.fp, found.fn, found.tn]
         blank = [""] * len(MAP_COLUMNS)
-        lines.append((row.name, table.truth, *values, *map(str, counts), *blank, row.classifier))
+        rows.append((row.name, table.truth, *values, *map(str, counts), *blank, row.classifier))
     for shown in table.maps:
         values = [_text(getattr(shown.localisation, name)) for name in MAP_COLUMNS]
         blank = [""] * (len(MASK_COLUMNS) + len(areas) + len(_COUNTS))
-        lines.append((shown.name, table.truth, *blank, *values, shown.classifier))
-    return [separator.join(_quoted(value, separator) for value in line) for line in lines]
+        rows.append((shown.name, table.truth, *blank, *values, shown.classifier))
+    return rows
 
 
 def _text(value: float) -> str:
     return "" if np.isnan(value) else f"{value:.6f}"
 
 
-def _quoted(value: str, separator: str) -> str:
-    if separator in value or '"' in value or "\n" in value:
-        return '"' + value.replace('"', '""') + '"'
-    return value
-
-
 def _write(path: Path, table: ComparisonTable) -> None:
-    with atomic_write(path) as file:
-        file.write(("\n".join(table_lines(table, ",")) + "\n").encode())
+    columns, *rows = table_rows(table)
+    write_table(path, columns, rows)
     if table.maps:
-        names = ",".join(_quoted(row.name, ",") for row in table.maps)
         curves = np.column_stack([TAUS, *(row.curve for row in table.maps)])
-        lines = [f"tau,{names}", *(",".join(f"{value:.6f}" for value in row) for row in curves)]
-        with atomic_write(path.with_name(f"{path.stem}_dice_tau.csv")) as file:
-            file.write(("\n".join(lines) + "\n").encode())
+        write_table(
+            path.with_name(f"{path.stem}_dice_tau.csv"),
+            ["tau", *(row.name for row in table.maps)],
+            [[f"{value:.6f}" for value in row] for row in curves],
+        )
 
 
 def _nothing(_: object) -> None:

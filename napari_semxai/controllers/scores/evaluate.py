@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.masks.live_scores import LiveMask, LiveScores
+from napari_semxai.algorithms.masks.metrics import LiveMask, LiveScores
 from napari_semxai.state.session import LoadedTruth, Readout
 from napari_semxai.store.images.masks import read_mask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_semxai.algorithms.masks.live_scores import MaskChange
+    from napari_semxai.algorithms.masks.metrics import MaskChange
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
     from napari_semxai.types import BoolMask

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.explanations.localisation import RankedMap
-from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+from napari_semxai.algorithms.explanations.localisation import RankedMap, ThresholdCurve
 from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.state.comparison import TAUS
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from napari.layers import Image
 
 from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
+from napari_semxai.layers.placement import Tile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -75,10 +76,6 @@ class ImageCopies:
         self._viewer.layers.insert(self._viewer.layers.index(picture) + 1, layer)
         self._viewer.layers.selection.active = active
         return layer
-
-
-Tile: TypeAlias = tuple[int, int]
-"""Row and column in a grid of copies of the image; (0, 0) is the image itself."""
 
 
 @dataclass(frozen=True, slots=True)

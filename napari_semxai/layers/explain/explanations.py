@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
 
     from napari_semxai.controllers.explain.sources import MapSource
-    from napari_semxai.layers.explain.arrangement import Tile
     from napari_semxai.layers.mask.session_layers import SessionLayers
+    from napari_semxai.layers.placement import Tile
     from napari_semxai.state.explanation import FitImage, MaskSettings
     from napari_semxai.state.session import Session
     from napari_semxai.types import SemImage

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-    from napari_semxai.algorithms.masks.live_scores import MaskChange
+    from napari_semxai.algorithms.masks.metrics import MaskChange
     from napari_semxai.controllers.scores.evaluate import EvaluateController
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.types import BoolMask

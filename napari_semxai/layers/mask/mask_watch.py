@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
-from napari_semxai.algorithms.masks.live_scores import LiveMask, MaskChange, changed_box
+from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange, changed_box
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT, ForegroundRule
+from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, name_key
 from napari_semxai.store.images.masks import MaskFile
 from napari_semxai.store.images.read import image_files
-from napari_semxai.store.project.files import PROJECT_FILE, annotator_folder, mask_path
+from napari_semxai.store.project.files import annotator_folder, mask_path
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
-from napari_semxai.types import InputError
+from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project

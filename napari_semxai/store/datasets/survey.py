@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.store.disk.tables import read_table
+from napari_semxai.store.disk.tables import RFC_4180, read_table, write_table
 from napari_semxai.types import InputError
 from napari_semxai.types.quantities import parse_number
 from napari_semxai.types.survey import ANSWERS, ITEMS, SCALE_VERSION, AnswerSet
@@ -122,15 +120,16 @@ def write_survey(
     InputError
         When the file cannot be written.
     """
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow((*_KNOWN, *others.names))
-    for entry in sets:
-        head = (getattr(entry, name) for name in _HEAD)
-        answers = ("" if answer is None else answer for answer in entry.answers)
-        writer.writerow((*head, *answers, *entry.comments, *others.of(entry)))
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
+    rows = (
+        [
+            *(getattr(entry, name) for name in _HEAD),
+            *entry.answers,
+            *entry.comments,
+            *others.of(entry),
+        ]
+        for entry in sets
+    )
+    write_table(path, (*_KNOWN, *others.names), rows, line_end=RFC_4180)
 
 
 def save_answers(path: str | Path, entries: Iterable[AnswerSet]) -> list[AnswerSet]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import secrets
@@ -14,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
 TEMPORARY_SUFFIX = ".tmp"
 
@@ -66,18 +64,6 @@ def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic_write(path) as file:
         file.write(text.encode() + b"\n")
-
-
-def write_table(
-    path: str | Path, columns: Sequence[str], rows: Iterable[Sequence[Any]], delimiter: str = ","
-) -> None:
-    """Write a CSV file with a line of names, atomically; None is an empty field."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, delimiter=delimiter, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode())
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,19 +1,24 @@
-"""Text and tables as any program writes them."""
+"""Text and tables as any program writes them, and the one place that writes tables.
+
+All that are written are quoted alike, and leave out alike what is not known.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.types import InputError
 from napari_semxai.types.quantities import parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -22,6 +27,8 @@ _MARKS = (
     (b"\xff\xfe", "utf-16-le"),
     (b"\xfe\xff", "utf-16-be"),
 )
+RFC_4180 = "\r\n"
+"""End of a line in reports and surveys, which other programs read; a project's own use "\\n"."""
 _MOST_SAID = 3
 _DELIMITERS = ";,\t"
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[;,\t]*\r?\n', re.IGNORECASE)
@@ -165,3 +172,39 @@ def size_of(text: str, column: str, unit: float = 1.0) -> float | None:
     if not size > 0:
         raise InputError(f"{column}: “{text}” is not more than 0")
     return size
+
+
+def write_table(
+    path: str | Path,
+    columns: Sequence[str],
+    rows: Iterable[Iterable[Any]],
+    *,
+    delimiter: str = ",",
+    line_end: str = "\n",
+) -> None:
+    """Write a CSV file with a line of names, atomically; None and NaN are empty fields."""
+    text = table_text([columns, *rows], delimiter=delimiter, line_end=line_end)
+    with atomic_write(path) as file:
+        file.write(text.encode())
+
+
+def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
+    """Write records with the union of their fields as columns, as a report."""
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    rows = ([record.get(name) for name in columns] for record in records)
+    write_table(path, columns, rows, line_end=RFC_4180)
+    return path
+
+
+def table_text(
+    rows: Iterable[Iterable[Any]], *, delimiter: str = ",", line_end: str = "\n"
+) -> str:
+    """Return rows as text, quoted where needed."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    return "" if isinstance(value, float) and math.isnan(value) else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.outlines import outlines
+from napari_semxai.algorithms.masks.measurements import outlines
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.types import InputError
 
@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from napari_semxai.store.project.masks import ChosenMask
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, ChosenMask
 
 T = TypeVar("T")
 RLE, POLYGONS = "rle", "polygons"

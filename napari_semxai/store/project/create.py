@@ -14,7 +14,6 @@ from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MaskReader
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.files import (
-    PROJECT_FILE,
     changing,
     read_info,
     unique_ids,
@@ -25,6 +24,7 @@ from napari_semxai.store.project.project import Project, open_project
 from napari_semxai.store.project.records import imported_state, utc_now
 from napari_semxai.store.sources.find_images import find_images
 from napari_semxai.types import (
+    PROJECT_FILE,
     InputError,
     ProjectImage,
     ProjectInfo,

@@ -12,7 +12,8 @@ import numpy as np
 import tifffile
 
 from napari_semxai.algorithms.masks.measurements import measure
-from napari_semxai.store.disk.atomic import atomic_write, write_json, write_table
+from napari_semxai.store.disk.atomic import atomic_write, write_json
+from napari_semxai.store.disk.tables import write_table
 from napari_semxai.store.images.coco import coco_document
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import page_count
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.store.project.masks import ChosenMask
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import ProjectImage
+    from napari_semxai.types import ChosenMask, ProjectImage
 
 MASKS_TABLE = "masks.csv"
 CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
@@ -95,7 +95,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], target: Pat
     columns = [*CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
     if plain:
         columns, rows = columns[:4], [row[:4] for row in rows]
-    write_table(_free(project, data / "carinthia-s.csv"), columns, rows, ";")
+    write_table(_free(project, data / "carinthia-s.csv"), columns, rows, delimiter=";")
     return len(rows)
 
 

@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote
 from filelock import FileLock, Timeout
 
 from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.types import InputError, ProjectInfo
+from napari_semxai.types import PROJECT_FILE, InputError, ProjectInfo
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,7 +71,6 @@ class AnnotatorLocks:
         self._locks.clear()
 
 
-PROJECT_FILE = "project.json"
 IMAGES_FILE = "images.csv"
 REVIEWS_FOLDER = "reviews"
 MASKS_FOLDER = "masks"

@@ -8,8 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.atomic import write_table
-from napari_semxai.store.disk.tables import read_table, size_of
+from napari_semxai.store.disk.tables import read_table, size_of, write_table
 from napari_semxai.store.project.files import IMAGES_FILE, changing, check_there, reaching
 from napari_semxai.types import InputError, ProjectImage
 

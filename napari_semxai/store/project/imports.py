@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT, ForegroundRule
+from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.tables import all_reasons, read_table
 from napari_semxai.store.images.coco import read_coco
@@ -42,7 +42,7 @@ class ImportChoices:
         What in them is foreground.
     replace : bool
         Whether they take the place of reviews of the same annotator, which are then kept: see
-        `restore_replaced`. Otherwise those are refused by name.
+        `Project.restore_replaced`. Otherwise those are refused by name.
     """
 
     state: ReviewState | None = None

@@ -1,50 +1,30 @@
-"""Which mask stands for an image when a project is exported or scored."""
+"""Which mask stands for an image, how far annotators agree, and how its edits led to it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import combinations
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.statistics.agreement import majority_mask
+import numpy as np
+
+from napari_semxai.algorithms.masks.patches import apply_patch, apply_patches
+from napari_semxai.algorithms.statistics.agreement import (
+    majority_mask,
+    pair_agreement,
+    pair_scores,
+)
+from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.types import BoolMask, InputError, ProjectImage, ReviewState
+from napari_semxai.types import BoolMask, ChosenMask, InputError, MaskRecipe, ReviewState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 
     from napari_semxai.store.project.project import Project
+    from napari_semxai.types import PairAgreement, ProjectImage, ReviewRecord, Scores
 
 CONSENSUS = "consensus"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ChosenMask:
-    """An image with the mask that stands for it.
-
-    Attributes
-    ----------
-    image : ProjectImage
-        Which image.
-    mask : ndarray of bool, shape (M, N)
-        Its mask.
-    state : str
-        Of the annotator's record; "consensus" for a majority.
-    annotators : tuple of str
-        Whose masks went in.
-    label, label_source : str
-        Class: the annotator's, or that of the table; the most frequent one for a majority. Its
-        source is then the annotator's name.
-    comment : str
-        The annotator's.
-    """
-
-    image: ProjectImage
-    mask: BoolMask
-    state: str
-    annotators: tuple[str, ...]
-    label: str
-    label_source: str
-    comment: str
 
 
 def chosen_masks(
@@ -111,3 +91,117 @@ def _majority(chosen: list[ChosenMask]) -> ChosenMask:
         label_source=chosen[labels.index(label)].label_source,
         comment="",
     )
+
+
+def truth_masks(project: Project, image_id: str, annotators: Sequence[str]) -> dict[str, BoolMask]:
+    """Return the masks (M, N) of one image that are truth, by annotator.
+
+    What nobody reviewed, and what was rejected or is unsure, says nothing about an annotator.
+    """
+    return _truth(project, image_id, {name: project.record(image_id, name) for name in annotators})
+
+
+def consensus_mask(project: Project, image_id: str, annotators: Sequence[str]) -> BoolMask | None:
+    """Return the pixels that most annotators with a true mask hold; None where nobody has one."""
+    masks = truth_masks(project, image_id, annotators)
+    return majority_mask(list(masks.values())) if masks else None
+
+
+def project_agreement(
+    project: Project,
+    annotators: Sequence[str],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[PairAgreement]:
+    """Compare every two annotators over all images.
+
+    Masks are compared where both are truth, states where both reviewed, classes where both gave
+    one.
+
+    Parameters
+    ----------
+    project : Project
+        Whose masks and records are read.
+    annotators : sequence of str
+        At least two.
+    progress : callable, optional
+        Called with the number of images done and all of them.
+    """
+    pairs = list(combinations(annotators, 2))
+    compared: dict[tuple[str, str], list[Scores]] = {pair: [] for pair in pairs}
+    states: dict[tuple[str, str], list[tuple[Hashable, Hashable]]] = {pair: [] for pair in pairs}
+    labels: dict[tuple[str, str], list[tuple[Hashable, Hashable]]] = {pair: [] for pair in pairs}
+    for number, image in enumerate(project.images, start=1):
+        records = {name: project.record(image.id, name) for name in annotators}
+        for pair, result in pair_scores(_truth(project, image.id, records)).items():
+            compared[pair].append(result)
+        for pair in pairs:
+            first, second = (records[name] for name in pair)
+            if first is None or second is None:
+                continue
+            if ReviewState.CANDIDATE not in (first.state, second.state):
+                states[pair].append((first.state, second.state))
+            if first.label and second.label:
+                labels[pair].append((first.label, second.label))
+        if progress is not None:
+            progress(number, len(project.images))
+    return [pair_agreement(pair, compared[pair], states[pair], labels[pair]) for pair in pairs]
+
+
+def _truth(
+    project: Project, image_id: str, records: Mapping[str, ReviewRecord | None]
+) -> dict[str, BoolMask]:
+    names = (name for name, record in records.items() if record and record.state.is_truth)
+    found = {name: project.mask(image_id, name) for name in names}
+    return {name: mask for name, mask in found.items() if mask is not None}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EditReplay:
+    """A mask made again from its recipe.
+
+    Attributes
+    ----------
+    recipe : MaskRecipe
+        How it was made.
+    steps : tuple of ndarray of bool, shape (M, N)
+        The mask before the first edit, and after each one.
+    """
+
+    recipe: MaskRecipe
+    steps: tuple[BoolMask, ...]
+
+
+def replay_edits(project: Project, image_id: str, annotator: str) -> EditReplay:
+    """Repeat the stored edits of a mask, and check that they lead to it.
+
+    Edits are flips, so the mask before the first one follows from the saved mask; its digest in
+    the recipe proves that it is that mask, and with it that every edit is as it was.
+
+    Raises
+    ------
+    InputError
+        When there is no recipe, the image is another one, or the edits do not lead to the mask.
+    """
+    image = project.image(image_id)
+    record, mask = project.record(image_id, annotator), project.mask(image_id, annotator)
+    if record is None or mask is None or record.recipe is None:
+        raise InputError(f"{image_id}: {annotator} has no mask with a recipe")
+    recipe = record.recipe
+    if recipe.image_sha256 != image.sha256:
+        raise InputError(f"{image_id}: the recipe is of another image")
+    try:
+        base = apply_patches(mask, recipe.edits)
+        steps = [base]
+        for edit in recipe.edits:
+            steps.append(apply_patch(steps[-1], edit))
+    except ValueError as error:
+        raise InputError(f"{image_id}: {error}") from error
+    same = array_digest(base) == recipe.base_sha256
+    if not same or (recipe.base == "empty" and base.any()):
+        raise InputError(f"{image_id}: the stored edits do not lead to the mask of {annotator}")
+    return EditReplay(recipe, tuple(steps))
+
+
+def difference(found: BoolMask, stored: BoolMask) -> float:
+    """Return the share of pixels in which two masks (M, N) differ."""
+    return float(np.count_nonzero(found != stored) / stored.size)

@@ -13,12 +13,11 @@ from napari_semxai.store.images.coco import count_images
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.files import (
     IMAGES_FILE,
-    PROJECT_FILE,
     REVIEWS_FOLDER,
     reaching,
 )
 from napari_semxai.store.sources.image_tables import find_table, table_images
-from napari_semxai.types import InputError
+from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

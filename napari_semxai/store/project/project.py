@@ -25,13 +25,16 @@ from napari_semxai.store.project.images import read_images, store_pixel_size
 from napari_semxai.store.project.originals import original_files
 from napari_semxai.store.project.records import (
     check_mask,
+    discard_replaced,
+    keep_replaced,
     new_mask,
     next_record,
+    read_replaced,
+    replaced_records,
     seconds,
     store_record,
     stored_record,
 )
-from napari_semxai.store.project.replaced import keep_replaced
 from napari_semxai.store.project.rescue import RescueFiles, discard, load_change
 from napari_semxai.types import InputError, ReviewRecord
 
@@ -231,6 +234,28 @@ class Project:
                 raise InputError(f"{error}; {said}") from error
         self._rescue.written(change)
         return record
+
+    def replaced_images(self, annotator: str) -> list[str]:
+        """Return the ids of the images of which an import replaced a review."""
+        folder = annotator_folder(self.folder, annotator)
+        return [image.id for image in self.images if replaced_records(folder, image.id)]
+
+    def restore_replaced(self, image_id: str, annotator: str) -> ReviewRecord:
+        """Bring back what was replaced last; what is there now is kept in its place.
+
+        Raises
+        ------
+        InputError
+            When nothing was replaced, or it cannot be read or written.
+        """
+        image = self.image(image_id)
+        kept = replaced_records(annotator_folder(self.folder, annotator), image_id)
+        if not kept:
+            raise InputError(f"{image_id}: nothing of {annotator} was replaced")
+        change = read_replaced(kept[-1], image.shape)
+        restored = self.write_review(image_id, annotator, change, keep=True)
+        discard_replaced(kept[-1])
+        return restored
 
     def folder_change(self, image_id: str, annotator: str) -> FolderChange | None:
         """Return the times of an annotator's folder around our last write of an image."""

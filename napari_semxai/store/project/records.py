@@ -1,7 +1,8 @@
-"""Records of a project: what a change makes of one, and how one lies on disk."""
+"""Records of a project: what a change makes of one, and how they lie on disk."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -11,12 +12,20 @@ import numpy as np
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.digests import array_digest, file_sha256
 from napari_semxai.store.images.masks import read_own_mask, write_mask
-from napari_semxai.store.project.files import mask_path, reaching, read_json, record_path
+from napari_semxai.store.project.files import (
+    MASK_SUFFIX,
+    RECORD_SUFFIX,
+    mask_path,
+    reaching,
+    read_json,
+    record_path,
+)
 from napari_semxai.types import (
     BoolMask,
     InputError,
     MaskEdit,
     MaskRecipe,
+    ReviewChange,
     ReviewEvent,
     ReviewRecord,
     ReviewState,
@@ -25,10 +34,11 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_semxai.types import ProjectImage, ReviewChange
+    from napari_semxai.types import ProjectImage
 
 _FORMAT = "napari-semxai record"
 _VERSION = 1
+_REPLACED_FOLDER = "replaced"
 
 
 def utc_now() -> str:
@@ -299,3 +309,50 @@ def _next_recipe(
         return change.recipe
     base = "empty" if not mask.any() else "mask"
     return MaskRecipe(base, array_digest(mask), image.sha256)
+
+
+def keep_replaced(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
+    """Keep a record and its mask (M, N) before others take their place.
+
+    Parameters
+    ----------
+    folder : Path
+        The annotator's.
+    record : ReviewRecord
+        As it is now.
+    mask : ndarray of bool or None
+        That of the record.
+    """
+    place = folder / _REPLACED_FOLDER / record.image / re.sub(r"[^\dT]", "", record.time)
+    digest = ""
+    if mask is not None:
+        write_mask(place.with_suffix(MASK_SUFFIX), mask)
+        digest = file_sha256(place.with_suffix(MASK_SUFFIX))
+    write_json(place.with_suffix(RECORD_SUFFIX), record_values(record, digest))
+
+
+def replaced_records(folder: Path, image_id: str) -> list[Path]:
+    """Return the files of `keep_replaced`, the oldest first; `folder` is the annotator's."""
+    with reaching(folder):
+        return sorted((folder / _REPLACED_FOLDER / image_id).glob(f"*{RECORD_SUFFIX}"))
+
+
+def read_replaced(path: Path, shape: tuple[int, int]) -> ReviewChange:
+    """Return the change that brings a replaced review back to an image (M, N)."""
+    record, _ = read_record(path)
+    mask = read_own_mask(path.with_suffix(MASK_SUFFIX), shape) if record.mask_sha256 else None
+    return ReviewChange(
+        state=record.state,
+        mask=mask,
+        recipe=record.recipe,
+        label=record.label,
+        comment=record.comment,
+        score=record.score,
+    )
+
+
+def discard_replaced(path: Path) -> None:
+    """Remove a record of `keep_replaced` with its mask."""
+    with reaching(path):
+        path.unlink()
+        path.with_suffix(MASK_SUFFIX).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Where the images of a project or data set come from.
 
 `find_images` decides what a path is: a folder, a table (`image_tables`) or a KLARF file
-(`klarf`, whose two grammars are in `klarf_grammar` and whose pictures `klarf_images` finds).
+(`klarf`, whose two grammars are in `klarf_grammar`), and finds its pictures.
 All of them answer with the values of `source`. `labelled_images` reads folders and tables for
 training.
 

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.names import FileFinder, path_parts
 from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MASK_SUFFIXES, image_stem
 from napari_semxai.store.images.read import image_files, page_count, page_name
-from napari_semxai.store.project.files import PROJECT_FILE
 from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.store.sources.klarf import is_klarf, read_klarf
 from napari_semxai.store.sources.source import ImageSource, SourceImage
-from napari_semxai.types import InputError
+from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, BRIGHT
+from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT
 from napari_semxai.store.disk.names import FileFinder
 from napari_semxai.store.disk.tables import all_reasons, cells_by_name, read_table, size_of
 from napari_semxai.store.sources.source import ImageSource, SourceImage

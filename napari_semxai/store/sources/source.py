@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from napari_semxai.algorithms.masks.foreground_rules import AUTO, ForegroundRule
+from napari_semxai.algorithms.masks.foreground import AUTO, ForegroundRule
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QFileDialog
 
 from napari_semxai.store.disk import folders
-from napari_semxai.store.disk.last_folders import last_folder, remember_folder
+from napari_semxai.store.disk.preferences import last_folder, remember_folder
 from napari_semxai.widgets.common.forms import MASK_FILTER
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
+    from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.state.review import Clicks
     from napari_semxai.state.session import Session

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_semxai.algorithms.explanations.threshold_curves import best_in_words
-from napari_semxai.reports.curves import curves_figure
+from napari_semxai.algorithms.explanations.localisation import best_in_words
+from napari_semxai.reports.sweep import curves_figure
 from napari_semxai.widgets.common.figure_view import FigureView
 from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.status import Passage
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.explanations.threshold_curves import ThresholdCurve
+    from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
     from napari_semxai.controllers.jobs import Jobs
 
 _NOTHING = "Compute an explanation, and choose a truth in Scores."

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QGridLayout
 
-from napari_semxai.store.disk.storage import clear_caches, stored_files
+from napari_semxai.store.disk.folders import clear_caches, stored_files
 from napari_semxai.widgets.common.forms import Panel, button, note
 from napari_semxai.widgets.common.status import StatusText
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.store.disk.storage import StoredFiles
+    from napari_semxai.store.disk.folders import StoredFiles
 
 _JOB = "files of the program"
 

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.explanations.masks import color_distances, concept_masks
-from napari_semxai.algorithms.explanations.threshold_curves import (
+from napari_semxai.algorithms.explanations.localisation import (
     DELTAS,
     ThresholdCurve,
     best_in_words,
     dice_within,
 )
+from napari_semxai.algorithms.explanations.masks import color_distances, concept_masks
 from napari_semxai.algorithms.masks.metrics import scores
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.explanations.tuning import (
+from napari_semxai.algorithms.explanations.concepts import (
     THRESHOLDS,
     best_mean_iou,
     iou_curve,

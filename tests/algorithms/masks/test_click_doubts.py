@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts, judge_answer
+from napari_semxai.algorithms.masks.click_edits import AnswerDoubts, judge_answer
 from napari_semxai.types import Prompts
 
 NOTHING = np.zeros((40, 60), dtype=bool)

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from scipy.ndimage import gaussian_filter
 
-from napari_semxai.algorithms.masks.foreground import foreground
-from napari_semxai.algorithms.masks.foreground_rules import BRIGHT, StoredMask, parse_rule
+from napari_semxai.algorithms.masks.foreground import (
+    BRIGHT,
+    StoredMask,
+    foreground,
+    parse_rule,
+)
 
 ROW, COLUMN = np.mgrid[:96, :128]
 DISC = (ROW - 48) ** 2 + (COLUMN - 70) ** 2 < 14**2

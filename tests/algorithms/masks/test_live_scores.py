@@ -4,8 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.measure import regionprops
 
-from napari_semxai.algorithms.masks.live_scores import LiveMask, LiveScores
-from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.masks.metrics import LiveMask, LiveScores, scores
 
 STROKES = st.lists(
     st.tuples(

@@ -4,7 +4,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco_mask
 from skimage.draw import polygon2mask
 
-from napari_semxai.algorithms.masks.outlines import outlines
+from napari_semxai.algorithms.masks.measurements import outlines
 
 masks = arrays(bool, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=9))
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
-from napari_semxai.backends.cam import faithfulness as module
-from napari_semxai.backends.cam.faithfulness import FRACTIONS, faithfulness, relevance_ranks
+from napari_semxai.backends.cam import evaluation as module
+from napari_semxai.backends.cam.evaluation import FRACTIONS, faithfulness, relevance_ranks
 from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.types import ClassifierInfo
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from scipy.stats import spearmanr
 
+from napari_semxai.backends.cam.evaluation import randomised, rank_correlation, sanity
 from napari_semxai.backends.cam.gradcam import gradcam
-from napari_semxai.backends.cam.sanity import randomised, rank_correlation, sanity
 from tests.networks import random_image, small_classifier
 
 IMAGE = random_image(4)

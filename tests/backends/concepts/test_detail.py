@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from napari_semxai.backends.concepts.craft import Concepts
-from napari_semxai.backends.concepts.detail import activity, cell_offset, placed, sharpened
+from napari_semxai.backends.concepts.maps import activity, cell_offset, sharpened, shifted
 from tests.backends.concepts.test_transform import make_bank
 from tests.networks import small_classifier
 
@@ -56,7 +56,7 @@ def test_a_defect_is_found_where_it_is() -> None:
         low = g(spot)[0].numpy()
     offset = cell_offset(g.requires_grad_(False), spot)
     large = np.kron(low, np.ones((1, 16, 16), np.float32))
-    centre = [_centroid(maps[0]) for maps in (large, placed(large, offset, (128, 128)))]
+    centre = [_centroid(maps[0]) for maps in (large, shifted(large, offset, (128, 128)))]
     assert min(centre[0]) > 68
     assert centre[1] == pytest.approx((63.5, 63.5), abs=1.0)
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.explanations.concepts import best_mean_iou
 from napari_semxai.algorithms.explanations.masks import weighted_map
-from napari_semxai.algorithms.explanations.tuning import best_mean_iou
 from napari_semxai.backends.classifier.layers.tree import default_concept_layer
 from napari_semxai.backends.concepts import tuning
 from napari_semxai.backends.concepts.factorize import CraftSettings, Factors

@@ -2,8 +2,7 @@
 
 import torch
 
-from napari_semxai.backends.sam2.batches import CPU_SIZES, BatchSizer
-from napari_semxai.backends.sam2.decoder.one_core_threads import lanes
+from napari_semxai.backends.sam2.batches import CPU_SIZES, BatchSizer, lanes
 
 
 def test_the_fastest_size_is_kept_to():

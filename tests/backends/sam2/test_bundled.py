@@ -13,7 +13,7 @@ from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
-from napari_semxai.backends.sam2.bundled import (
+from napari_semxai.backends.sam2.checkpoints import (
     BUNDLED_WEIGHTS,
     build_bundled,
     build_bundled_architecture,

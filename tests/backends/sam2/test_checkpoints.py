@@ -13,9 +13,8 @@ import torch
 from safetensors.torch import save_file
 from sam2.build_sam import build_sam2
 
-from napari_semxai.backends.sam2 import bundled, checkpoints
-from napari_semxai.backends.sam2.bundled import build_bundled_architecture
-from napari_semxai.backends.sam2.checkpoints import load_network
+from napari_semxai.backends.sam2 import checkpoints
+from napari_semxai.backends.sam2.checkpoints import build_bundled_architecture, load_network
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.weights import models
 from napari_semxai.types import InputError
@@ -111,10 +110,6 @@ def test_bundled() -> None:
     assert info.name == "bundled"
     assert info.sha256 == file_sha256(models.BUNDLED_WEIGHTS)
     assert not network.training
-
-
-def test_one_place_for_the_bundled_weights() -> None:
-    assert models.BUNDLED_WEIGHTS == bundled.BUNDLED_WEIGHTS
 
 
 @pytest.mark.parametrize("version", ["sam2", "sam2.1"])

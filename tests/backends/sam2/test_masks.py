@@ -3,8 +3,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from napari_semxai.backends.sam2.masks import Cells, measure_masks, runs_of
-from napari_semxai.backends.sam2.pool import place_runs, run_geometry
+from napari_semxai.backends.sam2.pool import (
+    Cells,
+    measure_masks,
+    place_runs,
+    run_geometry,
+    runs_of,
+)
 from napari_semxai.types import CURVE_LEVELS
 
 

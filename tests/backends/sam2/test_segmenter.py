@@ -14,7 +14,7 @@ from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.sam2 import pool as sam2_pool
 from napari_semxai.backends.sam2 import segmenter as sam2
-from napari_semxai.backends.sam2.bundled import (
+from napari_semxai.backends.sam2.checkpoints import (
     BUNDLED_WEIGHTS,
     build_bundled,
     build_bundled_architecture,

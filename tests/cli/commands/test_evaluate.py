@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 import napari_semxai as sx
-from napari_semxai.backends.cam import faithfulness
+from napari_semxai.backends.cam import evaluation
 from napari_semxai.backends.runtime.xplique_import import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.works import faithfulness_work
@@ -193,7 +193,7 @@ def test_the_published_algorithms_with_thresholds_from_a_split_of_their_own(data
 
 def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(faithfulness, "ROAD_PERCENTILES", (97,))
+    monkeypatch.setattr(evaluation, "ROAD_PERCENTILES", (97,))
     command = ["evaluate", "synthetic:1", "-o", "out", "--method", "gradcam++", "--tau", "0.4"]
     command += ["--masks-from", "both", "--faithfulness", "--json"]
     assert main(command) == 0
@@ -208,7 +208,7 @@ def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkey
     classifier = sx.load_classifier()
     image = read_image(tmp_path / f"out/scenes/images/{row['image']}.png").gray
     heatmap = sx.gradcam(image, classifier, method="gradcam++")
-    found = faithfulness.faithfulness(image, heatmap.values, classifier, heatmap.target)
+    found = evaluation.faithfulness(image, heatmap.values, classifier, heatmap.target)
     assert float(row["insertion"]) == pytest.approx(found.insertion, rel=1e-3)
     truth = read_mask(tmp_path / f"out/scenes/masks/{row['image']}.png")
     expected = sx.scores(heatmap.values > 0.4 * heatmap.values.max(), truth)

@@ -14,7 +14,7 @@ from PIL import Image
 
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.backends.cam.sanity import sanity
+from napari_semxai.backends.cam.evaluation import sanity
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.runtime.xplique_import import craft_missing

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from psygnal import Signal
 
-from napari_semxai.algorithms.masks.click_doubts import AnswerDoubts
-from napari_semxai.algorithms.masks.live_scores import LiveMask
+from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
+from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.types import Encoding, ModelInfo, PredictedMask

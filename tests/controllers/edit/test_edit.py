@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
-from napari_semxai.algorithms.masks.live_scores import LiveMask
+from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask

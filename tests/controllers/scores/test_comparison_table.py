@@ -145,3 +145,4 @@ def test_lines_have_one_width(session, table, truth):
     table.refresh({"a": truth}, ("expert", truth))
     widths = {len(line.split("\t")) for line in table_lines(session.comparison, "\t")}
     assert len(widths) == 1
+    assert table_lines(session.comparison, ",")[0].startswith("name,truth,dice,iou,precision")

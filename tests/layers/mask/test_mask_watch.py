@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_semxai.algorithms.masks.live_scores import LiveMask
+from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.layers.mask.mask_watch import MaskWatch
 
 

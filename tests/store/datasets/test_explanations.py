@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.store.datasets.dataset import TruthImage
-from napari_semxai.store.datasets.explanations import read_given_mask, read_map
+from napari_semxai.store.datasets.results import read_given_mask, read_map
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.types import InputError
 

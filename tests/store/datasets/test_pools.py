@@ -3,7 +3,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 
-from napari_semxai.store.datasets.pools import read_pool, write_pool
+from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.types import CandidatePool, InputError
 from tests.pools import pool_of, scene_masks
 

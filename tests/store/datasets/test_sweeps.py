@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_set
-from napari_semxai.store.datasets.sweeps import read_sweep, write_sweep
+from napari_semxai.store.datasets.results import read_sweep, write_sweep
 from napari_semxai.types import InputError
 
 ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from napari_semxai.store.disk.choices import read_choices, write_choice
+from napari_semxai.store.disk.preferences import read_choices, write_choice
 from napari_semxai.types import InputError
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from napari_semxai.store.disk.last_folders import last_folder, remember_folder
+from napari_semxai.store.disk.preferences import last_folder, remember_folder
 
 
 def test_each_kind_has_its_own(tmp_path):

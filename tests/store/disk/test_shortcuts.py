@@ -1,6 +1,6 @@
 import pytest
 
-from napari_semxai.store.disk.shortcuts import read_shortcuts, write_shortcuts
+from napari_semxai.store.disk.preferences import read_shortcuts, write_shortcuts
 from napari_semxai.types import InputError
 
 

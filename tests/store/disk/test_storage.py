@@ -1,14 +1,14 @@
 import pytest
 
-from napari_semxai.store.disk import storage
-from napari_semxai.store.disk.storage import clear_caches, stored_files
+from napari_semxai.store.disk import folders as module
+from napari_semxai.store.disk.folders import clear_caches, stored_files
 
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
     names = ("project_index", "concepts", "models", "recovery", "projects")
     for name in names:
-        monkeypatch.setattr(storage, f"{name}_folder", lambda name=name: tmp_path / name)
+        monkeypatch.setattr(module, f"{name}_folder", lambda name=name: tmp_path / name)
     return tmp_path
 
 

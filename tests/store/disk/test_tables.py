@@ -1,12 +1,24 @@
 import csv
 import io
+import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from napari_semxai.store.disk.tables import all_reasons, decode_text, read_table, size_of
+from napari_semxai.store.datasets.survey import OtherColumns, write_survey
+from napari_semxai.store.disk.tables import (
+    all_reasons,
+    decode_text,
+    read_table,
+    size_of,
+    table_text,
+    write_records,
+    write_table,
+)
 from napari_semxai.types import InputError
+from napari_semxai.types.survey import AnswerSet
 
 # What Excel cannot write into a cell, or leaves out as a row.
 _CELLS = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), min_size=1)
@@ -74,3 +86,36 @@ def test_sizes_that_are_none(text):
 def test_reasons():
     assert all_reasons([]) == ""
     assert all_reasons(["a", "a", "b"]) == "a; b"
+
+
+def test_a_projects_table_ends_lines_as_unix_does(tmp_path):
+    rows = [["a", 1, None], ['say "no", or', math.nan, 0.1], ["two\nlines", np.float64("nan"), ""]]
+    write_table(tmp_path / "deep/t.csv", ["name", "x", "y"], rows)
+    assert (tmp_path / "deep/t.csv").read_bytes() == (
+        b'name,x,y\na,1,\n"say ""no"", or",,0.1\n"two\nlines",,\n'
+    )
+    write_table(tmp_path / "t.csv", ["a", "b"], [["x,y", "x;y"]], delimiter=";")
+    assert (tmp_path / "t.csv").read_bytes() == b'a;b\nx,y;"x;y"\n'
+
+
+def test_a_report_has_the_union_of_all_fields(tmp_path):
+    records = [{"a": 1, "b": math.nan}, {"b": 2.5, "c": "µ, 3"}]
+    assert write_records(tmp_path / "r.csv", records) == tmp_path / "r.csv"
+    assert (tmp_path / "r.csv").read_bytes() == 'a,b,c\r\n1,,\r\n,2.5,"µ, 3"\r\n'.encode()
+    write_records(tmp_path / "none.csv", [])
+    assert (tmp_path / "none.csv").read_bytes() == b"\r\n"
+
+
+def test_a_survey_is_a_table_of_other_programs(tmp_path):
+    entry = AnswerSet("P-1", "CRAFT", "a, b", (1, None, *(5,) * 6), ("",) * 8, "2", "c0", "t")
+    others = OtherColumns(("role",), {entry.key: ("expert",)})
+    write_survey(tmp_path / "s.csv", [entry], others)
+    names, row, rest = (tmp_path / "s.csv").read_bytes().split(b"\r\n")
+    assert names.endswith(b"item_8,comment_1,comment_2,comment_3,comment_4,comment_5,comment_6,"
+                          b"comment_7,comment_8,role")  # fmt: skip
+    assert row == b'P-1,CRAFT,"a, b",2,c0,t,1,,5,5,5,5,5,5,,,,,,,,,expert'
+    assert rest == b""
+
+
+def test_a_name_with_the_separator_is_quoted():
+    assert table_text([["a\tb", "c,d"], ["", "x"]], delimiter="\t") == '"a\tb"\tc,d\n\tx\n'

@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_semxai.algorithms.masks.foreground_rules import parse_rule
+from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.store.images.masks import mask_reading, read_mask, read_own_mask, write_mask
 from napari_semxai.types import InputError
 

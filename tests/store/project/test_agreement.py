@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_semxai.store.project.agreement import (
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.masks import (
     consensus_mask,
     project_agreement,
     truth_masks,
 )
-from napari_semxai.store.project.create import create_project
 from napari_semxai.types import ReviewChange, ReviewState
 
 SHAPE = (5, 6)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.algorithms.masks.foreground_rules import parse_rule
+from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import read_own_mask
 from napari_semxai.store.project.create import create_project
@@ -15,7 +15,6 @@ from napari_semxai.store.project.imports import ImportChoices, import_masks
 from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.records import read_record
-from napari_semxai.store.project.replaced import replaced_images, restore_replaced
 from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
 from tests.store.project.test_exports import SHAPE, blob, project
 
@@ -199,18 +198,18 @@ def test_what_an_import_replaced_comes_back(project, tmp_path):
     import_masks(project, saved(tmp_path / "third", a=blob(6)), "ben", choices)
     new = project.record("a", "ben")
     assert new.history[0].mask_sha256 == old.mask_sha256
-    assert replaced_images(project, "Ben") == ["a"]
-    restore_replaced(project, "a", "ben")
+    assert project.replaced_images("Ben") == ["a"]
+    project.restore_replaced("a", "ben")
     np.testing.assert_array_equal(project.mask("a", "ben"), blob(8))
     # What was there instead is kept in its turn, so the way back is open.
-    restore_replaced(project, "a", "ben")
+    project.restore_replaced("a", "ben")
     np.testing.assert_array_equal(project.mask("a", "ben"), blob(6))
     kept = sorted((project.folder / "reviews/ben/replaced/a").glob("*.png"))
     np.testing.assert_array_equal(read_own_mask(kept[0]), blob(3))
     record, _ = read_record(kept[0].with_suffix(".json"))
     assert record == old
     with pytest.raises(InputError, match="stack_p0001: nothing of ben was replaced"):
-        restore_replaced(project, "stack_p0001", "ben")
+        project.restore_replaced("stack_p0001", "ben")
 
 
 def test_a_restored_review_is_the_old_one(project, tmp_path):
@@ -219,7 +218,7 @@ def test_a_restored_review_is_the_old_one(project, tmp_path):
     old = project.write_review("a", "ben", first)
     folder = saved(tmp_path / "other", a=blob(8))
     import_masks(project, folder, "ben", ImportChoices(replace=True))
-    back = restore_replaced(project, "a", "ben")
+    back = project.restore_replaced("a", "ben")
     assert (back.state, back.recipe, back.label, back.comment) == (
         old.state, old.recipe, old.label, old.comment,
     )  # fmt: skip

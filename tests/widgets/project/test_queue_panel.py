@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Batch, OtherMasks
 from napari_semxai.state.session import Session
-from napari_semxai.store.disk.storage import StoredFiles
+from napari_semxai.store.disk.folders import StoredFiles
 from napari_semxai.types import (
     PairAgreement,
     QueueFilter,

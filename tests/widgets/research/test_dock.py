@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QComboBox, QPushButton
 
 from napari_semxai.algorithms.algorithm1.ground_truth import defect_in
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_image, sweep_set
-from napari_semxai.algorithms.explanations.threshold_curves import DELTAS, ThresholdCurve
+from napari_semxai.algorithms.explanations.localisation import DELTAS, ThresholdCurve
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.cli.common.options import settings_from
 from napari_semxai.cli.entry import make_parser
@@ -23,7 +23,7 @@ from napari_semxai.state.explanation import UNION, ExplanationMasks
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.session import Session
-from napari_semxai.store.datasets.sweeps import write_sweep
+from napari_semxai.store.datasets.results import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings

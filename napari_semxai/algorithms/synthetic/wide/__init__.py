@@ -1,9 +1,9 @@
 """Scenes wide enough that real images of many makers and materials are no strangers.
 
 `scene` holds the table of kinds and paints a scene on a `canvas`, which keeps image, regions and
-their nesting together. One file for each family of things paints them; `effects` are what befalls
-a whole picture (shadow, charging, drift); `caption` and `plates` draw info bars and scale bars
-with the `glyphs`. A new kind is an entry of `WIDE_KINDS` and, where needed, a paint function.
+their nesting together. `materials`, `structures` and `objects` paint them; `effects` are what
+befalls a whole picture (shadow, charging, drift, an info bar), `plates` the bars of five makers.
+A new kind is an entry of `WIDE_KINDS` and, where needed, a paint function.
 """
 
 from napari_semxai.algorithms.synthetic.wide.scene import WIDE_KINDS, wide_scene

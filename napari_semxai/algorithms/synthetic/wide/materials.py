@@ -1,4 +1,4 @@
-"""Two or more materials that meet, each with a texture of its own."""
+"""Materials that fill the plane: layers that meet, grains, and the cells and textures of both."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
-from napari_semxai.algorithms.synthetic.wide.canvas import Canvas, Layer, lit
-from napari_semxai.algorithms.synthetic.wide.cells import cells, streaks
+from napari_semxai.algorithms.synthetic.fields import interpolation, smooth_noise
+from napari_semxai.algorithms.synthetic.wide.canvas import Canvas, Layer, lit, outlines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
     from napari_semxai.algorithms.synthetic.fields import Field
 
@@ -139,3 +142,162 @@ TEXTURES: dict[str, Callable[[Canvas, object], Field]] = {
     "dotted": _dotted,
 }
 """Zero-mean textures of a material; they list what they hold as regions."""
+
+
+def paint_grains(canvas: Canvas) -> None:
+    """Fill the image with grains; regions: each grain, and bands inside some of them."""
+    spacing = canvas.spread(22, 170) * max(0.5, canvas.size)
+    stretch = (1.0, canvas.spread(0.35, 2.8)) if canvas.chance(0.3) else (1.0, 1.0)
+    waviness = float(canvas.between(0.02, 0.12)) * spacing * canvas.chance(0.6)
+    labels, seeds = cells(canvas.rng, canvas.shape, spacing, stretch, waviness)
+    count = len(seeds)
+    levels = canvas.rng.normal(0, 1, count).astype(np.float32)
+    if canvas.chance(0.25):
+        # Two phases: a bright and a dark one.
+        levels = 0.25 * levels + canvas.rng.choice((-1, 1), count).astype(np.float32)
+    strength = canvas.between(3, 38)
+    canvas.image += (strength * np.clip(levels, -2.2, 2.2))[labels]
+    _slant(canvas, labels, seeds, spacing)
+    canvas.layers.append(Layer(labels, ["grain"] * (count - 1)))
+    if canvas.chance(0.5):
+        _bands(canvas, labels, seeds, spacing, float(strength))
+    if canvas.chance(0.35):
+        _lamellae(canvas, labels, count, float(strength))
+    _borders(canvas, labels)
+
+
+def _slant(
+    canvas: Canvas, labels: NDArray[np.uint16], seeds: NDArray[np.float32], spacing: float
+) -> None:
+    """Let the grey level run across each grain."""
+    table = np.zeros((len(seeds), 3), np.float32)
+    table[:, 1:] = canvas.rng.normal(0, canvas.between(0, 9) / spacing, (len(seeds), 2))
+    table[:, 0] = -(table[:, 1:] * seeds).sum(1)
+    canvas.image += planes(table, labels)
+
+
+def _bands(
+    canvas: Canvas,
+    labels: NDArray[np.uint16],
+    seeds: NDArray[np.float32],
+    spacing: float,
+    strength: float,
+) -> None:
+    """Straight bands across some grains, as twins are."""
+    count = len(seeds)
+    angles = canvas.rng.uniform(0, np.pi, count)
+    table = np.zeros((count, 3), np.float32)
+    table[:, 1], table[:, 2] = np.sin(angles), np.cos(angles)
+    table[:, 0] = -(table[:, 1:] * seeds).sum(1)
+    halves = canvas.rng.uniform(0.05, 0.2, count) * spacing
+    halves[canvas.rng.random(count) < canvas.between(0.3, 0.8)] = 0
+    band = np.abs(planes(table, labels)) < halves.astype(np.float32)[labels]
+    tones = canvas.rng.normal(0, 0.9 * strength + 5, count).astype(np.float32)
+    canvas.image += tones[labels] * band
+    canvas.layers.append(Layer(labels * band, ["grain_part"] * (count - 1)))
+
+
+def _lamellae(canvas: Canvas, labels: NDArray[np.uint16], count: int, strength: float) -> None:
+    """Fine stripes in some grains, each in a direction of its own."""
+    angles = canvas.rng.uniform(0, np.pi, count)
+    waves = 2 * np.pi / canvas.rng.uniform(4, 11, count)
+    table = np.stack([canvas.rng.uniform(0, 6, count), np.sin(angles), np.cos(angles)], 1)
+    table[:, 1:] *= waves[:, None]
+    heights = canvas.rng.uniform(0.2, 0.8, count) * strength
+    heights[canvas.rng.random(count) < 0.5] = 0
+    stripes = np.cos(planes(table.astype(np.float32), labels))
+    canvas.image += heights.astype(np.float32)[labels] * stripes
+
+
+def _borders(canvas: Canvas, labels: NDArray[np.uint16]) -> None:
+    """Dark grooves, bright ridges or no line between grains."""
+    if canvas.chance(0.3):
+        return
+    width = canvas.between(0.6, 1.8)
+    line: Field = ndimage.gaussian_filter(outlines(labels).astype(np.float32), width, truncate=2.5)
+    tone = canvas.between(20, 110) * (1 if canvas.chance(0.4) else -1)
+    canvas.image += np.float32(tone * width) * line
+
+
+def cells(
+    rng: np.random.Generator,
+    shape: tuple[int, int],
+    spacing: float,
+    stretch: tuple[float, float] = (1.0, 1.0),
+    waviness: float = 0.0,
+) -> tuple[NDArray[np.uint16], NDArray[np.float32]]:
+    """Divide the image into cells around random seeds.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of randomness.
+    shape : tuple of int
+        (M, N) of the image.
+    spacing : float
+        Side in pixels of a square as large as the mean cell.
+    stretch : tuple of float
+        How far a cell reaches along rows and columns, relative to each other.
+    waviness : float
+        Pixels by which borders between cells wander.
+
+    Returns
+    -------
+    labels : ndarray of uint16, shape (M, N)
+        From 1.
+    seeds : ndarray of float32, shape (n + 1, 2)
+        (row, column) of each label's seed; row 0 belongs to no label.
+    """
+    count = int(np.clip(shape[0] * shape[1] / spacing**2, 2, 60_000))
+    seeds = rng.integers((0, 0), shape, (count, 2))
+    marks = np.zeros(shape, dtype=np.uint16)
+    marks[seeds[:, 0], seeds[:, 1]] = np.arange(1, count + 1)
+    sampling = (1 / stretch[0], 1 / stretch[1])
+    rows, columns = ndimage.distance_transform_edt(
+        marks == 0, sampling=sampling, return_distances=False, return_indices=True
+    )
+    labels = marks[rows, columns]
+    if waviness:
+        labels = wander(rng, labels, waviness, max(4.0, 0.3 * spacing))
+    return labels, np.concatenate([np.zeros((1, 2)), seeds]).astype(np.float32)
+
+
+def wander(
+    rng: np.random.Generator, labels: NDArray[np.uint16], reach: float, scale: float
+) -> NDArray[np.uint16]:
+    """Move every pixel's label by smooth noise of `reach` pixels."""
+    places = []
+    for axis, size in enumerate(labels.shape):
+        index = np.arange(size, dtype=np.float32)
+        moved = np.float32(reach) * smooth_noise(rng, labels.shape, scale)
+        moved += index[:, None] if axis == 0 else index[None, :]
+        places.append(np.clip(moved, 0, size - 1).astype(np.int32))
+    return np.asarray(labels[places[0], places[1]])
+
+
+def streaks(rng: np.random.Generator, shape: tuple[int, int], down: float, right: float) -> Field:
+    """Noise of about unit variance that varies over `down` rows and `right` columns."""
+    rows, columns = max(1, round(shape[0] / down)), max(1, round(shape[1] / right))
+    values = rng.standard_normal((rows + 2, columns + 2), dtype=np.float32)
+    shift = rng.random(2)
+    noise = interpolation(shape[0], rows, shift[0]) @ values
+    noise = noise @ interpolation(shape[1], columns, shift[1]).T
+    return np.asarray(1.35 * noise, dtype=np.float32)
+
+
+def planes(table: NDArray[np.float32], labels: NDArray[np.uint16]) -> Field:
+    """Evaluate a plane of its own in every cell.
+
+    Parameters
+    ----------
+    table : ndarray of float32, shape (n + 1, 3)
+        Offset and slopes along rows and columns of each label.
+    labels : ndarray of uint16, shape (M, N)
+        Whose plane each pixel takes.
+    """
+    rows = np.arange(labels.shape[0], dtype=np.float32)[:, None]
+    columns = np.arange(labels.shape[1], dtype=np.float32)[None, :]
+    value = table[:, 1][labels] * rows
+    value += table[:, 2][labels] * columns
+    value += table[:, 0][labels]
+    return np.asarray(value, dtype=np.float32)

@@ -10,19 +10,10 @@ import numpy as np
 from napari_semxai.algorithms.synthetic import imaging
 from napari_semxai.algorithms.synthetic.defects import paint_defect
 from napari_semxai.algorithms.synthetic.spec import LABELS, Region, Scene, sample_spec
-from napari_semxai.algorithms.synthetic.wide import (
-    clumps,
-    crystals,
-    effects,
-    fingers,
-    grains,
-    holes,
-    materials,
-    overview,
-)
+from napari_semxai.algorithms.synthetic.wide import effects, materials, objects, structures
 from napari_semxai.algorithms.synthetic.wide.canvas import Canvas, list_regions
-from napari_semxai.algorithms.synthetic.wide.caption import draw_bar, write_over
-from napari_semxai.algorithms.synthetic.wide.cells import streaks
+from napari_semxai.algorithms.synthetic.wide.effects import draw_bar, write_over
+from napari_semxai.algorithms.synthetic.wide.materials import streaks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,19 +49,25 @@ WIDE_KINDS: dict[str, Kind] = {
     "two materials": Kind((materials.paint_halves,)),
     "layers": Kind((materials.paint_layers,)),
     "half dark": Kind(effect=effects.darken_half),
-    "grains": Kind((grains.paint_grains,)),
-    "crystals": Kind((crystals.paint_crystals,)),
-    "clumps": Kind((clumps.paint_clumps, clumps.paint_clumps, clumps.paint_powder)),
-    "fingers": Kind((fingers.paint_combs, fingers.paint_dendrite)),
-    "holes": Kind((holes.paint_hole_array, holes.paint_single_hole, holes.paint_pores)),
+    "grains": Kind((materials.paint_grains,)),
+    "crystals": Kind((objects.paint_crystals,)),
+    "clumps": Kind((objects.paint_clumps, objects.paint_clumps, objects.paint_powder)),
+    "fingers": Kind((structures.paint_combs, structures.paint_dendrite)),
+    "holes": Kind(
+        (
+            structures.paint_hole_array,
+            structures.paint_single_hole,
+            structures.paint_pores,
+        )
+    ),
     "charging": Kind(effect=effects.charge),
     "drift": Kind(effect=effects.drift),
-    "overview": Kind((overview.paint_scatter, overview.paint_dies, overview.paint_fibres)),
+    "overview": Kind((objects.paint_scatter, objects.paint_dies, objects.paint_fibres)),
 }
 """Kinds of scenes by name."""
 _PAINTS = (
     _nothing,
-    fingers.paint_pattern,
+    structures.paint_pattern,
     *(paint for kind in WIDE_KINDS.values() for paint in kind.paints),
 )
 _LABEL_OF = {kind: label for label, kind in LABELS.items() if label < 5}

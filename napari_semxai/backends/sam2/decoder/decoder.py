@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from napari_semxai.backends.sam2.decoder.attention import (
     HeadMap,
@@ -24,10 +25,11 @@ from napari_semxai.backends.sam2.decoder.attention import (
     PromptImage,
     norm_weights,
 )
-from napari_semxai.backends.sam2.decoder.upscale import UpscaleMaps, Upscaler
 
 CACHED_POSITIONS = 8192
 """Positions of prompts' images that a CPU works on at once."""
+BLOCK = 512
+"""Image positions upscaled at once on a CPU."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,11 +48,11 @@ class Look:
     def attend(self, attention: Any, tokens: Tensor, images: list[PromptImage]) -> Tensor:
         """Attend from tokens (B, T, D) to their images; shape (B, T, D)."""
         queries = _project(attention.q_proj, attention, tokens) * _scale(attention)
-        seen = [
+        attended = [
             self.values.mean(self.keys.logits(own, image).softmax(dim=-1), image)
             for own, image in zip(queries.chunk(len(images)), images, strict=True)
         ]
-        answer: Tensor = attention.out_proj(torch.cat(seen).transpose(1, 2).flatten(2))
+        answer: Tensor = attention.out_proj(torch.cat(attended).transpose(1, 2).flatten(2))
         return answer
 
 
@@ -235,8 +237,8 @@ def _two_way(
     else:
         placed = queries + tokens
         queries = layer.norm1(queries + layer.self_attn(q=placed, k=placed, v=queries))
-    seen = stage.look.attend(layer.cross_attn_token_to_image, queries + tokens, images)
-    queries = layer.norm2(queries + seen)
+    attended = stage.look.attend(layer.cross_attn_token_to_image, queries + tokens, images)
+    queries = layer.norm2(queries + attended)
     queries = layer.norm3(queries + layer.mlp(queries))
     answer = layer.cross_attn_image_to_token
     keys = _project(answer.k_proj, answer, queries + tokens) * _scale(answer)
@@ -259,3 +261,112 @@ def _look(attention: Any, base: Tensor, position: Tensor, bias: Tensor) -> Look:
     heads = int(attention.num_heads)
     keys = HeadMap.of(attention.k_proj, heads, base, position + bias)
     return Look(keys, HeadMap.of(attention.v_proj, heads, base, bias))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UpscaleMaps:
+    """What upscaling needs of an image that all prompts share.
+
+    Attributes
+    ----------
+    grid : tuple of int
+        (h, w) of the embedding, N = h * w; masks have four times that size.
+    base : Tensor, shape (N, 4 * D / 4)
+        The base of the decoded image after the first convolution.
+    middle : Tensor, shape (N, 4 * D / 4)
+        Added after the first convolution: biases and high-resolution features.
+    fine : Tensor, shape (4 * N, 4 * D / 8)
+        The same after the second convolution.
+    """
+
+    grid: tuple[int, int]
+    base: Tensor
+    middle: Tensor
+    fine: Tensor
+
+
+class Upscaler:
+    """The upscaling part of a mask decoder.
+
+    Parameters
+    ----------
+    layers : torch.nn.Sequential
+        ``output_upscaling`` of a ``sam2`` mask decoder: convolution, norm, GELU, convolution,
+        GELU.
+    """
+
+    def __init__(self, layers: Any) -> None:
+        first, self._norm, _, second, _ = layers
+        self._first, self._first_bias = _as_product(first)
+        self._second, self._second_bias = _as_product(second)
+
+    def share(
+        self, grid: tuple[int, int], base: Tensor, bias: Tensor, features: list[Tensor]
+    ) -> UpscaleMaps:
+        """Compute what all prompts on one image have in common.
+
+        Parameters
+        ----------
+        grid : tuple of int
+            (h, w) of the embedding.
+        base, bias : Tensor, shapes (N, D) and (1, D)
+            Those of the decoded `PromptImage`.
+        features : list of Tensor
+            High-resolution features, finest first; empty if the network has none.
+        """
+        height, width = grid
+        middle = (self._first_bias + bias @ self._first).expand(height * width, -1)
+        fine = self._second_bias.expand(4 * height * width, -1)
+        if features:
+            finest, coarser = features
+            coarser = coarser.reshape(-1, height, 2, width, 2).permute(1, 3, 2, 4, 0)
+            finest = finest.reshape(-1, height, 2, 2, width, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
+            middle = middle + coarser.reshape(middle.shape)
+            fine = fine + finest.reshape(fine.shape)
+        return UpscaleMaps(grid, base @ self._first, middle, fine)
+
+    def logits(self, maps: UpscaleMaps, image: PromptImage, hyper: Tensor) -> Tensor:
+        """Mask logits of one prompt.
+
+        Parameters
+        ----------
+        maps : UpscaleMaps
+            The shared image.
+        image : PromptImage
+            The prompt's image, a batch of one.
+        hyper : Tensor, shape (k, D / 8)
+            Weights of the wanted masks.
+
+        Returns
+        -------
+        Tensor of float32, shape (k, 4 h, 4 w)
+        """
+        vectors, scale = image.vectors[0] @ self._first, image.scale[0].t()
+        rows = image.rows[0] * image.scale[0]
+        step = BLOCK if hyper.device.type == "cpu" else len(scale)
+        norm, pieces = self._norm, []
+        for start in range(0, len(scale), step):
+            own, fine = slice(start, start + step), slice(4 * start, 4 * (start + step))
+            x = torch.addcmul(maps.middle[own], maps.base[own], scale[own])
+            x = x.addmm_(rows[:, own].t(), vectors).view(-1, len(norm.weight))
+            x = functional.layer_norm(x, x.shape[1:], norm.weight, norm.bias, norm.eps)
+            x = torch.addmm(maps.fine[fine], _gelu(x), self._second)
+            pieces.append(hyper @ _gelu(x).view(-1, hyper.shape[1]).t())
+        height, width = maps.grid
+        nested = torch.cat(pieces, dim=1).view(-1, height, width, 2, 2, 2, 2)
+        # Two neighbours of a row move as one 64-bit number: ten times faster.
+        pairs = nested.view(torch.int64).squeeze(-1).permute(0, 1, 3, 5, 2, 4).contiguous()
+        return pairs.view(torch.float32).view(-1, 4 * height, 4 * width)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    """Exact GELU in place: a new tensor costs more than the function."""
+    changed: Tensor = torch.ops.aten.gelu_(x)
+    return changed
+
+
+def _as_product(convolution: Any) -> tuple[Tensor, Tensor]:
+    """Weights (in, 4 * out) and bias (4 * out,) of a 2 x 2 transposed convolution of stride 2."""
+    weight = convolution.weight.detach()
+    matrix = weight.permute(0, 2, 3, 1).reshape(len(weight), -1).contiguous()
+    return matrix, convolution.bias.detach().repeat(4)

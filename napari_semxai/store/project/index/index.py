@@ -27,8 +27,15 @@ from napari_semxai.store.project.files import (
     reaching,
     record_path,
 )
-from napari_semxai.store.project.index.database import file_database, memory_database, prune
-from napari_semxai.store.project.index.query import FOLDERS, REVIEWS, find_latest, queue_query
+from napari_semxai.store.project.index.database import (
+    FOLDERS,
+    REVIEWS,
+    file_database,
+    find_latest,
+    memory_database,
+    prune,
+    queue_query,
+)
 from napari_semxai.types import (
     QUEUE_COLUMNS,
     InputError,
@@ -41,7 +48,6 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from typing import TypeAlias
 
     from napari_semxai.store.project.files import FolderTimes
     from napari_semxai.store.project.project import Project

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from napari_semxai.backends.sam2.decoder.one_core_threads import lanes, side_by_side
+from napari_semxai.backends.sam2.batches import lanes, side_by_side
 
 
 @pytest.fixture

@@ -1,24 +1,97 @@
-"""What a method says of the images of a data set: maps, renderings and masks in a folder."""
+"""What runs over data sets leave on disk: mask candidates, sweeps, explanations of a method."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import zipfile
+import zlib
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from napari_semxai.algorithms.algorithm1.sweep import SweepResult
 from napari_semxai.store.datasets.dataset import TruthImage, find_by_stem
+from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.images.read import read_image
-from napari_semxai.types import BoolMask, FloatArray, InputError
+from napari_semxai.types import BoolMask, CandidatePool, FloatArray, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-
+_DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
 MAP_ENDING = ".npy"
+
+
+def write_sweep(path: Path, result: SweepResult) -> Path:
+    """Write a result, atomically."""
+    arrays: dict[str, Any] = {
+        field.name: np.asarray(getattr(result, field.name)) for field in fields(SweepResult)
+    }
+    with atomic_write(path) as file:
+        np.savez_compressed(file, **arrays)
+    return path
+
+
+def read_sweep(path: Path) -> SweepResult:
+    """Read a result.
+
+    Raises
+    ------
+    InputError
+        When the file is missing, damaged or something else.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            arrays: dict[str, Any] = {
+                field.name: stored[field.name] for field in fields(SweepResult)
+            }
+    except _DAMAGED as error:
+        raise InputError(f"{path}: cannot be read as a sweep ({error})") from error
+    arrays["best"] = tuple(arrays["best"].tolist())
+    arrays["interval"] = tuple(arrays["interval"].tolist())
+    return SweepResult(**arrays)
+
+
+def write_pool(path: Path, pool: CandidatePool, key: str) -> None:
+    """Write a pool with the key of what it was made from, atomically."""
+    arrays: dict[str, Any] = {
+        field.name: np.asarray(getattr(pool, field.name))
+        for field in fields(CandidatePool)
+        if getattr(pool, field.name) is not None
+    }
+    with atomic_write(path) as file:
+        np.savez_compressed(file, key=np.array(key), **arrays)
+
+
+def read_pool(path: Path, key: str = "") -> CandidatePool | None:
+    """Read a pool.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    key : str
+        When given, a pool that is missing, damaged or has another key is None.
+
+    Raises
+    ------
+    InputError
+        Without a key, when the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            if key and str(stored["key"]) != key:
+                return None
+            arrays = {name: stored[name] for name in stored.files if name != "key"}
+            rows, columns = (int(size) for size in arrays.pop("shape"))
+            return CandidatePool(shape=(rows, columns), **arrays)
+    except _DAMAGED as error:
+        if key:
+            return None
+        raise InputError(f"{path}: cannot be read as mask candidates ({error})") from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,6 @@
-"""Insertion, deletion and ROAD: whether the answer changes where a map points.
+"""Checks of heat maps: faithfulness (does the answer change where a map points?) and sanity.
+
+A map must depend on the network and its class, not on a little noise.
 
 References
 ----------
@@ -6,30 +8,40 @@ References
    Black-box Models", BMVC 2018: insertion and deletion.
 .. [2] Y. Rong et al., "A Consistent and Efficient Evaluation Strategy for Attribution Methods",
    ICML 2022: ROAD. The filling in is grad-cam's.
+.. [3] J. Adebayo et al., "Sanity Checks for Saliency Maps", NeurIPS 2018: randomised weights.
+.. [4] L. Sixt, M. Granz and T. Landgraf, "When Explanations Lie: Why Many Modified BP
+   Attributions Fail", ICML 2020: another logit.
 """
 
 from __future__ import annotations
 
+import copy
 import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.stats import rankdata
 from torch.nn import functional
 
+from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
-from napari_semxai.types import Faithfulness
-
-with qt_paths_kept():
-    from pytorch_grad_cam.metrics.road import ROADCombined
+from napari_semxai.types import Faithfulness, Sanity
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import TypeAlias
+
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_semxai.backends.classifier.classifier import Classifier
     from napari_semxai.types import FloatArray
+
+    Explain: TypeAlias = Callable[[NDArray[Any], Classifier, int], FloatArray]
+
+with qt_paths_kept():
+    from pytorch_grad_cam.metrics.road import ROADCombined
 
 FRACTIONS = (0.0, 1 / 64, 1 / 32, 1 / 16, *(eighth / 8 for eighth in range(1, 9)))
 """Shares of the pixels that are changed: close where small defects are."""
@@ -38,6 +50,9 @@ ROAD_PERCENTILES = (95, 90, 80, 50)
 BLUR = 1 / 20
 """Standard deviation of the blurred image as a share of the input's shorter side."""
 _SEED = 0
+NOISE = 2.0
+"""Standard deviation of the noise in grey levels of 255, which nobody sees."""
+_NOISY = 4
 
 
 def faithfulness(
@@ -110,3 +125,60 @@ def _road(inputs: Tensor, ranks: NDArray[np.int64], classifier: Classifier, targ
             classifier.network,
         )
     return float(score[0])
+
+
+def sanity(
+    image: NDArray[np.uint8], explain: Explain, classifier: Classifier, target: int
+) -> Sanity:
+    """Compare a map with those that it should and should not be like.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        The explained image.
+    explain : callable
+        Makes the map (M, N) of an image, a classifier and the index of a class.
+    classifier : Classifier
+        The explained network; it is left as it is.
+    target : int
+        Index of the explained class.
+
+    Returns
+    -------
+    Sanity
+    """
+    values = explain(image, classifier, target)
+    others = classifier.predict(image).copy()
+    others[target] = -1
+    rng = np.random.default_rng(0)
+    noisy = [explain(_with_noise(image, rng), classifier, target) for _ in range(_NOISY)]
+    return Sanity(
+        randomised=rank_correlation(values, explain(image, randomised(classifier), target)),
+        other_class=rank_correlation(values, explain(image, classifier, int(others.argmax()))),
+        noise=float(np.mean([rank_correlation(values, other) for other in noisy])),
+    )
+
+
+def randomised(classifier: Classifier, seed: int = 0) -> Classifier:
+    """Return the same network with the values of every weight in random places."""
+    with classifier.lock:
+        network = copy.deepcopy(classifier.network)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in network.parameters():
+            mixed = weight.flatten()[torch.randperm(weight.numel(), generator=generator)]
+            weight.copy_(mixed.view_as(weight))
+    return Classifier(network, classifier.info)
+
+
+def rank_correlation(one: FloatArray, other: FloatArray) -> float:
+    """Return Spearman's correlation of two maps; 0 where one is the same everywhere."""
+    ranks = [rankdata(values.ravel()) for values in (one, other)]
+    if any(np.ptp(values) == 0 for values in ranks):
+        return 0.0
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def _with_noise(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    noisy = image + rng.normal(0, NOISE, image.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
