@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,12 +9,20 @@ from hypothesis import strategies as st
 
 from napari_semxai.algorithms.explanations.concepts import (
     DESIGNS,
+    THRESHOLDS,
+    best_mean_iou,
     explained_variance,
+    iou_curve,
     linear_sobol_indices,
     matched_cosine,
     sobol_indices,
     sobol_masks,
+    suggest,
 )
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.types import SweepRow
+
+NAN = math.nan
 
 
 def test_masks_are_a_then_b_then_a_with_one_column_of_b() -> None:
@@ -52,3 +62,55 @@ def test_explained_variance() -> None:
     values = np.array([[1.0, 2], [3, 6]])
     assert explained_variance(values, values) == 1
     assert explained_variance(values, np.broadcast_to(values.mean(axis=0), (2, 2))) == 0
+
+
+def row(
+    n_concepts: int = 10,
+    r2: float = 0.5,
+    agreement: float = 1.0,
+    stability: float = 0.9,
+    iou: float = NAN,
+) -> SweepRow:
+    return SweepRow("last", n_concepts, 64, r2, agreement, stability, 3, iou, 1.0)
+
+
+def test_curve_is_the_iou_at_each_threshold() -> None:
+    rng = np.random.default_rng(0)
+    values, truth = 3 * rng.random((20, 30)), rng.random((20, 30)) > 0.7
+    curve = iou_curve(values, truth)
+    for index in (0, 17, 48):
+        predicted = values > THRESHOLDS[index] * values.max()
+        assert curve[index] == pytest.approx(scores(predicted, truth).iou)
+    assert not iou_curve(values * 0, truth).any()
+
+
+def test_one_threshold_for_all_maps() -> None:
+    truth = np.array([[True, False]])
+    early, late = np.array([[1.0, 0.5]]), np.array([[0.3, 1.0]])
+    assert best_mean_iou([early], [truth]) == 1
+    assert best_mean_iou([early, late], [truth, truth]) == pytest.approx(0.75, abs=0.26)
+    assert math.isnan(best_mean_iou([], []))
+
+
+@pytest.mark.parametrize(
+    ("rows", "chosen"),
+    [
+        ([row(r2=0.5), row(r2=0.9)], 1),
+        ([row(20, r2=0.91), row(5, r2=0.90)], 1),
+        ([row(r2=0.9, iou=0.1), row(r2=0.3, iou=0.4)], 1),
+        ([row(r2=0.9, agreement=0.5), row(r2=0.3)], 1),
+        ([row(r2=0.9, stability=0.2), row(r2=0.3)], 1),
+        ([row(r2=0.9, agreement=0.2), row(r2=0.3, agreement=0.1)], 0),
+        ([row(r2=0.9, stability=NAN), row(r2=0.3)], 0),
+    ],
+)
+def test_suggestion(rows: list[SweepRow], chosen: int) -> None:
+    assert suggest(rows)[0] == chosen
+
+
+def test_reasons_say_what_is_not_good() -> None:
+    _, reasons = suggest([row(agreement=0.4, stability=0.3)])
+    assert "take care" in reasons[0]
+    assert "depend on the seed" in reasons[1]
+    assert "was not judged" in reasons[2]
+    assert "IoU 0.40" in suggest([row(iou=0.4)])[1][2]

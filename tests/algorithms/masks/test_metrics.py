@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from skimage.measure import regionprops
 from sklearn.metrics import (
     accuracy_score,
     f1_score,
@@ -13,10 +14,20 @@ from sklearn.metrics import (
     recall_score,
 )
 
-from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.masks.metrics import LiveMask, LiveScores, scores
 
 PAIRS = st.tuples(st.integers(1, 8), st.integers(1, 8)).flatmap(
     lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))
+)
+STROKES = st.lists(
+    st.tuples(
+        st.integers(0, 19),
+        st.integers(0, 29),
+        st.integers(1, 8),
+        st.integers(1, 8),
+        st.integers(0, 2**31),
+    ),
+    max_size=12,
 )
 
 
@@ -54,3 +65,53 @@ def test_empty_masks_follow_the_convention():
 def test_shapes_must_agree():
     with pytest.raises(ValueError, match=r"\(2, 2\) and \(3, 3\)"):
         scores(np.ones((2, 2), bool), np.ones((3, 3), bool))
+
+
+@given(STROKES)
+def test_incremental_counts_are_the_counts_from_scratch(strokes):
+    rng = np.random.default_rng(0)
+    arrays = [(rng.random((20, 30)) < 0.3).astype(np.uint8) for _ in range(2)]
+    prediction, truth = (LiveMask(array) for array in arrays)
+    live = LiveScores(prediction, truth)
+    for row, column, height, width, seed in strokes:
+        target = seed % 2
+        box = slice(row, row + height), slice(column, column + width)
+        array = arrays[target]
+        array[box] = np.random.default_rng(seed).random(array[box].shape) < 0.5
+        change = (prediction, truth)[target].update(box, array[box])
+        if change is not None:
+            (live.prediction_changed, live.truth_changed)[target](change)
+    assert live.scores == scores(*arrays)
+    np.testing.assert_array_equal(prediction.mask, arrays[0] != 0)
+    assert_size(prediction.size, arrays[0])
+
+
+def assert_size(size, mask):
+    if not mask.any():
+        assert (size.area, size.height, size.width) == (0, 0, 0)
+        return
+    region = regionprops(mask)[0]
+    top, left, bottom, right = region.bbox
+    assert (size.area, size.height, size.width) == (region.area, bottom - top, right - left)
+    assert size.equivalent_diameter == pytest.approx(region.equivalent_diameter_area)
+
+
+def test_sync_finds_a_change_anywhere():
+    mask = LiveMask(np.zeros((40, 50), np.uint8))
+    values = np.zeros((40, 50), np.uint8)
+    values[3, 4] = values[20, 40] = 7
+    change = mask.sync(values)
+    assert change.box == (slice(3, 21), slice(4, 41))
+    assert change.delta.sum() == 2
+    assert mask.sync(values) is None
+    assert mask.size.area == 2
+
+
+def test_an_edit_that_changes_nothing_is_none():
+    mask = LiveMask(np.ones((8, 8), np.uint8))
+    assert mask.update((slice(2, 4), slice(2, 4)), np.full((2, 2), 5, np.uint8)) is None
+
+
+def test_masks_of_different_shapes_are_refused():
+    with pytest.raises(ValueError, match="same"):
+        LiveScores(LiveMask(np.ones((8, 8))), LiveMask(np.ones((4, 4))))

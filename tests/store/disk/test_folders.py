@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.folders import model_folders, models_folder, recovery_folder
+import pytest
+
+from napari_semxai.store.disk import folders as module
+from napari_semxai.store.disk.folders import (
+    clear_caches,
+    model_folders,
+    models_folder,
+    recovery_folder,
+    stored_files,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 
 def test_the_environment_comes_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -27,3 +34,26 @@ def test_without_the_environment_only_the_user_folder(monkeypatch: pytest.Monkey
 
 def test_recovery_folder_is_absolute_and_not_made(tmp_path: Path) -> None:
     assert recovery_folder().is_absolute()
+
+
+@pytest.fixture
+def folders(tmp_path, monkeypatch):
+    names = ("project_index", "concepts", "models", "recovery", "projects")
+    for name in names:
+        monkeypatch.setattr(module, f"{name}_folder", lambda name=name: tmp_path / name)
+    return tmp_path
+
+
+def test_sizes_are_told_and_only_caches_are_cleared(folders):
+    for name, size in (("project_index", 10), ("concepts/deep", 20), ("models", 300)):
+        (folders / name).mkdir(parents=True)
+        (folders / name / "file").write_bytes(bytes(size))
+    assert [(one.size, one.cache) for one in stored_files()] == [
+        (10, True),
+        (20, True),
+        (300, False),
+        (0, False),
+        (0, False),
+    ]
+    clear_caches()
+    assert [one.size for one in stored_files()] == [0, 0, 300, 0, 0]

@@ -6,11 +6,21 @@ import numpy as np
 import pytest
 import torch
 from scipy.ndimage import gaussian_filter
+from scipy.stats import spearmanr
 
 from napari_semxai.backends.cam import evaluation as module
-from napari_semxai.backends.cam.evaluation import FRACTIONS, faithfulness, relevance_ranks
+from napari_semxai.backends.cam.evaluation import (
+    FRACTIONS,
+    faithfulness,
+    randomised,
+    rank_correlation,
+    relevance_ranks,
+    sanity,
+)
+from napari_semxai.backends.cam.gradcam import gradcam
 from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.types import ClassifierInfo
+from tests.networks import random_image, small_classifier
 
 SIDE = 12
 WEIGHTS = {
@@ -19,6 +29,7 @@ WEIGHTS = {
     for column in (-1, 0, 1)
     if (row, column) != (0, 0)
 }
+IMAGE = random_image(4)
 
 
 @pytest.fixture
@@ -125,3 +136,48 @@ def test_equal_values_get_places_of_their_own():
     assert sorted(ranks.ravel()) == list(range(6))
     assert (ranks[1, 1], ranks[0, 2]) == (0, 1)
     np.testing.assert_array_equal(ranks, relevance_ranks(np.array([[0, 0, 5], [0, 7, 0]])))
+
+
+def test_a_map_of_the_network_passes() -> None:
+    classifier = small_classifier()
+    before = classifier.predict(IMAGE)
+    found = sanity(
+        IMAGE,
+        lambda image, network, target: gradcam(image, network, target=target).values,
+        classifier,
+        1,
+    )
+    assert found.noise > 0.9
+    assert found.randomised < 0.7
+    assert found.other_class < 0.9
+    torch.testing.assert_close(classifier.predict(IMAGE), before)
+
+
+def test_a_map_of_the_image_alone_does_not() -> None:
+    found = sanity(IMAGE, lambda image, _network, _target: image / 255, small_classifier(), 1)
+    assert found.randomised == found.other_class == pytest.approx(1)
+
+
+def test_a_map_of_chance_is_unstable() -> None:
+    rng = np.random.default_rng(0)
+    found = sanity(IMAGE, lambda *_: rng.random((64, 64)), small_classifier(), 1)
+    assert abs(found.noise) < 0.05
+
+
+def test_every_weight_keeps_its_values_in_other_places() -> None:
+    classifier = small_classifier()
+    other = randomised(classifier)
+    for one, mixed in zip(
+        classifier.network.parameters(), other.network.parameters(), strict=True
+    ):
+        torch.testing.assert_close(mixed.flatten().sort()[0], one.flatten().sort()[0])
+    assert not np.allclose(other.predict(IMAGE), classifier.predict(IMAGE))
+
+
+def test_rank_correlation() -> None:
+    rng = np.random.default_rng(0)
+    one, other = rng.integers(0, 9, (2, 8, 8)).astype(float)
+    assert rank_correlation(one, other) == pytest.approx(
+        spearmanr(one.ravel(), other.ravel()).statistic
+    )
+    assert rank_correlation(one, np.zeros((8, 8))) == 0

@@ -1,0 +1,90 @@
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_set
+from napari_semxai.store.datasets.dataset import TruthImage
+from napari_semxai.store.datasets.results import (
+    read_given_mask,
+    read_map,
+    read_pool,
+    read_sweep,
+    write_pool,
+    write_sweep,
+)
+from napari_semxai.store.images.masks import write_mask
+from napari_semxai.types import CandidatePool, InputError
+from tests.pools import pool_of, scene_masks
+
+ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
+
+
+def test_what_is_written_is_read(tmp_path):
+    rng = np.random.default_rng(0)
+    planes = [
+        ImagePlane(np.zeros((6, 5), int), rng.random((6, 5)), rng.random((6, 5))) for _ in range(3)
+    ]
+    result = sweep_set(planes, ALPHAS, BETAS)
+    read = read_sweep(write_sweep(tmp_path / "sweep.npz", result))
+    for field in fields(result):
+        np.testing.assert_array_equal(getattr(read, field.name), getattr(result, field.name))
+    assert read.nearest(8, 1) == (8.0, 1.0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no archive", None])
+def test_what_is_no_sweep_is_named(tmp_path, content):
+    path = tmp_path / "sweep.npz"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"sweep\.npz: cannot be read as a sweep"):
+        read_sweep(path)
+
+
+def test_what_was_written_is_read(tmp_path):
+    pool = pool_of(scene_masks())
+    write_pool(tmp_path / "a.npz", pool, "key")
+    read = read_pool(tmp_path / "a.npz", "key")
+    for field in fields(CandidatePool):
+        np.testing.assert_array_equal(getattr(read, field.name), getattr(pool, field.name))
+    np.testing.assert_array_equal(read.mask(1), pool.mask(1))
+
+
+def test_another_key_or_a_damaged_file_is_made_again(tmp_path):
+    path = tmp_path / "a.npz"
+    assert read_pool(path, "key") is None
+    write_pool(path, pool_of(scene_masks()), "key")
+    assert read_pool(path, "other") is None
+    path.write_bytes(path.read_bytes()[:-100])
+    assert read_pool(path, "key") is None
+    with pytest.raises(InputError, match=r"a\.npz"):
+        read_pool(path)
+
+
+@pytest.fixture
+def image(tmp_path):
+    return TruthImage("a/1", tmp_path / "1.png", 0, tmp_path / "mask.png")
+
+
+def test_maps_and_masks_are_found_by_name(tmp_path, image):
+    values, mask = np.eye(4, dtype=np.float32), np.eye(4, dtype=bool)
+    assert read_map(tmp_path, image) is None
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a/1.npy", values)
+    np.testing.assert_array_equal(read_map(tmp_path, image), values)
+    write_mask(tmp_path / "a/1.tif", ~mask)
+    np.testing.assert_array_equal(read_given_mask(tmp_path, image), ~mask)
+    write_mask(tmp_path / "a/1_mask.png", mask)
+    np.testing.assert_array_equal(read_given_mask(tmp_path, image), mask)
+
+
+def test_what_is_no_map_is_named(tmp_path, image):
+    (tmp_path / "a").mkdir()
+    np.save(tmp_path / "a/1.npy", np.zeros((2, 2, 3)))
+    with pytest.raises(InputError, match=r"1\.npy: a map holds floats"):
+        read_map(tmp_path, image)
+    (tmp_path / "a/1.npy").write_bytes(b"nothing")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_map(tmp_path, image)
+    with pytest.raises(InputError, match=r"has no a/1\.npy"):
+        read_given_mask(tmp_path, image)
