@@ -20,8 +20,8 @@ import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
+from napari_semxai.backends.concepts.bank import new_split
 from napari_semxai.backends.concepts.maps import cell_offset, enlarged, upsampled
-from napari_semxai.backends.concepts.transform import new_split
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

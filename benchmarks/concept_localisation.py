@@ -30,8 +30,8 @@ from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.cam.gradcam import gradcam
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.backends.classifier.layers.tree import DETAIL, FINE, fine_layer
+from napari_semxai.backends.concepts.bank import REFINEMENTS, transform_steps
 from napari_semxai.backends.concepts.craft import craft
-from napari_semxai.backends.concepts.transform import REFINEMENTS, transform_steps
 from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.types import ConceptMaps, CraftSweepRequest

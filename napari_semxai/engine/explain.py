@@ -12,9 +12,9 @@ from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.backends.classifier.files import description_path
 from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.concepts.bank import bank_for, transform_steps
 from napari_semxai.backends.concepts.craft import fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
-from napari_semxai.backends.concepts.transform import bank_for, transform_steps
 from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.images.read import read_image

@@ -31,8 +31,14 @@ from napari_semxai.types.explain import (
     jet,
 )
 from napari_semxai.types.image import BoolMask, Border, FloatArray, InputError, IntArray, SemImage
-from napari_semxai.types.masks import GroundTruth, MaskSize, Scores
-from napari_semxai.types.pool import CURVE_LEVELS, CandidatePool, mask_of_runs
+from napari_semxai.types.masks import (
+    CURVE_LEVELS,
+    CandidatePool,
+    GroundTruth,
+    MaskSize,
+    Scores,
+    mask_of_runs,
+)
 from napari_semxai.types.project import (
     PROJECT_FILE,
     ChosenMask,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semxai.types.image import BoolMask
-from napari_semxai.types.pool import CandidatePool
+from napari_semxai.types.masks import CandidatePool
 from napari_semxai.types.settings import GenerateSettings
 
 

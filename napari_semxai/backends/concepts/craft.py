@@ -25,7 +25,9 @@ from napari_semxai.backends.concepts.bank import (
     ConceptVectors,
     bank_exists,
     concept_colors,
+    new_split,
     read_bank,
+    transform_steps,
     write_bank,
 )
 from napari_semxai.backends.concepts.factorize import (
@@ -35,7 +37,6 @@ from napari_semxai.backends.concepts.factorize import (
     reconstruction_agreement,
     reconstruction_r2,
 )
-from napari_semxai.backends.concepts.transform import new_split, transform_steps
 from napari_semxai.backends.runtime.opencv import cv2
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.disk.digests import array_digest, text_digest

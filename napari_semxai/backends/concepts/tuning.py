@@ -18,6 +18,7 @@ from napari_semxai.backends.classifier.layers.tree import (
     fine_layer,
     usable_layers,
 )
+from napari_semxai.backends.concepts.bank import check_refinement, new_split, refined
 from napari_semxai.backends.concepts.craft import check_settings
 from napari_semxai.backends.concepts.factorize import (
     CraftSettings,
@@ -25,7 +26,6 @@ from napari_semxai.backends.concepts.factorize import (
     reconstruction_agreement,
     reconstruction_r2,
 )
-from napari_semxai.backends.concepts.transform import check_refinement, new_split, refined
 from napari_semxai.types import ExplainProgress, InputError, SweepAdvice, SweepRow
 
 if TYPE_CHECKING:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.backends.cam.gradcam import check_target
 from napari_semxai.backends.classifier.classifier import load_classifier
-from napari_semxai.backends.concepts.bank import read_bank, write_bank
+from napari_semxai.backends.concepts.bank import bank_for, read_bank, write_bank
 from napari_semxai.backends.concepts.craft import fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
-from napari_semxai.backends.concepts.transform import bank_for
 from napari_semxai.cli.batch.batch import batch_options, run_batch
 from napari_semxai.cli.common.sources import find_sources
 from napari_semxai.cli.works.explainers import ExplainWork, run_steps

@@ -13,8 +13,7 @@ from napari_semxai.algorithms.explanations.masks import threshold_mask, weighted
 from napari_semxai.backends.cam.evaluation import sanity
 from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import load_classifier
-from napari_semxai.backends.concepts.bank import read_bank
-from napari_semxai.backends.concepts.transform import transform_steps
+from napari_semxai.backends.concepts.bank import read_bank, transform_steps
 from napari_semxai.cli.batch.tasks import KEPT
 from napari_semxai.cli.common.output import plain
 from napari_semxai.cli.common.sources import (

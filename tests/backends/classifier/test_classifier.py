@@ -18,8 +18,8 @@ from torchvision import models
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
+from napari_semxai.backends.concepts.bank import new_split
 from napari_semxai.backends.concepts.maps import cell_offset
-from napari_semxai.backends.concepts.transform import new_split
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.types import InputError
 

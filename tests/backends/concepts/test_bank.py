@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
+import torch
 from skimage.color import rgb2lab
+from sklearn.decomposition import NMF
+from threadpoolctl import threadpool_info
 
+from napari_semxai.algorithms.explanations.concepts import sobol_indices, sobol_masks
 from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
-from napari_semxai.backends.concepts.bank import concept_colors
+from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.concepts import bank as concept_bank
+from napari_semxai.backends.concepts.bank import (
+    BankKey,
+    ConceptVectors,
+    bank_exists,
+    concept_colors,
+    new_split,
+    read_bank,
+    transform_steps,
+    write_bank,
+)
+from napari_semxai.backends.concepts.craft import Concepts, best_crops, craft
+from napari_semxai.backends.concepts.maps import coefficients, guided, logits_of, rendering
+from napari_semxai.backends.runtime.stepwise import finish
+from napari_semxai.types import ConceptBank, ConceptMaps, InputError
+from tests.networks import random_image, small_classifier
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # Deuteranopia, on linear RGB (G. Machado et al., TVCG 15, 2009).
 DEUTERANOPIA = np.array(
@@ -18,6 +45,8 @@ DEUTERANOPIA = np.array(
         [-0.011820, 0.042940, 0.968881],
     ]
 )
+K = 3
+IMAGE = random_image(0, (40, 56))
 
 
 def distances(rgb: np.ndarray) -> dict[tuple[int, int], float]:
@@ -40,3 +69,184 @@ def test_colour_blind_people_tell_the_first_twelve() -> None:
     # Among themselves the published ones are what they are.
     ours = {pair: value for pair, value in distances(seen).items() if pair[1] >= 5}
     assert min(ours.values()) > 20
+
+
+def make_bank(path: Path, layer: str, channels: int) -> ConceptBank:
+    rng = np.random.default_rng(0)
+    vectors = rng.random((K, channels)).astype(np.float32)
+    bank = ConceptBank(
+        path=path,
+        key="k",
+        target=1,
+        class_name="pit",
+        layer=layer,
+        n_concepts=K,
+        patch_size=16,
+        seed=0,
+        sha256="5" * 64,
+        importances=np.array([0.5, 0.3, 0.1], np.float32),
+        colors=concept_colors(K),
+        crops=np.zeros((K, 10, 16, 16), np.uint8),
+        crop_images=np.zeros((K, 10), np.int32),
+        crop_boxes=np.zeros((K, 10, 4), np.int32),
+        r2=0.9,
+        agreement=1.0,
+        n_images=4,
+    )
+    write_bank(bank, ConceptVectors(vectors, np.array([2, 0, 1])))
+    return bank
+
+
+def test_a_bank_is_read_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "b.safetensors"
+    assert not bank_exists(path)
+    bank = make_bank(path, "last", 16)
+    assert bank_exists(path)
+    again, concepts = read_bank(path)
+    assert (again.class_name, again.r2, again.layer) == ("pit", 0.9, "last")
+    np.testing.assert_array_equal(again.importances, bank.importances)
+    assert concepts.vectors.shape == (K, 16)
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"b\.safetensors: no bank of concepts, or a damaged one"):
+        read_bank(path)
+
+
+def test_everything_that_decides_a_bank_is_in_its_name() -> None:
+    key = BankKey("a" * 64, "last", 1, 10, 64, 0, "b" * 64)
+    changes = {"classifier": "c", "layer": "x", "target": 2, "n_concepts": 9, "patch_size": 32}
+    changes |= {"seed": 1, "images": "d"}
+    digests = {replace(key, **{name: value}).digest for name, value in changes.items()}
+    assert len(digests | {key.digest}) == len(changes) + 1
+    assert BankKey("a" * 64, "last", 1, 10, 64, 0, "b" * 64).digest == key.digest
+
+
+def test_maps_of_a_linear_head_come_with_their_importances(tmp_path: Path) -> None:
+    classifier = small_classifier()
+    bank = make_bank(tmp_path / "b.safetensors", "last", 16)
+    maps = Concepts(bank, classifier).explain(IMAGE)
+    assert maps.maps.shape == (K, *IMAGE.shape)
+    assert maps.low_maps.shape == (K, 8, 8)
+    assert maps.maps.dtype == np.float32
+    assert maps.maps.min() >= 0
+    assert maps.rgb().shape == (*IMAGE.shape, 3)
+    assert maps.layers == ("last",)
+    # In closed form and as it is defined, by running the head.
+    split = new_split(classifier, "last")
+    concepts = read_bank(bank.path)[1]
+    unsorted = np.empty_like(maps.low_maps)
+    unsorted[concepts.order] = maps.low_maps
+    kept = unsorted.transpose(1, 2, 0) * sobol_masks(K)[:, None, None, :]
+    outputs = logits_of(split, kept, concepts.vectors)[:, 1]
+    expected = sobol_indices(outputs, K)[concepts.order]
+    np.testing.assert_allclose(maps.local_importances, expected, atol=1e-4)
+
+
+def test_other_heads_give_the_maps_first(tmp_path: Path) -> None:
+    bank = make_bank(tmp_path / "b.safetensors", "middle", 12)
+    updates = list(transform_steps(IMAGE, small_classifier(), bank.path))
+    assert isinstance(updates[0], ConceptMaps)
+    assert np.isnan(updates[0].local_importances).all()
+    whole = finish(transform_steps(IMAGE, small_classifier(), bank.path))
+    assert np.isfinite(whole.local_importances).all()
+    np.testing.assert_array_equal(whole.maps, updates[0].maps)
+
+
+def test_coefficients_rebuild_what_concepts_made() -> None:
+    rng = np.random.default_rng(0)
+    vectors = rng.random((K, 20)).astype(np.float32)
+    made = rng.random((5, 4, K)).astype(np.float32)
+    found = coefficients(made @ vectors, vectors)
+    np.testing.assert_allclose(found @ vectors, made @ vectors, atol=0.1)
+
+
+def test_coefficients_wait_for_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+
+    def transform(_self: NMF, values: np.ndarray) -> np.ndarray:
+        blas = [pool for pool in threadpool_info() if pool["user_api"] == "blas"]
+        seen.extend(pool["num_threads"] for pool in blas)
+        return np.zeros((len(values), K), np.float32)
+
+    monkeypatch.setattr(NMF, "transform", transform)
+    coefficients(np.zeros((4, 8), np.float32), np.zeros((K, 8), np.float32))
+    assert set(seen) == {1}
+
+
+def test_another_classifier_or_refinement_is_refused(tmp_path: Path) -> None:
+    classifier = small_classifier()
+    bank = make_bank(tmp_path / "b.safetensors", "last", 16)
+    with pytest.raises(InputError, match="refinement 'sharp'"):
+        finish(transform_steps(IMAGE, classifier, bank.path, "sharp"))
+    classifier.info = replace(classifier.info, sha256="6" * 64)
+    with pytest.raises(InputError, match="made with another classifier"):
+        finish(transform_steps(IMAGE, classifier, bank.path))
+    with pytest.raises(InputError, match="no bank of concepts"):
+        finish(transform_steps(IMAGE, classifier, tmp_path / "none.safetensors"))
+
+
+def test_guided_maps_follow_the_image() -> None:
+    image = np.zeros((64, 64), np.uint8)
+    image[:, 30:] = 200
+    columns = np.clip((np.arange(64) - 14) / 32, 0, 1).astype(np.float32)
+    blurred = np.broadcast_to(columns, (1, 64, 64))
+    sharp = guided(np.ascontiguousarray(blurred), image, (4, 4))[0, 32]
+    steps = np.abs(np.diff(sharp))
+    assert 28 <= int(steps.argmax()) <= 31
+    assert steps.max() > 3 * np.diff(columns).max()
+
+
+def test_rendering_shows_the_strongest_tenth_in_pure_colours() -> None:
+    low = np.zeros((K, 8, 8), np.float32)
+    low[0, 2:4, 2:4] = 5
+    picture = rendering(low, (64, 64), concept_colors(K))
+    np.testing.assert_array_equal(picture[24, 24], concept_colors(K)[0])
+    # Cubic overshoot is clipped by rank and scaled, so even the empty rest gets a faint tint.
+    assert picture[50:, 50:].max() < 64
+
+
+def test_crops_know_their_place() -> None:
+    images = [random_image(1, (64, 128)), random_image(2, (64, 128))]
+    # 64 x 64 inputs, 20 pixels a crop, every 16 pixels: 3 x 3 crops an image.
+    values = np.zeros((18, 1), np.float32)
+    values[9 + 5] = 1
+    crops = best_crops(images, values, (64, 64), 20)
+    assert crops.images[0, 0] == 1
+    np.testing.assert_array_equal(crops.boxes[0, 0], [16, 64, 36, 104])
+    assert crops.pixels.shape == (1, 10, 20, 20)
+
+
+def test_without_xplique_everything_else_works(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "xplique", None)
+    monkeypatch.setattr(concept_bank, "concepts_folder", lambda: tmp_path)
+    classifier = small_classifier()
+    assert "pip install 'napari-semxai[craft]'" in describe_layers(classifier).craft_missing
+    with pytest.raises(InputError, match="CRAFT needs xplique"):
+        craft([IMAGE], classifier, target=1, layer="last", n_concepts=2, patch_size=16)
+    bank = make_bank(tmp_path / "b.safetensors", "last", 16)
+    assert Concepts(bank, classifier).explain(IMAGE).maps.any()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"target": 7}, "class 7"),
+        ({"target": 1, "patch_size": 65}, "patch size 65: choose 8 to 64"),
+        ({"target": 1, "n_concepts": 0}, "0 concepts"),
+        ({"target": 1, "layer": "fc"}, "layer fc"),
+    ],
+)
+def test_settings_that_cannot_work(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        craft([IMAGE], small_classifier(), **settings)
+    with pytest.raises(InputError, match="needs images"):
+        craft([], small_classifier(), target=1)
+
+
+def test_transform_leaves_the_network_alone(tmp_path: Path) -> None:
+    classifier = small_classifier()
+    before = classifier.predict(IMAGE)
+    bank = make_bank(tmp_path / "b.safetensors", "last", 16)
+    Concepts(bank, classifier).explain(IMAGE)
+    torch.testing.assert_close(classifier.predict(IMAGE), before)

@@ -11,10 +11,9 @@ import pytest
 import torch
 
 from napari_semxai.backends.concepts import bank as concept_bank
-from napari_semxai.backends.concepts.bank import read_bank
+from napari_semxai.backends.concepts.bank import new_split, read_bank
 from napari_semxai.backends.concepts.craft import craft, fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
-from napari_semxai.backends.concepts.transform import new_split
 from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.xplique_import import craft_missing, craft_torch
 from napari_semxai.types import CraftSweepRequest, ExplainProgress, SweepRow

@@ -11,9 +11,9 @@ from napari_semxai.algorithms.explanations.concepts import best_mean_iou
 from napari_semxai.algorithms.explanations.masks import weighted_map
 from napari_semxai.backends.classifier.layers.tree import default_concept_layer
 from napari_semxai.backends.concepts import tuning
+from napari_semxai.backends.concepts.bank import new_split, refined
 from napari_semxai.backends.concepts.factorize import CraftSettings, Factors
 from napari_semxai.backends.concepts.maps import coefficients, latents_of
-from napari_semxai.backends.concepts.transform import new_split, refined
 from napari_semxai.backends.concepts.tuning import stage_layers, sweep_steps
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.types import CraftSweepRequest, InputError
