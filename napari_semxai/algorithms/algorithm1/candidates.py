@@ -37,6 +37,8 @@ def filter_candidates(pool: CandidatePool, settings: FilterSettings) -> NDArray[
     ndarray of int64, shape (k,)
         By falling predicted IoU; with crops, smaller crops first.
     """
+    # Comparisons in 32 bits, strict or not, as the reference has them: a candidate that lies
+    # exactly on a threshold must fall on the same side.
     keep = np.ones(len(pool), dtype=bool)
     if settings.pred_iou_thresh > 0:
         keep &= pool.predicted_iou > np.float32(settings.pred_iou_thresh)
@@ -61,9 +63,11 @@ def _suppress_crops(
     """Suppress within each crop by predicted IoU, then between crops by the crops' size."""
     changes = np.flatnonzero((crops[1:] != crops[:-1]).any(axis=1)) + 1
     groups = np.split(np.arange(len(crops)), changes)
+    # Crops of a pool stand together, in the order of the reference.
     kept = np.concatenate(
         [own[non_maximum_suppression(boxes[own], scores[own], threshold)] for own in groups]
     )
+    # Small crops win over large ones: what they found is finer.
     sizes = (crops[kept, 2:] - crops[kept, :2]).prod(axis=1).astype(np.float32)
     return kept[non_maximum_suppression(boxes[kept], 1 / sizes, CROP_NMS_THRESH)]
 
@@ -106,9 +110,12 @@ def _overlapping(
     area are compared.
     """
     low = boxes[:, :2].astype(np.float32)
+    # The reference's boxes end on their last pixel, ours one past it.
     high = np.maximum(boxes[:, 2:] - 1, boxes[:, :2]).astype(np.float32)
     size = high - low
     areas = size[:, 1] * size[:, 0]
+    # IoU is at most the ratio of the areas: sorted by area, only neighbours can overlap enough,
+    # which is a small part of all pairs.
     order = np.argsort(areas, kind="stable")
     sides = np.concatenate([low, high, areas[:, None]], axis=1)[order].T.copy()
     # A little more than 1 / threshold, for the rounding of the areas.

@@ -58,6 +58,7 @@ def edge_strips(image: NDArray[Any]) -> Border:
 
 def _strip(lines: NDArray[np.uint8], dark: float) -> int:
     """Return how many lines from the first on are dark or constant."""
+    # More than a third is no strip but a dark image, where nothing may be left out.
     limit = len(lines) // 3
     width = sum(1 for _ in takewhile(lambda line: _is_strip(line, dark), lines[: limit + 1]))
     return width if width <= limit else 0

@@ -175,6 +175,7 @@ def rank(
     distances = np.linalg.norm(centroids - centre, axis=1) / np.hypot(*shape)
     scores = areas * (1 - distances) ** alpha
     eligible = areas > beta * shape[0] * shape[1]
+    # An empty candidate has no centroid, so its score is NaN; argmax would choose it.
     ranked = np.where(eligible & np.isfinite(scores), scores, -np.inf)
     winner = int(np.argmax(ranked)) if np.any(np.isfinite(ranked)) else None
     return Ranking(scores, distances, eligible, winner)
@@ -199,6 +200,7 @@ def defect_in(surface: BoolMask, *, connectivity: int, border: Border) -> Defect
     """
     inside = inside_border(surface.shape, border)
     complement = np.zeros_like(surface)
+    # Only the complement is cut: areas, centroids and beta are those of the full image.
     complement[inside] = ~surface[inside]
     mask = largest_component(complement, connectivity)
     if mask.any():
@@ -239,6 +241,7 @@ def winner_mask(masks: BoolMask | CandidatePool, winner: int | None) -> BoolMask
     """Return the winner M_k as (M, N) bool; all False without a winner."""
     if winner is None:
         return np.zeros(_shape(masks), dtype=bool)
+    # A copy of its own: what becomes of the answer must not reach into the caller's stack.
     return masks.mask(winner) if isinstance(masks, CandidatePool) else masks[winner].copy()
 
 
@@ -255,6 +258,7 @@ def _measurements(
     sums = np.stack(
         [rows @ np.arange(masks.shape[1]), columns @ np.arange(masks.shape[2])], axis=1
     )
+    # Counts of rows and columns hold all that a centroid needs, without an index for every pixel.
     divisor = np.where(areas > 0, areas, 1)[:, None]
     centroids = np.where(areas[:, None] > 0, sums / divisor, np.nan)
     return _shape(masks), areas, centroids
@@ -273,6 +277,7 @@ def inside_border(shape: tuple[int, ...], border: Border) -> tuple[slice, slice]
 
 def touches(mask: BoolMask, border: Border) -> bool:
     """Return whether a mask meets the image's edge or the ignored border."""
+    # What ends at the ignored border is cut off as much as what ends at the edge.
     core = mask[inside_border(mask.shape, border)]
     sides = (core[:1], core[-1:], core[:, :1], core[:, -1:])
     return any(bool(side.any()) for side in sides)

@@ -122,6 +122,7 @@ def sweep_image(
     ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=0.0, beta=0.0)
     envelope = winner_envelope(pool.areas, ranking.distances, pool.shape)
     winners = envelope.winners(alphas, betas)
+    # Few candidates win anywhere on the plane: stage 2 runs once for each of them.
     found, places = np.unique(winners, return_inverse=True)
     nothing = np.zeros(pool.shape, dtype=bool)
     each = []
@@ -158,6 +159,7 @@ def sweep_set(
     count = len(dice)
     mean = dice.mean(axis=0)
     best = plateau_middle(mean)
+    # How often each image is drawn is all that a mean needs: weights instead of 1000 copies.
     draws = np.random.default_rng(seed).multinomial(
         count, np.full(count, 1 / count), size=BOOTSTRAP
     )
@@ -188,6 +190,7 @@ def plateau_middle(plane: NDArray[np.float64]) -> tuple[int, int]:
 
     A point in the middle of a plateau goes on being right when images differ a little.
     """
+    # Sums in another order differ in the last digits; a plateau must not fall apart over them.
     best = plane >= plane.max() - 1e-9
     depth = scipy.ndimage.distance_transform_cdt(np.pad(best, 1), metric="chessboard")[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), plane.shape)
@@ -229,6 +232,7 @@ def _leave_one_out(
     count = len(dice)
     if count == 1:
         return np.array([np.nan]), np.full((1, 2), np.nan)
+    # The mean without an image, from the mean with it: no need to add up all others again.
     points = [plateau_middle((mean * count - own) / (count - 1)) for own in dice]
     rows, columns = np.array(points).T
     return dice[np.arange(count), rows, columns], np.stack([alphas[columns], betas[rows]], axis=1)

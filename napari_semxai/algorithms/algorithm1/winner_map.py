@@ -65,6 +65,8 @@ class WinnerEnvelope:
         """
         alphas = np.asarray(alphas, dtype=np.float64)
         limits = np.asarray(betas, dtype=np.float64) * self.pixels
+        # Areas fall, so those that pass a beta are a beginning of the list, and its last one is
+        # where every chain of predecessors starts.
         last = len(self.areas) - np.searchsorted(self.areas[::-1], limits, side="right") - 1
         chain = np.repeat(last[:, None], len(alphas), axis=1)
         # Position -1, nobody, is the last entry of arrays that are one longer.
@@ -95,6 +97,7 @@ def winner_envelope(
     """
     areas = np.asarray(areas, dtype=np.int64)
     distances = np.asarray(distances, dtype=np.float64)
+    # Of equal areas the one nearer to the centre, and of equal ones the first, comes first.
     order = np.lexsort((np.arange(len(areas)), distances, -areas))
     order = order[areas[order] > 0]
     slopes = np.log1p(-distances)
@@ -103,6 +106,7 @@ def winner_envelope(
     before: list[int] = []
     for index in order.tolist():
         top = len(kept) - 1
+        # Lower and not steeper: it never wins at any alpha from 0 on.
         if kept and slopes[index] <= slopes[kept[top]]:
             continue
         start = -np.inf
@@ -112,6 +116,7 @@ def winner_envelope(
             start = float(np.log(areas[kept[top]] / areas[index])) / rise
             if start > starts[top]:
                 break
+            # Beaten before it began to win: not part of this envelope, but still of larger betas'.
             top, start = before[top], -np.inf
         kept.append(index)
         starts.append(start)

@@ -58,6 +58,7 @@ def sobol_masks(n_concepts: int, designs: int = DESIGNS) -> NDArray[np.float32]:
     for concept in range(n_concepts):
         c[concept, :, concept] = b[:, concept]
     masks: NDArray[np.float32] = np.concatenate([a, b, c.reshape(-1, n_concepts)])
+    # One array for all callers, for as long as the process lives.
     masks.flags.writeable = False
     return masks
 
@@ -79,6 +80,7 @@ def sobol_indices(outputs: FloatArray, n_concepts: int) -> NDArray[np.float32]:
     n = len(outputs) // (n_concepts + 2)
     values = np.asarray(outputs, dtype=np.float64)
     a, c = values[:n], values[2 * n :].reshape(n_concepts, n)
+    # A logit that no concept moves has no variance to share out: all indices are 0.
     variance = max(float(a.var(ddof=1)), _EPS)
     return np.asarray(((a - c) ** 2).sum(axis=1) / (2 * n * variance), np.float32)
 
@@ -128,6 +130,7 @@ def matched_cosine(one: FloatArray, other: FloatArray) -> float:
         for vectors in (one, other)
     ]
     cosines = unit[0] @ unit[1].T
+    # Factorizations number their concepts by chance: compared with the best partner, each once.
     rows, columns = linear_sum_assignment(-cosines)
     return float(cosines[rows, columns].mean())
 
@@ -191,6 +194,7 @@ def suggest(rows: Sequence[SweepRow]) -> tuple[int, tuple[str, ...]]:
         One sentence each.
     """
     faithful = [i for i, row in enumerate(rows) if row.agreement >= LEAST_AGREEMENT]
+    # Faithful first, stable second, quality third; a demand that nothing meets is dropped.
     pool = faithful or list(range(len(rows)))
     # NaN, one run only, counts as stable.
     stable = [i for i in pool if not rows[i].stability < LEAST_STABILITY]
@@ -203,6 +207,7 @@ def suggest(rows: Sequence[SweepRow]) -> tuple[int, tuple[str, ...]]:
 
     top = max(quality(index) for index in pool)
     close = [index for index in pool if quality(index) >= top - _CLOSE]
+    # Of settings as good as each other the one with the fewest concepts to look at.
     chosen = min(close, key=lambda index: (rows[index].n_concepts, -quality(index)))
     return chosen, _reasons(rows[chosen], bool(faithful), bool(stable), with_masks)
 

@@ -70,6 +70,7 @@ def gradcam_mask(
     """
     red = cropped(_rgb(rgb), crop)[..., 0].astype(np.float64)
     peak = red.max(initial=0.0)
+    # The published algorithm reads the red channel of the picture, not the map behind it.
     mask: BoolMask = red / peak > tau if peak > 0 else np.zeros(red.shape, dtype=bool)
     return mask
 
@@ -115,6 +116,7 @@ def concept_masks(
     <BLANKLINE>
            [[False,  True, False]]])
     """
+    # At most delta, as published; tau of Algorithm 2 is exceeded.
     return color_distances(rgb, colors, crop=crop) <= delta
 
 
@@ -178,6 +180,7 @@ def weighted_map(maps: FloatArray, importances: FloatArray) -> FloatArray:
     """
     total = np.zeros(maps.shape[1:], dtype=np.float32)
     for values, importance in zip(maps, importances, strict=True):
+        # What speaks against the class would take away from what speaks for it.
         if importance > 0:
             total += np.float32(importance) * np.fmax(values, np.float32(0))
     return total

@@ -92,6 +92,7 @@ class LiveMask:
         values : ndarray, shape of the box
             The mask's values there.
         """
+        # Seen as bytes, the difference of two masks needs no wider copy of either.
         new = values.astype(np.bool_, copy=False)
         delta = new.view(np.int8) - self._mask[box].view(np.int8)
         if not delta.any():
@@ -99,6 +100,7 @@ class LiveMask:
         # Several times faster than sums of 64 bits, and enough for every side in practice.
         exact = np.int16 if max(delta.shape) < 2**15 else np.int64
         rows = delta.sum(axis=1, dtype=exact)
+        # Counts of rows and columns give area and bounding box without a look at the whole mask.
         self._rows[box[0]] += rows
         self._columns[box[1]] += delta.sum(axis=0, dtype=exact)
         self._mask[box] = new
@@ -152,6 +154,7 @@ class LiveScores:
 
     def prediction_changed(self, change: MaskChange) -> None:
         """Count a change that the prediction has taken."""
+        # What grew inside the truth was missed before, what grew outside was rightly empty.
         inside, outside = _split(change, self._truth.mask)
         now = self._scores
         self._scores = Scores(
@@ -173,6 +176,7 @@ def changed_box(before: BoolMask, after: BoolMask) -> Box | None:
     rows = np.flatnonzero(changed.any(axis=1))
     if rows.size == 0:
         return None
+    # Only the rows that changed: the second pass is short after a stroke.
     columns = np.flatnonzero(changed[rows[0] : rows[-1] + 1].any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 

@@ -83,6 +83,7 @@ def read_pool(path: Path, key: str = "") -> CandidatePool | None:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            # Made with another network, image or setting: as good as none.
             if key and str(stored["key"]) != key:
                 return None
             arrays = {name: stored[name] for name in stored.files if name != "key"}

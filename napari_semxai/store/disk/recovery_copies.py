@@ -70,6 +70,7 @@ class Recovery:
     @property
     def from_this_process(self) -> bool:
         """Whether this very process wrote the copy; process numbers are used again."""
+        # Start times are read from the system's clock, which is set while the program runs.
         number, started = _this_process()
         return self.writer[0] == number and abs(self.writer[1] - started) < 1.0
 
@@ -104,6 +105,7 @@ def save_recovery(
     InputError
         When the folder cannot be written.
     """
+    # The writer is part of the name: two windows on one image never write over each other's copy.
     writer = _this_process()
     name = hashlib.sha256(f"{key} {writer} {part}".encode()).hexdigest()[:24]
     path = Path(folder) / f"{name}{_SUFFIX}"
@@ -130,6 +132,7 @@ def list_recoveries(folder: str | Path) -> list[Recovery]:
             recovery = _read_head(path)
         except InputError:
             continue
+        # A copy of a program that still runs is not lost work: its window will save it.
         if not _in_use_elsewhere(recovery.writer):
             found.append(recovery)
     return sorted(found, key=lambda recovery: -recovery.saved_at)

@@ -211,6 +211,7 @@ def write_mask(path: str | Path, mask: ArrayLike) -> None:
     with atomic_write(path) as file:
         if suffix == ".png":
             own = PngInfo()
+            # So that reading it needs no guess.
             own.add_text("Software", WRITTEN_BY)
             Image.fromarray(pixels).save(file, format="PNG", compress_level=3, pnginfo=own)
         else:
@@ -234,6 +235,7 @@ def stored_mask(path: Path) -> StoredMask:
                 raise _several(path, frames)
             if is_deep_png(path):
                 return _with_alpha(np.asarray(imagecodecs.png_decode(path.read_bytes())))
+            # What we wrote is white on black, also where pixels alone could be read in two ways.
             own = picture.info.get("Software") == WRITTEN_BY
             return replace(_from_picture(picture), bright=own)
 

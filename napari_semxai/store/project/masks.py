@@ -80,6 +80,7 @@ def _chosen(
 
 def _majority(chosen: list[ChosenMask]) -> ChosenMask:
     labels = [one.label for one in chosen]
+    # In the order of the annotators: of labels as frequent the first, the same on every run.
     label = max(dict.fromkeys(labels), key=labels.count)
     mask = majority_mask([one.mask for one in chosen])
     return ChosenMask(
@@ -190,6 +191,7 @@ def replay_edits(project: Project, image_id: str, annotator: str) -> EditReplay:
     if recipe.image_sha256 != image.sha256:
         raise InputError(f"{image_id}: the recipe is of another image")
     try:
+        # Edits are flips and undo themselves: from the last mask they lead back to the first.
         base = apply_patches(mask, recipe.edits)
         steps = [base]
         for edit in recipe.edits:

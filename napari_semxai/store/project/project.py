@@ -100,8 +100,10 @@ class Project:
         self._rescue = RescueFiles(info.id, rescue_folder)
         self._by_id = {image.id: image for image in images}
         self._locks = AnnotatorLocks(folder)
+        # Stamps of the images as they were read, so that writing need not read them once more.
         self._stamps: dict[str, FileStamp] = {}
         self._changes: dict[tuple[str, str], FolderChange] = {}
+        # Several threads write: a record is read, changed and written as one step.
         self._writing = threading.Lock()
 
     @cached_property
@@ -132,6 +134,7 @@ class Project:
             When the file is missing, damaged or was replaced.
         """
         entry = self.image(image_id)
+        # Taken before the pixels are read: a file that changes meanwhile has another stamp later.
         stamp = file_stamp(entry.path)
         image = read_image(entry.path, entry.page)
         if check and array_digest(image.pixels) != entry.sha256:
@@ -254,6 +257,7 @@ class Project:
             raise InputError(f"{image_id}: nothing of {annotator} was replaced")
         change = read_replaced(kept[-1], image.shape)
         restored = self.write_review(image_id, annotator, change, keep=True)
+        # Last: a crash before leaves it there twice, never nowhere.
         discard_replaced(kept[-1])
         return restored
 
@@ -286,6 +290,7 @@ class Project:
         for image_id, copies in self._rescue.changes(annotator).items():
             try:
                 old = self.record(image_id, annotator)
+                # Decided anew since, perhaps on another machine: the later word counts.
                 if old is not None and seconds(old.time) > copies[0].saved_at:
                     continue
                 for copy in copies:
@@ -325,6 +330,7 @@ class Project:
         record = next_record(image, old, change, mask)
         if keep and old.history:
             keep_replaced(folder, old, self.mask(image.id, annotator))
+        # With these the index tells our own write from somebody else's and need not read the folder.
         before = folder_times(folder)
         store_record(folder, record, mask)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)

@@ -166,6 +166,7 @@ def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
 
     That is a mask changed or removed by another program, or one whose record a crash prevented.
     """
+    # Of the pixels, not of the file: another program may have saved the very same mask anew.
     digest = "" if mask is None else array_digest(mask)
     if digest == record.mask_sha256:
         return record
@@ -195,6 +196,7 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
             record, written = read_record(path)
         if not mask.exists():
             return voided_by_hand(record, None) if record.history else None
+        # The file as it was written: nothing to decode, which is what every opening of an image does.
         if file_sha256(mask) == written:
             return record
         return voided_by_hand(record, read_own_mask(mask, image.shape))
@@ -206,6 +208,7 @@ def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> N
     The mask file of a record that has none any more is removed.
     """
     place = mask_path(folder, record.image)
+    # The mask first: a record must never name a mask that is not there yet.
     if mask is not None:
         write_mask(place, mask)
     digest = file_sha256(place) if record.mask_sha256 else ""

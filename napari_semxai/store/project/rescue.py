@@ -46,6 +46,7 @@ class RescueFiles:
 
     def __init__(self, project: str, folder: Path | None) -> None:
         self._project, self._folder = project, folder
+        # By identity: a change that is tried again, by a timer or by hand, is one file.
         self._kept: dict[ReviewChange, Path] = {}
 
     def keep(self, image: ProjectImage, annotator: str, change: ReviewChange) -> str:
@@ -113,8 +114,10 @@ def save_change(
     }
     info = {"name": image.id, "path": str(image.path), "page": image.page}
     info |= {"project": project, "annotator": annotator, _CHANGE: values}
+    # A recovery copy always has a mask; `has_mask` tells an absent one from an empty one.
     mask = np.zeros((0, 0), dtype=bool) if change.mask is None else change.mask
     key = f"{project} {image.id} {annotator_key(annotator)}"
+    # A part of its own: an earlier change that still waits must not be replaced by a later one.
     return save_recovery(folder, key, mask, info, part=secrets.token_hex(8))
 
 

@@ -231,11 +231,13 @@ def import_model(
     if not source.is_file():
         raise InputError(f"{source}: no such file")
     size = source.stat().st_size
+    # No two have one size, and telling by size spares reading a wrong file to its end.
     official = next((entry for entry in OFFICIAL_MODELS if entry.size == size), None)
     if official is None:
         raise InputError(_not_official(source, size))
     target = (folder or models_folder()) / official.file_name
     digest = hashlib.sha256()
+    # Digest and copy in one pass; where they disagree the block raises and no file appears.
     with source.open("rb") as origin, atomic_write(target) as copy:
         while block := origin.read(_BLOCK):
             copy.write(block)
