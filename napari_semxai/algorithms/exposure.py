@@ -129,6 +129,7 @@ def intensity_range(
     # An odd step does not fall in with the columns of an image whose width is a power of two.
     sample = values[:: values.size // _SAMPLE | 1]
     bottom, top = np.percentile(sample, [low, high])
+    # Nearly everything has one value; what differs is what one wants to see.
     if bottom == top:
         bottom, top = values.min(), values.max()
     return float(bottom), float(top)
@@ -137,6 +138,7 @@ def intensity_range(
 def _scaled(gray: NDArray[Any], bottom: float, top: float) -> NDArray[np.uint8]:
     if not top > bottom:
         return np.zeros(gray.shape, dtype=np.uint8)
+    # In place throughout: a large picture has several hundred MB in 64 bits; one copy is enough.
     values = gray.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         np.subtract(values, bottom, out=values)

@@ -75,6 +75,7 @@ class EngineClient:
         self._child: Child | None = None
         self._jobs: dict[int, _Job] = {}
         self._numbers = count(1)
+        # Reentrant: a callback, called under it, may submit the next request.
         self._lock = RLock()
 
     @property
@@ -172,12 +173,13 @@ class EngineClient:
     def _on_child_answered(self, child: Child, answer: Any) -> None:
         self._deliver(lambda: self._hand_over(child, *answer))
 
-    def _on_child_ended(self, child: Child, epitaph: str) -> None:
-        self._deliver(lambda: self._bury(child, epitaph))
+    def _on_child_ended(self, child: Child, message: str) -> None:
+        self._deliver(lambda: self._on_exited(child, message))
 
     def _hand_over(self, child: Child, kind: str, number: int, value: Any) -> None:
         with self._lock:
             job = self._jobs.get(number)
+            # Delivered later: the process may have been replaced since, or the job dropped.
             if child is not self._child or job is None:
                 return
             job.updated = True
@@ -192,19 +194,20 @@ class EngineClient:
             else:
                 job.on_failed(value)
 
-    def _bury(self, child: Child, epitaph: str) -> None:
+    def _on_exited(self, child: Child, message: str) -> None:
         with self._lock:
             if child is not self._child:
                 return
             self._child = None
             self._jobs = {n: job for n, job in self._jobs.items() if not job.dropped}
+            # Ended by us because one job did not stop: the others have done nothing wrong.
             if child.forced:
                 self._resubmit()
                 return
             for number, job in list(self._jobs.items()):
                 # A callback before this one may have cancelled it.
                 if self._jobs.pop(number, None) is not None and not job.dropped:
-                    job.on_failed(epitaph)
+                    job.on_failed(message)
 
     def _resubmit(self) -> None:
         child = self._started()
@@ -235,6 +238,7 @@ class Child:
         self.forced = False
         self._on_answer = on_answer
         self._on_ended = on_ended
+        # A full pipe blocks; only the writing thread may wait for it, never the window.
         self._outbox: SimpleQueue[Any] = SimpleQueue()
         self._deadlines: dict[int, Timer] = {}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by the reading thread
@@ -274,6 +278,7 @@ class Child:
         """Ask to cancel a job, and kill the process unless it answers within `patience` s."""
         earlier = self._deadlines.get(number)
         if earlier is not None:
+            # Only ever sooner: a cancel must not be put off by a milder one that follows.
             if earlier.interval <= patience:
                 return
             earlier.cancel()
@@ -310,7 +315,7 @@ class Child:
         finally:
             self._outbox.put(None)
             self._end(CLOSE_SECONDS)
-            self._on_ended(self, self._epitaph())
+            self._on_ended(self, self._exit_message())
 
     def _answers(self) -> Iterator[Any]:
         pipe = cast("IO[bytes]", self._process.stdout)
@@ -327,7 +332,7 @@ class Child:
         for deadline in list(self._deadlines.values()):
             deadline.cancel()
 
-    def _epitaph(self) -> str:
+    def _exit_message(self) -> str:
         with self._log as log:
             log.seek(max(0, log.seek(0, os.SEEK_END) - _TAIL_BYTES))
             lines = [line.strip() for line in log.read().decode(errors="replace").splitlines()]

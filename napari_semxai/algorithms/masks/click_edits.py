@@ -50,6 +50,7 @@ def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> Boo
     prompts : Prompts
         What the network was asked.
     """
+    # Islands elsewhere that the network adds are no part of the object; those it had stay.
     seeds = np.concatenate([_foreground_pixels(prompts), np.argwhere(answer & before)])
     found = components_at(answer, seeds)
     return found if found.any() else largest_component(answer)
@@ -70,6 +71,7 @@ def heed_newest(found: BoolMask, prompts: Prompts) -> BoolMask:
         row, column = map(int, prompts.points[-1])
         if found[row, column]:
             pixels = _foreground_pixels(prompts)
+            # What earlier foreground clicks hold is not taken out with the disc.
             kept, found = found[tuple(pixels.T)], found.copy()
             rows, columns = np.ogrid[: found.shape[0], : found.shape[1]]
             found[(rows - row) ** 2 + (columns - column) ** 2 < UNHEEDED_RADIUS**2] = False
@@ -100,6 +102,7 @@ def objects_in(mask: BoolMask, box: tuple[float, float, float, float]) -> BoolMa
     inside = labels[row0 : row1 + 1, column0 : column1 + 1]
     pixels = np.bincount(labels.ravel())
     meant = 2 * np.bincount(inside.ravel(), minlength=len(pixels)) >= pixels
+    # Also an object that reaches far beyond a box in its middle: it was pointed at.
     meant[labels[(row0 + row1) // 2, (column0 + column1) // 2]] = True
     meant[0] = False
     found: BoolMask = meant[labels]
@@ -112,6 +115,7 @@ def take_answer(mask: BoolMask, before: BoolMask, after: BoolMask) -> BoolMask:
     Whatever was painted since `before` was sent stays, unless it is where the object changed.
     """
     changed = before != after
+    # The mask may have been painted on while the network worked; those strokes stay.
     return np.where(changed, after, mask)
 
 

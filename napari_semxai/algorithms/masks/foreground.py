@@ -175,6 +175,7 @@ def foreground(stored: StoredMask, rule: ForegroundRule = AUTO) -> tuple[BoolMas
         mask, said = foreground_by_rule(stored, _FROM_128), LEVEL
         if not mask.any():
             raise
+    # A full mask has nothing that could be the background, and is not inverted.
     known = rule.kind == BRIGHT.kind or stored.bright or mask.all()
     if not known and _looks_inverted(mask):
         raise ValueError(
@@ -186,6 +187,7 @@ def foreground(stored: StoredMask, rule: ForegroundRule = AUTO) -> tuple[BoolMas
 
 def _clear(stored: StoredMask) -> tuple[BoolMask, str]:
     values, alpha, indices = stored.values, stored.alpha, stored.indices
+    # Grey that is stored as RGB, as most painting programs do.
     if values.ndim == 3 and not np.ptp(values, axis=2).any():
         values = values[..., 0]
     if alpha is not None and np.ptp(alpha):
@@ -226,6 +228,7 @@ def _by_color(values: NDArray[Any], lossy: bool) -> tuple[BoolMask, str]:
         return _soft(level, 255)
     if values.dtype.kind not in "iu":
         raise ValueError("has colours that are no whole numbers; " + _say(">=N"))
+    # Each colour as one number: many times faster than unique rows.
     codes = values.astype(np.int64) @ np.array([1 << 40, 1 << 20, 1])
     found, inverse, counts = np.unique(codes, return_inverse=True, return_counts=True)
     inverse = inverse.reshape(codes.shape)
@@ -275,11 +278,13 @@ def _by_number(values: NDArray[Any], found: NDArray[Any]) -> tuple[BoolMask, str
     flat = between.any() and _is_flat(values)[between].mean()
     mixed = between.any() and _is_mixed(values)[between].mean()
     graded = between.any() and values[between].max() > _MOST_IDS_BESIDE_255
+    # Soft edges are thin and graded; classes fill regions and meet only at their borders.
     soft = flat <= 0.3 and mixed >= 0.5 and graded
     if soft and (top in _FULL or 128 <= top < 255):
         return _soft(values, 255 if top <= 255 else top)
     consecutive = values.itemsize > 1 and len(found) == top + 1
     numbers = top <= _SMALL_IDS or (mixed <= 0.5 and (top not in _FULL or consecutive))
+    # Numbers of classes or objects: whatever is not 0 is one of them.
     if low == 0 and numbers:
         return np.asarray(values > 0), NOT_ZERO
     raise ValueError(
@@ -295,6 +300,7 @@ def _soft(values: NDArray[Any], full: float) -> tuple[BoolMask, str]:
     if top > full or top < full * _HALF:
         advice = _say(f'">={top / 2:g}"')
         raise ValueError(f"holds values up to {top:g}, where {full:g} is full; {advice}")
+    # Half of it neither dark nor bright: any threshold would be a guess.
     if ends.mean() < 0.5:
         raise ValueError(
             "has the grey levels of a picture, not of a mask; " + _say(f'">={full * _HALF:.3g}"')

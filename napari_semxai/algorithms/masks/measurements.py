@@ -142,6 +142,7 @@ def _parts(mask: BoolMask) -> Iterator[tuple[BoolMask, NDArray[np.int64]]]:
         if not holes.any():
             yield part, corner
             continue
+        # COCO's polygons have no holes: a cut through the hole makes two parts without it.
         cut = int(np.flatnonzero(holes.any(axis=1))[0]) + 1
         for half, row in ((part[:cut], 0), (part[cut:], cut)):
             for piece, inner in _parts(half):

@@ -53,6 +53,7 @@ def mask_patch(
     box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
     flat = flipped[box[0] : box[2], box[1] : box[3]].ravel()
     borders = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    # Kept and flipped pixels by turns, the first run kept, so that lengths are all that is stored.
     runs = np.diff(np.concatenate([[0], borders, [flat.size]])).tolist()
     return MaskEdit(name, box, tuple([0, *runs] if flat[0] else runs), details or {})
 

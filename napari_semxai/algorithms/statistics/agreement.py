@@ -73,6 +73,7 @@ def cohen_kappa(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
     np.add.at(table, ([names[name] for name in first], [names[name] for name in second]), 1)
     table /= len(first)
     observed, expected = np.trace(table), float(table.sum(axis=0) @ table.sum(axis=1))
+    # Where all say one and the same, chance explains it as well, and kappa is undefined.
     return float((observed - expected) / (1 - expected)) if len(names) > 1 else float("nan")
 
 
@@ -91,6 +92,7 @@ def majority_mask(masks: Sequence[BoolMask]) -> BoolMask:
     """
     if not masks:
         raise ValueError("there are no masks to take the majority of")
+    # A tie is no majority: the mask of two annotators is what both hold.
     votes = np.sum([np.asarray(mask, dtype=bool) for mask in masks], axis=0, dtype=np.uint16)
     return np.asarray(2 * votes > len(masks))
 

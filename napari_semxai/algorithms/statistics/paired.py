@@ -92,6 +92,7 @@ def _p_value(different: NDArray[np.floating]) -> float:
     if different.size == 1:
         return 1.0
     exact = different.size <= _ALL_SIGNS_UP_TO
+    # SciPy's exact distribution knows no ties; going through all signs does.
     found = stats.wilcoxon(different, method=stats.PermutationMethod() if exact else "auto")
     return float(found.pvalue)
 

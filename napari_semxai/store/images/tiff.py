@@ -97,6 +97,7 @@ def zeiss_pixel_size(metadata: Mapping[str, Any], width: int) -> float | None:
     """
     values = metadata.get("", ())
     reference = _plausible_size(values[3]) if len(values) > 3 else None
+    # The header tells it for a width of 1024, whatever the image has.
     return reference * _ZEISS_REFERENCE_WIDTH / width if reference else None
 
 
@@ -107,6 +108,7 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
     while the file stays as it is, so that a queue of thousands of pages opens any one at once.
     """
     stat = path.stat()
+    # A stack of a thousand pages takes seconds to walk, and every image of a project asks.
     key = (str(path.absolute()), stat.st_mtime_ns, stat.st_size)
     known = _KNOWN_PAGES.get(key)
     if known is None:
@@ -114,6 +116,7 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
         _check_whole(tif, path, len(reduced))
         full = tuple(index for index, is_reduced in enumerate(reduced) if not is_reduced)
         known = full or tuple(range(len(reduced)))
+        # Simply all of them: few files are in use at a time.
         if len(_KNOWN_PAGES) >= _MOST_KNOWN:
             _KNOWN_PAGES.clear()
         _KNOWN_PAGES[key] = known
@@ -127,6 +130,7 @@ def _check_whole(tif: tifffile.TiffFile, path: Path, pages: int) -> None:
     end = tif.pages.next_page_offset
     if end is None:
         return
+    # The last page ends with an offset of 0; anything else leads to where nothing was found.
     tif.filehandle.seek(end)
     if any(tif.filehandle.read(tif.tiff.offsetsize)):
         raise InputError(
@@ -187,6 +191,7 @@ def through_colormap(indices: NDArray[Any], colormap: NDArray[Any]) -> NDArray[A
 
 def _plausible_size(value: object) -> float | None:
     size = _number(value)
+    # Above a millimetre it is another unit or a placeholder; no size is better than a wrong one.
     return size if size is not None and 0 < size < _LARGEST_PIXEL else None
 
 

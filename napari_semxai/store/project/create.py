@@ -85,6 +85,7 @@ def create_project(
     info = ProjectInfo(
         uuid.uuid4().hex, folder.resolve().name, utc_now(), str(source), found.class_names
     )
+    # Masks are only written where this table is: it tells a project from an empty mount point.
     write_images(folder, list(images.values()))
     with closing(Project(folder, info, tuple(images.values()))) as unfinished:
         _write_masks(unfinished, found, images, problems, steps, masks or MaskReader())
@@ -131,6 +132,7 @@ def add_images(
         new = tuple(
             image
             for image in found.images
+            # By where they really lie: the same folder is often reached by two paths.
             if (os.path.realpath(image.path), image.page) not in known
         )
         steps = _Steps(new, progress)
@@ -141,6 +143,7 @@ def add_images(
         with closing(Project(folder, info, (*before, *added))) as unfinished:
             _write_masks(unfinished, found, images, problems, steps, masks or MaskReader())
         _stop_at_first(problems, failed)
+        # Names that a person has given before are not taken back by a table.
         names = {**found.class_names, **info.class_names}
         if names != dict(info.class_names):
             write_info(folder, replace(info, class_names=names))
@@ -244,6 +247,7 @@ def _write_masks(
 def _project_image(image_id: str, source: SourceImage, pixel_size: float | None) -> ProjectImage:
     image = read_image(source.path, source.page)
     rows, columns = image.gray.shape
+    # The table knows best, then the file's own tags, then what was said for all.
     sizes = (source.pixel_size, image.pixel_size, pixel_size)
     return ProjectImage(
         id=image_id,

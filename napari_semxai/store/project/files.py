@@ -33,7 +33,7 @@ class AnnotatorLocks:
         self._locks: dict[Path, FileLock] = {}
 
     def claim(self, annotator: str) -> None:
-        """Be the one program that writes as an annotator, until `release`.
+        """Acquire an annotator's write lock, until `release`.
 
         Raises
         ------
@@ -63,7 +63,7 @@ class AnnotatorLocks:
         self._locks[folder] = lock
 
     def release(self) -> None:
-        """Let other programs write as these annotators."""
+        """Release all write locks."""
         for lock in self._locks.values():
             # Of a drive that died nothing is left to let go of.
             with suppress(OSError):

@@ -116,6 +116,7 @@ def _write(
     old = project.record(image.id, annotator)
     reviewed = old is not None and (old.state is not ReviewState.CANDIDATE or old.voided)
     if old is not None and reviewed:
+        # So that an import that was interrupted can simply be run again.
         if _says(old, change):
             return
         if not choices.replace:

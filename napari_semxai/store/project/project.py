@@ -303,7 +303,7 @@ class Project:
         return written
 
     def claim(self, annotator: str) -> None:
-        """Be the one program that writes as an annotator, until `close`.
+        """Acquire an annotator's write lock, until `close`.
 
         Raises
         ------
@@ -313,7 +313,7 @@ class Project:
         self._locks.claim(annotator)
 
     def close(self) -> None:
-        """Let other programs write as the annotators that this one wrote as."""
+        """Release the write locks of this program."""
         self._locks.release()
 
     def _write(
@@ -330,7 +330,7 @@ class Project:
         record = next_record(image, old, change, mask)
         if keep and old.history:
             keep_replaced(folder, old, self.mask(image.id, annotator))
-        # With these the index tells our own write from somebody else's and need not read the folder.
+        # By these the index tells our own write from somebody else's, without reading the folder.
         before = folder_times(folder)
         store_record(folder, record, mask)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)

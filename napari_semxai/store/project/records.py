@@ -196,7 +196,7 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
             record, written = read_record(path)
         if not mask.exists():
             return voided_by_hand(record, None) if record.history else None
-        # The file as it was written: nothing to decode, which is what every opening of an image does.
+        # The file as it was written: nothing to decode, at every opening of an image.
         if file_sha256(mask) == written:
             return record
         return voided_by_hand(record, read_own_mask(mask, image.shape))

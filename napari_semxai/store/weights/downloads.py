@@ -68,6 +68,7 @@ def download_model(
         with part.open("wb") as file:
             _receive(model, file, progress or _ignore, cancel or _never)
         _check_received(part, model)
+        # Under its name only now: whoever finds the file may load it.
         part.replace(target)
     except (HTTPException, OSError) as error:
         reason = getattr(error, "reason", None) or error
@@ -105,6 +106,7 @@ def _receive(
             if cancel():
                 raise DownloadCancelled(model.name)
             received += len(block)
+            # Not after the fact: a proxy's answer without length could fill the disk.
             if received > model.size:
                 raise InputError(_wrong_size(model, received))
             file.write(block)
