@@ -1,4 +1,4 @@
-"""The colours of concepts."""
+"""The file of a bank, its colours, and its concepts in one image."""
 
 from __future__ import annotations
 
