@@ -15,7 +15,7 @@ _workbenches: WeakKeyDictionary[napari.Viewer, Workbench] = WeakKeyDictionary()
 
 
 def workbench_of(viewer: napari.Viewer | None = None) -> Workbench:
-    """Return the one workbench of a viewer, made when it is asked for first.
+    """Return the one workbench of a viewer, created on first use.
 
     Without a viewer it is the current one's: napari calls the docks' factories with nothing.
     """

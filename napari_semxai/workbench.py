@@ -163,7 +163,7 @@ class Workbench:
         self.segment.warm()
 
     def dock(self, title: str) -> ScrolledDock:
-        """Return the dock of this title, made when it is asked for first."""
+        """Return the dock of this title, created on first use."""
         if title not in self.docks:
             dock = self._make(title)
             self.docks[title] = dock

@@ -57,4 +57,4 @@ class ChoicesController:
 
 
 def _nothing(_: object) -> None:
-    """Take no notice."""
+    """Ignore the result."""

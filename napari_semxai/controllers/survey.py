@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class SurveyController:
-    """What the Survey dock can ask for.
+    """Opens surveys, records answers and consent, and summarises them.
 
     Parameters
     ----------
@@ -259,4 +259,4 @@ class SurveyController:
 
 
 def _nothing(_written: object) -> None:
-    """Say nothing of a write that went well."""
+    """Ignore the result of a write that succeeded."""

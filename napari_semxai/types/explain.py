@@ -146,7 +146,7 @@ class ExplainProgress:
     Attributes
     ----------
     stage : str
-        What is being done, for people: "load", "crops", "factorize", "importances" …
+        What is being done, for display: "load", "crops", "factorize", "importances" …
     done, total : int
         Steps of this stage.
     seconds_left : float or None

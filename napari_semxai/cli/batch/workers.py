@@ -96,7 +96,7 @@ def _survive(ask: Ask, chunks: list[list[Any]], widths: Sequence[int]) -> Iterat
                 yield from answers
         chunks = [[item] for item in lost]
     for item in lost:
-        yield Answer(item, error=f"{name_of(item)}: worker processes die on it")
+        yield Answer(item, error=f"{name_of(item)}: worker processes crash on it")
 
 
 def _ask_processes(
@@ -159,7 +159,7 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         try:
             client.wait_for_workers(1, timeout=_WORKERS_SECONDS)
         except TimeoutError as error:
-            text = f"{address}: no worker came to this Dask scheduler in {_WORKERS_SECONDS} s"
+            text = f"{address}: no worker joined this Dask scheduler within {_WORKERS_SECONDS} s"
             raise InputError(text) from error
         # Workers that come later get their share as the earlier ones' tasks end.
         yield client.get_executor(pure=False), max(len(client.ncores()), _TASKS_PER_WORKER)

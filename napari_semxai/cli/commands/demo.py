@@ -47,7 +47,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     )
     parser.add_argument("--no-window", action="store_true", help="do not open napari")
     parser.add_argument(
-        "--no-craft", action="store_true", help="do not look for concepts, which takes minutes"
+        "--no-craft", action="store_true", help="skip CRAFT concepts, which take minutes"
     )
     add_mask_options(parser)
     parser.set_defaults(run=run)

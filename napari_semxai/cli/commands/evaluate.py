@@ -110,8 +110,7 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--faithfulness",
         action="store_true",
-        help="ask the classifier about every map: insertion, deletion, ROAD; takes seconds an "
-        "image",
+        help="score every map by insertion, deletion and ROAD; takes seconds per image",
     )
 
 
@@ -183,7 +182,7 @@ def named_folder(text: str) -> tuple[str, Path]:
     name, equals, folder = text.rpartition("=")
     path = place(folder)
     if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{folder} is no folder")
+        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
     return (name if equals else path.name), path
 
 

@@ -129,13 +129,13 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         type=place,
         default=[],
         metavar="IMAGE|FOLDER",
-        help="images that the concepts are found in; by default the inputs themselves",
+        help="images to fit concepts on (default: the inputs)",
     )
     concepts.add_argument(
         "--bank",
         type=place,
         metavar="FILE",
-        help="concepts that were found before (concepts_<class>.safetensors), instead of new ones",
+        help="concepts fitted earlier (concepts_<class>.safetensors), instead of new ones",
     )
     concepts.add_argument("--concepts", type=count, default=10, metavar="K")
     concepts.add_argument("--patch-size", type=count, default=64, metavar="P")

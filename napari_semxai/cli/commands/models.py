@@ -57,16 +57,16 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     bring = actions.add_parser(
         "import",
         parents=[common],
-        help="copy official checkpoints in from files, for machines without a network",
+        help="import official checkpoints from files, for machines without internet",
     )
     bring.add_argument("files", nargs="+", metavar="FILE", type=Path)
     bring.set_defaults(run=run_import)
 
     verify = actions.add_parser(
-        "verify", parents=[common], help="compare files with the official digests"
+        "verify", parents=[common], help="verify files against the official digests"
     )
     verify.add_argument(
-        "models", nargs="*", metavar="MODEL|FILE", help="by default every official file here"
+        "models", nargs="*", metavar="MODEL|FILE", help="default: all official files found"
     )
     verify.set_defaults(run=run_verify)
 
@@ -93,7 +93,7 @@ def run_download(options: argparse.Namespace, output: Output) -> int:
         try:
             path = download_model(model, progress=_progress(output, model.name))
         except KeyboardInterrupt:
-            output.error(f"{model.name}: stopped, nothing was kept of it")
+            output.error(f"{model.name}: stopped; the partial file is deleted")
             return INTERRUPTED
         paths[model.name] = {"path": path, "sha256": file_sha256(path)}
         output.say(f"{path}: {digest_note(model, paths[model.name]['sha256'])}")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
     """Register the command and its own commands."""
-    project = commands.add_parser("project", help="make, review, export and replay projects")
+    project = commands.add_parser("project", help="create, review, export and replay projects")
     actions = project.add_subparsers(title="commands", metavar="COMMAND", required=True)
     folder = argparse.ArgumentParser(add_help=False, parents=[common])
     folder.add_argument("project", type=Path, metavar="DIR", help="folder of the project")
@@ -33,17 +33,17 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         return parser
 
     for name, run, text in (
-        ("init", run_init, "make a project; images stay where they are"),
-        ("add", run_add, "put more images at the end of a project"),
+        ("init", run_init, "create a project; images stay where they are"),
+        ("add", run_add, "add images at the end of a project"),
     ):
         _add_source(add(name, run, text))
     classes = add("classes", run_classes, "print or set the names of classes")
     classes.add_argument("names", nargs="*", metavar="LABEL=NAME", help="for example 3=scratch")
-    add("status", run_status, "count reviews, and say how far annotators agree")
-    _add_import(add("import", run_import, "bring existing masks in as reviews"))
-    _add_restore(add("restore", run_restore, "bring back what an import replaced"))
-    _add_export(add("export", run_export, "write masks, COCO JSON, a data set or measurements"))
-    _add_replay(add("replay", project_replay.run, "make masks again from their recipes"))
+    add("status", run_status, "count reviews and report the agreement of annotators")
+    _add_import(add("import", run_import, "import existing masks as reviews"))
+    _add_restore(add("restore", run_restore, "restore reviews that an import replaced"))
+    _add_export(add("export", run_export, "export masks, COCO JSON, a data set or measurements"))
+    _add_replay(add("replay", project_replay.run, "recompute masks from their recipes"))
 
 
 def _add_source(parser: argparse.ArgumentParser) -> None:
@@ -59,7 +59,7 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
         "--pixel-size",
         type=length,
         metavar="LENGTH",
-        help="edge of a pixel where neither image nor source tells: 2.5nm, 0.05um; a number alone "
+        help="pixel size where neither image nor source has one: 2.5nm, 0.05um; a plain number "
         "is in nm",
     )
     add_foreground_option(parser)
@@ -67,7 +67,9 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", type=Path, metavar="FOLDER|CSV|JSON")
-    parser.add_argument("--annotator", required=True, metavar="NAME", help="whose they become")
+    parser.add_argument(
+        "--annotator", required=True, metavar="NAME", help="annotator who gets the reviews"
+    )
     parser.add_argument(
         "--state",
         type=ReviewState,
@@ -77,14 +79,14 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replace",
         action="store_true",
-        help="put masks in the place of reviews of NAME, which are kept: semxai project restore",
+        help="replace reviews of NAME; semxai project restore brings the old ones back",
     )
     add_foreground_option(parser)
 
 
 def _add_restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotator", required=True, metavar="NAME", help="whose reviews")
-    parser.add_argument("--image", action="append", metavar="ID", help="by default every image")
+    parser.add_argument("--image", action="append", metavar="ID", help="default: all images")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -98,13 +100,13 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--every-state",
         action="store_true",
-        help="candidates, rejected and unsure masks too, not only truth",
+        help="export candidates, rejected and unsure masks too",
     )
 
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--annotator", metavar="NAME", help="by default everybody")
-    parser.add_argument("--image", action="append", metavar="ID", help="by default every image")
+    parser.add_argument("--annotator", metavar="NAME", help="default: all annotators")
+    parser.add_argument("--image", action="append", metavar="ID", help="default: all images")
     parser.add_argument(
         "--no-network", action="store_true", help="check the stored edits only, in seconds"
     )
@@ -168,7 +170,7 @@ def run_classes(options: argparse.Namespace, output: Output) -> int:
 
     wrong = next((text for text in options.names if "=" not in text), None)
     if wrong is not None:
-        raise InputError(f"{wrong!r}: say LABEL=NAME, for example 3=scratch")
+        raise InputError(f"{wrong!r}: write LABEL=NAME, for example 3=scratch")
     names = dict(text.split("=", 1) for text in options.names)
     info = name_classes(options.project, names)
     for label, name in info.class_names.items():

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
             for step in steps:
                 if (step.difference or 0.0) > options.tolerance:
                     raise InputError(
-                        f"{label}: {step.name} came out otherwise in {step.difference:.3%} of "
+                        f"{label}: {step.name} differs in {step.difference:.3%} of "
                         f"the pixels, more than {options.tolerance:.3%}"
                     )
         except InputError as error:

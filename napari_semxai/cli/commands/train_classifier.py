@@ -32,7 +32,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         description="Train a classifier, on the CPU if need be, and write FILE (safetensors) with "
         "a description beside it (JSON; class names can be edited there). DATASET: a folder with "
         "a folder of images a class; a table (CSV) with columns image_path and label; or the "
-        "Carinthia or Carinthia-S download. Interrupted, the same command goes on.",
+        "Carinthia or Carinthia-S download. When interrupted, the same command resumes.",
     )
     parser.add_argument("dataset", type=Path, metavar="DATASET")
     parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE")
@@ -40,15 +40,17 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         "--name", action="append", default=[], metavar="LABEL=NAME", help="what to call a class"
     )
     parser.add_argument("--start", default="bundled", metavar="FILE", help="weights to start from")
-    parser.add_argument("--steps", type=int, help="batches; by default five times every image")
-    parser.add_argument("--batch", type=int, default=16, help="images a batch")
+    parser.add_argument(
+        "--steps", type=int, help="number of batches (default: every image five times)"
+    )
+    parser.add_argument("--batch", type=int, default=16, help="images per batch")
     parser.add_argument("--rate", type=number, default=1e-3, help="learning rate")
     parser.add_argument(
         "--balance", type=number, default=1.0,
-        help="0 draws all images alike, 1 (default) all classes alike",
+        help="0 samples all images equally, 1 (default) all classes equally",
     )  # fmt: skip
     parser.add_argument(
-        "--validation", type=number, default=0.2, help="share of every class to judge on"
+        "--validation", type=number, default=0.2, help="share of each class for validation"
     )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
@@ -72,12 +74,12 @@ def run(options: argparse.Namespace, output: Output) -> int:
     _say_data(data, output)
     training = ClassifierTraining(data, settings, options.output)
     if training.step:
-        output.say(f"going on from step {training.step} of {settings.steps}")
+        output.say(f"resuming at step {training.step} of {settings.steps}")
     started = time.monotonic()
     try:
         report = training.run(_progress(output, training.step, settings.steps))
     except KeyboardInterrupt:
-        output.say(f"kept {training.state_path}; the same command goes on from there")
+        output.say(f"kept {training.state_path}; run the same command to resume")
         raise
     values = _values(data, settings, report) | {
         "file": options.output,

@@ -41,13 +41,13 @@ def add_mask_options(
         type=count,
         default=GenerateSettings().points_per_side,
         metavar="P",
-        help="the network is asked at P x P points (default %(default)s)",
+        help="prompt the network at P x P points (default %(default)s)",
     )
     filters = parser.add_argument_group("candidates, as in SAM 2's automatic mask generator")
     for name, text in (
-        ("pred_iou_thresh", "smallest predicted IoU"),
-        ("stability_score_thresh", "smallest stability score"),
-        ("box_nms_thresh", "largest box IoU between two candidates"),
+        ("pred_iou_thresh", "minimum predicted IoU"),
+        ("stability_score_thresh", "minimum stability score"),
+        ("box_nms_thresh", "maximum box IoU between two candidates (NMS)"),
     ):
         filters.add_argument(
             f"--{name.replace('_', '-')}",

@@ -1,4 +1,4 @@
-"""What the command prints: text for people, or one JSON object for programs."""
+"""What the command prints: text for display, or one JSON object for programs."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Output:
         self._progress_length = 0
 
     def say(self, text: str) -> None:
-        """Print a line for people."""
+        """Print a line of text."""
         self.progress("")
         if not self._as_json:
             sys.stdout.write(text + "\n")

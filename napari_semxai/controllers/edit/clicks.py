@@ -52,7 +52,7 @@ class _Asked:
 
 
 class ClickController:
-    """What the SAM click tool can ask for.
+    """Refines the mask by SAM 2 from clicks and boxes, one undoable edit per answer.
 
     One object is worked on at a time. Clicks add up for it; the object as it is in the mask, with
     every brush stroke, is the mask prompt. While the network works, newer clicks wait and are

@@ -123,7 +123,7 @@ _EDITS = {edit.name: edit.function for edit in MASK_EDITS}
 
 
 class EditController:
-    """What the Edit & review dock can ask for, and what painting tells.
+    """Edits the defect mask: whole-mask edits, saving, recovery copies, and the strokes painted.
 
     Parameters
     ----------
@@ -410,4 +410,4 @@ def _write(path: Path, image: Path | None, mask: BoolMask) -> None:
 
 
 def _nothing(_: object) -> None:
-    """Take no notice."""
+    """Ignore the result."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class ClassifyController:
-    """What the classifier part of the Explain dock can ask for.
+    """Loads a classifier and predicts the class of the current image.
 
     Parameters
     ----------

@@ -61,7 +61,7 @@ FIT, MAPS, OPEN, TUNE = "concepts", "concept maps", "concept file", "tuning"
 
 
 class ConceptController:
-    """What the CRAFT part of the Explain dock can ask for.
+    """Fits, opens, saves and tunes CRAFT concepts of a class.
 
     Parameters
     ----------

@@ -192,7 +192,7 @@ QUICK_SECONDS = 3.0
 
 
 class HeatmapController:
-    """What the Grad-CAM part of the Explain dock can ask for.
+    """Computes heat maps of the current image, and chooses the one on show.
 
     Parameters
     ----------

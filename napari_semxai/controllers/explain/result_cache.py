@@ -1,4 +1,4 @@
-"""Answers of the networks, kept while they fit."""
+"""Size-bounded least-recently-used cache of the networks' answers."""
 
 from __future__ import annotations
 

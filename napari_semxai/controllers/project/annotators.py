@@ -22,7 +22,7 @@ _NO_TRUTH = "No annotator has accepted or corrected a mask of this image, or sai
 
 
 class AnnotatorsController:
-    """What the *Annotators* part of the dock can ask for.
+    """Compares annotators of the current image, and takes their majority mask.
 
     Parameters
     ----------

@@ -106,7 +106,7 @@ class OpenProject:
         return None, failed
 
     def claim(self) -> tuple[list[ReviewRecord], dict[str, str]]:
-        """Be the one program that writes as the annotator; write what could not be before.
+        """Acquire the annotator's write lock, and write what could not be written before.
 
         Returns
         -------

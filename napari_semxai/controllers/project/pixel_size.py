@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class PixelSizeController:
-    """What the *pixel size* field can ask for.
+    """Sets the pixel size of the open image, or of all images of a project without one.
 
     Parameters
     ----------

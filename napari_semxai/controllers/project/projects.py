@@ -29,7 +29,7 @@ _NAMED = 5
 
 
 class ProjectController:
-    """What the *Open project* button can ask for.
+    """Opens and creates projects.
 
     Parameters
     ----------

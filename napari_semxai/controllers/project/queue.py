@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class QueueController:
-    """What the queue's buttons can ask for.
+    """Steps, jumps, filters and refreshes the queue.
 
     Parameters
     ----------
@@ -123,4 +123,4 @@ def _news(opened: OpenProject, queue: Queue) -> dict[str, Any] | None:
 
 
 def _nothing(_: str) -> None:
-    """Say nothing: what a person asks for next will, where the drive is still away."""
+    """Ignore: the next user action reports it, if the drive is still away."""

@@ -38,7 +38,7 @@ AHEAD = (1, 2, -1)
 
 
 class ReviewController:
-    """What the queue and the review buttons can ask for.
+    """Records reviews, undoes them, and moves through the queue.
 
     Parameters
     ----------
@@ -353,4 +353,4 @@ def _unreadable(failed: Mapping[str, str], *, skipped: bool) -> str:
 
 
 def _nothing(_: object) -> None:
-    """Take no notice."""
+    """Ignore the result."""

@@ -32,7 +32,7 @@ _TOOL = "project tool"
 
 
 class ProjectTools:
-    """What the *Project* part of the dock can ask for; one thing at a time.
+    """Exports, extends, names and compares a whole project; one job at a time.
 
     Parameters
     ----------

@@ -31,7 +31,7 @@ _RESULT = "open result"
 
 
 class ResearchController:
-    """What the Research dock can ask for of the current image.
+    """Sweeps α and β over the current image, and opens results of runs.
 
     Parameters
     ----------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class ThresholdCurvesController:
-    """What the Research dock can ask for of the current image's explanations.
+    """Scores every threshold of the current image's explanations against the truth.
 
     Parameters
     ----------

@@ -40,7 +40,7 @@ WARM = "warm"
 
 
 class SegmentController:
-    """What the Mask candidates dock can ask for.
+    """Generates candidates with SAM 2 and ranks them by Algorithm 1.
 
     Parameters
     ----------

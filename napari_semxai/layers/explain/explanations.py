@@ -77,7 +77,7 @@ class ExplanationLayers:
         self._masks = ExplanationMaskLayers(layers, session.explanation, self._sources)
         self._copies = ImageCopies(viewer, session, layers.layout)
         self.look = Look()
-        # A turn of the event loop after the heat map: together they are too many layers for one.
+        # Deferred by one event-loop turn: with the heat map they are too many layers for one.
         self._others_soon = qdebounced(self.show_others, timeout=0)
         others = (source.field for source in self._sources if source.family != HEAT_MAP)
         events = session.explanation.events

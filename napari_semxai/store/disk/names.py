@@ -31,7 +31,7 @@ def natural_key(name: str) -> list[tuple[str, int]]:
 
 
 def printable(name: str | Path) -> str:
-    """Return a name for people; bytes that are no text are shown as numbers."""
+    """Return a name for display; bytes that are no text are shown as numbers."""
     return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 

@@ -51,7 +51,7 @@ class MaskReading:
     mask : ndarray of bool, shape (M, N)
         Foreground.
     rule : str
-        By what foreground was told, for people.
+        The rule that told the foreground, for display.
     """
 
     mask: BoolMask

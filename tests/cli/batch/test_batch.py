@@ -95,7 +95,7 @@ def test_only_the_item_that_kills_is_blamed(tmp_path: Path, deadly: int) -> None
     answers = list(run_batch(work, range(20), BatchOptions(jobs=2)))
     assert squares(answers) == {key: value for key, value in EXPECTED.items() if key != deadly}
     (died,) = [answer for answer in answers if answer.item == deadly]
-    assert died.error == f"{deadly}: worker processes die on it"
+    assert died.error == f"{deadly}: worker processes crash on it"
     assert len(answers) == 20
 
 
@@ -115,7 +115,7 @@ def test_on_dask_too_only_the_item_that_kills_is_blamed(tmp_path: Path) -> None:
         work = Square(tmp_path, deadly=11, always=True)
         answers = list(run_batch(work, range(20), options))
     assert squares(answers) == {key: value for key, value in EXPECTED.items() if key != 11}
-    assert "11: worker processes die on it" in {answer.error for answer in answers}
+    assert "11: worker processes crash on it" in {answer.error for answer in answers}
     assert len(answers) == 20
 
 
@@ -127,7 +127,7 @@ def test_a_scheduler_without_workers_is_said_and_no_client_is_left(
     monkeypatch.setattr(workers, "_WORKERS_SECONDS", 1)
     with distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster:
         options = BatchOptions(scheduler=cluster.scheduler_address)
-        with pytest.raises(InputError, match="no worker came to this Dask scheduler in 1 s"):
+        with pytest.raises(InputError, match="no worker joined this Dask scheduler within 1 s"):
             list(run_batch(Square(tmp_path), [1], options))
         cluster.scale(1)
         for answer in run_batch(Square(tmp_path), [1], options):

@@ -104,5 +104,5 @@ def test_interrupted_download(
 
     monkeypatch.setattr(downloads, "_receive", receive)
     assert main(["models", "download", "sam2.1_hiera_tiny"]) == 130
-    assert "nothing was kept" in capsys.readouterr().err
+    assert "partial file is deleted" in capsys.readouterr().err
     assert list(folder.iterdir()) == []

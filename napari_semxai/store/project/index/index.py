@@ -1,4 +1,4 @@
-"""The index of a project: a cache for questions, made from the files and never asked instead."""
+"""The index of a project: a cache rebuilt from the files, never the source of truth."""
 
 from __future__ import annotations
 
