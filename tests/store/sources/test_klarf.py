@@ -258,17 +258,19 @@ def test_any_encoding_and_comments_before_the_first_word(tmp_path, stack, encodi
     assert project.info.class_names["7"] == "Größe"
 
 
-@pytest.mark.parametrize("length", range(len(HEAD), len(WHOLE.rstrip()), 3))
+@pytest.mark.parametrize("length", range(WHOLE.index(" 2 0 7"), len(WHOLE) - 2, 2))
 def test_a_file_that_is_cut_off_says_so(write, length):
     path = write(WHOLE[:length])
-    whole_rows = WHOLE[:length].count(" 0\n") + ("3 0;" in WHOLE[:length])
-    if not whole_rows:
-        with pytest.raises(InputError, match=r"line \d+, column \d+: .*"):
-            read_klarf(path)
-        return
+    whole_rows = sum(f" {n} 0 7 0 1 1 {n} 0" in WHOLE[:length] for n in (1, 2, 3))
     klarf = read_klarf(path)
     assert "cut off" in klarf.problems[-1]
-    assert len(klarf.defects) in (whole_rows, whole_rows + 1)
+    assert len(klarf.defects) == whole_rows
+
+
+def test_a_file_that_is_cut_off_before_its_first_row_is_refused_by_place(write):
+    for length in range(len(HEAD), WHOLE.index(" 1 0 7") + 8):
+        with pytest.raises(InputError, match=r"line \d+, column \d+: .*cut off"):
+            read_klarf(write(WHOLE[:length]))
 
 
 def test_whole_rows_of_a_cut_file_come_in(write, stack, tmp_path):
