@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+from napari.utils.notifications import show_warning
 
 from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.layers.placement import Placement
-from napari_semxai.store.disk.tables import write_table
+from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import count_images, read_coco, write_mask_document
 from napari_semxai.store.images.masks import MASK_SUFFIXES, read_mask, write_mask
 from napari_semxai.store.images.read import read_image
@@ -66,10 +67,22 @@ def read_mask_layer(path: str) -> list[LayerData]:
 
 def read_coco_layers(path: str) -> list[LayerData]:
     """Read a COCO data set as one labels layer of 0 and 1 for each image."""
-    return [
-        (mask.astype(np.uint8), {"name": str(values.get("file_name", values["id"]))}, "labels")
-        for values, mask in read_coco(Path(path))
-    ]
+    stored = read_coco(Path(path))
+    problems, layers = list(stored.problems), []
+    for image in stored.images:
+        try:
+            read = image.mask()
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        problems += read.problems
+        layers.append((read.mask.astype(np.uint8), {"name": image.name}, "labels"))
+    if problems:
+        said = f"{path}: {all_reasons(problems)}"
+        if not layers:
+            raise InputError(said)
+        show_warning(said)
+    return layers
 
 
 def read_table_layers(path: str) -> list[LayerData]:

@@ -85,6 +85,11 @@ class ProjectImage:
         Identifiers of the inspection.
     pixel_size : float or None
         Metres.
+    name : str
+        What people call the image, in any script, "/" between folders; the id where unknown.
+    stem : str
+        Names files that are made of the image: the id, with letters of any script where the
+        name has such.
     """
 
     id: str
@@ -98,6 +103,8 @@ class ProjectImage:
     wafer: str = ""
     defect: str = ""
     pixel_size: float | None = None
+    name: str = ""
+    stem: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -27,7 +27,7 @@ class QueueFilter:
     confidence, score : tuple of (float, float) or None
         Lowest and highest, ends included.
     text : str
-        Part of an id, lot, wafer or defect, in any case.
+        Part of a name, id, lot, wafer or defect, in any case.
     order : str
         Name of the column to sort by; images without the value come last.
     descending : bool
@@ -105,6 +105,8 @@ class QueueRow:
         See `ReviewRecord`; without a record "candidate", and the class of the table.
     has_mask : bool
         Whether there is a mask.
+    name : str
+        What people call the image.
     """
 
     image: str = field(metadata=_column(str, sort=("By name", False)))
@@ -129,6 +131,7 @@ class QueueRow:
         metadata=_column(str, attrgetter("time"), "", sort=("Latest review first", True))
     )
     has_mask: bool = field(metadata=_column(bool, lambda record: bool(record.mask_sha256), False))
+    name: str = field(default="", metadata=_column(str))
 
 
 QUEUE_COLUMNS = tuple(

@@ -81,6 +81,11 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="replace reviews of NAME; semxai project restore brings the old ones back",
     )
+    parser.add_argument(
+        "--unannotated",
+        action="store_true",
+        help='images of a COCO file without annotation are "no defect" (default: left out)',
+    )
     add_foreground_option(parser)
 
 
@@ -224,7 +229,9 @@ def run_import(options: argparse.Namespace, output: Output) -> int:
     from napari_semxai.store.project.project import open_project
 
     failed: dict[str, str] = {}
-    choices = ImportChoices(options.state, options.foreground, options.replace)
+    choices = ImportChoices(
+        options.state, options.foreground, options.replace, options.unannotated
+    )
     with closing(open_project(options.project)) as project:
         masks = import_masks(project, options.source, options.annotator, choices, failed)
     output.say(f"{options.project}, {options.annotator}: {masks}")

@@ -157,7 +157,7 @@ def _lists_images(given: Path) -> bool:
 def _listed(given: Path, below: Path, failed: dict[str, str]) -> list[Source]:
     """Return the images of a project, a download, a table or a KLARF file."""
     if (given / PROJECT_FILE).is_file():
-        found = [(image.path, image.page, image.id) for image in open_project(given).images]
+        found = [(image.path, image.page, image.stem) for image in open_project(given).images]
     else:
         source = find_images(given)
         failed.update(source.failed)

@@ -105,7 +105,7 @@ def _project_images(project: Project, failed: dict[str, str]) -> list[TruthImage
         if truths:
             folder = annotator_folder(project.folder, max(truths)[1])
             mask = MaskFile(mask_path(folder, image.id), BRIGHT)
-            found.append(TruthImage(image.id, image.path, image.page, mask, image.label))
+            found.append(TruthImage(image.stem, image.path, image.page, mask, image.label))
     return found
 
 

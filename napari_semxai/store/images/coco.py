@@ -3,60 +3,101 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeVar
+import os
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from operator import itemgetter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_semxai.algorithms.masks.measurements import outlines
 from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.types import InputError
+from napari_semxai.store.disk.tables import read_text
+from napari_semxai.types import BoolMask, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Iterable, Sequence
 
-    from napari_semxai.types import BoolMask, ChosenMask
+    from numpy.typing import NDArray
 
-T = TypeVar("T")
+    from napari_semxai.types import ChosenMask, ProjectImage, ProjectInfo
+
 RLE, POLYGONS = "rle", "polygons"
 NO_CLASS = "defect"
+_NUMBER = re.compile(r"[1-9][0-9]{0,8}")
+_LONGEST_SIDE = 2**31
+_MOST_PIXELS = 2**40
 
 
 def coco_document(
-    chosen: Iterable[ChosenMask], class_names: Mapping[str, str], form: str
+    chosen: Iterable[ChosenMask],
+    project_images: Sequence[ProjectImage],
+    info: ProjectInfo,
+    form: str,
 ) -> dict[str, Any]:
     """Return a COCO data set: one annotation for each mask that is not empty.
 
     Lot, wafer, defect, pixel size, class and its source stay with the image, under names of
-    their own that other readers leave alone.
+    their own that other readers leave alone. Files are paths from the folder that holds all
+    images of the project.
 
     Parameters
     ----------
     chosen : iterable of ChosenMask
         What to write.
-    class_names : mapping
-        Class label to name.
+    project_images : sequence of ProjectImage
+        All images, so that categories have the same ids in every export.
+    info : ProjectInfo
+        Has the names of classes.
     form : str
         "rle" or "polygons".
     """
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
-    categories: dict[str, int] = {}
+    labels = dict.fromkeys([*info.class_names, *(image.label for image in project_images)])
+    categories = _category_ids(label for label in labels if label)
+    used: dict[str, int] = {}
+    root = _common_folder(image.path for image in project_images)
     for number, one in enumerate(chosen, start=1):
-        images.append(_image(number, one))
-        category = categories.setdefault(one.label, len(categories) + 1)
+        images.append(_image(number, one, root))
+        if one.label not in categories:
+            categories = _category_ids([*categories, one.label])
+        category = used.setdefault(one.label, categories[one.label])
         if one.mask.any():
             annotation = {"id": len(annotations) + 1, "image_id": number, "category_id": category}
             annotations.append(annotation | coco_annotation(one.mask, form))
+    names = info.class_names
     return {
         "info": {"description": "napari-semxai project"},
         "images": images,
         "annotations": annotations,
         "categories": [
-            {"id": number, "name": class_names.get(label, label) or NO_CLASS, "label": label}
-            for label, number in categories.items()
+            {"id": number, "name": names.get(label, label) or NO_CLASS, "label": label}
+            for label, number in sorted(used.items(), key=itemgetter(1))
         ],
     }
+
+
+def _category_ids(labels: Iterable[str]) -> dict[str, int]:
+    """Return the id of every label: its own number, else the first that no label before it has."""
+    labels = list(labels)
+    numbers = {label: int(label) for label in labels if _NUMBER.fullmatch(label)}
+    taken = set(numbers.values())
+    free = (number for number in count(1) if number not in taken)
+    return {label: numbers[label] if label in numbers else next(free) for label in labels}
+
+
+def _common_folder(paths: Iterable[Path]) -> Path | None:
+    """Return the folder that holds all files; None where they lie on several drives."""
+    try:
+        return Path(os.path.commonpath({os.path.abspath(path.parent) for path in paths}))
+    except ValueError:
+        return None
 
 
 def write_mask_document(path: Path, mask: BoolMask, name: str) -> None:
@@ -89,6 +130,108 @@ def coco_annotation(mask: BoolMask, form: str) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoImage:
+    """One image of a COCO data set; its mask is made when it is wanted.
+
+    Attributes
+    ----------
+    values : mapping
+        What the file says of the image.
+    annotations : tuple of mappings
+        What it says of objects in it.
+    """
+
+    values: Mapping[str, Any]
+    annotations: tuple[Mapping[str, Any], ...]
+
+    @property
+    def name(self) -> str:
+        """Path of the file as the data set has it."""
+        return str(self.values.get("file_name") or f"image {self.values['id']}")
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """(M, N) where the data set tells."""
+        sides = self.values.get("height"), self.values.get("width")
+        if not all(isinstance(side, int) and 0 < side <= _LONGEST_SIDE for side in sides):
+            return None
+        return sides[0], sides[1]  # type: ignore[return-value]
+
+    def mask(self, shape: tuple[int, int] | None = None) -> CocoMask:
+        """Return all annotations as one mask, those that cannot be read left out by name.
+
+        Parameters
+        ----------
+        shape : tuple of int, optional
+            (M, N) of the image; by default what the data set tells.
+
+        Raises
+        ------
+        InputError
+            When nothing tells the size, or the data set another one.
+        """
+        shape = shape or self.shape
+        if shape is None:
+            raise InputError(f"{self.name}: has no height and width")
+        if self.shape not in (None, shape):
+            (rows, columns), (height, width) = self.shape or shape, shape
+            raise InputError(
+                f"{self.name}: the data set says {columns}x{rows} pixels, it has {width}x{height}"
+            )
+        mask = np.zeros(shape, dtype=bool)
+        pixels: Counter[str] = Counter()
+        problems = []
+        for annotation in self.annotations:
+            try:
+                one = _decode(annotation, shape)
+            except ValueError as error:
+                which = f"annotation {annotation.get('id', '')}".rstrip()
+                problems.append(f"{self.name}: {which}: {error}")
+            else:
+                mask |= one
+                pixels[_key(annotation.get("category_id"))] += int(np.count_nonzero(one))
+        return CocoMask(mask, tuple(key for key, _ in pixels.most_common()), tuple(problems))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoMask:
+    """The annotations of an image.
+
+    Attributes
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        All of them.
+    categories : tuple of str
+        Ids of their categories, that of most pixels first.
+    problems : tuple of str
+        What was left out, and why.
+    """
+
+    mask: BoolMask
+    categories: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CocoSet:
+    """A COCO data set.
+
+    Attributes
+    ----------
+    images : tuple of CocoImage
+        In the order of the file.
+    categories : mapping
+        Id to what the file says of a category.
+    problems : tuple of str
+        What belongs to no image, and why.
+    """
+
+    images: tuple[CocoImage, ...]
+    categories: Mapping[str, Mapping[str, Any]]
+    problems: tuple[str, ...]
+
+
 def count_images(path: Path) -> int:
     """Return how many images a COCO data set has, without making any mask.
 
@@ -97,65 +240,136 @@ def count_images(path: Path) -> int:
     InputError
         When it cannot be read or is no COCO data set.
     """
-    return _read(path, _count)
+    return len(_document(path)["images"])
 
 
-def read_coco(path: Path) -> list[tuple[dict[str, Any], BoolMask]]:
-    """Read a COCO data set: every image's values, with all of its annotations as one mask.
+def read_coco(path: Path) -> CocoSet:
+    """Read a COCO data set; masks are made one image at a time.
 
     Raises
     ------
     InputError
         When it cannot be read or is no COCO data set.
     """
-    return _read(path, _masks)
+    document = _document(path)
+    problems: list[str] = []
+    images: dict[str, Mapping[str, Any]] = {}
+    for number, image in enumerate(document["images"], start=1):
+        if not isinstance(image, dict) or "id" not in image:
+            problems.append(f"image {number} of the list has no id")
+        elif _key(image["id"]) in images:
+            problems.append(f"{image.get('file_name')}: its id {image['id']} is there twice")
+        else:
+            images[_key(image["id"])] = image
+    of_image: dict[str, list[Mapping[str, Any]]] = {key: [] for key in images}
+    for number, annotation in enumerate(document["annotations"], start=1):
+        if not isinstance(annotation, dict):
+            problems.append(f"annotation {number} of the list is no annotation")
+        elif _key(annotation.get("image_id")) in of_image:
+            of_image[_key(annotation["image_id"])].append(annotation)
+        else:
+            which = f"annotation {annotation.get('id', number)}"
+            problems.append(f"{which}: there is no image {annotation.get('image_id')}")
+    categories = document.get("categories")
+    known = (
+        [one for one in categories if isinstance(one, dict)]
+        if isinstance(categories, list)
+        else []
+    )
+    return CocoSet(
+        tuple(CocoImage(image, tuple(of_image[key])) for key, image in images.items()),
+        {_key(one.get("id")): one for one in known},
+        tuple(problems),
+    )
 
 
-def _read(path: Path, take: Callable[[Any], T]) -> T:
+def _document(path: Path) -> dict[str, Any]:
     try:
-        return take(json.loads(path.read_bytes()))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: is no COCO data set ({error!r})") from error
+        document: Any = json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: is no JSON file ({error})") from error
+    for name in ("images", "annotations"):
+        if not isinstance(document, dict) or not isinstance(document.get(name), list):
+            raise InputError(
+                f'{path}: is no COCO data set, which has the lists "images" and "annotations"; '
+                "export one from the program that made it"
+            )
+    return dict(document)
 
 
-def _count(document: Any) -> int:
-    # Other JSON files may well have images.
-    document["annotations"]
-    return len(document["images"])
+def _key(number: Any) -> str:
+    """Ids are numbers, or texts of the same number."""
+    return str(int(number) if isinstance(number, float) and number.is_integer() else number)
 
 
-def _masks(document: Any) -> list[tuple[dict[str, Any], BoolMask]]:
-    images = {image["id"]: image for image in document["images"]}
-    masks = {
-        number: np.zeros((image["height"], image["width"]), dtype=bool)
-        for number, image in images.items()
-    }
-    for annotation in document["annotations"]:
-        mask = masks[annotation["image_id"]]
-        mask |= _decode(annotation["segmentation"], mask.shape)
-    return [(images[number], mask) for number, mask in masks.items()]
+def _decode(annotation: Mapping[str, Any], shape: tuple[int, int]) -> BoolMask:
+    segmentation = annotation.get("segmentation")
+    if not segmentation:
+        raise ValueError("has a box but no mask" if annotation.get("bbox") else "has no mask")
+    if isinstance(segmentation, list):
+        return _from_polygons(segmentation, shape)
+    if not isinstance(segmentation, dict) or "counts" not in segmentation:
+        raise ValueError("its mask is neither polygons nor run lengths")
+    size = segmentation.get("size")
+    if not isinstance(size, list) or tuple(size) != shape:
+        raise ValueError(f"its mask has the size {size}, the image {list(shape)}")
+    runs = _runs(segmentation["counts"])
+    if runs is None or (runs < 0).any():
+        raise ValueError("its run lengths are damaged")
+    if runs.sum() != shape[0] * shape[1]:
+        raise ValueError(f"its run lengths make {runs.sum()} pixels, not those of the image")
+    inside = np.arange(len(runs)) % 2 == 1
+    return np.repeat(inside, runs).reshape(shape, order="F")
 
 
-def _decode(segmentation: Any, shape: tuple[int, ...]) -> BoolMask:
+def _runs(counts: Any) -> NDArray[np.int64] | None:
+    """Return lengths of background and foreground in turn; None where they are none.
+
+    As text each length is written in digits of five bits, the lowest first, and from the fourth
+    on as its difference from the length before the last. Checked here, because pycocotools fills
+    up what is missing.
+    """
+    if isinstance(counts, list):
+        whole = all(isinstance(run, int) and abs(run) < _MOST_PIXELS for run in counts)
+        return np.array(counts, dtype=np.int64) if whole else None
+    if not isinstance(counts, str) or not counts.isascii() or not counts:
+        return None
+    digits = np.frombuffer(counts.encode(), dtype=np.uint8).astype(np.int64) - ord("0")
+    last = digits & 32 == 0
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if not last[-1] or digits.min() < 0 or digits.max() > 63 or (ends - starts).max() > 6:
+        return None
+    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
+    runs = np.add.reduceat((digits & 31) << (5 * place), starts)
+    runs -= np.where(digits[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
+    for first in (1, 2):
+        runs[first::2] = np.cumsum(runs[first::2])
+    return runs
+
+
+def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> BoolMask:
     from pycocotools import mask as coco_mask
 
-    if not segmentation:
-        raise ValueError("an annotation has a box but no mask")
-    if isinstance(segmentation, list):
-        if min(map(len, segmentation)) < 6:
-            raise ValueError("a polygon has fewer than three corners")
-        runs = coco_mask.merge(coco_mask.frPyObjects(segmentation, *shape))
-    elif isinstance(segmentation["counts"], list):
-        runs = coco_mask.frPyObjects(segmentation, *shape)
-    else:
-        runs = segmentation
+    if not isinstance(polygons[0], list):
+        # One polygon without the list around it.
+        polygons = [polygons]
+    # What lies far outside would take memory by its distance.
+    farthest = 4 * max(shape)
+    for polygon in polygons:
+        if not isinstance(polygon, list) or not all(
+            isinstance(value, int | float) and abs(value) <= farthest for value in polygon
+        ):
+            raise ValueError("a corner of a polygon is no number, or far outside the image")
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError("a polygon has fewer than three corners, or half a corner")
+    runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *shape))
     return np.asarray(coco_mask.decode(runs) != 0)
 
 
-def _image(number: int, one: ChosenMask) -> dict[str, Any]:
+def _image(number: int, one: ChosenMask, root: Path | None) -> dict[str, Any]:
     image = one.image
+    path = Path(os.path.abspath(image.path))
     known = {
         "label": one.label,
         "class_source": one.label_source,
@@ -170,7 +384,7 @@ def _image(number: int, one: ChosenMask) -> dict[str, Any]:
     }
     return {
         "id": number,
-        "file_name": image.path.name,
+        "file_name": (path.relative_to(root) if root else path).as_posix(),
         "height": image.shape[0],
         "width": image.shape[1],
         "semxai_id": image.id,

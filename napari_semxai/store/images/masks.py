@@ -52,10 +52,14 @@ class MaskReading:
         Foreground.
     rule : str
         The rule that told the foreground, for display.
+    label, comment : str or None
+        What a file with classes says of it.
     """
 
     mask: BoolMask
     rule: str
+    label: str | None = None
+    comment: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +143,7 @@ class MaskReader:
         self._rule = rule
         self._rules: Counter[str] = Counter()
         self._empty = self._full = 0
+        self._left_out: list[str] = []
 
     def read(self, path: Path, shape: tuple[int, int], told: ForegroundRule = AUTO) -> MaskReading:
         """Read a mask of an image, by the rule that its source tells where nobody gave one."""
@@ -149,6 +154,10 @@ class MaskReader:
         self._rules[reading.rule] += 1
         self._empty += not reading.mask.any()
         self._full += bool(reading.mask.all())
+
+    def leave_out(self, name: str) -> None:
+        """Count an image that a source has without saying whether there is a defect in it."""
+        self._left_out.append(name)
 
     @property
     def brought(self) -> int:
@@ -163,13 +172,16 @@ class MaskReader:
             "empty": self._empty,
             "full": self._full,
             "foreground": dict(self._rules),
+            "left_out": self._left_out,
         }
 
     def __str__(self) -> str:
         rules = ", ".join(f"{rule} ({count})" for rule, count in self._rules.most_common())
+        left = len(self._left_out)
+        unsaid = f"; {left} images without annotation left out" if left else ""
         return (
             f"{self.brought} masks, {self._empty} empty, {self._full} full; "
-            f"foreground: {rules or 'none'}"
+            f"foreground: {rules or 'none'}{unsaid}"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import unicodedata
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -19,7 +20,7 @@ from napari_semxai.store.project.files import (
     unique_ids,
     write_info,
 )
-from napari_semxai.store.project.images import read_images, write_images
+from napari_semxai.store.project.images import read_images, with_names, write_images
 from napari_semxai.store.project.project import Project, open_project
 from napari_semxai.store.project.records import imported_state, utc_now
 from napari_semxai.store.sources.find_images import find_images
@@ -85,6 +86,7 @@ def create_project(
     info = ProjectInfo(
         uuid.uuid4().hex, folder.resolve().name, utc_now(), str(source), found.class_names
     )
+    images = dict(zip(images, with_names(list(images.values())), strict=True))
     # Masks are only written where this table is: it tells a project from an empty mount point.
     write_images(folder, list(images.values()))
     with closing(Project(folder, info, tuple(images.values()))) as unfinished:
@@ -138,7 +140,8 @@ def add_images(
         steps = _Steps(new, progress)
         images = _read_all(new, problems, steps, pixel_size, [image.id for image in before])
         _stop_at_first(problems, failed)
-        added = tuple(images.values())
+        added = with_names((*before, *images.values()))[len(before) :]
+        images = dict(zip(images, added, strict=True))
         # The table last: after a crash the same call does what is missing.
         with closing(Project(folder, info, (*before, *added))) as unfinished:
             _write_masks(unfinished, found, images, problems, steps, masks or MaskReader())
@@ -261,4 +264,5 @@ def _project_image(image_id: str, source: SourceImage, pixel_size: float | None)
         wafer=source.wafer,
         defect=source.defect,
         pixel_size=next((size for size in sizes if size is not None), None),
+        name=unicodedata.normalize("NFC", source.name),
     )

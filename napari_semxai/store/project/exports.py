@@ -59,7 +59,7 @@ def export_masks(
     table = _free(project, target / MASKS_TABLE)
     check_replaceable_table(table, ("id", "file", "class"))
     for one in chosen:
-        path = _free(project, target / f"{one.image.id}{suffix}")
+        path = _free(project, target / f"{one.image.stem}{suffix}")
         check_replaceable(path)
         write_mask(path, one.mask)
         rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
@@ -70,7 +70,7 @@ def export_masks(
 
 def export_coco(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
     """Write a COCO data set with "rle" or "polygons"; return how many images it has."""
-    document = coco_document(chosen, project.info.class_names, form)
+    document = coco_document(chosen, project.images, project.info, form)
     write_json(_free(project, target), document)
     return len(document["images"])
 
@@ -85,12 +85,12 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], target: Pat
     data, plain = target / "data", True
     for one in chosen:
         image = _copy_image(project, one.image, data / "images")
-        mask = _free(project, data / "masks" / f"{one.image.id}.png")
+        mask = _free(project, data / "masks" / f"{one.image.stem}.png")
         check_replaceable(mask)
         write_mask(mask, one.mask)
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
         known = _known(one)
-        rows.append((*paths, one.image.id, one.label, *known, str(one.state), one.comment))
+        rows.append((*paths, one.image.stem, one.label, *known, str(one.state), one.comment))
         plain &= not any((*known, one.comment)) and one.state == imported_state(one.mask, None)
     columns = [*CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
     if plain:
@@ -116,7 +116,8 @@ def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
     name = project.info.class_names.get(one.label, "")
     row = {"id": one.image.id, **place, "class": one.label, "class_name": name}
     row |= dict(zip(_EXTRA_COLUMNS, _known(one), strict=True))
-    return row | {"state": one.state, "annotators": " ".join(one.annotators)}
+    row |= {"state": one.state, "annotators": " ".join(one.annotators)}
+    return row | {"name": one.image.name}
 
 
 def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
@@ -133,11 +134,11 @@ def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
     # Raises where the image was replaced.
     pixels = np.asarray(project.read_image(image.id).pixels)
     if page_count(image.path) == 1:
-        path = _free(project, folder / f"{image.id}{image.path.suffix.lower()}")
+        path = _free(project, folder / f"{image.stem}{image.path.suffix.lower()}")
         with image.path.open("rb") as origin, atomic_write(path) as copy:
             shutil.copyfileobj(origin, copy)
         return path
-    path = _free(project, folder / f"{image.id}.tif")
+    path = _free(project, folder / f"{image.stem}.tif")
     write_image(path, pixels)
     return path
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import unicodedata
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -83,6 +84,7 @@ NO_FOLDER: FolderTimes = (0, 0)
 _FORMAT = "napari-semxai project"
 _VERSION = 1
 _LONGEST_ID = 100
+_MOST_BYTES = 180
 _LOCK_SECONDS = 5.0
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)$")
 
@@ -158,7 +160,9 @@ def _changed_at(folder: Path) -> int:
         return 0
 
 
-def unique_ids(names: Iterable[str], others: Iterable[str] = ()) -> list[str]:
+def unique_ids(
+    names: Iterable[str], others: Iterable[str] = (), *, ascii_only: bool = True
+) -> list[str]:
     """Return file names that are safe on every system and differ even without case.
 
     Parameters
@@ -167,12 +171,16 @@ def unique_ids(names: Iterable[str], others: Iterable[str] = ()) -> list[str]:
         Relative paths without ending, "/" between folders.
     others : iterable of str
         Ids that are taken.
+    ascii_only : bool
+        Whether letters of other scripts become "_".
     """
     taken = {other.casefold() for other in others}
     ids = []
     for name in names:
-        stem = re.sub(r"[^\w\- ]", "_", name.replace("/", "__"), flags=re.ASCII)
-        stem = stem.strip()[-_LONGEST_ID:] or "image"
+        kept = (char if _is_safe(char, ascii_only) else "_" for char in name.replace("/", "__"))
+        stem = "".join(kept).strip()[-_LONGEST_ID:]
+        # Systems count bytes.
+        stem = stem.encode()[-_MOST_BYTES:].decode("utf-8", "ignore").strip() or "image"
         if _WINDOWS_DEVICES.match(stem.casefold()):
             stem = f"_{stem}"
         chosen, number = stem, 2
@@ -181,6 +189,15 @@ def unique_ids(names: Iterable[str], others: Iterable[str] = ()) -> list[str]:
         taken.add(chosen.casefold())
         ids.append(chosen)
     return ids
+
+
+def _is_safe(char: str, ascii_only: bool) -> bool:
+    """Whether a character may stand in a file name: letters, their marks, digits, and few more."""
+    if char in "-_ ":
+        return True
+    if ascii_only:
+        return char.isascii() and char.isalnum()
+    return unicodedata.category(char)[0] in "LMN"
 
 
 @contextmanager

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import math
 import os
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semxai.store.disk.names import name_key
 from napari_semxai.store.disk.tables import read_table, size_of, write_table
-from napari_semxai.store.project.files import IMAGES_FILE, changing, check_there, reaching
+from napari_semxai.store.project.files import (
+    IMAGES_FILE,
+    changing,
+    check_there,
+    reaching,
+    unique_ids,
+)
 from napari_semxai.types import InputError, ProjectImage
 
 if TYPE_CHECKING:
@@ -28,6 +36,7 @@ _COLUMNS = (
     "wafer",
     "defect",
     "pixel_size_m",
+    "name",
 )
 
 
@@ -37,7 +46,7 @@ def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
     for image in images:
         row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
         known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
-        rows.append((*row, *known, image.pixel_size))
+        rows.append((*row, *known, image.pixel_size, image.name))
     write_table(project / IMAGES_FILE, _COLUMNS, rows)
 
 
@@ -64,7 +73,37 @@ def read_images(project: Path) -> tuple[ProjectImage, ...]:
             raise InputError(
                 f"{path} line {line}: is damaged ({error}); bring back a copy of it"
             ) from error
-    return tuple(found)
+    return with_names(found)
+
+
+def with_names(images: Sequence[ProjectImage]) -> tuple[ProjectImage, ...]:
+    """Give images the names and file stems that they lack; no two have the same.
+
+    The table of an older project has no names: there the path is the name, where the id was made
+    of it.
+    """
+    names = [image.name or _old_name(image) for image in images]
+    often = Counter(map(name_key, names))
+    names = [
+        name if often[name_key(name)] == 1 else image.id
+        for name, image in zip(names, images, strict=True)
+    ]
+    plain = [image.id for image in images]
+    lost = [at for at, name in enumerate(names) if not name.isascii()]
+    for at, stem in zip(
+        lost, unique_ids((names[at] for at in lost), plain, ascii_only=False), strict=True
+    ):
+        plain[at] = stem
+    return tuple(
+        replace(image, name=name, stem=stem)
+        for image, name, stem in zip(images, names, plain, strict=True)
+    )
+
+
+def _old_name(image: ProjectImage) -> str:
+    stem = image.path.stem
+    made = unique_ids([stem])[0]
+    return stem if image.id == made or image.id.startswith(f"{made}-") else image.id
 
 
 def store_pixel_size(
@@ -113,6 +152,7 @@ def _image(root: str, row: dict[str, str]) -> ProjectImage:
         wafer=row["wafer"],
         defect=row["defect"],
         pixel_size=size_of(row["pixel_size_m"], "pixel_size_m"),
+        name=row.get("name", ""),
     )
 
 

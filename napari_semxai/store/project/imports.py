@@ -6,25 +6,28 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.disk.names import NameFinder
 from napari_semxai.store.disk.tables import all_reasons, read_table
 from napari_semxai.store.images.coco import read_coco
 from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem
 from napari_semxai.store.images.read import image_files
+from napari_semxai.store.project.create import name_classes
 from napari_semxai.store.project.exports import MASKS_TABLE
 from napari_semxai.store.project.records import imported_state
 from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
+    from napari_semxai.store.images.coco import CocoImage, CocoSet
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import BoolMask, ProjectImage, ReviewRecord
+    from napari_semxai.types import ProjectImage, ReviewRecord
 
     Load: TypeAlias = Callable[[ProjectImage], MaskReading]
 
@@ -43,11 +46,15 @@ class ImportChoices:
     replace : bool
         Whether they take the place of reviews of the same annotator, which are then kept: see
         `Project.restore_replaced`. Otherwise those are refused by name.
+    unannotated : bool
+        Whether images of a COCO file that have no annotation are without defect; otherwise they
+        are left out.
     """
 
     state: ReviewState | None = None
     rule: ForegroundRule = AUTO
     replace: bool = False
+    unannotated: bool = False
 
 
 def import_masks(
@@ -86,12 +93,16 @@ def import_masks(
     choices = choices or ImportChoices()
     finder, reader = _Finder(project), MaskReader(choices.rule)
     problems: dict[str, str] = {}
-    for found in _masks_of(source, project, reader):
+    seen: dict[str, str] = {}
+    for found in _masks_of(source, project, reader, choices, problems):
         try:
-            image = finder.find(found.name)
+            image = finder.find(found.name, found.id)
+            if image.id in seen:
+                raise InputError(f"{found.name}: {seen[image.id]} is of the same image")
             reading = found.load(image)
-            change = _change(found, image, reading.mask, choices.state)
+            change = _change(found, image, reading, choices.state)
             _write(project, image, annotator, change, choices)
+            seen[image.id] = found.name
         except InputError as error:
             problems[found.name] = str(error)
             if failed is None:
@@ -100,8 +111,10 @@ def import_masks(
             reader.count(reading)
     if failed is not None:
         failed.update(problems)
+    elif problems:
+        raise InputError(all_reasons(problems.values()))
     if not reader.brought:
-        raise InputError(all_reasons(problems.values()) or f"{source}: holds no mask")
+        raise InputError(all_reasons(problems.values()) or f"{source}: holds no mask; {reader}")
     return reader
 
 
@@ -121,7 +134,7 @@ def _write(
             return
         if not choices.replace:
             raise InputError(
-                f"{image.id}: has a review of {annotator} ({old.voided or old.state}); "
+                f"{image.name}: has a review of {annotator} ({old.voided or old.state}); "
                 "--replace puts the new mask in its place and keeps the old one"
             )
     project.write_review(image.id, annotator, change, keep=choices.replace)
@@ -143,6 +156,7 @@ class _Found:
 
     name: str
     load: Load
+    id: str = ""
     label: str | None = None
     state: str | None = None
     comment: str | None = None
@@ -150,32 +164,41 @@ class _Found:
 
 
 def _change(
-    found: _Found, image: ProjectImage, mask: BoolMask, state: ReviewState | None
+    found: _Found, image: ProjectImage, reading: MaskReading, state: ReviewState | None
 ) -> ReviewChange:
     if found.sha256 not in (None, image.sha256):
         raise InputError(
             f"{found.name}: the mask was made of other pixels than {image.path} has; bring in the "
             "masks of this image"
         )
-    own = None if found.label in (None, "", image.label) else found.label
-    comment = found.comment or None
-    return ReviewChange(imported_state(mask, found.state, state), mask, label=own, comment=comment)
+    label, comment = found.label or reading.label, found.comment or reading.comment
+    state = imported_state(reading.mask, found.state, state)
+    own = None if label in (None, "", image.label) else label
+    return ReviewChange(state, reading.mask, label=own, comment=comment or None)
 
 
-def _masks_of(source: Path, project: Project, reader: MaskReader) -> Iterator[_Found]:
+def _masks_of(
+    source: Path,
+    project: Project,
+    reader: MaskReader,
+    choices: ImportChoices,
+    problems: dict[str, str],
+) -> Iterator[_Found]:
     if not source.exists():
         raise InputError(f"{source}: no such file or folder")
     table = find_table(source) if source.is_dir() else source
     if table is None:
         yield from _folder_masks(source, project, reader)
     elif table.suffix.casefold() == ".json":
-        yield from (_coco_mask(values, mask) for values, mask in read_coco(table))
+        yield from _coco_masks(table, project, reader, choices, problems)
     else:
         listed = table_images(table)
+        problems.update(listed.failed)
         for entry in listed.images:
             if entry.mask is not None:
                 load = partial(_read, reader, listed.mask_rule, entry.mask)
-                yield _Found(entry.name, load, entry.label, entry.state, entry.comment)
+                told = (entry.label, entry.state, entry.comment)
+                yield _Found(entry.path.with_name(entry.name).as_posix(), load, "", *told)
 
 
 def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterator[_Found]:
@@ -189,7 +212,9 @@ def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterato
             continue
         refused = partial(_refuse, f"{path}: {table.name} does not list it")
         load = refused if listed else partial(_read, reader, AUTO, path)
-        yield _Found(image_stem(path.stem), load)
+        # The ending is the mask's; a folder tells equal names apart.
+        place = path.relative_to(folder).with_name(image_stem(path.stem))
+        yield _Found(place.as_posix(), load)
 
 
 def _listed_masks(table: Path, reader: MaskReader) -> dict[Path, _Found]:
@@ -201,22 +226,71 @@ def _listed_masks(table: Path, reader: MaskReader) -> dict[Path, _Found]:
         row = dict(zip(stored.names, cells, strict=False))
         path = table.parent / row.get("file", "")
         told = (row.get(name) for name in ("class", "state", "comment"))
-        found[path] = _Found(row.get("id", ""), partial(_read, reader, BRIGHT, path), *told)
+        own = row.get("id", "")
+        found[path] = _Found(own, partial(_read, reader, BRIGHT, path), own, *told)
     return found
 
 
-def _coco_mask(values: dict[str, Any], mask: BoolMask) -> _Found:
-    own = values.get("semxai_id")
-    name = own or str(values["file_name"]).rsplit(".", 1)[0]
-    return _Found(
-        name.rsplit("/", 1)[-1],
-        partial(_given, mask),
-        values.get("label"),
-        values.get("state"),
-        values.get("comment"),
-        # Another program's may be the digest of anything.
-        values.get("sha256") if own else None,
+def _coco_masks(
+    path: Path,
+    project: Project,
+    reader: MaskReader,
+    choices: ImportChoices,
+    problems: dict[str, str],
+) -> Iterator[_Found]:
+    """Yield the masks of a COCO file, and give the project the names of its categories."""
+    stored = read_coco(path)
+    problems.update(
+        (f"{path.name} {n}", f"{path}: {one}") for n, one in enumerate(stored.problems, 1)
     )
+    labels = _labels_of(stored, project)
+    for image in stored.images:
+        values, own = image.values, str(image.values.get("semxai_id") or "")
+        if not image.annotations and not values.get("state") and not choices.unannotated:
+            reader.leave_out(image.name)
+            continue
+        load = partial(_from_coco, image, labels, problems)
+        label, state, comment = (values.get(name) for name in ("label", "state", "comment"))
+        # Another program's digest may be that of anything.
+        digest = values.get("sha256") if own else None
+        yield _Found(image.name, load, own, label, state, comment, digest)
+    known = project.info.class_names
+    new = {
+        label: str(stored.categories[key].get("name") or label)
+        for key, label in labels.items()
+        if label and label not in known
+    }
+    if new and reader.brought:
+        project.info = name_classes(project.folder, new)
+
+
+def _labels_of(stored: CocoSet, project: Project) -> dict[str, str]:
+    """Return the class label of every category: the project's for its name, else its number."""
+    named = {name: label for label, name in project.info.class_names.items()}
+    labels = {}
+    for key, category in stored.categories.items():
+        name = str(category.get("name") or key)
+        if isinstance(category.get("label"), str):
+            labels[key] = category["label"]
+        elif name in named:
+            labels[key] = named[name]
+        else:
+            # A number that means something else here already.
+            labels[key] = name if key in project.info.class_names else key
+    return labels
+
+
+def _from_coco(
+    entry: CocoImage, labels: Mapping[str, str], problems: dict[str, str], image: ProjectImage
+) -> MaskReading:
+    read = entry.mask(image.shape)
+    if read.problems and not read.mask.any():
+        raise InputError(all_reasons(read.problems))
+    for number, problem in enumerate(read.problems, start=1):
+        problems[f"{entry.name} {number}"] = problem
+    found = [labels.get(key, key) for key in read.categories if labels.get(key, key)]
+    comment = f"classes: {', '.join(found)}" if len(found) > 1 else None
+    return MaskReading(read.mask, "COCO JSON", found[0] if found else None, comment)
 
 
 def _refuse(reason: str, image: ProjectImage) -> MaskReading:
@@ -229,25 +303,27 @@ def _read(
     return reader.read(path, image.shape, told)
 
 
-def _given(mask: BoolMask, image: ProjectImage) -> MaskReading:
-    if mask.shape != image.shape:
-        raise InputError(f"{image.id}: mask of shape {mask.shape}, image {image.shape}")
-    return MaskReading(mask, "COCO JSON")
-
-
 class _Finder:
-    """Finds the image that a name means: its id, or its file's name where only one has it."""
+    """Finds the image that a name means: its id, its stem, or its path as far as that is given."""
 
     def __init__(self, project: Project) -> None:
         self._folder = project.folder
         self._by_id = {image.id.casefold(): image for image in project.images}
-        counts = Counter(image.path.stem for image in project.images)
-        self._by_stem = {
-            image.path.stem: image for image in project.images if counts[image.path.stem] == 1
-        }
+        pages = Counter(image.path for image in project.images)
+        self._found = NameFinder(
+            (name, image)
+            for image in project.images
+            for name in (
+                image.id,
+                image.stem,
+                image.name,
+                # Of several pages none is the file.
+                *([image.path.as_posix()] if pages[image.path] == 1 else []),
+            )
+        )
 
-    def find(self, name: str) -> ProjectImage:
-        found = self._by_id.get(name.casefold()) or self._by_stem.get(name)
+    def find(self, name: str, own_id: str = "") -> ProjectImage:
+        found = self._by_id.get(own_id.casefold()) or self._found.find(name)
         if found is None:
             raise InputError(f"{name}: the project {self._folder} has no image of this name")
         return found

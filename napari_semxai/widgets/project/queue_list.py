@@ -97,12 +97,12 @@ class QueueModel(QAbstractListModel):
             shown = "".join(f" · {text}" for text in texts if text)
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
-            return f"{mark} {row.number:,} {row.image}{shown}{end}"
+            return f"{mark} {row.number:,} {row.name or row.image}{shown}{end}"
         if role == Qt.ItemDataRole.ForegroundRole:
             return QColor(COLORS[row.state])
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._unreadable.get(row.image, "")
-            return f"{row.image}: {row.state}{_review(row)}" + (why and f"\n{why}")
+            return f"{row.name or row.image}: {row.state}{_review(row)}" + (why and f"\n{why}")
         if role == Qt.ItemDataRole.DecorationRole:
             return self._icon(row.image)
         return None

@@ -84,7 +84,7 @@ def test_the_table_beside_masks(reviewed, tmp_path):
     assert first == {
         "id": "a", "file": "a.tif", "class": "9", "class_name": "", "class_source": "anna",
         "lot": "L1", "wafer": "W1", "defect": "11", "pixel_size_m": "2e-09", "state": "unsure",
-        "annotators": "anna", "comment": COMMENT,
+        "annotators": "anna", "name": "a", "comment": COMMENT,
     }  # fmt: skip
     assert (last["id"], last["state"], last["class_source"]) == (
         "stack_p0003", "rejected", "list.csv:class",
@@ -133,8 +133,8 @@ def test_masks_of_other_pixels_are_refused(project, tmp_path):
     path.write_text(json.dumps(document))
     failed = {}
     assert import_masks(project, path, "ben", failed=failed).brought == 2
-    assert list(failed) == ["a"]
-    assert "other pixels than" in failed["a"]
+    assert list(failed) == ["a.jpg"]
+    assert "other pixels than" in failed["a.jpg"]
     assert project.record("a", "ben") is None
     # Another program's field of that name says something else.
     for image in document["images"]:
@@ -237,7 +237,13 @@ def test_masks_are_counted_with_their_rules(project, tmp_path):
     np.testing.assert_array_equal(project.mask("stack_p0002", "ben"), blob(4))
     zero = ImportChoices(rule=parse_rule("zero"))
     masks = import_masks(project, saved(tmp_path / "inverted", a=~blob(3)), "cy", zero)
-    assert masks.values == {"masks": 1, "empty": 0, "full": 0, "foreground": {"zero": 1}}
+    assert masks.values == {
+        "masks": 1,
+        "empty": 0,
+        "full": 0,
+        "foreground": {"zero": 1},
+        "left_out": [],
+    }
     np.testing.assert_array_equal(project.mask("a", "cy"), blob(3))
 
 
@@ -247,3 +253,143 @@ def test_an_exported_mask_may_fill_most_of_the_image(project, tmp_path):
         export(project, chosen_masks(project, "anna"), tmp_path / form, form)
         import_masks(project, tmp_path / form, f"of {form}")
         np.testing.assert_array_equal(project.mask("a", f"of {form}"), ~blob(2))
+
+
+BOX = [2, 2, 9, 2, 9, 9, 2, 9]
+CATEGORIES = [{"id": 1, "name": "particle"}, {"id": 3, "name": "scratch"}]
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A project of files of one name in two folders, and of names of other scripts."""
+    for name in ("lot_a/img1", "lot_b/img1", "solo", "empty", "晶圆甲", "晶圆乙", "Größe"):
+        path = tmp_path / "images" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.random.default_rng(0).integers(90, 130, SHAPE, np.uint8)).save(path)
+    with closing(create_project(tmp_path / "folders", tmp_path / "images")) as made:
+        yield made
+
+
+def coco(path, names, annotations, **more):
+    size = {"height": SHAPE[0], "width": SHAPE[1]}
+    images = [{"id": n, "file_name": name} | size for n, name in enumerate(names, start=1)]
+    document = {"images": images, "annotations": annotations, "categories": CATEGORIES} | more
+    path.write_text(json.dumps(document))
+    return path
+
+
+def annotation(image, category=1, **more):
+    return {"id": 1, "image_id": image, "category_id": category, "segmentation": [BOX]} | more
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("lot_b/img1.png", "lot_b/img1"),
+        ("C:\\fab\\lot_a\\img1.png", "lot_a/img1"),
+        ("lot\\sub\\solo.png", "solo"),
+        ("/data/solo.tif", "solo"),
+        ("Gro\u0308ße.png", "Größe"),
+        ("晶圆乙", "晶圆乙"),
+    ],
+)
+def test_coco_files_are_found_by_folder_else_by_name(folders, tmp_path, name, found):
+    path = coco(tmp_path / "c.json", [name], [annotation(1)])
+    assert import_masks(folders, path, "anna").brought == 1
+    (chosen,) = chosen_masks(folders)
+    assert chosen.image.name == found
+
+
+def test_one_bad_annotation_costs_that_annotation(folders, tmp_path):
+    bad = {"id": 8, "image_id": 2, "category_id": 1, "segmentation": [], "bbox": [1, 1, 2, 2]}
+    path = coco(
+        tmp_path / "c.json",
+        ["solo.png", "empty.png", "img1.png", "gone.png", "sub/solo.png"],
+        [annotation(1), bad, annotation(3), annotation(4), annotation(5), annotation(99)],
+    )
+    failed = {}
+    assert import_masks(folders, path, "anna", failed=failed).brought == 1
+    assert failed == {
+        "c.json 1": f"{path}: annotation 1: there is no image 99",
+        "empty.png": "empty.png: annotation 8: has a box but no mask",
+        "img1.png": "img1.png: 2 files fit this name; give their folders, too",
+        "gone.png": f"gone.png: the project {folders.folder} has no image of this name",
+        "sub/solo.png": "sub/solo.png: solo.png is of the same image",
+    }
+    with pytest.raises(InputError, match="annotation 8: has a box"):
+        import_masks(folders, path, "ben")
+
+
+def test_images_without_annotation_are_left_out_unless_told(folders, tmp_path):
+    path = coco(tmp_path / "c.json", ["solo.png", "empty.png"], [annotation(1)])
+    masks = import_masks(folders, path, "anna")
+    assert str(masks).endswith("; 1 images without annotation left out")
+    assert folders.record("empty", "anna") is None
+    import_masks(folders, path, "ben", ImportChoices(unannotated=True))
+    assert folders.record("empty", "ben").state is ReviewState.NO_DEFECT
+    alone = coco(tmp_path / "e.json", ["empty.png"], [])
+    with pytest.raises(InputError, match=r"holds no mask; .*1 images without"):
+        import_masks(folders, alone, "anna")
+
+
+def test_categories_come_in_and_keep_their_ids(folders, tmp_path):
+    several = [annotation(2), annotation(2, 3, segmentation=[[12, 12, 28, 12, 28, 20]])]
+    path = coco(tmp_path / "c.json", ["solo.png", "empty.png"], [annotation(1, 3), *several])
+    import_masks(folders, path, "anna")
+    assert folders.record("solo", "anna").label == "3"
+    assert folders.record("empty", "anna").label == "3"
+    assert folders.record("empty", "anna").comment == "classes: 3, 1"
+    assert dict(open_project(folders.folder).info.class_names) == {"1": "particle", "3": "scratch"}
+    export(folders, chosen_masks(folders), tmp_path / "out.json", "coco-rle")
+    out = json.loads((tmp_path / "out.json").read_text())
+    assert out["categories"] == [{"id": 3, "name": "scratch", "label": "3"}]
+    # Another file's number of the same meaning, and of another one.
+    other = [{"id": 7, "name": "scratch"}, {"id": 1, "name": "void"}]
+    path = coco(
+        tmp_path / "d.json", ["solo.png", "empty.png"], [annotation(1, 7), annotation(2)],
+        categories=other,
+    )  # fmt: skip
+    import_masks(folders, path, "ben")
+    assert folders.record("solo", "ben").label == "3"
+    assert folders.record("empty", "ben").label == "void"
+
+
+def test_real_names_in_exports(folders, tmp_path):
+    for image in folders.images:
+        folders.write_review(image.id, "anna", ReviewChange(ReviewState.ACCEPTED, blob(1)))
+    names = ["empty", "Größe", "lot_a/img1", "lot_b/img1", "solo", "晶圆乙", "晶圆甲"]
+    assert sorted(image.name for image in folders.images) == sorted(names)
+    assert all(image.id.isascii() for image in folders.images)
+    export(folders, chosen_masks(folders), tmp_path / "out", "png")
+    assert {path.stem for path in (tmp_path / "out").glob("*.png")} == {
+        name.replace("/", "__") for name in names
+    }
+    with (tmp_path / "out" / "masks.csv").open(encoding="utf-8", newline="") as file:
+        assert sorted(row["name"] for row in csv.DictReader(file)) == sorted(names)
+    export(folders, chosen_masks(folders), tmp_path / "c.json", "coco-rle")
+    images = json.loads((tmp_path / "c.json").read_text())["images"]
+    assert sorted(image["file_name"] for image in images) == sorted(f"{n}.png" for n in names)
+    for name, source in (("ben", "out"), ("cy", "c.json")):
+        assert import_masks(folders, tmp_path / source, name).brought == len(names)
+        assert said(folders, name) == said(folders, "anna")
+
+
+def test_masks_in_folders_of_the_images_names(folders, tmp_path):
+    for name, seed in (("lot_a/img1", 1), ("lot_b/img1", 2), ("Gro\u0308ße", 3)):
+        path = tmp_path / "masks" / f"{name}_mask.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 * blob(seed).astype(np.uint8)).save(path)
+    assert import_masks(folders, tmp_path / "masks", "anna").brought == 3
+    for image in chosen_masks(folders):
+        seed = {"lot_a/img1": 1, "lot_b/img1": 2, "Größe": 3}[image.image.name]
+        np.testing.assert_array_equal(image.mask, blob(seed))
+
+
+def test_a_project_of_older_programs_shows_real_names(folders):
+    table = folders.folder / "images.csv"
+    lines = [line.rsplit(",", 1)[0] for line in table.read_text("utf-8").splitlines()]
+    table.write_text("\n".join(lines), "utf-8")
+    again = open_project(folders.folder)
+    names = {image.id: image.name for image in again.images}
+    assert names["lot_a__img1"] == "lot_a__img1"
+    assert {"晶圆甲", "晶圆乙", "Größe", "solo"} <= set(names.values())

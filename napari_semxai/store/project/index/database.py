@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from napari_semxai.store.disk.digests import text_digest
+from napari_semxai.store.disk.names import natural_key
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import QUEUE_COLUMNS, ReviewState
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import QueueColumn, QueueFilter
 
-_VERSION = 4
+_VERSION = 5
 _LOCK_SECONDS = 5.0
 _KEPT_SECONDS = 90 * 24 * 3600.0
 """An index that was not opened for so long is removed; opening its project makes it again."""
@@ -35,6 +36,9 @@ IMAGES = sa.Table(
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    # The name with its numbers filled up with zeros, so that 2 comes before 10.
+    sa.Column("natural", sa.Text, nullable=False),
 )
 FOLDERS = sa.Table(
     "folders",
@@ -114,7 +118,9 @@ def _prepare(engine: sa.Engine, project: Project) -> None:
             "id": image.id,
             "number": number,
             "label": image.label,
-            "text": f"{image.id} {image.lot} {image.wafer} {image.defect}".casefold(),
+            "text": f"{image.name} {image.id} {image.lot} {image.wafer} {image.defect}".casefold(),
+            "name": image.name,
+            "natural": "".join(f"{word}{number:015}" for word, number in natural_key(image.name)),
         }
         for number, image in enumerate(project.images, start=1)
     ]
@@ -198,7 +204,7 @@ def _value(column: QueueColumn) -> sa.ColumnElement[Any]:
 
 
 def _order(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[Any]]:
-    column = values[wanted.order]
+    column = IMAGES.c.natural if wanted.order == "image" else values[wanted.order]
     if isinstance(column.type, sa.Text):
         column = sa.func.lower(sa.func.nullif(column, ""))
     ordered = column.desc() if wanted.descending else column.asc()
