@@ -55,6 +55,7 @@ def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None
             # One that could be read in two ways is refused with what to do.
             read_image(file)
             return read_mask_layer
+    # napari asks every reader about every file that is opened: none may raise.
     except (InputError, OSError, csv.Error):
         pass
     return None

@@ -58,6 +58,7 @@ def save_figure(figure: Figure, path: str | Path) -> Path:
     suffix = path.suffix.lower()
     if suffix not in FIGURE_SUFFIXES:
         raise InputError(f"{path}: figures are saved as {', '.join(FIGURE_SUFFIXES)}")
+    # The style only while writing: a script that draws with matplotlib keeps its own.
     with mpl.rc_context(_STYLE), atomic_write(path) as file:
         figure.savefig(file, format=suffix[1:], dpi=_DPI, metadata=_METADATA[suffix])
     return path

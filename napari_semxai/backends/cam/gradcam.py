@@ -117,6 +117,7 @@ class DenseHead(nn.Module):
             linear, read = reads[-1]
             for rectified in (False, True):
                 features = torch.relu(self._map) if rectified else self._map
+                # Tried out: names of modules say little about what they do.
                 if _same(features.mean((2, 3)), read) and _same(linear(read), logits):
                     return linear, rectified
         raise InputError(
@@ -201,6 +202,7 @@ def gradcam_steps(
     else:
         with classifier.lock:
             run = question.ask(classifier.network)
+    # The library's map has the network's input size; the image may have any.
     values = cv2.resize(run.values, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return Heatmap(
         values=np.clip(values, 0, 1) if run.raw_maximum > 0 else np.zeros_like(values),
@@ -274,6 +276,7 @@ def _check_mask(mask: BoolMask, shape: tuple[int, int], method: CamMethod, *, la
 
 def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgress, None, CamRun]:
     """Run a method that needs the network once a channel, on a copy that nobody else runs."""
+    # Minutes long: on a copy, so that a click on another class need not wait for it.
     with classifier.lock:
         network = copy.deepcopy(classifier.network)
     known = layers_of(classifier)

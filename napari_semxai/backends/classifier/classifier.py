@@ -54,6 +54,7 @@ def probe(network: nn.Module, info: ClassifierInfo) -> str:
     size = (1, info.channels, *info.input_size)
     maps = _Maps()
     try:
+        # Zeros will do: only shapes, and who makes which map, are looked at.
         with torch.inference_mode(), maps.watched(network):
             logits = network(torch.zeros(size))
     except _FAILURES as error:
@@ -139,6 +140,7 @@ class Classifier:
     def __init__(self, network: nn.Module, info: ClassifierInfo) -> None:
         self.network = network.eval()
         self.info = info
+        # Hooks of a running explanation change the network: whoever runs it holds this.
         self.lock = threading.RLock()
         self.default_layer = probe(network, info)
 

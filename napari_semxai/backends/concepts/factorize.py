@@ -102,6 +102,7 @@ def factor_steps(
             classes.append(split.h(split.g(batch)).argmax(1).numpy())
     everything = np.concatenate(latents)
     found = coefficients(everything, vectors)
+    # In closed form all images cost nothing; by running the head a few must do.
     chosen = found if split.linear else found[_spread(len(found))]
     importances = yield from _importances(split, chosen, vectors, settings.target)
     mean = importances.mean(axis=0, dtype=np.float64).astype(np.float32)
@@ -130,6 +131,7 @@ def _fit(
     total = -(-len(inputs) * per_image // _BATCH)
 
     def work(checkpoint: Callable[[], None]) -> tuple[NDArray[Any], NDArray[Any]]:
+        # xplique tells nothing of its progress and cannot be stopped; each run of the network can.
         handle = g.register_forward_hook(lambda *_: checkpoint())
         try:
             with warnings.catch_warnings(), numpy_seed(settings.seed), one_thread():

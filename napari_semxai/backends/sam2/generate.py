@@ -106,6 +106,7 @@ class Progress:
 
     def missing(self, crop: int, floor: float) -> list[NDArray[np.int64]]:
         """Return the points of each level with masks above `floor` that are not in the pool."""
+        # What was decoded once has a known quality: a lower floor decodes only those in between.
         above = (self.best[crop] > floor) & (self.best[crop] <= self.reached[crop][:, None])
         needed: NDArray[np.bool_] = np.asarray(above.any(axis=1))
         return [level[needed[level]] for level in self.plans[crop].levels]
@@ -138,6 +139,7 @@ class Clock:
         """Return the message for what is done by now."""
         left = None
         if self.done:
+            # Encoding a crop takes a time of its own, which points decoded say nothing of.
             left = self._decoding / self.done * (self.total - self.done)
             left += self._encoding * self._crops_left
         return GenerateUpdate("decode", self.done, self.total, left, pool)

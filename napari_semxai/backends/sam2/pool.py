@@ -59,11 +59,13 @@ def place_runs(
     """Move runs of a crop's flat indices to those of an image `columns` wide."""
     row0, col0, _, col1 = crop
     width = col1 - col0
+    # A crop as wide as the image: its rows follow each other as they do there.
     if width == columns:
         return runs + np.int32(row0 * columns)
     starts, stops = runs[:, 0].astype(np.int64), runs[:, 1].astype(np.int64)
     first = starts // width
     pieces = (stops - 1) // width - first + 1
+    # A run may go on over the end of a row, which in a wider image it must not: cut by rows.
     owner = np.repeat(np.arange(len(runs)), pieces)
     row = first[owner] + np.arange(len(owner)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
     start = np.maximum(starts[owner], row * width)
@@ -84,6 +86,7 @@ def run_geometry(
     ends = runs.astype(np.int64)
     rows, cols = np.divmod(ends, columns)
     area = int((ends[:, 1] - ends[:, 0]).sum())
+    # Sums over runs as differences of sums up to their ends: no pixel is ever listed.
     flat = int((ends * (ends - 1) // 2 @ [-1, 1]).sum())
     # The sum of f // columns over all f below an end of a run.
     row_sum = int(((columns * (rows * (rows - 1) // 2) + rows * cols) @ [-1, 1]).sum())
@@ -152,6 +155,7 @@ class PoolBuilder:
 
     def build(self) -> CandidatePool:
         """Return all candidates so far as one pool."""
+        # Decoded coarse to fine, but in the reference's order: of equal boxes the first is kept.
         every = sorted(self._candidates, key=lambda candidate: candidate.order)
         lengths = np.array([len(candidate.runs) for candidate in every], dtype=np.int64)
         runs = [candidate.runs for candidate in every]
@@ -213,6 +217,7 @@ def measure_masks(logits: Tensor, shape: tuple[int, int]) -> list[MeasuredMask]:
         (M, N) of the image or crop.
     """
     enlarged = shape[0] >= logits.shape[1] and shape[1] >= logits.shape[2]
+    # Only what is enlarged: between the corners of a cell that is reduced, values are skipped.
     if shape[0] * shape[1] > DENSE_PIXELS and enlarged:
         cells = Cells(tuple(logits.shape[1:]), shape)
         return [cells.measure(mask) for mask in logits.cpu()]
@@ -237,6 +242,7 @@ def _measure_dense(logits: Tensor, shape: tuple[int, int]) -> list[MeasuredMask]
 
 def _counts(bins: Tensor) -> NDArray[np.int64]:
     """Pixels in each of the bins -64 to 65, shape (130,)."""
+    # `bincount` takes no negative numbers: as bytes they are the upper half, rolled back after.
     unsigned = bins.reshape(-1).view(torch.uint8)
     counts: NDArray[np.int64] = torch.bincount(unsigned, minlength=256).numpy()
     return np.roll(counts, ZERO)[: TOP + 1]
@@ -292,6 +298,7 @@ class Cells:
             outside = (stop - start) * (self.large[1] - (right - left))
             counts[int(corners[0, 0]) + ZERO] += outside
             inside[start:stop] = bool(corners[0, 0] > 0)
+            # Columns were blended once for the whole mask; here only the rows of the band are.
             values = level_bins(self._down[start:stop, rows] @ wide[rows, left:right])
             counts += _counts(values)
             inside[start:stop, left:right] = (values > 0).numpy()

@@ -140,6 +140,7 @@ def answer(
         logits, iou = heads._dynamic_multimask_via_stability(logits, iou)
     measured = measure_masks(logits[0], embedding.shape)
     masks = np.stack([mask_of_runs(each.runs, embedding.shape) for each in measured])
+    # As the reference clamps what it takes as a mask prompt again.
     small = logits[0].clamp(-32, 32)
     return Prediction(masks, iou[0].cpu().numpy(), small.cpu().numpy())
 
@@ -147,6 +148,7 @@ def answer(
 def _scaled(network: Any, marks: Marks, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Turn marks into what the prompt encoder wants: (x, y) in pixels of the network's input."""
     places, said = marks
+    # The one place where (row, column) becomes SAM 2's (x, y).
     xy = torch.from_numpy(places[:, ::-1].copy()) / torch.tensor([shape[1], shape[0]])
     coords = (xy * network.image_size).to(network.device)
     return coords[None], torch.from_numpy(said)[None].to(network.device)
@@ -179,6 +181,8 @@ class Segmenter:
         from napari_semxai.backends.sam2.checkpoints import load_network
 
         self._use(*load_network(model, choose_device(device)))
+        # No trials, and only the last image remembered: each as if it came first, so that a batch
+        # gives the same on every worker.
         if steady:
             self._sizer = BatchSizer(self.network.device, steady=True)
             self._embeddings = Recent[Embedding](0, lambda value: value.nbytes)
@@ -214,6 +218,7 @@ class Segmenter:
             The image.
         """
         check_image(image)
+        # By content: the same picture under another name, or opened again, is encoded already.
         key = image_digest(image)
         known = self._embeddings.get(key)
         if known is None:
@@ -256,6 +261,7 @@ class Segmenter:
         try:
             yield from generation.run(progress, settings.pred_iou_floor)
         finally:
+            # Also after a cancel: a later generation goes on from there.
             self._progress.put(key, progress)
 
     def found(self, image: NDArray[np.uint8], settings: GenerateSettings) -> CandidatePool:

@@ -63,6 +63,7 @@ class SideBySide:
             return
         picture = side_by_side(image.gray, watch.live.mask, others.masks)
         if self.layer is None:
+            # napari selects what is added, which would take the tool off the mask.
             active = self._viewer.layers.selection.active
             self.layer = ImageLayer(picture, rgb=True, name="differences")
             self._viewer.add_layer(self.layer)

@@ -71,6 +71,7 @@ class PromptLayers:
         self, points: tuple[tuple[float, float], ...], foreground: tuple[bool, ...]
     ) -> None:
         """Show clicks (row, column): green on the object, orange crosses beside it."""
+        # In napari the middle of pixel (0, 0) lies at 0, in prompts its corner does.
         self._points.data = np.array(points).reshape(-1, 2) - 0.5
         if points:
             self._points.face_color = [
@@ -149,6 +150,7 @@ class ClickTool:
         moved = False
         yield
         while event.type == "mouse_move":
+            # On the screen, not in the image: a hand trembles the same at any zoom.
             moved = moved or bool(np.abs(np.asarray(event.pos) - pressed).max() > DRAG_PIXELS)
             if moved and event.button == 1:
                 self._marks.show_box((*start, *self._pixel(layer, event.position)))
@@ -186,6 +188,7 @@ class ClickTool:
         known, self._followed = self._followed, layer
         if known is not None:
             known.events.mode.disconnect(self._on_mode_changed)
+            # Drags draw boxes while the tool is active; afterwards they move the view again.
             known.mouse_pan = known.mode == "pan_zoom"
             if layer is None:
                 self._marks.hide()

@@ -62,6 +62,7 @@ class MaskWatch:
         if box is None:
             return
         self.layer.data[box] = mask[box]
+        # Our own write must not come back as an edit of the person's.
         with self.layer.events.set_data.blocker(self._on_data_set):
             self.layer.refresh(thumbnail=False, extent=False, highlight=False)
         self._take(self.live.update(box, mask[box]))
@@ -71,6 +72,7 @@ class MaskWatch:
         box = changed_box(self.live.mask, mask)
         if box is None:
             return
+        # Two calls, for added and removed pixels, but one step of napari's undo.
         offset = tuple(side.start for side in box)
         with self.layer.block_history():
             for value, pixels in ((1, mask[box]), (0, ~mask[box])):
