@@ -14,7 +14,6 @@ import napari_semxai as sx
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.host import Scheduler
-from napari_semxai.engine.local import LocalEngine
 from napari_semxai.types import (
     Classification,
     ClassifyRequest,
@@ -25,6 +24,7 @@ from napari_semxai.types import (
     NetworkLayers,
     WarmRequest,
 )
+from tests.engine.local import LocalEngine
 from tests.networks import random_image
 
 if TYPE_CHECKING:

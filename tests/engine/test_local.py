@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_semxai.engine.local import LocalEngine
 from napari_semxai.types import InputError
 from tests.engine.conftest import FAKE
 from tests.engine.fake_service import Count, Fail
+from tests.engine.local import LocalEngine
 
 if TYPE_CHECKING:
     from tests.engine.conftest import Inbox

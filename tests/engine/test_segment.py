@@ -11,7 +11,6 @@ import pytest
 
 from napari_semxai.engine import segment
 from napari_semxai.engine.client import EngineClient
-from napari_semxai.engine.local import LocalEngine
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.types import (
     Encoding,
@@ -24,6 +23,7 @@ from napari_semxai.types import (
     Prompts,
     WarmRequest,
 )
+from tests.engine.local import LocalEngine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""The engine without a process, for the command line and tests."""
+"""The engine without a process, so that what services answer is seen at once."""
 
 from __future__ import annotations
 
