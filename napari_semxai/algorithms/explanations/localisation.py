@@ -206,6 +206,11 @@ def otsu_mask(gray: NDArray[np.uint8]) -> BoolMask:
     ----------
     gray : ndarray of uint8, shape (M, N)
         The image.
+
+    References
+    ----------
+    .. [1] N. Otsu, "A Threshold Selection Method from Gray-Level Histograms", IEEE Transactions
+       on Systems, Man, and Cybernetics 9 (1), 1979.
     """
     # Imported here: it takes longer than all the rest, and few look at baselines.
     from skimage.filters import threshold_otsu

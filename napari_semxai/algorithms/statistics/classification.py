@@ -125,6 +125,11 @@ def calibration_error(probabilities: FloatArray, truth: IntArray, bins: int = 10
     -------
     float
         NaN without images.
+
+    References
+    ----------
+    .. [1] M. P. Naeini, G. F. Cooper and M. Hauskrecht, "Obtaining Well Calibrated Probabilities
+       Using Bayesian Binning", AAAI 2015.
     """
     confidence = probabilities.max(axis=1)
     right = probabilities.argmax(axis=1) == truth

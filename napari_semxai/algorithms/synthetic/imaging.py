@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.synthetic.spec import SceneSpec
     from napari_semxai.types import BoolMask
 
+# Annex K of ITU-T T.81, for quality 50.
 _JPEG_LUMINANCE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],

@@ -6,6 +6,7 @@ References
    Gradient-based Localization", ICCV 2017.
 .. [2] J. Gildenblat et al., "PyTorch library for CAM methods",
    https://github.com/jacobgil/pytorch-grad-cam, 2021.
+.. [3] B. Zhou et al., "Learning Deep Features for Discriminative Localization", CVPR 2016.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class DenseHead(nn.Module):
     """A network with global average and linear layer, its linear layer at every place instead.
 
     The mean over all places is the network's own answer, so a part of the places is a part of
-    the evidence.
+    the evidence; what a place says are the class activation maps of [3]_.
 
     Parameters
     ----------

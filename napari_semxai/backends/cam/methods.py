@@ -2,6 +2,35 @@
 
 The largest value before grad-cam scales a map to [0, 1] is kept, nothing is left behind in the
 network, and its progress bars are silent.
+
+References
+----------
+.. [1] R. R. Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
+   Gradient-based Localization", ICCV 2017.
+.. [2] A. Chattopadhyay et al., "Grad-CAM++: Improved Visual Explanations for Deep Convolutional
+   Networks", WACV 2018.
+.. [3] R. Fu et al., "Axiom-based Grad-CAM: Towards Accurate Visualization and Explanation of
+   CNNs", BMVC 2020: XGrad-CAM.
+.. [4] R. L. Draelos and L. Carin, "Use HiResCAM instead of Grad-CAM for faithful explanations of
+   convolutional neural networks", arXiv:2011.08891.
+.. [5] P.-T. Jiang et al., "LayerCAM: Exploring Hierarchical Class Activation Maps for
+   Localization", TIP 30, 2021.
+.. [6] M. B. Muhammad and M. Yeasin, "Eigen-CAM: Class Activation Map using Principal
+   Components", IJCNN 2020; Eigen-Grad-CAM multiplies by the gradients first.
+.. [7] S. Karmani et al., "KPCA-CAM: Visual Explainability of Deep Computer Vision Models using
+   Kernel PCA", arXiv:2410.00267.
+.. [8] Seg-Eigen-CAM: Applied Sciences 15 (13), 7562, 2025, https://doi.org/10.3390/app15137562.
+.. [9] K. A. A. Fuad et al., "Features Understanding in 3D CNNs for Actions Recognition in Video",
+   IPTA 2020: FEM.
+.. [10] Z. Zhang et al., "Finer-CAM: Spotting the Difference Reveals Finer Details for Visual
+   Explanation", arXiv:2501.11309.
+.. [11] H. Cai, "CAMs as Shapley Value-based Explainers", arXiv:2501.06261.
+.. [12] S. Srinivas and F. Fleuret, "Full-Gradient Representation for Neural Network
+   Visualization", NeurIPS 2019.
+.. [13] S. Desai and H. G. Ramaswamy, "Ablation-CAM: Visual Explanations for Deep Convolutional
+   Network via Gradient-free Localization", WACV 2020.
+.. [14] H. Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
+   Networks", arXiv:1910.01279.
 """
 
 from __future__ import annotations
