@@ -19,7 +19,8 @@ References
    Components", IJCNN 2020; Eigen-Grad-CAM multiplies by the gradients first.
 .. [7] S. Karmani et al., "KPCA-CAM: Visual Explainability of Deep Computer Vision Models using
    Kernel PCA", arXiv:2410.00267.
-.. [8] Seg-Eigen-CAM: Applied Sciences 15 (13), 7562, 2025, https://doi.org/10.3390/app15137562.
+.. [8] C.-T. Chung and J. J.-C. Ying, "Seg-Eigen-CAM: Eigen-Value-Based Visual Explanations for
+   Semantic Segmentation Models", Applied Sciences 15 (13), 2025.
 .. [9] K. A. A. Fuad et al., "Features Understanding in 3D CNNs for Actions Recognition in Video",
    IPTA 2020: FEM.
 .. [10] Z. Zhang et al., "Finer-CAM: Spotting the Difference Reveals Finer Details for Visual

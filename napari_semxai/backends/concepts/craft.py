@@ -84,6 +84,7 @@ def best_crops(
     -------
     Crops
     """
+    # xplique's own stride: its values of crops are told apart by place alone.
     stride = int(0.8 * patch_size)
     rows, columns = ((side - patch_size) // stride + 1 for side in input_size)
     best = np.argsort(-values, axis=0, kind="stable")[:CROPS].T
@@ -206,11 +207,13 @@ def fit_steps(
         settings.seed,
         text_digest(*map(array_digest, images)),
     )
+    # The key holds all that decides the concepts, so the same question is answered from the cache.
     if bank_exists(key.path):
         return read_bank(key.path)[0]
     split = new_split(classifier, layer)
     inputs = torch.cat([classifier.to_input(image) for image in images])
     factors = yield from factor_steps(split, inputs, settings)
+    # Most important first everywhere but in the stored vectors, which keep the fit's own order.
     order = np.argsort(-factors.importances, kind="stable")
     crops = best_crops(
         images, factors.crop_values[:, order], inputs.shape[2:], settings.patch_size

@@ -80,6 +80,7 @@ def sweep_steps(
         tried = CraftSettings(request.target, layer, n_concepts, patch_size)
         try:
             row = yield from _try(images, classifier, tried, request)
+        # One setting that cannot work must not cost an hour of others.
         except InputError as error:
             skipped.append(str(error))
             continue
@@ -107,6 +108,7 @@ def _check(images: Sequence[NDArray[Any]], request: CraftSweepRequest) -> None:
 def stage_layers(classifier: Classifier) -> tuple[str, ...]:
     """Name the last usable layer of each resolution, from an eighth of the input on."""
     known = layers_of(classifier)
+    # Later layers of a resolution replace earlier ones: the last knows most.
     last = {known[name].map_shape[1:]: name for name in usable_layers(classifier)}
     default = default_concept_layer(classifier)
     if not default:

@@ -79,6 +79,7 @@ def cut_of(graph: fx.Graph, layer: str) -> fx.Node:
         raise InputError(f"{layer}: the network has no such layer, or does not use it")
     cut: fx.Node = inside[-1]
     users = list(cut.users)
+    # With its rectifier, where that is all that reads the map: concepts need values from 0 on.
     if len(users) == 1 and is_relu(users[0]):
         cut = users[0]
     passing = sorted({str(node) for node in _passing(graph, cut)})
@@ -149,6 +150,7 @@ def split_network(network: nn.Module, layer: str, image: Tensor) -> Split:
         if not isinstance(latent, Tensor) or layout_of(latent.shape) != "channels_first":
             raise InputError(f"{layer}: gives no map with channels first, so CRAFT cannot use it")
         whole, parts = network(image), h(latent)
+    # Tried on an image, because a traced copy is silent about what it leaves out.
     if not torch.allclose(
         whole, parts, rtol=_TOLERANCE, atol=_TOLERANCE * float(whole.abs().max())
     ):
@@ -161,6 +163,7 @@ def _first_part(graph: fx.Graph, cut: fx.Node) -> fx.Graph:
     copies: dict[fx.Node, fx.Node] = {}
     before = _ancestors(cut)
     for node in graph.nodes:
+        # Inputs that it does not use, too: it is called as the network is.
         if node in before or node.op == "placeholder":
             copies[node] = part.node_copy(node, lambda other: copies[other])
     part.output(copies[cut])
@@ -181,6 +184,7 @@ def head_weights(h: nn.Module, channels: int, target: int) -> Tensor:
     """Return the weight of each channel's mean in a logit, for a linear `h`; shape (D,)."""
     with torch.no_grad():
         zero = torch.zeros(1, channels, 1, 1)
+        # Of an affine function the differences from 0 are the weights, whatever code computes it.
         unit = torch.eye(channels)[..., None, None]
         weights: Tensor = h(unit)[:, target] - h(zero)[:, target]
     return weights
@@ -193,6 +197,7 @@ def _is_linear(h: nn.Module, latent: Tensor) -> bool:
     one, other = (
         torch.rand(latent.shape, generator=generator).to(latent) * scale for _ in range(2)
     )
+    # Equal answers for a map and its mean, and sums that add up: linear for all that matters.
     flat = one.mean((2, 3), keepdim=True).expand_as(one)
     with torch.no_grad():
         try:

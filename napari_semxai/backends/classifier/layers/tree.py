@@ -84,6 +84,7 @@ _uses: WeakKeyDictionary[Classifier, dict[str, ConceptUse]] = WeakKeyDictionary(
 
 def concept_uses(classifier: Classifier) -> dict[str, ConceptUse]:
     """Say of every layer that gives a map what CRAFT can do with it, in the order they end."""
+    # Tracing a network takes up to a second; it never changes while its classifier lives.
     if classifier not in _uses:
         known = {name: output for name, output in layers_of(classifier).items() if output.layout}
         try:
@@ -166,6 +167,7 @@ def _judge(classifier: Classifier) -> Callable[[str, LayerOutput], ConceptUse]:
             cut = cut_of(graph, name)
         except InputError as error:
             return ConceptUse(str(error).removeprefix(f"{name}: "))
+        # The factorization takes no negative values; behind a rectifier there are none.
         negative = output.minimum < -NEGATIVE_SHARE * output.maximum
         return ConceptUse(clamped=negative and not is_relu(cut))
 
@@ -195,6 +197,7 @@ def _seconds_per_pass(classifier: Classifier) -> float:
     rows, columns = classifier.info.input_size
     image = torch.zeros(1, classifier.info.channels, rows, columns)
     with classifier.lock, torch.no_grad():
+        # One pass here tells what a method of many passes will take on this machine.
         start = time.perf_counter()
         classifier.network(image)
         return time.perf_counter() - start
