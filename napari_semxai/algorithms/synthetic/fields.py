@@ -35,6 +35,7 @@ def interpolation(length: int, cells: int, shift: float = 0.0) -> Field:
     position = np.arange(length, dtype=np.float32) * (cells / length) + np.float32(shift)
     low = position.astype(np.int64)
     step = position - low
+    # Without slope at the cells, or their grid would show in a shaded picture.
     weight = step * step * (3 - 2 * step)
     matrix = np.zeros((length, cells + 2), dtype=np.float32)
     rows = np.arange(length)
@@ -49,6 +50,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float)
     values = rng.standard_normal((rows + 2, columns + 2), dtype=np.float32)
     down, right = rng.random(2)
     down_matrix = interpolation(shape[0], rows, down)
+    # Two products of small matrices: faster than a blur, whose cost grows with the scale.
     noise = down_matrix @ values @ interpolation(shape[1], columns, right).T
     return np.asarray(1.35 * noise, dtype=np.float32)
 
@@ -73,6 +75,7 @@ def blob(
     reach = 1.75 * radius * stretch + 6
     window, rows, columns = window_grid(centre, reach, shape)
     angle = rng.uniform(0, np.pi)
+    # Stretched one way and squeezed the other: the area stays that of the radius.
     along = (rows * np.sin(angle) + columns * np.cos(angle)) / np.float32(stretch)
     across = (columns * np.sin(angle) - rows * np.cos(angle)) * np.float32(stretch)
     pieces = 1 if radius < 10 or rng.random() < 0.7 else int(rng.integers(2, 5))
@@ -114,6 +117,7 @@ def stroke(
 ) -> Patch:
     """Draw a slightly bent scratch with the area of a disc of `radius` and tapering ends."""
     half_width = float(np.clip(rng.uniform(0.08, 0.22) * radius, 1.6, 14.0))
+    # As large as other defects of the radius, so that size does not tell the class.
     length = min(np.pi * radius**2 / (2 * half_width), 1.1 * max(shape))
     window, rows, columns = window_grid(centre, length / 2 + 3 * half_width, shape)
     angle = rng.uniform(0, np.pi)

@@ -107,6 +107,7 @@ def expose(rng: np.random.Generator, spec: SceneSpec, image: Field) -> Field:
         noise = 1.6 * ndimage.gaussian_filter1d(noise, rng.uniform(0.4, 0.9), axis=1, truncate=3)
     if rng.random() < 0.15:
         noise = 2.2 * ndimage.gaussian_filter(noise, rng.uniform(0.5, 0.9), truncate=3)
+    # Counted electrons: noise grows with the root of the level.
     sigma = np.float32(spec.noise) * np.sqrt(np.clip(image, 5, 255) / np.float32(100))
     return np.asarray(image + sigma * noise, dtype=np.float32)
 

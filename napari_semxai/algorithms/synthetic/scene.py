@@ -70,6 +70,7 @@ def make_scene(spec: SceneSpec, seed: int) -> Scene:
     strip, bar = _draw_frame(rng, spec, image)
     if spec.jpeg:
         image = imaging.jpeg_artefacts(np.clip(image, 0, 255), spec.jpeg)
+    # What a bar or strip hides can be in no mask.
     visible = ~(strip | bar)
     regions = _regions(pattern, painted, visible)
     regions += [
@@ -131,6 +132,7 @@ def _regions(pattern: BoolMask | None, painted: list[Painted], visible: BoolMask
     """Visible regions of surface, pattern and defects; later defects lie on top."""
     regions: list[Region] = []
     free = visible.copy()
+    # From the top down: each region keeps what nothing later covers.
     for item in reversed(painted):
         mask = item.mask & free
         regions += [Region("defect", mask), Region(item.kind, mask)]

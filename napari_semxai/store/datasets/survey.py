@@ -138,6 +138,7 @@ def save_answers(path: str | Path, entries: Iterable[AnswerSet]) -> list[AnswerS
     The file is read first, so that what somebody else has added since stays, columns too.
     """
     sets, others = read_survey_file(path) if Path(path).is_file() else ([], NO_COLUMNS)
+    # By key: an answer that is changed takes the place of the one before.
     kept = {known.key: known for known in sets} | {entry.key: entry for entry in entries}
     write_survey(path, kept.values(), others)
     return list(kept.values())
@@ -174,6 +175,7 @@ def read_consent(path: str | Path) -> str:
 def write_consent(path: str | Path, text: str) -> None:
     """Write the consent text of a survey file, and a copy that later wordings leave alone."""
     own = consent_path(path)
+    # People agreed to a wording: it must stay readable after it is changed.
     for target in (own, own.with_name(f"{own.stem}_{consent_digest(text)}.txt")):
         with atomic_write(target) as file:
             file.write(text.encode())

@@ -91,6 +91,7 @@ def export_carinthia(project: Project, chosen: Iterable[ChosenMask], target: Pat
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
         known = _known(one)
         rows.append((*paths, one.image.stem, one.label, *known, str(one.state), one.comment))
+        # The published set's four columns; more of them only where there is more to say.
         plain &= not any((*known, one.comment)) and one.state == imported_state(one.mask, None)
     columns = [*CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
     if plain:
@@ -135,6 +136,7 @@ def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
     pixels = np.asarray(project.read_image(image.id).pixels)
     if page_count(image.path) == 1:
         path = _free(project, folder / f"{image.stem}{image.path.suffix.lower()}")
+        # Byte for byte: tags of the microscope stay, and the digest is that of the original.
         with image.path.open("rb") as origin, atomic_write(path) as copy:
             shutil.copyfileobj(origin, copy)
         return path

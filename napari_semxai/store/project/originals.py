@@ -39,6 +39,7 @@ def original_files(info: ProjectInfo, images: Iterable[ProjectImage]) -> frozens
         except (InputError, OSError, ValueError, csv.Error):
             # A KLARF file, or a table that has changed since.
             continue
+    # Real paths: a link to an original is the original.
     return frozenset(map(os.path.realpath, found))
 
 
@@ -54,6 +55,7 @@ def check_replaceable(path: Path) -> None:
     if not path.is_file():
         return
     try:
+        # A picture of two values is a mask of some program; anything else took somebody work.
         binary = np.unique(read_image(path).pixels).size <= 2
     except InputError:
         binary = False
@@ -99,6 +101,7 @@ def check_replaceable_coco(path: Path) -> None:
 
 def check_not_own(path: Path) -> None:
     """Raise `InputError` for the files that a project itself writes."""
+    # Found from the path alone: no project need be open to be in the way.
     path = Path(os.path.realpath(path))
     for folder in path.parents:
         own = {folder / PROJECT_FILE, folder / IMAGES_FILE}

@@ -127,6 +127,7 @@ def lit(height: Field, light: tuple[float, float]) -> Field:
 
 def soften(weight: Field, sigma: float) -> Field:
     """Blur broadly, at a quarter of the resolution."""
+    # A broad blur has no detail to lose, and a sixteenth of the pixels is a sixteenth of the time.
     soft = ndimage.gaussian_filter(weight[::4, ::4], sigma / 4, truncate=2.5)
     down, right = (
         _linear(size, part) for size, part in zip(weight.shape, soft.shape, strict=True)
@@ -171,6 +172,7 @@ def _of_layer(layer: Layer, free: BoolMask) -> list[Region]:
     areas[0] = 0
     order = np.argsort(-areas, kind="stable")[:MOST]
     order = order[areas[order] >= SMALLEST]
+    # One look at all boxes: a comparison of the whole picture for each region takes far longer.
     boxes = ndimage.find_objects(labels)
     regions = []
     for index in order:
@@ -178,6 +180,7 @@ def _of_layer(layer: Layer, free: BoolMask) -> list[Region]:
         box = boxes[index - 1]
         np.equal(labels[box], index, out=mask[box])
         regions.append(Region(layer.kinds[index - 1], mask))
+    # What is not listed one by one must not look as if it were nothing.
     if areas.sum() > areas[order].sum():
         areas[order] = 0
         regions.append(Region("rest", (areas > 0)[labels]))

@@ -33,6 +33,7 @@ def paint_layers(canvas: Canvas) -> None:
     shared = _wave(canvas, 0.5)
     borders = [_line(canvas, angle, place) + shared + _wave(canvas, 0.2) for place in places]
     for upper, lower in pairwise(borders):
+        # Layers may thin out to nothing, but never cross.
         np.minimum(lower, upper, out=lower)
     _compose(canvas, borders, canvas.between(15, 80))
 
@@ -252,6 +253,7 @@ def cells(
     seeds = rng.integers((0, 0), shape, (count, 2))
     marks = np.zeros(shape, dtype=np.uint16)
     marks[seeds[:, 0], seeds[:, 1]] = np.arange(1, count + 1)
+    # The nearest seed in a stretched metric: cells of a rolled or grown material.
     sampling = (1 / stretch[0], 1 / stretch[1])
     rows, columns = ndimage.distance_transform_edt(
         marks == 0, sampling=sampling, return_distances=False, return_indices=True
