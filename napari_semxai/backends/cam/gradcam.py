@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_semxai.backends.cam.methods import CamRun, run_cam
+from napari_semxai.backends.classifier.classifier import answers_with_nan
 from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of
 from napari_semxai.backends.runtime.opencv import cv2
 from napari_semxai.backends.runtime.stepwise import finish, stepwise
@@ -204,6 +205,8 @@ def gradcam_steps(
         with classifier.lock:
             run = question.ask(classifier.network)
     # The library's map has the network's input size; the image may have any.
+    if not np.isfinite(run.raw_maximum):
+        raise InputError(answers_with_nan(classifier.info.name))
     values = cv2.resize(run.values, (columns, rows), interpolation=cv2.INTER_LINEAR)
     return Heatmap(
         values=np.clip(values, 0, 1) if run.raw_maximum > 0 else np.zeros_like(values),

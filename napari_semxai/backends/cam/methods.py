@@ -119,7 +119,7 @@ def run_cam(
             values = cam(asked, None, target_idx=target)
         else:
             values = cam(asked, [_target(target, mask)])
-        return CamRun(np.asarray(values[0], np.float32), max(raw, default=0.0))
+        return CamRun(np.asarray(values[0], np.float32), float(np.max(raw, initial=0.0)))
 
 
 @contextmanager
@@ -149,7 +149,8 @@ def _keep_raw_maximum(cam: Any, whole_network: bool) -> list[float]:
     def noting(*arguments: Any) -> Any:
         result = original(*arguments)
         unscaled = arguments[0] if whole_network else result
-        raw.append(max(0.0, float(unscaled.max())))
+        # Not max(0, …), which would make 0 of NaN.
+        raw.append(float(np.maximum(0.0, unscaled.max())))
         return result
 
     setattr(cam, name, noting)

@@ -185,16 +185,28 @@ class Classifier:
         -------
         ndarray of float32, shape (classes,)
             softmax(logits / temperature).
+
+        Raises
+        ------
+        InputError
+            When the image is none, or an answer is no number.
         """
         inputs = self.to_input(image)
         with self.lock, torch.inference_mode():
             logits = self.network(inputs)[0]
         probabilities: NDArray[np.float32] = self.probabilities(logits).numpy()
+        if not np.isfinite(probabilities).all():
+            raise InputError(answers_with_nan(self.info.name))
         return probabilities
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return calibrated probabilities of `logits`, shape (…, classes)."""
         return torch.softmax(logits.float() / self.info.temperature, -1)
+
+
+def answers_with_nan(name: str) -> str:
+    """Return what to say of a network whose answers are no numbers."""
+    return f"{name}: answers with NaN; its weights are damaged, so load another file of them"
 
 
 def image_pixels(image: NDArray[Any], channels: int) -> NDArray[np.uint8]:

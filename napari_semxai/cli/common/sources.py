@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.masks.foreground import AUTO, ForegroundRule
 from napari_semxai.store.datasets.dataset import open_dataset
-from napari_semxai.store.disk.names import IMAGE_SUFFIXES
+from napari_semxai.store.disk.names import IMAGE_SUFFIXES, printable
 from napari_semxai.store.images.masks import MaskFile
 from napari_semxai.store.images.read import image_files, page_count, page_name
 from napari_semxai.store.project.project import open_project
@@ -139,7 +139,7 @@ def _found(
         try:
             pages = page_count(path)
         except InputError as error:
-            failed[relative[absolute].as_posix()] = str(error)
+            failed[printable(relative[absolute])] = str(error)
             continue
         stem = _stem_of(relative[absolute], stems)
         for page in range(pages):

@@ -17,7 +17,7 @@ from PIL import Image
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.exposure import to_gray8
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, natural_key
-from napari_semxai.store.images.tiff import is_tiff, read_tiff_page, tiff_page_count
+from napari_semxai.store.images.tiff import is_tiff, oriented, read_tiff_page, tiff_page_count
 from napari_semxai.types import InputError, SemImage
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import Border
 
+_ORIENTATION = 0x0112
+_MOST_BYTES = 2**31
+# By the colour type of a PNG; a colour table becomes RGB, perhaps with opacity.
+_PNG_PALETTE = 3
+_PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 _PNG_SIGNATURE, _PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24
 
 # What tifffile, its codecs and Pillow raise on damaged files.
@@ -206,31 +211,63 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _read_picture(path: Path) -> NDArray[Any]:
+    if _is_large_png(path):
+        return _read_deep_png(path)
     with warnings.catch_warnings():
-        # Mosaics are large on purpose; twice the limit is an error all the same.
+        # Mosaics are large on purpose.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         picture = Image.open(path, formats=("BMP", "JPEG", "PNG"))
     with picture:
-        if is_deep_png(path):
-            return _read_deep_png(path)
-        if picture.mode == "P":
-            return _gray_where_equal(np.asarray(picture.convert("RGB")))
-        if picture.mode in ("LA", "La"):
-            return np.asarray(picture.convert("L"))
-        if picture.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX", "PA"):
-            return np.asarray(picture.convert("RGB"))
-        return np.asarray(picture)
+        turned = picture.getexif().get(_ORIENTATION, 1)
+        return np.ascontiguousarray(oriented(_samples(picture, path), turned))
+
+
+def _samples(picture: Image.Image, path: Path) -> NDArray[Any]:
+    if is_deep_png(path):
+        return _read_deep_png(path)
+    if picture.mode == "P":
+        return _gray_where_equal(np.asarray(picture.convert("RGB")))
+    if picture.mode in ("LA", "La"):
+        return np.asarray(picture.convert("L"))
+    if picture.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX", "PA"):
+        return np.asarray(picture.convert("RGB"))
+    return np.asarray(picture)
 
 
 def is_deep_png(path: Path) -> bool:
     """Whether a file is a PNG of 16 bits, of which Pillow cuts colours and opacity to 8."""
-    with path.open("rb") as file:
-        start = file.read(_PNG_BIT_DEPTH + 1)
+    start = _png_start(path)
     return start.startswith(_PNG_SIGNATURE) and start[_PNG_BIT_DEPTH] == 16
 
 
+def _png_start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        start = file.read(_PNG_BIT_DEPTH + 2)
+    return start if len(start) == _PNG_BIT_DEPTH + 2 else b""
+
+
+def _is_large_png(path: Path) -> bool:
+    """Whether a file is a PNG that Pillow refuses by its size; `InputError` beyond 2 GiB."""
+    start = _png_start(path)
+    if not start.startswith(_PNG_SIGNATURE):
+        return False
+    columns, rows, depth, kind = struct.unpack(">IIBB", start[16:])
+    if columns * rows <= 2 * (Image.MAX_IMAGE_PIXELS or _MOST_BYTES):
+        return False
+    size = columns * rows * max(1, depth // 8) * _PNG_CHANNELS.get(kind, 4)
+    if size > _MOST_BYTES:
+        raise InputError(
+            f"{path}: {columns}x{rows} pixels need {size / 2**30:.1f} GiB, at most 2 are read; "
+            "save a smaller part"
+        )
+    return True
+
+
 def _read_deep_png(path: Path) -> NDArray[Any]:
-    pixels = np.asarray(imagecodecs.png_decode(path.read_bytes()))
+    stored = path.read_bytes()
+    pixels = np.asarray(imagecodecs.png_decode(stored))
+    if stored[_PNG_BIT_DEPTH + 1] == _PNG_PALETTE:
+        pixels = _gray_where_equal(pixels)
     return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 2 else pixels
 
 

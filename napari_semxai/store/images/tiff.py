@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
+import struct
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ import tifffile
 from numpy.typing import NDArray
 
 from napari_semxai.types import InputError
+from napari_semxai.types.quantities import UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,6 +23,27 @@ if TYPE_CHECKING:
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ZEISS_REFERENCE_WIDTH = 1024
 _LARGEST_PIXEL = 1e-3
+_SAME_SHAPE = 0.01
+_JPEG = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
+_METRES = UNITS | {
+    "micron": 1e-6,
+    "microns": 1e-6,
+    "micrometer": 1e-6,
+    "nanometer": 1e-9,
+    "Å": 1e-10,
+    "cm": 1e-2,
+    "m": 1.0,
+    "inch": 2.54e-2,
+}
+_TAG_ERRORS = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+)
 _KNOWN_PAGES: dict[tuple[str, int, int], tuple[int, ...]] = {}
 _MOST_KNOWN = 64
 
@@ -63,14 +88,29 @@ def read_tiff_page(path: Path, page: int) -> TiffPage:
         pages = _full_pages(tif, path)
         if not 0 <= page < len(pages):
             raise InputError(f"{path}: has {len(pages)} pages, so there is no page {page}")
-        pixels = _pixels(tif.pages[pages[page]].aspage())
-        fei, zeiss = tif.fei_metadata, tif.sem_metadata
-    size, rows = None, None
-    if fei:
-        size, rows = fei_pixel_size(fei), fei_picture_rows(fei, pixels.shape[0])
-    elif zeiss:
-        size = zeiss_pixel_size(zeiss, pixels.shape[1])
+        pixels = _pixels(tif.pages[pages[page]].aspage(), page if len(set(pages)) == 1 else 0)
+        size, rows = _known_size(tif, pixels.shape[0], pixels.shape[1])
     return TiffPage(pixels, len(pages), size, rows)
+
+
+def _known_size(
+    tif: tifffile.TiffFile, height: int, width: int
+) -> tuple[float | None, int | None]:
+    """Return metres per pixel and rows above the info bar; None where no tag can be read."""
+    # A damaged tag must not cost the picture.
+    with suppress(*_TAG_ERRORS):
+        if fei := tif.fei_metadata:
+            return fei_pixel_size(fei), fei_picture_rows(fei, height)
+    with suppress(*_TAG_ERRORS):
+        if zeiss := tif.sem_metadata:
+            return zeiss_pixel_size(zeiss, width, height), None
+    with suppress(*_TAG_ERRORS):
+        if tif.is_ome:
+            return ome_pixel_size(tif.ome_metadata or ""), None
+    with suppress(*_TAG_ERRORS):
+        if tif.is_imagej:
+            return _imagej_pixel_size(tif), None
+    return None, None
 
 
 def fei_pixel_size(metadata: Mapping[str, Any]) -> float | None:
@@ -89,16 +129,55 @@ def fei_picture_rows(metadata: Mapping[str, Any], height: int) -> int | None:
     return rows if 0 < rows < height else None
 
 
-def zeiss_pixel_size(metadata: Mapping[str, Any], width: int) -> float | None:
+def zeiss_pixel_size(
+    metadata: Mapping[str, Any], width: int, height: int | None = None
+) -> float | None:
     """Return metres per pixel from a Zeiss header.
 
     The unnamed value 3 holds the pixel size of a display 1024 pixels wide; the image may be
-    stored wider or narrower than that.
+    stored wider or narrower than that. One that was made smaller or larger since it was stored
+    has no known size, and one that was cropped keeps its own.
     """
     values = metadata.get("", ())
     reference = _plausible_size(values[3]) if len(values) > 3 else None
+    if reference is None:
+        return None
+    stored = re.findall(r"\d+", str(metadata.get("dp_image_store", ("", ""))[1]))
+    if len(stored) == 2 and height is not None and int(stored[0]) != width:
+        across, down = int(stored[0]) / width, int(stored[1]) / height
+        if min(across, down) < 1 or abs(across / down - 1) < _SAME_SHAPE:
+            return None
+        width = int(stored[0])
     # The header tells it for a width of 1024, whatever the image has.
-    return reference * _ZEISS_REFERENCE_WIDTH / width if reference else None
+    return reference * _ZEISS_REFERENCE_WIDTH / width
+
+
+def ome_pixel_size(xml: str) -> float | None:
+    """Return metres per pixel from OME-XML; None where pixels are not square."""
+    sizes = []
+    for axis in "XY":
+        found = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', xml)
+        unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', xml)
+        metres = _METRES.get(unit[1] if unit else "µm")
+        sizes.append(float(found[1]) * metres if found and metres else None)
+    return _square(*sizes)
+
+
+def _imagej_pixel_size(tif: tifffile.TiffFile) -> float | None:
+    """Return metres per pixel of ImageJ, which writes pixels per unit as resolution."""
+    unit = str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+    tags, metres = tif.pages[0].aspage().tags, _METRES.get(unit)
+    sizes: list[float | None] = []
+    for name in ("XResolution", "YResolution"):
+        numerator, denominator = tags[name].value
+        sizes.append(metres * denominator / numerator if metres else None)
+    return _square(*sizes)
+
+
+def _square(across: float | None, down: float | None) -> float | None:
+    if across is None or down is None or abs(across / down - 1) > _SAME_SHAPE:
+        return None
+    return _plausible_size(across)
 
 
 def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
@@ -116,11 +195,24 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
         _check_whole(tif, path, len(reduced))
         full = tuple(index for index, is_reduced in enumerate(reduced) if not is_reduced)
         known = full or tuple(range(len(reduced)))
+        if len(reduced) == 1:
+            known *= _frames(tif, stat.st_size)
         # Simply all of them: few files are in use at a time.
         if len(_KNOWN_PAGES) >= _MOST_KNOWN:
             _KNOWN_PAGES.clear()
         _KNOWN_PAGES[key] = known
     return known
+
+
+def _frames(tif: tifffile.TiffFile, file_size: int) -> int:
+    """Return how many pictures follow the tags of the only page, as ImageJ writes large stacks."""
+    page = tif.pages[0].aspage()
+    if not (tif.is_imagej or tif.is_shaped) or page.compression != 1 or not page.is_contiguous:
+        return 1
+    with suppress(*_TAG_ERRORS):
+        there = (file_size - page.dataoffsets[0]) // max(page.nbytes, 1)
+        return int(max(1, min(tif.series[0].size // max(page.size, 1), there)))
+    return 1
 
 
 def _check_whole(tif: tifffile.TiffFile, path: Path, pages: int) -> None:
@@ -139,8 +231,8 @@ def _check_whole(tif: tifffile.TiffFile, path: Path, pages: int) -> None:
         )
 
 
-def _pixels(page: tifffile.TiffPage) -> NDArray[Any]:
-    array = stored_samples(page)
+def _pixels(page: tifffile.TiffPage, frame: int) -> NDArray[Any]:
+    array = stored_samples(page, frame)
     colormap = page_colormap(page)
     if colormap is not None:
         return through_colormap(array, colormap)
@@ -149,8 +241,15 @@ def _pixels(page: tifffile.TiffPage) -> NDArray[Any]:
     return array
 
 
-def stored_samples(page: tifffile.TiffPage) -> NDArray[Any]:
+def stored_samples(page: tifffile.TiffPage, frame: int = 0) -> NDArray[Any]:
     """Return what a page stores, (M, N) or (M, N, samples), white as the highest value.
+
+    Parameters
+    ----------
+    page : TiffPage
+        Of an open file.
+    frame : int
+        Which of the pictures that lie one behind the other with the tags of the first.
 
     Raises
     ------
@@ -159,7 +258,7 @@ def stored_samples(page: tifffile.TiffPage) -> NDArray[Any]:
     """
     if 0 in page.databytecounts:
         raise ValueError("pieces of the picture are missing")
-    array = np.asarray(page.asarray())
+    array = np.asarray(page.asarray()) if frame == 0 else _frame(page, frame)
     axes = page.axes
     if axes == "SYX":
         array, axes = np.moveaxis(array, 0, -1), "YXS"
@@ -170,7 +269,42 @@ def stored_samples(page: tifffile.TiffPage) -> NDArray[Any]:
         array = np.invert(array)
     elif photometric in (tifffile.PHOTOMETRIC.SEPARATED, tifffile.PHOTOMETRIC.CIELAB):
         raise ValueError(f"{photometric.name} colours are not understood; save as grey or RGB")
-    return array
+    elif photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression not in _JPEG:
+        array = _rgb_of_ycbcr(array)
+    tag = page.tags.get("Orientation")
+    return oriented(array, tag.value if tag is not None else 1)
+
+
+def _frame(page: tifffile.TiffPage, frame: int) -> NDArray[Any]:
+    file = page.parent.filehandle
+    file.seek(page.dataoffsets[0] + frame * page.nbytes)
+    data = file.read(page.nbytes)
+    stored = np.dtype(page.dtype).newbyteorder(page.parent.byteorder)
+    pixels: NDArray[Any] = np.frombuffer(data, stored).reshape(page.shape).astype(page.dtype)
+    return pixels
+
+
+def _rgb_of_ycbcr(array: NDArray[Any]) -> NDArray[Any]:
+    """Return RGB of ITU-R BT.601 luminance and colour differences of full range, uint8."""
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3:
+        raise ValueError("YCbCr colours of this kind are not understood; save as grey or RGB")
+    light, blue, red = np.moveaxis(array.astype(np.float32), -1, 0)
+    blue, red = blue - 128, red - 128
+    rgb: NDArray[np.float32] = np.stack(
+        [light + 1.402 * red, light - 0.344136 * blue - 0.714136 * red, light + 1.772 * blue], -1
+    )
+    return np.clip(np.rint(rgb), 0, 255).astype(np.uint8)
+
+
+def oriented(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """Return pixels as viewers show them by an orientation of EXIF or TIFF, 1 to 8."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels
 
 
 def page_colormap(page: tifffile.TiffPage) -> NDArray[Any] | None:

@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.names import FileFinder, path_parts
+from napari_semxai.store.disk.names import FileFinder, path_parts, printable
 from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MASK_SUFFIXES, image_stem
 from napari_semxai.store.images.read import image_files, page_count, page_name
@@ -138,7 +138,7 @@ def _folder_images(folder: Path) -> ImageSource:
         try:
             pages = page_count(path)
         except InputError as error:
-            failed[name.as_posix()] = str(error)
+            failed[printable(name)] = str(error)
             continue
         for page in range(pages):
             stem = name.with_name(page_name(name, page)) if pages > 1 else name.with_suffix("")

@@ -81,3 +81,22 @@ def test_a_known_stage_2_is_not_computed_again(image):
     assert asked == [0]
     assert found.surface is surface
     assert found.mask is defect.mask
+
+
+@pytest.mark.parametrize("algorithm", ["robust", "paper"])
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_an_image_of_one_value_has_no_defect_for_that_reason(algorithm, value):
+    masks = np.zeros((1, 20, 30), dtype=bool)
+    masks[0, 2:, 1:] = True
+    pool = pool_of(masks)
+    gray = np.full((20, 30), value, np.uint8)
+    settings = AlgorithmSettings(algorithm=algorithm)
+    found = automatic_mask(pool, image_from_array(gray, "flat"), settings, (0, 0, 0, 0))
+    assert not found.mask.any()
+    assert found.winner is None
+    assert found.reason == "all pixels have the same value, or none"
+    # One pixel that differs, or a surface that a person chose, is looked at.
+    gray = gray.copy()
+    gray[0, 0] = 100
+    found = automatic_mask(pool, image_from_array(gray, "speck"), settings, (0, 0, 0, 0))
+    assert found.winner == 0

@@ -316,3 +316,17 @@ def test_a_network_that_cannot_see_its_input_is_refused(tmp_path: Path) -> None:
 def test_half_precision_weights_run_in_single_precision() -> None:
     assert {tensor.dtype for tensor in load_file(BUNDLED_CLASSIFIER).values()} == {torch.float16}
     assert {p.dtype for p in sx.load_classifier().network.parameters()} == {torch.float32}
+
+
+def test_answers_with_nan_are_an_error(network: torch.nn.Module, tmp_path: Path) -> None:
+    damaged = dict(network.state_dict())
+    damaged["fc.weight"] = damaged["fc.weight"] * float("nan")
+    path = describe(tmp_path / "nan.safetensors")
+    save_file(damaged, path)
+    classifier = sx.load_classifier(path)
+    image = np.zeros((64, 64), np.uint8)
+    with pytest.raises(InputError, match=r"nan\.safetensors: answers with NaN"):
+        classifier.predict(image)
+    for target in (None, 1):
+        with pytest.raises(InputError, match=r"nan\.safetensors: answers with NaN"):
+            sx.gradcam(image, classifier, target=target)

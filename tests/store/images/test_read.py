@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,14 @@ import pytest
 import tifffile
 from PIL import Image
 
+from napari_semxai.store.images import read
 from napari_semxai.store.images.read import (
     image_files,
     image_from_array,
     page_count,
     read_image,
 )
+from napari_semxai.store.project.create import create_project
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -278,3 +281,33 @@ def test_image_files_of_a_folder(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
     found = [path.relative_to(tmp_path).as_posix() for path in image_files(tmp_path)]
     assert found == ["b.png", "c.jpeg", "sub/a.TIF"]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "P", "LA"])
+def test_png_beyond_the_limit_of_pillow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    path = tmp_path / "mosaic.png"
+    image = np.random.default_rng(0).integers(0, 255, (40, 50), np.uint8)
+    Image.fromarray(image).convert(mode).save(path)
+    wanted = read_image(path).pixels
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 900)
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
+    np.testing.assert_array_equal(read_image(path).pixels, wanted)
+    monkeypatch.setattr(read, "_MOST_BYTES", 1999)
+    with pytest.raises(InputError, match=r"50x40 pixels need .* GiB, at most 2 are read"):
+        read_image(path)
+
+
+def test_a_name_of_bytes_costs_its_file(tmp_path: Path) -> None:
+    image = Image.fromarray(np.zeros((4, 4), np.uint8))
+    image.save(tmp_path / "a.png")
+    image.save(os.fsencode(tmp_path) + b"/b\xff.png", "PNG")
+    failed: dict[str, str] = {}
+    project = create_project(tmp_path / "p", tmp_path, failed=failed)
+    assert [one.name for one in project.images] == ["a"]
+    (message,) = failed.values()
+    assert message.endswith(r"b\xff.png: the name is not UTF-8; rename it")
+    message.encode()
+    "".join(failed).encode()

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image, ImageOps
 
 from napari_semxai.store.images.read import page_count, read_image, without_info_bar
 from napari_semxai.store.images.tiff import (
     fei_picture_rows,
     fei_pixel_size,
+    ome_pixel_size,
     read_tiff_page,
     tiff_page_count,
     zeiss_pixel_size,
@@ -148,3 +150,126 @@ def test_a_picture_with_missing_pieces_is_refused(tmp_path: Path) -> None:
         tif.pages[0].tags["StripByteCounts"].overwrite([64, 0, 64, 64])
     with pytest.raises(InputError, match="pieces of the picture are missing"):
         read_image(path)
+
+
+def zeiss_stored(pixel: float, store: str) -> str:
+    return f"0\r\n0\r\n0\r\n{pixel:.6e}\r\n0\r\nDP_IMAGE_STORE\r\nStore resolution = {store}\r\n"
+
+
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [
+        ((96, 128), 20e-9),
+        # Cropped: the pixels are still those that were stored.
+        ((96, 100), 20e-9),
+        ((50, 64), 20e-9),
+        # Made smaller or larger: nobody knows.
+        ((48, 64), None),
+        ((192, 256), None),
+    ],
+)
+def test_a_zeiss_image_that_was_cropped_keeps_its_size(
+    tmp_path: Path, shape: tuple[int, int], size: float | None
+) -> None:
+    text = zeiss_stored(2.5e-9, "128 * 96")
+    write(tmp_path / "zeiss.tif", np.zeros(shape, np.uint8), ZEISS_SEM, text)
+    assert read_image(tmp_path / "zeiss.tif").pixel_size == (size and pytest.approx(size))
+
+
+@pytest.mark.parametrize("tag", [FEI_HELIOS, FEI_SFEG, ZEISS_SEM])
+@pytest.mark.parametrize("text", [bytes(range(1, 200)), b"\x00\xff", b"[Scan", b"0\r\n" * 9])
+def test_a_damaged_tag_costs_the_size_alone(tmp_path: Path, tag: int, text: bytes) -> None:
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", image, extratags=[(tag, "s", 0, text, True)], metadata=None
+    )
+    read = read_image(tmp_path / "a.tif")
+    assert read.pixel_size is None
+    np.testing.assert_array_equal(read.gray, image)
+
+
+@pytest.mark.parametrize("byteorder", ["<", ">"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("imagej", [True, False])
+def test_a_stack_behind_the_tags_of_one_page(
+    tmp_path: Path, byteorder: str, dtype: type, imagej: bool
+) -> None:
+    stack = np.arange(5 * 6 * 8).reshape(5, 6, 8).astype(dtype)
+    tifffile.imwrite(
+        tmp_path / "a.tif", stack, imagej=imagej, truncate=True, byteorder=byteorder,
+        photometric="minisblack",
+    )  # fmt: skip
+    with tifffile.TiffFile(tmp_path / "a.tif") as tif:
+        assert len(tif.pages) == 1
+    assert page_count(tmp_path / "a.tif") == 5
+    for page, wanted in enumerate(stack):
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif", page).pixels, wanted)
+    with pytest.raises(InputError, match="has 5 pages, so there is no page 5"):
+        read_image(tmp_path / "a.tif", 5)
+    # Cut off, as many pictures as there are whole ones.
+    whole = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "b.tif").write_bytes(whole[: len(whole) - stack[0].nbytes])
+    assert page_count(tmp_path / "b.tif") <= 4
+
+
+@pytest.mark.parametrize(
+    ("unit", "metres"),
+    [("nm", 1e-9), ("micron", 1e-6), ("um", 1e-6), ("\\u00B5m", 1e-6), ("cm", 1e-2),
+     ("pixel", None), ("", None)],
+)  # fmt: skip
+def test_pixel_size_of_imagej(tmp_path: Path, unit: str, metres: float | None) -> None:
+    path = tmp_path / "a.tif"
+    resolution = (40000.0, 40000.0) if unit == "cm" else (0.4, 0.4)
+    image = np.zeros((6, 8), np.uint8)
+    tifffile.imwrite(path, image, imagej=True, resolution=resolution, metadata={"unit": unit})
+    wanted = None if metres is None else pytest.approx(metres / resolution[0])
+    assert read_image(path).pixel_size == wanted
+    tifffile.imwrite(path, image, imagej=True, resolution=(0.4, 0.8), metadata={"unit": unit})
+    assert read_image(path).pixel_size is None
+
+
+@pytest.mark.parametrize(("unit", "metres"), [("nm", 1e-9), ("µm", 1e-6), ("furlong", None)])
+def test_pixel_size_of_ome(unit: str, metres: float | None) -> None:
+    xml = '<Pixels PhysicalSizeX="2.5" PhysicalSizeXUnit="{0}" PhysicalSizeY="2.5" {1}/>'
+    written = xml.format(unit, f'PhysicalSizeYUnit="{unit}"')
+    assert ome_pixel_size(written) == (metres and pytest.approx(2.5 * metres))
+    assert ome_pixel_size('<Pixels PhysicalSizeX="0.5" PhysicalSizeY="0.5"/>') == 0.5e-6
+    assert ome_pixel_size('<Pixels PhysicalSizeX="0.5" PhysicalSizeY="0.7"/>') is None
+    assert ome_pixel_size("") is None
+
+
+def test_pixel_size_of_an_ome_file(tmp_path: Path) -> None:
+    known = {"axes": "YX", "PhysicalSizeX": 2.5, "PhysicalSizeXUnit": "nm",
+             "PhysicalSizeY": 2.5, "PhysicalSizeYUnit": "nm"}  # fmt: skip
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((6, 8), np.uint8), metadata=known)
+    assert read_image(tmp_path / "a.ome.tif").pixel_size == pytest.approx(2.5e-9)
+
+
+def test_ycbcr_becomes_rgb(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rgb = random.integers(0, 256, (8, 8, 3), np.uint8)
+    stored = np.asarray(Image.fromarray(rgb).convert("YCbCr"))
+    tifffile.imwrite(
+        tmp_path / "a.tif", stored, photometric="ycbcr", metadata=None, planarconfig="contig",
+        subsampling=(1, 1),
+    )  # fmt: skip
+    found = read_image(tmp_path / "a.tif").pixels
+    # Two roundings, to 8 bits each.
+    assert np.abs(found.astype(int) - rgb).max() <= 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".tif", ".png", ".jpg"])
+def test_images_lie_as_viewers_show_them(tmp_path: Path, orientation: int, suffix: str) -> None:
+    image = np.kron(np.arange(12, dtype=np.uint8).reshape(3, 4) * 20, np.ones((8, 8), np.uint8))
+    path = tmp_path / f"a{suffix}"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    if suffix == ".tif":
+        tifffile.imwrite(path, image, extratags=[(274, "H", 1, orientation, True)], metadata=None)
+    else:
+        Image.fromarray(image).save(path, exif=exif)
+    found = read_image(path).pixels
+    source = Image.fromarray(image)
+    source.getexif()[0x0112] = orientation
+    np.testing.assert_allclose(found, np.asarray(ImageOps.exif_transpose(source)), atol=3)
