@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from psygnal import SignalGroupDescriptor
 
 from napari_semxai.types import (
+    IDLE,
     BoolMask,
     Classification,
     ConceptBank,
     ConceptMaps,
     Heatmap,
     NetworkLayers,
+    Progress,
     SemImage,
     SweepAdvice,
     SweepRow,
@@ -42,32 +44,6 @@ class ClassifierChoice:
     classifier: str = "bundled"
     device: str = "auto"
     changed: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Activity:
-    """Progress of one kind of request.
-
-    Attributes
-    ----------
-    state : str
-        "idle", "running", "done", "cancelled" or "failed".
-    stage : str
-        What the engine does now.
-    done, total : int
-        Steps of this stage.
-    seconds_left : float or None
-        Estimate from measured speed.
-    message : str
-        Why it failed.
-    """
-
-    state: str = "idle"
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    seconds_left: float | None = None
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +193,9 @@ class Explanation:
     picture: ExplanationPicture | None = None
     focus: Focus | None = None
     masks: ExplanationMasks = field(default_factory=lambda: ExplanationMasks({}))
-    classifying: Activity = field(default_factory=Activity)
-    explaining: Activity = field(default_factory=Activity)
-    fitting: Activity = field(default_factory=Activity)
+    classifying: Progress = IDLE
+    explaining: Progress = IDLE
+    fitting: Progress = IDLE
 
     @property
     def hides_heat_map(self) -> bool:

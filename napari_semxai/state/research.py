@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, SweepResult
-from napari_semxai.types import BoolMask, Heatmap, SemImage
+from napari_semxai.types import BoolMask, Heatmap, JobState, SemImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,15 +38,15 @@ class RunState:
         Its arguments.
     output : Path
         Where its results go.
-    state : str
-        "running", "done", "failed" or "stopped".
+    state : JobState
+        Where it stands.
     lines : tuple of str
         The last lines that it printed.
     """
 
     command: tuple[str, ...]
     output: Path
-    state: str = "running"
+    state: JobState = JobState.RUNNING
     lines: tuple[str, ...] = ()
 
 

@@ -141,26 +141,6 @@ class OtherMasks:
     agreement: Mapping[tuple[str, str], Scores]
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Work over a whole project: making one, or masks for its queue.
-
-    Attributes
-    ----------
-    title : str
-        What is done; "" for nothing.
-    done, total : int
-        Images.
-    seconds_left : float or None
-        Estimate from measured speed.
-    """
-
-    title: str = ""
-    done: int = 0
-    total: int = 0
-    seconds_left: float | None = None
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class Offer:
     """An answer to clicks or a box that is shown and waits for a person's word.

@@ -15,10 +15,11 @@ from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Batch, Clicks, Opening, OtherMasks, PastReview
+from napari_semxai.state.review import Clicks, Opening, OtherMasks, PastReview
 from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.types import (
+    IDLE,
     AlgorithmSettings,
     BoolMask,
     Border,
@@ -31,6 +32,7 @@ from napari_semxai.types import (
     MaskSize,
     ModelInfo,
     PairAgreement,
+    Progress,
     ReviewRecord,
     Scores,
     SemImage,
@@ -43,55 +45,6 @@ class ModelChoice:
 
     model: str = "bundled"
     device: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """Progress of the candidates of the current image.
-
-    Attributes
-    ----------
-    state : str
-        "idle", "running", "done", "cancelled" or "failed".
-    stage : str
-        What the engine does now.
-    done, total : int
-        Grid points.
-    seconds_left : float or None
-        Estimate from measured speed.
-    message : str
-        Why it failed.
-    """
-
-    state: str = "idle"
-    stage: str = ""
-    done: int = 0
-    total: int = 0
-    seconds_left: float | None = None
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Download:
-    """Progress of official weights.
-
-    Attributes
-    ----------
-    model : str
-        Official name.
-    state : str
-        "idle", "running", "done", "cancelled" or "failed".
-    done, total : int
-        Bytes.
-    message : str
-        How it ended.
-    """
-
-    model: str = ""
-    state: str = "idle"
-    done: int = 0
-    total: int = 0
-    message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +192,9 @@ class Session:
     opening: Opening = field(default_factory=Opening)
     choice: ModelChoice = field(default_factory=ModelChoice)
     model: ModelInfo | None = None
-    download: Download = field(default_factory=Download)
+    download: Progress = IDLE
     generate: GenerateSettings = field(default_factory=GenerateSettings)
-    generation: Generation = field(default_factory=Generation)
+    generation: Progress = IDLE
     pool: CandidatePool | None = None
     filters: FilterSettings = field(default_factory=FilterSettings)
     algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
@@ -256,7 +209,7 @@ class Session:
     others: OtherMasks | None = None
     agreement: tuple[PairAgreement, ...] = ()
     blind: bool = True
-    batch: Batch = field(default_factory=Batch)
+    batch: Progress = IDLE
     recovery: Recovery | None = None
     leftovers: tuple[Recovery, ...] = ()
     pixel_size: float | None = None

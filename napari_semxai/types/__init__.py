@@ -20,7 +20,6 @@ from napari_semxai.types.explain import (
     CamMethod,
     Classification,
     ClassifyRequest,
-    ExplainProgress,
     Faithfulness,
     GradcamRequest,
     Heatmap,
@@ -39,6 +38,7 @@ from napari_semxai.types.masks import (
     Scores,
     mask_of_runs,
 )
+from napari_semxai.types.progress import IDLE, JobState, Progress
 from napari_semxai.types.project import (
     PROJECT_FILE,
     ChosenMask,
@@ -79,6 +79,7 @@ from napari_semxai.types.settings import (
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
+    "IDLE",
     "PROJECT_FILE",
     "QUEUE_COLUMNS",
     "AlgorithmSettings",
@@ -97,7 +98,6 @@ __all__ = [
     "CraftSweepRequest",
     "CraftTransformRequest",
     "Encoding",
-    "ExplainProgress",
     "Faithfulness",
     "FilterSettings",
     "FloatArray",
@@ -109,6 +109,7 @@ __all__ = [
     "Heatmap",
     "InputError",
     "IntArray",
+    "JobState",
     "LayerNode",
     "LayersRequest",
     "MaskEdit",
@@ -120,6 +121,7 @@ __all__ = [
     "PairAgreement",
     "PredictRequest",
     "PredictedMask",
+    "Progress",
     "ProjectImage",
     "ProjectInfo",
     "ProjectStatus",

@@ -2,7 +2,7 @@
 
 Every request names the classifier as `load_classifier` takes it ("bundled" or a path) and the
 device ("auto" or "cpu": explanations run on the CPU), and is answered by zero or more
-`ExplainProgress` values and then one result:
+`Progress` values and then one result:
 
 ======================= ===========================================
 request                 result
@@ -137,26 +137,6 @@ class Sanity:
     randomised: float
     other_class: float
     noise: float
-
-
-@dataclass(frozen=True, slots=True)
-class ExplainProgress:
-    """How far a request is.
-
-    Attributes
-    ----------
-    stage : str
-        What is being done, for display: "load", "crops", "factorize", "importances" …
-    done, total : int
-        Steps of this stage.
-    seconds_left : float or None
-        Of this stage, from measured speed, once there is one.
-    """
-
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

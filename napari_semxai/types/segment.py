@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_semxai.types.image import BoolMask
 from napari_semxai.types.masks import CandidatePool
+from napari_semxai.types.progress import Progress
 from napari_semxai.types.settings import GenerateSettings
 
 
@@ -67,26 +68,16 @@ class GenerateRequest:
     settings: GenerateSettings
 
 
-@dataclass(frozen=True, slots=True)
-class GenerateUpdate:
-    """One message of a running generation.
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerateUpdate(Progress):
+    """One message of a running generation: its stage "load", "encode" or "decode", grid points.
 
     Attributes
     ----------
-    stage : str
-        "load", "encode" or "decode".
-    done, total : int
-        Grid points decoded so far, and all of them.
-    seconds_left : float or None
-        From measured speed, once there is one.
     pool : CandidatePool or None
         All candidates so far, when a level of the grid is complete.
     """
 
-    stage: str
-    done: int
-    total: int
-    seconds_left: float | None = None
     pool: CandidatePool | None = None
 
 

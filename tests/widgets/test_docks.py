@@ -22,15 +22,21 @@ from napari_semxai.state.review import Clicks, Offer
 from napari_semxai.state.session import (
     AlgorithmSettings,
     Automatic,
-    Download,
-    Generation,
     ModelChoice,
     Readout,
     SaveState,
     Session,
 )
 from napari_semxai.store.disk.recovery_copies import Recovery
-from napari_semxai.types import FilterSettings, MaskSize, ModelInfo, Prompts, Scores
+from napari_semxai.types import (
+    FilterSettings,
+    JobState,
+    MaskSize,
+    ModelInfo,
+    Progress,
+    Prompts,
+    Scores,
+)
 from napari_semxai.widgets.candidates import model_picker
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.candidates.table import ranked
@@ -171,13 +177,13 @@ def test_advanced_forms_show_and_set(candidates, session, controller):
 
 
 def test_progress_and_time_left_are_shown(candidates, session):
-    session.generation = Generation("running", "decode", 64, 1024, 7.4)
+    session.generation = Progress("decode", 64, 1024, 7.4)
     assert candidates.run.status.text() == "64 of 1024 points, about 7 s left"
     assert candidates.run.progress.value() == 64
     assert candidates.run.cancel.isEnabled()
     assert not candidates.run.start.isEnabled()
-    session.generation = Generation("failed", message="the engine stopped")
-    assert candidates.run.status.text() == "the engine stopped"
+    session.generation = Progress(state=JobState.FAILED, message="the engine stopped")
+    assert candidates.run.status.text() == "⚠ the engine stopped"
     assert candidates.run.start.isEnabled()
 
 
@@ -200,9 +206,9 @@ def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
     assert candidates.run.status.text() == ""
     session.recovery = Recovery(Path("a.npz"), "key", 0.0, {}, (0, 0.0))
     assert "unsaved strokes" in candidates.run.status.text()
-    session.generation = Generation("running", "encode")
+    session.generation = Progress("encode")
     assert candidates.run.status.text() == "Encoding the image …"
-    session.generation = Generation("done")
+    session.generation = Progress(state=JobState.DONE)
     assert "unsaved strokes" in candidates.run.status.text()
     session.recovery = None
     assert candidates.run.status.text() == ""
@@ -242,9 +248,9 @@ def test_sliders_that_change_nothing_are_named(qtbot, candidates, session):
     qtbot.waitUntil(lambda: "The same candidate wins" in candidates.reach.text())
     assert "lower thresholds" in candidates.reach.text()
     # Candidates that are still being made may change it.
-    session.generation = Generation("running", "decode", 64, 1024, 7.4)
+    session.generation = Progress("decode", 64, 1024, 7.4)
     qtbot.waitUntil(lambda: not candidates.reach.text())
-    session.generation = Generation("done")
+    session.generation = Progress(state=JobState.DONE)
     qtbot.waitUntil(lambda: bool(candidates.reach.text()))
     session.automatic = automatic_with(corner, middle)
     qtbot.waitUntil(lambda: not candidates.reach.text())
@@ -305,12 +311,12 @@ def test_official_weights_are_downloaded_only_when_asked_for(
 
 def test_a_download_is_followed_and_cancelled(candidates, session, controller):
     panel = candidates.model.panel
-    session.download = Download("large", "running", 5 * 10**8, 9 * 10**8)
+    session.download = Progress("large", 5 * 10**8, 9 * 10**8)
     assert panel.text.text() == "large: 500 of 900 MB"
     assert (panel.progress.value(), panel.progress.maximum()) == (500_000, 900_000)
     panel.cancel.click()
     assert controller.calls == [("cancel", (), {})]
-    session.download = replace(session.download, state="failed", message="no network")
+    session.download = replace(session.download, state=JobState.FAILED, message="no network")
     assert panel.text.text() == "no network"
     assert panel.progress.isHidden()
     panel.cancel.click()

@@ -26,7 +26,6 @@ from napari_semxai import plugin
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_set
 from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.state.explanation import (
-    Activity,
     CamSettings,
     ExplanationMasks,
     ExplanationPicture,
@@ -34,12 +33,14 @@ from napari_semxai.state.explanation import (
     MaskSettings,
 )
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Batch, Clicks, Offer, OtherMasks
-from napari_semxai.state.session import Download, Generation, SaveState, Session
+from napari_semxai.state.review import Clicks, Offer, OtherMasks
+from napari_semxai.state.session import SaveState, Session
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.store.weights.models import OFFICIAL_MODELS
 from napari_semxai.types import (
     GenerateSettings,
+    JobState,
+    Progress,
     Prompts,
     ReviewRecord,
     Scores,
@@ -137,7 +138,7 @@ def _follow(session: Session, owner: Any, name: str, *values: object) -> Iterato
 
 
 def _jobs_of_candidates(session: Session) -> Iterator[str]:
-    running = Generation("running", "load")
+    running = Progress("load")
     yield from _follow(
         session,
         session,
@@ -145,21 +146,21 @@ def _jobs_of_candidates(session: Session) -> Iterator[str]:
         running,
         replace(running, stage="encode"),
         replace(running, stage="decode", done=64, total=1024, seconds_left=7.4),
-        Generation("failed", message=LONG),
-        Generation("cancelled", done=64, total=1024),
-        Generation("done"),
+        Progress(state=JobState.FAILED, message=LONG),
+        Progress(state=JobState.CANCELLED, done=64, total=1024),
+        Progress(state=JobState.DONE),
     )
     yield from _follow(session, session, "model", None)
     size = {"done": 5 * 10**7, "total": 156 * 10**6}
-    download = Download(OFFICIAL_MODELS[0].name, "running", **size)
+    download = Progress(OFFICIAL_MODELS[0].name, **size)
     yield from _follow(
         session,
         session,
         "download",
         download,
-        replace(download, state="failed", message=LONG),
-        replace(download, state="cancelled", message="cancelled"),
-        replace(download, state="done"),
+        replace(download, state=JobState.FAILED, message=LONG),
+        replace(download, state=JobState.CANCELLED, message="cancelled"),
+        replace(download, state=JobState.DONE),
     )
     copy = Recovery(Path("a.npz"), "key", 0.0, {}, (0, 0.0))
     yield from _follow(session, session, "recovery", copy)
@@ -197,8 +198,8 @@ def _jobs_of_editing(session: Session) -> Iterator[str]:
         session,
         session,
         "batch",
-        Batch("Masks", 3, 3000, 7200.0),
-        Batch("A name of a job that is rather long", 2999, 3000, 1.0),
+        Progress("Masks", 3, 3000, 7200.0),
+        Progress("A name of a job that is rather long", 2999, 3000, 1.0),
     )
     score = Scores(1, 2, 3, 4)
     others = OtherMasks(
@@ -210,11 +211,17 @@ def _jobs_of_editing(session: Session) -> Iterator[str]:
 
 def _jobs_of_explaining(session: Session) -> Iterator[str]:
     state = session.explanation
-    running = Activity("running", "loads the classifier")
+    running = Progress("loads the classifier")
     steps = replace(running, stage="runs", done=3, total=10, seconds_left=4.6)
-    failed = Activity("failed", message=LONG)
+    failed = Progress(state=JobState.FAILED, message=LONG)
     for name in ("classifying", "explaining", "fitting"):
-        values = (running, steps, failed, Activity("cancelled"), Activity("done"))
+        values = (
+            running,
+            steps,
+            failed,
+            Progress(state=JobState.CANCELLED),
+            Progress(state=JobState.DONE),
+        )
         yield from _follow(session, state, name, *values)
     missing = replace(make.network(), craft_missing="pip install 'napari-semxai[craft]'")
     yield from _follow(session, state, "network", make.network(), missing)
@@ -244,8 +251,8 @@ def _jobs_of_explaining(session: Session) -> Iterator[str]:
 
 def _jobs_of_research(session: Session) -> Iterator[str]:
     lines = tuple(f"image {number}: done" for number in range(60))
-    run = RunState(("sweep", "data"), Path("results"), "running", lines)
-    states = (run, replace(run, state="failed"), replace(run, state="done"))
+    run = RunState(("sweep", "data"), Path("results"), JobState.RUNNING, lines)
+    states = (run, replace(run, state=JobState.FAILED), replace(run, state=JobState.DONE))
     yield from _follow(session, session, "run", *states)
     alphas, betas = np.linspace(0, 10, 11), np.linspace(0, 1, 11)
     plane = ImagePlane(np.zeros((11, 11), int), np.zeros((11, 11)), np.zeros((11, 11)))

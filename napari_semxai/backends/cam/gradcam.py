@@ -29,9 +29,9 @@ from napari_semxai.types import (
     CAM_METHODS,
     BoolMask,
     CamMethod,
-    ExplainProgress,
     Heatmap,
     InputError,
+    Progress,
 )
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ def gradcam_steps(
     layers: tuple[str, ...] = (),
     method: str = "gradcam",
     mask: BoolMask | None = None,
-) -> Generator[ExplainProgress, None, Heatmap]:
+) -> Generator[Progress, None, Heatmap]:
     """Do the same as `gradcam` as a generator; the slow methods yield after every batch."""
     chosen = method_of(method)
     target = _target_of(image, classifier, target)
@@ -278,7 +278,7 @@ def _check_mask(mask: BoolMask, shape: tuple[int, int], method: CamMethod, *, la
         )
 
 
-def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgress, None, CamRun]:
+def _slow(classifier: Classifier, question: _Question) -> Generator[Progress, None, CamRun]:
     """Run a method that needs the network once a channel, on a copy that nobody else runs."""
     # Minutes long: on a copy, so that a click on another class need not wait for it.
     with classifier.lock:
@@ -297,7 +297,7 @@ def _slow(classifier: Classifier, question: _Question) -> Generator[ExplainProgr
         while True:
             done = next(steps)
             left = (time.perf_counter() - start) / done * max(0, total - done)
-            yield ExplainProgress(question.method.name, min(done, total), total, left)
+            yield Progress(question.method.name, min(done, total), total, left)
     except StopIteration as end:
         run: CamRun = end.value
         return run

@@ -30,7 +30,7 @@ from napari_semxai.backends.concepts.maps import (
 )
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.folders import concepts_folder
-from napari_semxai.types import ConceptBank, ConceptMaps, ExplainProgress, InputError
+from napari_semxai.types import ConceptBank, ConceptMaps, InputError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -167,7 +167,7 @@ def new_split(classifier: Classifier, layer: str) -> Split:
 
 def transform_steps(
     image: NDArray[Any], classifier: Classifier, path: Path, refinement: str = "none"
-) -> Generator[ConceptMaps | ExplainProgress, None, ConceptMaps]:
+) -> Generator[ConceptMaps | Progress, None, ConceptMaps]:
     """Find the concepts of a bank in an image.
 
     Parameters
@@ -184,7 +184,7 @@ def transform_steps(
 
     Yields
     ------
-    ConceptMaps or ExplainProgress
+    ConceptMaps or Progress
         The maps as soon as they are there, without the importances in this image (NaN) where
         those take long; then how far these are.
 
@@ -211,7 +211,7 @@ def transform_steps(
     try:
         while True:
             done, total = next(steps)
-            yield ExplainProgress("importances", done, total)
+            yield Progress("importances", done, total)
     except StopIteration as end:
         return replace(maps, local_importances=end.value[0][concepts.order])
 

@@ -40,7 +40,7 @@ from napari_semxai.backends.concepts.factorize import (
 from napari_semxai.backends.runtime.opencv import cv2
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.disk.digests import array_digest, text_digest
-from napari_semxai.types import ConceptBank, ExplainProgress, InputError
+from napari_semxai.types import ConceptBank, InputError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -195,7 +195,7 @@ def craft(  # noqa: PLR0913 - what decides the concepts
 
 def fit_steps(
     images: Sequence[NDArray[Any]], classifier: Classifier, settings: CraftSettings
-) -> Generator[ExplainProgress, None, ConceptBank]:
+) -> Generator[Progress, None, ConceptBank]:
     """Do the same as `craft` as a generator that yields between batches."""
     layer = check_settings(images, classifier, settings)
     key = BankKey(

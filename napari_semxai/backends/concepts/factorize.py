@@ -25,7 +25,7 @@ from napari_semxai.backends.concepts.maps import (
 from napari_semxai.backends.runtime.seeding import numpy_seed
 from napari_semxai.backends.runtime.stepwise import stepwise
 from napari_semxai.backends.runtime.xplique_import import craft_torch
-from napari_semxai.types import ExplainProgress
+from napari_semxai.types import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -80,9 +80,9 @@ class Factors:
 
 def factor_steps(
     split: Split, inputs: Tensor, settings: CraftSettings
-) -> Generator[ExplainProgress, None, Factors]:
+) -> Generator[Progress, None, Factors]:
     """Factorize the activations of crops, then weigh the concepts on the whole images."""
-    yield ExplainProgress("import", 0, 1)
+    yield Progress("import", 0, 1)
     craft_class = craft_torch()
     fitted = craft_class(
         nn.Sequential(split.g, nn.ReLU()),
@@ -95,7 +95,7 @@ def factor_steps(
     crop_values, vectors = yield from _fit(fitted, split.g, inputs, settings)
     latents, classes = [], []
     for start in range(0, len(inputs), _BATCH):
-        yield ExplainProgress("images", start, len(inputs))
+        yield Progress("images", start, len(inputs))
         batch = inputs[start : start + _BATCH]
         latents.append(latents_of(split, batch))
         with torch.no_grad():
@@ -111,13 +111,13 @@ def factor_steps(
 
 def _importances(
     split: Split, found: NDArray[np.float32], vectors: NDArray[np.float32], target: int
-) -> Generator[ExplainProgress, None, NDArray[np.float32]]:
+) -> Generator[Progress, None, NDArray[np.float32]]:
     steps, start = importance_steps(split, found, vectors, target), time.perf_counter()
     try:
         while True:
             done, total = next(steps)
             left = (time.perf_counter() - start) / done * (total - done) if done else None
-            yield ExplainProgress("importances", done, total, left)
+            yield Progress("importances", done, total, left)
     except StopIteration as end:
         indices: NDArray[np.float32] = end.value
         return indices
@@ -125,7 +125,7 @@ def _importances(
 
 def _fit(
     fitted: Any, g: nn.Module, inputs: Tensor, settings: CraftSettings
-) -> Generator[ExplainProgress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+) -> Generator[Progress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
     stride = int(0.8 * settings.patch_size)
     per_image = math.prod((side - settings.patch_size) // stride + 1 for side in inputs.shape[2:])
     total = -(-len(inputs) * per_image // _BATCH)
@@ -148,7 +148,7 @@ def _fit(
             done = next(steps)
             left = (time.perf_counter() - start) / done * (total - done)
             stage = "crops" if done < total else "factorize"
-            yield ExplainProgress(stage, done, total, left if done < total else None)
+            yield Progress(stage, done, total, left if done < total else None)
     except StopIteration as end:
         values, vectors = end.value
         return np.asarray(values, np.float32), np.asarray(vectors, np.float32)

@@ -26,7 +26,7 @@ from napari_semxai.backends.concepts.factorize import (
     reconstruction_agreement,
     reconstruction_r2,
 )
-from napari_semxai.types import ExplainProgress, InputError, SweepAdvice, SweepRow
+from napari_semxai.types import InputError, Progress, SweepAdvice, SweepRow
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -44,7 +44,7 @@ IMPORTANT = 0.01
 
 def sweep_steps(
     images: Sequence[NDArray[Any]], classifier: Classifier, request: CraftSweepRequest
-) -> Generator[ExplainProgress | SweepRow, None, SweepAdvice]:
+) -> Generator[Progress | SweepRow, None, SweepAdvice]:
     """Try every combination of the request's settings.
 
     Parameters
@@ -58,7 +58,7 @@ def sweep_steps(
 
     Yields
     ------
-    ExplainProgress or SweepRow
+    Progress or SweepRow
         A row after each setting.
 
     Returns
@@ -76,7 +76,7 @@ def sweep_steps(
     rows: list[SweepRow] = []
     skipped: list[str] = []
     for done, (layer, n_concepts, patch_size) in enumerate(settings):
-        yield ExplainProgress(f"{layer}, k {n_concepts}, patch {patch_size}", done, len(settings))
+        yield Progress(f"{layer}, k {n_concepts}, patch {patch_size}", done, len(settings))
         tried = CraftSettings(request.target, layer, n_concepts, patch_size)
         try:
             row = yield from _try(images, classifier, tried, request)
@@ -124,7 +124,7 @@ def _try(
     classifier: Classifier,
     settings: CraftSettings,
     request: CraftSweepRequest,
-) -> Generator[ExplainProgress, None, SweepRow]:
+) -> Generator[Progress, None, SweepRow]:
     start = time.perf_counter()
     layer = check_settings(images, classifier, settings)
     split = new_split(classifier, layer)

@@ -35,7 +35,7 @@ from napari_semxai.cli.works.record import (
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import read_image
-from napari_semxai.types import ConceptMaps, ExplainProgress, Heatmap
+from napari_semxai.types import ConceptMaps, Heatmap, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -153,7 +153,7 @@ class Explainer:
     """
 
     def __init__(self, classifier: Classifier) -> None:
-        self.on_update: Callable[[ExplainProgress], None] = lambda _update: None
+        self.on_update: Callable[[Progress], None] = lambda _update: None
         self._classifier = classifier
 
     @property
@@ -275,7 +275,7 @@ def _quality(path: Path) -> dict[str, float]:
     return {"r2": bank.r2, "agreement": bank.agreement}
 
 
-def run_steps(steps: Generator[Any, None, T], on_update: Callable[[ExplainProgress], None]) -> T:
+def run_steps(steps: Generator[Any, None, T], on_update: Callable[[Progress], None]) -> T:
     """Run steps to their end with their progress told."""
     while True:
         try:
@@ -283,7 +283,7 @@ def run_steps(steps: Generator[Any, None, T], on_update: Callable[[ExplainProgre
         except StopIteration as end:
             result: T = end.value
             return result
-        if isinstance(update, ExplainProgress):
+        if isinstance(update, Progress):
             on_update(update)
 
 

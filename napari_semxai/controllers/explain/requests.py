@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.state.explanation import Activity
-from napari_semxai.types import ExplainProgress
+from napari_semxai.types import IDLE, JobState, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -16,14 +15,14 @@ if TYPE_CHECKING:
 
 
 class Asking:
-    """Send requests and keep one `Activity` of the explanation equal to how far they are.
+    """Send requests and keep one `Progress` of the explanation equal to how far they are.
 
     Parameters
     ----------
     engine : EngineClient
         Answers.
     explanation : Explanation
-        Holds the activity.
+        Holds the progress.
     field : str
         Its name.
     """
@@ -42,26 +41,22 @@ class Asking:
     ) -> None:
         """Send a request; `receive` is called with every answer that is not mere progress."""
         self._waiting.add(destination)
-        self._show(Activity("running", "starting"))
+        self._show(Progress("starting"))
 
         def on_update(answer: Any) -> None:
-            if isinstance(answer, ExplainProgress):
-                self._show(
-                    Activity(
-                        "running", answer.stage, answer.done, answer.total, answer.seconds_left
-                    )
-                )
+            if isinstance(answer, Progress):
+                self._show(answer)
             else:
                 receive(answer)
 
         def on_done() -> None:
             self._waiting.discard(destination)
             if not self._waiting:
-                self._show(Activity("done"))
+                self._show(Progress(state=JobState.DONE))
 
         def on_failed(message: str) -> None:
             self._waiting.discard(destination)
-            self._show(Activity("failed", message=message))
+            self._show(Progress(state=JobState.FAILED, message=message))
 
         self._engine.submit(
             request,
@@ -80,7 +75,8 @@ class Asking:
         """Stop everything that was asked for here."""
         if self._waiting:
             self._drop(self._waiting, self._engine.cancel)
-            self._show(replace(getattr(self._explanation, self._field), state="cancelled"))
+            now: Progress = getattr(self._explanation, self._field)
+            self._show(replace(now, state=JobState.CANCELLED))
 
     def forget(self, *destinations: str) -> None:
         """Drop these, by default all: their image or network is no longer the current one.
@@ -89,7 +85,7 @@ class Asking:
         """
         self._drop(destinations or self._waiting, self._engine.forget)
         if not self._waiting:
-            self._show(Activity())
+            self._show(IDLE)
 
     def _drop(self, destinations: Iterable[str], end: Callable[[str], None]) -> None:
         for destination in tuple(destinations):
@@ -97,5 +93,5 @@ class Asking:
                 self._waiting.remove(destination)
                 end(destination)
 
-    def _show(self, activity: Activity) -> None:
-        setattr(self._explanation, self._field, activity)
+    def _show(self, progress: Progress) -> None:
+        setattr(self._explanation, self._field, progress)

@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.controllers.edit.recipe import versions
-from napari_semxai.state.review import Batch
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
+    IDLE,
     GenerateRequest,
     GenerateUpdate,
     InputError,
     MaskRecipe,
     MaskSettings,
     ModelInfo,
+    Progress,
     ReviewChange,
     WarmRequest,
 )
@@ -91,14 +92,14 @@ class QueueMasks:
         opened, queue = self._review.opened, self._session.queue
         if opened is None or queue is None or self._run is not None:
             return
-        if self._session.batch.title:
+        if self._session.batch.running:
             self._session.message = (
-                f"{self._session.batch.title}: still running; wait for it, or cancel it"
+                f"{self._session.batch.stage}: still running; wait for it, or cancel it"
             )
             return
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
         run = self._run = _Run(opened, queue.annotator, self._session.settings, waiting)
-        self._session.batch = Batch(TITLE, 0, run.total)
+        self._session.batch = Progress(TITLE, 0, run.total)
         # Only the network's digest tells which masks it has made before.
         self._engine.submit(
             WarmRequest(run.settings.model, run.settings.device),
@@ -115,7 +116,7 @@ class QueueMasks:
             self._run = None
             self._engine.forget(QUEUE)
             self._jobs.forget(QUEUE)
-            self._session.batch = Batch()
+            self._session.batch = IDLE
 
     def _next(self, run: _Run) -> None:
         if run is not self._run:
@@ -123,13 +124,13 @@ class QueueMasks:
         done = run.total - len(run.waiting)
         if not run.waiting:
             self._run = None
-            self._session.batch = Batch()
+            self._session.batch = IDLE
             self._session.message = f"Masks for {done:,} images are ready"
             self._queue.refresh()
             return
         each = (time.monotonic() - run.began) / run.made if run.made else None
         left = None if each is None else each * len(run.waiting)
-        self._session.batch = Batch(TITLE, done, run.total, left)
+        self._session.batch = Progress(TITLE, done, run.total, left)
         image_id = run.waiting.pop()
         self._jobs.run(
             QUEUE,

@@ -11,11 +11,10 @@ from psygnal import Signal
 from napari_semxai.controllers.project.cache import ProjectCache
 from napari_semxai.controllers.project.open_project import OpenProject
 from napari_semxai.state.queue import Queue
-from napari_semxai.state.review import Batch
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.files import read_info
 from napari_semxai.store.project.project import open_project
-from napari_semxai.types import PROJECT_FILE, InputError, QueueFilter
+from napari_semxai.types import IDLE, PROJECT_FILE, InputError, Progress, QueueFilter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,7 +78,7 @@ class ProjectController:
             The image to begin with; by default the first one without a review.
         """
         self._cancelled = False
-        self._session.batch = Batch(_OPENING)
+        self._session.batch = Progress(_OPENING)
         self._jobs.run(
             "project",
             partial(self._open, source, annotator, folder),
@@ -92,7 +91,7 @@ class ProjectController:
         self._cancelled = True
         self._jobs.forget("project")
         self.cancelled.emit()
-        self._session.batch = Batch()
+        self._session.batch = IDLE
 
     def _open(
         self, source: Path, annotator: str, folder: Path | None
@@ -140,11 +139,11 @@ class ProjectController:
     def _tell(self, done: int, total: int) -> None:
         if self._cancelled:
             raise InputError("Making the project was cancelled")
-        batch = Batch("Making the project", done, total)
+        batch = Progress("Making the project", done, total)
         if done % 20 == 0 or done == total:
             self._jobs.deliver(lambda: self._show(batch))
 
-    def _show(self, batch: Batch) -> None:
+    def _show(self, batch: Progress) -> None:
         if not self._cancelled:
             self._session.batch = batch
 
@@ -155,11 +154,11 @@ class ProjectController:
         self._session.message = message
 
     def _on_opened(self, at: str, found: tuple[OpenProject, Queue]) -> None:
-        self._session.batch = Batch()
+        self._session.batch = IDLE
         self._review.begin(*found, at=at)
 
     def _on_failed(self, message: str) -> None:
-        self._session.batch = Batch()
+        self._session.batch = IDLE
         self._session.message = message
 
 

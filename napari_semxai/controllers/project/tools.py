@@ -7,11 +7,10 @@ from functools import partial
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
-from napari_semxai.state.review import Batch
 from napari_semxai.store.project.create import add_images, name_classes
 from napari_semxai.store.project.exports import export
 from napari_semxai.store.project.masks import chosen_masks, project_agreement
-from napari_semxai.types import InputError
+from napari_semxai.types import IDLE, InputError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -129,14 +128,14 @@ class ProjectTools:
     def _begin(
         self, title: str, work: Callable[[OpenProject, Tell], T], on_done: Callable[[T], None]
     ) -> None:
-        opened, busy = self._review.opened, self._session.batch.title
+        opened, busy = self._review.opened, self._session.batch.stage
         if opened is None:
             return
         if busy:
             self._session.message = f"{busy}: still running; wait for it, or cancel it"
             return
         stop = self._stop = Event()
-        self._session.batch = Batch(title, total=len(opened.project.images))
+        self._session.batch = Progress(title, total=len(opened.project.images))
 
         def start(_: object) -> None:
             self._jobs.run(
@@ -152,14 +151,14 @@ class ProjectTools:
         if stop.is_set():
             raise InputError(f"{title}: cancelled; finished work is kept")
         if done % 20 == 0 or done == total:
-            self._jobs.deliver(partial(self._show, Batch(title, done, total)))
+            self._jobs.deliver(partial(self._show, Progress(title, done, total)))
 
-    def _show(self, batch: Batch) -> None:
-        if self._session.batch.title == batch.title:
+    def _show(self, batch: Progress) -> None:
+        if self._session.batch.stage == batch.stage:
             self._session.batch = batch
 
     def _on_done(self, on_done: Callable[[T], None], result: T) -> None:
-        self._session.batch = Batch()
+        self._session.batch = IDLE
         on_done(result)
 
     def _on_exported(self, target: Path, count: int) -> None:
@@ -185,7 +184,7 @@ class ProjectTools:
         self._session.agreement = pairs
 
     def _on_failed(self, message: str) -> None:
-        self._session.batch = Batch()
+        self._session.batch = IDLE
         self._session.message = message
 
 

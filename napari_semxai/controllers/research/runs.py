@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.state.research import RunState
+from napari_semxai.types import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -42,7 +43,7 @@ class RunController:
     @property
     def running(self) -> bool:
         """Whether a run is on its way."""
-        return self._session.run is not None and self._session.run.state == "running"
+        return self._session.run is not None and self._session.run.state is JobState.RUNNING
 
     def start(self, command: Sequence[str], output: Path) -> None:
         """Start ``semxai`` with these arguments, unless a run is on its way."""
@@ -71,7 +72,7 @@ class RunController:
     def stop(self) -> None:
         """End the run; what it has done stays, and starting it again goes on from there."""
         if self.running and self._process is not None and self._session.run is not None:
-            self._session.run = replace(self._session.run, state="stopped")
+            self._session.run = replace(self._session.run, state=JobState.CANCELLED)
             _end(self._process)
 
     def close(self) -> None:
@@ -101,10 +102,11 @@ class RunController:
 
     def _on_ended(self, code: int) -> None:
         run = self._session.run
-        if run is None or run.state == "stopped":
+        if run is None or run.state is JobState.CANCELLED:
             return
         # 3: some of many images failed, and the rest is done.
-        self._session.run = replace(run, state="done" if code in (0, 3) else "failed")
+        state = JobState.DONE if code in (0, 3) else JobState.FAILED
+        self._session.run = replace(run, state=state)
 
 
 def _end(process: subprocess.Popen[str], name: str = "SIGTERM") -> None:

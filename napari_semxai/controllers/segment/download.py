@@ -8,9 +8,10 @@ from threading import Event
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from napari_semxai.state.session import Download, ModelChoice
+from napari_semxai.state.session import ModelChoice
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.weights.downloads import DownloadCancelled, digest_note, download_model
+from napari_semxai.types import JobState, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,10 +46,10 @@ class DownloadController:
 
     def download(self, model: OfficialModel) -> None:
         """Start a download, unless one is running."""
-        if self._session.download.state == "running":
+        if self._session.download.running:
             return
         cancelled = self._cancelled = Event()
-        self._session.download = Download(model.name, "running", 0, model.size)
+        self._session.download = Progress(model.name, 0, model.size)
         report = self._reporter()
 
         def fetch() -> str | None:
@@ -62,7 +63,7 @@ class DownloadController:
 
     def cancel(self) -> None:
         """Stop the download after the block that is arriving; nothing is kept of it."""
-        if self._session.download.state == "running":
+        if self._session.download.running:
             self._cancelled.set()
             self._session.download = replace(self._session.download, message="Stopping …")
 
@@ -86,13 +87,14 @@ class DownloadController:
         if sha256 is None:
             self._session.download = replace(
                 download,
-                state="cancelled",
+                state=JobState.CANCELLED,
                 message=f"{model.name}: download cancelled; the partial file is deleted",
             )
             return
         text = f"{model.name}: downloaded, {digest_note(model, sha256)}"
-        self._session.download = replace(download, state="done", message=text)
+        self._session.download = replace(download, state=JobState.DONE, message=text)
         self._segment.choose_model(ModelChoice(model.name, self._session.choice.device))
 
     def _on_failed(self, message: str) -> None:
-        self._session.download = replace(self._session.download, state="failed", message=message)
+        failed = replace(self._session.download, state=JobState.FAILED, message=message)
+        self._session.download = failed

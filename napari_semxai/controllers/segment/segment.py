@@ -11,14 +11,17 @@ from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.controllers.segment.stage_two import StageTwo
-from napari_semxai.state.session import Automatic, Found, Generation, ModelChoice, Origin
+from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
+    IDLE,
     CandidatePool,
     GenerateRequest,
     GenerateSettings,
     GenerateUpdate,
+    JobState,
     ModelInfo,
+    Progress,
     WarmRequest,
 )
 
@@ -84,7 +87,7 @@ class SegmentController:
         self._filtered = self._stage_two = None
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
-        session.generation = Generation()
+        session.generation = IDLE
         session.edited = False
         session.image = image
 
@@ -119,9 +122,9 @@ class SegmentController:
 
     def cancel(self) -> None:
         """Stop generating; the candidates so far stay."""
-        if self._session.generation.state == "running":
+        if self._session.generation.running:
             self._engine.cancel(CANDIDATES)
-            self._session.generation = replace(self._session.generation, state="cancelled")
+            self._session.generation = replace(self._session.generation, state=JobState.CANCELLED)
 
     def set_algorithm(self, **change: Any) -> None:
         """Change fields of `AlgorithmSettings` and apply them at once."""
@@ -183,8 +186,9 @@ class SegmentController:
             if asked.choice == session.choice:
                 session.model = answer
         elif isinstance(answer, GenerateUpdate):
-            session.generation = Generation(
-                "running", answer.stage, answer.done, answer.total, answer.seconds_left
+            # Not the answer itself, which would keep its pool alive.
+            session.generation = Progress(
+                answer.stage, answer.done, answer.total, answer.seconds_left
             )
             if answer.pool is not None:
                 if session.pool is not None and self._chosen is not None:
@@ -196,11 +200,11 @@ class SegmentController:
                 self._rank()
 
     def _on_generated(self) -> None:
-        self._session.generation = replace(self._session.generation, state="done")
+        self._session.generation = replace(self._session.generation, state=JobState.DONE)
         self._prepare()
 
     def _on_failed(self, message: str) -> None:
-        self._session.generation = Generation("failed", message=message)
+        self._session.generation = Progress(state=JobState.FAILED, message=message)
 
     def _on_warm_failed(self, message: str) -> None:
         self._session.message = message
@@ -210,7 +214,7 @@ class SegmentController:
         if session.image is None:
             return
         self._asked = Origin(choice, settings)
-        session.generation = Generation("running", "load", 0, settings.points_per_side**2)
+        session.generation = Progress("load", 0, settings.points_per_side**2)
         self._engine.submit(
             GenerateRequest(session.image.gray, choice.model, choice.device, settings),
             destination=CANDIDATES,
@@ -270,7 +274,7 @@ class SegmentController:
             pool, indices, truth, self.border(), bool(rows.size), self._origin
         )
         # Of candidates that more will join soon it would be in vain.
-        if self._session.generation.state != "running":
+        if not self._session.generation.running:
             self._prepare()
 
 

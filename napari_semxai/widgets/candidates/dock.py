@@ -30,7 +30,7 @@ from napari_semxai.widgets.candidates.table import CandidateTable, ranked
 from napari_semxai.widgets.candidates.winner_map import WinnerMap
 from napari_semxai.widgets.common.forms import ScrolledDock, button, note, set_note
 from napari_semxai.widgets.common.numbers import NumberSlider
-from napari_semxai.widgets.common.progress_bar import ActivityBar
+from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class CandidatesDock(ScrolledDock):
     def _create(self) -> None:
         self.welcome = Welcome()
         self.model = ModelPicker()
-        self.run = ActivityBar("Generate candidates", "Run SAM 2 on the image (Alt+G)")
+        self.run = JobBar("Generate candidates", "Run SAM 2 on the image (Alt+G)", "points")
         self.algorithm = QComboBox()
         self.algorithm.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         for name, title in ALGORITHM_TITLES.items():
@@ -216,7 +216,7 @@ class CandidatesDock(ScrolledDock):
             (events.model, self.model.set_model),
             (events.download, self.model.set_download),
             (events.message, self._on_message_changed),
-            (events.generation, self.run.set_generation),
+            (events.generation, self.run.set_progress),
             (events.generation, self._on_generation_changed),
             (events.algorithm, self._on_algorithm_changed),
             (events.filters, self.advanced.filters.set_settings),
@@ -260,7 +260,7 @@ class CandidatesDock(ScrolledDock):
         self.model.set_download(session.download)
         if session.model is not None:
             self.model.set_model(session.model)
-        self.run.set_generation(session.generation)
+        self.run.set_progress(session.generation)
         self._on_algorithm_changed(session.algorithm)
         self._on_automatic_changed(session.automatic)
         self.image.refresh()
@@ -304,7 +304,7 @@ class CandidatesDock(ScrolledDock):
 
     def _on_reach_due(self, automatic: Automatic | None) -> None:
         # Of candidates that more will join nothing is said.
-        if automatic is None or self._session.generation.state == "running":
+        if automatic is None or self._session.generation.running:
             self.reach.setText("")
         else:
             self.reach.setText(reach_text(automatic, self.alpha.maximum()))

@@ -18,12 +18,12 @@ from superqt.utils import signals_blocked
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.store.disk.folders import models_folder
 from napari_semxai.store.weights.models import OFFICIAL_MODELS, installed_path
+from napari_semxai.types import JobState, Progress
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.status import StatusLine, StatusText, keep_room
 
 if TYPE_CHECKING:
-    from napari_semxai.state.session import Download
     from napari_semxai.store.weights.models import OfficialModel
     from napari_semxai.types import ModelInfo
 
@@ -67,16 +67,16 @@ class DownloadPanel(StatusLine):
         )
         self._show_buttons(opened=True)
 
-    def set_download(self, download: Download) -> None:
+    def set_download(self, download: Progress) -> None:
         """Show how far it is, and how it ended."""
-        self._running = download.state == "running"
-        if download.state == "done":
+        self._running = download.running
+        if download.state is JobState.DONE:
             self._model = None
         megabytes = f"{download.done / _MEGABYTE:.0f} of {download.total / _MEGABYTE:.0f} MB"
-        self.text.setText(download.message or f"{download.model}: {megabytes}")
+        self.text.setText(download.message or f"{download.stage}: {megabytes}")
         # A QProgressBar counts in 32 bits.
         self.show_progress(self._running, download.done // 1000, download.total // 1000)
-        self._show_buttons(opened=download.state != "idle")
+        self._show_buttons(opened=download.state is not JobState.IDLE)
 
     def _show_buttons(self, *, opened: bool) -> None:
         self.start.setVisible(opened and self._model is not None and not self._running)
@@ -150,10 +150,10 @@ class ModelPicker(QWidget):
         else:
             self.loaded.setText(f"{info.name} on {info.device} (sha256 {info.sha256[:12]}…)")
 
-    def set_download(self, download: Download) -> None:
+    def set_download(self, download: Progress) -> None:
         """Show a download, and its file among the models once it is there."""
         self.panel.set_download(download)
-        if download.state == "done":
+        if download.state is JobState.DONE:
             self.set_choice(self._choice)
 
     def set_failed(self, message: str) -> None:

@@ -7,36 +7,36 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
+from napari_semxai.types import JobState
 from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.status import StatusLine
 
 if TYPE_CHECKING:
-    from napari_semxai.state.explanation import Activity
-    from napari_semxai.state.session import Generation
+    from napari_semxai.types import Progress
 
-_STAGES = {"load": "Loading the network …", "encode": "Encoding the image …"}
+_STAGES = {"load": "Loading the network", "encode": "Encoding the image"}
 
 
-class ActivityBar(QWidget):
+class JobBar(QWidget):
     """A start and a cancel button, and how far the job is.
 
     Parameters
     ----------
     title, tip : str
         Of the start button.
-    lines : int
-        How many lines of text have room.
+    unit : str
+        What is counted, where its stages have no names of their own.
     """
 
     start_wanted = Signal()
     cancel_wanted = Signal()
 
-    def __init__(self, title: str, tip: str, lines: int = 1) -> None:
+    def __init__(self, title: str, tip: str, unit: str = "") -> None:
         super().__init__()
-        self._said, self._idle = "", ""
+        self._said, self._idle, self._unit = "", "", unit
         self.start = button(title, tip)
         self.cancel = button("Cancel", "Cancel; results found so far are kept")
-        self._line = StatusLine(lines)
+        self._line = StatusLine()
         self.status, self.progress = self._line.text, self._line.progress
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -47,51 +47,33 @@ class ActivityBar(QWidget):
         self.start.clicked.connect(self.start_wanted)
         self.cancel.clicked.connect(self.cancel_wanted)
 
-    def set_activity(self, activity: Activity) -> None:
-        """Show how far a request to the explanation engine is."""
-        self._show(activity, activity_text(activity))
-
-    def set_generation(self, generation: Generation) -> None:
-        """Show how far the candidates of the current image are."""
-        self._show(generation, generation_text(generation))
+    def set_progress(self, progress: Progress) -> None:
+        """Show how far the job is."""
+        self.start.setEnabled(not progress.running)
+        self.cancel.setEnabled(progress.running)
+        self._line.show_progress(progress.running, progress.done, progress.total)
+        self._said = progress_text(progress, self._unit)
+        self.status.setText(self._said or self._idle)
 
     def set_idle(self, text: str) -> None:
         """Say this while there is nothing to say of the job."""
         self._idle = text
         self.status.setText(self._said or text)
 
-    def _show(self, job: Activity | Generation, text: str) -> None:
-        running = job.state == "running"
-        self.start.setEnabled(not running)
-        self.cancel.setEnabled(running)
-        self._line.show_progress(running, job.done, job.total)
-        self._said = text
-        self.status.setText(text or self._idle)
 
-
-def activity_text(activity: Activity) -> str:
-    """Return what people read of an activity."""
-    if activity.state == "failed":
-        return f"⚠ {activity.message}"
-    if activity.state == "cancelled":
-        return "Cancelled"
-    if activity.state != "running":
+def progress_text(progress: Progress, unit: str = "") -> str:
+    """Return what people read of a job; "" of one that is done or not begun."""
+    counted = f"{progress.done} of {progress.total}{unit and f' {unit}'}"
+    if progress.state is JobState.FAILED:
+        return f"⚠ {progress.message}"
+    if progress.state is JobState.CANCELLED:
+        return f"Cancelled after {counted}" if unit else "Cancelled"
+    if not progress.running:
         return ""
-    steps = f": {activity.done} of {activity.total}" if activity.total > 1 else ""
-    return f"{activity.stage.capitalize()}{steps}{_left(activity)} …"
-
-
-def generation_text(generation: Generation) -> str:
-    """Return what people read of the candidates that are being made."""
-    if generation.state == "failed":
-        return generation.message
-    points = f"{generation.done} of {generation.total} points"
-    if generation.state == "cancelled":
-        return f"Cancelled after {points}"
-    if generation.state != "running":
-        return ""
-    return _STAGES.get(generation.stage, f"{points}{_left(generation)}")
-
-
-def _left(job: Activity | Generation) -> str:
-    return "" if job.seconds_left is None else f", about {job.seconds_left:.0f} s left"
+    left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
+    if progress.stage in _STAGES:
+        return f"{_STAGES[progress.stage]} …"
+    if unit:
+        return f"{counted}{left}"
+    steps = f": {counted}" if progress.total > 1 else ""
+    return f"{progress.stage.capitalize()}{steps}{left} …"

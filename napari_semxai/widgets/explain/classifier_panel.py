@@ -17,12 +17,11 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import ClassifierChoice
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.common.progress_bar import activity_text
+from napari_semxai.widgets.common.progress_bar import progress_text
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from napari_semxai.state.explanation import Activity
-    from napari_semxai.types import Classification
+    from napari_semxai.types import Classification, Progress
 
 SYNTHETIC = "⚠ Trained on synthetic images; not validated on real defects"
 _FILE = "…file"
@@ -76,9 +75,9 @@ class ClassifierPanel(QWidget):
             self.classifier.addItem("Local file…", _FILE)
             self.classifier.setCurrentIndex(self.classifier.findData(choice.classifier))
 
-    def set_activity(self, activity: Activity) -> None:
+    def set_progress(self, progress: Progress) -> None:
         """Show how far loading and classifying are."""
-        self._said = activity_text(activity)
+        self._said = progress_text(progress)
         self._show_line()
 
     def set_idle(self, text: str) -> None:

@@ -26,7 +26,7 @@ from napari_semxai.widgets.common.file_dialogs import (
 )
 from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.parameters import SettingsForm
-from napari_semxai.widgets.common.progress_bar import ActivityBar
+from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.explain.concept_list import ConceptList
 
@@ -88,7 +88,7 @@ class ConceptsPanel(QWidget):
             "Layer at which the network is split; earlier layers give finer maps"
         )
         self.form = SettingsForm(self._settings, _FIELDS)
-        self.bar = ActivityBar("Fit concepts", "Find the concepts of the class in these images")
+        self.bar = JobBar("Fit concepts", "Find the concepts of the class in these images")
         self.open = button("Open concepts…", "Open concepts from a file")
         self.save = button("Save concepts…", "Save these concepts to a file")
         self.quality = StatusText(3)

@@ -109,7 +109,7 @@ class ExplainDock(ScrolledDock):
         return (
             (self._session.events.image, self._on_image_changed),
             (events.choice, self.classifier.set_choice),
-            (events.classifying, self.classifier.set_activity),
+            (events.classifying, self.classifier.set_progress),
             (events.classification, self._on_classification_changed),
             (events.target, self._on_classification_changed),
             (events.network, self.gradcam.set_network),
@@ -117,11 +117,11 @@ class ExplainDock(ScrolledDock):
             (events.network, self.tuning.set_network),
             (events.cam, self.gradcam.set_settings),
             (events.follow, self.gradcam.set_follow),
-            (events.explaining, self.gradcam.bar.set_activity),
+            (events.explaining, self.gradcam.bar.set_progress),
             (events.heatmaps, self.gradcam.set_heatmaps),
             (events.craft, self.concepts.set_settings),
             (events.fit_images, self.concepts.set_images),
-            (events.fitting, self.concepts.bar.set_activity),
+            (events.fitting, self.concepts.bar.set_progress),
             (events.alone, self._on_alone_changed),
             (events.bank, self._on_concepts_changed),
             (events.concepts, self._on_concepts_changed),
@@ -173,18 +173,18 @@ class ExplainDock(ScrolledDock):
         explanation = self._explanation
         self._on_image_changed()
         self.classifier.set_choice(explanation.choice)
-        self.classifier.set_activity(explanation.classifying)
+        self.classifier.set_progress(explanation.classifying)
         self._on_classification_changed()
         self.gradcam.set_network(explanation.network)
         self.gradcam.set_settings(explanation.cam)
         self.gradcam.set_follow(explanation.follow)
-        self.gradcam.bar.set_activity(explanation.explaining)
+        self.gradcam.bar.set_progress(explanation.explaining)
         self.gradcam.set_heatmaps(explanation.heatmaps)
         self.concepts.set_network(explanation.network)
         self.tuning.set_network(explanation.network)
         self.concepts.set_settings(explanation.craft)
         self.concepts.set_images(explanation.fit_images)
-        self.concepts.bar.set_activity(explanation.fitting)
+        self.concepts.bar.set_progress(explanation.fitting)
         self.tuning.set_rows(explanation.sweep)
         self.tuning.set_advice(explanation.advice)
         self.masks.set_settings(explanation.mask_settings)

@@ -22,7 +22,7 @@ from napari_semxai.controllers.explain.heatmaps import QUICK_SECONDS, seconds_of
 from napari_semxai.state.explanation import CamSettings, Heatmaps
 from napari_semxai.types import CAM_METHODS
 from napari_semxai.widgets.common.forms import button
-from napari_semxai.widgets.common.progress_bar import ActivityBar
+from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class GradcamPanel(QWidget):
         self.follow.setToolTip(
             f"Update heat maps automatically when they take less than {QUICK_SECONDS:.0f} s"
         )
-        self.bar = ActivityBar("Compute heat map", "Explain the current image (Alt+X hides it)")
+        self.bar = JobBar("Compute heat map", "Explain the current image (Alt+X hides it)")
         self.result = StatusText()
         self.next = button(
             "Next heat map",

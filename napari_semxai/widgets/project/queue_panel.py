@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.types import QUEUE_COLUMNS, QueueFilter, ReviewState
+from napari_semxai.types import QUEUE_COLUMNS, Progress, QueueFilter, ReviewState
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
 from napari_semxai.widgets.common.status import StatusText
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.controllers.project.thumbnails import Thumbnails
     from napari_semxai.state.queue import Queue
-    from napari_semxai.state.review import Batch
     from napari_semxai.state.session import Session
     from napari_semxai.widgets.common.forms import Connections
 
@@ -328,14 +327,14 @@ class QueuePanel(Panel):
         self._seen |= {row.label for row in queue.shown}
         return [*queue.class_names, *sorted(self._seen - {"", *queue.class_names})]
 
-    def _on_batch_changed(self, batch: Batch) -> None:
-        running = bool(batch.title)
+    def _on_batch_changed(self, batch: Progress) -> None:
+        running = batch.running
         self.said.setCurrentWidget(self.progress if running else self.summary)
         self.cancel.setEnabled(running)
         self.progress.setRange(0, batch.total)
         self.progress.setValue(batch.done)
         left = "" if batch.seconds_left is None else f", {batch.seconds_left / 60:.0f} min left"
-        self.progress.setFormat(f"{batch.title} %v of %m{left}")
+        self.progress.setFormat(f"{batch.stage} %v of %m{left}")
 
     def _on_filter_changed(self) -> None:
         state = self.state.currentText()

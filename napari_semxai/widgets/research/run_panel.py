@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 
 from napari_semxai.controllers.research.results import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
+from napari_semxai.types import JobState
 from napari_semxai.widgets.common.figure_view import FigureView
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder
 from napari_semxai.widgets.common.forms import Panel, button
@@ -220,10 +221,10 @@ class RunPanel(Panel):
             self.dataset.setText(str(queue.folder))
 
     def _on_run_changed(self, run: RunState | None) -> None:
-        running = run is not None and run.state == "running"
+        running = run is not None and run.state is JobState.RUNNING
         self.start.setEnabled(not running)
         self.stop.setEnabled(running)
-        self.open.setEnabled(run is not None and run.state == "done")
+        self.open.setEnabled(run is not None and run.state is JobState.DONE)
         self.state.setText("" if run is None else f"semxai {run.command[0]}: {run.state}")
         if run is not None:
             self.log.setPlainText("\n".join(run.lines))

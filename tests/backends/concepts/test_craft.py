@@ -16,7 +16,7 @@ from napari_semxai.backends.concepts.craft import craft, fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
 from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.xplique_import import craft_missing, craft_torch
-from napari_semxai.types import CraftSweepRequest, ExplainProgress, SweepRow
+from napari_semxai.types import CraftSweepRequest, Progress, SweepRow
 from tests.networks import convnext_classifier, random_image, small_classifier
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def test_progress_cancel_and_cache(cache: Path) -> None:
     assert not list(cache.iterdir())
     np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
     updates = list(fit_steps(IMAGES, classifier, settings))
-    assert all(isinstance(update, ExplainProgress) for update in updates)
+    assert all(isinstance(update, Progress) for update in updates)
     assert "factorize" in {update.stage for update in updates}
     assert list(fit_steps(IMAGES, classifier, settings)) == []
     # Another seed is another bank.

@@ -39,9 +39,9 @@ from napari_semxai.types import (
     CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
-    ExplainProgress,
     GradcamRequest,
     LayersRequest,
+    Progress,
     SemImage,
     SweepAdvice,
     SweepRow,
@@ -201,7 +201,7 @@ def test_a_failure_is_told(session, engine, classify, image):
 
 def test_progress_is_told(warm, heat, engine):
     heat.explain()
-    engine.answer(GradcamRequest, ExplainProgress("runs", 3, 10, 4.5), done=False)
+    engine.answer(GradcamRequest, Progress("runs", 3, 10, 4.5), done=False)
     activity = warm.explaining
     assert (activity.state, activity.stage, activity.done, activity.total) == (
         "running",
@@ -396,7 +396,7 @@ def test_a_fit_is_asked_for_and_shown(warm, craft, engine, image):
         48,
         3,
     )
-    engine.answer(CraftFitRequest, ExplainProgress("factorize", 1, 3), make.bank())
+    engine.answer(CraftFitRequest, Progress("factorize", 1, 3), make.bank())
     request = engine.request(CraftTransformRequest)
     assert (request.bank, request.refinement) == (Path("bank.safetensors"), "guided")
     engine.answer(CraftTransformRequest, make.concept_maps())

@@ -10,6 +10,7 @@ from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.controllers.project.batch_masks import QueueMasks
 from napari_semxai.types import (
+    IDLE,
     GenerateUpdate,
     MaskSettings,
     ModelInfo,
@@ -110,7 +111,7 @@ def test_cancelling_keeps_what_is_done(desk):
     work(desk, 2)
     desk.turn(lambda: desk.engine.requests)
     desk.masks.cancel()
-    assert desk.session.batch.title == ""
+    assert desk.session.batch == IDLE
     assert desk.engine.forgotten == ["queue"]
     desk.engine.answer()
     found = [desk.project().mask(image.id, "Anna") for image in desk.project().images]
@@ -131,14 +132,14 @@ def test_three_failures_in_a_row_or_a_mask_that_cannot_be_written_stop_it(desk):
         desk.turn(lambda: desk.engine.requests)
         desk.engine.requests.pop(0)[3]("no such network")
     assert "Batch generation stopped" in desk.session.message
-    assert (desk.session.batch.title, desk.engine.requests) == ("", [])
+    assert (desk.session.batch, desk.engine.requests) == (IDLE, [])
     reviews = desk.session.queue.folder / "reviews"
     (reviews / "anna").write_text("in the way")
     desk.masks.start()
     work(desk, 1)
     desk.turn(lambda: "anna" in desk.session.message)
     assert "Batch generation stopped" in desk.session.message
-    assert desk.session.batch.title == ""
+    assert desk.session.batch == IDLE
 
 
 def make_all(desk, asked):

@@ -11,6 +11,7 @@ from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.recovery_copies import list_recoveries, save_recovery
 from napari_semxai.store.project.rescue import is_change
 from napari_semxai.types import (
+    IDLE,
     Classification,
     ClassifierInfo,
     ReviewChange,
@@ -177,7 +178,7 @@ def test_a_folder_without_images_is_said(desk, tmp_path):
     desk.projects.open(tmp_path / "none", "Anna")
     desk.turn(lambda: desk.session.message)
     assert "none" in desk.session.message
-    assert desk.session.batch.title == ""
+    assert desk.session.batch == IDLE
 
 
 def test_two_folders_of_one_name_have_two_projects(desk, folder):
@@ -296,7 +297,7 @@ def test_an_export_sees_the_review_that_was_just_made(desk, folder):
     desk.review.accept()
     desk.tools.export("png", "anna", folder / "out", every=False)
     desk.turn(lambda: "1 masks exported" in desk.session.message)
-    assert desk.session.batch.title == ""
+    assert desk.session.batch == IDLE
     mask = np.asarray(Image.open(folder / "out" / "wafer_0.png"))
     assert (mask == 255).sum() == 16
     desk.annotators.set_blind(False)

@@ -12,7 +12,7 @@ from napari_semxai.store.datasets.results import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import read_image
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, JobState
 
 SWEEP = ("sweep", "scenes")
 THRESHOLDS = ("sweep", "scenes", "--explanations", "deep=maps")
@@ -39,7 +39,7 @@ def folder(tmp_path):
 
 
 def read(folder, command, image=None):
-    return read_result(RunState(tuple(command), folder, "done"), image)
+    return read_result(RunState(tuple(command), folder, JobState.DONE), image)
 
 
 def test_what_is_shown_is_what_the_command_found(folder):

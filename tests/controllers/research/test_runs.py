@@ -37,10 +37,10 @@ def test_one_run_at_a_time_and_it_can_be_stopped(session, runs, tmp_path):
     assert session.run.command == first.command
     assert "Stop it first" in session.message
     runs.stop()
-    assert session.run.state == "stopped"
+    assert session.run.state == "cancelled"
     runs.close()
     assert not runs._reader.is_alive()
-    assert session.run.state == "stopped"
+    assert session.run.state == "cancelled"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="process groups")

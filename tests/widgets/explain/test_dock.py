@@ -14,7 +14,6 @@ from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import (
     CONCEPTS,
-    Activity,
     CamSettings,
     ClassifierChoice,
     CraftSettings,
@@ -24,7 +23,7 @@ from napari_semxai.state.explanation import (
     MaskSettings,
 )
 from napari_semxai.state.session import Session
-from napari_semxai.types import SweepAdvice, SweepRow
+from napari_semxai.types import JobState, Progress, SweepAdvice, SweepRow
 from napari_semxai.widgets.explain.classifier_panel import SYNTHETIC
 from napari_semxai.widgets.explain.concept_list import ConceptList
 from napari_semxai.widgets.explain.dock import ExplainDock
@@ -103,7 +102,9 @@ def test_another_classifier_can_be_opened(dock, state, controllers, monkeypatch)
 
 
 def test_a_refusal_is_read_in_full(dock, state):
-    state.classifying = Activity("failed", message="own.pt: holds os.system; convert it")
+    state.classifying = Progress(
+        state=JobState.FAILED, message="own.pt: holds os.system; convert it"
+    )
     assert dock.classifier.status.text() == "⚠ own.pt: holds os.system; convert it"
 
 
@@ -137,11 +138,11 @@ def test_layers_are_ticked_in_a_tree(dock, state, controllers):
 
 
 def test_progress_and_cancel(dock, state, controllers):
-    state.explaining = Activity("running", "runs", 3, 10, 4.6)
+    state.explaining = Progress("runs", 3, 10, 4.6)
     assert dock.gradcam.bar.status.text() == "Runs: 3 of 10, about 5 s left …"
     dock.gradcam.bar.cancel.click()
     assert controllers.heatmaps.calls[-1] == ("cancel", (), {})
-    state.explaining = Activity("done")
+    state.explaining = Progress(state=JobState.DONE)
     assert dock.gradcam.bar.progress.isHidden()
 
 

@@ -10,11 +10,13 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
 from napari_semxai.state.queue import Queue
-from napari_semxai.state.review import Batch, OtherMasks
+from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import StoredFiles
 from napari_semxai.types import (
+    IDLE,
     PairAgreement,
+    Progress,
     QueueFilter,
     QueueRow,
     ReviewRecord,
@@ -183,12 +185,12 @@ def test_reviews_of_one_annotator_can_be_chosen(panel, session, controller):
 
 
 def test_progress_is_shown_and_cancelled(panel, session, controller):
-    session.batch = Batch("Masks", 12, 4591, 600.0)
+    session.batch = Progress("Masks", 12, 4591, 600.0)
     assert not panel.progress.isHidden()
     assert "10 min left" in panel.progress.format()
     panel.cancel.click()
     assert [call[0] for call in controller.calls] == ["cancel", "cancel"]
-    session.batch = Batch()
+    session.batch = IDLE
     assert panel.progress.isHidden()
 
 

@@ -26,7 +26,7 @@ from napari_semxai.state.session import Session
 from napari_semxai.store.datasets.results import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
-from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings
+from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings, JobState
 from napari_semxai.widgets.common.main_thread import MainThread
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.research.run_panel import RUNS, settings_of
@@ -144,7 +144,7 @@ def test_a_run_is_started_followed_and_opened(qtbot, dock, session, tmp_path):
     session.run = RunState(tuple(command), tmp_path, lines=("1/2", "2/2"))
     assert panel.log.toPlainText() == "1/2\n2/2"
     assert (panel.start.isEnabled(), panel.stop.isEnabled()) == (False, True)
-    session.run = RunState(tuple(command), tmp_path, "done")
+    session.run = RunState(tuple(command), tmp_path, JobState.DONE)
     write_sweep(tmp_path / "sweep.npz", two_planes())
     panel.open.click()
     qtbot.waitUntil(lambda: panel.figure.drawn)
@@ -165,16 +165,16 @@ def test_another_kind_of_run_in_the_same_folder_shows_its_own_result(
     (tmp_path / "table.md").write_text("| method |")
     (tmp_path / "evaluation.json").write_text("{}")
     Image.new("RGB", (90, 30)).save(tmp_path / "scores.png")
-    session.run = RunState(("sweep",), tmp_path, "done")
+    session.run = RunState(("sweep",), tmp_path, JobState.DONE)
     panel.open.click()
     qtbot.waitUntil(lambda: panel.figure.drawn)
-    session.run = RunState(("evaluate",), tmp_path, "done")
+    session.run = RunState(("evaluate",), tmp_path, JobState.DONE)
     panel.open.click()
     qtbot.waitUntil(lambda: panel.result.toPlainText() == "| method |")
     assert panel.picture.pixmap().width() >= 200
     assert not panel.apply.isEnabled()
     assert not panel.figure.isVisibleTo(panel)
-    session.run = RunState(("sweep",), tmp_path, "done")
+    session.run = RunState(("sweep",), tmp_path, JobState.DONE)
     panel.open.click()
     qtbot.waitUntil(lambda: panel.figure.drawn)
     assert not panel.picture.isVisibleTo(panel)
@@ -190,7 +190,7 @@ def test_the_mask_of_the_current_image_is_brought_into_the_editor(qtbot, dock, s
     record = {"image": {"sha256": array_digest(image.pixels)}}
     (tmp_path / "b.json").write_text(json.dumps(record))
     write_mask(tmp_path / "a_mask.png", ~mask)
-    session.run = RunState(("mask",), tmp_path, "done")
+    session.run = RunState(("mask",), tmp_path, JobState.DONE)
     panel.open.click()
     qtbot.waitUntil(lambda: "the first is a_mask.png" in panel.result.toPlainText())
     assert panel.picture.isVisibleTo(panel)
