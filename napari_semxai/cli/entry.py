@@ -6,22 +6,12 @@ import argparse
 import io
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from napari_semxai import __version__
-from napari_semxai.cli.commands import (
-    demo,
-    evaluate,
-    explain,
-    mask,
-    models,
-    project,
-    survey,
-    sweep,
-    train_classifier,
-    window,
-)
+from napari_semxai.cli.commands import window
 from napari_semxai.cli.common.output import BAD_INPUT, INTERRUPTED, Output
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES
 from napari_semxai.types import InputError
@@ -36,21 +26,19 @@ _DESCRIPTION = (
 )
 
 _USAGE = "%(prog)s [-h] [--version] [IMAGE ... | COMMAND ...]"
-_COMMANDS = {
-    module.__name__.rpartition(".")[2].replace("_", "-"): module
-    for module in (
-        window,
-        demo,
-        evaluate,
-        explain,
-        mask,
-        models,
-        project,
-        survey,
-        sweep,
-        train_classifier,
-    )
-}
+_COMMANDS = (
+    "window",
+    "demo",
+    "evaluate",
+    "explain",
+    "mask",
+    "models",
+    "project",
+    "survey",
+    "sweep",
+    "train-classifier",
+)
+"""Each is a module of `cli.commands` with an ``add_parser``, in the order of the help."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -119,7 +107,8 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(
         title="commands", metavar="COMMAND", prog=parser.prog, parser_class=_Parser
     )
-    for module in _COMMANDS.values():
+    for name in _COMMANDS:
+        module = import_module(f"napari_semxai.cli.commands.{name.replace('-', '_')}")
         module.add_parser(commands, common)
     return parser
 

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from napari_semxai import __version__
-from napari_semxai.cli import entry, main
+from napari_semxai.cli import commands, entry, main
 from napari_semxai.cli.commands import window
 
 COMMANDS = [
@@ -44,6 +44,12 @@ def test_every_command_stands_in_the_help(capsys: pytest.CaptureFixture[str]) ->
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     listed = {words[0] for words in lines if words}
     assert listed >= {command[0] for command in COMMANDS}
+
+
+def test_every_file_of_a_command_is_listed() -> None:
+    files = Path(commands.__file__).parent.glob("[!_]*.py")
+    names = {file.stem.replace("_", "-") for file in files if "def add_parser" in file.read_text()}
+    assert names == set(entry._COMMANDS)
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

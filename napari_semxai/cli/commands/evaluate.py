@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,35 +12,36 @@ from napari_semxai.algorithms.statistics.evaluation import (
     tuning_split,
 )
 from napari_semxai.cli.batch.batch import add_batch_options
-from napari_semxai.cli.commands.explain import add_explain_options
-from napari_semxai.cli.common.datasets import DATASET_HELP, open_images
 from napari_semxai.cli.common.options import (
+    add_explain_options,
     add_foreground_option,
     add_mask_options,
     crop,
     fraction,
+    named_folder,
     number,
     place,
 )
-from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED
-from napari_semxai.cli.works.evaluate_methods import (
+from napari_semxai.cli.common.sources import DATASET_HELP
+from napari_semxai.cli.works.evaluate import (
     BOTH,
     EXPLANATIONS,
     MAPS,
     RENDERINGS,
+    EvaluateWork,
+    Reading,
     Runner,
     has_maps,
     readings_of,
 )
-from napari_semxai.cli.works.evaluate_works import EvaluateWork, Reading
 from napari_semxai.cli.works.record import run_values
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.types import InputError
 from napari_semxai.types.settings import ALGORITHMS
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
-    from pathlib import Path
 
     from napari_semxai.cli.common.output import Output
     from napari_semxai.store.datasets.dataset import TruthImage
@@ -154,9 +154,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError("--faithfulness scores maps: give --masks-from maps or both")
     options.method = list(dict.fromkeys(options.method))
     runner = Runner(options, output)
-    images = open_images(
-        options.dataset, options.output, output, runner.failed, options.foreground
-    )
+    images = runner.images()
     runner.explain(images)
     folders = [*options.explanations, *((name, runner.folder(name)) for name in options.method)]
     readings = [own for one in folders for own in readings_of(one, images, options)]
@@ -165,25 +163,12 @@ def run(options: argparse.Namespace, output: Output) -> int:
     for algorithm in _algorithms(options):
         runner.make_masks(algorithm, rest, tuned["alpha_beta"].get(algorithm))
     results = runner.collect(EvaluateWork(tuple(readings)), rest)
-    rows = [row for result in results for row in result["rows"]]
+    rows = [row for result in results.values() for row in result["rows"]]
     if rows and options.faithfulness:
         rows = _with_faithfulness(rows, readings, rest, runner)
     if rows:
         _report(options, rows, tuned, output, runner.failed)
-    for message in runner.failed.values():
-        output.error(message)
-    if runner.failed:
-        return SOME_FAILED if rows else BAD_INPUT
-    return DONE
-
-
-def named_folder(text: str) -> tuple[str, Path]:
-    """Parse NAME=DIR, or DIR, which is its own name."""
-    name, equals, folder = text.rpartition("=")
-    path = place(folder)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
-    return (name if equals else path.name), path
+    return output.conclude(runner.failed, rows)
 
 
 def fraction_or_auto(text: str) -> float | None:

@@ -5,20 +5,18 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.cli.batch.batch import add_batch_options, batch_options
-from napari_semxai.cli.batch.run_each import do_each
+from napari_semxai.cli.batch.batch import add_batch_options, batch_options, do_each
 from napari_semxai.cli.common.options import (
+    add_explain_options,
     add_foreground_option,
     color,
-    count,
     crop,
     fraction,
-    network_file,
     number,
     place,
 )
 from napari_semxai.cli.common.sources import find_sources, with_truths
-from napari_semxai.cli.works.evaluate_works import DEFAULT_DELTA
+from napari_semxai.cli.works.evaluate import DEFAULT_DELTA, EXPLANATIONS
 from napari_semxai.cli.works.rendered import RENDERED, rendered_work
 from napari_semxai.types import CAM_METHODS
 
@@ -27,11 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-    from napari_semxai.cli.batch.tasks import Work
+    from napari_semxai.cli.batch.workers import Work
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
-
-CRAFT = "craft"
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -50,7 +46,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     parser.add_argument(
         "--method",
-        choices=[*(method.name for method in CAM_METHODS), CRAFT, *RENDERED],
+        choices=[*EXPLANATIONS, *RENDERED],
         default=CAM_METHODS[0].name,
         metavar="METHOD",
         help="gradcam (default), craft, or another of the Grad-CAM family: "
@@ -97,54 +93,6 @@ def _add_picture_options(parser: argparse.ArgumentParser) -> None:
         metavar="R,G,B",
         help="algorithm3: of a concept, the most important first; by default the five of CRAFT's "
         "published figures",
-    )
-
-
-def add_explain_options(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments of the classifier, the map and the concepts."""
-    parser.add_argument(
-        "--classifier",
-        type=network_file,
-        default="bundled",
-        metavar="C",
-        help="bundled, or the path of weights with their JSON (default %(default)s)",
-    )
-    parser.add_argument(
-        "--target",
-        metavar="T",
-        help="class by name or index; by default the predicted one, for craft the one that is "
-        "predicted most often",
-    )
-    parser.add_argument(
-        "--layer",
-        action="append",
-        default=[],
-        metavar="L",
-        help="layer by dotted name; several average their maps (not for craft)",
-    )
-    concepts = parser.add_argument_group("concepts (craft)")
-    concepts.add_argument(
-        "--fit-on",
-        nargs="+",
-        type=place,
-        default=[],
-        metavar="IMAGE|FOLDER",
-        help="images to fit concepts on (default: the inputs)",
-    )
-    concepts.add_argument(
-        "--bank",
-        type=place,
-        metavar="FILE",
-        help="concepts fitted earlier (concepts_<class>.safetensors), instead of new ones",
-    )
-    concepts.add_argument("--concepts", type=count, default=10, metavar="K")
-    concepts.add_argument("--patch-size", type=count, default=64, metavar="P")
-    concepts.add_argument("--seed", type=int, default=0)
-    concepts.add_argument(
-        "--refinement",
-        choices=("none", "guided", "fine"),
-        default="none",
-        help="guided: maps follow the image's edges; fine: and an earlier layer of the network",
     )
 
 

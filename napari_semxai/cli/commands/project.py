@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.commands import project_replay
 from napari_semxai.cli.common.options import add_foreground_option, fraction, length
-from napari_semxai.cli.common.output import DONE, SOME_FAILED
+from napari_semxai.cli.common.output import DONE
 from napari_semxai.store.project.exports import EXPORT_FORMATS, export
 from napari_semxai.types import InputError, ReviewState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from napari_semxai.cli.common.output import Output
 
@@ -149,7 +149,7 @@ def run_init(options: argparse.Namespace, output: Output) -> int:
             "failed": failed,
         }
     )
-    return _conclude(failed, output)
+    return output.conclude(failed)
 
 
 def run_add(options: argparse.Namespace, output: Output) -> int:
@@ -166,7 +166,7 @@ def run_add(options: argparse.Namespace, output: Output) -> int:
     output.say(f"{options.project}: {len(added)} more images{brought}")
     ids = [image.id for image in added]
     output.result({"project": options.project, "added": ids, **masks.values, "failed": failed})
-    return _conclude(failed, output)
+    return output.conclude(failed)
 
 
 def run_classes(options: argparse.Namespace, output: Output) -> int:
@@ -220,7 +220,7 @@ def run_status(options: argparse.Namespace, output: Output) -> int:
             f"of classes {pair.label_kappa:.3f} ({pair.labels})"
         )
     output.result(asdict(status) | {"agreement": [asdict(pair) for pair in pairs]})
-    return _conclude({name: name for name in status.damaged}, output)
+    return output.conclude({name: name for name in status.damaged})
 
 
 def run_import(options: argparse.Namespace, output: Output) -> int:
@@ -237,7 +237,7 @@ def run_import(options: argparse.Namespace, output: Output) -> int:
     output.say(f"{options.project}, {options.annotator}: {masks}")
     counted = {"imported": masks.brought, **masks.values}
     output.result({**counted, "annotator": options.annotator, "failed": failed})
-    return _conclude(failed, output)
+    return output.conclude(failed)
 
 
 def run_restore(options: argparse.Namespace, output: Output) -> int:
@@ -260,7 +260,7 @@ def run_restore(options: argparse.Namespace, output: Output) -> int:
         raise InputError(next(iter(failed.values())))
     output.say(f"{options.project}: {len(restored)} reviews of {options.annotator} are back")
     output.result({"restored": restored, "annotator": options.annotator, "failed": failed})
-    return _conclude(failed, output)
+    return output.conclude(failed)
 
 
 def run_export(options: argparse.Namespace, output: Output) -> int:
@@ -275,9 +275,3 @@ def run_export(options: argparse.Namespace, output: Output) -> int:
     output.say(f"{target}: {count} masks")
     output.result({"output": target, "format": form, "masks": count})
     return DONE
-
-
-def _conclude(failed: Mapping[str, Any], output: Output) -> int:
-    for message in failed.values():
-        output.error(message)
-    return SOME_FAILED if failed else DONE

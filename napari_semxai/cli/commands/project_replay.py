@@ -10,8 +10,7 @@ import numpy as np
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
-from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED
-from napari_semxai.cli.works.pipeline import Pipeline
+from napari_semxai.cli.works.masks import Pipeline
 from napari_semxai.store.project.masks import difference, replay_edits
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, MaskEdit, MaskSettings, Prompts
@@ -76,12 +75,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
         )
     if not done and not failed:
         raise InputError(f"{options.project}: no mask with a recipe")
-    for message in failed.values():
-        output.error(message)
     output.result({"replayed": done, "failed": failed})
-    if failed:
-        return SOME_FAILED if done else BAD_INPUT
-    return DONE
+    return output.conclude(failed, done)
 
 
 def _said(steps: list[_Step]) -> str:

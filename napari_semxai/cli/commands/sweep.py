@@ -1,51 +1,53 @@
-"""``semxai sweep``: Algorithm 1 over alpha and beta, on every image with a true mask."""
+"""``semxai sweep``: every alpha and beta, or tau and delta, on images with true masks."""
 
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from functools import partial
 from math import inf
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.cli.batch.batch import Stopwatch, add_batch_options, batch_options, run_batch
-from napari_semxai.cli.batch.tasks import KEPT
-from napari_semxai.cli.common.datasets import DATASET_HELP, open_images
+from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
+from napari_semxai.algorithms.statistics.evaluation import best_threshold, bootstrap_interval
+from napari_semxai.cli.batch.batch import add_batch_options
 from napari_semxai.cli.common.options import (
     add_foreground_option,
     add_mask_options,
+    named_folder,
     number,
     place,
     settings_from,
 )
-from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED, plain
-from napari_semxai.cli.works.pipeline import Pipeline
-from napari_semxai.cli.works.record import content_key, run_values
-from napari_semxai.store.datasets.results import read_pool, write_pool
+from napari_semxai.cli.common.output import plain
+from napari_semxai.cli.common.sources import DATASET_HELP
+from napari_semxai.cli.works.evaluate import (
+    ALGORITHM_3,
+    Reading,
+    Runner,
+    TuneWork,
+    has_maps,
+    rendered_reading,
+)
+from napari_semxai.cli.works.masks import DEFAULT_ALPHAS, DEFAULT_BETAS, Axis, SweepWork
+from napari_semxai.cli.works.record import run_values
 from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.store.images.read import auto_border, read_image
-from napari_semxai.types import MaskSettings
+from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, SweepResult
     from napari_semxai.cli.common.output import Output
     from napari_semxai.store.datasets.dataset import TruthImage
 
-Axis = tuple[float, float, int]
-DEFAULT_ALPHAS: Axis = (0.0, 10.0, 41)
-DEFAULT_BETAS: Axis = (0.0, 0.8, 41)
-
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
     """Register the command."""
-    # It uses this module too.
-    from napari_semxai.cli.commands.evaluate import named_folder
-
     parser = commands.add_parser(
         "sweep",
         parents=[common],
@@ -81,87 +83,20 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.set_defaults(run=run)
 
 
-@dataclass(frozen=True, slots=True)
-class SweepWork:
-    """Scores the plane of one image; the network's answer is kept and used again.
-
-    Attributes
-    ----------
-    settings : MaskSettings
-        Of network, filters and components.
-    alphas, betas : tuple
-        First, last and number of values.
-    pools : Path
-        Where candidates are kept.
-    """
-
-    settings: MaskSettings
-    alphas: Axis
-    betas: Axis
-    pools: Path
-
-    def load(self) -> Pipeline:
-        """Load the network, whose digest tells whether kept candidates are its own."""
-        pipeline = Pipeline(self.settings)
-        pipeline.load()
-        return pipeline
-
-    def do(self, pipeline: Pipeline, item: TruthImage) -> dict[str, Any]:
-        """Return the plane of one image."""
-        # scikit-image takes half a second.
-        from napari_semxai.algorithms.algorithm1.automatic import stage_two
-        from napari_semxai.algorithms.algorithm1.sweep import sweep_image
-
-        image = read_image(item.path, item.page)
-        path = self.pools / f"{item.name}.npz"
-        own = self.settings
-        # Of the settings only what decides the candidates: the rest may change from run to run.
-        key = content_key(
-            item.path, item.page, own.generate, own.filters, pipeline.load().info.sha256
-        )
-        pool = read_pool(path, key)
-        kept = pool is not None
-        if pool is None:
-            pool = pipeline.run(image).pool
-            write_pool(path, pool, key)
-        plane = sweep_image(
-            pool,
-            item.truth.read(pool.shape),
-            np.linspace(*self.alphas),
-            np.linspace(*self.betas),
-            stage_two(own.algorithm, image.gray, own.algorithm.border(auto_border(image))),
-        )
-        return {"plane": plane, KEPT: kept}
-
-
 def run(options: argparse.Namespace, output: Output) -> int:
     """Sweep every image, put them together and write everything."""
     if options.explanations:
-        # It uses this module too.
-        from napari_semxai.cli.commands.sweep_thresholds import sweep_thresholds
-
         return sweep_thresholds(options, output)
-    failed: dict[str, str] = {}
-    images = open_images(options.dataset, options.output, output, failed, options.foreground)
+    runner = Runner(options, output)
+    images = runner.images()
     axes, asked = (options.alpha, options.beta), run_values(options)
     options.alpha = options.beta = 0.0
     work = SweepWork(settings_from(options), *axes, options.output / "pools")
-    planes: dict[TruthImage, ImagePlane] = {}
-    watch = Stopwatch(len(images))
-    for answer in run_batch(work, images, batch_options(options)):
-        output.progress(watch.tick(answer))
-        if answer.result is None:
-            failed[answer.item.name] = answer.error
-        else:
-            planes[answer.item] = answer.result["plane"]
-    ordered = {image: planes[image] for image in images if image in planes}
-    if ordered:
-        _report(options.output, ordered, axes, asked, output)
-    for message in failed.values():
-        output.error(message)
-    if failed:
-        return SOME_FAILED if ordered else BAD_INPUT
-    return DONE
+    results = runner.collect(work, images)
+    planes = {image: result["plane"] for image, result in results.items()}
+    if planes:
+        _report(options.output, planes, axes, asked, output)
+    return output.conclude(runner.failed, planes)
 
 
 def axis(text: str, most: float = inf) -> Axis:
@@ -246,3 +181,109 @@ def _plane_rows(result: SweepResult) -> list[dict[str, Any]]:
         for row, beta in enumerate(result.betas)
         for column, alpha in enumerate(result.alphas)
     ]
+
+
+def sweep_thresholds(options: argparse.Namespace, output: Output) -> int:
+    """Score every threshold of the explanations, put them together and write everything."""
+    runner = Runner(options, output)
+    images = runner.images()
+    readings = [own for named in options.explanations for own in _readings(named, images)]
+    if not readings:
+        raise InputError("the explanations hold neither maps (.npy) nor renderings of the images")
+    curves, rows, values = [], [], {}
+    for reading in readings:
+        results = runner.collect(TuneWork(reading), images).values()
+        found = np.array([result["curve"] for result in results if len(result["curve"])])
+        if found.size:
+            curve, evidence = _summary(reading, found)
+            curves.append(curve)
+            rows += _threshold_rows(curve, found)
+            values[reading.method] = evidence
+            output.say("{}: {advice}".format(reading.method, **evidence))
+        elif results:
+            # Of other images, or a folder too high: explain mirrors the folders of its inputs.
+            missing = f"{reading.folder} has nothing of the images, such as {images[0].name}.npy"
+            runner.failed.setdefault(reading.method, f"{reading.method}: {missing}")
+    if curves:
+        _report_thresholds(options.output, curves, rows, values, output)
+    return output.conclude(runner.failed, curves)
+
+
+def _readings(named: tuple[str, Path], images: Sequence[TruthImage]) -> list[Reading]:
+    """Return what of a method has a threshold: its maps, its renderings, or both."""
+    maps = Reading(*named) if has_maps(named[1]) else None
+    return [own for own in (maps, rendered_reading(named, images)) if own is not None]
+
+
+def _summary(
+    reading: Reading, curves: NDArray[np.float64]
+) -> tuple[ThresholdCurve, dict[str, Any]]:
+    """Return the mean curve, and its best threshold with the evidence."""
+    parameter = "delta" if reading.algorithm == ALGORITHM_3 else "tau"
+    mean = ThresholdCurve(reading.method, parameter, reading.thresholds, curves.mean(axis=0))
+    threshold, dice = mean.best
+    own = curves[:, np.searchsorted(reading.thresholds, threshold)]
+    low, high = bootstrap_interval(own)
+    left_out = _left_out(reading.thresholds, curves)
+    advice = (
+        f"{parameter} {threshold:.3g}, mean Dice {dice:.3f} over {len(curves)} images, 95 % "
+        f"bootstrap interval {low:.3f} to {high:.3f}, worst image {own.min():.3f}; chosen without "
+        f"the image that is scored: {left_out:.3f}"
+    )
+    evidence = {
+        "parameter": parameter,
+        "threshold": threshold,
+        "mean_dice": dice,
+        "interval": (low, high),
+        "mean_dice_left_out": left_out,
+        "images": len(curves),
+        "advice": advice,
+    }
+    return mean, evidence
+
+
+def _left_out(thresholds: NDArray[np.float64], curves: NDArray[np.float64]) -> float:
+    """Return the mean Dice of each image at the threshold that the others suggest."""
+    if len(curves) < 2:
+        return float("nan")
+    chosen = [
+        best_threshold(thresholds, np.delete(curves, number, axis=0))[0]
+        for number in range(len(curves))
+    ]
+    columns = np.searchsorted(thresholds, chosen)
+    return float(np.mean(curves[np.arange(len(curves)), columns]))
+
+
+def _threshold_rows(curve: ThresholdCurve, curves: NDArray[np.float64]) -> list[dict[str, Any]]:
+    return [
+        {
+            "method": curve.name,
+            "parameter": curve.parameter,
+            "threshold": threshold,
+            "mean_dice": dice.mean(),
+            "median_dice": np.median(dice),
+            "worst_dice": dice.min(),
+        }
+        for threshold, dice in zip(curve.thresholds, curves.T, strict=True)
+    ]
+
+
+def _report_thresholds(
+    folder: Path,
+    curves: list[ThresholdCurve],
+    rows: list[dict[str, Any]],
+    values: dict[str, Any],
+    output: Output,
+) -> None:
+    # matplotlib takes half a second.
+    from napari_semxai.reports.figures import save_figures
+    from napari_semxai.reports.sweep import curves_figure
+    from napari_semxai.store.disk.tables import write_records
+
+    files = [
+        write_records(folder / "thresholds.csv", rows),
+        *save_figures(curves_figure(curves), folder / "thresholds"),
+    ]
+    write_json(folder / "thresholds.json", plain(values))
+    output.say(f"Table and pictures: {folder}")
+    output.result({"thresholds": values, "files": files})

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.common.options import number
-from napari_semxai.cli.common.output import DONE, SOME_FAILED
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -87,9 +86,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     }
     _say(values, output)
     output.result(values)
-    for message in data.failed.values():
-        output.error(message)
-    return SOME_FAILED if data.failed else DONE
+    return output.conclude(data.failed)
 
 
 def _settings(options: argparse.Namespace, images: int) -> TrainSettings:

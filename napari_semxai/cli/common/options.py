@@ -1,4 +1,4 @@
-"""Arguments that decide a mask, shared by the commands that make one."""
+"""Arguments that several commands share: of masks, explanations and data sets."""
 
 from __future__ import annotations
 
@@ -101,6 +101,54 @@ def _add_plane_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
+def add_explain_options(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments of the classifier, the map and the concepts."""
+    parser.add_argument(
+        "--classifier",
+        type=network_file,
+        default="bundled",
+        metavar="C",
+        help="bundled, or the path of weights with their JSON (default %(default)s)",
+    )
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="class by name or index; by default the predicted one, for craft the one that is "
+        "predicted most often",
+    )
+    parser.add_argument(
+        "--layer",
+        action="append",
+        default=[],
+        metavar="L",
+        help="layer by dotted name; several average their maps (not for craft)",
+    )
+    concepts = parser.add_argument_group("concepts (craft)")
+    concepts.add_argument(
+        "--fit-on",
+        nargs="+",
+        type=place,
+        default=[],
+        metavar="IMAGE|FOLDER",
+        help="images to fit concepts on (default: the inputs)",
+    )
+    concepts.add_argument(
+        "--bank",
+        type=place,
+        metavar="FILE",
+        help="concepts fitted earlier (concepts_<class>.safetensors), instead of new ones",
+    )
+    concepts.add_argument("--concepts", type=count, default=10, metavar="K")
+    concepts.add_argument("--patch-size", type=count, default=64, metavar="P")
+    concepts.add_argument("--seed", type=int, default=0)
+    concepts.add_argument(
+        "--refinement",
+        choices=("none", "guided", "fine"),
+        default="none",
+        help="guided: maps follow the image's edges; fine: and an earlier layer of the network",
+    )
+
+
 def add_foreground_option(parser: argparse._ActionsContainer) -> None:
     """Add the argument that says what is foreground in masks that come in."""
     parser.add_argument(
@@ -138,6 +186,15 @@ def place(text: str) -> Path:
     """Return a path that means the same to workers in other folders."""
     # Not resolved: what a folder shows lies in that folder, wherever links lead.
     return Path(os.path.abspath(text))
+
+
+def named_folder(text: str) -> tuple[str, Path]:
+    """Parse NAME=DIR, or DIR, which is its own name."""
+    name, equals, folder = text.rpartition("=")
+    path = place(folder)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{folder} is not a folder")
+    return (name if equals else path.name), path
 
 
 def network_file(text: str) -> str:

@@ -53,6 +53,14 @@ class Output:
         self.progress("")
         sys.stderr.write(f"semxai: {' '.join(message.split())}\n")
 
+    def conclude(self, failed: Mapping[str, str], done: object = True) -> int:
+        """Name what failed, and return the exit code; `done` is false where nothing was done."""
+        for message in failed.values():
+            self.error(message)
+        if failed:
+            return SOME_FAILED if done else BAD_INPUT
+        return DONE
+
     def progress(self, text: str) -> None:
         """Show `text` in place of the last progress, on a terminal only."""
         if os.environ.get(PROGRESS_LINES):

@@ -7,16 +7,20 @@ download, a table or a KLARF file.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.masks.foreground import AUTO, ForegroundRule
+from PIL import Image
+
+from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.datasets.dataset import open_dataset
+from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, printable
-from napari_semxai.store.images.masks import MaskFile
+from napari_semxai.store.images.masks import MaskFile, write_mask
 from napari_semxai.store.images.read import image_files, page_count, page_name
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
@@ -25,6 +29,74 @@ from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from napari_semxai.cli.common.output import Output
+    from napari_semxai.store.datasets.dataset import TruthImage
+
+
+DATASET_HELP = (
+    "a project, a Carinthia-S download, a table, folders of images and masks, or synthetic:N "
+    "for N synthetic scenes with exact masks"
+)
+SYNTHETIC = re.compile(r"synthetic(?::([1-9][0-9]*))?")
+DEFAULT_SCENES = 120
+# Seeds of one number; those of the bundled networks' trainings are sequences.
+_FIRST_SEED = 77_000_000
+
+
+def open_images(
+    given: Path,
+    output_folder: Path,
+    output: Output,
+    failed: dict[str, str],
+    rule: ForegroundRule = AUTO,
+) -> list[TruthImage]:
+    """List the images of a data set; synthetic scenes are made first, below the output folder.
+
+    Parameters
+    ----------
+    given : Path
+        A data set, or ``synthetic:N`` where there is no such file.
+    output_folder : Path
+        Of the command.
+    output : Output
+        Where progress is shown.
+    failed : dict
+        Gets the message of each image that cannot be used.
+    rule : ForegroundRule
+        What is foreground in its masks.
+    """
+    wanted = SYNTHETIC.fullmatch(given.name)
+    if wanted is None or given.exists():
+        return open_dataset(given, failed, rule)
+    count = int(wanted[1] or DEFAULT_SCENES)
+    scenes = write_scenes(output_folder / "scenes", count, output)
+    return open_dataset(scenes, failed, BRIGHT)
+
+
+def write_scenes(folder: Path, count: int, output: Output) -> Path:
+    """Write scenes of all classes in turn with their masks and a table; return the table."""
+    # scikit-image takes half a second.
+    from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
+
+    lines = ["image_path;mask_path;label"]
+    for number in range(count):
+        output.progress(f"scene {number + 1}/{count}")
+        label = number % len(LABELS) + 1
+        name = f"{number:05}_{LABELS[label]}.png"
+        image, mask = folder / "images" / name, folder / "masks" / name
+        lines.append(f"images/{name};masks/{name};{LABELS[label]}")
+        if image.is_file() and mask.is_file():
+            continue
+        scene = scene_of_class(label, _FIRST_SEED + number)
+        write_mask(mask, scene.defect)
+        with atomic_write(image) as file:
+            Image.fromarray(scene.image).save(file, format="PNG")
+    table = folder / "scenes.csv"
+    with atomic_write(table) as file:
+        file.write(("\n".join(lines) + "\n").encode())
+    return table
+
 
 MASK_ENDING, OVERLAY_ENDING = "_mask.png", "_overlay.png"
 RENDERING_ENDING = "_rendering.png"

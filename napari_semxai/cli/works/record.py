@@ -20,60 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from napari_semxai.cli.works.pipeline import MaskResult
-    from napari_semxai.types import BoolMask, MaskSettings, SemImage
+    from napari_semxai.types import BoolMask, SemImage
 
 SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 # Where a run takes place and what it prints decides nothing.
 _NO_SETTINGS = "run", "json", "files", "sample", "output", "jobs", "scheduler"
-# In the order of the record; the others follow from these.
-_SETTINGS = (
-    "algorithm",
-    "alpha",
-    "beta",
-    "connectivity",
-    "ignore_border",
-    "points_per_side",
-    "pred_iou_thresh",
-    "stability_score_thresh",
-    "box_nms_thresh",
-)
-_PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
-
-
-def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict[str, Any]:
-    """Return everything about one mask as JSON can hold it; undefined numbers are null.
-
-    Parameters
-    ----------
-    result : MaskResult
-        The mask with its steps.
-    settings : MaskSettings
-        What was asked for.
-    source : str
-        What to call the image file.
-
-    Returns
-    -------
-    dict
-        Image, model, settings, versions, mask, winner and candidates.
-    """
-    values = settings.to_json(result.model.sha256, result.border)
-    record = {
-        "command": "mask",
-        "image": image_values(result.image, source),
-        "model": {
-            "name": result.model.name,
-            "sha256": result.model.sha256,
-            "device": result.model.device,
-        },
-        **{name: values[name] for name in _SETTINGS},
-        "versions": versions(*_PACKAGES),
-        "mask": _mask_values(result),
-        "winner": result.truth.winner,
-        "candidates": _candidates(result),
-    }
-    return dict(plain(record))
+PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
 
 
 def content_key(path: Path, page: int, *settings: object) -> str:
@@ -117,7 +69,7 @@ def known_record(
 def run_values(options: argparse.Namespace) -> dict[str, Any]:
     """Return what a run over a data set was asked for, and with which versions."""
     given = {name: value for name, value in vars(options).items() if name not in _NO_SETTINGS}
-    return {"settings": plain(given), "versions": versions(*_PACKAGES)}
+    return {"settings": plain(given), "versions": versions(*PACKAGES)}
 
 
 def image_values(image: SemImage, source: str) -> dict[str, Any]:
@@ -161,34 +113,3 @@ def mask_summary(record: dict[str, Any]) -> str:
     """Say how large the mask of an explanation's record is, and how good where that is known."""
     text = f"mask {record['mask']['area_px']:,} px"
     return f"{text}, Dice {record['scores']['dice']:.3f}" if "scores" in record else text
-
-
-def _mask_values(result: MaskResult) -> dict[str, Any]:
-    size, pixel = size_of(result.truth.mask), result.image.pixel_size
-    return {
-        "area_px": size.area,
-        "height_px": size.height,
-        "width_px": size.width,
-        "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
-        "touches_edge": result.truth.touches_edge,
-        "reason": result.truth.reason,
-        "confidence": result.truth.confidence,
-    }
-
-
-def _candidates(result: MaskResult) -> list[dict[str, Any]]:
-    pool, truth = result.pool, result.truth
-    columns = {
-        "score": truth.scores,
-        "area": truth.areas,
-        "centroid": truth.centroids,
-        "distance": truth.distances,
-        "eligible": truth.eligible,
-        "predicted_iou": pool.predicted_iou,
-        "stability_score": pool.stability_score,
-        "box": pool.boxes,
-        "point": pool.points,
-    }
-    return [
-        {name: values[index] for name, values in columns.items()} for index in range(len(pool))
-    ]

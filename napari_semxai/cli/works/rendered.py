@@ -1,4 +1,4 @@
-"""Masks out of pictures of explanations that were made elsewhere: Algorithms 2 and 3."""
+"""Explanations as pictures: drawn, and masks read out of those made elsewhere."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image, ImageColor
 
 from napari_semxai.algorithms.explanations.masks import (
     PAPER_COLORS,
     concept_masks,
     gradcam_mask,
 )
-from napari_semxai.cli.batch.tasks import KEPT
+from napari_semxai.cli.batch.workers import KEPT
 from napari_semxai.cli.common.output import plain
 from napari_semxai.cli.common.sources import MASK_ENDING, RECORD_ENDING
 from napari_semxai.cli.works.record import (
@@ -25,7 +26,7 @@ from napari_semxai.cli.works.record import (
     size_of,
     versions,
 )
-from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import InputError
@@ -33,8 +34,41 @@ from napari_semxai.types import InputError
 if TYPE_CHECKING:
     import argparse
 
+    from numpy.typing import NDArray
+
     from napari_semxai.cli.common.sources import Source
     from napari_semxai.types import BoolMask
+
+
+_OPACITY = 0.5
+
+
+def tinted(picture: NDArray[np.uint8], mask: BoolMask, color: str) -> NDArray[np.uint8]:
+    """Return an RGB picture (M, N, 3) with the pixels of `mask` (M, N) tinted."""
+    result = picture.copy()
+    tint = np.array(ImageColor.getrgb(color)[:3])
+    result[mask] = np.rint((1 - _OPACITY) * picture[mask] + _OPACITY * tint).astype(np.uint8)
+    return result
+
+
+def blended(
+    picture: NDArray[np.uint8], colors: NDArray[np.uint8], strength: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Lay colours (M, N, 3) over an RGB picture, by a strength (M, N) from 0 to 1."""
+    opacity = (_OPACITY * strength)[..., None]
+    return np.rint(picture + opacity * (colors.astype(np.float32) - picture)).astype(np.uint8)
+
+
+def as_rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Repeat a grey picture (M, N) over three channels."""
+    return np.repeat(gray[..., None], 3, axis=2)
+
+
+def write_picture(path: Path, picture: NDArray[np.uint8]) -> None:
+    """Write a grey or RGB picture as PNG, atomically."""
+    with atomic_write(path) as file:
+        Image.fromarray(picture).save(file, format="PNG")
+
 
 RENDERED = ALGORITHM_2, ALGORITHM_3 = "algorithm2", "algorithm3"
 

@@ -21,8 +21,7 @@ from napari_semxai.algorithms.synthetic import make_scene, sample_spec
 from napari_semxai.cli import main
 from napari_semxai.cli.batch import workers
 from napari_semxai.cli.batch.batch import BatchOptions, Stopwatch, clock, pace, run_batch
-from napari_semxai.cli.batch.tasks import KEPT, Answer
-from napari_semxai.cli.batch.workers import chunks_of
+from napari_semxai.cli.batch.workers import KEPT, Answer, chunks_of
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.types import InputError
 

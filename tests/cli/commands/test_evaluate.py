@@ -9,7 +9,7 @@ import napari_semxai as sx
 from napari_semxai.backends.cam import evaluation
 from napari_semxai.backends.runtime.xplique_import import craft_missing
 from napari_semxai.cli import main
-from napari_semxai.cli.works import faithfulness_work
+from napari_semxai.cli.works import explainers
 from napari_semxai.cli.works.explainers import Explainer
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.images.read import read_image
@@ -214,7 +214,7 @@ def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkey
     expected = sx.scores(heatmap.values > 0.4 * heatmap.values.max(), truth)
     assert float(row["iou"]) == pytest.approx(expected.iou, rel=1e-3)
     # All answers are there: nobody is asked again.
-    monkeypatch.setattr(faithfulness_work, "faithfulness", None)
+    monkeypatch.setattr(explainers, "faithfulness", None)
     monkeypatch.setattr(Explainer, "answer", None)
     assert main(command) == 0
     assert json.loads(capsys.readouterr().out) == values

@@ -19,7 +19,7 @@ from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.runtime.xplique_import import craft_missing
 from napari_semxai.cli import main
-from napari_semxai.cli.commands.explain import add_explain_options
+from napari_semxai.cli.common.options import add_explain_options
 from napari_semxai.cli.common.output import Output
 from napari_semxai.cli.common.sources import find_sources
 from napari_semxai.cli.works.explain_setup import works_of_classes

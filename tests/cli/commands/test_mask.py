@@ -17,8 +17,8 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.cli import main
-from napari_semxai.cli.commands import mask
 from napari_semxai.cli.common.sources import find_sources
+from napari_semxai.cli.works import masks
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
 
@@ -206,9 +206,9 @@ def test_what_is_done_is_not_done_again(
     command = ["mask", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *quick]
     assert main(command) == 0
     seen = []
-    run = mask.Pipeline.run
+    run = masks.Pipeline.run
     monkeypatch.setattr(
-        mask.Pipeline, "run", lambda self, image: seen.append(image.name) or run(self, image)
+        masks.Pipeline, "run", lambda self, image: seen.append(image.name) or run(self, image)
     )
     main(command)
     assert seen == []
@@ -230,14 +230,14 @@ def test_stopping_keeps_what_is_done(
 ) -> None:
     for number in range(3):
         save(tmp_path / f"in/{number}.png")
-    do = mask.MaskWork.do
+    do = masks.MaskWork.do
 
     def interrupted(work: Any, pipeline: Any, source: Any) -> Any:
         if source.name == "1.png":
             raise KeyboardInterrupt
         return do(work, pipeline, source)
 
-    monkeypatch.setattr(mask.MaskWork, "do", interrupted)
+    monkeypatch.setattr(masks.MaskWork, "do", interrupted)
     code = main(["mask", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *quick, "--json"])
     assert code == 130
     captured = capsys.readouterr()

@@ -11,8 +11,7 @@ from PIL import Image
 from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.cli import main
-from napari_semxai.cli.works.pipeline import Pipeline
-from napari_semxai.cli.works.record import mask_record
+from napari_semxai.cli.works.masks import Pipeline, mask_record
 from napari_semxai.sample_data import sample_image
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.project.create import create_project

@@ -9,8 +9,8 @@ from PIL import Image
 from napari_semxai.algorithms.explanations.masks import threshold_mask
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.cli import main
-from napari_semxai.cli.commands.sweep_thresholds import _left_out
-from napari_semxai.cli.works.pipeline import Pipeline
+from napari_semxai.cli.commands.sweep import _left_out
+from napari_semxai.cli.works.masks import Pipeline
 from napari_semxai.store.datasets.results import read_sweep
 from napari_semxai.store.images.masks import read_mask, write_mask
 

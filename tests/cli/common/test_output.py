@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import pytest
 
 from napari_semxai.cli.common.output import Output, plain
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def test_plain_values() -> None:
@@ -57,6 +54,17 @@ def test_progress_only_on_a_terminal(
     captured = capsys.readouterr()
     assert captured.err == "\r33 of 44\r4 of 4  \r      \r"
     assert captured.out == "done\n"
+
+
+@pytest.mark.parametrize(
+    ("failed", "done", "code"),
+    [({}, True, 0), ({}, [], 0), ({"a": "a is bad"}, ["b"], 3), ({"a": "a is bad"}, [], 2)],
+)
+def test_what_failed_is_named_and_is_the_exit_code(
+    failed: dict[str, str], done: object, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert Output().conclude(failed, done) == code
+    assert capsys.readouterr().err == "".join(f"semxai: {text}\n" for text in failed.values())
 
 
 def test_errors_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:

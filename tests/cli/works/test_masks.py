@@ -10,7 +10,7 @@ import pytest
 
 import napari_semxai as sx
 from napari_semxai.cli.common.options import add_mask_options, settings_from
-from napari_semxai.cli.works.pipeline import Pipeline
+from napari_semxai.cli.works.masks import Pipeline
 from napari_semxai.store.images.read import image_from_array
 
 if TYPE_CHECKING:

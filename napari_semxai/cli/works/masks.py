@@ -1,0 +1,353 @@
+"""Image in, defect mask with its whole record or its plane of alpha and beta out."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.cli.batch.workers import KEPT
+from napari_semxai.cli.common.output import plain
+from napari_semxai.cli.common.sources import MASK_ENDING, RECORD_ENDING
+from napari_semxai.cli.works.record import (
+    PACKAGES,
+    content_key,
+    image_values,
+    known_record,
+    size_of,
+    versions,
+)
+from napari_semxai.store.datasets.results import read_pool, write_pool
+from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.images.masks import write_mask
+from napari_semxai.store.images.read import auto_border, read_image
+from napari_semxai.types import (
+    Border,
+    CandidatePool,
+    GenerateSettings,
+    GroundTruth,
+    MaskSettings,
+    ModelInfo,
+    SemImage,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_semxai.backends.sam2.segmenter import Segmenter
+    from napari_semxai.cli.common.sources import Source
+    from napari_semxai.store.datasets.dataset import TruthImage
+    from napari_semxai.types import GenerateUpdate
+
+
+Axis = tuple[float, float, int]
+DEFAULT_ALPHAS: Axis = (0.0, 10.0, 41)
+DEFAULT_BETAS: Axis = (0.0, 0.8, 41)
+# In the order of the record; the others follow from these.
+_SETTINGS = (
+    "algorithm",
+    "alpha",
+    "beta",
+    "connectivity",
+    "ignore_border",
+    "points_per_side",
+    "pred_iou_thresh",
+    "stability_score_thresh",
+    "box_nms_thresh",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MaskResult:
+    """A mask and how it came about.
+
+    Attributes
+    ----------
+    image, pool, truth, model
+        What went in and what each step gave.
+    border : tuple of int
+        (top, right, bottom, left) that was ignored.
+    seconds : dict
+        Seconds each step took.
+    """
+
+    image: SemImage
+    pool: CandidatePool
+    truth: GroundTruth
+    border: Border
+    model: ModelInfo
+    seconds: dict[str, float]
+
+
+class Pipeline:
+    """Runs images through one network, loaded when the first one comes.
+
+    Parameters
+    ----------
+    settings : MaskSettings
+        The same for all images.
+    """
+
+    def __init__(self, settings: MaskSettings) -> None:
+        self.settings = settings
+        self.load_seconds = 0.0
+        self.on_update: Callable[[GenerateUpdate], None] | None = None
+        self._segmenter: Segmenter | None = None
+
+    def load(self) -> Segmenter:
+        """Load the network, which imports torch."""
+        if self._segmenter is None:
+            start = time.perf_counter()
+            from napari_semxai.backends.sam2.segmenter import Segmenter
+
+            self._segmenter = Segmenter(
+                self.settings.model, device=self.settings.device, steady=True
+            )
+            self.load_seconds = time.perf_counter() - start
+        return self._segmenter
+
+    def run(
+        self, image: SemImage, on_update: Callable[[GenerateUpdate], None] | None = None
+    ) -> MaskResult:
+        """Find the defect mask of an image.
+
+        Parameters
+        ----------
+        image : SemImage
+            What to look at.
+        on_update : callable, optional
+            Called with the network's progress.
+
+        Returns
+        -------
+        MaskResult
+            With an empty mask and a reason where there is no defect.
+        """
+        settings, segmenter = self.settings, self.load()
+        start = time.perf_counter()
+        segmenter.embed(image.gray)
+        encoded = time.perf_counter()
+        everything = _candidates(segmenter, image, settings.generate, on_update or self.on_update)
+        decoded = time.perf_counter()
+        pool = everything.take(filter_candidates(everything, settings.filters))
+        filtered = time.perf_counter()
+        border = settings.algorithm.border(auto_border(image))
+        truth = automatic_mask(pool, image, settings.algorithm, border)
+        seconds = {
+            "encoder": encoded - start,
+            "decoder": decoded - encoded,
+            "filters": filtered - decoded,
+            "algorithm_1": time.perf_counter() - filtered,
+        }
+        return MaskResult(image, pool, truth, border, segmenter.info, seconds)
+
+
+def _candidates(
+    segmenter: Segmenter,
+    image: SemImage,
+    settings: GenerateSettings,
+    on_update: Callable[[GenerateUpdate], None] | None,
+) -> CandidatePool:
+    pool = None
+    for update in segmenter.generate(image.gray, settings):
+        pool = pool if update.pool is None else update.pool
+        if on_update is not None:
+            on_update(update)
+    if pool is None:
+        raise RuntimeError("the network ended without a pool of candidates")
+    return pool
+
+
+@dataclass(frozen=True, slots=True)
+class MaskWork:
+    """Makes the mask of an image and its record, unless they are there already.
+
+    Attributes
+    ----------
+    settings : MaskSettings
+        Everything that decides a mask.
+    output : Path
+        Where results go.
+    """
+
+    settings: MaskSettings
+    output: Path
+
+    def load(self) -> Pipeline:
+        """Load the network."""
+        pipeline = Pipeline(self.settings)
+        pipeline.load()
+        return pipeline
+
+    def do(self, pipeline: Pipeline, source: Source) -> dict[str, Any]:
+        """Write both files of one image and return the short result."""
+        mask_path, record_path = (
+            Path(f"{self.output / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
+        )
+        key = content_key(source.path, source.page, self.settings, pipeline.load().info.sha256)
+        known = known_record(record_path, key, [mask_path], "mask")
+        if known is not None:
+            return _short(known, mask_path, record_path) | {KEPT: True}
+        result = pipeline.run(read_image(source.path, source.page))
+        record = mask_record(result, pipeline.settings, source.name)
+        record |= {"key": key, "summary": summary(result)}
+        # The mask first: a record without its mask would be taken for done.
+        write_mask(mask_path, result.truth.mask)
+        write_json(record_path, record)
+        return _short(record, mask_path, record_path)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepWork:
+    """Scores the plane of one image; the network's answer is kept and used again.
+
+    Attributes
+    ----------
+    settings : MaskSettings
+        Of network, filters and components.
+    alphas, betas : tuple
+        First, last and number of values.
+    pools : Path
+        Where candidates are kept.
+    """
+
+    settings: MaskSettings
+    alphas: Axis
+    betas: Axis
+    pools: Path
+
+    def load(self) -> Pipeline:
+        """Load the network, whose digest tells whether kept candidates are its own."""
+        pipeline = Pipeline(self.settings)
+        pipeline.load()
+        return pipeline
+
+    def do(self, pipeline: Pipeline, item: TruthImage) -> dict[str, Any]:
+        """Return the plane of one image."""
+        # scikit-image takes half a second.
+        from napari_semxai.algorithms.algorithm1.automatic import stage_two
+        from napari_semxai.algorithms.algorithm1.sweep import sweep_image
+
+        image = read_image(item.path, item.page)
+        path = self.pools / f"{item.name}.npz"
+        own = self.settings
+        # Of the settings only what decides the candidates: the rest may change from run to run.
+        key = content_key(
+            item.path, item.page, own.generate, own.filters, pipeline.load().info.sha256
+        )
+        pool = read_pool(path, key)
+        kept = pool is not None
+        if pool is None:
+            pool = pipeline.run(image).pool
+            write_pool(path, pool, key)
+        plane = sweep_image(
+            pool,
+            item.truth.read(pool.shape),
+            np.linspace(*self.alphas),
+            np.linspace(*self.betas),
+            stage_two(own.algorithm, image.gray, own.algorithm.border(auto_border(image))),
+        )
+        return {"plane": plane, KEPT: kept}
+
+
+def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict[str, Any]:
+    """Return everything about one mask as JSON can hold it; undefined numbers are null.
+
+    Parameters
+    ----------
+    result : MaskResult
+        The mask with its steps.
+    settings : MaskSettings
+        What was asked for.
+    source : str
+        What to call the image file.
+
+    Returns
+    -------
+    dict
+        Image, model, settings, versions, mask, winner and candidates.
+    """
+    values = settings.to_json(result.model.sha256, result.border)
+    record = {
+        "command": "mask",
+        "image": image_values(result.image, source),
+        "model": {
+            "name": result.model.name,
+            "sha256": result.model.sha256,
+            "device": result.model.device,
+        },
+        **{name: values[name] for name in _SETTINGS},
+        "versions": versions(*PACKAGES),
+        "mask": _mask_values(result),
+        "winner": result.truth.winner,
+        "candidates": _candidate_rows(result),
+    }
+    return dict(plain(record))
+
+
+def _short(record: dict[str, Any], mask_path: Path, record_path: Path) -> dict[str, Any]:
+    return {
+        "image": record["image"]["file"],
+        "page": record["image"]["page"],
+        "mask": str(mask_path),
+        "record": str(record_path),
+        "area_px": record["mask"]["area_px"],
+        "winner": record["winner"],
+        "candidates": len(record["candidates"]),
+        "touches_edge": record["mask"]["touches_edge"],
+        "reason": record["mask"]["reason"],
+        "summary": record["summary"],
+    }
+
+
+def summary(result: MaskResult) -> str:
+    """Say in one line what was found."""
+    truth = result.truth
+    if not truth.mask.any():
+        return f"no defect ({truth.reason})"
+    size = size_of(truth.mask)
+    text = f"{size.area:,} px, {size.width} x {size.height} px"
+    if result.image.pixel_size is not None:
+        text += f", {size.area * (result.image.pixel_size * 1e6) ** 2:.4g} µm²"
+    if truth.winner is not None:
+        # People count from 1; the record's "winner" is a place in its list.
+        text += f", surface is candidate {truth.winner + 1} of {len(result.pool)}"
+    if truth.confidence is not None:
+        text += f", confidence {truth.confidence:.2f}"
+    return text + (", touches the edge: check it" if truth.touches_edge else "")
+
+
+def _mask_values(result: MaskResult) -> dict[str, Any]:
+    size, pixel = size_of(result.truth.mask), result.image.pixel_size
+    return {
+        "area_px": size.area,
+        "height_px": size.height,
+        "width_px": size.width,
+        "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
+        "touches_edge": result.truth.touches_edge,
+        "reason": result.truth.reason,
+        "confidence": result.truth.confidence,
+    }
+
+
+def _candidate_rows(result: MaskResult) -> list[dict[str, Any]]:
+    pool, truth = result.pool, result.truth
+    columns = {
+        "score": truth.scores,
+        "area": truth.areas,
+        "centroid": truth.centroids,
+        "distance": truth.distances,
+        "eligible": truth.eligible,
+        "predicted_iou": pool.predicted_iou,
+        "stability_score": pool.stability_score,
+        "box": pool.boxes,
+        "point": pool.points,
+    }
+    return [
+        {name: values[index] for name, values in columns.items()} for index in range(len(pool))
+    ]
