@@ -64,10 +64,10 @@ def row(what: str, took: str) -> None:
 def measure(folder: Path, what: str) -> None:
     """Open in a process of its own, as a start of the program does, and ask."""
     start = time.perf_counter()
-    from napari_semxai.controllers.project.cache import ProjectCache
-    from napari_semxai.controllers.project.open_project import Opened
     from napari_semxai.controllers.project.queue import ask
+    from napari_semxai.store.project.cache import ProjectCache
     from napari_semxai.store.project.index.index import ProjectIndex
+    from napari_semxai.store.project.index.open_project import Opened
     from napari_semxai.store.project.project import open_project
     from napari_semxai.types import QueueFilter, ReviewChange, ReviewState
 

@@ -100,7 +100,7 @@ def measure(
     opened = []
     for _ in range(2):
         # What was open before is closed, and written, before the clock starts.
-        workbench.review.end()
+        workbench.projects.close()
         QTest.qWait(LOOK_MILLISECONDS)
         opened.append(clock(workbench, 1, lambda: workbench.projects.open(folder, "Anna")))
     going, strokes, jumping = [], [], []

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import atexit
 from functools import partial
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import napari
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_semxai.workbench import DOCKS, Workbench
+from napari_semxai.workbench import CANDIDATES, EDIT, Workbench
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_semxai.store.disk.folders import Folders
 
 _workbenches: WeakKeyDictionary[napari.Viewer, Workbench] = WeakKeyDictionary()
 
 
-def workbench_of(viewer: napari.Viewer | None = None) -> Workbench:
+def workbench_of(viewer: napari.Viewer | None = None, folders: Folders | None = None) -> Workbench:
     """Return the one workbench of a viewer, created on first use.
 
     Without a viewer it is the current one's: napari calls the docks' factories with nothing.
+    `folders` are where a new one keeps its files.
     """
     viewer = viewer or napari.current_viewer() or napari.Viewer()
     # A command gets a proxy, through which plugins must not touch the window.
     viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _workbenches:
-        workbench = Workbench(viewer)
+        workbench = Workbench(viewer, folders)
         _workbenches[viewer] = workbench
         # The window itself is the only thing that tells reliably that a viewer is over.
         viewer.window._qt_window.destroyed.connect(partial(close_workbench, workbench))
@@ -31,41 +38,30 @@ def workbench_of(viewer: napari.Viewer | None = None) -> Workbench:
     return _workbenches[viewer]
 
 
-def open_workbench(viewer: napari.Viewer | None = None) -> Workbench:
+def open_workbench(
+    viewer: napari.Viewer | None = None, folders: Folders | None = None
+) -> Workbench:
     """Open all docks in a viewer, by default the current one or a new one."""
-    workbench = workbench_of(viewer)
+    workbench = workbench_of(viewer, folders)
     workbench.show()
     return workbench
 
 
-def make_candidates_dock(viewer: napari.Viewer | None = None) -> QWidget:
-    """Return the Mask candidates dock of a viewer."""
-    return workbench_of(viewer).dock(DOCKS[0])
+def _dock_maker(title: str) -> Callable[..., QWidget]:
+    def make(viewer: napari.Viewer | None = None) -> QWidget:
+        return workbench_of(viewer).dock(title)
+
+    make.__doc__ = f"Return the {title} dock of a viewer."
+    return make
 
 
-def make_edit_dock(viewer: napari.Viewer | None = None) -> QWidget:
-    """Return the Edit & review dock of a viewer."""
-    return workbench_of(viewer).dock(DOCKS[1])
-
-
-def make_explain_dock(viewer: napari.Viewer | None = None) -> QWidget:
-    """Return the Explain dock of a viewer."""
-    return workbench_of(viewer).dock("Explain")
-
-
-def make_scores_dock(viewer: napari.Viewer | None = None) -> QWidget:
-    """Return the Scores dock of a viewer."""
-    return workbench_of(viewer).dock("Scores")
-
-
-def make_survey_dock(viewer: napari.Viewer | None = None) -> QWidget:
-    """Return the Survey dock of a viewer."""
-    return workbench_of(viewer).dock("Survey")
-
-
-def make_research_dock(viewer: napari.Viewer | None = None) -> QWidget:
-    """Return the Research dock of a viewer."""
-    return workbench_of(viewer).dock("Research")
+# The names that the manifest gives to the docks.
+make_candidates_dock = _dock_maker(CANDIDATES)
+make_edit_dock = _dock_maker(EDIT)
+make_explain_dock = _dock_maker("Explain")
+make_scores_dock = _dock_maker("Scores")
+make_survey_dock = _dock_maker("Survey")
+make_research_dock = _dock_maker("Research")
 
 
 def close_workbench(workbench: Workbench) -> None:

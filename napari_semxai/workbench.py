@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from napari.settings import get_settings
 from napari.utils.notifications import show_warning
@@ -14,17 +14,16 @@ from qtpy.QtCore import Qt
 from napari_semxai.controllers.choices import ChoicesController
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
-from napari_semxai.controllers.edit.images import ImageController
-from napari_semxai.controllers.edit.recipe import RecipeRecorder
 from napari_semxai.controllers.explain.explain import Explaining
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.project.annotators import AnnotatorsController
 from napari_semxai.controllers.project.batch_masks import QueueMasks
-from napari_semxai.controllers.project.image_opener import ImageOpener
+from napari_semxai.controllers.project.images import ImageController
 from napari_semxai.controllers.project.pixel_size import PixelSizeController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
 from napari_semxai.controllers.project.review import ReviewController
+from napari_semxai.controllers.project.review_writer import ReviewWriter
 from napari_semxai.controllers.project.thumbnails import Thumbnails
 from napari_semxai.controllers.project.tools import ProjectTools
 from napari_semxai.controllers.research.research import ResearchController
@@ -42,12 +41,7 @@ from napari_semxai.layers.mask.click_tool import ClickTool
 from napari_semxai.layers.mask.comparison import Comparison
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
-from napari_semxai.store.disk.folders import (
-    choices_file,
-    projects_folder,
-    recovery_folder,
-    shortcuts_file,
-)
+from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.common.main_thread import MainThread
@@ -84,89 +78,129 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.common.forms import Panel, ScrolledDock
 
 _logger = logging.getLogger(__name__)
-DOCKS = ("Mask candidates", "Edit & review", "Explain", "Scores", "Survey", "Research")
-TAB_TITLES = {"Mask candidates": "Candidates", "Edit & review": "Edit"}
+T = TypeVar("T")
+CANDIDATES, EDIT = "Mask candidates", "Edit & review"
 
 
 class Workbench:
-    """Session, controllers, engine and layers of one viewer, shared by its docks.
+    """Session, controllers, engines and layers of one viewer, shared by its docks.
+
+    One method starts each feature, lowest first: a feature knows only those before it. `close`
+    ends them the other way round.
 
     Parameters
     ----------
     viewer : napari.Viewer
         The viewer.
+    folders : Folders, optional
+        Where what outlives the window is kept; by default the user's own.
+    start_engine : callable, optional
+        Makes the client of an engine of this name.
     """
 
-    def __init__(self, viewer: napari.Viewer) -> None:
-        self.viewer = viewer
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        folders: Folders | None = None,
+        start_engine: Callable[..., EngineClient] = EngineClient,
+    ) -> None:
+        self.viewer, self.folders, self._start_engine = viewer, folders or Folders(), start_engine
         self.session = Session()
-        self.main_thread = MainThread()
-        self.engine = EngineClient("segment", deliver=self.main_thread.deliver)
-        self.jobs = Jobs(self.main_thread.deliver)
-        self.writes = Jobs(self.main_thread.deliver, threads=1)
-        self.segment = SegmentController(self.session, self.engine, self.jobs)
-        self.edit = EditController(self.session, self.jobs, recovery_folder())
-        self.images = ImageController(self.session, self.jobs, self.segment, self.edit)
-        self.evaluate = EvaluateController(self.session, self.jobs)
-        self.downloads = DownloadController(self.session, self.jobs, self.segment)
-        self.survey = SurveyController(self.session, self.jobs)
-        self.research = ResearchController(self.session, self.jobs, self.evaluate)
-        self.runs = RunController(self.session, self.main_thread.deliver)
-        # Before the layers: an edit is noted just before it is written.
-        self.recorder = RecipeRecorder(self.session, lambda: self.edit.mask)
-        self.layers = SessionLayers(viewer, self.session, self.edit)
-        self.review = ReviewController(
-            self.session, self.images, self.edit, self.recorder, self.jobs, self.writes
-        )
-        self.queue = QueueController(self.session, self.review, self.writes)
-        self.projects = ProjectController(
-            self.session, self.review, self.jobs, projects_folder(), recovery_folder()
-        )
-        self.annotators = AnnotatorsController(self.session, self.review, self.jobs)
-        self.tools = ProjectTools(self.session, self.review, self.projects, self.jobs, self.writes)
-        self.side_by_side = SideBySide(viewer, self.session, self.layers)
-        self.queue_masks = QueueMasks(
-            self.session, self.review, self.queue, self.engine, self.jobs, self.writes
-        )
-        self.clicks = ClickController(self.session, self.engine, self.edit)
-        self.click_tool = ClickTool(viewer, self.session, self.layers, self.clicks)
-        self.explain_engine = EngineClient("explain", deliver=self.main_thread.deliver)
-        self.explaining = Explaining(
-            self.session,
-            self.explain_engine,
-            self.jobs,
-            ImageOpener(self.images, self.review).open,
-            self.edit,
-            self.clicks,
-        )
-        self.explanations = ExplanationLayers(viewer, self.session, self.layers)
-        self.table = ComparisonTableController(self.session, self.jobs)
-        self.curves = ThresholdCurvesController(
-            self.session, self.jobs, self.evaluate, self.explaining.masks
-        )
-        self.comparison = Comparison(viewer, self.layers, self.evaluate)
         self.docks: dict[str, ScrolledDock] = {}
-        self._begin()
-
-    def _begin(self) -> None:
-        """Say messages, take up what was chosen before, bind the keys and load the network."""
-        self.session.events.message.connect(_show_message)
-        self.choices = ChoicesController(self.session, self.writes, choices_file())
-        self.keys = KeyTable(
-            self.viewer,
-            self.layers,
-            self._key_actions(),
-            shortcuts_file(),
-            self.viewer.window._qt_window,
-        )
-        self.closing = ClosingQuestion(self.viewer.window._qt_window, self.edit)
+        self._closing = ExitStack()
+        self._start_threads()
+        self._start_segment()
+        self._start_edit()
+        self._start_project()
+        self._start_layers()
+        self._start_explain()
+        self._start_scores()
+        self._start_research()
+        self._start_window()
         self.segment.warm()
+
+    def _start_threads(self) -> None:
+        self.main_thread = self._owned(MainThread(), "close")
+        deliver, say = self.main_thread.deliver, self.session.say
+        self.writes = self._owned(Jobs(deliver, threads=1, say=say), "close")
+        self.jobs = self._owned(Jobs(deliver, say=say), "close")
+        self.explain_engine = self._owned(self._start_engine("explain", deliver=deliver), "close")
+        self.engine = self._owned(self._start_engine("segment", deliver=deliver), "close")
+
+    def _start_segment(self) -> None:
+        session, jobs = self.session, self.jobs
+        self.segment = SegmentController(session, self.engine, jobs)
+        self.downloads = self._owned(DownloadController(session, jobs, self.segment), "cancel")
+
+    def _start_edit(self) -> None:
+        session = self.session
+        self.edit = self._owned(EditController(session, self.jobs, self.folders.recovery), "close")
+        self.clicks = ClickController(session, self.engine, self.edit)
+
+    def _start_project(self) -> None:
+        session, jobs, writes = self.session, self.jobs, self.writes
+        writer = ReviewWriter(session, self.edit, writes)
+        self.images = ImageController(session, jobs, self.segment, self.edit, writer)
+        self.review = ReviewController(session, self.images, self.edit, writer, writes)
+        self.queue = QueueController(session, self.images, writes)
+        # Before `edit` closes: the strokes of a project's image are written as it is left.
+        self.projects = self._owned(
+            ProjectController(session, self.images, writer, jobs, writes, self.folders), "close"
+        )
+        self.annotators = AnnotatorsController(session, self.edit, jobs)
+        self.tools = self._owned(ProjectTools(session, self.projects, jobs, writes), "cancel")
+        self.queue_masks = self._owned(
+            QueueMasks(session, self.images, self.queue, self.engine, jobs, writes), "cancel"
+        )
+
+    def _start_layers(self) -> None:
+        viewer, session = self.viewer, self.session
+        self.layers = self._owned(SessionLayers(viewer, session, self.edit))
+        self.layers.mask_closed.connect(self.images.leave_mask)
+        self.side_by_side = self._owned(SideBySide(viewer, session, self.layers))
+        self.click_tool = self._owned(ClickTool(viewer, session, self.layers, self.clicks))
+
+    def _start_explain(self) -> None:
+        session, engine = self.session, self.explain_engine
+        self.explaining = self._owned(
+            Explaining(session, engine, self.jobs, self.images.open, self.edit, self.clicks)
+        )
+        self.explanations = self._owned(ExplanationLayers(self.viewer, session, self.layers))
+
+    def _start_scores(self) -> None:
+        session, jobs = self.session, self.jobs
+        self.evaluate = EvaluateController(session, jobs)
+        self.table = ComparisonTableController(session, jobs)
+        self.curves = ThresholdCurvesController(
+            session, jobs, self.evaluate, self.explaining.masks
+        )
+        self.comparison = self._owned(Comparison(self.viewer, self.layers, self.evaluate))
+
+    def _start_research(self) -> None:
+        session, jobs = self.session, self.jobs
+        self.research = ResearchController(session, jobs, self.evaluate, self.edit.propose)
+        self.runs = self._owned(RunController(session, self.main_thread.deliver), "close")
+        self.survey = SurveyController(session, jobs)
+
+    def _start_window(self) -> None:
+        """Say messages, take up what was chosen before, bind the keys."""
+        window = self.viewer.window._qt_window
+        self.session.events.message.connect(_show_message)
+        self.choices = ChoicesController(self.session, self.writes, self.folders.choices)
+        self.keys = self._owned(
+            KeyTable(self.viewer, self.layers, self._key_actions(), self.folders.shortcuts, window)
+        )
+        self.closing = ClosingQuestion(window, self.edit)
+
+    def _owned(self, part: T, end: str = "release") -> T:
+        """Return a part whose method `end` closes it, before the parts that were made earlier."""
+        self._closing.callback(getattr(part, end))
+        return part
 
     def dock(self, title: str) -> ScrolledDock:
         """Return the dock of this title, created on first use."""
         if title not in self.docks:
-            dock = self._make(title)
-            self.docks[title] = dock
+            dock = self.docks[title] = DOCKS[title].make(self)
             self.keys.attach(dock)
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
         return self.docks[title]
@@ -174,7 +208,7 @@ class Workbench:
     def show(self) -> None:
         """Open all docks as tabs on the right."""
         with _settings_saved_once():
-            for title in DOCKS:
+            for title, entry in DOCKS.items():
                 widget = self.dock(title)
                 if widget.parent() is None:
                     # The name that napari's menus give it, so that they toggle this same dock.
@@ -182,41 +216,23 @@ class Workbench:
                     dock = self.viewer.window.add_dock_widget(
                         widget, name=name, area="right", tabify=True
                     )
-                    # Six tabs fit a small laptop only by short names.
-                    dock.setWindowTitle(TAB_TITLES.get(title, title))
+                    dock.setWindowTitle(entry.tab)
                 widget.parent().show()
-        self.dock(DOCKS[0]).parent().raise_()
+        self.dock(CANDIDATES).parent().raise_()
 
     def close(self) -> None:
-        """Write what is unsaved, end the engine and let go of the viewer."""
+        """Write what is unsaved, end the engines and let go of the viewer."""
         for dock in self.docks.values():
             dock.release()
         self.docks = {}
-        self.comparison.release()
-        self.keys.release()
-        self.click_tool.release()
-        self.explanations.release()
-        self.explaining.release()
-        self.side_by_side.release()
-        self.layers.release()
-        self.tools.cancel()
-        self.queue_masks.cancel()
-        self.edit.close()
-        opened = self.review.opened
-        self.review.end()
-        self.downloads.cancel()
-        self.engine.close()
-        self.runs.close()
-        self.explain_engine.close()
-        self.jobs.close()
-        self.writes.close()
-        self.main_thread.close()
-        if opened is not None:
+        project = self.session.project
+        self._closing.close()
+        if project is not None:
             # Nobody was told of the last writes: their copies are there still.
-            opened.unsaved(recovery_folder())
-        # The window can show nothing any more.
-        for line in [] if opened is None else opened.unwritten:
-            _logger.warning(line)
+            project.unsaved(self.folders.recovery)
+            # The window can show nothing any more.
+            for line in project.unwritten:
+                _logger.warning(line)
 
     def open_sample(self) -> None:
         """Open the synthetic sample image with its exact mask."""
@@ -234,7 +250,7 @@ class Workbench:
 
     def focus(self, panel: str, field: str) -> None:
         """Let a person type into a field of the *Edit & review* dock."""
-        dock = self.dock("Edit & review")
+        dock = self.dock(EDIT)
         if isinstance(dock, EditDock) and dock.parentWidget() is not None:
             dock.parentWidget().show()
             dock.parentWidget().raise_()
@@ -254,7 +270,7 @@ class Workbench:
         if self.session.save.state in ("saved", "failed") and path is not None:
             self.edit.save(path)
             return
-        dock = self.dock("Edit & review")
+        dock = self.dock(EDIT)
         if isinstance(dock, EditDock):
             dock.save()
 
@@ -287,41 +303,50 @@ class Workbench:
             **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
         }
 
-    def _make(self, title: str) -> ScrolledDock:
-        session, images, layers = self.session, self.images, self.layers
-        if title == DOCKS[0]:
-            dock = CandidatesDock(session, images, self.segment, self.downloads, layers)
-            dock.sample_wanted.connect(self.open_sample)
-            dock.welcomed.connect(partial(images.look_for_leftovers, recovery_folder()))
-            dock.welcome_if_empty()
-            return dock
-        if title == DOCKS[1]:
-            return EditDock(session, self.edit, layers, self._panels())
-        if title == "Research":
-            return ResearchDock(
-                session, self.research, self.curves, self.segment, runs=self.runs, jobs=self.jobs
-            )
-        if title == "Explain":
-            return ExplainDock(session, self.explaining, self.explanations)
-        if title == "Survey":
-            return SurveyDock(session, self.survey, self.jobs)
-        scores = ScoresDock(self.viewer, session, self.evaluate, self.comparison, self.table)
-        scores.tau_picked.connect(self.explaining.masks.set_threshold)
-        return scores
+    def _make_candidates(self) -> ScrolledDock:
+        dock = CandidatesDock(self.session, self.images, self.segment, self.downloads, self.layers)
+        dock.sample_wanted.connect(self.open_sample)
+        dock.welcomed.connect(partial(self.images.look_for_leftovers, self.folders.recovery))
+        dock.welcome_if_empty()
+        return dock
+
+    def _make_edit(self) -> ScrolledDock:
+        return EditDock(self.session, self.edit, self.layers, self._panels())
+
+    def _make_explain(self) -> ScrolledDock:
+        return ExplainDock(self.session, self.explaining, self.explanations)
+
+    def _make_scores(self) -> ScrolledDock:
+        dock = ScoresDock(self.viewer, self.session, self.evaluate, self.comparison, self.table)
+        dock.tau_picked.connect(self.explaining.masks.set_threshold)
+        return dock
+
+    def _make_survey(self) -> ScrolledDock:
+        return SurveyDock(self.session, self.survey, self.jobs)
+
+    def _make_research(self) -> ScrolledDock:
+        return ResearchDock(
+            self.session,
+            self.research,
+            self.curves,
+            self.segment,
+            runs=self.runs,
+            jobs=self.jobs,
+        )
 
     def _panels(self) -> dict[str, Panel]:
         session, review = self.session, self.review
-        thumbnails = Thumbnails(session, review, self.jobs)
+        thumbnails = Thumbnails(session, self.jobs)
         return {
             QUEUE: QueuePanel(
-                session, self.projects, self.queue, review, self.queue_masks, thumbnails
+                session, self.projects, self.queue, self.images, self.queue_masks, thumbnails
             ),
             REVIEW: ReviewPanel(session, review),
             ANNOTATORS: AnnotatorsPanel(session, self.annotators, self.tools),
             PROJECT: ProjectPanel(session, self.tools),
             CLICKS: ClickPanel(session, self.clicks),
             KEYS: KeysPanel(self.keys),
-            SIZE: SizePanel(session, PixelSizeController(session, review, self.writes)),
+            SIZE: SizePanel(session, PixelSizeController(session, self.writes)),
             STORAGE: StoragePanel(self.jobs),
         }
 
@@ -329,6 +354,23 @@ class Workbench:
         dock = self.docks.pop(title, None)
         if dock is not None:
             dock.release()
+
+
+class _Dock(NamedTuple):
+    """The short name of a dock's tab, six of which fit a small laptop, and what makes it."""
+
+    tab: str
+    make: Callable[[Workbench], ScrolledDock]
+
+
+DOCKS = {
+    CANDIDATES: _Dock("Candidates", Workbench._make_candidates),
+    EDIT: _Dock("Edit", Workbench._make_edit),
+    "Explain": _Dock("Explain", Workbench._make_explain),
+    "Scores": _Dock("Scores", Workbench._make_scores),
+    "Survey": _Dock("Survey", Workbench._make_survey),
+    "Research": _Dock("Research", Workbench._make_research),
+}
 
 
 @contextmanager

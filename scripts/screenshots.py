@@ -31,7 +31,7 @@ from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
-from napari_semxai.workbench import DOCKS, Workbench
+from napari_semxai.workbench import CANDIDATES, EDIT, Workbench
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QTabWidget, QWidget
@@ -63,29 +63,29 @@ def main() -> None:
 def tour(workbench: Workbench, folder: Path) -> None:
     """Take all pictures, in the order of the main job."""
     viewer = workbench.viewer
-    take(workbench, folder, "start", DOCKS[0])
+    take(workbench, folder, "start", CANDIDATES)
     workbench.open_sample()
     wait(lambda: workbench.session.image is not None)
     viewer.reset_view()
-    take(workbench, folder, "image", DOCKS[0])
+    take(workbench, folder, "image", CANDIDATES)
     download(workbench, folder)
     workbench.segment.generate()
     wait(lambda: workbench.session.generation.done >= 256)
-    take(workbench, folder, "generating", DOCKS[0])
+    take(workbench, folder, "generating", CANDIDATES)
     wait(lambda: workbench.session.generation.state == "done")
-    take(workbench, folder, "mask", DOCKS[0])
-    for box in workbench.dock(DOCKS[0]).steps.values():
+    take(workbench, folder, "mask", CANDIDATES)
+    for box in workbench.dock(CANDIDATES).steps.values():
         box.setChecked(True)
     workbench.layers.mask_layer.visible = False
-    take(workbench, folder, "steps", DOCKS[0])
-    for box in workbench.dock(DOCKS[0]).steps.values():
+    take(workbench, folder, "steps", CANDIDATES)
+    for box in workbench.dock(CANDIDATES).steps.values():
         box.setChecked(False)
     workbench.paint("paint")
     for step in range(12):
         workbench.layers.mask_layer.paint((150 + step, 300 + 4 * step), 1)
-    workbench.session.pixel_size = 2.5e-9
+    workbench.session.update_image(pixel_size=2.5e-9)
     wait(lambda: workbench.session.save.state == "recovery")
-    take(workbench, folder, "edit", DOCKS[1])
+    take(workbench, folder, "edit", EDIT)
     take(workbench, folder, "scores", "Scores")
     for part in (research, explain, robust, review, survey, pages, run):
         part(workbench, folder)
@@ -195,7 +195,7 @@ def robust(workbench: Workbench, folder: Path) -> None:
     workbench.viewer.reset_view()
     workbench.segment.generate()
     wait(lambda: workbench.session.generation.state == "done")
-    take(workbench, folder, "robust", DOCKS[0])
+    take(workbench, folder, "robust", CANDIDATES)
 
 
 def review(workbench: Workbench, folder: Path) -> None:
@@ -224,7 +224,7 @@ def review(workbench: Workbench, folder: Path) -> None:
     row, column = np.argwhere(scenes[4].defect).mean(axis=0)
     workbench.clicks.click(row, column)
     wait(lambda: workbench.session.clicks.state == "idle")
-    take(workbench, folder, "review", DOCKS[1])
+    take(workbench, folder, "review", EDIT)
     workbench.clicks.activate(False)
     annotators(workbench, folder, project.folder, scenes)
 
@@ -244,12 +244,12 @@ def annotators(workbench: Workbench, folder: Path, place: Path, scenes: list[Sce
     workbench.queue.refresh()
     workbench.queue.step(-1)
     wait(lambda: workbench.session.queue.number == 5)
-    panels = workbench.dock(DOCKS[1]).panels
+    panels = workbench.dock(EDIT).panels
     panels["Annotators"].blind.setChecked(False)
     panels["Annotators"].compare.click()
     panels["Annotators"].over_all.click()
     wait(lambda: workbench.session.others and workbench.session.agreement)
-    take(workbench, folder, "annotators", DOCKS[1], panels["Annotators"])
+    take(workbench, folder, "annotators", EDIT, panels["Annotators"])
     workbench.session.others = None
 
 
@@ -282,10 +282,10 @@ def survey(workbench: Workbench, folder: Path) -> None:
 
 def download(workbench: Workbench, folder: Path) -> None:
     """Pick an official size as a person does, and decline."""
-    picker = workbench.dock(DOCKS[0]).model
+    picker = workbench.dock(CANDIDATES).model
     picker.model.setCurrentIndex(picker.model.findData("sam2.1_hiera_tiny"))
     picker.model.activated.emit(picker.model.currentIndex())
-    take(workbench, folder, "download", DOCKS[0])
+    take(workbench, folder, "download", CANDIDATES)
     picker.panel.cancel.click()
 
 
@@ -300,7 +300,7 @@ def pages(workbench: Workbench, folder: Path) -> None:
         act()
         wait(lambda page=page: workbench.session.image.name == f"lot_p{page + 1:04d}")
     workbench.viewer.reset_view()
-    take(workbench, folder, "pages", DOCKS[0])
+    take(workbench, folder, "pages", CANDIDATES)
 
 
 ALONE = {"explain": explained, "review": review, "robust": robust, "run": run}

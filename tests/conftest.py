@@ -17,6 +17,9 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari_semxai.store.disk.folders import Folders
 
 if sys.platform == "linux":
     # pytest-xvfb starts the display. Offscreen has no OpenGL, so canvas pictures are black.
@@ -108,6 +111,19 @@ def engine_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     controller = "napari_semxai.controllers.segment.segment.SegmentController"
     monkeypatch.setattr(f"{controller}.warm", lambda self: None)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> Folders:
+    """Where a window of a test keeps what outlives it."""
+    from napari_semxai.store.disk.folders import Folders
+
+    return Folders(
+        tmp_path / "recovery",
+        tmp_path / "projects",
+        tmp_path / "choices.json",
+        tmp_path / "keys.json",
+    )
 
 
 @pytest.fixture(autouse=True)

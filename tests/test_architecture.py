@@ -22,7 +22,7 @@ FILE_CYCLES = [
 ]
 FOLDER_CYCLES = [{"cli.commands", "cli.works"}]
 # Likewise for files over 400 lines and function bodies over 50.
-TOO_BIG = ["controllers.edit.edit"]
+TOO_BIG: list[str] = []
 
 
 def _module(path: Path) -> str:

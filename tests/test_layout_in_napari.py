@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import napari
     from pytestqt.qtbot import QtBot
 
+    from napari_semxai.store.disk.folders import Folders
     from napari_semxai.workbench import Workbench
 
 SHAPES = {"zeiss": (768, 1024), "plain": (96, 128), "fei": (300, 200), "other": (300, 200)}
@@ -57,14 +58,13 @@ def viewer(
     make_napari_viewer: Callable[..., napari.Viewer],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    folders: Folders,
 ) -> Iterator[napari.Viewer]:
-    for name in ("recovery_folder", "projects_folder"):
-        monkeypatch.setattr(f"napari_semxai.workbench.{name}", lambda name=name: tmp_path / name)
-    monkeypatch.setattr("napari_semxai.workbench.shortcuts_file", lambda: tmp_path / "keys.json")
     monkeypatch.setattr(
         "napari_semxai.store.project.index.index.project_index_folder", lambda: tmp_path / "index"
     )
     viewer = make_napari_viewer(show=True)
+    plugin.workbench_of(viewer, folders)
     yield viewer
     plugin.close_workbench(plugin.workbench_of(viewer))
 
@@ -125,7 +125,7 @@ def test_images_with_and_without_a_pixel_size(
     workbench.clicks.activate(True)
     check(workbench, said)
     for metres in (3e-9, None, 4e-6):
-        session.pixel_size = metres
+        session.update_image(pixel_size=metres)
         check(workbench, said)
     # Heat maps and copies of the image, over and beside it.
     heat = make.heatmap()
@@ -133,7 +133,7 @@ def test_images_with_and_without_a_pixel_size(
     check(workbench, said)
     workbench.explanations.set_look(Look(side_by_side=True))
     check(workbench, said, beside=True)
-    session.pixel_size = None
+    session.update_image(pixel_size=None)
     check(workbench, said, beside=True)
     # All of these are hidden or empty over the next images.
     for name in ("fei", "plain", "zeiss"):

@@ -62,7 +62,7 @@ def test_strokes_are_saved(workbench: Workbench, tmp_path: Path, qtbot: QtBot, w
         painted = workbench.layers.mask_layer.data != 0
         press(workbench, Qt.Key.Key_Right)
         qtbot.waitUntil(lambda: number(workbench) == 2)
-    project = open_project(workbench.projects._folder / "images")
+    project = open_project(workbench.folders.projects / "images")
     first = project.images[0].id
 
     def saved() -> bool:
@@ -103,7 +103,7 @@ def test_what_was_typed_is_kept(
         press(workbench, key)
         qtbot.waitUntil(lambda: number(workbench) == 2)
         assert (panel.comment.text(), panel.label.currentText()) == ("", "")
-    project = open_project(workbench.projects._folder / "images")
+    project = open_project(workbench.folders.projects / "images")
 
     def record() -> tuple[object, ...]:
         found = project.record("image_000", "Anna")
@@ -126,14 +126,14 @@ def test_after_closing_with_fresh_strokes_nothing_is_offered(
     painted = workbench.layers.mask_layer.data != 0
     if when == "once copied":
         qtbot.waitUntil(lambda: workbench.session.save.state == "recovery")
-        assert list_recoveries(tmp_path / "recovery_folder")
+        assert list_recoveries(tmp_path / "recovery")
     elif when == "on another image":
         press(workbench, Qt.Key.Key_Right)
         qtbot.waitUntil(lambda: number(workbench) == 2)
         workbench.layers.mask_layer.paint((30, 40), 1)
     workbench.viewer.close()
-    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery_folder"))
-    project = open_project(workbench.projects._folder / "images")
+    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery"))
+    project = open_project(workbench.folders.projects / "images")
     np.testing.assert_array_equal(project.mask("image_000", "Anna"), painted)
 
 
@@ -147,7 +147,7 @@ def test_strokes_that_could_not_be_written_are_offered_after_closing(
     workbench.layers.mask_layer.paint((20, 30), 1)
     painted = workbench.layers.mask_layer.data != 0
     workbench.viewer.close()
-    kept = list_recoveries(tmp_path / "recovery_folder")
+    kept = list_recoveries(tmp_path / "recovery")
     masks = [load_recovery(copy.path)[0] != 0 for copy in kept]
     assert any(np.array_equal(mask, painted) for mask in masks)
 
@@ -213,7 +213,7 @@ def test_closing_asks_and_saves(
     asked = close_and_answer(workbench, QMessageBox.StandardButton.Save, monkeypatch, str(place))
     assert asked == ["The mask of die 3 is not saved.", str(place)]
     np.testing.assert_array_equal(read_mask(place, SHAPE), painted)
-    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery_folder"))
+    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery"))
 
 
 def test_closing_asks_and_discards(
@@ -229,7 +229,7 @@ def test_closing_asks_and_discards(
     workbench.layers.mask_layer.paint((30, 40), 1)
     asked = close_and_answer(workbench, QMessageBox.StandardButton.Discard, monkeypatch)
     assert asked == ["The masks of a layer, die 3 are not saved."]
-    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery_folder"))
+    qtbot.waitUntil(lambda: not list_recoveries(tmp_path / "recovery"))
 
 
 @pytest.mark.parametrize("button", ["Cancel", "Save"])
@@ -246,7 +246,7 @@ def test_closing_is_called_off(
     np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, painted)
     # Closed without a question, as a script does: the next session offers the strokes.
     workbench.viewer.close()
-    (copy,) = list_recoveries(tmp_path / "recovery_folder")
+    (copy,) = list_recoveries(tmp_path / "recovery")
     np.testing.assert_array_equal(load_recovery(copy.path)[0] != 0, painted)
 
 
@@ -257,7 +257,7 @@ def test_strokes_after_discard_are_kept(
     workbench.edit.discard_when_closed(workbench.edit.unsaved_masks())
     workbench.layers.mask_layer.paint((40, 50), 1)
     workbench.viewer.close()
-    assert len(list_recoveries(tmp_path / "recovery_folder")) == 1
+    assert len(list_recoveries(tmp_path / "recovery")) == 1
 
 
 def test_nobody_is_asked_where_nothing_is_unsaved(
@@ -283,7 +283,7 @@ def test_no_defect_on_the_last_image_is_what_is_shown_and_stays(
     qtbot.waitUntil(lambda: workbench.session.save.state == "saved")
     workbench.save()
     workbench.viewer.close()
-    record = open_project(workbench.projects._folder / "images").record("image_000", "Anna")
+    record = open_project(workbench.folders.projects / "images").record("image_000", "Anna")
     assert record is not None
     assert (record.state, record.voided, record.area) == (ReviewState.NO_DEFECT, None, 0)
 
@@ -318,4 +318,4 @@ def test_what_cannot_be_written_while_the_window_closes_is_in_the_log(
     place.rename(place.with_name("away"))
     workbench.layers.mask_layer.paint((20, 30), 1)
     workbench.viewer.close()
-    assert "image_000: not written to the project; the mask is kept in" in caplog.text
+    assert "image_000: could not be saved in the project; the mask is kept in" in caplog.text

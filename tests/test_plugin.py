@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import napari
@@ -22,14 +23,10 @@ from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import GenerateSettings, WarmRequest
+from napari_semxai.workbench import DOCKS
 
 GENERATE_MILLISECONDS = 120_000
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real" / "carinthia_a.png"
-
-
-@pytest.fixture(autouse=True)
-def _own_recovery_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: tmp_path / "recovery")
 
 
 @pytest.fixture
@@ -38,8 +35,8 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def workbench(viewer, qtbot):
-    workbench = plugin.open_workbench(viewer)
+def workbench(viewer, qtbot, folders):
+    workbench = plugin.open_workbench(viewer, folders)
     workbench.segment.set_generate(GenerateSettings(points_per_side=8))
     yield workbench
     plugin.close_workbench(workbench)
@@ -135,7 +132,7 @@ def test_a_person_sees_mask_and_numbers(generated, qtbot):
     layer.visible = False
     qtbot.waitUntil(lambda: (abs(warmth()) <= 40).all())
     layer.visible = True
-    workbench.edit.begin(workbench.layers.watch.live)
+    workbench.edit.start_mask(workbench.layers.watch.live)
     layer.fill((10, 10), 1)
     qtbot.waitUntil(lambda: (warmth() > 40).sum() > 1000)
     dock = workbench.dock("Scores")
@@ -221,9 +218,9 @@ def test_cancel_keeps_the_window_and_the_mask(generated, qtbot):
     assert session.automatic is not None
 
 
-def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot):
+def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot, folders):
     viewer = make_napari_viewer(show=True)
-    workbench = plugin.open_workbench(viewer)
+    workbench = plugin.open_workbench(viewer, folders)
     qtbot.waitUntil(lambda: workbench.engine.pid is not None)
     process = psutil.Process(workbench.engine.pid)
     viewer.close()
@@ -237,7 +234,7 @@ def test_opening_twice_opens_once(workbench, viewer):
     assert plugin.open_workbench(viewer) is workbench
     assert plugin.make_scores_dock(viewer) is docks["Scores"]
     assert workbench.docks == docks
-    assert len(viewer.window.dock_widgets) == len(plugin.DOCKS)
+    assert len(viewer.window.dock_widgets) == len(DOCKS)
 
 
 @pytest.mark.usefixtures("engine_on_demand")
@@ -248,12 +245,12 @@ def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
     del old
     qtbot.waitUntil(lambda: "Scores" not in workbench.docks)
     workbench.show()
-    assert set(viewer.window.dock_widgets) == {f"{title} (SEMXAI)" for title in plugin.DOCKS}
+    assert set(viewer.window.dock_widgets) == {f"{title} (SEMXAI)" for title in DOCKS}
 
 
 @pytest.mark.usefixtures("engine_on_demand")
-def test_two_viewers_share_nothing(workbench, make_napari_viewer):
-    other = plugin.workbench_of(make_napari_viewer())
+def test_two_viewers_share_nothing(workbench, make_napari_viewer, folders):
+    other = plugin.workbench_of(make_napari_viewer(), folders)
     assert other.session is not workbench.session
     assert other.engine is not workbench.engine
     plugin.close_workbench(other)
@@ -262,7 +259,7 @@ def test_two_viewers_share_nothing(workbench, make_napari_viewer):
 @pytest.mark.usefixtures("engine_on_demand")
 def test_the_window_fits_a_small_laptop(workbench, viewer):
     window = viewer.window._qt_window
-    [tabs] = [bar for bar in window.findChildren(QTabBar) if bar.count() == len(plugin.DOCKS)]
+    [tabs] = [bar for bar in window.findChildren(QTabBar) if bar.count() == len(DOCKS)]
     titles = [tabs.tabText(place) for place in range(tabs.count())]
     assert titles == ["Candidates", "Edit", "Explain", "Scores", "Survey", "Research"]
     assert window.minimumSizeHint().width() <= 1366
@@ -378,13 +375,13 @@ def test_the_napari_process_imports_no_network_library(tmp_path):
     assert "state done heavy []" in result.stdout, result.stderr
 
 
-def test_strokes_survive_a_kill_and_are_offered(tmp_path, monkeypatch, make_napari_viewer, qtbot):
+def test_strokes_survive_a_kill_and_are_offered(tmp_path, folders, make_napari_viewer, qtbot):
     code = GUI_FLOW + "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     result = run_python(code, tmp_path)
     assert result.returncode == -signal.SIGKILL, result.stderr
     folder = tmp_path / "napari-semxai" / "recovery"
-    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: folder)
-    workbench = plugin.open_workbench(make_napari_viewer(show=True))
+    folders = replace(folders, recovery=folder)
+    workbench = plugin.open_workbench(make_napari_viewer(show=True), folders)
     workbench.open_sample()
     qtbot.waitUntil(lambda: workbench.session.recovery is not None)
     dock = workbench.dock("Edit & review")

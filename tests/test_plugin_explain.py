@@ -22,15 +22,10 @@ HEAT_MASK = "heat map mask"
 ANSWER_MILLISECONDS = 240_000
 
 
-@pytest.fixture(autouse=True)
-def _own_recovery_folder(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: tmp_path / "recovery")
-
-
 @pytest.fixture
-def workbench(engine_on_demand, make_napari_viewer, qtbot):
+def workbench(engine_on_demand, make_napari_viewer, qtbot, folders):
     viewer = make_napari_viewer(show=True)
-    workbench = plugin.open_workbench(viewer)
+    workbench = plugin.open_workbench(viewer, folders)
     workbench.open_sample()
     qtbot.waitUntil(lambda: workbench.session.image is not None)
     # Behind other tabs it costs nothing.

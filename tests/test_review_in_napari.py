@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import napari
     from pytestqt.qtbot import QtBot
 
+    from napari_semxai.store.disk.folders import Folders
     from napari_semxai.workbench import Workbench
 
 SHAPE = (64, 80)
@@ -57,16 +58,14 @@ def workbench(
     make_napari_viewer: Callable[..., napari.Viewer],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
+    folders: Folders,
 ) -> Workbench:
     from napari_semxai import plugin
 
-    for name in ("recovery_folder", "projects_folder"):
-        monkeypatch.setattr(f"napari_semxai.workbench.{name}", lambda name=name: tmp_path / name)
-    monkeypatch.setattr("napari_semxai.workbench.shortcuts_file", lambda: tmp_path / "keys.json")
     monkeypatch.setattr(
         "napari_semxai.store.project.index.index.project_index_folder", lambda: tmp_path / "index"
     )
-    return plugin.open_workbench(make_napari_viewer(show=True))
+    return plugin.open_workbench(make_napari_viewer(show=True), folders)
 
 
 def open_queue(workbench: Workbench, folder: Path, qtbot: QtBot) -> None:
@@ -173,7 +172,7 @@ def review_by_keys(workbench: Workbench, place: int) -> tuple[ReviewState, np.nd
 def test_a_review_by_keyboard_and_strokes_alone(
     workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, count: int
 ) -> None:
-    folder = workbench.projects._folder / "images"
+    folder = workbench.folders.projects / "images"
     make_project(folder, make_images(count), range(4, count, 5))
     open_queue(workbench, folder, qtbot)
     expected, session = {}, workbench.session
@@ -231,7 +230,7 @@ def test_keys_work_while_the_dock_has_the_focus(
     assert str(workbench.layers.mask_layer.mode) == "paint"
     session = workbench.session
     qtbot.waitUntil(lambda: session.queue is not None and session.queue.reviewed == 1)
-    record = open_project(workbench.projects._folder / "images").record("image_002", "Anna")
+    record = open_project(workbench.folders.projects / "images").record("image_002", "Anna")
     assert record is not None
     assert (record.state, record.comment) == (ReviewState.REJECTED, "edge")
 
@@ -334,7 +333,7 @@ def test_a_review_is_undone_in_the_window(
     np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, painted)
     assert workbench.session.message.startswith("Undone: “no defect” of image_000")
     assert not button.isEnabled()
-    project = open_project(workbench.projects._folder / "images")
+    project = open_project(workbench.folders.projects / "images")
     qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 0)
     qtbot.waitUntil(lambda: project.record("image_000", "Anna").history[-1].kind == "undo")
     np.testing.assert_array_equal(project.mask("image_000", "Anna"), painted)
@@ -386,7 +385,7 @@ def test_every_way_of_leaving_saves_the_strokes(
 ) -> None:
     images = make_images(2)
     open_queue(workbench, images, qtbot)
-    project = workbench.projects._folder / "images"
+    project = workbench.folders.projects / "images"
 
     def saved(kept: np.ndarray) -> bool:
         mask = open_project(project).mask("image_000", "Anna")
@@ -441,7 +440,7 @@ def test_two_annotators_see_differences_and_take_the_majority(
     assert {"annotator anna", "annotator ben"} <= {layer.name for layer in workbench.viewer.layers}
     panels["Annotators"].majority.click()
     qtbot.waitUntil(lambda: session.proposal is not None)
-    project = open_project(workbench.projects._folder / "images")
+    project = open_project(workbench.folders.projects / "images")
     both = project.mask("image_000", "Ben") & project.mask("image_000", "Carla")
     np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, both)
     assert both.any()

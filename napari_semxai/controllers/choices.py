@@ -48,13 +48,8 @@ class ChoicesController:
             self._writes.run(
                 "remember the algorithm",
                 partial(write_choice, self._path, ALGORITHM, now.algorithm),
-                _nothing,
-                self._on_failed,
+                on_failed=self._on_failed,
             )
 
     def _on_failed(self, message: str) -> None:
         self._session.message = f"{message}. The choice of algorithm is not remembered."
-
-
-def _nothing(_: object) -> None:
-    """Ignore the result."""

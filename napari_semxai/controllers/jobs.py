@@ -24,10 +24,17 @@ class Jobs:
         Runs a function on the thread that the results belong to.
     threads : int
         How many; 1 keeps the order of the calls.
+    say : callable
+        Told what went wrong where a call does not say what to do then; by default the log.
     """
 
-    def __init__(self, deliver: Callable[[Callable[[], None]], None], threads: int = 4) -> None:
-        self.deliver = deliver
+    def __init__(
+        self,
+        deliver: Callable[[Callable[[], None]], None],
+        threads: int = 4,
+        say: Callable[[str], None] = _logger.warning,
+    ) -> None:
+        self.deliver, self._say = deliver, say
         # A download may hold one for minutes; opening and saving go on beside it.
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="semxai-job")
         self._newest: dict[str, int] = {}
@@ -36,8 +43,8 @@ class Jobs:
         self,
         destination: str,
         function: Callable[[], T],
-        on_done: Callable[[T], None],
-        on_failed: Callable[[str], None],
+        on_done: Callable[[T], None] | None = None,
+        on_failed: Callable[[str], None] | None = None,
     ) -> None:
         """Call `function` in a thread; only the newest call for `destination` is delivered.
 
@@ -47,10 +54,11 @@ class Jobs:
             What is done, in words that a person may read.
         function : callable
             Called in a thread.
-        on_done, on_failed : callable
-            One of them gets the answer, or one line that says what went wrong. An error that
-            nobody foresaw is in the log, too, with where it happened.
+        on_done, on_failed : callable, optional
+            One of them gets the answer, or one line that says what went wrong, which `say` gets
+            by default. An error that nobody foresaw is in the log, too, with where it happened.
         """
+        failed = self._say if on_failed is None else on_failed
         number = self._newest.get(destination, 0) + 1
         self._newest[destination] = number
 
@@ -59,11 +67,11 @@ class Jobs:
                 result = function()
             except (InputError, OSError, MemoryError) as error:
                 message = str(error) or type(error).__name__
-                self.deliver(lambda: self._hand_over(destination, number, on_failed, message))
+                self.deliver(lambda: self._hand_over(destination, number, failed, message))
             except Exception as error:
                 _logger.exception("%s failed", destination)
                 message = _unforeseen(destination, error)
-                self.deliver(lambda: self._hand_over(destination, number, on_failed, message))
+                self.deliver(lambda: self._hand_over(destination, number, failed, message))
             else:
                 self.deliver(lambda: self._hand_over(destination, number, on_done, result))
 
@@ -79,9 +87,9 @@ class Jobs:
         self._threads.shutdown(wait=True)
 
     def _hand_over(
-        self, destination: str, number: int, receiver: Callable[[T], None], value: T
+        self, destination: str, number: int, receiver: Callable[[T], None] | None, value: T
     ) -> None:
-        if self._newest[destination] == number:
+        if receiver is not None and self._newest[destination] == number:
             receiver(value)
 
 

@@ -53,7 +53,7 @@ class SurveyController:
 
     def open(self, path: Path) -> None:
         """Open a survey file, or begin one where there is none yet."""
-        self._jobs.run("open survey", partial(self._read, path), self._on_opened, self._on_failed)
+        self._jobs.run("open survey", partial(self._read, path), self._on_opened)
 
     def begin(self, participant: str, method: str, explanation: str) -> None:
         """Answer for a participant and an explanation; what was answered before is there again."""
@@ -133,10 +133,7 @@ class SurveyController:
         survey = self._session.survey
         if survey is not None:
             self._jobs.run(
-                "survey report",
-                partial(survey_report, survey.sets),
-                self._on_summarised,
-                self._on_failed,
+                "survey report", partial(survey_report, survey.sets), self._on_summarised
             )
 
     def _answering(self) -> AnswerSet | None:
@@ -170,7 +167,6 @@ class SurveyController:
             "remove answers",
             partial(self._write_without, survey.path, gone),
             partial(self._on_removed, survey.path, gone),
-            self._on_failed,
         )
 
     def _write_without(self, path: Path, gone: Callable[[AnswerSet], bool]) -> int:
@@ -232,7 +228,7 @@ class SurveyController:
         return SurveyState(path, tuple(merged.values()), read_consent(path), others=others)
 
     def _run(self, destination: str, write: partial[None]) -> None:
-        self._jobs.run(destination, write, _nothing, self._on_failed)
+        self._jobs.run(destination, write)
 
     def _on_opened(self, survey: SurveyState) -> None:
         self._session.survey_report = None
@@ -253,10 +249,3 @@ class SurveyController:
 
     def _on_summarised(self, report: SurveyReport) -> None:
         self._session.survey_report = report
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
-
-
-def _nothing(_written: object) -> None:
-    """Ignore the result of a write that succeeded."""

@@ -34,26 +34,21 @@ class OwnedLayers:
 
     def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
         self._viewer, self._layout = viewer, layout
-        self._picture: Image | None = None
         self._layers: dict[str, Labels] = {}
         self._sources: dict[str, object] = {}
         self._spare: Labels | None = None
 
-    def begin(self, picture: Image | None, queued: bool = False) -> None:
-        """Put away the layers of the previous image; those to come lie over `picture`.
+    def start_image(self, *, reuse_mask: bool = False) -> None:
+        """Put away the layers of the previous image.
 
         Parameters
         ----------
-        picture : napari.layers.Image or None
-            What the next layers lie over.
-        queued : bool
+        reuse_mask : bool
             Whether to use the layer of the defect mask again, without its undo history: adding
             and removing a layer takes napari a third of a second.
         """
         layers, self._layers, self._sources = self._layers, {}, {}
-        # On another picture's layer, which lies on top of all, the mask must be a new one.
-        same, self._picture = picture is self._picture, picture
-        self._spare = layers.pop(DEFECT, None) if queued and same else None
+        self._spare = layers.pop(DEFECT, None) if reuse_mask else None
         for layer in layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)

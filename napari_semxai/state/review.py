@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,74 +16,7 @@ from napari_semxai.types import (
     ReviewChange,
     ReviewRecord,
     Scores,
-    SemImage,
 )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Opening:
-    """What an image of a project is opened with.
-
-    Attributes
-    ----------
-    key : str
-        Names image and annotator in recovery copies; "" goes by the image's pixels.
-    mask : ndarray of bool, shape (M, N), or None
-        The stored mask.
-    edited : bool
-        Whether a person made the mask: sliders must not change it.
-    on_disk : bool
-        Whether the stored mask is written; before that its recovery copy must stay.
-    pixel_size : float or None
-        Edge of a pixel in metres, where the project knows another than the image.
-    """
-
-    key: str = ""
-    mask: BoolMask | None = None
-    edited: bool = False
-    on_disk: bool = True
-    pixel_size: float | None = None
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Left:
-    """A mask that was let go with changes that no file holds yet.
-
-    Attributes
-    ----------
-    key : str
-        Of its recovery copy.
-    image : SemImage
-        Whose mask it is.
-    mask : ndarray of bool, shape (M, N)
-        A copy.
-    """
-
-    key: str
-    image: SemImage
-    mask: BoolMask
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class UnsavedMask:
-    """A mask with strokes, of an image outside projects, that no file holds.
-
-    Attributes
-    ----------
-    key : str
-        Of its recovery copy.
-    name : str
-        Of the image.
-    path : Path or None
-        Of the image, where it has a file.
-    mask : ndarray of bool, shape (M, N)
-        A copy.
-    """
-
-    key: str
-    name: str
-    path: Path | None
-    mask: BoolMask
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from psygnal import SignalGroupDescriptor
+from psygnal import Signal, SignalGroup, SignalGroupDescriptor
 
 from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
 from napari_semxai.algorithms.statistics.survey import SurveyReport
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
+from napari_semxai.state.open_image import OpenImage, SaveState
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Clicks, Opening, OtherMasks, PastReview
+from napari_semxai.state.review import Clicks, OtherMasks, PastReview
 from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.disk.recovery_copies import Recovery
+from napari_semxai.store.project.index.open_project import OpenProject
 from napari_semxai.types import (
     IDLE,
     AlgorithmSettings,
@@ -37,6 +38,9 @@ from napari_semxai.types import (
     Scores,
     SemImage,
 )
+
+if TYPE_CHECKING:
+    from napari_semxai.store.project.cache import Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,33 +167,29 @@ class Readout:
     scores: Scores
 
 
-@dataclass(frozen=True, slots=True)
-class SaveState:
-    """Where the strokes of the current image are.
+class SessionEvents(SignalGroup):
+    """Signals of the session besides those of its fields: parts of the open image.
 
-    Attributes
-    ----------
-    state : str
-        "clean", "unsaved", "recovery" (a recovery copy is up to date), "saved" or "failed".
-    path : Path or None
-        The mask file, once saved.
-    message : str
-        What a person reads.
+    They are told together, after all of `Session.current` is in its place.
     """
 
-    state: str = "clean"
-    path: Path | None = None
-    message: str = ""
+    image = Signal(object, object)
+    edited = Signal(bool, bool)
+    pixel_size = Signal(object, object)
+    save = Signal(SaveState, SaveState)
+    record = Signal(object, object)
 
 
 @dataclass
 class Session:
     """Everything one viewer's docks and layers show."""
 
-    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
+    events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor(
+        signal_group_class=SessionEvents
+    )
 
-    image: SemImage | None = None
-    opening: Opening = field(default_factory=Opening)
+    current: OpenImage | None = None
+    project: OpenProject | None = None
     choice: ModelChoice = field(default_factory=ModelChoice)
     model: ModelInfo | None = None
     download: Progress = IDLE
@@ -200,11 +200,9 @@ class Session:
     algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
     automatic: Automatic | None = None
     preview: BoolMask | None = None
-    edited: bool = False
     proposal: Proposal | None = None
     clicks: Clicks = field(default_factory=Clicks)
     queue: Queue | None = None
-    record: ReviewRecord | None = None
     past_reviews: tuple[PastReview, ...] = ()
     others: OtherMasks | None = None
     agreement: tuple[PairAgreement, ...] = ()
@@ -212,12 +210,10 @@ class Session:
     batch: Progress = IDLE
     recovery: Recovery | None = None
     leftovers: tuple[Recovery, ...] = ()
-    pixel_size: float | None = None
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))
     loaded_truth: LoadedTruth | None = None
     readout: Readout | None = None
     comparison: ComparisonTable = field(default_factory=ComparisonTable)
-    save: SaveState = field(default_factory=SaveState)
     survey: SurveyState | None = None
     survey_report: SurveyReport | None = None
     sweep: ImageSweep | None = None
@@ -233,3 +229,64 @@ class Session:
         return MaskSettings(
             choice.model, choice.device, self.generate, self.filters, self.algorithm
         )
+
+    def __post_init__(self) -> None:
+        """Tell of the parts of the open image by signals of their own."""
+        self.events.current.connect(self._on_current_changed)
+
+    @property
+    def image(self) -> SemImage | None:
+        """The open image."""
+        return None if self.current is None else self.current.image
+
+    @property
+    def edited(self) -> bool:
+        """Whether a person made the mask: sliders must not change it."""
+        return self.current is not None and self.current.edited
+
+    @property
+    def pixel_size(self) -> float | None:
+        """Edge of a pixel of the open image in metres."""
+        return None if self.current is None else self.current.pixel_size
+
+    @property
+    def save(self) -> SaveState:
+        """Where the strokes of the open image are."""
+        return SaveState() if self.current is None else self.current.save
+
+    @property
+    def entry(self) -> Entry | None:
+        """What the project stores of the open image; None outside projects."""
+        return None if self.current is None else self.current.entry
+
+    @property
+    def record(self) -> ReviewRecord | None:
+        """The review of the open image as it is shown."""
+        return None if self.current is None else self.current.record
+
+    def update_image(self, **change: Any) -> None:
+        """Replace fields of the open image; nothing happens without one."""
+        if self.current is not None:
+            self.current = replace(self.current, **change)
+
+    def say(self, message: str) -> None:
+        """Show a message, also where it is the same as the one before."""
+        if message == self.message:
+            self.message = ""
+        self.message = message
+
+    def _on_current_changed(self, now: OpenImage | None, before: OpenImage | None) -> None:
+        for name, default in _NO_IMAGE.items():
+            new, old = (getattr(current, name, default) for current in (now, before))
+            if new is not old and new != old:
+                # A receiver may have replaced it since: the newest value counts.
+                self.events[name].emit(getattr(self, name), old)
+
+
+_NO_IMAGE = {
+    "image": None,
+    "edited": False,
+    "pixel_size": None,
+    "save": SaveState(),
+    "record": None,
+}

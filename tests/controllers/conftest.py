@@ -13,9 +13,9 @@ def session():
 
 
 @pytest.fixture
-def jobs():
+def jobs(session):
     """Jobs whose results are handed over in their own thread, as soon as they are there."""
-    jobs = Jobs(lambda function: function())
+    jobs = Jobs(lambda function: function(), say=session.say)
     yield jobs
     jobs.close()
 

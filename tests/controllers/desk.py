@@ -9,16 +9,17 @@ from PIL import Image
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.edit import EditController
-from napari_semxai.controllers.edit.images import ImageController
-from napari_semxai.controllers.edit.recipe import RecipeRecorder
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.project.annotators import AnnotatorsController
+from napari_semxai.controllers.project.images import ImageController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
 from napari_semxai.controllers.project.review import ReviewController
+from napari_semxai.controllers.project.review_writer import ReviewWriter
 from napari_semxai.controllers.project.tools import ProjectTools
 from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Automatic, Origin, Session
+from napari_semxai.store.disk.folders import Folders
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ModelInfo
 from tests.controllers.edit.test_clicks import Engine
@@ -49,31 +50,30 @@ class Desk:
     def __init__(self, folder):
         self.folder, self.calls = folder, queue.SimpleQueue()
         self.session = session = Session()
-        self.jobs = Jobs(self.calls.put)
-        self.writes = Jobs(self.calls.put, threads=1)
+        self.jobs = Jobs(self.calls.put, say=session.say)
+        self.writes = Jobs(self.calls.put, threads=1, say=session.say)
         self.edit = EditController(session, self.jobs, folder / "recovery", wait=60)
         segment = SegmentController(session, Engine())
-        self.images = ImageController(session, self.jobs, segment, self.edit)
-        self.recorder = RecipeRecorder(session, lambda: self.edit.mask)
+        self.writer = ReviewWriter(session, self.edit, self.writes)
+        self.images = ImageController(session, self.jobs, segment, self.edit, self.writer)
         session.events.image.connect(self._begin)
         session.events.proposal.connect(self._take)
         session.events.automatic.connect(self._show)
-        self.review = ReviewController(
-            session, self.images, self.edit, self.recorder, self.jobs, self.writes
-        )
-        self.queue = QueueController(session, self.review, self.writes)
+        self.review = ReviewController(session, self.images, self.edit, self.writer, self.writes)
+        self.queue = QueueController(session, self.images, self.writes)
+        folders = Folders(recovery=folder / "recovery", projects=folder / "projects")
         self.projects = ProjectController(
-            session, self.review, self.jobs, folder / "projects", folder / "recovery"
+            session, self.images, self.writer, self.jobs, self.writes, folders
         )
-        self.annotators = AnnotatorsController(session, self.review, self.jobs)
-        self.tools = ProjectTools(session, self.review, self.projects, self.jobs, self.writes)
+        self.annotators = AnnotatorsController(session, self.edit, self.jobs)
+        self.tools = ProjectTools(session, self.projects, self.jobs, self.writes)
         self.live = None
 
     def _begin(self, image):
         if image is not None:
-            stored = self.session.opening.mask
+            stored = self.session.current.mask
             self.live = LiveMask(np.zeros(SHAPE) if stored is None else stored)
-            self.edit.begin(self.live)
+            self.edit.start_mask(self.live)
 
     def _take(self, proposal):
         self.live.sync(proposal.mask)
@@ -99,8 +99,8 @@ class Desk:
         return self.session.queue
 
     def close(self):
+        self.projects.close()
         self.edit.close()
-        self.review.end()
         self.jobs.close()
         self.writes.close()
 

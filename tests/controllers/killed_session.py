@@ -20,7 +20,7 @@ from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, Desk
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.project.open_project import OpenProject
+    from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.types import ReviewRecord
 
 PER_IMAGE = 40
@@ -51,14 +51,14 @@ def main() -> None:
         following = desk.session.queue.step(1) or desk.session.queue.shown[0].image
         if made[image] % (2 * PER_IMAGE) == 0:
             desk.review.review(ReviewState.CORRECTED)
-        desk.review.go(following)
+        desk.images.go(following)
         desk.turn(lambda following=following: desk.session.queue.current == following)
 
 
 def _log_saved(desk: Desk, folder: Path) -> None:
     """Log what the window says is saved: image, pixels and state, unless newer ones are there."""
     log = os.open(folder / "saved.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    show = desk.review._writer.show
+    show = desk.writer.show
 
     def acknowledged(opened: OpenProject, record: ReviewRecord) -> None:
         show(opened, record)
@@ -67,7 +67,7 @@ def _log_saved(desk: Desk, folder: Path) -> None:
             bits = np.packbits(mask).tobytes().hex()
             os.write(log, f"{record.image} {bits} {record.state}\n".encode())
 
-    desk.review._writer.show = acknowledged
+    desk.writer.show = acknowledged
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ def restored(folder):
     desk.edit._on_copy_found = note
     desk.open()
     for image in desk.project().images:
-        desk.review.go(image.id)
+        desk.images.go(image.id)
         desk.turn(lambda image=image: image.id in looked, patience=60)
         if desk.session.recovery is not None:
             assert not desk.session.recovery.from_this_process

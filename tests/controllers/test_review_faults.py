@@ -16,7 +16,7 @@ from tests.controllers.desk import SHAPE, Desk
 
 def left_by_a_crash(desk, image_id, mask):
     """A recovery copy of another process, as a crash leaves it."""
-    key = desk.review.opened.cache.key(image_id)
+    key = desk.session.project.cache.key(image_id)
     code = (
         "import sys, numpy as np\n"
         "from napari_semxai.store.disk.recovery_copies import save_recovery\n"
@@ -102,7 +102,7 @@ def kept(folder):
 
 def test_a_review_of_an_image_that_was_replaced_meanwhile_is_kept_elsewhere(desk, folder):
     desk.open()
-    desk.turn(lambda: desk.review.opened.cache.get("wafer_1") is not None)
+    desk.turn(lambda: desk.session.project.cache.get("wafer_1") is not None)
     path = folder / "images" / "wafer_1.png"
     original = path.read_bytes()
     Image.fromarray(np.zeros(SHAPE, np.uint8)).save(path)

@@ -115,9 +115,8 @@ def test_an_automatic_mask_follows_sliders_again(desk):
 def test_what_was_typed_with_the_review_goes_with_it(desk):
     desk.open()
     desk.review.annotate(comment="before")
-    desk.review.typed_wanted.connect(typed := lambda: desk.review.annotate(comment="typed"))
+    desk.review.type("comment", "typed")
     desk.review.review(ReviewState.REJECTED)
-    desk.review.typed_wanted.disconnect(typed)
     desk.turn(lambda: row(desk, "wafer_0").state is ReviewState.REJECTED)
     assert stored(desk, "wafer_0")[0].comment == "typed"
     undo(desk, "wafer_0", ReviewState.CANDIDATE)

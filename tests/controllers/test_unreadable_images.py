@@ -59,10 +59,15 @@ def test_next_unreviewed_and_a_review_skip_them(broken):
 
 @pytest.mark.parametrize("text", ["3", "wafer_2"])
 def test_a_jump_goes_to_the_one_behind(broken, text):
-    desk = broken(2)
+    desk, said = broken(2), []
     desk.queue.find(text)
     at(desk, 4)
     assert desk.session.message.startswith("Skipped: wafer_2 cannot be read (")
+    # Said as often as it happens, though the words are the same.
+    desk.session.events.message.connect(said.append)
+    desk.queue.find(text)
+    desk.turn(lambda: said)
+    assert said[-1] == desk.session.message
 
 
 def test_a_project_opens_at_the_first_that_can_be_read(broken):
@@ -95,7 +100,7 @@ def test_the_end_is_said_where_the_rest_cannot_be_read(broken):
 
 def test_one_that_is_asked_for_by_itself_is_said_and_the_open_one_stays(broken):
     desk = broken(2)
-    desk.review.go("wafer_2")
+    desk.images.go("wafer_2")
     desk.turn(lambda: desk.session.message.startswith("wafer_2 cannot be read ("))
     assert desk.session.queue.number == 1
 
@@ -121,7 +126,7 @@ def test_a_lost_image_does_not_stand_in_the_way_of_undo(desk, broken, folder):
         at(again, number)
     again.turn(lambda: again.session.queue.reviewed == 2)
     (folder / "images" / "wafer_1.png").unlink()
-    again.review.opened.cache.drop("wafer_1")
+    again.session.project.cache.drop("wafer_1")
     again.review.undo()
     again.turn(lambda: "wafer_1.png" in again.session.message)
     again.review.undo()

@@ -7,6 +7,7 @@ from tests.layers.mask.test_session_layers import edit as edit
 from tests.layers.mask.test_session_layers import layers as layers
 from tests.layers.mask.test_session_layers import session as session
 from tests.layers.mask.test_session_layers import viewer as viewer
+from tests.open_images import open_image
 
 PLACE = (50, 20)
 
@@ -45,8 +46,8 @@ def test_everything_lies_on_a_layer_that_was_placed_by_hand(viewer, session, lay
     from napari_semxai.layers.mask.session_layers import Plane
 
     layers.planes.adopt(Plane(layer), image)
-    session.image = image
-    session.pixel_size = placed.pixel_size
+    open_image(session, image)
+    session.update_image(pixel_size=placed.pixel_size)
     assert Placement.of(layer) == placed
     layers.steps.show(frozenset({"winner", "candidates"}))
     session.automatic = automatic_of()
@@ -55,7 +56,7 @@ def test_everything_lies_on_a_layer_that_was_placed_by_hand(viewer, session, lay
     assert share_units(viewer)
     # A size by hand keeps all on it, and the size's absence too.
     for metres in (7e-9, None, placed.pixel_size):
-        session.pixel_size = metres
+        session.update_image(pixel_size=metres)
         assert share_units(viewer)
         for own in viewer.layers:
             np.testing.assert_allclose(on_picture(layers, own), PLACE)
@@ -63,7 +64,7 @@ def test_everything_lies_on_a_layer_that_was_placed_by_hand(viewer, session, lay
 
 
 def test_a_picture_that_is_moved_takes_all_along(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     layers.image_layer.rotate = 45
     layers.image_layer.affine = [[1, 0, 9], [0, 1, 9], [0, 0, 1]]
     np.testing.assert_allclose(on_picture(layers, layers.mask_layer), PLACE)
@@ -79,7 +80,7 @@ def test_other_images_do_not_count(session, layers, viewer):
     first, second = make_image("a", (480, 640)), make_image("b", (96, 128))
     # In no order of sizes and units does another image decide.
     for image, metres in ((first, 2e-9), (second, None), (first, None), (second, 5e-6)):
-        session.image, session.pixel_size = image, metres
+        open_image(session, image, pixel_size=metres)
         assert share_units(viewer)
         assert fills_canvas(viewer, layers)
         viewer.scene.camera.zoom *= 9
@@ -91,7 +92,7 @@ def test_other_images_do_not_count(session, layers, viewer):
 
 
 def test_a_named_layer_is_still_fitted(session, layers, viewer):
-    session.image = make_image("a", (96, 128))
+    open_image(session, make_image("a", (96, 128)))
     big = viewer.add_image(np.zeros((960, 1280)))
     viewer.reset_view(layers=[big])
     assert viewer.scene.camera.center[-2:] == pytest.approx((479.5, 639.5))
@@ -101,18 +102,18 @@ def test_a_named_layer_is_still_fitted(session, layers, viewer):
 
 
 def test_a_size_by_hand_moves_nothing_on_the_screen(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     viewer.scene.camera.center, viewer.scene.camera.zoom = (30, 40), 12.0
-    session.pixel_size = 2e-9
+    session.update_image(pixel_size=2e-9)
     assert viewer.scene.camera.center[-2:] == pytest.approx((0.06, 0.08))
     assert viewer.scene.camera.zoom == pytest.approx(6000)
 
 
 def test_the_view_stays_fitted_while_the_canvas_changes(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     viewer.canvas.size = (200, 150)
     assert fills_canvas(viewer, layers)
-    session.pixel_size = 2e-9
+    session.update_image(pixel_size=2e-9)
     viewer.canvas.size = (500, 700)
     assert fills_canvas(viewer, layers)
     viewer.scene.camera.zoom = zoom = 3000.0
@@ -122,7 +123,7 @@ def test_the_view_stays_fitted_while_the_canvas_changes(session, layers, viewer)
 
 def test_layers_of_others_get_the_units_and_their_place_back(session, layers, viewer):
     image = make_image()
-    session.image, session.pixel_size = image, 2e-9
+    open_image(session, image, pixel_size=2e-9)
     mask = viewer.add_labels(np.zeros((96, 128), np.uint8))
     part = viewer.add_labels(np.zeros((10, 10), np.uint8), translate=(50, 60))
     other = viewer.add_image(np.zeros((20, 20)), scale=(7, 7), units="nm")
@@ -132,7 +133,7 @@ def test_layers_of_others_get_the_units_and_their_place_back(session, layers, vi
     np.testing.assert_allclose(on_picture(layers, clicks), PLACE)
     np.testing.assert_allclose(on_picture(layers, part), (100, 80))
     np.testing.assert_allclose(other.scale, 0.007)
-    session.pixel_size = None
+    session.update_image(pixel_size=None)
     assert share_units(viewer)
     np.testing.assert_allclose(on_picture(layers, part), (100, 80))
     assert layers.layout.own(other).pixel_size == pytest.approx(7e-9)
@@ -141,5 +142,5 @@ def test_layers_of_others_get_the_units_and_their_place_back(session, layers, vi
     assert share_units(viewer)
     # Moved by a person, it stays there.
     part.translate = (0, 0)
-    session.pixel_size = 3e-9
+    session.update_image(pixel_size=3e-9)
     np.testing.assert_allclose(on_picture(layers, part), PLACE)

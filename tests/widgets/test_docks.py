@@ -49,6 +49,7 @@ from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
 from tests.explanations import NowJobs
 from tests.layers.mask.test_session_layers import automatic_of, make_image
+from tests.open_images import open_image
 from tests.pools import pool_of
 
 
@@ -88,7 +89,7 @@ def layers(viewer, session, controller):
 def candidates(qtbot, session, controller, layers):
     dock = CandidatesDock(session, controller, controller, controller, layers)
     qtbot.addWidget(dock)
-    session.image = make_image()
+    open_image(session, make_image())
     controller.calls.clear()
     yield dock
     dock.release()
@@ -100,7 +101,7 @@ def edit(qtbot, session, controller, layers):
     panels = {CLICKS: ClickPanel(session, controller), KEYS: Panel(), SIZE: size}
     dock = EditDock(session, controller, layers, panels)
     qtbot.addWidget(dock)
-    session.image = make_image()
+    open_image(session, make_image())
     yield dock
     dock.release()
 
@@ -108,7 +109,7 @@ def edit(qtbot, session, controller, layers):
 @pytest.fixture
 def scores(qtbot, viewer, session, layers):
     comparison = Comparison(viewer, layers, EvaluateController(session, None))
-    table = ComparisonTableController(session, NowJobs())
+    table = ComparisonTableController(session, NowJobs(session.say))
     dock = ScoresDock(viewer, session, Controller(), comparison, table)
     qtbot.addWidget(dock)
     yield dock
@@ -118,7 +119,7 @@ def scores(qtbot, viewer, session, layers):
 
 def test_a_newcomer_sees_a_welcome_instead_of_a_form(candidates, session):
     assert not candidates.form.isHidden()
-    session.image = None
+    open_image(session, None)
     assert candidates.form.isHidden()
     assert not candidates.welcome.isHidden()
 
@@ -202,7 +203,7 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
 
 
 def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
-    session.image = make_image()
+    open_image(session, make_image())
     assert candidates.run.status.text() == ""
     session.recovery = Recovery(Path("a.npz"), "key", 0.0, {}, (0, 0.0))
     assert "unsaved strokes" in candidates.run.status.text()
@@ -341,7 +342,7 @@ def test_pages_of_a_file_are_offered(candidates, session, controller):
     image = candidates.image
     assert not image.previous.isEnabled()
     assert not image.following.isEnabled()
-    session.image = replace(make_image(), path=Path("a.tif"), page=1, page_count=2)
+    open_image(session, replace(make_image(), path=Path("a.tif"), page=1, page_count=2))
     assert image.page.text() == "2 / 2"
     assert not image.following.isEnabled()
     image.previous.click()
@@ -428,13 +429,13 @@ def test_every_doubt_has_words(doubts, words):
 
 
 def test_the_save_state_is_visible(edit, session):
-    session.save = SaveState("unsaved", message="Unsaved strokes")
+    session.update_image(save=SaveState("unsaved", message="Unsaved strokes"))
     assert edit.state.text() == "● Unsaved strokes"
 
 
 def test_pixel_size_is_shown_and_entered_in_nanometres(edit, session, controller):
     panel = edit.panels[SIZE]
-    session.pixel_size = 2.5e-9
+    session.update_image(pixel_size=2.5e-9)
     assert panel.pixel_size.value() == 2.5
     panel.pixel_size.setValue(4)
     name, (metres,), _ = controller.calls[-1]
@@ -453,12 +454,12 @@ def test_a_pixel_size_is_offered_to_all_images_of_a_project_only(edit, session, 
 
 def test_without_an_image_editing_is_off(edit, session):
     assert edit.editing.isEnabled()
-    session.image = None
+    open_image(session, None)
     assert not edit.editing.isEnabled()
 
 
 def test_scores_follow_and_are_copied(scores, session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     session.automatic = automatic_of()
     truth = viewer.add_labels(layers.mask_layer.data.copy(), name="expert")
     scores.truth.picked.emit(truth)
@@ -526,7 +527,7 @@ def test_docks_fit_a_small_laptop(request, name):
 
 @pytest.fixture
 def shown_scores(qtbot, scores, session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     session.automatic = automatic_of()
     truth = viewer.add_labels(layers.mask_layer.data.copy(), name="expert")
     scores.truth.picked.emit(truth)
@@ -581,12 +582,12 @@ def test_a_mask_is_proposed_beside_the_image_after_strokes_too(
         return str(tmp_path / "other" / "mine.png"), ""
 
     monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
-    session.image = replace(make_image("die 3"), path=tmp_path / "lot" / "die 3.tif")
+    open_image(session, replace(make_image("die 3"), path=tmp_path / "lot" / "die 3.tif"))
     for save in (
         SaveState("recovery", tmp_path / "hidden" / "0123.npz", "copied"),
         SaveState("saved", tmp_path / "other" / "mine.png", "saved"),
     ):
-        session.save = save
+        session.update_image(save=save)
         edit.save_mask.click()
     assert asked == [tmp_path / "lot" / "die 3_mask.png"] * 2
     assert controller.calls[-1] == ("save", (tmp_path / "other" / "mine.png",), {})

@@ -35,6 +35,7 @@ from napari_semxai.state.explanation import (
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.review import Clicks, Offer, OtherMasks
 from napari_semxai.state.session import SaveState, Session
+from napari_semxai.store.disk.folders import Folders
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.store.weights.models import OFFICIAL_MODELS
 from napari_semxai.types import (
@@ -106,13 +107,11 @@ def _name(own: QWidget) -> str:
 def workbench(
     make_napari_viewer: Callable[..., napari.Viewer],
     qtbot: QtBot,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    folders: Folders,
 ) -> Iterator[Workbench]:
-    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: tmp_path / "recovery")
     viewer = make_napari_viewer(show=True)
     viewer.window._qt_window.resize(1366, 728)
-    workbench = plugin.open_workbench(viewer)
+    workbench = plugin.open_workbench(viewer, folders)
     workbench.segment.set_generate(GenerateSettings(points_per_side=8))
     workbench.open_sample()
     qtbot.waitUntil(lambda: workbench.session.image is not None)
@@ -273,7 +272,7 @@ JOBS = {
 def test_no_control_moves_while_jobs_run(workbench: Workbench, qtbot: QtBot) -> None:
     session = workbench.session
     session.queue = queue_of()
-    session.record = ReviewRecord("die_2", "anna")
+    session.update_image(record=ReviewRecord("die_2", "anna"))
     wrong: list[str] = []
     for title, groups in JOBS.items():
         dock = _in_front(workbench, title, qtbot)

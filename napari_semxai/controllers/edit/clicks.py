@@ -19,7 +19,7 @@ from napari_semxai.algorithms.masks.click_edits import (
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.controllers.edit.click_history import ClickHistory
 from napari_semxai.state.review import Offer
-from napari_semxai.state.session import Origin, Proposal
+from napari_semxai.state.session import Origin
 from napari_semxai.types import (
     BoolMask,
     Encoding,
@@ -52,7 +52,7 @@ class _Asked:
 
 
 class ClickController:
-    """Refines the mask by SAM 2 from clicks and boxes, one undoable edit per answer.
+    """Refines the mask by SAM prompts, one object at a time.
 
     One object is worked on at a time. Clicks add up for it; the object as it is in the mask, with
     every brush stroke, is the mask prompt. While the network works, newer clicks wait and are
@@ -260,7 +260,7 @@ class ClickController:
         if np.array_equal(result, mask):
             message = "SAM 2 does not change the mask here: use the brush"
         else:
-            self._session.proposal = Proposal(result, offer.title, offer.details)
+            self._edit.propose(result, offer.title, offer.details)
         self._change(offer=None, message=message)
 
     def _on_done(self) -> None:

@@ -3,127 +3,47 @@
 from __future__ import annotations
 
 import os
-import threading
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
 
 from psygnal import Signal
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
-from napari_semxai.controllers.edit.recipe import automatic_settings
+from napari_semxai.controllers.edit.recipe import RecipeRecorder, automatic_settings
 from napari_semxai.controllers.edit.recovery import (
+    LONGEST_WAIT,
+    Autosave,
+    LateCopies,
     discard_copy,
     find_copy,
     image_key,
     own_masks,
     write_copy,
 )
-from napari_semxai.state.review import Left, UnsavedMask
-from napari_semxai.state.session import Proposal, SaveState
+from napari_semxai.state.open_image import Left, SaveState, UnsavedMask
+from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.recovery_copies import Recovery, discard_recovery, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.project.originals import check_replaceable
-from napari_semxai.types import BoolMask, InputError, SemImage
+from napari_semxai.types import BoolMask, InputError, ReviewState, SemImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
     from pathlib import Path
 
     from napari_semxai.algorithms.masks.metrics import LiveMask
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
-
-
-LONGEST_WAIT = 1.0
-"""Seconds from the first unsaved change to the start of its write.
-
-Throttled, not debounced: the copy is also made in the middle of long painting.
-"""
-
-
-class Autosave:
-    """Call `save` in a thread within `wait` seconds of a change, and again for later changes.
-
-    Parameters
-    ----------
-    save : callable
-        Writes a copy of what is there; called from a timer's thread.
-    wait : float
-        Seconds.
-    """
-
-    def __init__(self, save: Callable[[], None], wait: float = LONGEST_WAIT) -> None:
-        self._save = save
-        self._wait = wait
-        self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
-
-    def touch(self) -> None:
-        """Note that something changed."""
-        with self._lock:
-            if self._timer is None:
-                self._timer = threading.Timer(self._wait, self.flush)
-                self._timer.name = "semxai-autosave"
-                self._timer.daemon = True
-                self._timer.start()
-
-    @property
-    def busy(self) -> bool:
-        """Whether a change is not written yet."""
-        return self._timer is not None or self._writing.locked()
-
-    def flush(self) -> None:
-        """Write now if something changed since the last write; return when it is written."""
-        with self._writing:
-            # Whoever takes the timer writes: there is no late write of what was taken.
-            if self._take_timer():
-                self._save()
-
-    def hurry(self) -> None:
-        """Start the write of what changed now, without waiting for it."""
-        if self._timer is not None:
-            threading.Thread(target=self.flush, name="semxai-autosave").start()
-
-    def forget(self) -> None:
-        """Write nothing of what changed so far; return when no write of it is under way."""
-        with self._writing:
-            self._take_timer()
-
-    def _take_timer(self) -> bool:
-        with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-        return timer is not None
-
-
-class LateCopies:
-    """Copies of masks that were let go, until they are written."""
-
-    def __init__(self) -> None:
-        self._left: list[tuple[str, Autosave]] = []
-
-    def take(self, key: str, autosave: Autosave) -> None:
-        """Start the copy of a mask that is let go; `key` names it."""
-        autosave.hurry()
-        self._left = [*(left for left in self._left if left[1].busy), (key, autosave)]
-
-    def of(self, key: str) -> list[Autosave]:
-        """Return those of one mask."""
-        return [autosave for name, autosave in self._left if name == key]
-
-    def flush(self) -> None:
-        """Return when all are written."""
-        for _, autosave in self._left:
-            autosave.flush()
+    from napari_semxai.types import ReviewRecord
 
 
 _EDITS = {edit.name: edit.function for edit in MASK_EDITS}
 
 
 class EditController:
-    """Edits the defect mask: whole-mask edits, saving, recovery copies, and the strokes painted.
+    """Changes the mask of the open image, and keeps a copy of every stroke.
 
     Parameters
     ----------
@@ -135,14 +55,13 @@ class EditController:
         Where recovery copies lie.
     wait : float
         Longest time in seconds from a stroke to the start of its copy.
+
+    Attributes
+    ----------
+    recorder : RecipeRecorder
+        Told of every edit before it is made.
     """
 
-    leaving = Signal()
-    """The image is about to be left; what was typed for it is wanted now."""
-    left = Signal(Left)
-    """An image is left with unsaved strokes, whatever the way."""
-    stroke_begun = Signal()
-    """The mask is no longer the one that was stored."""
     edited = Signal()
     """A person changed the mask, or took a change back."""
 
@@ -153,6 +72,7 @@ class EditController:
         self._jobs = jobs
         self._folder = recovery_folder
         self._wait = wait
+        self.recorder = RecipeRecorder(session)
         self._mask: LiveMask | None = None
         self._autosave: Autosave | None = None
         self._late = LateCopies()
@@ -179,12 +99,13 @@ class EditController:
 
     def kept(self, key: str, message: str) -> None:
         """Drop the recovery copy of a mask that was written elsewhere."""
-        if key == self._key and not self.unsaved:
+        current = self._session.current
+        if current is not None and key == current.key:
+            if self.unsaved:
+                return
             if self._autosave is not None:
                 self._autosave.forget()
-            self._session.save = SaveState("saved", message=message)
-        elif key == self._key:
-            return
+            self._session.update_image(save=SaveState("saved", message=message))
         self._forget_copy(key)
 
     def give_up(self, key: str) -> None:
@@ -192,25 +113,22 @@ class EditController:
         own = [self._autosave] if key == self._key and self._autosave is not None else []
         self._drop_copies(key, [*self._late.of(key), *own], frozenset(self._restored))
 
-    def begin(self, mask: LiveMask) -> None:
+    def start_mask(self, mask: LiveMask) -> None:
         """Take `mask` as the mask of the current image, and look for its recovery copy."""
-        image = self._session.image
-        if image is None:
+        current = self._session.current
+        if current is None:
             raise RuntimeError("a mask was begun without an image")
+        image = current.image
         self._mask, self._image = mask, image
-        opening = self._session.opening
-        self._key = opening.key or image_key(image)
+        self._key = current.key or image_key(image)
         self._strokes = self._kept = 0
         self._autosave = Autosave(partial(self._write_copy, self._key, image, mask), self._wait)
-        waiting = SaveState("unsaved", message="Not in the project yet")
-        self._session.save = SaveState() if opening.on_disk else waiting
         self._session.recovery = None
         self._session.size = mask.size
         self._jobs.run(
             "recovery",
-            partial(self._find_copy, self._key, mask.mask.copy(), opening.on_disk),
+            partial(self._find_copy, self._key, mask.mask.copy(), current.save.on_disk),
             self._on_copy_found,
-            self._on_failed,
         )
 
     def mask_changed(self) -> None:
@@ -220,15 +138,22 @@ class EditController:
 
     def stroked(self) -> None:
         """Note a change a person made: it forks the mask and is copied soon."""
+        current = self._session.current
+        if current is None:
+            return
+        self.recorder.settle()
         self._strokes += 1
-        if not self._session.opening.key:
+        if current.entry is None:
             self._stroked.add(self._key)
             self._discarded.discard(self._key)
-        if self._strokes == self._kept + 1:
-            self.stroke_begun.emit()
-        self._session.edited = True
-        if self._session.save.state != "unsaved":
-            self._session.save = SaveState("unsaved", message="Unsaved strokes")
+        first = self._strokes == self._kept + 1
+        # Strokes come a hundred times a second: most of them change nothing of this.
+        if first or not current.edited or current.save.state != "unsaved":
+            self._session.update_image(
+                edited=True,
+                save=SaveState("unsaved", message="Unsaved strokes"),
+                record=_voided(current.record) if first else current.record,
+            )
         if self._autosave is not None:
             self._autosave.touch()
         self.edited.emit()
@@ -244,8 +169,29 @@ class EditController:
         automatic = self._session.automatic
         if automatic is not None:
             details = automatic_settings(self._session, automatic)
-            mask = automatic.truth.mask
-            self._session.proposal = Proposal(mask, "apply automatic mask", details)
+            self.propose(automatic.truth.mask, "apply automatic mask", details)
+
+    def propose(
+        self, mask: BoolMask, title: str, details: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Bring a whole mask in as one undoable edit, which the recipe notes first.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (M, N)
+            The new mask.
+        title : str
+            What the edit is called.
+        details : mapping
+            What it was asked for, as JSON can hold it.
+        """
+        image = self._session.image
+        if image is None or mask.shape != image.gray.shape:
+            self._session.say(f"{title}: the mask does not have the image's size")
+            return
+        if self._mask is not None:
+            self.recorder.note(self._mask.mask, mask, title, details)
+        self._session.proposal = Proposal(mask, title, details)
 
     def load(self, path: Path) -> None:
         """Bring a mask file in as one undoable edit."""
@@ -254,15 +200,14 @@ class EditController:
             self._jobs.run(
                 "load mask",
                 partial(read_mask, path, image.gray.shape),
-                lambda mask: self._propose(mask, f"load {path.name}"),
-                self._on_failed,
+                lambda mask: self.propose(mask, f"load {path.name}"),
             )
 
     def save(self, path: Path) -> None:
         """Write the mask to a file; its recovery copy is then no longer needed."""
-        if self._mask is None or self._session.image is None:
+        if self._mask is None or self._image is None:
             return
-        strokes, mask, image = self._strokes, self._mask.mask.copy(), self._session.image
+        strokes, mask, image = self._strokes, self._mask.mask.copy(), self._image
 
         self._jobs.run(
             "save mask",
@@ -271,18 +216,17 @@ class EditController:
             self._on_save_failed,
         )
 
-    def leave(self) -> None:
-        """Let the current image go: the one function through which every way of leaving goes.
+    def leave(self) -> Left | None:
+        """Let the mask go and return it, None without one; only `ImageController` calls this.
 
-        Strokes are copied without waiting for the next copy, and `left` tells of them.
+        A recovery copy of its strokes is begun at once.
         """
-        self.leaving.emit()
-        if self._mask is not None and self._image is not None and self.unsaved:
-            self.left.emit(Left(self._key, self._image, self._mask.mask.copy()))
+        left = None if self._mask is None else Left(self._mask.mask, self.unsaved)
         if self._autosave is not None:
             self._late.take(self._key, self._autosave)
         self._mask = self._autosave = self._image = None
-        self._session.edited = False
+        self._key, self._strokes, self._kept = "", 0, 0
+        return left
 
     def unsaved_masks(self) -> list[UnsavedMask]:
         """Return what strokes made outside projects and no file holds, the open image's first."""
@@ -305,14 +249,14 @@ class EditController:
         _write(path, unsaved.path, unsaved.mask)
         self.give_up(unsaved.key)
         if unsaved.key == self._key:
-            self._session.save = SaveState("saved", path, f"Saved to {path.name}")
+            self._session.update_image(save=SaveState("saved", path, f"Saved to {path.name}"))
 
     def discard_when_closed(self, unsaved: list[UnsavedMask]) -> None:
         """Let `close` remove recovery copies; until then, and after another stroke, they stay."""
         self._discarded |= {each.key for each in unsaved}
 
     def close(self) -> None:
-        """Write what is not written yet and wait for it."""
+        """Write what is not written yet, and wait for it."""
         self.leave()
         self._late.flush()
         for key in self._discarded:
@@ -325,8 +269,7 @@ class EditController:
             self._jobs.run(
                 "restore",
                 partial(load_recovery, recovery.path),
-                lambda found: self._propose(found[0] != 0, "restore unsaved strokes"),
-                self._on_failed,
+                lambda found: self.propose(found[0] != 0, "restore unsaved strokes"),
             )
             self._restored.add(recovery.path)
             self._session.recovery = None
@@ -341,20 +284,13 @@ class EditController:
     def _edit(self, name: str, parameters: dict[str, int], mask: LiveMask, strokes: int) -> None:
         def done(result: BoolMask) -> None:
             if mask is self._mask and strokes == self._strokes:
-                self._propose(result, name)
+                self.propose(result, name)
             elif mask is self._mask:
                 # Painted meanwhile: the edit is repeated on what is there now.
                 self._edit(name, parameters, mask, self._strokes)
 
         before = mask.mask.copy()
-        self._jobs.run("edit", lambda: _EDITS[name](before, **parameters), done, self._on_failed)
-
-    def _propose(self, mask: BoolMask, title: str) -> None:
-        image = self._session.image
-        if image is None or mask.shape != image.gray.shape:
-            self._session.message = f"{title}: the mask does not have the image's size"
-        else:
-            self._session.proposal = Proposal(mask, title)
+        self._jobs.run("edit", lambda: _EDITS[name](before, **parameters), done)
 
     def _write_copy(self, key: str, image: SemImage, mask: LiveMask) -> None:
         """Write a recovery copy; called in a thread."""
@@ -363,7 +299,7 @@ class EditController:
 
     def _on_copied(self, mask: LiveMask, state: SaveState) -> None:
         if mask is self._mask and self._session.save.state != "saved":
-            self._session.save = state
+            self._session.update_image(save=state)
 
     def _find_copy(self, key: str, stored: BoolMask, on_disk: bool) -> Recovery | None:
         self._late.flush()
@@ -376,16 +312,16 @@ class EditController:
             self.restore()
 
     def _on_saved(self, path: Path, image: SemImage, strokes: int) -> None:
-        if image is not self._session.image or strokes != self._strokes:
+        if image is not self._image or strokes != self._strokes:
             return
         if self._autosave is not None:
             self._autosave.forget()
-        self._session.save = SaveState("saved", path, f"Saved to {path.name}")
+        self._session.update_image(save=SaveState("saved", path, f"Saved to {path.name}"))
         self._forget_copy(self._key)
 
     def _forget_copy(self, key: str) -> None:
         forget = partial(self._drop_copies, key, self._late.of(key), frozenset(self._restored))
-        self._jobs.run("forget copy", forget, _nothing, self._on_failed)
+        self._jobs.run("forget copy", forget)
 
     def _drop_copies(self, key: str, late: list[Autosave], restored: frozenset[Path]) -> None:
         for autosave in late:
@@ -394,11 +330,15 @@ class EditController:
         discard_copy(self._folder, key, restored)
 
     def _on_save_failed(self, message: str) -> None:
-        self._session.save = SaveState("failed", message=message)
-        self._session.message = message
+        self._session.update_image(save=SaveState("failed", message=message))
+        self._session.say(message)
 
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
+
+def _voided(record: ReviewRecord | None) -> ReviewRecord | None:
+    """Return a record as it is shown from the first stroke on; it is written with the mask."""
+    if record is None or not record.state.is_reviewed:
+        return record
+    return replace(record, state=ReviewState.CANDIDATE, voided=record.state)
 
 
 def _write(path: Path, image: Path | None, mask: BoolMask) -> None:
@@ -407,7 +347,3 @@ def _write(path: Path, image: Path | None, mask: BoolMask) -> None:
     if image is not None and os.path.realpath(path) == os.path.realpath(image):
         raise InputError(f"{path}: this is the open image; choose another name")
     write_mask(path, mask)
-
-
-def _nothing(_: object) -> None:
-    """Ignore the result."""

@@ -13,9 +13,9 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import MaskRecipe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
-    from napari_semxai.state.session import Automatic, Proposal, Session
+    from napari_semxai.state.session import Automatic, Session
     from napari_semxai.types import BoolMask, MaskEdit, SemImage
 
 PACKAGES = ("napari-semxai", "sam2", "torch", "numpy")
@@ -25,52 +25,76 @@ class RecipeRecorder:
     """Note what the mask began with and every edit since.
 
     Whole-mask edits and SAM clicks are edits of their own, with what they were asked for; brush
-    strokes, undo and redo between them are one edit together. Connect before the layers do: an
-    edit is noted just before it is written.
+    strokes, undo and redo between them are one edit together.
 
     Parameters
     ----------
     session : Session
-        Tells of automatic masks and edits.
-    mask : callable
-        Returns the mask (M, N) as it is now, or None.
-
-    Attributes
-    ----------
-    score : float or None
-        Predicted IoU of the automatic mask that the mask began with, where that was made here.
+        Has the automatic mask.
     """
 
-    def __init__(self, session: Session, mask: Callable[[], BoolMask | None]) -> None:
-        self._session, self._mask = session, mask
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._recipe: MaskRecipe | None = None
         self._start: tuple[BoolMask, SemImage] | None = None
         self._last: BoolMask | None = None
         self._edits: list[MaskEdit] = []
-        self.score: float | None = None
-        session.events.automatic.connect(self._on_automatic_changed)
-        session.events.proposal.connect(self._on_proposal_changed)
+        self._automatic: Automatic | None = None
+        self._score: float | None = None
+
+    def start_image(
+        self, image: SemImage, mask: BoolMask | None, recipe: MaskRecipe | None
+    ) -> None:
+        """Begin with an image, its stored mask (M, N) and how that was made."""
+        self._last = np.zeros(image.gray.shape, dtype=bool) if mask is None else mask.copy()
+        self._start = self._score = None
+        # What is on show until now belongs to the image before.
+        self._automatic = self._session.automatic
+        if mask is None or recipe is None:
+            recipe = MaskRecipe("mask" if self._last.any() else "empty", "", "")
+            self._start = self._last, image
+        self._recipe, self._edits = recipe, list(recipe.edits)
+
+    def settle(self) -> None:
+        """Begin with the automatic mask on show, unless a person has changed the mask before.
+
+        Called before every change by a person, because sliders go on to make other ones.
+        """
+        session = self._session
+        automatic, image = session.automatic, session.image
+        if automatic is None or image is None or session.edited or automatic is self._automatic:
+            return
+        self._automatic, self._score = automatic, automatic.score
+        self._last, self._edits = automatic.truth.mask, []
+        self._start = automatic.truth.mask, image
+        self._recipe = MaskRecipe("automatic", "", "", automatic_settings(session, automatic))
 
     @property
-    def edited(self) -> bool:
-        """Whether the mask is other than the automatic one that it began with."""
-        recipe, mask = self._recipe, self._mask()
+    def score(self) -> float | None:
+        """Predicted IoU of the automatic mask that it began with, where that was made here."""
+        self.settle()
+        return self._score
+
+    def is_edited(self, mask: BoolMask | None) -> bool:
+        """Return whether `mask` (M, N) is other than the automatic one that it began with."""
+        self.settle()
+        recipe = self._recipe
         if recipe is None or mask is None or self._last is None:
             return False
         by_hand = bool(self._edits) or recipe.base == "mask"
         return by_hand or not np.array_equal(mask, self._last)
 
-    def begin(self, image: SemImage, mask: BoolMask | None, recipe: MaskRecipe | None) -> None:
-        """Begin with an image, its stored mask (M, N) and how that was made."""
-        self._last = np.zeros(image.gray.shape, dtype=bool) if mask is None else mask.copy()
-        if mask is None or recipe is None:
-            base = "mask" if self._last.any() else "empty"
-            recipe = MaskRecipe(base, array_digest(self._last), array_digest(image.pixels))
-        self._recipe, self._edits, self._start = recipe, list(recipe.edits), None
-        self.score = None
+    def note(
+        self, before: BoolMask, after: BoolMask, title: str, details: Mapping[str, Any]
+    ) -> None:
+        """Note an edit of the whole mask, from what was there to what will be."""
+        self.settle()
+        self._note(before, "stroke", {})
+        self._note(after, title, dict(details))
 
     def recipe(self, mask: BoolMask) -> MaskRecipe | None:
         """Return how `mask` (M, N), as it is now, was made."""
+        self.settle()
         if self._recipe is None:
             return None
         if self._start is not None:
@@ -98,21 +122,6 @@ class RecipeRecorder:
         if self._last is not None and not np.array_equal(mask, self._last):
             self._edits.append(mask_patch(self._last, mask, name, details))
             self._last = mask.copy()
-
-    def _on_automatic_changed(self, automatic: Automatic | None) -> None:
-        session = self._session
-        if automatic is None or session.edited or session.image is None:
-            return
-        self._last, self._edits = automatic.truth.mask, []
-        self._start = automatic.truth.mask, session.image
-        self._recipe = MaskRecipe("automatic", "", "", automatic_settings(session, automatic))
-        self.score = automatic.score
-
-    def _on_proposal_changed(self, proposal: Proposal | None) -> None:
-        mask = self._mask()
-        if proposal is not None and mask is not None:
-            self._note(mask, "stroke", {})
-            self._note(proposal.mask, proposal.title, dict(proposal.details))
 
 
 def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]:

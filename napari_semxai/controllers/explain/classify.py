@@ -84,14 +84,11 @@ class ClassifyController:
         self._explanation.classification = None
         self._jobs.forget("image key")
         if image is not None:
-            self._jobs.run("image key", partial(image_key, image), self._on_key, self._on_failed)
+            self._jobs.run("image key", partial(image_key, image), self._on_key)
 
     def _on_key(self, key: str) -> None:
         self._explanation.image_key = key
         self._classify()
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
     def _classify(self) -> None:
         image, choice = self._session.image, self._explanation.choice

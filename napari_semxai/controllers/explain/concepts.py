@@ -116,9 +116,7 @@ class ConceptController:
 
     def add_folder(self, folder: Path) -> None:
         """Fit on the images of a folder too."""
-        self._jobs.run(
-            "fit images", partial(image_files, folder), self.add_images, self._on_failed
-        )
+        self._jobs.run("fit images", partial(image_files, folder), self.add_images)
 
     def add_current(self) -> None:
         """Fit on the current image too."""
@@ -182,7 +180,7 @@ class ConceptController:
             )
             self._asking.ask(request, TUNE, self._on_sweep, background=True)
 
-        self._jobs.run("tuning masks", partial(known.of, images), ask, self._on_failed)
+        self._jobs.run("tuning masks", partial(known.of, images), ask)
 
     def use(self, row: SweepRow) -> None:
         """Take the settings of a row of the tuning."""
@@ -206,7 +204,7 @@ class ConceptController:
         bank = self._explanation.bank
         if bank is not None:
             copy = partial(copy_bank, bank.path, path)
-            self._jobs.run("save concepts", copy, self._on_failed, self._on_failed)
+            self._jobs.run("save concepts", copy, self._session.say)
 
     def cancel(self) -> None:
         """Stop what is running; the concepts so far stay."""
@@ -264,9 +262,6 @@ class ConceptController:
         # Meanwhile another class, bank or refinement may be looked at.
         if key == self._wanted():
             self._explanation.concepts = maps
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
     def _refresh(self) -> None:
         """Show the concepts of the class in the current image; ask for them where unknown."""

@@ -18,12 +18,11 @@ from napari_semxai.controllers.explain.concepts import ConceptController
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, HeatmapSource
 from napari_semxai.controllers.explain.result_cache import ResultCache
 from napari_semxai.state.explanation import HEAT_MAP, ExplanationMasks, ExplanationPicture
-from napari_semxai.state.session import Proposal
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -72,6 +71,8 @@ class ExplanationMaskController:
         Reads pictures.
     prompt : callable
         Takes a mask and a title, and gives the mask to SAM as a prompt.
+    propose : callable
+        Takes mask, title and details of an edit: `EditController.propose`.
     """
 
     def __init__(
@@ -79,9 +80,10 @@ class ExplanationMaskController:
         session: Session,
         jobs: Jobs,
         prompt: Callable[[BoolMask, str], None],
+        propose: Callable[[BoolMask, str, Mapping[str, Any]], None],
     ) -> None:
         self._session, self._explanation, self._jobs = session, session.explanation, jobs
-        self._prompt = prompt
+        self._prompt, self._propose = prompt, propose
         self._sources = make_sources()
         events = session.explanation.events
         self._connections = (
@@ -114,10 +116,7 @@ class ExplanationMaskController:
     def load_picture(self, path: Path, method: str) -> None:
         """Read a rendered explanation of the current image; `method` "gradcam" or "craft"."""
         self._jobs.run(
-            "explanation picture",
-            partial(_read_picture, path, method),
-            self.set_picture,
-            self._on_failed,
+            "explanation picture", partial(_read_picture, path, method), self.set_picture
         )
 
     def set_picture(self, picture: ExplanationPicture | None) -> None:
@@ -130,7 +129,7 @@ class ExplanationMaskController:
         if mask is not None:
             source = next(source for source in self._sources if source.owns(name))
             details = source.details(self._explanation, name)
-            self._session.proposal = Proposal(mask, f"mask from explanation: {name}", details)
+            self._propose(mask, f"mask from explanation: {name}", details)
 
     def send_to_sam(self, name: str) -> None:
         """Give a mask of the explanation to SAM as a prompt."""
@@ -140,9 +139,6 @@ class ExplanationMaskController:
 
     def _on_image_changed(self) -> None:
         self._explanation.picture = None
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
     def _show(self) -> None:
         image, explanation = self._session.image, self._explanation
@@ -190,7 +186,7 @@ class Explaining:
         self.classify = ClassifyController(session, engine, jobs, cache)
         self.heatmaps = HeatmapController(session, engine, cache, self._mask)
         self.concepts = ConceptController(session, engine, jobs, cache, open_image, self._mask)
-        self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask)
+        self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask, edit.propose)
 
     def release(self) -> None:
         """Follow the session no longer."""

@@ -1,9 +1,9 @@
-"""Projects and reviews.
+"""Images, projects and reviews.
 
-`projects` opens or makes one; `open_project` is what is open: files, index, `cache` of images
-read, and what waits to be written. `queue` filters and steps, `review` goes to an image and
-records what the annotator says of its mask; `review_writer` writes behind the window.
-`image_opener` goes to an image from anywhere, through the project it belongs to. `pixel_size`
-keeps a typed scale. `batch_masks` makes masks for the whole queue, `annotators` compares people,
-`thumbnails` makes small pictures, `tools` exports and imports.
+`images` alone opens an image, of a file, a layer or the open project, and leaves the one before:
+"Next" reads downward there. `review_writer` writes what an image is left with, and every review,
+behind the window; `review` says what the annotator says of a mask. `projects` opens or makes a
+project, which the session then holds; `queue` filters and steps. `pixel_size` keeps a typed
+scale, `batch_masks` makes masks for the whole queue, `annotators` compares people, `thumbnails`
+makes small pictures, `tools` exports and imports.
 """

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.statistics.agreement import pair_scores
 from napari_semxai.state.review import OtherMasks
-from napari_semxai.state.session import Proposal
 from napari_semxai.store.project.masks import consensus_mask, truth_masks
 
 if TYPE_CHECKING:
+    from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import BoolMask
@@ -22,20 +21,20 @@ _NO_TRUTH = "No annotator has accepted or corrected a mask of this image, or sai
 
 
 class AnnotatorsController:
-    """Compares annotators of the current image, and takes their majority mask.
+    """Compares annotators' masks of the open image, and takes what most of them say.
 
     Parameters
     ----------
     session : Session
         Where the answers go.
-    review : ReviewController
-        Knows the project.
+    edit : EditController
+        Takes the consensus as an edit.
     jobs : Jobs
         Reads the masks.
     """
 
-    def __init__(self, session: Session, review: ReviewController, jobs: Jobs) -> None:
-        self._session, self._review, self._jobs = session, review, jobs
+    def __init__(self, session: Session, edit: EditController, jobs: Jobs) -> None:
+        self._session, self._edit, self._jobs = session, edit, jobs
         session.events.image.connect(self._on_image_changed)
 
     def set_blind(self, blind: bool) -> None:
@@ -55,7 +54,6 @@ class AnnotatorsController:
                 "others",
                 partial(_read, project, image_id, me),
                 partial(self._on_read, image_id),
-                self._on_failed,
             )
 
     def take_consensus(self) -> None:
@@ -67,20 +65,19 @@ class AnnotatorsController:
                 "consensus",
                 lambda: consensus_mask(project, image_id, project.annotators()),
                 partial(self._on_consensus, image_id),
-                self._on_failed,
             )
 
     def _place(self) -> tuple[Project, str, str] | None:
         """Return project, image and annotator, where others may be seen."""
-        opened, queue = self._review.opened, self._session.queue
-        if opened is None or queue is None or not queue.current:
+        project, queue = self._session.project, self._session.queue
+        if project is None or queue is None or not queue.current:
             return None
         if self._session.blind and not self._submitted():
             self._session.message = (
                 "Review the image first: other annotators' masks are hidden until then"
             )
             return None
-        return opened.project, queue.current, queue.annotator
+        return project.project, queue.current, queue.annotator
 
     def _submitted(self) -> bool:
         record = self._session.record
@@ -101,13 +98,10 @@ class AnnotatorsController:
         if mask is None:
             self._session.message = _NO_TRUTH
         else:
-            self._session.proposal = Proposal(mask, _CONSENSUS)
+            self._edit.propose(mask, _CONSENSUS)
 
     def _on_image_changed(self, _: object) -> None:
         self._session.others = None
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
 
 def _read(project: Project, image_id: str, me: str) -> OtherMasks:

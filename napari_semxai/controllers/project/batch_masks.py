@@ -25,12 +25,14 @@ from napari_semxai.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import OpenProject
+    from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.controllers.project.queue import QueueController
-    from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
+    from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.types import CandidatePool, ReviewRecord, SemImage
 
 QUEUE = "queue"
@@ -51,6 +53,8 @@ class _Run:
         self.began = time.monotonic()
         self.pool: CandidatePool | None = None
         self.made = self.failed = 0
+        self.without: list[str] = []
+        """Images without a mask at the end, though they were to get one."""
         self.versions = versions()
 
 
@@ -64,8 +68,10 @@ class QueueMasks:
     ----------
     session : Session
         Has the settings, and is told of progress.
-    review, queue
-        Know the project, and what the filter shows.
+    images : ImageController
+        Shows a mask that was made of the open image.
+    queue : QueueController
+        Looks again at the end.
     engine : EngineClient
         Runs the network.
     jobs, writes : Jobs
@@ -75,13 +81,13 @@ class QueueMasks:
     def __init__(
         self,
         session: Session,
-        review: ReviewController,
+        images: ImageController,
         queue: QueueController,
         engine: EngineClient,
         jobs: Jobs,
         writes: Jobs,
     ) -> None:
-        self._session, self._review, self._queue = session, review, queue
+        self._session, self._images, self._queue = session, images, queue
         self._engine = engine
         self._jobs, self._writes = jobs, writes
         self._run: _Run | None = None
@@ -89,7 +95,7 @@ class QueueMasks:
 
     def start(self) -> None:
         """Begin with the images that the filter shows."""
-        opened, queue = self._review.opened, self._session.queue
+        opened, queue = self._session.project, self._session.queue
         if opened is None or queue is None or self._run is not None:
             return
         if self._session.batch.running:
@@ -125,8 +131,10 @@ class QueueMasks:
         if not run.waiting:
             self._run = None
             self._session.batch = IDLE
-            self._session.message = f"Masks for {done:,} images are ready"
-            self._queue.refresh()
+            ready = f"Masks for {done - len(run.without):,} images are ready"
+            failed = f"; {len(run.without):,} failed" if run.without else ""
+            self._session.message = ready + failed
+            self._queue.refresh(retry=False)
             return
         each = (time.monotonic() - run.began) / run.made if run.made else None
         left = None if each is None else each * len(run.waiting)
@@ -136,7 +144,7 @@ class QueueMasks:
             QUEUE,
             partial(_read, run, image_id),
             partial(self._on_read, run, image_id),
-            partial(self._on_failed, run),
+            partial(self._on_read_failed, run, image_id),
         )
 
     def _on_read(self, run: _Run, image_id: str, image: SemImage | None) -> None:
@@ -149,7 +157,7 @@ class QueueMasks:
             destination=QUEUE,
             on_update=partial(self._on_update, run),
             on_done=partial(self._on_generated, run, image_id, image),
-            on_failed=partial(self._on_failed, run),
+            on_failed=partial(self._on_failed, run, image_id),
             background=True,
         )
 
@@ -162,21 +170,29 @@ class QueueMasks:
     def _on_generated(self, run: _Run, image_id: str, image: SemImage) -> None:
         if run.pool is None or run is not self._run:
             return
+        write = partial(_write, run, image_id, image, run.pool, self._images.is_edited)
         self._writes.run(
             f"mask {image_id}",
-            partial(_write, run, image_id, image, run.pool),
+            write,
             partial(self._on_written, run, image_id),
             partial(self._on_write_failed, run),
         )
 
     def _on_written(self, run: _Run, image_id: str, _: object) -> None:
         run.made, run.failed = run.made + 1, 0
-        self._review.mask_came(image_id)
+        self._images.reopen(image_id)
         self._next(run)
 
-    def _on_failed(self, run: _Run, message: str) -> None:
+    def _on_read_failed(self, run: _Run, image_id: str, message: str) -> None:
+        queue = self._session.queue
+        if queue is not None and run is self._run:
+            self._session.queue = queue.with_unreadable({image_id: message})
+        self._on_failed(run, image_id, message)
+
+    def _on_failed(self, run: _Run, image_id: str, message: str) -> None:
         """Say it, and go on with the next image unless none succeeds."""
         run.failed += 1
+        run.without.append(image_id)
         if run.failed < _PATIENCE:
             self._session.message = message
             self._next(run)
@@ -232,7 +248,13 @@ def _read(run: _Run, image_id: str) -> SemImage | None:
     return run.opened.project.read_image(image_id)
 
 
-def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> None:
+def _write(
+    run: _Run,
+    image_id: str,
+    image: SemImage,
+    pool: CandidatePool,
+    is_edited: Callable[[str], bool],
+) -> None:
     """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
     settings = run.settings
     chosen = pool.take(filter_candidates(pool, settings.filters))
@@ -248,6 +270,9 @@ def _write(run: _Run, image_id: str, image: SemImage, pool: CandidatePool) -> No
     )
     score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])
     by_hand = _by_hand(run.opened.project.record(image_id, run.annotator))
+    # Strokes and clicks on the open image are in no file yet; theirs is another base and score.
+    if is_edited(image_id):
+        return
     if not by_hand and not run.opened.cache.unwritten(image_id):
         change = ReviewChange(mask=truth.mask, recipe=recipe, score=score)
         run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from psygnal import Signal
 
-from napari_semxai.controllers.project.cache import ProjectCache
-from napari_semxai.controllers.project.open_project import OpenProject
 from napari_semxai.state.queue import Queue
+from napari_semxai.store.project.cache import ProjectCache
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.files import read_info
+from napari_semxai.store.project.index.open_project import OpenProject
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import IDLE, PROJECT_FILE, InputError, Progress, QueueFilter
 
@@ -20,28 +20,31 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.controllers.project.images import ImageController
+    from napari_semxai.controllers.project.review_writer import ReviewWriter
     from napari_semxai.state.session import Session
+    from napari_semxai.store.disk.folders import Folders
+    from napari_semxai.types import ReviewRecord
 
 _OPENING = "Opening the project …"
 _NAMED = 5
 
 
 class ProjectController:
-    """Opens and creates projects.
+    """Opens, makes and closes the one project of the session.
 
     Parameters
     ----------
     session : Session
         Told of progress and errors.
-    review : ReviewController
-        Goes through the project.
-    jobs : Jobs
-        Reads and writes.
-    folder : Path
-        Where projects made of plain folders go.
-    rescue_folder : Path
-        Where masks go that cannot be written to a project.
+    images : ImageController
+        Opens its first image, and lets the last one go.
+    writer : ReviewWriter
+        Shows what could be written that could not be before.
+    jobs, writes : Jobs
+        Open and make projects; claim and close them, in the order of what is written.
+    folders : Folders
+        Where projects made of plain folders go, and masks that cannot be written to a project.
     """
 
     cancelled = Signal()
@@ -50,13 +53,14 @@ class ProjectController:
     def __init__(
         self,
         session: Session,
-        review: ReviewController,
+        images: ImageController,
+        writer: ReviewWriter,
         jobs: Jobs,
-        folder: Path,
-        rescue_folder: Path,
+        writes: Jobs,
+        folders: Folders,
     ) -> None:
-        self._session, self._review, self._jobs = session, review, jobs
-        self._folder, self._rescue_folder = folder, rescue_folder
+        self._session, self._images, self._writer = session, images, writer
+        self._jobs, self._writes, self._folders = jobs, writes, folders
         self._cancelled = False
 
     def open(
@@ -86,6 +90,15 @@ class ProjectController:
             self._on_failed,
         )
 
+    def close(self) -> None:
+        """Leave the open image, and close the project once all of it is written."""
+        session, project = self._session, self._session.project
+        self._images.show(None)
+        if project is not None:
+            session.project = session.queue = None
+            session.agreement = session.past_reviews = ()
+            self._writes.run("close project", project.close)
+
     def cancel(self) -> None:
         """Stop making a project; what was made is removed by nobody, and nothing is opened."""
         self._cancelled = True
@@ -102,14 +115,14 @@ class ProjectController:
         if (source / PROJECT_FILE).is_file():
             folder = source
         elif folder is None:
-            folder = _own_folder(self._folder, source)
+            folder = _own_folder(self._folders.projects, source)
         if not (folder / PROJECT_FILE).is_file():
             failed: dict[str, str] = {}
             create_project(folder, source, failed=failed, progress=self._tell).close()
             if failed:
                 words = f"{len(failed)} images cannot be read, for example: "
                 self._say(words + next(iter(failed.values())))
-        project = open_project(folder, rescue_folder=self._rescue_folder)
+        project = open_project(folder, rescue_folder=self._folders.recovery)
         # SQLAlchemy is slow to import, and needed by nobody before here.
         from napari_semxai.store.project.index.index import ProjectIndex
 
@@ -128,7 +141,7 @@ class ProjectController:
 
     def _say_rescued(self, opened: OpenProject) -> None:
         """Name the images whose masks a crash or a full drive left in recovery copies."""
-        found = opened.unsaved(self._rescue_folder)
+        found = opened.unsaved(self._folders.recovery)
         if found:
             more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED:,} more"
             self._say(
@@ -154,8 +167,43 @@ class ProjectController:
         self._session.message = message
 
     def _on_opened(self, at: str, found: tuple[OpenProject, Queue]) -> None:
-        self._session.batch = IDLE
-        self._review.begin(*found, at=at)
+        """Go through a project, from image `at` or the first one without a review on."""
+        self.close()
+        session, project = self._session, found[0]
+        session.batch = IDLE
+        session.project, session.queue = found
+        # The project before may be this same one, with strokes that are still to be written.
+        claimed = partial(self._on_claimed, project, at)
+        failed = partial(self._on_claim_failed, project, at)
+        self._writes.run("begin", project.claim, claimed, failed)
+
+    def _on_claimed(
+        self,
+        project: OpenProject,
+        at: str,
+        done: tuple[list[ReviewRecord], dict[str, str]],
+    ) -> None:
+        records, failed = done
+        for record in records:
+            self._writer.show(project, record)
+        self._begin_at(project, at)
+        if records:
+            names = ", ".join(record.image for record in records)
+            self._session.message = f"Reviews that failed to save earlier are now saved: {names}"
+        if failed:
+            self._session.message = next(iter(failed.values()))
+
+    def _on_claim_failed(self, project: OpenProject, at: str, message: str) -> None:
+        """Say before anybody paints that nothing can be written; reading goes on."""
+        self._begin_at(project, at)
+        self._session.say(message)
+
+    def _begin_at(self, project: OpenProject, at: str) -> None:
+        queue = self._session.queue
+        if queue is not None and project is self._session.project:
+            every = (row.image for row in queue.shown)
+            wanted = (*([at] if at else []), *queue.unreviewed(), *every)
+            self._images.go(*dict.fromkeys(wanted))
 
     def _on_failed(self, message: str) -> None:
         self._session.batch = IDLE

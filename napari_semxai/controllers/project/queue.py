@@ -10,27 +10,27 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import OpenProject
-    from napari_semxai.controllers.project.review import ReviewController
+    from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
+    from napari_semxai.store.project.index.open_project import OpenProject
 
 
 class QueueController:
-    """Steps, jumps, filters and refreshes the queue.
+    """Steps through the images that the filter shows, and changes the filter.
 
     Parameters
     ----------
     session : Session
         Has the queue.
-    review : ReviewController
+    images : ImageController
         Opens images.
     writes : Jobs
         Asks the index after the writes that were asked for before.
     """
 
-    def __init__(self, session: Session, review: ReviewController, writes: Jobs) -> None:
-        self._session, self._review, self._writes = session, review, writes
+    def __init__(self, session: Session, images: ImageController, writes: Jobs) -> None:
+        self._session, self._images, self._writes = session, images, writes
         session.events.blind.connect(self._on_blind_changed)
 
     def step(self, by: int) -> None:
@@ -48,14 +48,12 @@ class QueueController:
     def find(self, text: str) -> None:
         """Open an image by its number, counted from 1, or by its name or a part of it.
 
-        Where it cannot be read, the one behind it opens.
+        Where it cannot be read, that is said and the one behind it opens.
         """
-        if self._review.opened is None:
+        project = self._session.project
+        if project is None:
             return
-        wanted, ids = (
-            text.strip().casefold(),
-            [image.id for image in self._review.opened.project.images],
-        )
+        wanted, ids = text.strip().casefold(), [image.id for image in project.project.images]
         if wanted.isdigit() and 1 <= int(wanted) <= len(ids):
             found: str | None = ids[int(wanted) - 1]
         else:
@@ -69,30 +67,35 @@ class QueueController:
         """Change fields of the `QueueFilter`; the open image stays open."""
         self._ask(change)
 
-    def refresh(self) -> None:
-        """Look at every file for what others wrote, and apply the filter again."""
-        if self._session.queue is not None:
-            # They are tried again; their files may be back.
+    def refresh(self, *, retry: bool = True) -> None:
+        """Look at every file for what others wrote, and apply the filter again.
+
+        Parameters
+        ----------
+        retry : bool
+            Whether images that could not be read are tried again; their files may be back.
+        """
+        if retry and self._session.queue is not None:
             self._session.queue = replace(self._session.queue, unreadable={})
         self._ask({}, every_file=True)
 
     def watch(self) -> None:
         """Show what others wrote since the last look; nothing changes where nobody did."""
-        opened, queue = self._review.opened, self._session.queue
-        if opened is not None and queue is not None:
+        project, queue = self._session.project, self._session.queue
+        if project is not None and queue is not None:
             self._writes.run(
-                "watch", partial(_news, opened, queue), partial(self._on_news, queue), _nothing
+                "watch", partial(_news, project, queue), partial(self._on_news, queue), _ignore
             )
 
     def _ask(self, change: dict[str, Any], *, every_file: bool = False) -> None:
-        opened, queue = self._review.opened, self._session.queue
-        if opened is not None and queue is not None:
+        project, queue = self._session.project, self._session.queue
+        if project is not None and queue is not None:
             hidden_from = queue.annotator if self._session.blind else None
             chosen = replace(queue.filter, **change, hidden_from=hidden_from)
             self._session.queue = replace(queue, filter=chosen)
-            question = partial(opened.ask, chosen, queue.annotator, every_file=every_file)
+            question = partial(project.ask, chosen, queue.annotator, every_file=every_file)
             # After the writes that were asked for before, so that it sees them.
-            self._writes.run("filter", question, self._on_asked, self._on_failed)
+            self._writes.run("filter", question, self._on_asked)
 
     def _on_blind_changed(self, _: bool) -> None:
         self._ask({})
@@ -104,7 +107,7 @@ class QueueController:
 
     def _go_or_say(self, images: Sequence[str], otherwise: str) -> None:
         if images:
-            self._review.go(*images)
+            self._images.go(*images)
         else:
             self._session.message = otherwise
 
@@ -112,15 +115,12 @@ class QueueController:
         if self._session.queue is not None:
             self._session.queue = replace(self._session.queue, **answer)
 
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
-
-def _news(opened: OpenProject, queue: Queue) -> dict[str, Any] | None:
+def _news(project: OpenProject, queue: Queue) -> dict[str, Any] | None:
     """Return what is not as it is shown: another window may have told the index before us."""
-    answer = opened.ask(queue.filter, queue.annotator)
+    answer = project.ask(queue.filter, queue.annotator)
     return answer if any(getattr(queue, name) != value for name, value in answer.items()) else None
 
 
-def _nothing(_: str) -> None:
-    """Ignore: the next user action reports it, if the drive is still away."""
+def _ignore(_: str) -> None:
+    """Ignore: where the drive is still away, what a person asks for next says it."""

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.project import Project
@@ -30,8 +29,6 @@ class Thumbnails:
     ----------
     session : Session
         Tells of another project.
-    review : ReviewController
-        Knows the project.
     jobs : Jobs
         Reads images.
     """
@@ -39,8 +36,8 @@ class Thumbnails:
     ready = Signal(str)
     """The picture of this image has come."""
 
-    def __init__(self, session: Session, review: ReviewController, jobs: Jobs) -> None:
-        self._review, self._jobs = review, jobs
+    def __init__(self, session: Session, jobs: Jobs) -> None:
+        self._session, self._jobs = session, jobs
         self._pictures: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
         self._wanted: OrderedDict[str, None] = OrderedDict()
         self._busy: set[str] = set()
@@ -86,7 +83,7 @@ class Thumbnails:
         self._fetch()
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
-        opened = self._review.opened
+        opened = self._session.project
         project = None if opened is None or queue is None else opened.project
         if project is not self._project:
             self._project = project

@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.controllers.jobs import Jobs
-    from napari_semxai.controllers.project.open_project import OpenProject
     from napari_semxai.controllers.project.projects import ProjectController
-    from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.state.session import Session
+    from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import PairAgreement, ProjectImage, ProjectInfo
 
@@ -31,14 +30,12 @@ _TOOL = "project tool"
 
 
 class ProjectTools:
-    """Exports, extends, names and compares a whole project; one job at a time.
+    """Exports, adds images, names classes, compares annotators; one thing at a time.
 
     Parameters
     ----------
     session : Session
         Told of progress and results.
-    review : ReviewController
-        Knows the project.
     projects : ProjectController
         Opens it again when it has more images.
     jobs, writes : Jobs
@@ -48,12 +45,11 @@ class ProjectTools:
     def __init__(
         self,
         session: Session,
-        review: ReviewController,
         projects: ProjectController,
         jobs: Jobs,
         writes: Jobs,
     ) -> None:
-        self._session, self._review, self._projects = session, review, projects
+        self._session, self._projects = session, projects
         self._jobs, self._writes = jobs, writes
         self._stop = Event()
         projects.cancelled.connect(self.cancel)
@@ -95,13 +91,12 @@ class ProjectTools:
 
     def name_classes(self, names: Mapping[str, str]) -> None:
         """Give classes names; "" drops one from the list."""
-        opened = self._review.opened
+        opened = self._session.project
         if opened is not None:
             self._jobs.run(
                 "class names",
                 partial(name_classes, opened.project.folder, names),
                 partial(self._on_named, opened),
-                self._on_failed,
             )
 
     def agree(self) -> None:
@@ -128,7 +123,7 @@ class ProjectTools:
     def _begin(
         self, title: str, work: Callable[[OpenProject, Tell], T], on_done: Callable[[T], None]
     ) -> None:
-        opened, busy = self._review.opened, self._session.batch.stage
+        opened, busy = self._session.project, self._session.batch.stage
         if opened is None:
             return
         if busy:
@@ -145,7 +140,8 @@ class ProjectTools:
                 self._on_failed,
             )
 
-        self._writes.run(_TOOL, _nothing, start, self._on_failed)
+        # Behind the writes that were asked for before.
+        self._writes.run(_TOOL, lambda: None, start, self._on_failed)
 
     def _tell(self, stop: Event, title: str, done: int, total: int) -> None:
         if stop.is_set():
@@ -165,7 +161,7 @@ class ProjectTools:
         self._session.message = f"{count:,} masks exported to {target}"
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
-        opened, queue = self._review.opened, self._session.queue
+        opened, queue = self._session.project, self._session.queue
         said = f"{len(added):,} images added"
         if failed:
             said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
@@ -175,7 +171,7 @@ class ProjectTools:
 
     def _on_named(self, opened: OpenProject, info: ProjectInfo) -> None:
         opened.project.info = info
-        if self._session.queue is not None and opened is self._review.opened:
+        if self._session.queue is not None and opened is self._session.project:
             self._session.queue = replace(self._session.queue, class_names=info.class_names)
 
     def _on_agreed(self, pairs: tuple[PairAgreement, ...]) -> None:
@@ -197,7 +193,3 @@ def _counted(chosen: Iterable[T], total: int, tell: Tell) -> Iterator[T]:
 def _agreement(opened: OpenProject, tell: Tell) -> tuple[PairAgreement, ...]:
     project: Project = opened.project
     return tuple(project_agreement(project, project.annotators(), tell))
-
-
-def _nothing() -> None:
-    """Take a place behind the writes that were asked for before."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,10 +12,9 @@ from napari_semxai.algorithms.algorithm1.sweep import advice, sweep_image, sweep
 from napari_semxai.controllers.research.results import read_result
 from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.research import ImageSweep
-from napari_semxai.state.session import Proposal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
 
@@ -41,10 +40,19 @@ class ResearchController:
         Computes them.
     evaluate : EvaluateController
         Knows the truth that is compared with.
+    propose : callable
+        Takes mask, title and details of an edit: `EditController.propose`.
     """
 
-    def __init__(self, session: Session, jobs: Jobs, evaluate: EvaluateController) -> None:
+    def __init__(
+        self,
+        session: Session,
+        jobs: Jobs,
+        evaluate: EvaluateController,
+        propose: Callable[[BoolMask, str, Mapping[str, Any]], None],
+    ) -> None:
         self._session, self._jobs, self._evaluate = session, jobs, evaluate
+        self._propose = propose
         self._swept: tuple[object, ...] = ()
         session.events.image.connect(self._forget)
         session.events.automatic.connect(self._on_automatic_changed)
@@ -69,7 +77,6 @@ class ResearchController:
             "sweep",
             partial(_sweep, automatic, truth, image.gray, self._session.algorithm),
             self._on_swept,
-            self._on_failed,
         )
 
     def open_result(
@@ -106,7 +113,7 @@ class ResearchController:
         """Bring the mask of a result into the mask editor as one undoable edit."""
         if result.mask is not None and result.image is self._session.image:
             details = {} if result.picture is None else {"file": result.picture.name}
-            self._session.proposal = Proposal(result.mask, "mask from a run", details)
+            self._propose(result.mask, "mask from a run", details)
 
     def _on_automatic_changed(self, automatic: Automatic | None) -> None:
         """Drop a sweep of other candidates: its scores and numbers are not those on show."""
@@ -126,9 +133,6 @@ class ResearchController:
 
     def _on_swept(self, sweep: ImageSweep) -> None:
         self._session.sweep = sweep
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
 
 def _kind(heatmap: Heatmap) -> tuple[object, ...]:

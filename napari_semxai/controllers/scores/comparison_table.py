@@ -82,14 +82,12 @@ class ComparisonTableController:
         for source in self._sources:
             own |= source.judged(explanation)
         judged = _Judged(image, truth[0], truth[1].copy(), own, maps)
-        self._jobs.run(
-            "comparison", partial(self._compare, judged), self._on_compared, self._on_failed
-        )
+        self._jobs.run("comparison", partial(self._compare, judged), self._on_compared)
 
     def save(self, path: Path) -> None:
         """Write the table, and beside it the Dice curves of the maps, as CSV."""
         table = self._session.comparison
-        self._jobs.run("save scores", partial(_write, path, table), _nothing, self._on_failed)
+        self._jobs.run("save scores", partial(_write, path, table))
 
     def _compare(self, judged: _Judged) -> ComparisonTable:
         rows = [
@@ -128,9 +126,6 @@ class ComparisonTableController:
 
     def _on_compared(self, table: ComparisonTable) -> None:
         self._session.comparison = table
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
 
 def _itself(mask: BoolMask) -> BoolMask:
@@ -192,7 +187,3 @@ def _write(path: Path, table: ComparisonTable) -> None:
             ["tau", *(row.name for row in table.maps)],
             [[f"{value:.6f}" for value in row] for row in curves],
         )
-
-
-def _nothing(_: object) -> None:
-    """Ignore the end of a write."""

@@ -51,7 +51,6 @@ class EvaluateController:
             "load truth",
             partial(read_mask, path, shape),
             lambda mask: self._on_truth_loaded(mask, path.stem),
-            self._on_failed,
         )
 
     def compare(self, prediction: NamedMask | None, truth: NamedMask | None) -> None:
@@ -90,9 +89,6 @@ class EvaluateController:
 
     def _on_truth_loaded(self, mask: BoolMask, name: str) -> None:
         self._session.loaded_truth = LoadedTruth(mask, name)
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
     def _show(self) -> None:
         if self._pair is None or self._live is None:

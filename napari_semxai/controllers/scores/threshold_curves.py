@@ -65,7 +65,7 @@ class ThresholdCurvesController:
             )
             return
         draw_all = partial(_curves, maps, rendered, truth)
-        self._jobs.run("curves", draw_all, self._on_drawn, self._on_failed)
+        self._jobs.run("curves", draw_all, self._on_drawn)
 
     def use(self, parameter: str, threshold: float) -> None:
         """Take the threshold of the curves nearest to `threshold`.
@@ -89,9 +89,6 @@ class ThresholdCurvesController:
 
     def _on_drawn(self, curves: Curves) -> None:
         self._session.curves = curves
-
-    def _on_failed(self, message: str) -> None:
-        self._session.message = message
 
 
 def _curves(maps: Sequence[NamedMap], rendered: Sequence[Drawn], truth: BoolMask) -> Curves:

@@ -43,7 +43,7 @@ WARM = "warm"
 
 
 class SegmentController:
-    """Generates candidates with SAM 2 and ranks them by Algorithm 1.
+    """Generates candidates and ranks them by Algorithm 1.
 
     Parameters
     ----------
@@ -78,8 +78,8 @@ class SegmentController:
             background=True,
         )
 
-    def open(self, image: SemImage | None) -> None:
-        """Make `image` the current one; what belonged to the previous one is let go."""
+    def start_image(self, image: SemImage | None) -> None:
+        """Let what belonged to the previous image go; `image` is about to be the current one."""
         # Not by force: the engine may be at work for the queue, or hold what comes back soon.
         self._engine.forget(CANDIDATES)
         session = self._session
@@ -88,8 +88,6 @@ class SegmentController:
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = IDLE
-        session.edited = False
-        session.image = image
 
     @property
     def found(self) -> Found | None:

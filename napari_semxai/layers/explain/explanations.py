@@ -11,7 +11,7 @@ from psygnal import Signal
 from superqt.utils import qdebounced
 
 from napari_semxai.controllers.explain.explain import make_sources
-from napari_semxai.controllers.project.image_opener import is_same_file
+from napari_semxai.controllers.project.images import is_same_file
 from napari_semxai.layers.explain.arrangement import Arrangement, ImageCopies, arrange
 from napari_semxai.layers.explain.float_layers import CLASSIFIER, FloatLayers
 from napari_semxai.layers.owned_layers import role_colormap

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Labels
 
-    from napari_semxai.algorithms.masks.metrics import MaskChange
+    from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange
     from napari_semxai.controllers.scores.evaluate import EvaluateController
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.types import BoolMask
@@ -41,7 +41,8 @@ class Comparison:
         self, viewer: ViewerModel, layers: SessionLayers, evaluate: EvaluateController
     ) -> None:
         self._layers, self._evaluate = layers, evaluate
-        self._watches: dict[Labels, _Follower] = {}
+        self._watches: dict[Labels, MaskWatch] = {}
+        self._made: set[MaskWatch] = set()
         self.prediction: Labels | None = None
         self.truth: Labels | None = None
         self.kept: list[Labels] = []
@@ -91,9 +92,9 @@ class Comparison:
 
     def _on_mask_layer_changed(self) -> None:
         mask = self._layers.mask_layer
-        if mask in self._watches and self._watches[mask].watch is not self._layers.watch:
+        if mask in self._watches and self._watches[mask] is not self._layers.watch:
             # The next image's mask lies in the same layer, under another watch.
-            self._watches.pop(mask).release()
+            self._unfollow(mask)
         self.set_prediction(mask)
 
     def _on_layer_removed(self, event: object) -> None:
@@ -110,47 +111,40 @@ class Comparison:
         followed = (self.prediction, self.truth, *self.kept)
         wanted = [layer for layer in followed if layer is not None]
         for layer in [layer for layer in self._watches if layer not in wanted]:
-            self._watches.pop(layer).release()
+            self._unfollow(layer)
         for layer in wanted:
             if layer.ndim == 2 and layer not in self._watches:
-                self._watches[layer] = _Follower(self._watch_of(layer), self)
+                watch = self._watches[layer] = self._watch_of(layer)
+                watch.changed.connect(self._on_pixels_changed)
+                watch.replaced.connect(self._compare)
         self._compare()
         self.pair_changed.emit()
         self.changed.emit()
 
+    def _unfollow(self, layer: Labels) -> None:
+        watch = self._watches.pop(layer)
+        watch.changed.disconnect(self._on_pixels_changed)
+        watch.replaced.disconnect(self._compare)
+        if watch in self._made:
+            self._made.remove(watch)
+            watch.release()
+
     def _watch_of(self, layer: Labels) -> MaskWatch:
         """Return a watch; the defect mask has one already, and one live copy is enough."""
         own = self._layers.watch
-        return own if own is not None and own.layer is layer else MaskWatch(layer)
+        if own is not None and own.layer is layer:
+            return own
+        watch = MaskWatch(layer)
+        self._made.add(watch)
+        return watch
 
     def _named(self, layer: Labels | None) -> NamedMask | None:
-        follower = None if layer is None else self._watches.get(layer)
-        return None if follower is None else NamedMask(layer.name, follower.watch.live)  # type: ignore[union-attr]
+        watch = None if layer is None else self._watches.get(layer)
+        return None if watch is None else NamedMask(watch.layer.name, watch.live)
 
     def _compare(self) -> None:
         self._evaluate.compare(self._named(self.prediction), self._named(self.truth))
 
-    def mask_changed(self, watch: MaskWatch, change: MaskChange) -> None:
-        """Count a change of a followed layer."""
-        self._evaluate.mask_changed(watch.live, change)
+    def _on_pixels_changed(self, live: LiveMask, change: MaskChange) -> None:
+        self._evaluate.mask_changed(live, change)
         self.changed.emit()
-
-
-class _Follower:
-    """Connect one watch to the comparison, and end the watch with it unless it is shared."""
-
-    def __init__(self, watch: MaskWatch, comparison: Comparison) -> None:
-        self.watch = watch
-        self._comparison = comparison
-        self._shared = watch is comparison._layers.watch
-        watch.changed.connect(self._on_changed)
-        watch.replaced.connect(comparison._compare)
-
-    def release(self) -> None:
-        self.watch.changed.disconnect(self._on_changed)
-        self.watch.replaced.disconnect(self._comparison._compare)
-        if not self._shared:
-            self.watch.release()
-
-    def _on_changed(self, change: MaskChange) -> None:
-        self._comparison.mask_changed(self.watch, change)

@@ -28,8 +28,8 @@ class MaskWatch:
         A two-dimensional layer; non-zero is foreground.
     """
 
-    changed = Signal(MaskChange)
-    """Any change, after it was taken into `live`."""
+    changed = Signal(LiveMask, MaskChange)
+    """Any change, with the mask that has taken it."""
     edited = Signal()
     """A change that did not come through `write`."""
     replaced = Signal()
@@ -101,7 +101,7 @@ class MaskWatch:
 
     def _take(self, change: MaskChange | None) -> None:
         if change is not None:
-            self.changed.emit(change)
+            self.changed.emit(self.live, change)
 
     @property
     def _data(self) -> NDArray[np.uint8]:

@@ -67,7 +67,8 @@ class Planes:
         self._viewer = viewer
         self._images: list[tuple[Plane, SemImage]] = []
         self._added: WeakSet[Image] = WeakSet()
-        self._queue: Image | None = None
+        self._queue: dict[bool, Image] = {}
+        """The layers that show a queue in turn: one for grey pictures, one for colour."""
 
     def adopt(self, plane: Plane, image: SemImage) -> None:
         """Use a plane of a layer as the picture of `image` instead of adding a layer."""
@@ -101,8 +102,8 @@ class Planes:
             if known is image and plane.layer in self._viewer.layers:
                 return plane.layer
         rgb = image.pixels.ndim == 3
-        spare = self._queue
-        if queued and spare is not None and spare in self._viewer.layers and spare.rgb == rgb:
+        spare = self._queue.get(rgb)
+        if queued and spare is not None and spare in self._viewer.layers:
             layer = spare
             layer.data, layer.name = image.pixels, image.name
         else:
@@ -110,11 +111,18 @@ class Planes:
             layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
             self._added.add(layer)
         if queued:
-            self._queue = layer
+            self._lay_in_queue(layer, rgb)
         if not rgb:
             layer.contrast_limits = _contrast(image)
         self.adopt(Plane(layer), image)
         return layer
+
+    def _lay_in_queue(self, layer: Image, rgb: bool) -> None:
+        """Lay a picture beside the queue's other one: mask and SAM marks stay on top of both."""
+        layers, other = self._viewer.layers, self._queue.get(not rgb)
+        if self._queue.get(rgb) is not layer and other is not None and other in layers:
+            layers.move(layers.index(layer), layers.index(other))
+        self._queue[rgb] = layer
 
     def show_only(self, picture: Image) -> None:
         """Hide the pictures of other images, which may lie above `picture`."""
@@ -164,6 +172,8 @@ class SessionLayers:
 
     mask_layer_changed = Signal()
     """The defect mask is now another layer, or none."""
+    mask_closed = Signal()
+    """A person removed the layer of the defect mask."""
     truth_added = Signal(object)
     """A Labels layer that holds the truth came into the viewer."""
 
@@ -173,6 +183,7 @@ class SessionLayers:
         self._edit = edit
         self.image_layer: Image | None = None
         self._other_roles: tuple[str, ...] = ()
+        self._queued = False
         self.watch: MaskWatch | None = None
         self.planes = Planes(viewer)
         self.layout = Layout(viewer)
@@ -192,7 +203,6 @@ class SessionLayers:
         )
         for signal, slot in self._connections:
             signal.connect(slot)
-        # Connected last: the mask itself follows a slider first.
         self.steps = StepLayers(session, self.owned)
 
     def release(self) -> None:
@@ -227,14 +237,15 @@ class SessionLayers:
         if self.watch is not None:
             self.watch.release()
             self.watch = None
-        queued = bool(self._session.opening.key)
+        queued = self._session.entry is not None
         self.image_layer = None if image is None else self.planes.layer_of(image, queued)
-        self.owned.begin(self.image_layer, queued)
+        # Pictures of a queue lie below its mask; over any other one the mask is new, and on top.
+        self.owned.start_image(reuse_mask=queued and self._queued)
+        self._queued = queued
         if image is not None and self.image_layer is not None:
             self.planes.show_only(self.image_layer)
-            # No event tells of a pixel size that is the previous image's as well.
-            self.layout.begin(self.image_layer, image.pixel_size)
-            self._show_scale_bar(image.pixel_size)
+            self.layout.begin(self.image_layer, self._session.pixel_size)
+            self._show_scale_bar(self._session.pixel_size)
             self._begin_mask(image)
         else:
             self.layout.begin(None, None)
@@ -243,14 +254,15 @@ class SessionLayers:
             self._offer_truth(layer)
 
     def _begin_mask(self, image: SemImage) -> None:
-        stored = self._session.opening.mask
+        current = self._session.current
+        stored = None if current is None else current.mask
         values = np.zeros(image.gray.shape, dtype=bool) if stored is None else stored
         layer = self.owned.add(DEFECT, "defect mask", (colors.DEFECT,), values)
         layer.brush_size = max(3, round(min(image.gray.shape) / 60))
         self.watch = MaskWatch(layer)
         self.watch.changed.connect(self._edit.mask_changed)
         self.watch.edited.connect(self._edit.stroked)
-        self._edit.begin(self.watch.live)
+        self._edit.start_mask(self.watch.live)
         self.viewer.layers.selection.active = layer
 
     def _on_automatic_changed(self, automatic: Automatic | None) -> None:
@@ -283,7 +295,7 @@ class SessionLayers:
 
     def _on_measured(self, metres: float | None) -> None:
         # Like a stroke: napari's layer comes first, the session follows.
-        self._session.pixel_size = metres
+        self._session.update_image(pixel_size=metres)
 
     def _show_scale_bar(self, metres: float | None) -> None:
         self.viewer.canvas.overlays.scale_bar.visible = metres is not None
@@ -321,6 +333,6 @@ class SessionLayers:
         if self.watch is not None and self.watch.layer is gone:
             self.watch.release()
             self.watch = None
-            self._edit.leave()
+            self.mask_closed.emit()
             self.mask_layer_changed.emit()
         self.owned.forget(gone)

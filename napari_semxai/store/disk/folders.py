@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from platformdirs import PlatformDirs
@@ -123,3 +123,21 @@ def _size(path: Path) -> int:
     with suppress(OSError):
         return path.stat().st_size
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where one window keeps what outlives it; by default the user's own folders.
+
+    Attributes
+    ----------
+    recovery, projects : Path
+        Folders of `recovery_folder` and `projects_folder`.
+    choices, shortcuts : Path
+        Files of `choices_file` and `shortcuts_file`.
+    """
+
+    recovery: Path = field(default_factory=lambda: recovery_folder())
+    projects: Path = field(default_factory=lambda: projects_folder())
+    choices: Path = field(default_factory=lambda: choices_file())
+    shortcuts: Path = field(default_factory=lambda: shortcuts_file())

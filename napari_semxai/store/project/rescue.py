@@ -25,10 +25,11 @@ from napari_semxai.store.project.records import (
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from napari_semxai.store.disk.recovery_copies import Recovery
-    from napari_semxai.types import ProjectImage
+    from napari_semxai.types import BoolMask, ProjectImage
 
 _CHANGE = "change"
 
@@ -160,3 +161,34 @@ def load_change(copy: Recovery) -> ReviewChange:
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{copy.path}: the recovery copy is damaged ({error!r})") from error
+
+
+def unsaved_masks(
+    folder: Path, images: Mapping[str, str], stored: Callable[[str], BoolMask]
+) -> list[str]:
+    """Return the images whose copies are not what is stored; drop the copies that are.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the recovery copies.
+    images : mapping
+        Key of a mask to the image that it is of.
+    stored : callable
+        The mask (M, N) that is written of an image; raises `InputError` where nobody knows.
+    """
+    found: dict[str, None] = {}
+    for copy in list_recoveries(folder):
+        if copy.key not in images or is_change(copy):
+            continue
+        image = images[copy.key]
+        try:
+            same = np.array_equal(load_recovery(copy.path)[0] != 0, stored(image))
+        except InputError:
+            # The copy may be all there is.
+            same = False
+        if same:
+            discard_recovery(copy.path)
+        else:
+            found[image] = None
+    return list(found)

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QPushButton
 
-    from napari_semxai.controllers.edit.images import ImageController
+    from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.controllers.segment.download import DownloadController
     from napari_semxai.controllers.segment.segment import SegmentController
     from napari_semxai.layers.mask.session_layers import SessionLayers

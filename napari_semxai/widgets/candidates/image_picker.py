@@ -15,7 +15,7 @@ from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.layer_combo import LayerCombo
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.edit.images import ImageController
+    from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.session import Session
     from napari_semxai.types import SemImage

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QMainWindow
 
     from napari_semxai.controllers.edit.edit import EditController
-    from napari_semxai.state.review import UnsavedMask
+    from napari_semxai.state.open_image import UnsavedMask
 
 _NAMED = 5
 _Button = QMessageBox.StandardButton

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.layers.mask.session_layers import SessionLayers
+    from napari_semxai.state.open_image import SaveState
     from napari_semxai.state.queue import Queue
-    from napari_semxai.state.session import SaveState, Session
+    from napari_semxai.state.session import Session
     from napari_semxai.store.disk.recovery_copies import Recovery
     from napari_semxai.widgets.common.forms import Connections, Panel
 

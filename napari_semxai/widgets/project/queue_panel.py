@@ -32,16 +32,16 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QModelIndex
 
     from napari_semxai.controllers.project.batch_masks import QueueMasks
+    from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.controllers.project.projects import ProjectController
     from napari_semxai.controllers.project.queue import QueueController
-    from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.controllers.project.thumbnails import Thumbnails
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.widgets.common.forms import Connections
 
 
-class OpenProject(QWidget):
+class ProjectOpener(QWidget):
     """Open a project, or make one: in the user's own data folder, or where a person says.
 
     Parameters
@@ -138,7 +138,7 @@ class QueuePanel(Panel):
     ----------
     session : Session
         What is shown.
-    projects, queue, review, masks
+    projects, queue, images, masks
         The controllers that are called.
     thumbnails : Thumbnails
         Small pictures of the images.
@@ -149,13 +149,13 @@ class QueuePanel(Panel):
         session: Session,
         projects: ProjectController,
         queue: QueueController,
-        review: ReviewController,
+        images: ImageController,
         masks: QueueMasks,
         thumbnails: Thumbnails,
     ) -> None:
         super().__init__()
         self._session, self._projects = session, projects
-        self._queue, self._review, self._masks = queue, review, masks
+        self._queue, self._images, self._masks = queue, images, masks
         self.model = QueueModel(thumbnails)
         self._folder: Path | None = None
         self._seen: set[str] = set()
@@ -181,7 +181,7 @@ class QueuePanel(Panel):
             signal.disconnect(slot)
 
     def _create(self) -> None:
-        self.opening = OpenProject(self._projects)
+        self.opening = ProjectOpener(self._projects)
         self.annotator = self.opening.annotator
         self.where, self.summary = StatusText(3), StatusText()
         self.previous = button("◀ Previous", "Previous image in the list (Alt+Left)")
@@ -366,7 +366,7 @@ class QueuePanel(Panel):
         self.jump.clearFocus()
 
     def _on_row_activated(self, index: QModelIndex) -> None:
-        self._review.go(self.model.image_at(index.row()))
+        self._images.go(self.model.image_at(index.row()))
 
     def _on_cancel_wanted(self) -> None:
         self._projects.cancel()

@@ -56,7 +56,6 @@ class ReviewPanel(Panel):
             (session.events.record, self._on_record_changed),
             (session.events.queue, self._on_queue_changed),
             (session.events.past_reviews, self._on_past_reviews_changed),
-            (review.typed_wanted, self._on_typed_wanted),
         )
         inside: Connections = (
             (self.accept.clicked, review.accept),
@@ -65,6 +64,8 @@ class ReviewPanel(Panel):
             (self.unsure.clicked, self._on_unsure_wanted),
             (self.undo.clicked, review.undo),
             (self.label.activated, self._on_label_entered),
+            (self.label.editTextChanged, self._on_label_typed),
+            (self.comment.textChanged, self._on_comment_typed),
             (self.comment.editingFinished, self._on_comment_entered),
         )
         for signal, slot in (*self._outside, *inside):
@@ -75,7 +76,8 @@ class ReviewPanel(Panel):
 
     def release(self) -> None:
         """Hand over what was typed, and disconnect from the session."""
-        self._on_typed_wanted()
+        self._on_label_entered()
+        self._on_comment_entered()
         for signal, slot in self._outside:
             signal.disconnect(slot)
 
@@ -143,10 +145,6 @@ class ReviewPanel(Panel):
                 self.comment.setText(record.comment)
         self._shown = record.image, record.label, record.comment
 
-    def _on_typed_wanted(self) -> None:
-        self._on_label_entered()
-        self._on_comment_entered()
-
     def _on_no_defect_wanted(self) -> None:
         self._review.review(ReviewState.NO_DEFECT)
 
@@ -156,15 +154,30 @@ class ReviewPanel(Panel):
     def _on_unsure_wanted(self) -> None:
         self._review.review(ReviewState.UNSURE)
 
+    def _on_label_typed(self) -> None:
+        self._review.type("label", self._changed_label())
+
+    def _on_comment_typed(self) -> None:
+        self._review.type("comment", self._changed_comment())
+
     def _on_label_entered(self) -> None:
+        label = self._changed_label()
+        if label is not None:
+            self._review.annotate(label=label)
+
+    def _on_comment_entered(self) -> None:
+        comment = self._changed_comment()
+        if comment is not None:
+            self._review.annotate(comment=comment)
+
+    def _changed_label(self) -> str | None:
+        """Return the class in the field, by its key where it is in the list; None as it was."""
         record, text = self._session.record, self.label.currentText()
         place = self.label.findText(text)
         known = self.label.itemData(place) if place >= 0 else None
         label = text.strip() if known is None else known
-        if record is not None and label != record.label:
-            self._review.annotate(label=label)
+        return None if record is None or label == record.label else label
 
-    def _on_comment_entered(self) -> None:
-        record = self._session.record
-        if record is not None and self.comment.text() != record.comment:
-            self._review.annotate(comment=self.comment.text())
+    def _changed_comment(self) -> str | None:
+        record, text = self._session.record, self.comment.text()
+        return None if record is None or text == record.comment else text

@@ -48,14 +48,14 @@ def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
 
 def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Path) -> None:
     from napari_semxai.plugin import close_workbench, workbench_of
-    from napari_semxai.workbench import DOCKS
+    from napari_semxai.workbench import CANDIDATES
 
     stack = np.random.default_rng(0).integers(0, 255, (3, 64, 48), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "lot.tif", stack, photometric="minisblack")
     viewer = make_napari_viewer()
     window.show(viewer, [read_image(tmp_path / "lot.tif")])
     workbench = workbench_of(viewer)
-    picker = workbench.dock(DOCKS[0]).image
+    picker = workbench.dock(CANDIDATES).image
     assert picker.page.text() == "1 / 3"
     workbench.layers.mask_layer.paint((10, 10), 1)
     picker.following.click()

@@ -1,7 +1,7 @@
 import threading
 import time
 
-from napari_semxai.controllers.edit.edit import LONGEST_WAIT, Autosave, LateCopies
+from napari_semxai.controllers.edit.recovery import LONGEST_WAIT, Autosave, LateCopies
 
 
 class Saves:

@@ -5,8 +5,9 @@ from psygnal import Signal
 from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.clicks import ClickController
-from napari_semxai.state.session import ModelChoice
+from napari_semxai.state.session import ModelChoice, Proposal
 from napari_semxai.types import Encoding, ModelInfo, PredictedMask
+from tests.open_images import open_image
 
 
 class Engine:
@@ -40,10 +41,11 @@ class Edit:
 
     def __init__(self, session, shape):
         self.live = LiveMask(np.zeros(shape))
-        session.events.proposal.connect(self.take)
+        self._session = session
 
-    def take(self, proposal):
-        self.change(proposal.mask)
+    def propose(self, mask, title, details):
+        self._session.proposal = Proposal(mask, title, details)
+        self.change(mask)
 
     def change(self, mask):
         """Paint, undo or redo."""
@@ -67,7 +69,7 @@ def engine():
 
 @pytest.fixture
 def edit(session, image):
-    session.image = image
+    open_image(session, image)
     return Edit(session, image.gray.shape)
 
 
@@ -244,7 +246,7 @@ def test_an_offer_goes_with_what_it_was_about(session, engine, edit, clicks, ges
     elif gesture == "undo":
         edit.change(np.zeros_like(edit.mask))
     else:
-        session.image = None
+        open_image(session, None)
     assert session.clicks.offer is None
     assert (20, 30) not in session.clicks.prompts.points
 
@@ -310,7 +312,7 @@ def test_errors_are_said_and_the_next_click_is_asked(session, engine, clicks):
 
 def test_another_image_begins_anew(session, engine, clicks):
     clicks.click(20, 30)
-    session.image = None
+    open_image(session, None)
     assert not session.clicks.prompts
     assert engine.requests == []
 

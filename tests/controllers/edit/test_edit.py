@@ -11,6 +11,7 @@ from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
 from tests.layers.mask.test_session_layers import automatic_of
+from tests.open_images import open_image
 from tests.pools import scene_masks
 
 
@@ -28,9 +29,9 @@ def edit(session, jobs, folder):
 
 @pytest.fixture
 def mask(session, image, edit):
-    session.image = image
+    open_image(session, image)
     mask = LiveMask(scene_masks()[1])
-    edit.begin(mask)
+    edit.start_mask(mask)
     return mask
 
 
@@ -116,20 +117,20 @@ def test_a_mask_of_another_size_is_refused_in_one_line(session, told, edit, mask
 
 def test_leaving_copies_at_once_and_coming_back_restores(session, told, edit, mask, image):
     edit._wait = 60
-    edit.begin(mask)
+    edit.start_mask(mask)
     stroke(mask, edit)
     edit.leave()
-    session.image = None
-    session.image = image
+    open_image(session, None)
+    open_image(session, image)
     proposal = told(
-        "proposal", lambda value: value, lambda: edit.begin(LiveMask(np.zeros((96, 128))))
+        "proposal", lambda value: value, lambda: edit.start_mask(LiveMask(np.zeros((96, 128))))
     )
     np.testing.assert_array_equal(proposal.mask, mask.mask)
 
 
 def test_closing_writes_what_is_unsaved(edit, mask, folder):
     edit._wait = 60
-    edit.begin(mask)
+    edit.start_mask(mask)
     stroke(mask, edit)
     edit.close()
     assert len(list_recoveries(folder)) == 1
@@ -138,9 +139,9 @@ def test_closing_writes_what_is_unsaved(edit, mask, folder):
 def test_an_unwritable_recovery_folder_is_told(told, session, jobs, image, tmp_path):
     (tmp_path / "file").write_text("")
     edit = EditController(session, jobs, tmp_path / "file" / "recovery", wait=0.01)
-    session.image = image
+    open_image(session, image)
     mask = LiveMask(scene_masks()[1])
-    edit.begin(mask)
+    edit.start_mask(mask)
     state = told("save", lambda save: save.state == "failed", lambda: stroke(mask, edit))
     assert "memory only" in state.message
     edit.close()
@@ -151,8 +152,8 @@ def test_a_mask_is_not_saved_over_the_open_image(session, told, edit, image, tmp
     for gray in (image.gray, np.where(image.gray > 100, 255, 0).astype(np.uint8)):
         Image.fromarray(gray).save(path)
         before = path.read_bytes()
-        session.image = replace(image, gray=gray, pixels=gray, path=path)
-        edit.begin(LiveMask(scene_masks()[1]))
+        open_image(session, replace(image, gray=gray, pixels=gray, path=path))
+        edit.start_mask(LiveMask(scene_masks()[1]))
         state = told("save", lambda save: save.state == "failed", lambda: edit.save(path))
         assert "image.png" in state.message
         assert path.read_bytes() == before

@@ -47,6 +47,7 @@ from napari_semxai.types import (
     SweepRow,
 )
 from tests import explanations as make
+from tests.open_images import open_image, propose_to
 
 LAYERCAM = CamSettings("layercam")
 
@@ -62,8 +63,8 @@ def engine():
 
 
 @pytest.fixture
-def jobs():
-    return make.NowJobs()
+def jobs(session):
+    return make.NowJobs(session.say)
 
 
 @pytest.fixture
@@ -110,7 +111,9 @@ def prompts():
 
 @pytest.fixture
 def masks(session, jobs, prompts):
-    controller = ExplanationMaskController(session, jobs, lambda *prompt: prompts.append(prompt))
+    controller = ExplanationMaskController(
+        session, jobs, lambda *prompt: prompts.append(prompt), propose_to(session)
+    )
     yield controller
     controller.release()
 
@@ -122,7 +125,7 @@ def controllers(classify, heat, craft, masks):
 
 @pytest.fixture
 def warm(session, engine, classify, image):
-    session.image = image
+    open_image(session, image)
     classify.warm()
     engine.answer(LayersRequest, make.network())
     engine.answer(ClassifyRequest, make.classification())
@@ -146,7 +149,7 @@ def fitted(warm, craft, engine, image):
 
 
 def test_nothing_runs_before_the_dock_is_looked_at(session, classify, heat, engine, image):
-    session.image = image
+    open_image(session, image)
     assert engine.jobs == {}
     classify.warm()
     assert engine.request(ClassifyRequest).image is image.gray
@@ -157,19 +160,19 @@ def test_nothing_runs_before_the_dock_is_looked_at(session, classify, heat, engi
 def test_a_class_is_known_and_kept(session, engine, warm, image):
     assert warm.classification.predicted == 2
     assert warm.classifying.state == "done"
-    session.image = another_image()
+    open_image(session, another_image())
     assert warm.classification is None
     engine.answer(ClassifyRequest, make.classification(4))
-    session.image = image
+    open_image(session, image)
     assert warm.classification.predicted == 2
     assert engine.jobs == {}
 
 
 def test_a_late_class_of_the_image_before_is_dropped(session, engine, classify, image):
-    session.image = image
+    open_image(session, image)
     classify.warm()
     engine.answer(LayersRequest, make.network())
-    session.image = another_image()
+    open_image(session, another_image())
     assert "classify" in engine.cancelled
 
 
@@ -193,7 +196,7 @@ def test_an_edited_description_is_another_classifier(tmp_path, engine, classify,
 
 
 def test_a_failure_is_told(session, engine, classify, image):
-    session.image = image
+    open_image(session, image)
     classify.warm()
     engine.fail(LayersRequest, "own.pt: refused")
     assert session.explanation.classifying.message == "own.pt: refused"
@@ -227,7 +230,7 @@ def test_a_heat_map_is_asked_for_the_predicted_class(warm, heat, engine, image):
 def test_a_heat_map_on_its_way_is_not_asked_for_again_once_the_class_is_known(
     session, classify, heat, engine, image
 ):
-    session.image = image
+    open_image(session, image)
     classify.warm()
     engine.answer(LayersRequest, make.network())
     heat.explain()
@@ -329,19 +332,20 @@ def test_an_answer_for_another_class_is_only_kept(explained, classify, engine):
 
 def test_heat_maps_follow_the_image_and_come_back(session, explained, engine, image):
     first = explained.heatmaps.active
-    session.image = other = another_image()
+    other = another_image()
+    open_image(session, other)
     assert explained.heatmaps.all == ()
     engine.answer(ClassifyRequest, make.classification())
     assert engine.request(GradcamRequest).image is other.gray
     engine.answer(GradcamRequest, make.heatmap())
-    session.image = image
+    open_image(session, image)
     assert explained.heatmaps.active is first
     assert engine.jobs == {}
 
 
 def test_nothing_follows_unless_wanted(session, explained, heat, engine):
     heat.set_follow(False)
-    session.image = another_image()
+    open_image(session, another_image())
     engine.answer(ClassifyRequest, make.classification())
     assert engine.jobs == {}
 
@@ -360,9 +364,9 @@ def test_why_inside_this_mask(session, explained, heat, engine, defect, image):
     assert engine.request(GradcamRequest).mask[3].all()
     engine.answer(GradcamRequest, make.heatmap())
     # Another image, and back with the mask as it was.
-    session.image = another_image()
+    open_image(session, another_image())
     defect[3] = False
-    session.image = image
+    open_image(session, image)
     assert explained.heatmaps.active is inside
     heat.explain()
     assert engine.request(GradcamRequest) is None
@@ -407,11 +411,11 @@ def test_a_fit_is_asked_for_and_shown(warm, craft, engine, image):
 
 def test_concepts_follow_the_image_and_the_class(session, fitted, classify, engine, image):
     first = fitted.concepts
-    session.image = another_image()
+    open_image(session, another_image())
     assert fitted.concepts is None
     engine.answer(ClassifyRequest, make.classification())
     engine.answer(CraftTransformRequest, make.concept_maps())
-    session.image = image
+    open_image(session, image)
     assert fitted.concepts is first
     classify.set_target(0)
     assert fitted.bank is fitted.concepts is None
@@ -445,7 +449,7 @@ def two_banks(fitted, craft, classify, engine):
 
 
 def test_late_maps_of_another_class_are_only_kept(session, two_banks, classify, engine):
-    session.image = another_image()
+    open_image(session, another_image())
     own, late = make.concept_maps(), make.concept_maps(target=0, key="other")
     engine.answer(CraftTransformRequest, own)
     classify.set_target(0)
@@ -486,19 +490,20 @@ def without_local(maps):
 def test_importances_that_did_not_come_are_asked_for_again(
     session, fitted, classify, engine, image
 ):
-    session.image = other = another_image()
+    other = another_image()
+    open_image(session, other)
     engine.answer(ClassifyRequest, make.classification())
     first, whole = without_local(make.concept_maps()), make.concept_maps()
     engine.answer(CraftTransformRequest, first, done=False)
     assert fitted.concepts is first
     # Leaving before the second answer, and coming back.
-    session.image = image
-    session.image = other
+    open_image(session, image)
+    open_image(session, other)
     assert fitted.concepts is first
     engine.answer(CraftTransformRequest, without_local(whole), whole)
     assert fitted.concepts is whole
-    session.image = image
-    session.image = other
+    open_image(session, image)
+    open_image(session, other)
     assert fitted.concepts is whole
     assert engine.jobs == {}
 
@@ -551,7 +556,7 @@ def test_tuning_is_asked_for_with_masks_and_patch_sizes(session, fitted, craft, 
     # The maps that are measured are those on show.
     assert engine.request(CraftSweepRequest).refinement == "fine"
     defect[5:9] = True
-    session.edited = True
+    session.update_image(edited=True)
     craft.tune()
     first, second = engine.request(CraftSweepRequest).masks
     np.testing.assert_array_equal(first, defect)
@@ -650,7 +655,7 @@ def test_pictures_made_elsewhere(session, warm, masks, tmp_path):
     masks.set_masks(tau=0.25)
     expected = gradcam_mask(rgb[0:32, 5:64], 0.25)
     np.testing.assert_array_equal(warm.masks.masks[PICTURE], resized_mask(expected, make.SHAPE))
-    session.image = another_image()
+    open_image(session, another_image())
     assert PICTURE not in warm.masks.masks
 
 

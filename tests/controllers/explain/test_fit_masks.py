@@ -8,6 +8,7 @@ from napari_semxai.state.session import LoadedTruth
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.create import create_project
 from napari_semxai.types import ReviewChange, ReviewState
+from tests.open_images import open_image
 
 
 def lot(folder):
@@ -38,9 +39,9 @@ def test_masks_of_a_project_that_somebody_validated(tmp_path):
 def test_the_mask_of_the_current_image(session, tmp_path):
     paths = lot(tmp_path / "lot")
     image, mask = read_image(paths[1]), np.ones((20, 30), bool)
-    session.image = image
+    open_image(session, image)
     assert fit_masks(session, mask).of((image, *paths)) == ()
-    session.edited = True
+    session.update_image(edited=True)
     found = fit_masks(session, mask).of((paths[0], paths[1], image))
     assert found[0] is None
     assert found[1] is found[2] is mask

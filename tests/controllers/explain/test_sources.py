@@ -11,6 +11,7 @@ from napari_semxai.controllers.scores.comparison_table import ComparisonTableCon
 from napari_semxai.controllers.scores.threshold_curves import ThresholdCurvesController
 from napari_semxai.state.explanation import HEAT_MAP, Heatmaps
 from tests import explanations as make
+from tests.open_images import open_image, propose_to
 
 STRONG, WEAK = "edges, strong", "edges, weak"
 
@@ -23,8 +24,10 @@ class Judge:
 def masks(session, image, monkeypatch):
     own = (*explain.SOURCES, make.OwnFamily)
     monkeypatch.setattr(explain, "SOURCES", own)
-    session.image = image
-    masks = ExplanationMaskController(session, make.NowJobs(), print)
+    open_image(session, image)
+    masks = ExplanationMaskController(
+        session, make.NowJobs(session.say), print, propose_to(session)
+    )
     heat = make.heatmap()
     session.explanation.heatmaps = Heatmaps(heat, (heat,))
     session.explanation.advice = object()
@@ -47,12 +50,14 @@ def test_its_masks_follow_the_threshold_and_say_what_made_them(session, masks):
 
 
 def test_it_is_compared_and_has_curves(session, masks):
-    ComparisonTableController(session, make.NowJobs()).refresh({}, ("expert", Judge.truth))
+    ComparisonTableController(session, make.NowJobs(session.say)).refresh(
+        {}, ("expert", Judge.truth)
+    )
     table = session.comparison
     assert [row.name for row in table.maps] == ["Grad-CAM", STRONG, WEAK]
     assert (table.maps[1].classifier, table.maps[2].color) == ("own", (9, 8, 8))
     row = next(row for row in table.masks if row.name == STRONG)
     assert row.scores == scores(session.explanation.masks.masks[STRONG], Judge.truth)
     assert row.classifier == "own"
-    ThresholdCurvesController(session, make.NowJobs(), Judge(), masks).draw()
+    ThresholdCurvesController(session, make.NowJobs(session.say), Judge(), masks).draw()
     assert [curve.name for curve in session.curves] == ["Grad-CAM", STRONG, WEAK]

@@ -49,7 +49,7 @@ def desk(folder):
     desk = Desk(folder)
     desk.engine = Engine()
     desk.masks = QueueMasks(
-        desk.session, desk.review, desk.queue, desk.engine, desk.jobs, desk.writes
+        desk.session, desk.images, desk.queue, desk.engine, desk.jobs, desk.writes
     )
     desk.open()
     yield desk
@@ -126,6 +126,36 @@ def test_a_failure_is_said_and_the_next_image_follows(desk):
     desk.turn(lambda: desk.engine.requests)
 
 
+def test_an_image_that_cannot_be_read_keeps_its_mark_and_is_not_counted(desk, folder):
+    (folder / "images" / "wafer_3.png").write_bytes(b"damaged")
+    desk.masks.start()
+    work(desk, 4)
+    desk.turn(lambda: "ready" in desk.session.message)
+    assert desk.session.message == "Masks for 4 images are ready; 1 failed"
+    shown = desk.session.queue.shown
+    desk.turn(lambda: desk.session.queue.shown is not shown)
+    assert list(desk.session.queue.unreadable) == ["wafer_3"]
+    # Asked for by a person, it is tried again.
+    desk.queue.refresh()
+    assert not desk.session.queue.unreadable
+
+
+def test_no_mask_is_written_under_an_image_that_is_worked_on(desk):
+    desk.masks.start()
+    desk.turn(lambda: desk.engine.requests)
+    desk.stroke(3, 5)
+    desk.engine.answer()
+    work(desk, 4)
+    desk.turn(lambda: "ready" in desk.session.message)
+    assert desk.project().record("wafer_0", "Anna") is None
+    desk.queue.step(1)
+    cache = desk.session.project.cache
+    desk.turn(lambda: desk.session.queue.number == 2 and not cache.unwritten("wafer_0"))
+    record = desk.project().record("wafer_0", "Anna")
+    assert (record.score, record.recipe.base) == (None, "empty")
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+
 def test_three_failures_in_a_row_or_a_mask_that_cannot_be_written_stop_it(desk):
     desk.masks.start()
     for _ in range(3):
@@ -178,7 +208,7 @@ def test_other_settings_and_other_weights_make_the_masks_anew(desk):
 )
 def test_a_chosen_winner_stays_and_a_partial_mask_is_completed(desk, values, asked):
     make_all(desk, 5)
-    project = desk.review.opened.project
+    project = desk.session.project.project
     recipe = project.record("wafer_2", "Anna").recipe
     changed = replace(recipe, settings={**recipe.settings, **values})
     mask = project.mask("wafer_2", "Anna")
@@ -192,7 +222,7 @@ def test_an_older_recipe_is_the_paper_s_and_one_that_cannot_be_read_is_made_anew
 ):
     desk.session.algorithm = replace(desk.session.algorithm, algorithm="paper")
     make_all(desk, 5)
-    project = desk.review.opened.project
+    project = desk.session.project.project
     recipe = project.record("wafer_2", "Anna").recipe
     settings = {name: value for name, value in recipe.settings.items() if name != missing}
     mask = project.mask("wafer_2", "Anna")

@@ -8,7 +8,7 @@ from tests.controllers.desk import Desk
 
 @pytest.fixture
 def sizes(desk):
-    return PixelSizeController(desk.session, desk.review, desk.writes)
+    return PixelSizeController(desk.session, desk.writes)
 
 
 def go(desk, number):
@@ -16,7 +16,8 @@ def go(desk, number):
     desk.turn(lambda: desk.session.queue.number == number)
 
 
-def test_outside_projects_it_is_that_of_the_open_image(desk, sizes):
+def test_outside_projects_it_is_that_of_the_open_image(desk, sizes, image):
+    desk.images.show(image)
     sizes.set_pixel_size(2e-9)
     assert desk.session.pixel_size == 2e-9
     sizes.set_for_all()
@@ -70,7 +71,7 @@ def test_a_failure_is_said_and_it_stays_for_now(desk, sizes, monkeypatch):
     def fail(image_id, metres):
         raise OSError("drive away")
 
-    monkeypatch.setattr(desk.review.opened.project, "set_pixel_size", fail)
+    monkeypatch.setattr(desk.session.project.project, "set_pixel_size", fail)
     sizes.set_pixel_size(2e-9)
     desk.turn(lambda: "drive away" in desk.session.message)
     go(desk, 2)

@@ -7,7 +7,6 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.masks.patches import apply_patches
-from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.recovery_copies import list_recoveries, save_recovery
 from napari_semxai.store.project.rescue import is_change
 from napari_semxai.types import (
@@ -64,7 +63,7 @@ def test_an_empty_mask_is_not_accepted(desk):
     assert desk.session.queue.number == 1
 
 
-@pytest.mark.parametrize("way", ["step", "find", "show", "close", "edit.leave"])
+@pytest.mark.parametrize("way", ["step", "find", "show", "close", "leave_mask"])
 def test_every_way_of_leaving_saves_the_strokes(desk, folder, way):
     desk.open()
     desk.stroke(3, 5)
@@ -73,7 +72,7 @@ def test_every_way_of_leaving_saves_the_strokes(desk, folder, way):
         "find": lambda: desk.queue.find("4"),
         "show": lambda: desk.images.show(None),
         "close": desk.close,
-        "edit.leave": desk.edit.leave,
+        "leave_mask": desk.images.leave_mask,
     }
     ways[way]()
     desk.turn(lambda: desk.project().mask("wafer_0", "Anna") is not None or way == "close")
@@ -112,7 +111,7 @@ def test_the_recipe_makes_the_mask_again(desk):
     desk.stroke(3, 5)
     grown = desk.live.mask.copy()
     grown[1:9, 3:11] = True
-    desk.session.proposal = Proposal(grown, "grow", {"radius": 2})
+    desk.edit.propose(grown, "grow", {"radius": 2})
     desk.stroke(15, 20)
     desk.review.save()
     desk.turn(lambda: desk.session.save.state == "saved")
@@ -150,6 +149,31 @@ def test_next_unreviewed_goes_round(desk):
     desk.turn(lambda: desk.session.queue.number == 5)
     desk.queue.next_unreviewed()
     assert "reviewed" in desk.session.message
+
+
+def test_the_time_of_a_review_is_shown_once_it_is_written(desk):
+    desk.open()
+    assert desk.session.record.time == ""
+    for comment in ("edge", "rim"):
+        before = desk.session.record.time
+        desk.review.annotate(comment=comment)
+        desk.turn(lambda before=before: desk.session.record.time > before)
+        assert desk.session.record == desk.project().record("wafer_0", "Anna")
+
+
+def test_what_is_typed_goes_along_when_the_image_is_left(desk):
+    desk.open()
+    desk.review.type("comment", "edge")
+    desk.review.type("label", "3")
+    desk.review.type("label", None)
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.shown[0].state and desk.session.queue.number == 2)
+    desk.turn(lambda: desk.project().record("wafer_0", "Anna") is not None)
+    record = desk.project().record("wafer_0", "Anna")
+    assert (record.comment, record.label) == ("edge", "")
+    desk.review.save()
+    desk.turn(lambda: desk.session.save.state == "saved")
+    assert desk.project().record("wafer_1", "Anna").comment == ""
 
 
 def test_class_and_comment_are_kept_with_the_review(desk):
@@ -363,7 +387,7 @@ def test_agreement_over_all_images(desk, folder):
 
 def test_rescued_masks_are_named_when_the_project_opens(desk, folder):
     desk.open()
-    key = desk.review.opened.cache.key("wafer_3")
+    key = desk.session.project.cache.key("wafer_3")
     desk.close()
     save_recovery(folder / "recovery", key, np.ones(SHAPE, bool), {"name": "wafer_3"})
     again = Desk(folder)
@@ -379,7 +403,7 @@ def test_copies_of_what_is_written_are_not_named_and_go(desk, folder):
     desk.stroke(3, 5)
     desk.review.accept()
     desk.turn(lambda: desk.session.queue.reviewed == 1)
-    keys = [desk.review.opened.cache.key(f"wafer_{number}") for number in (0, 1, 2)]
+    keys = [desk.session.project.cache.key(f"wafer_{number}") for number in (0, 1, 2)]
     mask = desk.project().mask("wafer_0", "Anna")
     desk.close()
     # What earlier windows left: the mask that is written, and nothing where nothing is.
@@ -447,9 +471,9 @@ def test_a_generated_mask_never_replaces_one_that_a_person_made(desk, reviewed):
 
 def test_a_reviewed_image_without_a_mask_stays_reviewed(desk):
     desk.open()
-    project = desk.review.opened.project
+    project = desk.session.project.project
     project.write_review("wafer_1", "Anna", ReviewChange(ReviewState.REJECTED))
-    desk.review.opened.cache.drop("wafer_1")
+    desk.session.project.cache.drop("wafer_1")
     desk.queue.step(1)
     desk.turn(lambda: desk.session.queue.number == 2)
     desk.session.automatic = generated()
@@ -489,7 +513,7 @@ def test_no_defect_is_shown_on_the_last_image_too(desk):
 
 def test_one_annotator_has_one_key_however_the_name_is_typed(desk):
     desk.open("Anna")
-    cache = desk.review.opened.cache
+    cache = desk.session.project.cache
     first = cache.key("wafer_0")
     cache.annotator = " ANNA"
     assert cache.key("wafer_0") == first

@@ -14,6 +14,7 @@ from napari_semxai.state.research import ImageSweep, RunResult
 from napari_semxai.types import AlgorithmSettings
 from tests.explanations import concept_maps, heatmap
 from tests.layers.mask.test_session_layers import automatic_of
+from tests.open_images import open_image, propose_to
 from tests.pools import pool_of, scene_masks
 
 
@@ -23,11 +24,11 @@ class Truth:
 
 @pytest.fixture
 def research(session, jobs):
-    return ResearchController(session, jobs, Truth())
+    return ResearchController(session, jobs, Truth(), propose_to(session))
 
 
 def test_the_current_image_is_swept(session, research, image):
-    session.image = image
+    open_image(session, image)
     session.automatic = automatic_of()
     Truth.truth = np.roll(session.automatic.truth.mask, 2, axis=0)
     done = threading.Event()
@@ -39,7 +40,7 @@ def test_the_current_image_is_swept(session, research, image):
     expected = ground_truth(session.automatic.pool, alpha=ALPHAS[8], beta=BETAS[3])
     assert plane.dice[3, 8] == scores(expected.mask, Truth.truth).dice
     assert "hint" in session.sweep.advice
-    session.image = None
+    open_image(session, None)
     assert session.sweep is None
 
 
@@ -51,7 +52,8 @@ def test_the_chosen_algorithm_is_swept(session, research, image, monkeypatch):
         return automatic.stage_two(settings, gray, border)
 
     monkeypatch.setattr("napari_semxai.controllers.research.research.stage_two", stage_two)
-    session.image, session.automatic = image, automatic_of()
+    open_image(session, image)
+    session.automatic = automatic_of()
     session.algorithm = AlgorithmSettings(algorithm="robust")
     Truth.truth = session.automatic.truth.mask
     done = threading.Event()
@@ -68,7 +70,8 @@ def test_without_a_truth_it_says_what_is_missing(session, research):
 
 
 def swept(session, research, image):
-    session.image, session.pool = image, pool_of(scene_masks())
+    open_image(session, image)
+    session.pool = pool_of(scene_masks())
     session.automatic = automatic_of()
     Truth.truth = session.automatic.truth.mask
     done = threading.Event()
@@ -115,7 +118,8 @@ def test_a_sweep_that_comes_after_other_candidates_is_dropped(
         return ImageSweep(None, None, "late")
 
     monkeypatch.setattr("napari_semxai.controllers.research.research._sweep", late)
-    session.image, session.automatic = image, automatic_of()
+    open_image(session, image)
+    session.automatic = automatic_of()
     Truth.truth = session.automatic.truth.mask
     research.sweep()
     assert asked.wait(20)
@@ -127,7 +131,8 @@ def test_a_sweep_that_comes_after_other_candidates_is_dropped(
 
 
 def test_a_heat_map_of_a_run_lies_over_its_image_only(session, research, image):
-    session.image, other = image, heatmap(method="layercam")
+    open_image(session, image)
+    other = heatmap(method="layercam")
     session.explanation.heatmaps = Heatmaps(None, (other, heatmap()))
     found = heatmap()
     research.show_result(RunResult("", image=replace(image), heatmap=found))
@@ -141,16 +146,18 @@ def test_a_heat_map_of_a_run_lies_over_its_image_only(session, research, image):
 def test_a_mask_of_a_run_replaces_no_edited_one_unless_it_is_taken(session, research, image):
     mask = np.ones(image.gray.shape, bool)
     result = RunResult("", Path("runs/a_mask.png"), image=image, mask=mask)
-    session.image, session.edited = image, True
+    open_image(session, image, edited=True)
     research.show_result(result)
     assert session.proposal is None
     research.take_mask(result)
     assert session.proposal.mask is mask
     assert session.proposal.details == {"file": "a_mask.png"}
-    session.proposal, session.edited = None, False
+    session.update_image(edited=False)
+    session.proposal = None
     research.show_result(result)
     assert session.proposal.mask is mask
-    session.proposal, session.image = None, replace(image)
+    session.proposal = None
+    open_image(session, replace(image))
     research.take_mask(result)
     research.show_result(result)
     assert session.proposal is None

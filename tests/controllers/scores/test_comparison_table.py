@@ -16,16 +16,17 @@ from napari_semxai.controllers.scores.comparison_table import (
 from napari_semxai.state.comparison import TAUS
 from napari_semxai.state.explanation import HEAT_MAP, UNION, WEIGHTED, Heatmaps
 from tests import explanations as make
+from tests.open_images import open_image
 
 
 @pytest.fixture
 def table(session, image):
-    session.image = image
-    masks = ExplanationMaskController(session, make.NowJobs(), print)
+    open_image(session, image)
+    masks = ExplanationMaskController(session, make.NowJobs(session.say), print, print)
     found = make.heatmap(), make.heatmap(method="layercam", place=(60, 80))
     session.explanation.heatmaps = Heatmaps(found[0], found)
     session.explanation.concepts = make.concept_maps()
-    yield ComparisonTableController(session, make.NowJobs())
+    yield ComparisonTableController(session, make.NowJobs(session.say))
     masks.release()
 
 

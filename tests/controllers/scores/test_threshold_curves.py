@@ -12,6 +12,7 @@ from napari_semxai.controllers.explain.explain import ExplanationMaskController
 from napari_semxai.controllers.scores.threshold_curves import ThresholdCurvesController
 from napari_semxai.state.explanation import ExplanationPicture, Heatmaps
 from tests import explanations as make
+from tests.open_images import open_image
 
 
 class Truth:
@@ -25,9 +26,9 @@ def truth():
 
 @pytest.fixture
 def controller(session, image, truth):
-    session.image = image
-    masks = ExplanationMaskController(session, make.NowJobs(), print)
-    jobs, judge = make.NowJobs(), Truth()
+    open_image(session, image)
+    masks = ExplanationMaskController(session, make.NowJobs(session.say), print, print)
+    jobs, judge = make.NowJobs(session.say), Truth()
     judge.truth = truth
     yield ThresholdCurvesController(session, jobs, judge, masks)
     masks.release()
@@ -92,5 +93,5 @@ def test_curves_end_with_their_image(session, controller):
     session.explanation.heatmaps = Heatmaps(make.heatmap(), (make.heatmap(),))
     controller.draw()
     assert session.curves
-    session.image = None
+    open_image(session, None)
     assert session.curves == ()

@@ -6,6 +6,7 @@ from napari_semxai.algorithms.algorithm1.robust import robust_defect
 from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentController
 from napari_semxai.state.session import ModelChoice
 from napari_semxai.types import FilterSettings, GenerateSettings, GenerateUpdate, ModelInfo
+from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks
 
 
@@ -34,6 +35,12 @@ class Engine:
         self.jobs[destination][1]["on_failed"](message)
 
 
+def start_image(segment, image):
+    """Make an image the current one, as the image controller does."""
+    segment.start_image(image)
+    open_image(segment._session, image)
+
+
 @pytest.fixture
 def engine():
     return Engine()
@@ -46,7 +53,7 @@ def segment(session, engine):
 
 @pytest.fixture
 def generated(session, engine, segment, image):
-    segment.open(image)
+    start_image(segment, image)
     segment.generate()
     update = GenerateUpdate("decode", 16, 1024, 3.0, pool_of(scene_masks()))
     engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"), update)
@@ -187,9 +194,9 @@ def test_rows_that_are_not_there_choose_nothing(session, segment, generated, row
 def test_candidates_are_left_and_come_back(session, segment, generated, image):
     segment.choose_winner(1)
     before, found = session.automatic, segment.found
-    segment.open(None)
+    start_image(segment, None)
     assert segment.found is None
-    segment.open(image)
+    start_image(segment, image)
     segment.resume(found)
     assert session.automatic.overridden
     np.testing.assert_array_equal(session.automatic.truth.mask, before.truth.mask)
@@ -203,13 +210,13 @@ def test_previews_are_masks_of_rows(session, segment, generated):
 
 
 def test_opening_lets_go_of_what_belonged_to_the_previous_image(session, segment, generated):
-    segment.open(None)
+    start_image(segment, None)
     assert session.pool is session.automatic is session.image is None
     assert session.generation.state == "idle"
 
 
 def test_the_info_bar_of_the_tags_is_ignored(session, segment, image):
-    segment.open(type(image)("b", image.pixels, image.gray, picture_rows=90))
+    start_image(segment, type(image)("b", image.pixels, image.gray, picture_rows=90))
     assert segment.border() == (0, 0, 6, 0)
 
 

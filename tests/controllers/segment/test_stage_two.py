@@ -9,6 +9,7 @@ from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentControl
 from napari_semxai.controllers.segment.stage_two import _KEPT, StageTwo
 from napari_semxai.types import AlgorithmSettings, GenerateUpdate
 from tests.controllers.segment.test_segment import Engine
+from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks
 
 
@@ -49,7 +50,8 @@ def test_motion_to_a_new_winner_finds_its_defect_ready(session, image, monkeypat
     segment = SegmentController(session, engine, jobs)
     masks = np.zeros((2, 96, 128), dtype=bool)
     masks[0, :, :90] = masks[1, 18:78, 24:104] = True
-    segment.open(image)
+    segment.start_image(image)
+    open_image(session, image)
     segment.generate()
     engine.answer(CANDIDATES, GenerateUpdate("decode", 9, 9, 0.0, pool_of(masks)))
     assert not done.is_set()

@@ -15,6 +15,7 @@ from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Focus, Heatmaps
 from napari_semxai.state.session import Session
 from tests import explanations as make
 from tests.layers.mask.test_session_layers import Edit, make_image
+from tests.open_images import open_image
 
 CONCEPT_MASKS, HEAT_MASK = "concept masks", "heat map mask"
 
@@ -38,7 +39,7 @@ def layers(viewer, session):
 
 @pytest.fixture
 def masks(session):
-    controller = ExplanationMaskController(session, make.NowJobs(), print)
+    controller = ExplanationMaskController(session, make.NowJobs(), print, print)
     yield controller
     controller.release()
 
@@ -46,7 +47,7 @@ def masks(session):
 @pytest.fixture
 def shown(qapp, viewer, session, layers, masks):
     shown = ExplanationLayers(viewer, session, layers)
-    session.image = make_image()
+    open_image(session, make_image())
     yield shown
     shown.release()
 
@@ -88,9 +89,9 @@ def test_a_mean_over_layers_goes_from_0_to_1(viewer, session, shown):
 def test_another_family_has_layers_of_its_own(qapp, viewer, session, layers, monkeypatch):
     own = (*explain.SOURCES, make.OwnFamily)
     monkeypatch.setattr(explain, "SOURCES", own)
-    masks = ExplanationMaskController(session, make.NowJobs(), print)
+    masks = ExplanationMaskController(session, make.NowJobs(), print, print)
     shown = ExplanationLayers(viewer, session, layers)
-    session.image = make_image()
+    open_image(session, make_image())
     show_heat(session, make.heatmap())
     session.explanation.advice = object()
     QApplication.processEvents()
@@ -139,7 +140,7 @@ def test_one_layer_serves_every_image_and_method(viewer, session, shown):
     show_heat(session, make.heatmap(4, "layercam", 7.0))
     assert layer.name == "LayerCAM: Class 5"
     assert tuple(layer.contrast_limits) == pytest.approx((0, 7.0))
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     show_heat(session)
     assert not layer.visible
     show_heat(session, make.heatmap())
@@ -149,7 +150,7 @@ def test_one_layer_serves_every_image_and_method(viewer, session, shown):
 
 def test_a_heat_map_lies_over_the_picture_of_every_image(viewer, session, shown):
     show_heat(session, make.heatmap())
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     show_heat(session, make.heatmap())
     names = [layer.name for layer in viewer.layers if layer.visible]
     assert names == ["b", "Grad-CAM: Class 3", "heat map mask", "defect mask"]
@@ -238,7 +239,7 @@ def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
     assert corner(beside)[1] > make.SHAPE[1]
     assert corner(viewer.layers["Grad-CAM: Class 2"])[0] > make.SHAPE[0]
     assert corner(viewer.layers["Grad-CAM: Class 3"]) == (0, 0)
-    session.pixel_size = 2e-6
+    session.update_image(pixel_size=2e-6)
     np.testing.assert_array_equal(copies[0].scale, beside.scale)
     assert corner(copies[0]) == corner(beside)
     shown.set_look(Look())
@@ -282,7 +283,7 @@ def test_concepts_have_a_tile_of_their_own(viewer, session, shown, masks):
     assert tile_of(viewer, viewer.layers["LayerCAM: Class 3"]) == (0, 1)
     heat = viewer.layers["Grad-CAM: Class 3"], viewer.layers[HEAT_MASK]
     assert {tile_of(viewer, layer) for layer in heat} == {(0, 0)}
-    session.pixel_size = 2e-6
+    session.update_image(pixel_size=2e-6)
     assert {tile_of(viewer, layer) for layer in concepts} == {(1, 0)}
     # Another concept comes there, and one that is put away stays in the grid.
     masks.set_masks(concepts=frozenset((0, 4)))
@@ -334,7 +335,7 @@ def test_heat_map_and_concepts_one_without_the_other(viewer, session, shown, mas
 
 def test_layers_follow_the_pixel_size(viewer, session, shown):
     show_heat(session, make.heatmap())
-    session.pixel_size = 4e-9
+    session.update_image(pixel_size=4e-9)
     layer = viewer.layers["Grad-CAM: Class 3"]
     np.testing.assert_array_equal(layer.scale, viewer.layers["a"].scale)
     assert layer.units == viewer.layers["a"].units
@@ -351,7 +352,7 @@ def test_a_crop_is_looked_at_where_it_lies(viewer, session, shown):
     other = make_image("b")
     session.explanation.focus = Focus(other, (10, 30, 20, 50))
     before = viewer.scene.camera.center
-    session.image = other
+    open_image(session, other)
     assert viewer.scene.camera.center != before
     assert viewer.scene.camera.center[-2:] == pytest.approx((14.5, 39.5))
     assert session.explanation.focus is None
@@ -361,9 +362,9 @@ def test_a_crop_is_found_in_an_image_that_was_read_again(session, shown, tmp_pat
     image = make_image("b")
     file = tmp_path / "b.tif"
     known, again = (replace(image, path=file, page=2) for _ in range(2))
-    session.image = replace(image, path=file)
+    open_image(session, replace(image, path=file))
     session.explanation.focus = Focus(known, (10, 30, 20, 50))
     # Another page of the file is another image.
     assert session.explanation.focus is not None
-    session.image = again
+    open_image(session, again)
     assert session.explanation.focus is None

@@ -7,6 +7,7 @@ from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Session
 from tests.layers.mask.test_session_layers import Edit, make_image
+from tests.open_images import open_image
 from tests.pools import scene_masks
 
 
@@ -29,8 +30,9 @@ def test_the_picture_lies_beside_the_image_while_others_are_shown():
     viewer, session = ViewerModel(), Session()
     layers = SessionLayers(viewer, session, Edit())
     beside = SideBySide(viewer, session, layers)
-    session.image = image = make_image()
-    session.pixel_size = 2e-9
+    image = make_image()
+    open_image(session, image)
+    session.update_image(pixel_size=2e-9)
     mask = scene_masks()[1]
     session.others = OtherMasks({"bert": mask}, {})
     layer = viewer.layers["differences"]

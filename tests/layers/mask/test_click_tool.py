@@ -15,6 +15,7 @@ from napari_semxai.state.session import Session
 from napari_semxai.types import PredictedMask
 from tests.controllers.edit.test_clicks import Engine, disc
 from tests.layers.mask.test_session_layers import make_image
+from tests.open_images import open_image
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def tool(tmp_path):
     layers = SessionLayers(viewer, session, edit)
     clicks = ClickController(session, engine, edit)
     tool = ClickTool(viewer, session, layers, clicks)
-    session.image = make_image()
+    open_image(session, make_image())
     yield SimpleNamespace(
         viewer=viewer, session=session, engine=engine, clicks=clicks, layers=layers, tool=tool
     )
@@ -141,7 +142,7 @@ def test_another_painting_tool_puts_it_away_and_the_image_pans_again(tool):
 
 def test_the_tool_stays_taken_on_the_next_image(tool):
     take(tool)
-    tool.session.image = make_image()
+    open_image(tool.session, make_image())
     assert tool.session.clicks.active
     assert not tool.layers.mask_layer.mouse_pan
     assert len(tool.engine.requests) == 1

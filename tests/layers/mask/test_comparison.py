@@ -8,6 +8,7 @@ from napari_semxai.layers.mask.comparison import Comparison
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from tests.layers.mask.test_session_layers import Edit, automatic_of, make_image
+from tests.open_images import open_image
 from tests.pools import scene_masks
 
 
@@ -37,7 +38,7 @@ def comparison(viewer, session, layers):
 
 @pytest.fixture
 def truth(viewer, session, layers, comparison):
-    session.image = make_image()
+    open_image(session, make_image())
     layer = viewer.add_labels(scene_masks()[1].astype(np.uint8), name="expert")
     comparison.set_truth(layer)
     return layer
@@ -78,7 +79,7 @@ def test_a_mask_compared_with_itself_stays_perfect(session, layers, comparison, 
 
 
 def test_the_next_image_is_compared_with_its_own_mask(session, layers, comparison, truth):
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     assert comparison.prediction is layers.mask_layer
     layers.mask_layer.paint((50, 60), 1)
     assert session.readout.scores == scores(layers.mask_layer.data, truth.data)

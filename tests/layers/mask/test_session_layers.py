@@ -4,14 +4,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image
 
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.layers.mask.step_layers import step_labels
-from napari_semxai.state.review import Opening, OtherMasks
+from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.types import SemImage
+from napari_semxai.store.project.cache import Entry
+from napari_semxai.types import ReviewRecord, SemImage
+from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks
 
 
@@ -59,7 +62,7 @@ def layers(viewer, session, edit):
 
 
 def test_an_image_brings_its_picture_and_an_empty_mask(viewer, session, layers):
-    session.image = make_image()
+    open_image(session, make_image())
     assert [layer.name for layer in viewer.layers] == ["a", "defect mask"]
     assert layers.mask_layer.data.dtype == np.uint8
     assert not layers.mask_layer.data.any()
@@ -67,10 +70,10 @@ def test_an_image_brings_its_picture_and_an_empty_mask(viewer, session, layers):
 
 
 def test_the_automatic_mask_fills_the_mask_until_the_first_stroke(session, layers):
-    session.image = make_image()
+    open_image(session, make_image())
     session.automatic = automatic_of()
     np.testing.assert_array_equal(layers.mask_layer.data, scene_masks()[1])
-    session.edited = True
+    session.update_image(edited=True)
     layers.mask_layer.paint((10, 10), 1)
     painted = layers.mask_layer.data.copy()
     session.automatic = automatic_of(border=(0, 0, 0, 0))
@@ -78,8 +81,8 @@ def test_the_automatic_mask_fills_the_mask_until_the_first_stroke(session, layer
 
 
 def test_after_a_stroke_sliders_move_a_preview(viewer, session, layers):
-    session.image = make_image()
-    session.edited = True
+    open_image(session, make_image())
+    session.update_image(edited=True)
     session.automatic = automatic_of()
     preview = viewer.layers["automatic mask"]
     np.testing.assert_array_equal(preview.data, scene_masks()[1])
@@ -88,7 +91,7 @@ def test_after_a_stroke_sliders_move_a_preview(viewer, session, layers):
 
 
 def test_a_stroke_is_told_and_a_slider_is_not(session, layers, edit):
-    session.image = make_image()
+    open_image(session, make_image())
     session.automatic = automatic_of()
     assert "stroked" not in edit.calls
     layers.mask_layer.paint((10, 10), 1)
@@ -96,10 +99,10 @@ def test_a_stroke_is_told_and_a_slider_is_not(session, layers, edit):
 
 
 def test_every_image_has_a_mask_layer_of_its_own(session, layers, viewer):
-    session.image = make_image("a")
+    open_image(session, make_image("a"))
     layers.mask_layer.paint((10, 10), 1)
     first = layers.mask_layer
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     assert layers.mask_layer is not first
     assert first not in viewer.layers
     layers.mask_layer.undo()
@@ -109,7 +112,7 @@ def test_every_image_has_a_mask_layer_of_its_own(session, layers, viewer):
 def test_going_back_uses_the_same_picture(session, layers, viewer):
     a, b = make_image("a"), make_image("b")
     for image in (a, b, a):
-        session.image = image
+        open_image(session, image)
     assert sorted(layer.name for layer in viewer.layers) == ["a", "b", "defect mask"]
     assert layers.image_layer.name == "a"
 
@@ -117,29 +120,30 @@ def test_going_back_uses_the_same_picture(session, layers, viewer):
 def test_only_the_current_picture_is_visible(session, layers, viewer):
     a, b = make_image("a"), make_image("b")
     for image in (a, b, a):
-        session.image = image
+        open_image(session, image)
     assert [layer.name for layer in viewer.layers if layer.visible] == ["a", "defect mask"]
 
 
 def test_turning_pages_leaves_one_layer_a_file(session, layers, viewer):
     first = make_image("stack_p0001")
     for page in range(3):
-        session.image = replace(
-            first, name=f"p{page}", path=Path("stack.tif"), page=page, page_count=3
+        open_image(
+            session,
+            replace(first, name=f"p{page}", path=Path("stack.tif"), page=page, page_count=3),
         )
     assert [layer.name for layer in viewer.layers] == ["p2", "defect mask"]
 
 
 def test_an_image_of_the_same_pixel_size_has_its_scale(session, layers):
     for name in ("a", "b"):
-        session.image = replace(make_image(name), pixel_size=2e-9)
-        session.pixel_size = 2e-9
+        open_image(session, replace(make_image(name), pixel_size=2e-9))
+        session.update_image(pixel_size=2e-9)
         np.testing.assert_allclose(layers.image_layer.scale, 0.002)
         np.testing.assert_allclose(layers.mask_layer.scale, 0.002)
 
 
 def test_a_proposal_is_one_undoable_edit(session, layers):
-    session.image = make_image()
+    open_image(session, make_image())
     session.proposal = Proposal(scene_masks()[1], "test")
     np.testing.assert_array_equal(layers.mask_layer.data, scene_masks()[1])
     layers.mask_layer.undo()
@@ -147,7 +151,7 @@ def test_a_proposal_is_one_undoable_edit(session, layers):
 
 
 def test_steps_are_shown_and_hidden(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     session.automatic = automatic_of()
     layers.steps.show(frozenset({"winner", "complement", "candidates"}))
     np.testing.assert_array_equal(viewer.layers["2 winner M_k"].data, scene_masks()[0])
@@ -164,37 +168,39 @@ def test_small_candidates_lie_on_top():
 
 
 def test_the_preview_comes_and_goes(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     session.preview = scene_masks()[2]
     assert viewer.layers["candidate preview"].data[5, 5] == 1
     session.preview = None
     assert not viewer.layers["candidate preview"].visible
 
 
-def test_layers_deleted_by_hand_come_back_when_needed(session, layers, viewer, edit):
-    session.image = make_image()
+def test_layers_deleted_by_hand_come_back_when_needed(session, layers, viewer):
+    layers.mask_closed.connect(lambda *told: closed.append(told))
+    closed = []
+    open_image(session, make_image())
     session.automatic = automatic_of()
     layers.steps.show(frozenset({"winner"}))
     viewer.layers.remove("2 winner M_k")
     viewer.layers.remove("defect mask")
     assert layers.mask_layer is None
-    assert "leave" in edit.calls
+    assert closed == [()]
     session.automatic = automatic_of()
     np.testing.assert_array_equal(viewer.layers["defect mask"].data, scene_masks()[1])
     assert viewer.layers["2 winner M_k"].visible
 
 
 def test_renaming_changes_nothing(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     viewer.layers["defect mask"].name = "mine"
     session.automatic = automatic_of()
     assert viewer.layers["mine"].data.any()
 
 
 def test_pixel_size_scales_every_layer_and_shows_the_bar(session, layers, viewer):
-    session.image = make_image()
+    open_image(session, make_image())
     viewer.add_labels(np.zeros((96, 128), np.uint8), name="expert")
-    session.pixel_size = 2e-9
+    session.update_image(pixel_size=2e-9)
     for layer in viewer.layers:
         np.testing.assert_allclose(layer.scale, 0.002)
         assert [str(unit) for unit in layer.units] == ["micrometer"] * 2
@@ -202,19 +208,19 @@ def test_pixel_size_scales_every_layer_and_shows_the_bar(session, layers, viewer
     session.automatic = automatic_of()
     layers.steps.show(frozenset({"winner"}))
     np.testing.assert_allclose(viewer.layers["2 winner M_k"].scale, 0.002)
-    session.pixel_size = None
+    session.update_image(pixel_size=None)
     np.testing.assert_allclose(layers.mask_layer.scale, 1)
     assert not viewer.canvas.overlays.scale_bar.visible
 
 
 def test_sixteen_bit_and_colour_pictures_are_shown_as_they_are(session, layers):
     pixels = (np.random.default_rng(0).integers(900, 1100, (20, 30))).astype(np.uint16)
-    session.image = SemImage("deep", pixels, (pixels // 8).astype(np.uint8))
+    open_image(session, SemImage("deep", pixels, (pixels // 8).astype(np.uint8)))
     assert layers.image_layer.data is pixels
     low, high = layers.image_layer.contrast_limits
     assert 890 < low < high < 1110
     rgb = np.zeros((20, 30, 3), np.uint8)
-    session.image = SemImage("colour", rgb, rgb[..., 0])
+    open_image(session, SemImage("colour", rgb, rgb[..., 0]))
     assert layers.image_layer.rgb
 
 
@@ -229,7 +235,7 @@ def test_sixteen_bit_and_colour_pictures_are_shown_as_they_are(session, layers):
     ids=["one bit", "all NaN", "half infinite", "constant"],
 )
 def test_odd_pictures_have_proper_limits(session, layers, pixels, limits):
-    session.image = image_from_array(pixels, "odd")
+    open_image(session, image_from_array(pixels, "odd"))
     assert layers.image_layer.contrast_limits == pytest.approx(limits, rel=1e-9)
     assert not layers.mask_layer.data.any()
 
@@ -237,7 +243,7 @@ def test_odd_pictures_have_proper_limits(session, layers, pixels, limits):
 def test_a_loaded_truth_becomes_a_layer_and_is_offered(session, layers, viewer):
     offered = []
     layers.truth_added.connect(offered.append)
-    session.image = make_image()
+    open_image(session, make_image())
     session.loaded_truth = LoadedTruth(scene_masks()[1], "expert")
     assert offered == [viewer.layers["expert"]]
 
@@ -245,11 +251,11 @@ def test_a_loaded_truth_becomes_a_layer_and_is_offered(session, layers, viewer):
 def test_a_truth_of_another_image_is_not_offered(session, layers, viewer):
     offered = []
     layers.truth_added.connect(offered.append)
-    session.image = make_image("a")
+    open_image(session, make_image("a"))
     metadata = {"semxai_role": "truth", "semxai_image": "b"}
     layer = viewer.add_labels(np.zeros((96, 128), np.uint8), metadata=metadata)
     assert offered == []
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     assert offered == [layer]
 
 
@@ -261,9 +267,10 @@ def test_planes_of_a_stack(layers, viewer):
     np.testing.assert_array_equal(plane.pixels, layer.data[2])
 
 
-def open_queued(session, name, mask=None):
-    session.opening = Opening(f"key {name}", mask)
-    session.image = make_image(name)
+def open_queued(session, name, mask=None, shape=(96, 128), **fields):
+    image = make_image(name, shape)
+    entry = Entry(name, image, mask, ReviewRecord(name, "Anna"))
+    open_image(session, image, mask=mask, entry=entry, **fields)
 
 
 def test_images_of_a_queue_share_their_layers_but_no_undo_history(viewer, session, layers):
@@ -285,13 +292,33 @@ def test_images_of_a_queue_share_their_layers_but_no_undo_history(viewer, sessio
     assert layers.watch.live.size.area == 17
 
 
+def test_grey_and_colour_pictures_of_a_queue_take_turns_below_the_mask(viewer, session, layers):
+    grey = make_image("grey")
+    rgb = replace(make_image("colour"), pixels=np.dstack([grey.gray] * 3))
+    for image in (grey, rgb, grey, rgb, replace(rgb, name="another")):
+        if image is rgb and str(layers.mask_layer.mode) != "paint":
+            layers.take_tool("paint")
+            # What lies over the mask, as the dots of SAM clicks do.
+            marks = viewer.add_points(np.zeros((1, 2)), name="marks")
+            mask = layers.mask_layer
+        entry = Entry(image.name, image, None, ReviewRecord(image.name, "Anna"))
+        open_image(session, replace(image), entry=entry)
+    assert layers.mask_layer is mask
+    assert str(mask.mode) == "paint"
+    pictures = [layer for layer in viewer.layers if isinstance(layer, Image)]
+    assert [picture.visible for picture in pictures].count(True) == 1
+    assert layers.image_layer.visible
+    assert (layers.image_layer.name, layers.image_layer.rgb) == ("another", True)
+    assert len(pictures) == 2
+    assert list(viewer.layers)[2:] == [mask, marks]
+
+
 def test_the_mask_lies_over_a_queue_that_follows_another_image(viewer, session, layers):
-    session.image = make_image("loose")
+    open_image(session, make_image("loose"))
     for name in ("a", "b"):
         open_queued(session, name)
         assert [layer.name for layer in viewer.layers][-2:] == [name, "defect mask"]
-    session.opening = Opening()
-    session.image = make_image("another")
+    open_image(session, make_image("another"))
     assert viewer.layers[-1] is layers.mask_layer
     open_queued(session, "c")
     assert viewer.layers[-1] is layers.mask_layer
@@ -300,9 +327,7 @@ def test_the_mask_lies_over_a_queue_that_follows_another_image(viewer, session, 
 
 def test_the_next_image_of_a_queue_may_have_another_size_and_scale(session, layers):
     open_queued(session, "a")
-    session.opening = Opening("key b")
-    session.image = make_image("b", (40, 50))
-    session.pixel_size = 2e-9
+    open_queued(session, "b", shape=(40, 50), pixel_size=2e-9)
     assert layers.mask_layer.data.shape == (40, 50)
     np.testing.assert_allclose(layers.mask_layer.scale, 2e-3)
     open_queued(session, "c")
@@ -311,7 +336,7 @@ def test_the_next_image_of_a_queue_may_have_another_size_and_scale(session, laye
 
 
 def test_masks_of_others_are_outlines_that_go_with_them(viewer, session, layers):
-    session.image = make_image()
+    open_image(session, make_image())
     session.others = OtherMasks({"bert": scene_masks()[1]}, {})
     layer = viewer.layers["annotator bert"]
     assert (layer.contour, layer.editable) == (2, False)

@@ -1,7 +1,6 @@
 """The wheel scrolls the docks; only what has the focus takes it."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import napari
@@ -23,8 +22,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai import plugin
+from napari_semxai.store.disk.folders import Folders
 from napari_semxai.widgets.common.forms import ScrolledDock
-from napari_semxai.workbench import DOCKS, Workbench
+from napari_semxai.workbench import CANDIDATES, DOCKS, Workbench
 from tests.widgets.project.test_queue_panel import queue_of
 
 STEP = -120
@@ -32,11 +32,10 @@ STEP = -120
 
 @pytest.fixture
 def workbench(
-    make_napari_viewer: Callable[..., napari.Viewer], tmp_path: Path, monkeypatch: Any
+    make_napari_viewer: Callable[..., napari.Viewer], folders: Folders
 ) -> Iterator[Workbench]:
-    monkeypatch.setattr("napari_semxai.workbench.recovery_folder", lambda: tmp_path / "recovery")
     viewer = make_napari_viewer(show=True)
-    workbench = plugin.open_workbench(viewer)
+    workbench = plugin.open_workbench(viewer, folders)
     yield workbench
     plugin.close_workbench(workbench)
 
@@ -133,7 +132,7 @@ def test_a_focus_outside_the_docks_lets_no_control_take_the_wheel(
 ) -> None:
     workbench.open_sample()
     qtbot.waitUntil(lambda: workbench.session.image is not None)
-    dock = workbench.dock(DOCKS[0])
+    dock = workbench.dock(CANDIDATES)
     controls = controls_of(dock)
     assert len(controls) > 5
     before = [value_of(control) for control in controls]

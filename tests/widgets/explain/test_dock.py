@@ -30,6 +30,7 @@ from napari_semxai.widgets.explain.dock import ExplainDock
 from napari_semxai.widgets.explain.picture_panel import parse_colors
 from tests import explanations as make
 from tests.layers.mask.test_session_layers import Edit, make_image
+from tests.open_images import open_image
 from tests.widgets.test_docks import Controller
 
 
@@ -64,7 +65,7 @@ def shown(session):
 def dock(qtbot, session, controllers, shown):
     dock = ExplainDock(session, controllers, shown)
     qtbot.addWidget(dock)
-    session.image = make_image()
+    open_image(session, make_image())
     yield dock
     dock.release()
 
@@ -333,7 +334,7 @@ def test_one_thing_after_the_other(dock, state, controllers):
 
 
 def test_a_dock_that_opens_later_shows_everything(qtbot, session, state, controllers, shown):
-    session.image = make_image()
+    open_image(session, make_image())
     state.network, state.classification = make.network(), make.classification()
     found = make.heatmap()
     state.heatmaps = Heatmaps(found, (found,))

@@ -29,11 +29,11 @@ from napari_semxai.widgets.project.queue_panel import QueuePanel
 from napari_semxai.widgets.project.review_panel import ReviewPanel
 from napari_semxai.widgets.settings import storage_panel
 from tests.explanations import NowJobs
+from tests.layers.mask.test_session_layers import make_image
+from tests.open_images import open_image
 
 
 class Controller:
-    typed_wanted = Signal()
-
     def __init__(self):
         self.calls = []
 
@@ -199,7 +199,10 @@ def test_the_review_is_shown_and_set(qtbot, session, controller):
     qtbot.addWidget(panel)
     assert not panel.isEnabled()
     session.queue = queue_of()
-    session.record = ReviewRecord("die_2", "anna", voided=ReviewState.ACCEPTED, comment="edge")
+    open_image(session, make_image())
+    session.update_image(
+        record=ReviewRecord("die_2", "anna", voided=ReviewState.ACCEPTED, comment="edge")
+    )
     assert "void" in panel.state.text()
     assert panel.comment.text() == "edge"
     for part in (panel.accept, panel.no_defect, panel.reject, panel.unsure):
@@ -208,28 +211,35 @@ def test_the_review_is_shown_and_set(qtbot, session, controller):
     panel.comment.editingFinished.emit()
     panel.label.setCurrentText("3")
     panel.label.activated.emit(0)
-    assert [call[0] for call in controller.calls] == ["accept", *["review"] * 3, *["annotate"] * 2]
-    states = [call[1][0] for call in controller.calls[1:4]]
+    calls = [call for call in controller.calls if call[0] != "type"]
+    assert [call[0] for call in calls] == ["accept", *["review"] * 3, *["annotate"] * 2]
+    states = [call[1][0] for call in calls[1:4]]
     assert states == [ReviewState.NO_DEFECT, ReviewState.REJECTED, ReviewState.UNSURE]
-    assert controller.calls[4][2] == {"comment": "rim"}
+    assert calls[4][2] == {"comment": "rim"}
     panel.release()
 
 
-def test_what_is_typed_stays_until_it_is_wanted(qtbot, session, controller):
+def test_what_is_typed_stays_and_is_told(qtbot, session, controller):
     panel = ReviewPanel(session, controller)
     qtbot.addWidget(panel)
     session.queue = queue_of()
-    session.record = record = ReviewRecord("die_2", "anna", comment="edge")
+    record = ReviewRecord("die_2", "anna", comment="edge")
+    open_image(session, make_image())
+    session.update_image(record=record)
     panel.comment.setText("edge of the wafer")
-    session.record = record = replace(record, voided=ReviewState.ACCEPTED, label="6")
+    record = replace(record, voided=ReviewState.ACCEPTED, label="6")
+    session.update_image(record=record)
     assert (panel.comment.text(), panel.label.currentText()) == ("edge of the wafer", "6 none")
-    controller.typed_wanted.emit()
-    assert controller.calls == [("annotate", (), {"comment": "edge of the wafer"})]
-    session.record = replace(record, comment="edge of the wafer")
+    assert controller.calls == [("type", ("comment", "edge of the wafer"), {})]
+    session.update_image(record=replace(record, comment="edge of the wafer"))
+    panel.label.setEditText("crack")
+    assert controller.calls[-1] == ("type", ("label", "crack"), {})
+    panel.label.setEditText("6 none")
+    assert controller.calls[-1] == ("type", ("label", None), {})
     panel.label.setEditText("crack")
     panel.release()
-    assert controller.calls[1:] == [("annotate", (), {"label": "crack"})]
-    session.record = ReviewRecord("die_3", "anna")
+    assert controller.calls[-1] == ("annotate", (), {"label": "crack"})
+    session.update_image(record=ReviewRecord("die_3", "anna"))
     assert panel.comment.text() == "edge of the wafer"
 
 
@@ -254,16 +264,17 @@ def test_the_class_is_shown_by_its_name_and_set_by_its_label(qtbot, session, con
     panel = ReviewPanel(session, controller)
     qtbot.addWidget(panel)
     session.queue = queue_of()
-    session.record = ReviewRecord("die_2", "anna")
+    open_image(session, make_image())
+    session.update_image(record=ReviewRecord("die_2", "anna"))
     assert panel.label.currentText() == ""
     assert panel.label.lineEdit().placeholderText() == "3 scratch (as listed)"
-    session.record = ReviewRecord("die_2", "anna", label="6")
+    session.update_image(record=ReviewRecord("die_2", "anna", label="6"))
     assert panel.label.currentText() == "6 none"
-    session.record = ReviewRecord("die_2", "anna", label="crack")
+    session.update_image(record=ReviewRecord("die_2", "anna", label="crack"))
     assert panel.label.currentText() == "crack"
     panel.label.setCurrentIndex(1)
     panel.label.activated.emit(1)
-    assert controller.calls == [("annotate", (), {"label": "3"})]
+    assert controller.calls[-1] == ("annotate", (), {"label": "3"})
     panel.release()
 
 

@@ -32,6 +32,7 @@ from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.research.run_panel import RUNS, settings_of
 from tests.explanations import concept_maps
 from tests.layers.mask.test_session_layers import automatic_of, make_image
+from tests.open_images import open_image, propose_to
 from tests.pools import pool_of, scene_masks
 from tests.widgets.test_docks import Controller
 
@@ -46,10 +47,10 @@ def session():
 @pytest.fixture
 def dock(qtbot, session):
     main_thread = MainThread()
-    jobs = Jobs(main_thread.deliver)
+    jobs = Jobs(main_thread.deliver, say=session.say)
     dock = ResearchDock(
         session,
-        ResearchController(session, jobs, Controller()),
+        ResearchController(session, jobs, Controller(), propose_to(session)),
         Controller(),
         Controller(),
         runs=Controller(),
@@ -195,12 +196,13 @@ def test_the_mask_of_the_current_image_is_brought_into_the_editor(qtbot, dock, s
     qtbot.waitUntil(lambda: "the first is a_mask.png" in panel.result.toPlainText())
     assert panel.picture.isVisibleTo(panel)
     assert session.proposal is None
-    session.image = image
+    open_image(session, image)
     panel.open.click()
     qtbot.waitUntil(lambda: session.proposal is not None)
     np.testing.assert_array_equal(session.proposal.mask, mask)
     assert not panel.take.isEnabled()
-    session.proposal, session.edited = None, True
+    session.update_image(edited=True)
+    session.proposal = None
     panel.open.click()
     qtbot.waitUntil(lambda: panel.take.isEnabled())
     assert session.proposal is None
@@ -236,7 +238,8 @@ def test_alpha_and_beta_are_scored_on_other_images_than_they_come_from():
 def test_figures_for_a_report_are_drawn_and_saved(qtbot, dock, session, tmp_path):
     dock.figures.draw.click()
     assert "nothing of this kind" in dock.figures.figure.message.text()
-    session.image, session.automatic = make_image(), automatic_of()
+    open_image(session, make_image())
+    session.automatic = automatic_of()
     dock.figures.draw.click()
     qtbot.waitUntil(lambda: dock.figures.figure.drawn)
     dock.figures.figure.save_to(tmp_path / "steps.svg")

@@ -29,13 +29,14 @@ from napari_semxai.widgets.settings.shortcuts import (
     normal,
 )
 from tests.layers.mask.test_session_layers import Edit, make_image
+from tests.open_images import open_image
 
 
 @pytest.fixture
 def made(tmp_path):
     viewer, session, pressed = ViewerModel(), Session(), []
     layers = SessionLayers(viewer, session, Edit())
-    session.image = make_image()
+    open_image(session, make_image())
     actions = {each.name: lambda name=each.name: pressed.append(name) for each in SHORTCUTS}
 
     def table():
@@ -72,7 +73,7 @@ def test_menus_give_up_our_keys_and_get_them_back(made, qtbot, tmp_path):
     assert other.shortcut().toString() == "Alt+Shift+S"
     # napari makes a menu anew now and then; the next image takes the key again.
     picture.setShortcut("Alt+S")
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     assert picture.shortcut().isEmpty()
     keys.change("save", "Alt-Shift-S")
     assert picture.shortcut().toString() == "Alt+S"
@@ -85,7 +86,7 @@ def test_keys_follow_to_the_mask_of_the_next_image(made):
     viewer, layers, session, table, pressed = made
     keys = table()
     viewer.layers.remove(layers.mask_layer)
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     press(layers.mask_layer, "Alt+G")
     assert pressed == ["generate"]
     keys.release()

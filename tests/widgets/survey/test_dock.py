@@ -7,23 +7,25 @@ from qtpy.QtWidgets import QComboBox, QMessageBox, QPushButton
 
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.survey import SurveyController
+from napari_semxai.state.open_image import OpenImage
 from napari_semxai.state.session import Session
 from napari_semxai.store.datasets.survey import read_survey
 from napari_semxai.types.survey import SCALE_VERSION
 from napari_semxai.widgets.common.main_thread import MainThread
 from napari_semxai.widgets.survey.dock import SurveyDock
 from tests.layers.mask.test_session_layers import make_image
+from tests.open_images import open_image
 
 
 @pytest.fixture
 def session():
-    return Session(image=make_image())
+    return Session(current=OpenImage(make_image()))
 
 
 @pytest.fixture
-def jobs(qapp):
+def jobs(qapp, session):
     main_thread = MainThread()
-    jobs = Jobs(main_thread.deliver)
+    jobs = Jobs(main_thread.deliver, say=session.say)
     yield jobs
     jobs.close()
     main_thread.close()
@@ -127,7 +129,7 @@ def test_a_typed_comment_is_kept_however_the_set_is_left(
         )
         answering.open_file.click()
     elif leave == "image":
-        session.image = make_image("b")
+        open_image(session, make_image("b"))
     elif leave == "agreed":
         answering.agreed.click()
     else:
@@ -140,7 +142,7 @@ def test_a_typed_comment_is_kept_however_the_set_is_left(
 def test_answers_never_go_to_a_set_that_the_boxes_do_not_name(qtbot, answering, session):
     assert "P-1" in answering.front.text()
     assert "CRAFT" in answering.front.text()
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     assert answering.explanation.currentText() == "b"
     assert "explanation a" in answering.front.text()
     assert "Start or resume" in answering.front.text()
@@ -179,7 +181,7 @@ def test_the_keyboard_is_led_from_disabled_items_to_start(qtbot, answering, sess
     answering.activateWindow()
     answering.items.items[0].setFocus()
     qtbot.waitUntil(answering.items.items[0].hasFocus)
-    session.image = make_image("b")
+    open_image(session, make_image("b"))
     assert answering.start.hasFocus()
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.controllers.edit.recovery import unsaved_masks
+from napari_semxai.store.project.rescue import unsaved_masks
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from napari_semxai.controllers.project.cache import Entry, ProjectCache
+    from napari_semxai.store.project.cache import Entry, ProjectCache
     from napari_semxai.store.project.index.index import ProjectIndex
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import BoolMask, QueueFilter, ReviewChange, ReviewRecord

@@ -1,0 +1,345 @@
+"""Images: opening one is the one way of leaving another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semxai.controllers.edit.recovery import image_key, leftovers
+from napari_semxai.state.open_image import OpenImage, SaveState
+from napari_semxai.state.session import Found
+from napari_semxai.store.images.read import image_from_array, read_image
+from napari_semxai.types import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from napari_semxai.controllers.edit.edit import EditController
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.controllers.project.review_writer import ReviewWriter
+    from napari_semxai.controllers.segment.segment import SegmentController
+    from napari_semxai.state.explanation import FitImage
+    from napari_semxai.state.session import Session
+    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.project.cache import Entry
+    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.types import BoolMask, SemImage
+
+_KEPT = 32
+"""Images to come back to: each a bit for a pixel, and its candidates' runs."""
+_NAMED = 5
+AHEAD = (1, 2, -1)
+"""Which neighbours are read before they are asked for."""
+_OPEN = "open image"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Visit:
+    """What was there when an image outside all projects was left; the mask bit by bit."""
+
+    bits: NDArray[np.uint8] | None = None
+    edited: bool = False
+    save: SaveState = field(default_factory=SaveState)
+    pixel_size: float | None = None
+    found: Found | None = None
+
+    def open(self, image: SemImage, key: str) -> OpenImage:
+        """Return the image as it was left."""
+        mask: BoolMask | None = None
+        if self.bits is not None:
+            shape = image.gray.shape
+            flat = np.unpackbits(self.bits, count=shape[0] * shape[1])
+            mask = flat.reshape(shape).astype(bool)
+        return OpenImage(image, key, mask, self.edited, self.pixel_size, self.save)
+
+
+class ImageController:
+    """Makes an image the current one: a file, an array, or an image of the open project.
+
+    Nothing else opens an image or leaves one, so that no stroke is lost on any way: each ends in
+    `_leave_image` and `_start_image`.
+
+    Parameters
+    ----------
+    session : Session
+        Where the image goes.
+    jobs : Jobs
+        Reads and scales images.
+    segment : SegmentController
+        Told about the new image.
+    edit : EditController
+        Gives back the mask of the old one.
+    writer : ReviewWriter
+        Takes it where the image belongs to a project.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        jobs: Jobs,
+        segment: SegmentController,
+        edit: EditController,
+        writer: ReviewWriter,
+    ) -> None:
+        self._session, self._jobs = session, jobs
+        self._segment, self._edit, self._writer = segment, edit, writer
+        self._visits: dict[str, _Visit] = {}
+        self._wanted: tuple[str, ...] = ()
+
+    def open_file(self, path: Path, page: int = 0) -> None:
+        """Read a file in the background and make it the current image."""
+        self._jobs.run(_OPEN, partial(read_image, path, page), self.show)
+
+    def turn_page(self, step: int) -> None:
+        """Open the page that lies `step` pages on in the current image's file."""
+        image = self._session.image
+        if image is not None and image.path is not None:
+            page = image.page + step
+            if 0 <= page < image.page_count:
+                self.open_file(image.path, page)
+
+    def open_array(
+        self,
+        array: NDArray[Any],
+        name: str,
+        on_ready: Callable[[SemImage], None],
+        *,
+        path: Path | None = None,
+        page: int = 0,
+        pixel_size: float | None = None,
+    ) -> None:
+        """Make an array the current image; `on_ready` is told the image just before.
+
+        An array that came from a file is read again, because the file also tells its pixel
+        size and where its info bar begins. A size that is given is right, whatever the file says.
+        """
+
+        def read() -> SemImage:
+            image = _from_file_or_array(array, name, path, page)
+            return image if pixel_size is None else replace(image, pixel_size=pixel_size)
+
+        def show(image: SemImage) -> None:
+            on_ready(image)
+            self.show(image)
+
+        self._jobs.run(_OPEN, read, show)
+
+    def open(self, image: FitImage) -> None:
+        """Go to an image from anywhere: through the open project, where it is one of its images.
+
+        Parameters
+        ----------
+        image : SemImage or Path
+            The image, or its file.
+        """
+        known = self._in_project(image)
+        if known is not None:
+            self.go(known)
+        elif isinstance(image, Path):
+            self.open_file(image)
+        else:
+            self.show(image)
+
+    def show(self, image: SemImage | None) -> None:
+        """Make an image outside projects the current one, as it was left in this process.
+
+        Parameters
+        ----------
+        image : SemImage or None
+            None shows nothing.
+        """
+        self._jobs.forget(_OPEN)
+        if image is self._session.image:
+            return
+        self._leave_image()
+        if image is None:
+            self._start_image(None)
+            return
+        key = image_key(image)
+        visit = self._visits.pop(key, None) or _Visit(pixel_size=image.pixel_size)
+        self._start_image(visit.open(image, key))
+        if visit.found is not None:
+            self._segment.resume(visit.found)
+
+    def go(self, *images: str) -> None:
+        """Open the first of these images of the project that can be read; say which ones cannot.
+
+        Nothing happens where the first one is open.
+        """
+        project, entry = self._session.project, self._session.entry
+        if project is None or not images or (entry is not None and entry.id == images[0]):
+            return
+        self._wanted = images
+        known = project.cache.get(images[0])
+        if known is not None:
+            self.show_entry(project, known)
+        else:
+            read = partial(project.first_readable, images, lambda: self._wanted is images)
+            self._jobs.run(_OPEN, read, partial(self._on_read, project))
+
+    def show_entry(self, project: OpenProject, entry: Entry) -> None:
+        """Make an image of the open project the current one, and read its neighbours."""
+        self._jobs.forget(_OPEN)
+        if project is not self._session.project or entry.image is self._session.image:
+            return
+        self._leave_image()
+        stored = not project.cache.unwritten(entry.id)
+        typed = project.pixel_size(entry.id)
+        self._start_image(
+            OpenImage(
+                entry.image,
+                project.cache.key(entry.id),
+                entry.mask,
+                entry.by_hand,
+                entry.image.pixel_size if typed is None else typed,
+                SaveState() if stored else SaveState("unsaved", message="Not in the project yet"),
+                entry,
+                entry.record,
+            )
+        )
+        self._read_ahead(project)
+
+    def reopen(self, image_id: str) -> None:
+        """Show the mask that was made behind, unless a person has begun with the image."""
+        project = self._session.project
+        if project is not None and self._is_untouched(image_id):
+            read = partial(project.cache.load, image_id)
+            self._jobs.run("read again", read, partial(self._on_read_again, project))
+
+    def is_edited(self, image_id: str) -> bool:
+        """Return whether an image of the project is open with a person's mask; in any thread."""
+        current = self._session.current
+        entry = None if current is None else current.entry
+        return (
+            current is not None and entry is not None and entry.id == image_id and current.edited
+        )
+
+    def leave_mask(self) -> None:
+        """Let the mask of the current image go, which a person closed; its strokes are kept."""
+        self._keep_mask()
+        self._session.update_image(edited=False)
+
+    def look_for_leftovers(self, folder: Path) -> None:
+        """Find images with strokes that an earlier session did not save."""
+
+        def found(copies: tuple[Recovery, ...]) -> None:
+            self._session.leftovers = copies
+
+        self._jobs.run("leftovers", partial(leftovers, folder), found)
+
+    def _leave_image(self) -> None:
+        """Keep what the current image is left with: here, or in its project."""
+        current, mask = self._session.current, self._edit.mask
+        if current is not None and current.entry is None:
+            self._visits[current.key] = _Visit(
+                None if mask is None else np.packbits(mask),
+                current.edited,
+                current.save,
+                current.pixel_size,
+                self._segment.found,
+            )
+            while len(self._visits) > _KEPT:
+                del self._visits[next(iter(self._visits))]
+        self._keep_mask()
+
+    def _keep_mask(self) -> None:
+        self._writer.keep(self._edit.leave())
+
+    def _start_image(self, opening: OpenImage | None) -> None:
+        """Put an image in the place of the one that was left, all that is known of it at once."""
+        session, entry = self._session, None if opening is None else opening.entry
+        self._segment.start_image(None if opening is None else opening.image)
+        if entry is not None:
+            self._edit.recorder.start_image(entry.image, entry.mask, entry.record.recipe)
+        session.current = opening
+        if session.queue is not None and session.project is not None:
+            if entry is not None:
+                number = session.project.cache.number(entry.id)
+                session.queue = session.queue.at(entry.id, number)
+            elif session.queue.current:
+                session.queue = replace(session.queue, current="")
+
+    def _on_read(self, project: OpenProject, read: tuple[Entry | None, dict[str, str]]) -> None:
+        entry, failed = read
+        session = self._session
+        if session.queue is None or project is not session.project:
+            return
+        if failed:
+            session.queue = session.queue.with_unreadable(failed)
+            session.say(_unreadable(failed, skipped=entry is not None))
+        if entry is not None:
+            self.show_entry(project, entry)
+
+    def _on_read_again(self, project: OpenProject, entry: Entry) -> None:
+        if self._is_untouched(entry.id):
+            self.show_entry(project, entry)
+
+    def _is_untouched(self, image_id: str) -> bool:
+        """Return whether an image of the project is open, and nothing was done to it so far."""
+        session, entry = self._session, self._session.entry
+        if entry is None or entry.id != image_id or session.edited:
+            return False
+        return entry.mask is None and session.automatic is None
+
+    def _read_ahead(self, project: OpenProject) -> None:
+        queue = self._session.queue
+        for image_id in () if queue is None else map(queue.step, AHEAD):
+            if image_id is not None and project.cache.get(image_id) is None:
+                read = partial(project.cache.load, image_id)
+                failed = partial(self._on_read_ahead_failed, project, image_id)
+                self._jobs.run(f"read {image_id}", read, on_failed=failed)
+
+    def _on_read_ahead_failed(self, project: OpenProject, image_id: str, message: str) -> None:
+        """Mark an image in the list; it is said once somebody comes to it."""
+        if self._session.queue is not None and project is self._session.project:
+            self._session.queue = self._session.queue.with_unreadable({image_id: message})
+
+    def _in_project(self, image: FitImage) -> str | None:
+        """Return the id of an image in the open project, None where it is not of it."""
+        path, page = (image, 0) if isinstance(image, Path) else (image.path, image.page)
+        project = self._session.project
+        if project is None or path is None:
+            return None
+        found = (
+            entry.id
+            for entry in project.project.images
+            if entry.page == page and is_same_file(entry.path, path)
+        )
+        return next(found, None)
+
+
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths name one file; a link of another name counts as another file."""
+    # The disk, perhaps a slow one, is asked only where the answer can be yes.
+    return one == other or (one.name == other.name and one.resolve() == other.resolve())
+
+
+def _from_file_or_array(array: NDArray[Any], name: str, path: Path | None, page: int) -> SemImage:
+    if path is not None:
+        try:
+            image = read_image(path, page)
+        except InputError:
+            # Another reader opened a format that ours does not know.
+            pass
+        else:
+            if image.gray.shape == array.shape[:2]:
+                return image
+    return image_from_array(array, name, path=path, page=page)
+
+
+def _unreadable(failed: Mapping[str, str], *, skipped: bool) -> str:
+    """Name the images that cannot be read, and why the first one cannot."""
+    names, why = list(failed), next(iter(failed.values()))
+    more = "" if len(names) <= _NAMED else f" and {len(names) - _NAMED:,} more"
+    named = ", ".join(names[:_NAMED]) + more
+    if skipped:
+        return f"Skipped: {named} cannot be read ({why})"
+    if len(names) == 1:
+        return f"{named} cannot be read ({why})"
+    return f"None of the {len(names):,} images left can be read: {named} ({why})"
