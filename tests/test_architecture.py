@@ -12,15 +12,8 @@ from scipy.sparse.csgraph import connected_components
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "napari_semxai").rglob("*.py"))
 # Cycles that are still to be cut; one that is gone must go from here, too.
-FILE_CYCLES = [
-    {
-        "cli.commands.evaluate",
-        "cli.commands.sweep",
-        "cli.commands.sweep_thresholds",
-        "cli.works.evaluate_methods",
-    },
-]
-FOLDER_CYCLES = [{"cli.commands", "cli.works"}]
+FILE_CYCLES: list[set[str]] = []
+FOLDER_CYCLES: list[set[str]] = []
 # Likewise for files over 400 lines and function bodies over 50.
 TOO_BIG: list[str] = []
 
