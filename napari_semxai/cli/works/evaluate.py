@@ -172,6 +172,8 @@ class TuneWork:
             return {"curve": [scores(_fitted(mask, truth), truth).dice for mask in masks]}
         values = read_map(self.reading.folder, image)
         if values is None:
+            # Raises where there is no mask either: images of the split are scored nowhere else.
+            read_given_mask(self.reading.folder, image)
             return {"curve": ()}
         truth = image.truth.read((values.shape[0], values.shape[1]))
         return {"curve": RankedMap(values).dice_curve(truth, thresholds)}

@@ -101,6 +101,17 @@ def test_a_missing_explanation_is_named_and_the_rest_done(dataset, capsys):
     assert "3" not in {row["image"] for row in _rows(dataset / "out/images.csv")}
 
 
+def test_all_missing_maps_are_named_those_of_the_tuning_split_too(dataset, capsys):
+    for number in range(3, 9):
+        (dataset / f"maps/{number}.npy").unlink()
+    assert evaluate(dataset, "--explanations", dataset / "maps") == 3
+    said = capsys.readouterr().err
+    tuned_on = json.loads((dataset / "out/evaluation.json").read_text())["tuned_on"]
+    assert set(tuned_on) & set("345678")
+    for number in range(3, 9):
+        assert f"has no {number}.npy" in said
+
+
 def test_the_run_is_described(dataset):
     assert evaluate(dataset, "--explanations", dataset / "shifted", "--tau", "0.4") == 0
     values = json.loads((dataset / "out/evaluation.json").read_text())
