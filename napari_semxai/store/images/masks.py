@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import imagecodecs
 import numpy as np
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 from PIL.PngImagePlugin import PngInfo
 
 from napari_semxai.algorithms.masks.foreground import (
@@ -120,6 +120,8 @@ def mask_reading(
         ways.
     """
     stored = stored_mask(Path(path))
+    if stored.values.size == 0:
+        raise InputError(f"{path}: the mask has no pixels")
     try:
         mask, said = foreground(stored, rule)
     except ValueError as error:
@@ -249,7 +251,9 @@ def stored_mask(path: Path) -> StoredMask:
                 return _with_alpha(np.asarray(imagecodecs.png_decode(path.read_bytes())))
             # What we wrote is white on black, also where pixels alone could be read in two ways.
             own = picture.info.get("Software") == WRITTEN_BY
-            return replace(_from_picture(picture), bright=own)
+            # As the image is: see `read_image`.
+            shown = ImageOps.exif_transpose(picture)
+            return replace(_from_picture(shown, picture.format), bright=own)
 
 
 def _from_tiff(path: Path) -> StoredMask:
@@ -267,14 +271,14 @@ def _from_tiff(path: Path) -> StoredMask:
     return replace(_with_alpha(samples, lossy=lossy), bright=own)
 
 
-def _from_picture(picture: Image.Image) -> StoredMask:
+def _from_picture(picture: Image.Image, form: str | None) -> StoredMask:
     if picture.mode == "P":
         return _from_palette(picture)
     clear = picture.info.get("transparency")
     if picture.mode not in ("1", "L", "LA", "I", "I;16", "F", "RGB", "RGBA"):
         opaque = picture.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX")
         picture = picture.convert("RGB" if opaque else "RGBA")
-    stored = _with_alpha(np.asarray(picture), lossy=picture.format == "JPEG")
+    stored = _with_alpha(np.asarray(picture), lossy=form == "JPEG")
     if clear is None or stored.alpha is not None:
         return stored
     same = stored.values == np.array(clear)

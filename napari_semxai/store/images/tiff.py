@@ -24,6 +24,7 @@ _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _ZEISS_REFERENCE_WIDTH = 1024
 _LARGEST_PIXEL = 1e-3
 _SAME_SHAPE = 0.01
+_MOST_SIZELESS = 8
 _JPEG = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
 _METRES = UNITS | {
     "micron": 1e-6,
@@ -191,7 +192,7 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
     key = (str(path.absolute()), stat.st_mtime_ns, stat.st_size)
     known = _KNOWN_PAGES.get(key)
     if known is None:
-        reduced = [page.aspage().is_reduced for page in tif.pages]
+        reduced = _reduced_pages(tif, path)
         _check_whole(tif, path, len(reduced))
         full = tuple(index for index, is_reduced in enumerate(reduced) if not is_reduced)
         known = full or tuple(range(len(reduced)))
@@ -202,6 +203,19 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
             _KNOWN_PAGES.clear()
         _KNOWN_PAGES[key] = known
     return known
+
+
+def _reduced_pages(tif: tifffile.TiffFile, path: Path) -> list[bool]:
+    """Return of every page whether it is a smaller copy of another one."""
+    reduced, sizeless = [], 0
+    for page in tif.pages:
+        whole = page.aspage()
+        reduced.append(bool(whole.is_reduced))
+        # A chain that leads astray may go on for minutes through what are no pages.
+        sizeless += not (whole.imagewidth and whole.imagelength)
+        if sizeless > _MOST_SIZELESS:
+            raise InputError(f"{path}: is a damaged TIFF file: its pages have no size")
+    return reduced
 
 
 def _frames(tif: tifffile.TiffFile, file_size: int) -> int:

@@ -212,3 +212,11 @@ def test_the_hand_drawn_outline() -> None:
     if not path.exists():
         pytest.skip("the shared data folder is not beside the project")
     assert read_mask(path, shape=(480, 480)).sum() == 4282
+
+
+def test_a_mask_lies_as_its_image_does(tmp_path):
+    image, exif = np.zeros((6, 9), np.uint8), Image.Exif()
+    image[0, :3] = 255
+    exif[0x0112] = 6
+    Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
+    np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), np.rot90(image, -1) > 0)
