@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, TypeVar
 
+from psygnal import Signal
+
+from napari_semxai.store.images.masks import MaskReader, UnclearMaskError
 from napari_semxai.store.project.create import add_images, name_classes
 from napari_semxai.store.project.exports import export
+from napari_semxai.store.project.imports import ImportChoices, ReviewedError, import_masks
 from napari_semxai.store.project.masks import chosen_masks, project_agreement
 from napari_semxai.types import IDLE, InputError, Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Iterable, Iterator
 
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.project.projects import ProjectController
@@ -29,8 +34,50 @@ T = TypeVar("T")
 _TOOL = "project tool"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Imported:
+    """What an import brought in, and what it left for a person to decide.
+
+    Attributes
+    ----------
+    source : Path
+        Of the masks.
+    choices : ImportChoices
+        How they were brought in.
+    masks : MaskReader
+        What was brought in, refused and left out.
+    failed : mapping
+        The message of each mask that was refused.
+    """
+
+    source: Path
+    choices: ImportChoices
+    masks: MaskReader
+    failed: Mapping[str, str]
+
+    @property
+    def unclear(self) -> list[str]:
+        """Masks that can be read in two ways."""
+        return self.masks.refused[UnclearMaskError]
+
+    @property
+    def reviewed(self) -> list[str]:
+        """Masks that would replace a review."""
+        return self.masks.refused[ReviewedError]
+
+    @property
+    def unannotated(self) -> list[str]:
+        """Images without any annotation; after an answer there is nothing left to ask."""
+        return [] if self.choices.only is not None else self.masks.left_out
+
+    @property
+    def open_questions(self) -> bool:
+        """Whether a person's word brings more in."""
+        return bool(self.unclear or self.reviewed or self.unannotated)
+
+
 class ProjectTools:
-    """Exports, adds images, names classes, compares annotators; one thing at a time.
+    """Exports and imports masks, adds images, names classes, compares annotators, one at a time.
 
     Parameters
     ----------
@@ -41,6 +88,8 @@ class ProjectTools:
     jobs, writes : Jobs
         Does the work, after the reviews that were asked for before are written.
     """
+
+    asked = Signal(Imported)
 
     def __init__(
         self,
@@ -89,6 +138,46 @@ class ProjectTools:
         failed: dict[str, str] = {}
         self._begin("Images", work, partial(self._on_added, failed))
 
+    def import_masks(self, source: Path, choices: ImportChoices | None = None) -> None:
+        """Bring existing masks in as this annotator's reviews; see `store.project.imports`.
+
+        What a person has to decide is left out, and `asked` names it: call again with an answer.
+        """
+        if self._unsaved():
+            return
+        choices = choices or ImportChoices()
+
+        def work(opened: OpenProject, tell: Tell) -> Imported:
+            annotator, failed = opened.cache.annotator, dict[str, str]()
+            total = len(opened.project.images)
+            masks = MaskReader(
+                choices.rule, choices.unclear, lambda done: tell(min(done, total), total)
+            )
+            try:
+                import_masks(opened.project, source, annotator, choices, failed, masks)
+            except InputError as error:
+                # Nothing came in; where the masks have no reasons of their own, this is it.
+                if not failed:
+                    failed[source.name] = str(error)
+            return Imported(source, choices, masks, failed)
+
+        self._begin("Import", work, self._on_imported, self._writes)
+
+    def restore_replaced(self) -> None:
+        """Bring back this annotator's reviews that imports replaced."""
+        if self._unsaved():
+            return
+
+        def work(opened: OpenProject, tell: Tell) -> int:
+            project, annotator = opened.project, opened.cache.annotator
+            replaced = project.replaced_images(annotator)
+            for number, image_id in enumerate(replaced):
+                tell(number, len(replaced))
+                project.restore_replaced(image_id, annotator)
+            return len(replaced)
+
+        self._begin("Restore", work, self._on_restored, self._writes)
+
     def name_classes(self, names: Mapping[str, str]) -> None:
         """Give classes names; "" drops one from the list."""
         opened = self._session.project
@@ -108,6 +197,13 @@ class ProjectTools:
         """Stop what is under way."""
         self._stop.set()
 
+    def _unsaved(self) -> bool:
+        """Say so where strokes of the open image would be written over what comes in."""
+        unsaved = self._session.save.state not in ("clean", "saved")
+        if unsaved:
+            self._session.say("Review this image first, or undo its strokes; then try again")
+        return unsaved
+
     def _blind(self) -> bool:
         """Say so where others are hidden until every image has one's own review."""
         queue = self._session.queue
@@ -121,7 +217,11 @@ class ProjectTools:
         return True
 
     def _begin(
-        self, title: str, work: Callable[[OpenProject, Tell], T], on_done: Callable[[T], None]
+        self,
+        title: str,
+        work: Callable[[OpenProject, Tell], T],
+        on_done: Callable[[T], None],
+        jobs: Jobs | None = None,
     ) -> None:
         opened, busy = self._session.project, self._session.batch.stage
         if opened is None:
@@ -133,7 +233,7 @@ class ProjectTools:
         self._session.batch = Progress(title, total=len(opened.project.images))
 
         def start(_: object) -> None:
-            self._jobs.run(
+            (jobs or self._jobs).run(
                 _TOOL,
                 partial(work, opened, partial(self._tell, stop, title)),
                 partial(self._on_done, on_done),
@@ -161,12 +261,32 @@ class ProjectTools:
         self._session.message = f"{count:,} masks exported to {target}"
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
-        opened, queue = self._session.project, self._session.queue
         said = f"{len(added):,} images added"
         if failed:
             said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
         self._session.message = said
-        if added and opened is not None and queue is not None:
+        if added:
+            self._open_again()
+
+    def _on_imported(self, imported: Imported) -> None:
+        said, failed = f"Import: {imported.masks}", imported.failed
+        if failed:
+            said += f"; {len(failed):,} left out, for example: {next(iter(failed.values()))}"
+        self._session.say(said)
+        if imported.masks.brought:
+            self._open_again()
+        if imported.open_questions:
+            self.asked.emit(imported)
+
+    def _on_restored(self, count: int) -> None:
+        self._session.say(f"{count:,} replaced reviews restored")
+        if count:
+            self._open_again()
+
+    def _open_again(self) -> None:
+        """Read everything anew, and stay at the image."""
+        opened, queue = self._session.project, self._session.queue
+        if opened is not None and queue is not None:
             self._projects.open(opened.project.folder, queue.annotator, at=queue.current)
 
     def _on_named(self, opened: OpenProject, info: ProjectInfo) -> None:

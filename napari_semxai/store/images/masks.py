@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,8 @@ from napari_semxai.store.images.tiff import (
 from napari_semxai.types import BoolMask, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import ArrayLike, NDArray
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff")
@@ -40,6 +42,10 @@ _ENDINGS = ("_mask", "-mask")
 _ENTRIES = 256
 WRITTEN_BY = "napari-semxai"
 """What stands in the masks of this program, which are white on black."""
+
+
+class UnclearMaskError(InputError):
+    """A mask that could be read in two ways: a person says which by a `ForegroundRule`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -125,7 +131,9 @@ def mask_reading(
     try:
         mask, said = foreground(stored, rule)
     except ValueError as error:
-        raise InputError(f"{path}: {error}") from error
+        # Only where nobody gave a rule is there something to ask.
+        kind = UnclearMaskError if rule in (AUTO, BRIGHT) else InputError
+        raise kind(f"{path}: {error}") from error
     if shape is not None and mask.shape != tuple(shape):
         found, wanted = ("x".join(map(str, reversed(size))) for size in (mask.shape, shape))
         raise InputError(f"{path}: the mask is {found} pixels, the image {wanted}")
@@ -139,27 +147,60 @@ class MaskReader:
     ----------
     rule : ForegroundRule
         What a person says is foreground; by default what each source tells.
+    unclear : ForegroundRule, optional
+        What is foreground in masks that could be read in two ways; without it they are refused.
+    progress : callable, optional
+        Told how many masks were brought in or refused so far; may raise to stop.
+
+    Attributes
+    ----------
+    refused : mapping of type to list of str
+        Names of the masks that were not brought in, by the kind of their error.
+    left_out : list of str
+        Images that the source has without saying whether there is a defect in them.
     """
 
-    def __init__(self, rule: ForegroundRule = AUTO) -> None:
+    def __init__(
+        self,
+        rule: ForegroundRule = AUTO,
+        unclear: ForegroundRule | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self._unclear, self._progress = unclear, progress
+        self.refused: defaultdict[type[InputError], list[str]] = defaultdict(list)
         self._rule = rule
         self._rules: Counter[str] = Counter()
         self._empty = self._full = 0
-        self._left_out: list[str] = []
+        self.left_out: list[str] = []
 
     def read(self, path: Path, shape: tuple[int, int], told: ForegroundRule = AUTO) -> MaskReading:
         """Read a mask of an image, by the rule that its source tells where nobody gave one."""
-        return mask_reading(path, shape, told if self._rule == AUTO else self._rule)
+        try:
+            return mask_reading(path, shape, told if self._rule == AUTO else self._rule)
+        except UnclearMaskError:
+            if self._unclear is None:
+                raise
+            return mask_reading(path, shape, self._unclear)
 
     def count(self, reading: MaskReading) -> None:
         """Count a mask that was brought in."""
         self._rules[reading.rule] += 1
         self._empty += not reading.mask.any()
         self._full += bool(reading.mask.all())
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self.brought + sum(map(len, self.refused.values())))
 
     def leave_out(self, name: str) -> None:
         """Count an image that a source has without saying whether there is a defect in it."""
-        self._left_out.append(name)
+        self.left_out.append(name)
+
+    def refuse(self, name: str, error: InputError) -> None:
+        """Remember a mask that was not brought in, by the kind of its error."""
+        self.refused[type(error)].append(name)
+        self._tell()
 
     @property
     def brought(self) -> int:
@@ -174,12 +215,12 @@ class MaskReader:
             "empty": self._empty,
             "full": self._full,
             "foreground": dict(self._rules),
-            "left_out": self._left_out,
+            "left_out": self.left_out,
         }
 
     def __str__(self) -> str:
         rules = ", ".join(f"{rule} ({count})" for rule, count in self._rules.most_common())
-        left = len(self._left_out)
+        left = len(self.left_out)
         unsaid = f"; {left} images without annotation left out" if left else ""
         return (
             f"{self.brought} masks, {self._empty} empty, {self._full} full; "

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     Load: TypeAlias = Callable[[ProjectImage], MaskReading]
 
 
+class ReviewedError(InputError):
+    """A mask that would take the place of a review without anybody having said so."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImportChoices:
     """How masks are brought in.
@@ -49,12 +53,19 @@ class ImportChoices:
     unannotated : bool
         Whether images of a COCO file that have no annotation are without defect; otherwise they
         are left out.
+    unclear : ForegroundRule or None
+        What is foreground in masks that could be read in two ways; by default they are refused.
+    only : frozenset of str or None
+        Names of the masks to bring in, as the import before named what it refused; by default
+        all.
     """
 
     state: ReviewState | None = None
     rule: ForegroundRule = AUTO
     replace: bool = False
     unannotated: bool = False
+    unclear: ForegroundRule | None = None
+    only: frozenset[str] | None = None
 
 
 def import_masks(
@@ -63,6 +74,7 @@ def import_masks(
     annotator: str,
     choices: ImportChoices | None = None,
     failed: dict[str, str] | None = None,
+    masks: MaskReader | None = None,
 ) -> MaskReader:
     """Write existing masks as an annotator's reviews.
 
@@ -79,6 +91,8 @@ def import_masks(
         How they are brought in.
     failed : dict, optional
         Gets the message of each mask that cannot be brought in; without it the first one raises.
+    masks : MaskReader, optional
+        Reads and counts them, also where nothing can be brought in.
 
     Returns
     -------
@@ -91,7 +105,7 @@ def import_masks(
         When the source cannot be read or none of its masks belongs to an image of the project.
     """
     choices = choices or ImportChoices()
-    finder, reader = _Finder(project), MaskReader(choices.rule)
+    finder, reader = _Finder(project), masks or MaskReader(choices.rule, choices.unclear)
     problems: dict[str, str] = {}
     seen: dict[str, str] = {}
     for found in _masks_of(source, project, reader, choices, problems):
@@ -105,6 +119,7 @@ def import_masks(
             seen[image.id] = found.name
         except InputError as error:
             problems[found.name] = str(error)
+            reader.refuse(found.name, error)
             if failed is None:
                 raise
         else:
@@ -114,7 +129,8 @@ def import_masks(
     elif problems:
         raise InputError(all_reasons(problems.values()))
     if not reader.brought:
-        raise InputError(all_reasons(problems.values()) or f"{source}: holds no mask; {reader}")
+        reasons = all_reasons(problems.values())
+        raise InputError(reasons or f"{source}: holds no mask; {reader}")
     return reader
 
 
@@ -133,7 +149,7 @@ def _write(
         if _says(old, change):
             return
         if not choices.replace:
-            raise InputError(
+            raise ReviewedError(
                 f"{image.name}: has a review of {annotator} ({old.voided or old.state}); "
                 "--replace puts the new mask in its place and keeps the old one"
             )
@@ -178,6 +194,18 @@ def _change(
 
 
 def _masks_of(
+    source: Path,
+    project: Project,
+    reader: MaskReader,
+    choices: ImportChoices,
+    problems: dict[str, str],
+) -> Iterator[_Found]:
+    for found in _all_masks(source, project, reader, choices, problems):
+        if choices.only is None or found.name in choices.only:
+            yield found
+
+
+def _all_masks(
     source: Path,
     project: Project,
     reader: MaskReader,

@@ -37,6 +37,7 @@ class Dialog(StrEnum):
     IMAGES = "images of a project"
     TABLE = "table"
     EXPORT = "export"
+    IMPORT = "import"
     SCORES = "scores"
     FIGURE = "figure"
     SURVEY = "survey"

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
+MASK_SET_FILTER = "COCO JSON and tables (*.json *.csv *.tsv);;All files (*)"
 TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
 
 

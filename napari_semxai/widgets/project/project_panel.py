@@ -1,4 +1,4 @@
-"""What is done to the whole project: exports, more images, names of classes."""
+"""What is done to the whole project: exports, imports, more images, names of classes."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
-from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
+from napari_semxai.widgets.common.forms import MASK_SET_FILTER, TABLE_FILTER, Panel, button
+from napari_semxai.widgets.project.import_questions import ImportQuestions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_semxai.controllers.project.tools import ProjectTools
+    from napari_semxai.controllers.project.tools import Imported, ProjectTools
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.widgets.common.forms import Connections
@@ -35,7 +36,7 @@ _ROWS = 4
 
 
 class ProjectPanel(Panel):
-    """Export masks, add images, name classes.
+    """Export and import masks, add images, name classes.
 
     Parameters
     ----------
@@ -50,11 +51,17 @@ class ProjectPanel(Panel):
         self._session, self._tools = session, tools
         self._create()
         self._lay_out()
-        self._outside: Connections = ((session.events.queue, self._on_queue_changed),)
+        self._outside: Connections = (
+            (session.events.queue, self._on_queue_changed),
+            (tools.asked, self._on_import_asked),
+        )
         inside: Connections = (
             (self.export.clicked, self._on_export_wanted),
             (self.folder.triggered, self._on_folder_wanted),
             (self.table.triggered, self._on_table_wanted),
+            (self.masks_folder.triggered, self._on_masks_folder_wanted),
+            (self.masks_file.triggered, self._on_masks_file_wanted),
+            (self.restore.triggered, tools.restore_replaced),
             (self.names.cellChanged, self._on_name_entered),
         )
         for signal, slot in (*self._outside, *inside):
@@ -87,6 +94,12 @@ class ProjectPanel(Panel):
         self.folder = menu.addAction("Folder of images…")
         self.table = menu.addAction("KLARF file or table…")
         self.add.setMenu(menu)
+        self.bring = button("Import masks…", "Import existing masks as your reviews")
+        menu = QMenu(self.bring)
+        self.masks_folder = menu.addAction("Folder of masks…")
+        self.masks_file = menu.addAction("COCO JSON or table…")
+        self.restore = menu.addAction("Restore replaced reviews")
+        self.bring.setMenu(menu)
         self.names = QTableWidget(0, 2)
         self.names.setHorizontalHeaderLabels(["Class", "Name"])
         self.names.setToolTip("Names of the classes; add a class in the last row")
@@ -103,7 +116,7 @@ class ProjectPanel(Panel):
             (self.form, self.whose),
             (self.every, self.export),
             (self.names,),
-            (self.add,),
+            (self.add, self.bring),
         )
         for number, parts in enumerate(rows):
             for column, part in enumerate(parts):
@@ -165,6 +178,22 @@ class ProjectPanel(Panel):
             path = ask_save(self, Dialog.EXPORT, "Export", "", files)
         if path is not None:
             self.export_to(path)
+
+    def _on_masks_folder_wanted(self) -> None:
+        path = ask_folder(self, Dialog.IMPORT, "A folder of masks, named as the images")
+        if path is not None:
+            self._tools.import_masks(path)
+
+    def _on_masks_file_wanted(self) -> None:
+        path = ask_open(self, Dialog.IMPORT, "COCO JSON, or a table of masks", MASK_SET_FILTER)
+        if path is not None:
+            self._tools.import_masks(path)
+
+    def _on_import_asked(self, imported: Imported) -> None:
+        dialog = ImportQuestions(imported, self)
+        if dialog.exec() and dialog.choices is not None:
+            self._tools.import_masks(imported.source, dialog.choices)
+        dialog.deleteLater()
 
     def _on_folder_wanted(self) -> None:
         path = ask_folder(self, Dialog.IMAGES, "Choose a folder of images")

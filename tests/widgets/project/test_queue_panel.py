@@ -34,6 +34,8 @@ from tests.open_images import open_image
 
 
 class Controller:
+    asked = Signal(object)
+
     def __init__(self):
         self.calls = []
 

@@ -1,0 +1,78 @@
+"""Existing masks are brought into the open project, and what needs a word is asked for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_semxai.algorithms.masks.foreground import parse_rule
+from napari_semxai.types import IDLE, ReviewState
+from tests.controllers.desk import SHAPE
+
+DEFECT = np.zeros(SHAPE, np.uint8)
+DEFECT[8:14, 10:18] = 255
+
+
+@pytest.fixture
+def masks(folder):
+    """Two clear masks, and one of which dark may be the defect."""
+    (folder / "masks").mkdir()
+    for name, pixels in (("wafer_0", DEFECT), ("wafer_1", DEFECT), ("wafer_2", 255 - DEFECT)):
+        Image.fromarray(pixels).save(folder / "masks" / f"{name}_mask.png")
+    return folder / "masks"
+
+
+@pytest.fixture
+def asked(desk):
+    heard = []
+    desk.tools.asked.connect(heard.append)
+    return heard
+
+
+def test_reviews_and_unclear_masks_are_asked_about_and_the_rest_comes_in(desk, masks, asked):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    desk.tools.import_masks(masks)
+    desk.turn(lambda: asked and desk.session.queue.reviewed == 2 and desk.session.batch == IDLE)
+    [imported] = asked
+    assert (imported.reviewed, imported.unclear) == (["wafer_0"], ["wafer_2"])
+    assert "1 masks" in desk.session.message
+    assert "2 left out" in desk.session.message
+    # The open image shows what came in.
+    desk.turn(lambda: getattr(desk.session.record, "state", None) is ReviewState.ACCEPTED)
+    assert (desk.live.mask == (DEFECT > 0)).all()
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+    names = frozenset(["wafer_0", "wafer_2"])
+    answer = replace(imported.choices, replace=True, unclear=parse_rule("zero"), only=names)
+    desk.tools.import_masks(masks, answer)
+    desk.turn(lambda: desk.session.queue.reviewed == 3 and desk.session.batch == IDLE)
+    project = desk.project()
+    for name in ("wafer_0", "wafer_2"):
+        assert (project.mask(name, "Anna") == (DEFECT > 0)).all()
+    assert len(asked) == 1
+
+    desk.tools.restore_replaced()
+    desk.turn(lambda: "1 replaced reviews restored" in desk.session.message)
+    assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+
+def test_strokes_of_the_open_image_are_not_lost_to_an_import(desk, masks, asked):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.tools.import_masks(masks)
+    assert "Review this image first" in desk.session.message
+    assert desk.session.batch == IDLE
+    assert desk.project().record("wafer_0", "Anna") is None
+
+
+def test_a_folder_without_masks_is_said_and_asks_nothing(desk, folder, asked):
+    desk.open()
+    (folder / "nothing").mkdir()
+    desk.tools.import_masks(folder / "nothing")
+    desk.turn(lambda: "holds no" in desk.session.message)
+    assert desk.session.batch == IDLE
+    assert asked == []
