@@ -32,6 +32,7 @@ from napari_semxai.state.explanation import (
     Heatmaps,
     MaskSettings,
 )
+from napari_semxai.state.open_image import OpenImage
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.review import Clicks, Offer, OtherMasks
 from napari_semxai.state.session import SaveState, Session
@@ -131,8 +132,12 @@ def _in_front(workbench: Workbench, title: str, qtbot: QtBot) -> Any:
 def _follow(session: Session, owner: Any, name: str, *values: object) -> Iterator[str]:
     """Give a field of the session one value after the other, then its own again."""
     own = getattr(owner, name)
+    of_image = owner is session and name in OpenImage.__slots__
     for value in (*values, own):
-        setattr(owner, name, value)
+        if of_image:
+            session.update_image(**{name: value})
+        else:
+            setattr(owner, name, value)
         yield f"{name} = {str(value)[:90]}"
 
 
