@@ -1,10 +1,13 @@
 # Everything runs in .venv, which each target sets up first; the second time that takes no
 # time. CRAFT=0 leaves the concept explanations (xplique, TensorFlow: several GB) out of
-# `make demo`; CRAFT=1 brings them into the tests.
+# `make demo`; CRAFT=1 brings them into the tests, which then run in one process: after
+# TensorFlow is loaded no window opens. WORKERS is how many processes run them otherwise.
 BIN := .venv/bin
 lean := pyqt5,batch
+WORKERS ?= 2
 CHECKS := "ruff check" "ruff format --check" mypy lint-imports typos \
 	"validate-pyproject pyproject.toml" "npe2 validate napari.yaml"
+workers = $(if $(filter-out 0,$(CRAFT)),0,$(WORKERS))
 extras = $(if $(filter-out 0,$(CRAFT)),all,$(lean))
 
 .PHONY: demo test test-slow lint docs setup-demo setup-dev clean
@@ -15,7 +18,7 @@ demo: setup-demo
 
 # One short run on PyQt6 follows the suite on PyQt5.
 test: setup-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(workers) --dist loadscope
 	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest -m "qt6 and not slow"
 
 test-slow: setup-dev

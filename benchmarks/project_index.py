@@ -64,10 +64,9 @@ def row(what: str, took: str) -> None:
 def measure(folder: Path, what: str) -> None:
     """Open in a process of its own, as a start of the program does, and ask."""
     start = time.perf_counter()
-    from napari_semxai.controllers.project.queue import ask
     from napari_semxai.store.project.cache import ProjectCache
     from napari_semxai.store.project.index.index import ProjectIndex
-    from napari_semxai.store.project.index.open_project import Opened
+    from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.store.project.project import open_project
     from napari_semxai.types import QueueFilter, ReviewChange, ReviewState
 
@@ -96,12 +95,12 @@ def measure(folder: Path, what: str) -> None:
         for name, wanted in filters.items():
             count = len(index.queue(wanted))
             row(f"filter, {name} ({count:,})", _often(partial(index.queue, wanted)))
-        opened_project = Opened(project, index, ProjectCache(project, "anna"))
+        opened_project = OpenProject(project, index, ProjectCache(project, "anna"))
         for name, wanted in {
             "one annotator's": QueueFilter("anna", hidden_from="anna"),
             "anybody's, blind": QueueFilter(hidden_from="anna"),
         }.items():
-            asking = partial(ask, opened_project, wanted, "anna")
+            asking = partial(opened_project.ask, wanted, "anna")
             row(f"as the window asks: refresh, counts and queue, {name}", _often(asking))
         row("counts of all states", _often(index.status))
         row("refresh, nothing new", _often(index.refresh))

@@ -387,7 +387,7 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, folders, make_napari_v
     dock = workbench.dock("Edit & review")
     assert not dock.recovery.isHidden()
     # The tab in front says so, too.
-    assert "Unsaved strokes" in workbench.dock("Mask candidates").run.status.text()
+    assert "unsaved strokes" in workbench.dock("Mask candidates").run.status.text()
     dock.restore.click()
     qtbot.waitUntil(lambda: workbench.layers.mask_layer.data.any())
     assert workbench.layers.mask_layer.data[100, 100] == 1
@@ -395,7 +395,7 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, folders, make_napari_v
 
 
 def test_opening_the_workbench_is_quick(tmp_path):
-    """Beyond napari's own start, in processor time: a busy machine stretches the wall clock."""
+    """A share of napari's own start, in processor time: machines differ, and are busy."""
 
     def measure():
         result = subprocess.run(
@@ -412,11 +412,12 @@ def test_opening_the_workbench_is_quick(tmp_path):
     # The best of a few: others on the same cores cost processor time, too.
     for _ in range(4):
         seconds = measure()
-        (_, library), (wall, busy) = seconds[startup.LIBRARY], seconds[startup.WORKBENCH]
-        if library < 0.3 and busy < 1.5:
+        library, napari_itself = (seconds[name][1] for name in (startup.LIBRARY, startup.NAPARI))
+        wall, busy = seconds[startup.WORKBENCH]
+        if library < 0.1 * napari_itself and busy < 0.7 * napari_itself:
             break
-    assert library < 0.3
-    assert busy < 1.5
+    assert library < 0.1 * napari_itself
+    assert busy < 0.7 * napari_itself
     # Nor does it wait, for example for the engine.
     assert wall < 15
 
