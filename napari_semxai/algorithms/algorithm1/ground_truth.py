@@ -93,7 +93,7 @@ def ground_truth(
         Centre bias.
     beta : float
         Minimum area as a fraction of the image.
-    connectivity : {4, 8}
+    connectivity : {8, 4}
         Neighbourhood of the components.
     ignore_border : int or tuple of int (top, right, bottom, left)
         Pixels taken from the complement only; areas and centroids stay those of the image.
@@ -188,7 +188,7 @@ def defect_in(surface: BoolMask, *, connectivity: int, border: Border) -> Defect
     ----------
     surface : ndarray of bool, shape (M, N)
         The winner M_k.
-    connectivity : {4, 8}
+    connectivity : {8, 4}
         Neighbourhood of the components.
     border : tuple of int
         (top, right, bottom, left) pixels of the complement to leave out.

@@ -82,7 +82,7 @@ def robust_defect(
         The image.
     surface : ndarray of bool, shape (M, N)
         The winner M_k of stage 1.
-    connectivity : {4, 8}
+    connectivity : {8, 4}
         Neighbourhood of the components.
     border : tuple of int
         (top, right, bottom, left) pixels of the complement to leave out.

@@ -24,7 +24,7 @@ def largest_component(mask: BoolMask, connectivity: int = 8) -> BoolMask:
     ----------
     mask : ndarray of bool, shape (M, N)
         The mask; it is not changed.
-    connectivity : {4, 8}
+    connectivity : {8, 4}
         Whether diagonal neighbours belong together (8) or not (4).
 
     Returns
@@ -65,7 +65,7 @@ def components_at(mask: BoolMask, seeds: IntArray, connectivity: int = 8) -> Boo
         The mask; it is not changed.
     seeds : ndarray of int, shape (k, 2)
         Pixels (row, column) within the mask's shape; those on background count for nothing.
-    connectivity : {4, 8}
+    connectivity : {8, 4}
         Whether diagonal neighbours belong together (8) or not (4).
 
     Raises

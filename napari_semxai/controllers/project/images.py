@@ -321,16 +321,19 @@ def is_same_file(one: Path, other: Path) -> bool:
 
 
 def _from_file_or_array(array: NDArray[Any], name: str, path: Path | None, page: int) -> SemImage:
+    shown = image_from_array(array, name, path=path, page=page)
     if path is not None:
         try:
             image = read_image(path, page)
         except InputError:
             # Another reader opened a format that ours does not know.
-            pass
-        else:
-            if image.gray.shape == array.shape[:2]:
-                return image
-    return image_from_array(array, name, path=path, page=page)
+            return shown
+        if np.array_equal(image.gray, shown.gray):
+            return image
+        if image.gray.shape == shown.gray.shape:
+            # Another plane, or values that the reader changed: what is seen is what counts.
+            return replace(shown, pixel_size=image.pixel_size)
+    return shown
 
 
 def _unreadable(failed: Mapping[str, str], *, skipped: bool) -> str:

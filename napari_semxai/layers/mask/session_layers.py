@@ -44,14 +44,24 @@ class Plane:
 
     @property
     def page(self) -> int:
-        """Page within the layer's file."""
-        return self.index[0] if self.index else 0
+        """Page within the layer's file: files hold the last leading axis fastest."""
+        leading = self.pyramid_base.shape[: len(self.index)]
+        return int(np.ravel_multi_index(self.index, leading)) if self.index else 0
+
+    def turned(self, step: int) -> tuple[int, ...]:
+        """Return the index of the plane `step` pages on."""
+        leading = self.pyramid_base.shape[: len(self.index)]
+        return tuple(map(int, np.unravel_index(self.page + step, leading)))
 
     @property
     def pixels(self) -> NDArray[Any]:
         """The values, shape (M, N), (M, N, 3) or (M, N, 4)."""
-        data = self.layer.data[0] if self.layer.multiscale else self.layer.data
-        return np.asarray(data[self.index])
+        return np.asarray(self.pyramid_base[self.index])
+
+    @property
+    def pyramid_base(self) -> Any:
+        """All of the layer's data, in full resolution."""
+        return self.layer.data[0] if self.layer.multiscale else self.layer.data
 
 
 class Planes:

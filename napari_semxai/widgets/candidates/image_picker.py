@@ -126,8 +126,9 @@ class ImagePicker(QWidget):
         layer = self._layers.image_layer
         if layer is not None and layer.ndim > 2:
             # napari opened the whole file as one layer: its slider stands for the pages.
-            page = self._layers.planes.plane_of(layer).page
-            self._viewer.dims.set_current_step(self._viewer.dims.ndim - layer.ndim, page + step)
+            index = self._layers.planes.plane_of(layer).turned(step)
+            first = self._viewer.dims.ndim - layer.ndim
+            self._viewer.dims.set_current_step(range(first, first + len(index)), index)
         else:
             self._images.turn_page(step)
 

@@ -97,6 +97,24 @@ def test_a_bad_file_keeps_the_current_image(session, images, image, tmp_path):
     assert session.image is image
 
 
+def test_what_is_seen_counts_where_the_file_says_otherwise(session, images, tmp_path):
+    stack = np.random.default_rng(0).integers(0, 255, (2, 20, 30), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, stack, photometric="minisblack")
+
+    def open_plane(array):
+        wait(
+            session.events.image,
+            lambda: images.open_array(array, "a", lambda image: None, path=path, page=1),
+        )
+        np.testing.assert_array_equal(session.image.gray, array)
+
+    open_plane(stack[1])
+    assert session.image.page_count == 2
+    open_plane(stack[0])
+    assert session.image.name == "a"
+
+
 def test_an_array_is_adopted_before_it_is_shown(session, images, calls):
     array, seen = np.zeros((20, 30), np.uint8), []
     wait(

@@ -267,6 +267,15 @@ def test_planes_of_a_stack(layers, viewer):
     np.testing.assert_array_equal(plane.pixels, layer.data[2])
 
 
+def test_planes_of_a_hyperstack(layers, viewer):
+    layer = viewer.add_image(np.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5))
+    viewer.dims.set_current_step((0, 1), (1, 0))
+    plane = layers.planes.plane_of(layer)
+    assert plane.page == 3
+    np.testing.assert_array_equal(plane.pixels, layer.data[1, 0])
+    assert (plane.turned(-1), plane.turned(2)) == ((0, 2), (1, 2))
+
+
 def open_queued(session, name, mask=None, shape=(96, 128), **fields):
     image = make_image(name, shape)
     entry = Entry(name, image, mask, ReviewRecord(name, "Anna"))
