@@ -156,9 +156,19 @@ class EvaluateWork:
 
 @dataclass(frozen=True, slots=True)
 class TuneWork:
-    """Computes the Dice of a method at every threshold."""
+    """Computes the Dice of a method at every threshold.
+
+    Attributes
+    ----------
+    reading : Reading
+        How explanations are read.
+    complete : bool
+        Whether every image must have one: those of a tuning split are scored nowhere else, so
+        nobody would hear of it.
+    """
 
     reading: Reading
+    complete: bool = False
 
     def load(self) -> None:
         """No network is needed."""
@@ -172,8 +182,9 @@ class TuneWork:
             return {"curve": [scores(_fitted(mask, truth), truth).dice for mask in masks]}
         values = read_map(self.reading.folder, image)
         if values is None:
-            # Raises where there is no mask either: images of the split are scored nowhere else.
-            read_given_mask(self.reading.folder, image)
+            if self.complete:
+                # Raises where there is no mask either.
+                read_given_mask(self.reading.folder, image)
             return {"curve": ()}
         truth = image.truth.read((values.shape[0], values.shape[1]))
         return {"curve": RankedMap(values).dice_curve(truth, thresholds)}
@@ -270,7 +281,7 @@ class Runner:
 
     def tune(self, reading: Reading, images: Sequence[TruthImage]) -> Reading:
         """Return a reading with the threshold of the best mean Dice on some images."""
-        results = self.collect(TuneWork(reading), images).values()
+        results = self.collect(TuneWork(reading, complete=True), images).values()
         curves = np.array([result["curve"] for result in results if len(result["curve"])])
         if not curves.size:
             return reading
