@@ -231,7 +231,7 @@ class EditController:
     def unsaved_masks(self) -> list[UnsavedMask]:
         """Return what strokes made outside projects and no file holds, the open image's first."""
         found, image, mask = [], self._image, self.mask
-        unsaved = self._session.save.state not in ("clean", "saved")
+        unsaved = not self._session.save.on_disk
         if image is not None and mask is not None and unsaved and self._key in self._stroked:
             found.append(UnsavedMask(self._key, image.name, image.path, mask.copy()))
         self._late.flush()

@@ -199,7 +199,7 @@ class ProjectTools:
 
     def _unsaved(self) -> bool:
         """Say so where strokes of the open image would be written over what comes in."""
-        unsaved = self._session.save.state not in ("clean", "saved")
+        unsaved = not self._session.save.on_disk
         if unsaved:
             self._session.say("Review this image first, or undo its strokes; then try again")
         return unsaved

@@ -67,6 +67,10 @@ class ImportChoices:
     unclear: ForegroundRule | None = None
     only: frozenset[str] | None = None
 
+    def wants(self, found: _Found) -> bool:
+        """Return whether a mask of the source is to be brought in."""
+        return self.only is None or found.name in self.only
+
 
 def import_masks(
     project: Project,
@@ -108,7 +112,8 @@ def import_masks(
     finder, reader = _Finder(project), masks or MaskReader(choices.rule, choices.unclear)
     problems: dict[str, str] = {}
     seen: dict[str, str] = {}
-    for found in _masks_of(source, project, reader, choices, problems):
+    found_masks = _masks_of(source, project, reader, choices, problems)
+    for found in filter(choices.wants, found_masks):
         try:
             image = finder.find(found.name, found.id)
             if image.id in seen:
@@ -194,18 +199,6 @@ def _change(
 
 
 def _masks_of(
-    source: Path,
-    project: Project,
-    reader: MaskReader,
-    choices: ImportChoices,
-    problems: dict[str, str],
-) -> Iterator[_Found]:
-    for found in _all_masks(source, project, reader, choices, problems):
-        if choices.only is None or found.name in choices.only:
-            yield found
-
-
-def _all_masks(
     source: Path,
     project: Project,
     reader: MaskReader,
