@@ -45,7 +45,6 @@ from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.common.main_thread import MainThread
-from napari_semxai.widgets.edit.click_panel import ClickPanel
 from napari_semxai.widgets.edit.closing import ClosingQuestion
 from napari_semxai.widgets.edit.dock import (
     ANNOTATORS,
@@ -58,12 +57,11 @@ from napari_semxai.widgets.edit.dock import (
     STORAGE,
     EditDock,
 )
-from napari_semxai.widgets.edit.size_panel import SizePanel
+from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
-from napari_semxai.widgets.project.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
-from napari_semxai.widgets.project.review_panel import ReviewPanel
+from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.scores.dock import ScoresDock
 from napari_semxai.widgets.settings.shortcuts import CLASS_KEYS, KeysPanel, KeyTable

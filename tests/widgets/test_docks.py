@@ -37,14 +37,12 @@ from napari_semxai.types import (
     Prompts,
     Scores,
 )
-from napari_semxai.widgets.candidates import model_picker
+from napari_semxai.widgets.candidates import pickers
 from napari_semxai.widgets.candidates.dock import CandidatesDock
-from napari_semxai.widgets.candidates.table import ranked
-from napari_semxai.widgets.candidates.winner_map import winners
+from napari_semxai.widgets.candidates.ranking import ranked, winners
 from napari_semxai.widgets.common.forms import Panel
-from napari_semxai.widgets.edit.click_panel import ClickPanel, doubt_text
 from napari_semxai.widgets.edit.dock import CLICKS, KEYS, SIZE, EditDock
-from napari_semxai.widgets.edit.size_panel import SizePanel
+from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, doubt_text
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
 from tests.explanations import NowJobs
@@ -294,8 +292,8 @@ def test_official_weights_are_downloaded_only_when_asked_for(
     candidates, session, controller, monkeypatch, tmp_path
 ):
     monkeypatch.setenv("SEMXAI_MODEL_DIR", str(tmp_path))
-    monkeypatch.setattr(model_picker, "installed_path", lambda model: None)
-    picker, tiny = candidates.model, model_picker.OFFICIAL_MODELS[0]
+    monkeypatch.setattr(pickers, "installed_path", lambda model: None)
+    picker, tiny = candidates.model, pickers.OFFICIAL_MODELS[0]
     row = picker.model.findData(tiny.name)
     assert "download" in picker.model.itemText(row)
     picker.model.setCurrentIndex(row)

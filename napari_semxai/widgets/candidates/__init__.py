@@ -1,7 +1,8 @@
 """The Mask candidates dock.
 
-`dock` puts it together: `image_picker`, `model_picker` with `download_panel`, the sliders of
-Algorithm 1, `table`, `winner_map` and `advanced_forms`. `welcome` stands in their place until
-an image is open. Widgets call the segment controller and show the session; they hold no state
-of their own.
+`dock` puts it together: `pickers` for the image and the network, with its download; the sliders
+of Algorithm 1; `ranking` shows the candidates as a table and who wins where on the plane of alpha
+and beta; `advanced_forms` holds what is seldom changed. A welcome stands in their place until an
+image is open. Widgets call the segment controller and show the session; they hold no state of
+their own.
 """

@@ -24,10 +24,8 @@ from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.layers.mask.step_layers import STEPS
 from napari_semxai.types.settings import PAPER, ROBUST
 from napari_semxai.widgets.candidates.advanced_forms import AdvancedForms
-from napari_semxai.widgets.candidates.image_picker import ImagePicker
-from napari_semxai.widgets.candidates.model_picker import ModelPicker
-from napari_semxai.widgets.candidates.table import CandidateTable, ranked
-from napari_semxai.widgets.candidates.winner_map import WinnerMap
+from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker
+from napari_semxai.widgets.candidates.ranking import CandidateTable, WinnerMap, ranked
 from napari_semxai.widgets.common.forms import ScrolledDock, button, note, set_note
 from napari_semxai.widgets.common.numbers import NumberSlider
 from napari_semxai.widgets.common.progress_bar import JobBar

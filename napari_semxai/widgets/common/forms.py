@@ -1,4 +1,4 @@
-"""Small pieces that several docks are made of."""
+"""Small pieces that several docks are made of, and the dock that holds them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
+    QApplication,
     QComboBox,
     QFrame,
     QGroupBox,
@@ -18,14 +19,11 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.common.wheel import WheelGuard
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any
 
     Connections = tuple[tuple[Any, Callable[..., object]], ...]
-
 
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
 MASK_SET_FILTER = "COCO JSON and tables (*.json *.csv *.tsv);;All files (*)"
@@ -173,3 +171,51 @@ class ScrolledDock(QScrollArea):
         outside, self._outside = self._outside, ()
         for signal, slot in outside:
             signal.disconnect(slot)
+
+
+class WheelGuard(QObject):
+    """Keeps the wheel from the controls of a dock, those of today and those that come later.
+
+    Every layout of a dock's body follows what was added to it, so it is then that new controls
+    are looked for. The constructor of a control is too early: Qt sets focus policies later.
+
+    Parameters
+    ----------
+    area : QScrollArea
+        What scrolls; it has its body already.
+    """
+
+    def __init__(self, area: QScrollArea) -> None:
+        super().__init__(area)
+        self._area, self._body = area, area.widget()
+        self._body.installEventFilter(self)
+        self._guard()
+
+    def eventFilter(self, watched: QWidget, event: QEvent) -> bool:
+        """Give the wheel over what has no focus to the area."""
+        kind = event.type()
+        if watched is self._body:
+            if kind in (QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.Enter):
+                self._guard()
+        elif kind == QEvent.Type.Wheel and not self._has_focus(watched):
+            self._area.wheelEvent(event)
+            return True
+        return False
+
+    def _guard(self) -> None:
+        for part in self._body.findChildren(QWidget):
+            # Qt gives the focus by the wheel before any filter sees it.
+            if part.focusPolicy() == Qt.FocusPolicy.WheelFocus:
+                part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            # Again does no harm: Qt keeps one filter of a kind.
+            part.installEventFilter(self)
+
+    def _has_focus(self, part: QWidget) -> bool:
+        if part.window() is not self._body.window():
+            # The list that a combo box opens.
+            return True
+        focus = QApplication.focusWidget()
+        # A click on a dock's tab gives the focus to the window, which holds every control.
+        if focus is None or not self._body.isAncestorOf(focus):
+            return False
+        return focus is part or focus.isAncestorOf(part) or part.isAncestorOf(focus)

@@ -12,11 +12,9 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.common.forms import ScrolledDock, group
 from napari_semxai.widgets.explain.classifier_panel import ClassifierPanel
-from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel
+from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel, TuningPanel
 from napari_semxai.widgets.explain.heatmap_panel import GradcamPanel
-from napari_semxai.widgets.explain.masks_panel import MasksPanel
-from napari_semxai.widgets.explain.picture_panel import PicturePanel
-from napari_semxai.widgets.explain.tuning_panel import TuningPanel
+from napari_semxai.widgets.explain.masks_panel import MasksPanel, PicturePanel
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.explain.explain import Explaining

@@ -1,38 +1,147 @@
-"""What is done to the whole project: exports, imports, more images, names of classes."""
+"""What is done to the whole project: exports, images, names of classes, and imports."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
+    QDialog,
+    QDialogButtonBox,
     QGridLayout,
     QHeaderView,
+    QLabel,
     QMenu,
     QTableWidget,
     QTableWidgetItem,
+    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.algorithms.masks.foreground import RULES, parse_rule
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
 from napari_semxai.widgets.common.forms import MASK_SET_FILTER, TABLE_FILTER, Panel, button
-from napari_semxai.widgets.project.import_questions import ImportQuestions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from napari_semxai.controllers.project.tools import Imported, ProjectTools
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
+    from napari_semxai.store.project.imports import ImportChoices
     from napari_semxai.widgets.common.forms import Connections
 
 _ROW_HEIGHT = 22
 _ROWS = 4
+_NAMED = 3
+_LEAVE_OUT = "leave out"
+_OFFERED = (_LEAVE_OUT, "nonzero", "zero", "alpha", ">=128")
+
+
+class ImportQuestions(QDialog):
+    """Asks about masks that replace reviews, are unclear, or have no annotation.
+
+    Nothing is ticked at first: what nobody decides stays as it is.
+
+    Parameters
+    ----------
+    imported : Imported
+        What was brought in, and what was left out.
+    parent : QWidget
+        Under what it is shown.
+    """
+
+    def __init__(self, imported: Imported, parent: QWidget) -> None:
+        super().__init__(parent)
+        self._imported = imported
+        self.setWindowTitle("Import masks")
+        layout = QVBoxLayout(self)
+        self.replace = QCheckBox(
+            f"Replace {len(imported.reviewed):,} of your reviews ({_some(imported.reviewed)}); "
+            "the old ones can be restored"
+        )
+        self.rule = QComboBox()
+        self.rule.setEditable(True)
+        self.rule.addItems(_OFFERED)
+        self.rule.setToolTip(f"Defect pixels: {RULES}")
+        self.unannotated = QCheckBox(
+            f"{len(imported.unannotated):,} images without annotation are without defect "
+            f"({_some(imported.unannotated)})"
+        )
+        self.problem = QLabel()
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        for part in self._parts():
+            layout.addWidget(part)
+        layout.addWidget(self.problem)
+        layout.addWidget(buttons)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+
+    @property
+    def choices(self) -> ImportChoices | None:
+        """How to bring in what a person decided; None where nothing is to be brought in.
+
+        Raises
+        ------
+        ValueError
+            When no rule is named by what was typed.
+        """
+        imported, typed = self._imported, self.rule.currentText().strip()
+        unclear = None if typed in ("", _LEAVE_OUT) else parse_rule(typed)
+        names = {
+            *(imported.reviewed if self.replace.isChecked() else ()),
+            *(imported.unclear if unclear is not None else ()),
+            *(imported.unannotated if self.unannotated.isChecked() else ()),
+        }
+        if not names:
+            return None
+        return replace(
+            imported.choices,
+            replace=self.replace.isChecked(),
+            unannotated=self.unannotated.isChecked(),
+            unclear=unclear,
+            only=frozenset(names),
+        )
+
+    def accept(self) -> None:
+        """Close, unless a rule was typed that is none."""
+        try:
+            _ = self.choices
+        except ValueError as error:
+            self.problem.setText(f"⚠ {error}")
+            return
+        super().accept()
+
+    def _parts(self) -> Sequence[QWidget]:
+        """Return the widgets of the questions that there are."""
+        imported = self._imported
+        parts: list[QWidget] = []
+        if imported.reviewed:
+            parts.append(self.replace)
+        if imported.unclear:
+            first = imported.failed[imported.unclear[0]]
+            label = QLabel(
+                f"{len(imported.unclear):,} masks can be read in two ways, for example {first}\n"
+                "Pixels that are the defect in them:"
+            )
+            label.setWordWrap(True)
+            parts += [label, self.rule]
+        if imported.unannotated:
+            parts.append(self.unannotated)
+        return parts
+
+
+def _some(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 class ProjectPanel(Panel):

@@ -19,10 +19,9 @@ from napari_semxai.widgets.common.numbers import (
     WholeField,
     whole_field,
 )
-from napari_semxai.widgets.edit.size_panel import SizePanel
+from napari_semxai.widgets.edit.panels import SizePanel
 from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel
-from napari_semxai.widgets.explain.masks_panel import MasksPanel
-from napari_semxai.widgets.explain.picture_panel import PicturePanel
+from napari_semxai.widgets.explain.masks_panel import MasksPanel, PicturePanel
 from tests.widgets.test_docks import Controller
 
 

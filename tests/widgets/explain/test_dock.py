@@ -27,7 +27,7 @@ from napari_semxai.types import JobState, Progress, SweepAdvice, SweepRow
 from napari_semxai.widgets.explain.classifier_panel import SYNTHETIC
 from napari_semxai.widgets.explain.concept_list import ConceptList
 from napari_semxai.widgets.explain.dock import ExplainDock
-from napari_semxai.widgets.explain.picture_panel import parse_colors
+from napari_semxai.widgets.explain.masks_panel import parse_colors
 from tests import explanations as make
 from tests.layers.mask.test_session_layers import Edit, make_image
 from tests.open_images import open_image

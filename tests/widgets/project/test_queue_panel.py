@@ -23,10 +23,9 @@ from napari_semxai.types import (
     ReviewState,
     Scores,
 )
-from napari_semxai.widgets.project.annotators_panel import AnnotatorsPanel
 from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
-from napari_semxai.widgets.project.review_panel import ReviewPanel
+from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
 from napari_semxai.widgets.settings import storage_panel
 from tests.explanations import NowJobs
 from tests.layers.mask.test_session_layers import make_image
