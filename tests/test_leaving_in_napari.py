@@ -254,7 +254,7 @@ def test_strokes_after_discard_are_kept(
     workbench: Workbench, painted: np.ndarray, tmp_path: Path
 ) -> None:
     # napari asks after us, and a person may stay.
-    workbench.edit.discard_when_closed(workbench.edit.unsaved_masks())
+    workbench.edit.copies.discard_when_closed(workbench.edit.unsaved_masks())
     workbench.layers.mask_layer.paint((40, 50), 1)
     workbench.viewer.close()
     assert len(list_recoveries(tmp_path / "recovery")) == 1

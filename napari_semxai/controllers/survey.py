@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.statistics.survey import survey_report
@@ -21,11 +21,12 @@ from napari_semxai.store.datasets.survey import (
     write_consent,
     write_survey,
 )
+from napari_semxai.store.disk.safety_net import SafetyNet
 from napari_semxai.types import InputError
 from napari_semxai.types.survey import ANSWERS, AnswerSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
     from pathlib import Path
     from typing import Any
 
@@ -47,8 +48,7 @@ class SurveyController:
 
     def __init__(self, session: Session, jobs: Jobs) -> None:
         self._session, self._jobs = session, jobs
-        self._writing, self._noting = threading.Lock(), threading.Lock()
-        self._unwritten: dict[Path, dict[tuple[str, str, str, str], AnswerSet]] = {}
+        self._net: SafetyNet[Path, AnswerSet] = SafetyNet(_save, attrgetter("key"))
         self._refused = False
 
     def open(self, path: Path) -> None:
@@ -153,8 +153,7 @@ class SurveyController:
         current = replace(survey.current, changed_at=now, **fields)
         sets = {known.key: known for known in survey.sets} | {current.key: current}
         self._session.survey = replace(survey, sets=tuple(sets.values()), current=current)
-        with self._noting:
-            self._unwritten.setdefault(survey.path, {})[current.key] = current
+        self._net.put(survey.path, current)
         self._write_waiting()
 
     def _remove(self, gone: Callable[[AnswerSet], bool]) -> None:
@@ -170,9 +169,9 @@ class SurveyController:
         )
 
     def _write_without(self, path: Path, gone: Callable[[AnswerSet], bool]) -> int:
-        with self._writing:
+        with self._net.held(path):
             number = remove_answers(path, gone)
-            self._note_written(path, [own for own in self._waiting(path).values() if gone(own)])
+            self._net.drop(path, *filter(gone, self._net.waiting(path)))
             return number
 
     def _on_removed(self, path: Path, gone: Callable[[AnswerSet], bool], _number: int) -> None:
@@ -188,40 +187,18 @@ class SurveyController:
 
     def _write(self) -> None:
         """Write what waits, each to its own file, whichever of several writes comes first."""
-        reasons, number = [], 0
-        with self._writing:
-            for path in tuple(self._unwritten):
-                waiting = self._waiting(path)
-                try:
-                    if waiting:
-                        save_answers(path, waiting.values())
-                except (InputError, OSError) as error:
-                    # Another file may well be written.
-                    reasons.append(str(error))
-                    number += len(waiting)
-                else:
-                    self._note_written(path, waiting.values())
-        if reasons:
+        _, failed = self._net.flush()
+        if failed:
+            number = sum(len(self._net.waiting(path)) for path in failed)
             sets = "answer set" if number == 1 else "answer sets"
             raise InputError(
-                f"{'; '.join(reasons)}. Not written yet: {number} {sets}, kept until the program "
-                "is closed, and tried again with the next answer or when a survey is opened"
+                f"{'; '.join(map(str, failed.values()))}. Not written yet: {number} {sets}, kept "
+                "until the program is closed, and tried again with the next answer or when a "
+                "survey is opened"
             )
 
-    def _waiting(self, path: Path) -> dict[tuple[str, str, str, str], AnswerSet]:
-        with self._noting:
-            return dict(self._unwritten.get(path, {}))
-
-    def _note_written(self, path: Path, entries: Iterable[AnswerSet]) -> None:
-        """Let go of answer sets, unless they have changed since."""
-        with self._noting:
-            own = self._unwritten.get(path, {})
-            for entry in entries:
-                if own.get(entry.key) is entry:
-                    del own[entry.key]
-
     def _read(self, path: Path) -> SurveyState:
-        waiting = self._waiting(path)
+        waiting = {entry.key: entry for entry in self._net.waiting(path)}
         sets, others = read_survey_file(path) if path.exists() else ([], NO_COLUMNS)
         # What the file refused before counts as answered.
         merged = {known.key: known for known in sets} | waiting
@@ -249,3 +226,7 @@ class SurveyController:
 
     def _on_summarised(self, report: SurveyReport) -> None:
         self._session.survey_report = report
+
+
+def _save(path: Path, entry: AnswerSet) -> None:
+    save_answers(path, [entry])

@@ -31,7 +31,7 @@ def main() -> None:
     """Go round the images for ever."""
     folder = Path(sys.argv[1])
     desk = Desk(folder)
-    desk.edit._wait = 1.0
+    desk.edit.copies.wait = 1.0
     desk.open()
     log = os.open(folder / "strokes.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     made: dict[str, int] = {}

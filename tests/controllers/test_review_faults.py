@@ -147,10 +147,10 @@ def test_a_late_copy_does_not_bring_strokes_back(desk, folder, monkeypatch):
         go.wait(30)
         return write_copy(*arguments)
 
-    monkeypatch.setattr("napari_semxai.controllers.edit.edit.write_copy", slowly)
+    monkeypatch.setattr("napari_semxai.controllers.edit.recovery.write_copy", slowly)
     desk.open()
     desk.stroke(3, 5)
-    desk.edit._autosave.hurry()
+    desk.edit.copies.hurry(desk.session.current.key)
     assert begun.wait(30)
     desk.review.review(ReviewState.NO_DEFECT)
     desk.turn(lambda: desk.session.queue.number == 2 and desk.session.queue.reviewed == 1)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -18,12 +17,13 @@ from napari_semxai.store.disk.recovery_copies import (
     load_recovery,
     save_recovery,
 )
-from napari_semxai.store.project.rescue import is_change
+from napari_semxai.store.disk.safety_net import LONGEST_WAIT, SafetyNet
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
+    from napari_semxai.algorithms.masks.metrics import LiveMask
     from napari_semxai.store.disk.recovery_copies import Recovery
     from napari_semxai.types import BoolMask, SemImage
 
@@ -31,89 +31,128 @@ if TYPE_CHECKING:
 _IMAGE_KEY = re.compile("[0-9a-f]{64}")
 
 
-LONGEST_WAIT = 1.0
-"""Seconds from the first unsaved change to the start of its write.
+class Strokes(NamedTuple):
+    """A mask that has strokes, and the image that it is of."""
 
-Throttled, not debounced: the copy is also made in the middle of long painting.
-"""
+    image: SemImage
+    mask: LiveMask
 
 
-class Autosave:
-    """Call `save` in a thread within `wait` seconds of a change, and again for later changes.
+class StrokeCopies(SafetyNet[str, Strokes]):
+    """Copies of masks while they are painted, by the key of each; what is found of earlier ones.
 
     Parameters
     ----------
-    save : callable
-        Writes a copy of what is there; called from a timer's thread.
+    folder : Path
+        Where the copies lie.
+    on_copied : callable
+        Told in a thread of a mask what became of its copy.
     wait : float
-        Seconds.
+        As in `SafetyNet`.
     """
 
-    def __init__(self, save: Callable[[], None], wait: float = LONGEST_WAIT) -> None:
-        self._save = save
-        self._wait = wait
-        self._timer: threading.Timer | None = None
-        self._lock = threading.Lock()
-        self._writing = threading.Lock()
+    def __init__(
+        self,
+        folder: Path,
+        on_copied: Callable[[LiveMask, SaveState], None],
+        wait: float = LONGEST_WAIT,
+    ) -> None:
+        # A mask changes in place: the copy of its newest stroke holds all before it.
+        super().__init__(self._write_copy, lambda strokes: id(strokes.mask), wait)
+        self._folder, self._on_copied = folder, on_copied
+        self._alone: set[str] = set()
+        self._discarded: set[str] = set()
+        self.restored: set[Path] = set()
+        """Copies of other programs that were brought into the mask; they go when that is saved."""
 
-    def touch(self) -> None:
-        """Note that something changed."""
-        with self._lock:
-            if self._timer is None:
-                self._timer = threading.Timer(self._wait, self.flush)
-                self._timer.name = "semxai-autosave"
-                self._timer.daemon = True
-                self._timer.start()
+    def stroked(self, key: str, strokes: Strokes, *, alone: bool) -> None:
+        """Copy a mask soon; one that is `alone`, outside projects, is asked about on closing."""
+        if alone:
+            self._alone.add(key)
+            self._discarded.discard(key)
+        # A value of its own each time, so that one that is written is told from a newer one.
+        self.touch(key, Strokes(*strokes))
 
-    @property
-    def busy(self) -> bool:
-        """Whether a change is not written yet."""
-        return self._timer is not None or self._writing.locked()
+    def discard_when_closed(self, unsaved: list[UnsavedMask]) -> None:
+        """Let `close` remove copies; until then, and after another stroke, they stay."""
+        self._discarded |= {mask.key for mask in unsaved}
 
-    def flush(self) -> None:
-        """Write now if something changed since the last write; return when it is written."""
-        with self._writing:
-            # Whoever takes the timer writes: there is no late write of what was taken.
-            if self._take_timer():
-                self._save()
+    def close(self) -> None:
+        """Write what is not written yet, and wait for it."""
+        self.flush()
+        for key in self._discarded:
+            self.forget(key)
 
-    def hurry(self) -> None:
-        """Start the write of what changed now, without waiting for it."""
-        if self._timer is not None:
-            threading.Thread(target=self.flush, name="semxai-autosave").start()
+    def forget(self, key: str, changed: Callable[[], bool] = lambda: False) -> None:
+        """Remove the copies of a mask that was written elsewhere, once none is being written.
 
-    def forget(self) -> None:
-        """Write nothing of what changed so far; return when no write of it is under way."""
-        with self._writing:
-            self._take_timer()
+        What a crash left, and nobody has decided on, stays.
 
-    def _take_timer(self) -> bool:
-        with self._lock:
-            timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-        return timer is not None
+        Parameters
+        ----------
+        key : str
+            Of the mask.
+        changed : callable
+            Whether there are newer strokes, whose copy must stay.
+        """
+        # A copy that came later would bring back what the written mask is without.
+        with self.held(key):
+            if changed():
+                return
+            self.drop(key, *self.waiting(key))
+            for copy in list_recoveries(self._folder):
+                written = copy.from_this_process and not copy.is_change
+                if copy.key == key and (written or copy.path in self.restored):
+                    discard_recovery(copy.path)
 
+    def find(
+        self, key: str, mask: LiveMask, stored: BoolMask, *, on_disk: bool
+    ) -> Recovery | None:
+        """Return the newest copy of a mask that is not the stored one, which goes if on disk."""
+        # A copy of strokes on the mask as it is now would take the place of the one looked for.
+        if not any(strokes.mask is mask for strokes in self.waiting(key)):
+            self.flush(key)
+        for copy in list_recoveries(self._folder):
+            # A change that waits in this process is in the stored mask already.
+            if copy.key != key or (copy.is_change and copy.from_this_process):
+                continue
+            found = load_recovery(copy.path)[0]
+            if found.size and not np.array_equal(found != 0, stored):
+                return copy
+            if on_disk and not copy.is_change:
+                discard_recovery(copy.path)
+        return None
 
-class LateCopies:
-    """Copies of masks that were let go, until they are written."""
+    def unsaved(self, key: str, strokes: Strokes | None, *, on_disk: bool) -> list[UnsavedMask]:
+        """Return what strokes made outside projects and no file holds.
 
-    def __init__(self) -> None:
-        self._left: list[tuple[str, Autosave]] = []
+        Parameters
+        ----------
+        key : str
+            Of the open image, whose mask comes first.
+        strokes : Strokes or None
+            Its mask.
+        on_disk : bool
+            Whether a file holds that.
+        """
+        self.flush()
+        found = []
+        if key in self._alone and strokes is not None and not on_disk:
+            image, mask = strokes.image, strokes.mask.mask.copy()
+            found.append(UnsavedMask(key, image.name, image.path, mask))
+        keys = self._alone - {key}
+        for copy in list_recoveries(self._folder) if keys else ():
+            if copy.key in keys and copy.from_this_process and not copy.is_change:
+                path, name = copy.info["path"], str(copy.info["name"])
+                # One that was damaged or taken away since can be asked about by nobody.
+                with suppress(InputError):
+                    mask = load_recovery(copy.path)[0] != 0
+                    found.append(UnsavedMask(copy.key, name, Path(path) if path else None, mask))
+        return [unsaved for unsaved in found if unsaved.mask.any()]
 
-    def take(self, key: str, autosave: Autosave) -> None:
-        """Start the copy of a mask that is let go; `key` names it."""
-        autosave.hurry()
-        self._left = [*(left for left in self._left if left[1].busy), (key, autosave)]
-
-    def of(self, key: str) -> list[Autosave]:
-        """Return those of one mask."""
-        return [autosave for name, autosave in self._left if name == key]
-
-    def flush(self) -> None:
-        """Return when all are written."""
-        for _, autosave in self._left:
-            autosave.flush()
+    def _write_copy(self, key: str, strokes: Strokes) -> None:
+        state = write_copy(self._folder, key, strokes.image, strokes.mask.mask.copy())
+        self._on_copied(strokes.mask, state)
 
 
 def image_key(image: SemImage) -> str:
@@ -133,34 +172,6 @@ def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveS
     return SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
 
 
-def find_copy(folder: Path, key: str, stored: BoolMask, *, on_disk: bool) -> Recovery | None:
-    """Return the newest copy of a mask that is not the stored one, which is removed if on disk."""
-    for copy in list_recoveries(folder):
-        change = is_change(copy)
-        # A change that waits in this process is in the stored mask already.
-        if copy.key != key or (change and copy.from_this_process):
-            continue
-        mask = load_recovery(copy.path)[0]
-        if mask.size and not np.array_equal(mask != 0, stored):
-            return copy
-        if on_disk and not change:
-            discard_recovery(copy.path)
-    return None
-
-
-def own_masks(folder: Path, keys: Collection[str]) -> list[UnsavedMask]:
-    """Return what this process's copies of some masks hold, newest first."""
-    found = []
-    for copy in list_recoveries(folder) if keys else ():
-        if copy.key in keys and copy.from_this_process and not is_change(copy):
-            path, name = copy.info["path"], str(copy.info["name"])
-            # One that was damaged or taken away since can be asked about by nobody.
-            with suppress(InputError):
-                mask = load_recovery(copy.path)[0] != 0
-                found.append(UnsavedMask(copy.key, name, Path(path) if path else None, mask))
-    return found
-
-
 def leftovers(folder: Path) -> tuple[Recovery, ...]:
     """Return what earlier sessions left of masks outside projects and nobody decided on.
 
@@ -171,17 +182,6 @@ def leftovers(folder: Path) -> tuple[Recovery, ...]:
         for copy in list_recoveries(folder)
         if _IMAGE_KEY.fullmatch(copy.key)
         and not copy.from_this_process
-        and not is_change(copy)
+        and not copy.is_change
         and copy.info.get("path")
     )
-
-
-def discard_copy(folder: Path, key: str, restored: Collection[Path] = ()) -> None:
-    """Remove this process's copies of a mask, and the `restored` ones of another.
-
-    What a crash left, and nobody has decided on, stays.
-    """
-    for copy in list_recoveries(folder):
-        own = copy.from_this_process and not is_change(copy)
-        if copy.key == key and (own or copy.path in restored):
-            discard_recovery(copy.path)

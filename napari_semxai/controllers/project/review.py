@@ -153,7 +153,7 @@ class ReviewController:
             # What is left is no longer compared with the mask that is taken back.
             session.update_image(entry=entry, record=entry.record)
         # They hold the mask that is taken back, and would be found when the image opens.
-        self._edit.give_up(project.cache.key(entry.id))
+        self._edit.copies.forget(project.cache.key(entry.id))
         self._writer.submit(project, entry.id, change)
         session.say(f"Undone: {what}; it is “{entry.record.state}” again")
         self._images.show_entry(project, entry)

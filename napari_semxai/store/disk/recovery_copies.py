@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+CHANGE = "change"
+"""Where `Recovery.info` holds the fields of a review."""
 _SUFFIX = ".npz"
 _STALE_SECONDS = 24 * 3600.0
 _DAMAGED = (
@@ -66,6 +68,11 @@ class Recovery:
     saved_at: float
     info: dict[str, Any]
     writer: tuple[int, float]
+
+    @property
+    def is_change(self) -> bool:
+        """Whether it is a review that a project refused, not a mask that was being painted."""
+        return CHANGE in self.info
 
     @property
     def from_this_process(self) -> bool:

@@ -5,7 +5,8 @@ lie and admits one writer per annotator, `images` is the table of images, `recor
 of a mask, how a change makes a new record, and what an import replaced; `masks` says which mask
 counts, compares annotators and repeats stored edits. `create`, `imports` and `exports` bring
 images and masks in and out; `originals` guards the files a project was made of. `rescue` keeps
-what could not be written. The folder `index` holds the cache that answers the queue's questions.
+in files what could not be written. The folder `index` holds the cache that answers the queue's
+questions.
 
 A new field of a record begins in `types.project` and `records`; a new export in `exports`.
 """

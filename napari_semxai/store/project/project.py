@@ -31,11 +31,10 @@ from napari_semxai.store.project.records import (
     next_record,
     read_replaced,
     replaced_records,
-    seconds,
     store_record,
     stored_record,
 )
-from napari_semxai.store.project.rescue import RescueFiles, discard, load_change
+from napari_semxai.store.project.rescue import RescueFiles
 from napari_semxai.types import InputError, ReviewRecord
 
 if TYPE_CHECKING:
@@ -97,7 +96,7 @@ class Project:
         self.folder = folder
         self.info = info
         self.images = images
-        self._rescue = RescueFiles(info.id, rescue_folder)
+        self.rescue = RescueFiles(info.id, rescue_folder)
         self._by_id = {image.id: image for image in images}
         self._locks = AnnotatorLocks(folder)
         # Stamps of the images as they were read, so that writing need not read them once more.
@@ -233,9 +232,9 @@ class Project:
                 with reaching(self.folder):
                     record = self._write(image, annotator, change, keep=keep)
             except InputError as error:
-                said = self.keep(image_id, annotator, change)
+                said = self.rescue.keep(image, annotator, change)
                 raise InputError(f"{error}; {said}") from error
-        self._rescue.written(change)
+        self.rescue.written(change)
         return record
 
     def replaced_images(self, annotator: str) -> list[str]:
@@ -264,43 +263,6 @@ class Project:
     def folder_change(self, image_id: str, annotator: str) -> FolderChange | None:
         """Return the times of an annotator's folder around our last write of an image."""
         return self._changes.get((image_id, annotator_key(annotator)))
-
-    def keep(self, image_id: str, annotator: str, change: ReviewChange) -> str:
-        """Put a change that cannot be written into a file elsewhere, once; say where it is."""
-        return self._rescue.keep(self.image(image_id), annotator, change)
-
-    def write_kept(self, annotator: str, failed: dict[str, str]) -> list[ReviewRecord]:
-        """Write what an earlier session had to keep elsewhere, and remove those files.
-
-        Of images that the annotator has changed since, nothing is written.
-
-        Parameters
-        ----------
-        annotator : str
-            Whose changes.
-        failed : dict
-            Gets the message of each image whose changes still cannot be written.
-
-        Returns
-        -------
-        list of ReviewRecord
-            Of the images that were written.
-        """
-        written = []
-        for image_id, copies in self._rescue.changes(annotator).items():
-            try:
-                old = self.record(image_id, annotator)
-                # Decided anew since, perhaps on another machine: the later word counts.
-                if old is not None and seconds(old.time) > copies[0].saved_at:
-                    continue
-                for copy in copies:
-                    with self._writing:
-                        record = self._write(self.image(image_id), annotator, load_change(copy))
-                    discard(copy.path)
-                written.append(record)
-            except InputError as error:
-                failed[image_id] = str(error)
-        return written
 
     def claim(self, annotator: str) -> None:
         """Acquire an annotator's write lock, until `close`.

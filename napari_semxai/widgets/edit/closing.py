@@ -59,7 +59,7 @@ class ClosingQuestion(QObject):
             return True
         answer = self._ask(unsaved)
         if answer == _Button.Discard:
-            self._edit.discard_when_closed(unsaved)
+            self._edit.copies.discard_when_closed(unsaved)
         return answer == _Button.Discard or (
             answer == _Button.Save and all(map(self._save, unsaved))
         )

@@ -116,7 +116,7 @@ def test_a_mask_of_another_size_is_refused_in_one_line(session, told, edit, mask
 
 
 def test_leaving_copies_at_once_and_coming_back_restores(session, told, edit, mask, image):
-    edit._wait = 60
+    edit.copies.wait = 60
     edit.start_mask(mask)
     stroke(mask, edit)
     edit.leave()
@@ -129,7 +129,7 @@ def test_leaving_copies_at_once_and_coming_back_restores(session, told, edit, ma
 
 
 def test_closing_writes_what_is_unsaved(edit, mask, folder):
-    edit._wait = 60
+    edit.copies.wait = 60
     edit.start_mask(mask)
     stroke(mask, edit)
     edit.close()

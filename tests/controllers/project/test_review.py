@@ -8,7 +8,6 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.patches import apply_patches
 from napari_semxai.store.disk.recovery_copies import list_recoveries, save_recovery
-from napari_semxai.store.project.rescue import is_change
 from napari_semxai.types import (
     IDLE,
     Classification,
@@ -274,7 +273,7 @@ def test_what_a_full_drive_refused_is_written_when_it_can_be(desk):
 def kept_changes(folder):
     """Files of changes that could not be written, and their images."""
     copies = list_recoveries(folder / "recovery")
-    return {copy.path: copy.info["name"] for copy in copies if is_change(copy)}
+    return {copy.path: copy.info["name"] for copy in copies if copy.is_change}
 
 
 def test_a_reopened_project_begins_at_the_first_unreviewed(folder):

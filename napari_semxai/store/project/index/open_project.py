@@ -7,17 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.store.project.rescue import unsaved_masks
+from napari_semxai.store.disk.recovery_copies import (
+    discard_recovery,
+    list_recoveries,
+    load_recovery,
+)
+from napari_semxai.store.disk.safety_net import SafetyNet
+from napari_semxai.store.project.records import seconds
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from napari_semxai.store.disk.recovery_copies import Recovery
     from napari_semxai.store.project.cache import Entry, ProjectCache
     from napari_semxai.store.project.index.index import ProjectIndex
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import BoolMask, QueueFilter, ReviewChange, ReviewRecord
+    from napari_semxai.types import QueueFilter, ReviewChange, ReviewRecord
 
 
 class OpenProject:
@@ -35,22 +42,22 @@ class OpenProject:
 
     def __init__(self, project: Project, index: ProjectIndex, cache: ProjectCache) -> None:
         self.project, self.index, self.cache = project, index, cache
-        self._failed: dict[str, tuple[ReviewChange, ...]] = {}
+        self._net: SafetyNet[str, ReviewChange] = SafetyNet(self._write)
         self.pixel_sizes: dict[str, float] = {}
         """What was typed, by image: it counts before it is written."""
 
     @property
     def failed(self) -> tuple[str, ...]:
         """Images with changes that could not be written so far."""
-        return tuple(self._failed)
+        return self._net.places
 
     @property
     def unwritten(self) -> list[str]:
         """What could not be written so far, and where it is kept, in words."""
         return [
             f"{image_id}: could not be saved in the project; {self._keep(image_id, change)}"
-            for image_id, changes in self._failed.items()
-            for change in changes
+            for image_id in self._net.places
+            for change in self._net.waiting(image_id)
         ]
 
     def pixel_size(self, image_id: str) -> float | None:
@@ -75,8 +82,16 @@ class OpenProject:
 
         Copies of what is written are removed. For a thread.
         """
-        keys = {self.cache.key(image.id): image.id for image in self.project.images}
-        return unsaved_masks(folder, keys, self._stored)
+        images = {self.cache.key(image.id): image.id for image in self.project.images}
+        found: dict[str, None] = {}
+        for copy in list_recoveries(folder):
+            if copy.key not in images or copy.is_change:
+                continue
+            if self._is_stored(copy, images[copy.key]):
+                discard_recovery(copy.path)
+            else:
+                found[images[copy.key]] = None
+        return list(found)
 
     def first_readable(
         self, images: Sequence[str], wanted: Callable[[], bool]
@@ -119,8 +134,7 @@ class OpenProject:
             When another program writes as the annotator, or the project cannot be written.
         """
         self.project.claim(self.cache.annotator)
-        failed: dict[str, str] = {}
-        return self.project.write_kept(self.cache.annotator, failed), failed
+        return write_kept(self.project, self.cache.annotator)
 
     def write(self, image_id: str, *new: ReviewChange) -> ReviewRecord | None:
         """Write changes of an image after those that failed before.
@@ -130,23 +144,13 @@ class OpenProject:
         InputError
             When it cannot be written; the changes wait for the next call, and in files.
         """
-        annotator = self.cache.annotator
-        waiting = [*self._failed.pop(image_id, ()), *new]
-        record = None
-        try:
-            while waiting:
-                record = self.project.write_review(image_id, annotator, waiting[0])
-                self.cache.written(record)
-                waiting.pop(0)
-                self.note(record)
-        except (InputError, OSError):
-            for change in waiting:
+        self._net.put(image_id, *new)
+        records, failed = self._net.flush(image_id)
+        if failed:
+            for change in self._net.waiting(image_id):
                 self._keep(image_id, change)
-            raise
-        finally:
-            if waiting:
-                self._failed[image_id] = tuple(waiting)
-        return record or self.project.record(image_id, annotator)
+            raise failed[image_id]
+        return records[-1] if records else self.project.record(image_id, self.cache.annotator)
 
     def note(self, record: ReviewRecord) -> None:
         """Tell the index of a record that was written; where it cannot, a look at the files will.
@@ -164,19 +168,52 @@ class OpenProject:
         InputError or OSError
             For the last image that failed again.
         """
-        problem: InputError | OSError | None = None
         with closing(self.project), closing(self.index):
-            for image_id in self.failed:
-                try:
-                    self.write(image_id)
-                except (InputError, OSError) as error:
-                    problem = error
-        if problem is not None:
-            raise problem
+            _, failed = self._net.flush()
+        if failed:
+            raise list(failed.values())[-1]
 
-    def _stored(self, image_id: str) -> BoolMask:
-        mask = self.project.mask(image_id, self.cache.annotator)
-        return np.zeros(self.project.image(image_id).shape, bool) if mask is None else mask
+    def _write(self, image_id: str, change: ReviewChange) -> ReviewRecord:
+        record = self.project.write_review(image_id, self.cache.annotator, change)
+        self.cache.written(record)
+        self.note(record)
+        return record
+
+    def _is_stored(self, copy: Recovery, image_id: str) -> bool:
+        try:
+            copied = load_recovery(copy.path)[0] != 0
+            stored = self.project.mask(image_id, self.cache.annotator)
+        except InputError:
+            # The copy may be all there is.
+            return False
+        return not copied.any() if stored is None else np.array_equal(copied, stored)
 
     def _keep(self, image_id: str, change: ReviewChange) -> str:
-        return self.project.keep(image_id, self.cache.annotator, change)
+        image = self.project.image(image_id)
+        return self.project.rescue.keep(image, self.cache.annotator, change)
+
+
+def write_kept(project: Project, annotator: str) -> tuple[list[ReviewRecord], dict[str, str]]:
+    """Write what an earlier session had to keep elsewhere, and remove those files.
+
+    Of images that the annotator has changed since, nothing is written.
+
+    Returns
+    -------
+    list of ReviewRecord, dict
+        Of the images that were written, and the message of each that still cannot be.
+    """
+    written: list[ReviewRecord] = []
+    failed: dict[str, str] = {}
+    for image_id, copies in project.rescue.changes(annotator).items():
+        try:
+            old = project.record(image_id, annotator)
+            # Decided anew since, perhaps on another machine: the later word counts.
+            if old is not None and seconds(old.time) > copies[0].saved_at:
+                continue
+            changes = map(project.rescue.load, copies)
+            records = [project.write_review(image_id, annotator, change) for change in changes]
+            written.append(records[-1])
+        except InputError as error:
+            failed[image_id] = str(error)
+    return written, failed
