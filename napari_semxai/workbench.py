@@ -11,15 +11,14 @@ from napari.settings import get_settings
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 
-from napari_semxai.controllers.choices import ChoicesController
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.controllers.explain.explain import Explaining
 from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
 from napari_semxai.controllers.project.annotators import AnnotatorsController
 from napari_semxai.controllers.project.batch_masks import QueueMasks
 from napari_semxai.controllers.project.images import ImageController
-from napari_semxai.controllers.project.pixel_size import PixelSizeController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
 from napari_semxai.controllers.project.review import ReviewController
@@ -36,16 +35,14 @@ from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.explain.explanations import ExplanationLayers
-from napari_semxai.layers.mask.annotator_tiles import SideBySide
 from napari_semxai.layers.mask.click_tool import ClickTool
-from napari_semxai.layers.mask.comparison import Comparison
+from napari_semxai.layers.mask.comparison import Comparison, SideBySide
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
-from napari_semxai.widgets.common.main_thread import MainThread
-from napari_semxai.widgets.edit.closing import ClosingQuestion
+from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.edit.dock import (
     ANNOTATORS,
     CLICKS,
@@ -55,9 +52,10 @@ from napari_semxai.widgets.edit.dock import (
     REVIEW,
     SIZE,
     STORAGE,
+    ClosingQuestion,
     EditDock,
 )
-from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel
+from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, StoragePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
 from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
@@ -65,7 +63,6 @@ from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPa
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.scores.dock import ScoresDock
 from napari_semxai.widgets.settings.shortcuts import CLASS_KEYS, KeysPanel, KeyTable
-from napari_semxai.widgets.settings.storage_panel import StoragePanel
 from napari_semxai.widgets.survey.dock import SurveyDock
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ FILE_CYCLES: list[set[str]] = []
 FOLDER_CYCLES: list[set[str]] = []
 # Likewise for files over 400 lines and function bodies over 50.
 TOO_BIG: list[str] = []
+# More files than this, or more that one other file alone imports, were split too far.
+MOST_FILES, MOST_WITH_ONE_IMPORTER = 230, 45
 
 
 def _module(path: Path) -> str:
@@ -92,3 +94,15 @@ def test_sizes() -> None:
                 if body and body[-1].end_lineno - body[0].lineno >= 50:
                     too_big.append(f"{_name(path)}.{node.name}")
     assert too_big == TOO_BIG
+
+
+def test_files_are_things_of_their_own() -> None:
+    files = {_module(path) for path in FILES if path.name != "__init__.py"}
+    assert len(files) <= MOST_FILES
+    importers: dict[str, set[str]] = {}
+    for module, names in _imports().items():
+        for name in names:
+            importers.setdefault(name, set()).add(module)
+    # Such a file belongs to its importer, unless it is a dock, a panel or an algorithm.
+    single = sorted(name for name in files if len(importers.get(name, ())) == 1)
+    assert len(single) <= MOST_WITH_ONE_IMPORTER, single

@@ -2,7 +2,7 @@
 
 ``python -m training.robust`` makes mask candidates with the bundled SAM 2 (kept in ``--cache``, so
 that a stopped run goes on), fits on one stream of scenes, writes the numbers to
-``napari_semxai/algorithms/algorithm1/robust_fit.py``, and reports on another stream: a Markdown
+``napari_semxai/algorithms/algorithm1/robust.py``, and reports on another stream: a Markdown
 table, and rows of every scene in ``training/results/robust.csv``. ``--report-only`` takes the
 numbers as they are. ``--real IMAGE OUTLINE`` adds an image that is not synthetic to the
 report alone.
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,15 +39,8 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import GroundTruth
 
-FIT_FILE = Path(robust.__file__).with_name("robust_fit.py")
+CODE = Path(robust.__file__)
 RESULTS = Path("training/results/robust.csv")
-_TEMPLATE = '''"""Numbers of the robust variant, written by ``python -m training.robust``."""
-
-COEFFICIENTS = {coefficients}
-INTERCEPT = {intercept}
-PRESENCE = {presence}
-"""Slope and offset from the strongest component's log odds to those of a defect at all."""
-'''
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +90,15 @@ def fit(found: Sequence[Case]) -> None:
     robust.PRESENCE = calibrate(scaler.transform(rows), wanted, scenes, [c for c, _ in seen])
     names = dict(zip(robust.FEATURES, robust.COEFFICIENTS, strict=True))
     print(f"{len(seen)} scenes, {len(rows)} components, {sum(wanted)} of them defects: {names}")
-    FIT_FILE.write_text(
-        _TEMPLATE.format(
-            coefficients=robust.COEFFICIENTS,
-            intercept=robust.INTERCEPT,
-            presence=robust.PRESENCE,
-        )
-    )
+    CODE.write_text(with_numbers(CODE.read_text()))
+
+
+def with_numbers(code: str) -> str:
+    """Return the module's text with the numbers that it has now."""
+    for name in ("COEFFICIENTS", "INTERCEPT", "PRESENCE"):
+        line = f"{name} = {getattr(robust, name)}"
+        code = re.sub(rf"^{name} = .*$", line, code, flags=re.MULTILINE)
+    return code
 
 
 def calibrate(

@@ -4,8 +4,8 @@ Every value is compared by identity and never changed after it was made. Coordin
 (row, column) everywhere; only the SAM 2 adapter flips to (x, y).
 """
 
-from napari_semxai.types.classify import ClassifierInfo
 from napari_semxai.types.concepts import (
+    ClassifierInfo,
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
@@ -59,21 +59,19 @@ from napari_semxai.types.queue import (
     QueueFilter,
     QueueRow,
 )
-from napari_semxai.types.segment import (
+from napari_semxai.types.settings import (
+    AlgorithmSettings,
     Encoding,
+    FilterSettings,
     GenerateRequest,
+    GenerateSettings,
     GenerateUpdate,
+    MaskSettings,
     ModelInfo,
     PredictedMask,
     PredictRequest,
     Prompts,
     WarmRequest,
-)
-from napari_semxai.types.settings import (
-    AlgorithmSettings,
-    FilterSettings,
-    GenerateSettings,
-    MaskSettings,
 )
 
 __all__ = [

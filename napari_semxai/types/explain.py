@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.classify import ClassifierInfo
+from napari_semxai.types.concepts import ClassifierInfo
 from napari_semxai.types.image import BoolMask
 
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ import pytest
 from scipy import ndimage
 
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
-from napari_semxai.algorithms.synthetic.wide.effects import draw_bar, write_over
 from napari_semxai.algorithms.synthetic.wide.materials import cells
 from napari_semxai.algorithms.synthetic.wide.plates import PLATES, Plate, write
+from napari_semxai.algorithms.synthetic.wide.scene import draw_bar, write_over
 
 SMALL = (120, 136)
 WHOLES = {

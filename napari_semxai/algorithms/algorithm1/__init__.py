@@ -3,7 +3,7 @@
 `candidates` selects from a pool by predicted IoU, stability and overlap. `ground_truth` is the
 paper: stage 1 ranks the candidates by centre distance and area (alpha, beta), stage 2 takes the
 complement of the winner and keeps its largest component. `robust` is the other stage 2: all
-defects, or none, with a confidence from the numbers in `robust_fit`. `edge_strips` finds the
+defects, or none, with a confidence fitted on synthetic scenes. `edge_strips` finds the
 borders that both leave out. `automatic` puts them together by all settings (`types.settings`):
 window, queue and command line ask it alone.
 

@@ -8,7 +8,7 @@ probability. All components that pass are the mask; when none does, the answer i
 How probable a defect is at all is calibrated on synthetic scenes. Nothing depends on the network
 but the surface itself.
 
-The numbers are fitted by ``python -m training.robust``.
+The numbers are fitted, and written here, by ``python -m training.robust``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
     inside_border,
     touches,
 )
-from napari_semxai.algorithms.algorithm1.robust_fit import COEFFICIENTS, INTERCEPT, PRESENCE
 
 if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, Border
@@ -39,6 +38,11 @@ FEATURES = (
     "edge",
     "repetition",
 )
+# The three are written by `training.robust`.
+COEFFICIENTS = (0.6069, 1.5401, 1.5446, -0.0361, -2.6359, -2.8563, 0.3787)
+INTERCEPT = 5.2969
+PRESENCE = (0.8964, 1.2264)
+"""Slope and offset from the strongest component's log odds to those of a defect at all."""
 SMALLEST = 30
 """Pixels of the smallest component that is judged."""
 LOWEST_LOGIT = -4.0

@@ -1,7 +1,7 @@
 """The one generator of SEM-like scenes with exact masks.
 
-`spec` describes a scene and draws descriptions, `scene` makes it: `fields` gives smooth random
-fields and the wafer's patterns, `defects` the defects, `imaging` light, noise and blur.
+`spec` describes a scene and draws descriptions, `scene` makes it, with light, noise and blur:
+`fields` gives smooth random fields and the wafer's patterns, `defects` the defects.
 Equal descriptions and seeds give equal pixels: samples, tests and held-out sets rest on it. The
 folder `wide` holds scenes of other makers, materials and imaging troubles.
 """

@@ -3,7 +3,7 @@
 `edit` applies whole-mask edits, loads and saves; `recovery` writes a copy at most two seconds
 behind the strokes, and finds those of earlier sessions. `recipe` records how the mask came
 about: an edit is noted there, and then proposed to the layers. `clicks` refines the mask by SAM
-prompts (`click_history` lets undo take their dots along).
+prompts, and lets undo take their dots along.
 
 A new edit of the whole mask is an entry of `MASK_EDITS` in `algorithms/masks/edits.py`.
 """

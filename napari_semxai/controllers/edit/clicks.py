@@ -17,7 +17,6 @@ from napari_semxai.algorithms.masks.click_edits import (
     take_answer,
 )
 from napari_semxai.algorithms.masks.patches import mask_patch
-from napari_semxai.controllers.edit.click_history import ClickHistory
 from napari_semxai.state.review import Offer
 from napari_semxai.state.session import Origin
 from napari_semxai.types import (
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
 CLICK = "click"
 SAM_CLICK = "SAM click"
+_MOMENTS_KEPT = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -311,3 +311,72 @@ def _drawn(mask: BoolMask) -> dict[str, Any]:
 
 def _iou(details: Mapping[str, Any]) -> str:
     return f"Predicted IoU {details['predicted_iou']:.2f}"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Moment:
+    """A mask, told by its pixels, with the clicks that led to it.
+
+    Attributes
+    ----------
+    area, digest : int
+        Of the mask.
+    prompts : Prompts
+        Of the object that was worked on.
+    known : ndarray of bool, shape (M, N), or None
+        That object.
+    """
+
+    area: int
+    digest: int
+    prompts: Prompts
+    known: BoolMask | None
+
+
+class ClickHistory:
+    """The masks that answers led from and to.
+
+    napari undoes and redoes strokes as well, and says no more than that pixels changed: where
+    the mask is now is known by its pixels.
+    """
+
+    def __init__(self) -> None:
+        self._moments: list[Moment] = []
+        self._now = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._moments, self._now = [], 0
+
+    def note(self, mask: BoolMask, prompts: Prompts, known: BoolMask | None) -> None:
+        """Add what leads to `mask` (M, N) behind the present; what was undone is no more."""
+        moment = Moment(int(np.count_nonzero(mask)), _digest(mask), prompts, known)
+        kept = self._moments[: self._now + 1]
+        if kept and kept[-1].digest == moment.digest:
+            kept.pop()
+        self._moments = [*kept[-_MOMENTS_KEPT:], moment]
+        self._now = len(self._moments) - 1
+
+    def move(self, mask: BoolMask) -> Moment | None:
+        """Go where `mask` (M, N) is; return that moment, or None where nothing changes.
+
+        Of several with these pixels the nearest in time is meant. A mask with strokes of its own
+        belongs to none, and the present stays.
+        """
+        if not self._moments:
+            return None
+        area = np.count_nonzero(mask)
+        # Strokes come a hundred times a second, and seldom hit an area.
+        places = [place for place, own in enumerate(self._moments) if own.area == area]
+        if not places:
+            return None
+        digest = _digest(mask)
+        same = [place for place in places if self._moments[place].digest == digest]
+        if not same or self._now in same:
+            return None
+        self._now = min(same, key=lambda place: abs(place - self._now))
+        return self._moments[self._now]
+
+
+def _digest(mask: BoolMask) -> int:
+    return hash(np.packbits(mask).tobytes())

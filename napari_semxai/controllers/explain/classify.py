@@ -12,7 +12,7 @@ from napari_semxai.controllers.explain.requests import Asking
 from napari_semxai.types import ClassifyRequest, LayersRequest
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.explain.result_cache import ResultCache
+    from napari_semxai.controllers.explain.requests import ResultCache
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import ClassifierChoice

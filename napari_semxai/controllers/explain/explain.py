@@ -16,7 +16,7 @@ from napari_semxai.controllers.explain.classify import ClassifyController
 from napari_semxai.controllers.explain.concept_sources import ConceptSource, PictureSource
 from napari_semxai.controllers.explain.concepts import ConceptController
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, HeatmapSource
-from napari_semxai.controllers.explain.result_cache import ResultCache
+from napari_semxai.controllers.explain.requests import ResultCache
 from napari_semxai.state.explanation import HEAT_MAP, ExplanationMasks, ExplanationPicture
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import InputError

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.controllers.explain.result_cache import ResultCache
+    from napari_semxai.controllers.explain.requests import ResultCache
     from napari_semxai.controllers.explain.sources import Made
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import CamSettings, Explanation

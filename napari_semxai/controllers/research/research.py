@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import stage_two
 from napari_semxai.algorithms.algorithm1.sweep import advice, sweep_image, sweep_set
-from napari_semxai.controllers.research.results import read_result
+from napari_semxai.controllers.research.runs import read_result
 from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.research import ImageSweep
 

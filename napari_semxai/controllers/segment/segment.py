@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_two
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
-from napari_semxai.controllers.segment.stage_two import StageTwo
 from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
@@ -26,11 +25,14 @@ from napari_semxai.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from napari_semxai.algorithms.algorithm1.ground_truth import Defect
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.types import (
+        AlgorithmSettings,
         BoolMask,
         Border,
         FilterSettings,
@@ -40,6 +42,10 @@ if TYPE_CHECKING:
 
 CANDIDATES = "candidates"
 WARM = "warm"
+JOB = "stage 2"
+
+# Two masks each: 256 MB at 4096 x 4096. The whole alpha-beta plane has a handful of winners.
+_WINNERS_KEPT = 8
 
 
 class SegmentController:
@@ -278,3 +284,65 @@ class SegmentController:
 
 def _nothing() -> None:
     """Ignore the end of a warm-up: its one answer has arrived."""
+
+
+class StageTwo:
+    """Winners with their defects, for one pool and one choice of all but alpha and beta.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        All candidates.
+    image : SemImage
+        Theirs.
+    settings : AlgorithmSettings
+        Alpha and beta do not matter.
+    border : tuple of int
+        What is ignored.
+    """
+
+    def __init__(
+        self, pool: CandidatePool, image: SemImage, settings: AlgorithmSettings, border: Border
+    ) -> None:
+        self._pool = pool
+        self._find: Callable[[BoolMask], Defect] = stage_two(settings, image.gray, border)
+        self._known: dict[int, tuple[BoolMask, Defect]] = {}
+        self._asked: list[int] = []
+
+    def of(self, candidate: int) -> tuple[BoolMask, Defect]:
+        """Return the mask of a candidate and the defect it leads to."""
+        found = self._known.pop(candidate, None) or self._compute(candidate)
+        # The one used last stands last.
+        self._keep(candidate, found)
+        return found
+
+    def prepare(self, jobs: Jobs, candidates: Iterable[int]) -> None:
+        """Compute the defects of these candidates behind the window, unless that was asked."""
+        wanted = list(candidates)[:_WINNERS_KEPT]
+        if wanted != self._asked:
+            self._asked = wanted
+            missing = [candidate for candidate in wanted if candidate not in self._known]
+            jobs.run(
+                JOB,
+                lambda: [(candidate, self._compute(candidate)) for candidate in missing],
+                self._on_prepared,
+                _said_later,
+            )
+
+    def _on_prepared(self, found: list[tuple[int, tuple[BoolMask, Defect]]]) -> None:
+        for candidate, value in found:
+            if candidate not in self._known:
+                self._keep(candidate, value)
+
+    def _compute(self, candidate: int) -> tuple[BoolMask, Defect]:
+        surface = self._pool.mask(candidate)
+        return surface, self._find(surface)
+
+    def _keep(self, candidate: int, value: tuple[BoolMask, Defect]) -> None:
+        self._known[candidate] = value
+        while len(self._known) > _WINNERS_KEPT:
+            del self._known[next(iter(self._known))]
+
+
+def _said_later(_: str) -> None:
+    """Whoever asks for the winner later is told what is wrong."""

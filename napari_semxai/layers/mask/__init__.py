@@ -2,7 +2,7 @@
 
 `session_layers` shows the session's image and masks as napari layers. `mask_watch` follows the
 pixels of a Labels layer whoever changes them and tells the controllers which box changed;
-`comparison` does that for the two masks being scored. `click_tool` takes SAM clicks and boxes,
-`prompt_layers` shows them. `step_layers` shows the steps of Algorithm 1, `annotator_tiles` the
-masks of other annotators.
+`comparison` does that for the two masks being scored, and shows the masks of other annotators
+beside the image. `click_tool` takes SAM clicks and boxes and shows them, `step_layers` shows the
+steps of Algorithm 1.
 """

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,26 +13,24 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QSizePolicy,
-    QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.layers.mask.step_layers import STEPS
 from napari_semxai.types.settings import PAPER, ROBUST
-from napari_semxai.widgets.candidates.advanced_forms import AdvancedForms
-from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker
+from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker, Welcome
 from napari_semxai.widgets.candidates.ranking import CandidateTable, WinnerMap, ranked
-from napari_semxai.widgets.common.forms import ScrolledDock, button, note, set_note
+from napari_semxai.widgets.common.forms import ScrolledDock, button
 from napari_semxai.widgets.common.numbers import NumberSlider
+from napari_semxai.widgets.common.parameters import SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from qtpy.QtWidgets import QPushButton
 
     from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.controllers.segment.download import DownloadController
@@ -45,68 +41,68 @@ if TYPE_CHECKING:
     from napari_semxai.types import AlgorithmSettings
     from napari_semxai.widgets.common.forms import Connections
 
-
-_MOST_LEFTOVERS = 5
-
-_TEXT = """<h3>Defect masks from SEM images</h3>
-<ol>
-<li><b>Open an image</b>: here, or drop a file on the canvas and pick its layer.</li>
-<li><b>Generate candidates</b> with SAM 2.</li>
-<li>Move <b>α</b> and <b>β</b> until the defect is outlined.</li>
-<li>Correct it by hand in <b>Edit &amp; review</b>.</li>
-<li>See in <b>Explain</b> what the classifier predicts, and why.</li>
-<li>Watch Dice and IoU in <b>Scores</b>, and save the mask.</li>
-</ol>
-<p>Nothing leaves this machine.</p>"""
-
-
-class Welcome(QWidget):
-    """The first-run page."""
-
-    open_wanted = Signal()
-    sample_wanted = Signal()
-    leftover_wanted = Signal(object, int)
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open = button("Open an image…", "TIFF, PNG, JPEG or BMP")
-        self.sample = button("Try the sample image", "A synthetic defect with its exact mask")
-        self.leftovers: list[QPushButton] = []
-        self.unsaved = note()
-        self._layout = QVBoxLayout(self)
-        for part in (note(_TEXT), self.open, self.sample, self.unsaved):
-            self._layout.addWidget(part)
-        self.set_leftovers(())
-        self.open.clicked.connect(self.open_wanted)
-        self.sample.clicked.connect(self.sample_wanted)
-
-    def set_leftovers(self, copies: tuple[Recovery, ...]) -> None:
-        """Offer images with strokes that an earlier session did not save, newest first."""
-        for old in self.leftovers:
-            self._layout.removeWidget(old)
-            old.deleteLater()
-        text = f"⚠ Images with unsaved strokes: {len(copies)}" if copies else ""
-        set_note(self.unsaved, text)
-        self.leftovers = []
-        for copy in copies[:_MOST_LEFTOVERS]:
-            path, page = Path(copy.info["path"]), int(copy.info.get("page", 0))
-            offer = button(
-                f"Open {copy.info['name']}", f"Open {path}; its unsaved strokes can be restored"
-            )
-            offer.clicked.connect(partial(self._on_leftover_clicked, path, page))
-            self._layout.addWidget(offer)
-            self.leftovers.append(offer)
-
-    def _on_leftover_clicked(self, path: Path, page: int, _checked: bool) -> None:
-        self.leftover_wanted.emit(path, page)
-
-
 ALGORITHM_TITLES = {
     ROBUST: "All defects, or none (robust)",
     PAPER: "Largest component (paper)",
 }
 TABLE_MILLISECONDS = 100
 """The table follows sliders at this pace; the mask follows every motion."""
+_BORDERS = [("Auto: dark or constant strips", None), ("None", 0), *((f"{n} px", n) for n in
+            (1, 2, 3, 4, 5, 8, 12, 16, 24, 32))]  # fmt: skip
+_THRESHOLDS: dict[str, dict[str, Any]] = {
+    "pred_iou_thresh": {
+        "label": "Predicted IoU ≥",
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.01,
+        "decimals": 3,
+        "tooltip": "Leave out candidates with a lower predicted IoU",
+    },
+    "stability_score_thresh": {
+        "label": "Stability score ≥",
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.01,
+        "decimals": 3,
+        "tooltip": "Leave out candidates whose area depends strongly on the logit threshold",
+    },
+    "stability_score_offset": {
+        "label": "Stability offset",
+        "min": 0.125,
+        "max": 8,
+        "step": 0.125,
+        "decimals": 3,
+        "tooltip": "Stability score: area above +offset divided by area above −offset, in logits",
+    },
+    "box_nms_thresh": {
+        "label": "Box NMS IoU ≤",
+        "min": 0.0,
+        "max": 1.0,
+        "step": 0.05,
+        "decimals": 3,
+        "tooltip": "Of candidates whose boxes overlap more, keep only the best predicted IoU",
+    },
+}
+_GRID: dict[str, dict[str, Any]] = {
+    "points_per_side": {
+        "label": "Points per side",
+        "min": 4,
+        "max": 64,
+        "tooltip": "SAM 2 is prompted on a square grid of points; used by the next generation",
+    },
+}
+_COMPONENTS: dict[str, dict[str, Any]] = {
+    "connectivity": {
+        "label": "Connectivity",
+        "choices": [4, 8],
+        "tooltip": "Whether diagonal neighbours belong to the same component (8) or not (4)",
+    },
+    "ignore_border": {
+        "label": "Ignore border",
+        "choices": _BORDERS,
+        "tooltip": "Pixels at the image border that cannot become part of the defect",
+    },
+}
 
 
 class CandidatesDock(ScrolledDock):
@@ -359,3 +355,22 @@ def _verdict(automatic: Automatic) -> str:
         f"Candidates: {len(automatic.pool)}, {winner}; "
         f"defect {np.count_nonzero(truth.mask)} px{sure}"
     )
+
+
+class AdvancedForms(QCollapsible):
+    """Border and components, thresholds, and the grid of points.
+
+    Parameters
+    ----------
+    session : Session
+        Holds the values shown first.
+    """
+
+    def __init__(self, session: Session) -> None:
+        super().__init__("Advanced")
+        self.toggleButton().setToolTip("Connectivity, border, thresholds and point grid")
+        self.components = SettingsForm(session.algorithm, _COMPONENTS)
+        self.filters = SettingsForm(session.filters, _THRESHOLDS)
+        self.grid = SettingsForm(session.generate, _GRID)
+        for form in (self.components, self.filters, self.grid):
+            self.addWidget(form.native)

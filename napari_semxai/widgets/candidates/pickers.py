@@ -1,4 +1,4 @@
-"""Which image is worked on, by which network, and where that runs."""
+"""Which image is worked on, by which network, where that runs; and a welcome before that."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QLabel,
     QSizePolicy,
     QStackedWidget,
+    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -24,19 +25,75 @@ from napari_semxai.store.disk.folders import models_folder
 from napari_semxai.store.weights.models import OFFICIAL_MODELS, installed_path
 from napari_semxai.types import JobState, Progress
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.forms import button, note, set_note
 from napari_semxai.widgets.common.layer_combo import LayerCombo
 from napari_semxai.widgets.common.status import StatusLine, StatusText, keep_room
 
 if TYPE_CHECKING:
+    from qtpy.QtWidgets import QPushButton
+
     from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.session import Session
+    from napari_semxai.store.disk.recovery_copies import Recovery
     from napari_semxai.store.weights.models import OfficialModel
     from napari_semxai.types import ModelInfo, SemImage
     from napari_semxai.widgets.common.forms import Connections
 
 _MEGABYTE = 10**6
+_MOST_LEFTOVERS = 5
+
+_TEXT = """<h3>Defect masks from SEM images</h3>
+<ol>
+<li><b>Open an image</b>: here, or drop a file on the canvas and pick its layer.</li>
+<li><b>Generate candidates</b> with SAM 2.</li>
+<li>Move <b>α</b> and <b>β</b> until the defect is outlined.</li>
+<li>Correct it by hand in <b>Edit &amp; review</b>.</li>
+<li>See in <b>Explain</b> what the classifier predicts, and why.</li>
+<li>Watch Dice and IoU in <b>Scores</b>, and save the mask.</li>
+</ol>
+<p>Nothing leaves this machine.</p>"""
+
+
+class Welcome(QWidget):
+    """The first-run page."""
+
+    open_wanted = Signal()
+    sample_wanted = Signal()
+    leftover_wanted = Signal(object, int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open = button("Open an image…", "TIFF, PNG, JPEG or BMP")
+        self.sample = button("Try the sample image", "A synthetic defect with its exact mask")
+        self.leftovers: list[QPushButton] = []
+        self.unsaved = note()
+        self._layout = QVBoxLayout(self)
+        for part in (note(_TEXT), self.open, self.sample, self.unsaved):
+            self._layout.addWidget(part)
+        self.set_leftovers(())
+        self.open.clicked.connect(self.open_wanted)
+        self.sample.clicked.connect(self.sample_wanted)
+
+    def set_leftovers(self, copies: tuple[Recovery, ...]) -> None:
+        """Offer images with strokes that an earlier session did not save, newest first."""
+        for old in self.leftovers:
+            self._layout.removeWidget(old)
+            old.deleteLater()
+        text = f"⚠ Images with unsaved strokes: {len(copies)}" if copies else ""
+        set_note(self.unsaved, text)
+        self.leftovers = []
+        for copy in copies[:_MOST_LEFTOVERS]:
+            path, page = Path(copy.info["path"]), int(copy.info.get("page", 0))
+            offer = button(
+                f"Open {copy.info['name']}", f"Open {path}; its unsaved strokes can be restored"
+            )
+            offer.clicked.connect(partial(self._on_leftover_clicked, path, page))
+            self._layout.addWidget(offer)
+            self.leftovers.append(offer)
+
+    def _on_leftover_clicked(self, path: Path, page: int, _checked: bool) -> None:
+        self.leftover_wanted.emit(path, page)
 
 
 class ImagePicker(QWidget):

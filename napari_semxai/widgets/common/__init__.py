@@ -2,8 +2,8 @@
 
 `forms` holds small widgets, the helpers that connect them and the scrolled dock, which keeps the
 wheel from changing controls without focus; `parameters` makes forms from frozen settings with
-magicgui; `progress_bar` starts, shows and cancels a job; `layer_combo` picks a layer;
-`figure_view` shows a figure drawn elsewhere; `main_thread` hands calls of other threads to the
-GUI thread. `status` is the one line for messages, `numbers` are fields and sliders, and
-`file_dialogs` asks for files and remembers folders by kind.
+magicgui. `progress_bar` starts, shows and cancels a job, and hands the calls of job threads to
+the GUI thread. `layer_combo` picks a layer; `figure_view` shows a figure drawn elsewhere;
+`status` is the one line for messages, `numbers` are fields and sliders, and `file_dialogs` asks
+for files and remembers folders by kind.
 """

@@ -1,10 +1,10 @@
-"""Start and cancel a job of an engine, with progress and the time left."""
+"""Jobs of engines and threads: start, progress, cancel, and their calls on the GUI thread."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_semxai.types import JobState
@@ -12,6 +12,8 @@ from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.status import StatusLine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.types import Progress
 
 _STAGES = {"load": "Loading the network", "encode": "Encoding the image"}
@@ -77,3 +79,27 @@ def progress_text(progress: Progress, unit: str = "") -> str:
         return f"{counted}{left}"
     steps = f": {counted}" if progress.total > 1 else ""
     return f"{progress.stage.capitalize()}{steps}{left} …"
+
+
+class MainThread(QObject):
+    """Run functions on the thread this object was made on, in order, when Qt gets to it."""
+
+    _called = Signal(object)
+
+    def __init__(self, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._open = True
+        self._called.connect(self._run, Qt.ConnectionType.QueuedConnection)
+
+    def deliver(self, function: Callable[[], None]) -> None:
+        """Queue `function`; may be called from any thread."""
+        if self._open:
+            self._called.emit(function)
+
+    def close(self) -> None:
+        """Drop whatever is still queued and all that comes later."""
+        self._open = False
+
+    def _run(self, function: Callable[[], None]) -> None:
+        if self._open:
+            function()

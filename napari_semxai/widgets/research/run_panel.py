@@ -19,7 +19,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_semxai.controllers.research.results import EXPLANATIONS
+from napari_semxai.controllers.research.runs import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
 from napari_semxai.types import JobState
 from napari_semxai.widgets.common.figure_view import FigureView

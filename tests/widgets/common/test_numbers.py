@@ -11,7 +11,7 @@ from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
 
 from napari_semxai.state.session import Session
-from napari_semxai.widgets.candidates.advanced_forms import AdvancedForms
+from napari_semxai.widgets.candidates.dock import AdvancedForms
 from napari_semxai.widgets.common.numbers import (
     LengthField,
     NumberField,

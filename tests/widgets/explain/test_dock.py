@@ -24,9 +24,8 @@ from napari_semxai.state.explanation import (
 )
 from napari_semxai.state.session import Session
 from napari_semxai.types import JobState, Progress, SweepAdvice, SweepRow
-from napari_semxai.widgets.explain.classifier_panel import SYNTHETIC
 from napari_semxai.widgets.explain.concept_list import ConceptList
-from napari_semxai.widgets.explain.dock import ExplainDock
+from napari_semxai.widgets.explain.dock import SYNTHETIC, ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
 from tests import explanations as make
 from tests.layers.mask.test_session_layers import Edit, make_image

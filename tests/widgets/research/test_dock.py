@@ -17,7 +17,7 @@ from napari_semxai.cli.common.options import settings_from
 from napari_semxai.cli.entry import make_parser
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.research.research import ResearchController
-from napari_semxai.controllers.research.results import EXPLANATIONS
+from napari_semxai.controllers.research.runs import EXPLANATIONS
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MaskRow
 from napari_semxai.state.explanation import UNION, ExplanationMasks
 from napari_semxai.state.queue import Queue
@@ -27,7 +27,7 @@ from napari_semxai.store.datasets.results import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings, JobState
-from napari_semxai.widgets.common.main_thread import MainThread
+from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.research.run_panel import RUNS, settings_of
 from tests.explanations import concept_maps

@@ -1,8 +1,8 @@
 """Scenes wide enough that real images of many makers and materials are no strangers.
 
 `scene` holds the table of kinds and paints a scene on a `canvas`, which keeps image, regions and
-their nesting together. `materials`, `structures` and `objects` paint them; `effects` are what
-befalls a whole picture (shadow, charging, drift, an info bar), `plates` the bars of five makers.
+their nesting together; then a shadow, charging, drift or an info bar may befall the picture.
+`materials`, `structures` and `objects` paint them, `plates` are the bars of five makers.
 A new kind is an entry of `WIDE_KINDS` and, where needed, a paint function.
 """
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.algorithms.synthetic.fields import Field
+from napari_semxai.algorithms.synthetic.spec import Region
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,6 +85,19 @@ class Plate:
         end = (min(self.height, round(high[0])), min(self.width, round(high[1])))
         if end[0] - row > 2 and end[1] - column > 2:
             self.boxes.append((kind, slice(row, end[0]), slice(column, end[1])))
+
+    def regions(
+        self, shape: tuple[int, int], corner: tuple[int, int], whole: str | None
+    ) -> list[Region]:
+        """Return what is listed, in an image of `shape`, after the plate as a `whole`, if any."""
+        boxes = [(whole, slice(0, self.height), slice(0, self.width))] if whole else []
+        regions = []
+        for kind, rows, columns in (*boxes, *self.boxes):
+            mask = np.zeros(shape, dtype=bool)
+            low, left = corner[0] + rows.start, corner[1] + columns.start
+            mask[low : corner[0] + rows.stop, left : corner[1] + columns.stop] = True
+            regions.append(Region(kind, mask))
+        return regions
 
     def any_of(self, *choices: str) -> str:
         """Draw one of the texts."""
