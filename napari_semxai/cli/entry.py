@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 _DESCRIPTION = (
     "Defect masks in SEM images with SAM 2. Without a command napari opens with the docks, and "
-    "with the images that are given. Exit codes: 0 done, 2 bad input, 3 some of many inputs "
-    "failed."
+    "with the images, folder or project that are given. Exit codes: 0 done, 2 bad input, 3 some "
+    "of many inputs failed."
 )
 
-_USAGE = "%(prog)s [-h] [--version] [IMAGE ... | COMMAND ...]"
+_USAGE = "%(prog)s [-h] [--version] [IMAGE ... | FOLDER | PROJECT | COMMAND ...]"
 _COMMANDS = (
     "window",
     "demo",
@@ -81,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
-    """Parse what stands behind the program's name; images without a command are for the window.
+    """Parse what stands behind the program's name; files without a command are for the window.
 
     Raises
     ------
@@ -89,10 +89,12 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
         After help, the version or one line that says what is wrong.
     """
     first = arguments[0] if arguments else ""
-    image = first not in _COMMANDS and (
-        Path(first).is_file() or Path(first).suffix.casefold() in IMAGE_SUFFIXES
+    shown = (
+        bool(first)
+        and first not in _COMMANDS
+        and (os.path.exists(first) or Path(first).suffix.casefold() in IMAGE_SUFFIXES)
     )
-    return make_parser().parse_args([*(["window"] if image else []), *arguments])
+    return make_parser().parse_args([*(["window"] if shown else []), *arguments])
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -29,6 +29,8 @@ class Queue:
         Id of the open image; "" for none.
     number : int
         Place of the open image in the whole project, counted from 1.
+    title : str
+        What people call the open image.
     filter : QueueFilter
         What `shown` came from.
     reviewed : int
@@ -50,6 +52,7 @@ class Queue:
     shown: tuple[QueueRow, ...] = ()
     current: str = ""
     number: int = 0
+    title: str = ""
     filter: QueueFilter = field(default_factory=QueueFilter)
     reviewed: int = 0
     annotators: tuple[str, ...] = ()
@@ -88,10 +91,10 @@ class Queue:
         """Return the queue after images could not be read, each with the reason."""
         return replace(self, unreadable={**self.unreadable, **failed})
 
-    def at(self, image: str, number: int) -> Queue:
+    def at(self, image: str, number: int, title: str) -> Queue:
         """Return the queue with an image open, which can be read then."""
         unreadable = {name: why for name, why in self.unreadable.items() if name != image}
-        return replace(self, current=image, number=number, unreadable=unreadable)
+        return replace(self, current=image, number=number, title=title, unreadable=unreadable)
 
     def with_record(self, record: ReviewRecord, label: str = "") -> Queue | None:
         """Return the queue with a record that was written; None for an image it does not show.

@@ -91,7 +91,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
 
 def _add_restore(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotator", required=True, metavar="NAME", help="whose reviews")
-    parser.add_argument("--image", action="append", metavar="ID", help="default: all images")
+    parser.add_argument("--image", action="append", metavar="NAME", help="default: all images")
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -111,7 +111,7 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 def _add_replay(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--annotator", metavar="NAME", help="default: all annotators")
-    parser.add_argument("--image", action="append", metavar="ID", help="default: all images")
+    parser.add_argument("--image", action="append", metavar="NAME", help="default: all images")
     parser.add_argument(
         "--no-network", action="store_true", help="check the stored edits only, in seconds"
     )
@@ -247,15 +247,16 @@ def run_restore(options: argparse.Namespace, output: Output) -> int:
     failed: dict[str, str] = {}
     restored = []
     with closing(open_project(options.project)) as project:
-        wanted = options.image or project.replaced_images(options.annotator)
-        if not wanted:
+        named = options.image or project.replaced_images(options.annotator)
+        if not named:
             raise InputError(f"{options.project}: nothing of {options.annotator} was replaced")
-        for image_id in wanted:
+        for name in named:
             try:
+                image_id = project.find(name, name).id
                 project.restore_replaced(image_id, options.annotator)
                 restored.append(image_id)
             except InputError as error:
-                failed[image_id] = str(error)
+                failed[name] = str(error)
     if not restored:
         raise InputError(next(iter(failed.values())))
     output.say(f"{options.project}: {len(restored)} reviews of {options.annotator} are back")

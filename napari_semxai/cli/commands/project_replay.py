@@ -51,7 +51,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     failed: dict[str, str] = {}
     done: list[dict[str, Any]] = []
     for image_id, annotator in _wanted(project, options):
-        label = f"{image_id} ({annotator})"
+        label = f"{project.image(image_id).name} ({annotator})"
         output.progress(label)
         try:
             steps, edits = replayer.replay(image_id, annotator)
@@ -89,7 +89,8 @@ def _said(steps: list[_Step]) -> str:
 
 def _wanted(project: Project, options: argparse.Namespace) -> Iterator[tuple[str, str]]:
     names = project.annotators() if options.annotator is None else [options.annotator]
-    for image_id in options.image or [image.id for image in project.images]:
+    named = [project.find(name, name).id for name in options.image or ()]
+    for image_id in named or [image.id for image in project.images]:
         for name in names:
             record = project.record(image_id, name)
             if record is not None and record.recipe is not None:

@@ -15,6 +15,7 @@ from napari_semxai.cli.batch.batch import add_batch_options
 from napari_semxai.cli.common.options import (
     add_foreground_option,
     add_mask_options,
+    count,
     named_folder,
     number,
     place,
@@ -102,12 +103,12 @@ def run(options: argparse.Namespace, output: Output) -> int:
 def axis(text: str, most: float = inf) -> Axis:
     """Parse first:last:number, from 0 to `most`."""
     parts = text.split(":")
-    if len(parts) != 3 or not parts[2].isdecimal() or int(parts[2]) < 1:
+    if len(parts) != 3:
         raise argparse.ArgumentTypeError(f"{text} is not FIRST:LAST:NUMBER, for example 0:8:17")
-    first, last = number(parts[0]), number(parts[1])
+    first, last, points = number(parts[0]), number(parts[1]), count(parts[2])
     if not (0 <= first <= most and 0 <= last <= most):
         raise argparse.ArgumentTypeError(f"{text} does not lie between 0 and {most:g}")
-    return first, last, int(parts[2])
+    return first, last, points
 
 
 def _report(

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.cli.common.options import number
+from napari_semxai.cli.common.options import count, number, whole
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -40,9 +40,9 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     )
     parser.add_argument("--start", default="bundled", metavar="FILE", help="weights to start from")
     parser.add_argument(
-        "--steps", type=int, help="number of batches (default: every image five times)"
+        "--steps", type=count, help="number of batches (default: every image five times)"
     )
-    parser.add_argument("--batch", type=int, default=16, help="images per batch")
+    parser.add_argument("--batch", type=count, default=16, help="images per batch")
     parser.add_argument("--rate", type=number, default=1e-3, help="learning rate")
     parser.add_argument(
         "--balance", type=number, default=1.0,
@@ -51,7 +51,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.add_argument(
         "--validation", type=number, default=0.2, help="share of each class for validation"
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=whole, default=0)
     parser.add_argument(
         "--synthetic", action="store_true",
         help="the images are synthetic: the classifier says so with every answer",
@@ -144,8 +144,8 @@ def _progress(output: Output, first: int, steps: int) -> Callable[[int, float], 
 
 def _say_data(data: LabelledImages, output: Output) -> None:
     counts = data.counts
-    for name, count in zip(data.class_names, counts, strict=True):
-        output.say(f"{name:20}{count:6} images")
+    for name, images in zip(data.class_names, counts, strict=True):
+        output.say(f"{name:20}{images:6} images")
     ratio = counts.max() / counts.min()
     output.say(f"largest to smallest class {ratio:.0f}:1, {len(data.failed)} left out")
 

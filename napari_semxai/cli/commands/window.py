@@ -1,7 +1,8 @@
-"""``semxai window FILE…``: napari with the docks, in a process that imports no network."""
+"""``semxai window FILE…|FOLDER``: napari with the docks, in a process that imports no network."""
 
 from __future__ import annotations
 
+import getpass
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.cli.common.output import BAD_INPUT, DONE, SOME_FAILED, Output
 from napari_semxai.store.images.read import read_image
+from napari_semxai.store.sources.find_images import is_source_file
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -28,15 +30,17 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser = commands.add_parser(
         "window",
         parents=[common],
-        help="open napari with the docks (so does semxai IMAGE)",
-        description="Open napari with the docks, and with the images that are given.",
+        help="open napari with the docks (so does semxai IMAGE, FOLDER or PROJECT)",
+        description="Open napari with the docks, and with what is given: images, or one project "
+        "or folder of images.",
     )
     parser.add_argument(
         "files",
         nargs="*",
-        metavar="FILE",
+        metavar="FILE|FOLDER",
         type=Path,
-        help="images; several pages open at the first",
+        help="images (of several pages the first is shown), or a project, a folder of images, a "
+        "table or a KLARF file",
     )
     parser.add_argument("--sample", action="store_true", help="open the sample image")
     parser.set_defaults(run=run)
@@ -47,17 +51,26 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if not has_display():
         output.error("no display to open napari on; see semxai --help for commands without one")
         return BAD_INPUT
-    images, failed = _read_all(options.files, output)
-    if failed and not images:
+    source, files = _split(options.files)
+    images, failed = _read_all(files, output)
+    if failed and not images and source is None:
         return BAD_INPUT
     import napari
 
     viewer = napari.Viewer()
     if options.sample:
         viewer.open_sample("napari-semxai", "defect")
-    show(viewer, images)
+    show(viewer, images, source)
     napari.run()
     return SOME_FAILED if failed else DONE
+
+
+def _split(paths: Sequence[Path]) -> tuple[Path | None, list[Path]]:
+    """Return the one folder, table or KLARF file among the paths, and the image files."""
+    sources = [path for path in paths if path.is_dir() or is_source_file(path)]
+    if len(sources) > 1:
+        raise InputError(f"{sources[1]}: a window shows one project; open it in another one")
+    return next(iter(sources), None), [path for path in paths if path not in sources]
 
 
 def _read_all(paths: Sequence[Path], output: Output) -> tuple[list[SemImage], int]:
@@ -71,8 +84,8 @@ def _read_all(paths: Sequence[Path], output: Output) -> tuple[list[SemImage], in
     return images, len(paths) - len(images)
 
 
-def show(viewer: Viewer, images: list[SemImage]) -> None:
-    """Open the docks, with a layer for every image and the first one chosen."""
+def show(viewer: Viewer, images: list[SemImage], source: Path | None = None) -> None:
+    """Open the docks, with a layer for every image and the first one chosen, or a project."""
     from napari_semxai.plugin import open_workbench, workbench_of
 
     workbench = workbench_of(viewer)
@@ -81,6 +94,8 @@ def show(viewer: Viewer, images: list[SemImage]) -> None:
     if images:
         workbench.images.show(images[0])
     open_workbench(viewer)
+    if source is not None:
+        workbench.projects.open(source, getpass.getuser())
 
 
 def has_display() -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from pathlib import Path
 
 from napari_semxai.algorithms.masks.foreground import AUTO, RULES, ForegroundRule, parse_rule
@@ -74,7 +75,7 @@ def add_mask_options(
 def _add_component_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--connectivity",
-        type=int,
+        type=whole,
         choices=(4, 8),
         default=8,
         help="neighbours of a pixel (default %(default)s)",
@@ -140,7 +141,7 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     )
     concepts.add_argument("--concepts", type=count, default=10, metavar="K")
     concepts.add_argument("--patch-size", type=count, default=64, metavar="P")
-    concepts.add_argument("--seed", type=int, default=0)
+    concepts.add_argument("--seed", type=whole, default=0)
     concepts.add_argument(
         "--refinement",
         choices=("none", "guided", "fine"),
@@ -237,12 +238,20 @@ def fraction(text: str) -> float:
     return value
 
 
+def whole(text: str, least: int = 0) -> int:
+    """Parse a whole number from `least` on."""
+    if not re.fullmatch(r"\s*[+-]?[0-9]+\s*", text):
+        # 1,000 may have been meant as a thousand.
+        raise argparse.ArgumentTypeError(f"“{text}” is not a whole number")
+    value = int(text)
+    if value < least:
+        raise argparse.ArgumentTypeError(f"{text} is less than {least}")
+    return value
+
+
 def count(text: str) -> int:
     """Parse a whole number from 1 on."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
+    return whole(text, 1)
 
 
 def crop(text: str) -> tuple[int, int, int, int]:
@@ -269,6 +278,8 @@ def border(text: str) -> int | None:
     """Parse "auto" (None) or a whole number from 0 on."""
     if text == "auto":
         return None
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text} is neither auto nor a number of pixels")
-    return int(text)
+    try:
+        return whole(text)
+    except argparse.ArgumentTypeError:
+        message = f"“{text}” is neither auto nor a number of pixels"
+        raise argparse.ArgumentTypeError(message) from None

@@ -261,7 +261,8 @@ class ImageController:
         if session.queue is not None and session.project is not None:
             if entry is not None:
                 number = session.project.cache.number(entry.id)
-                session.queue = session.queue.at(entry.id, number)
+                name = session.project.name(entry.id)
+                session.queue = session.queue.at(entry.id, number, name)
             elif session.queue.current:
                 session.queue = replace(session.queue, current="")
 
@@ -272,7 +273,8 @@ class ImageController:
             return
         if failed:
             session.queue = session.queue.with_unreadable(failed)
-            session.say(_unreadable(failed, skipped=entry is not None))
+            named = {project.name(image_id): why for image_id, why in failed.items()}
+            session.say(_unreadable(named, skipped=entry is not None))
         if entry is not None:
             self.show_entry(project, entry)
 

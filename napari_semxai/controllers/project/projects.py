@@ -141,7 +141,7 @@ class ProjectController:
 
     def _say_rescued(self, opened: OpenProject) -> None:
         """Name the images whose masks a crash or a full drive left in recovery copies."""
-        found = opened.unsaved(self._folders.recovery)
+        found = list(map(opened.name, opened.unsaved(self._folders.recovery)))
         if found:
             more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED:,} more"
             self._say(

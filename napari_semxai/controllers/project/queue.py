@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.store.disk.names import name_key
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -53,12 +55,13 @@ class QueueController:
         project = self._session.project
         if project is None:
             return
-        wanted, ids = text.strip().casefold(), [image.id for image in project.project.images]
+        wanted, images = name_key(text.strip()), project.project.images
+        ids = [image.id for image in images]
         if wanted.isdigit() and 1 <= int(wanted) <= len(ids):
             found: str | None = ids[int(wanted) - 1]
         else:
-            whole = (name for name in ids if name.casefold() == wanted)
-            part = (name for name in ids if wanted and wanted in name.casefold())
+            whole = (one.id for one in images if wanted in (name_key(one.name), name_key(one.id)))
+            part = (one.id for one in images if wanted and wanted in name_key(one.name))
             found = next(whole, next(part, None))
         onward = () if found is None else ids[ids.index(found) :]
         self._go_or_say(onward, f"No image {text!r} in this project")

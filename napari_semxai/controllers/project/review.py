@@ -141,7 +141,7 @@ class ReviewController:
         # An undo before this one may have changed what was read.
         entry = project.cache.get(read.id) or read
         is_open = current is not None and current.id == entry.id
-        what = f"“{past.after.state}” of {entry.id}"
+        what = f"“{past.after.state}” of {project.name(entry.id)}"
         if entry.record.state is not past.after.state or (is_open and self._edit.unsaved):
             session.say(f"{what} was not undone: its mask or review has changed since")
             return

@@ -21,6 +21,9 @@ _DRIVE = re.compile(r"[a-zA-Z]:")
 
 def name_key(name: str) -> str:
     """Return what all spellings of a name have in common: composed or not, in any case."""
+    if name.isascii():
+        # The most, and a large project has many.
+        return name.lower()
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.names import name_key
+from napari_semxai.store.disk.names import NameFinder, name_key
 from napari_semxai.store.disk.tables import read_table, size_of, write_table
 from napari_semxai.store.project.files import (
     IMAGES_FILE,
@@ -98,6 +98,41 @@ def with_names(images: Sequence[ProjectImage]) -> tuple[ProjectImage, ...]:
         replace(image, name=name, stem=stem)
         for image, name, stem in zip(images, names, plain, strict=True)
     )
+
+
+class ImageFinder:
+    """Finds the image that a name means: its id, its stem, or its path as far as that is given.
+
+    Parameters
+    ----------
+    images : sequence of ProjectImage
+        Those of a project.
+    """
+
+    def __init__(self, images: Sequence[ProjectImage]) -> None:
+        self._by_id = {image.id.casefold(): image for image in images}
+        pages = Counter(image.path for image in images)
+        self._found = NameFinder(
+            (name, image)
+            for image in images
+            for name in (
+                image.id,
+                image.stem,
+                image.name,
+                # Of several pages none is the file.
+                *([image.path.as_posix()] if pages[image.path] == 1 else []),
+            )
+        )
+
+    def find(self, name: str, own_id: str = "") -> ProjectImage | None:
+        """Return the image of an id, else the one that a name fits best; None without any.
+
+        Raises
+        ------
+        InputError
+            When it fits several equally.
+        """
+        return self._by_id.get(own_id.casefold()) or self._found.find(name)
 
 
 def _old_name(image: ProjectImage) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.disk.names import NameFinder
 from napari_semxai.store.disk.tables import all_reasons, read_table
 from napari_semxai.store.images.coco import read_coco
 from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem
@@ -109,13 +107,13 @@ def import_masks(
         When the source cannot be read or none of its masks belongs to an image of the project.
     """
     choices = choices or ImportChoices()
-    finder, reader = _Finder(project), masks or MaskReader(choices.rule, choices.unclear)
+    reader = masks or MaskReader(choices.rule, choices.unclear)
     problems: dict[str, str] = {}
     seen: dict[str, str] = {}
     found_masks = _masks_of(source, project, reader, choices, problems)
     for found in filter(choices.wants, found_masks):
         try:
-            image = finder.find(found.name, found.id)
+            image = project.find(found.name, found.id)
             if image.id in seen:
                 raise InputError(f"{found.name}: {seen[image.id]} is of the same image")
             reading = found.load(image)
@@ -322,29 +320,3 @@ def _read(
     reader: MaskReader, told: ForegroundRule, path: Path, image: ProjectImage
 ) -> MaskReading:
     return reader.read(path, image.shape, told)
-
-
-class _Finder:
-    """Finds the image that a name means: its id, its stem, or its path as far as that is given."""
-
-    def __init__(self, project: Project) -> None:
-        self._folder = project.folder
-        self._by_id = {image.id.casefold(): image for image in project.images}
-        pages = Counter(image.path for image in project.images)
-        self._found = NameFinder(
-            (name, image)
-            for image in project.images
-            for name in (
-                image.id,
-                image.stem,
-                image.name,
-                # Of several pages none is the file.
-                *([image.path.as_posix()] if pages[image.path] == 1 else []),
-            )
-        )
-
-    def find(self, name: str, own_id: str = "") -> ProjectImage:
-        found = self._by_id.get(own_id.casefold()) or self._found.find(name)
-        if found is None:
-            raise InputError(f"{name}: the project {self._folder} has no image of this name")
-        return found

@@ -186,10 +186,10 @@ def replay_edits(project: Project, image_id: str, annotator: str) -> EditReplay:
     image = project.image(image_id)
     record, mask = project.record(image_id, annotator), project.mask(image_id, annotator)
     if record is None or mask is None or record.recipe is None:
-        raise InputError(f"{image_id}: {annotator} has no mask with a recipe")
+        raise InputError(f"{image.name}: {annotator} has no mask with a recipe")
     recipe = record.recipe
     if recipe.image_sha256 != image.sha256:
-        raise InputError(f"{image_id}: the recipe is of another image")
+        raise InputError(f"{image.name}: the recipe is of another image")
     try:
         # Edits are flips and undo themselves: from the last mask they lead back to the first.
         base = apply_patches(mask, recipe.edits)
@@ -197,10 +197,10 @@ def replay_edits(project: Project, image_id: str, annotator: str) -> EditReplay:
         for edit in recipe.edits:
             steps.append(apply_patch(steps[-1], edit))
     except ValueError as error:
-        raise InputError(f"{image_id}: {error}") from error
+        raise InputError(f"{image.name}: {error}") from error
     same = array_digest(base) == recipe.base_sha256
     if not same or (recipe.base == "empty" and base.any()):
-        raise InputError(f"{image_id}: the stored edits do not lead to the mask of {annotator}")
+        raise InputError(f"{image.name}: the stored edits do not lead to the mask of {annotator}")
     return EditReplay(recipe, tuple(steps))
 
 

@@ -21,7 +21,7 @@ from napari_semxai.store.project.files import (
     reaching,
     read_info,
 )
-from napari_semxai.store.project.images import read_images, store_pixel_size
+from napari_semxai.store.project.images import ImageFinder, read_images, store_pixel_size
 from napari_semxai.store.project.originals import original_files
 from napari_semxai.store.project.records import (
     check_mask,
@@ -117,6 +117,23 @@ class Project:
         except KeyError:
             raise InputError(f"{self.folder}: the project has no image {image_id!r}") from None
 
+    @cached_property
+    def _finder(self) -> ImageFinder:
+        return ImageFinder(self.images)
+
+    def find(self, name: str, own_id: str = "") -> ProjectImage:
+        """Return the image that a person or another program means; see `ImageFinder.find`.
+
+        Raises
+        ------
+        InputError
+            When there is none, or several.
+        """
+        found = self._finder.find(name, own_id)
+        if found is None:
+            raise InputError(f"{name}: the project {self.folder} has no image of this name")
+        return found
+
     def read_image(self, image_id: str, *, check: bool = True) -> SemImage:
         """Read the pixels of an image, with the project's pixel size where it knows one.
 
@@ -139,7 +156,7 @@ class Project:
         if check and array_digest(image.pixels) != entry.sha256:
             raise InputError(
                 f"{entry.path}: was replaced since the project was made, so the masks of "
-                f"{entry.id} may not fit it; bring the original back"
+                f"{entry.name} may not fit it; bring the original back"
             )
         if check and stamp is not None:
             self._stamps[image_id] = stamp
@@ -253,7 +270,7 @@ class Project:
         image = self.image(image_id)
         kept = replaced_records(annotator_folder(self.folder, annotator), image_id)
         if not kept:
-            raise InputError(f"{image_id}: nothing of {annotator} was replaced")
+            raise InputError(f"{image.name}: nothing of {annotator} was replaced")
         change = read_replaced(kept[-1], image.shape)
         restored = self.write_review(image_id, annotator, change, keep=True)
         # Last: a crash before leaves it there twice, never nowhere.

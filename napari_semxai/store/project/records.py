@@ -54,7 +54,7 @@ def seconds(time: str) -> float:
 def check_mask(image: ProjectImage, change: ReviewChange) -> None:
     """Raise `InputError` when the mask of a change does not have the image's size."""
     if change.mask is not None and change.mask.shape != image.shape:
-        raise InputError(f"{image.id}: mask of shape {change.mask.shape}, image {image.shape}")
+        raise InputError(f"{image.name}: mask of shape {change.mask.shape}, image {image.shape}")
 
 
 def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> BoolMask | None:
@@ -69,7 +69,7 @@ def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> Bo
         return np.zeros(image.shape, dtype=bool)
     if change.mask is None:
         if change.state is not None and change.state.is_truth and not old.mask_sha256:
-            raise InputError(f"{image.id}: has no mask yet, so it cannot be {change.state}")
+            raise InputError(f"{image.name}: has no mask yet, so it cannot be {change.state}")
         return None
     return np.asarray(change.mask, dtype=bool)
 

@@ -110,9 +110,14 @@ def find_images(source: Path) -> ImageSource:
         return _folder_images(source) if table is None else table_images(table)
     if is_klarf(source):
         return klarf_images(source)
-    if source.suffix.casefold() in _TABLE_SUFFIXES:
+    if is_source_file(source):
         return table_images(source)
     raise InputError(f"{source}: neither a folder of images, nor a CSV table, nor a KLARF file")
+
+
+def is_source_file(path: Path) -> bool:
+    """Return whether a file lists images, as `find_images` takes it."""
+    return path.is_file() and (path.suffix.casefold() in _TABLE_SUFFIXES or is_klarf(path))
 
 
 def _is_mask(path: Path, beside: set[Path]) -> bool:

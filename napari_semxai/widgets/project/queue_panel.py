@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from html import escape
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
@@ -374,10 +375,10 @@ class QueuePanel(Panel):
 
 
 def _where(queue: Queue) -> str:
-    name = f"<b>{queue.name}</b>, {queue.annotator}<br>"
+    name = f"<b>{escape(queue.name)}</b>, {escape(queue.annotator)}<br>"
     if not queue.current:
         return f"{name}{queue.total:,} images"
-    text = f"{name}<b>{queue.number:,} of {queue.total:,}</b> · {queue.current}"
+    text = f"{name}<b>{queue.number:,} of {queue.total:,}</b> · {escape(queue.title)}"
     if len(queue.shown) != queue.total:
         place = "–" if queue.position is None else f"{queue.position + 1:,}"
         text += f"<br>{place} of {len(queue.shown):,} that pass the filter"

@@ -136,9 +136,9 @@ class ReviewPanel(Panel):
 
     def _on_past_reviews_changed(self, past: tuple[PastReview, ...]) -> None:
         self.undo.setEnabled(bool(past))
-        what = (
-            f"“{past[-1].after.state}” of {past[-1].before.image}" if past else "the latest review"
-        )
+        what, project = "the latest review", self._session.project
+        if past and project is not None:
+            what = f"“{past[-1].after.state}” of {project.name(past[-1].before.image)}"
         self.undo.setToolTip(f"Undo {what}, even when another image is open (Alt+Z)")
 
     def _show(self, record: ReviewRecord) -> None:

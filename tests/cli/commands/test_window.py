@@ -68,6 +68,32 @@ def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Pat
     close_workbench(workbench)
 
 
+def test_a_folder_is_opened_as_a_project(
+    make_napari_viewer: Any, qtbot: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import napari
+
+    from napari_semxai.plugin import close_workbench, workbench_of
+
+    viewer = make_napari_viewer()
+    monkeypatch.setenv("XDG_DATA_HOME", str(files[0].parent / "data"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(files[0].parent / "cache"))
+    monkeypatch.setattr(napari, "Viewer", lambda: viewer)
+    monkeypatch.setattr(napari, "run", lambda: None)
+    assert main([str(files[0].parent)]) == 0
+    session = workbench_of(viewer).session
+    qtbot.waitUntil(lambda: session.queue is not None and session.queue.title == "a")
+    assert session.queue.total == 2
+    close_workbench(workbench_of(viewer))
+
+
+def test_two_folders_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    assert main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "one project" in capsys.readouterr().err
+
+
 def test_without_a_display(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

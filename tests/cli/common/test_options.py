@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
+from contextlib import suppress
 
 import pytest
 
 from napari_semxai.cli.common.options import add_mask_options, border, length, settings_from
-from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings, MaskSettings
+from napari_semxai.cli.entry import make_parser
+from napari_semxai.types import (
+    AlgorithmSettings,
+    FilterSettings,
+    GenerateSettings,
+    InputError,
+    MaskSettings,
+)
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -67,3 +76,55 @@ def test_a_length_has_its_unit(text: str, metres: float) -> None:
 def test_other_lengths_are_refused_by_name(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=f"“{text}”"):
         length(text)
+
+
+def number_options() -> list[tuple[str, argparse.Action]]:
+    """Find every option of every command that takes numbers."""
+    found, parsers = [], [make_parser()]
+    while parsers:
+        parser = parsers.pop()
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                parsers += action.choices.values()
+            elif any(isinstance(value, int | float) for value in values_of(action)):
+                found.append((f"{parser.prog} {action.dest}", action))
+    return found
+
+
+def values_of(action: argparse.Action) -> list[object]:
+    """Return what an option makes of whole numbers and of a half."""
+    assert action.type not in (int, float), "Python's own take 1_000 and refuse a comma"
+    made: list[object] = []
+    for text in ("1", "8", "0.5"):
+        with suppress(argparse.ArgumentTypeError, ValueError, TypeError, InputError):
+            if action.type is not None:
+                made.append(action.type(text))
+    return made
+
+
+def answer(action: argparse.Action, text: str) -> object:
+    """Return what an option makes of a text; where it refuses that, it names it."""
+    try:
+        return action.type(text)
+    except argparse.ArgumentTypeError as error:
+        return "refused" if text in str(error) else f"refused without {text}"
+
+
+def test_every_number_of_the_command_line_takes_point_and_comma() -> None:
+    found = number_options()
+    assert len(found) > 30
+    for where, action in found:
+        for one, other in (("0.5", "0,5"), ("2.5", "2,5"), ("1,5,5", "1.5.5"), ("x", "x")):
+            answers = [answer(action, text) for text in (one, other)]
+            assert answers[0] == answers[1], where
+            assert one[0] in "02" or answers[0] == "refused", where
+        for wrong in ("nan", "inf", "1_000", "1e999", "٣"):
+            with pytest.raises(argparse.ArgumentTypeError, match=re.escape(wrong)):
+                action.type(wrong)
+
+
+def test_lengths_take_units_everywhere() -> None:
+    options = {where.split()[-1]: action for where, action in number_options()}
+    assert options["pixel_size"].type("0,05 µm") == pytest.approx(5e-8)
+    assert options["pixel_size"].type("800pm") == pytest.approx(8e-10)
+    assert options["pixel_size"].type("0.0005mm") == pytest.approx(5e-7)

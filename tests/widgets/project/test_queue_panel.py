@@ -376,6 +376,6 @@ def test_images_that_cannot_be_read_are_marked_and_counted(panel, session, qtbot
     assert panel.model.data(index).endswith("unreadable")
     assert "no such file" in panel.model.data(index, Qt.ItemDataRole.ToolTipRole)
     assert panel.summary.text() == "1 of 4,591 reviewed, 1 unreadable"
-    session.queue = session.queue.at("die_3", 3)
+    session.queue = session.queue.at("die_3", 3, "die_3")
     assert panel.model.data(index).startswith("○ 3 die_3")
     assert panel.summary.text() == "1 of 4,591 reviewed"

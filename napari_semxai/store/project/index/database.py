@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from napari_semxai.store.disk.digests import text_digest
-from napari_semxai.store.disk.names import natural_key
+from napari_semxai.store.disk.names import name_key, natural_key
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import QUEUE_COLUMNS, ReviewState
 
@@ -118,7 +118,7 @@ def _prepare(engine: sa.Engine, project: Project) -> None:
             "id": image.id,
             "number": number,
             "label": image.label,
-            "text": f"{image.name} {image.id} {image.lot} {image.wafer} {image.defect}".casefold(),
+            "text": name_key(f"{image.name} {image.id} {image.lot} {image.wafer} {image.defect}"),
             "name": image.name,
             "natural": "".join(f"{word}{number:015}" for word, number in natural_key(image.name)),
         }
@@ -188,7 +188,7 @@ def _conditions(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnEl
         if limits is not None:
             conditions.append(values[name].between(*limits))
     if wanted.text:
-        conditions.append(IMAGES.c.text.contains(wanted.text.casefold(), autoescape=True))
+        conditions.append(IMAGES.c.text.contains(name_key(wanted.text), autoescape=True))
     return conditions
 
 

@@ -55,10 +55,15 @@ class OpenProject:
     def unwritten(self) -> list[str]:
         """What could not be written so far, and where it is kept, in words."""
         return [
-            f"{image_id}: could not be saved in the project; {self._keep(image_id, change)}"
+            f"{self.name(image_id)}: could not be saved in the project; "
+            f"{self._keep(image_id, change)}"
             for image_id in self._net.places
             for change in self._net.waiting(image_id)
         ]
+
+    def name(self, image_id: str) -> str:
+        """Return what people call an image."""
+        return self.project.image(image_id).name
 
     def pixel_size(self, image_id: str) -> float | None:
         """Return the edge of a pixel of an image in metres; None where nobody knows it."""
