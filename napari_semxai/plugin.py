@@ -10,7 +10,15 @@ from weakref import WeakKeyDictionary
 import napari
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_semxai.workbench import CANDIDATES, EDIT, Workbench
+from napari_semxai.workbench import (
+    CANDIDATES,
+    EDIT,
+    EXPLAIN,
+    RESEARCH,
+    SCORES,
+    SURVEY,
+    Workbench,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,10 +66,10 @@ def _dock_maker(title: str) -> Callable[..., QWidget]:
 # The names that the manifest gives to the docks.
 make_candidates_dock = _dock_maker(CANDIDATES)
 make_edit_dock = _dock_maker(EDIT)
-make_explain_dock = _dock_maker("Explain")
-make_scores_dock = _dock_maker("Scores")
-make_survey_dock = _dock_maker("Survey")
-make_research_dock = _dock_maker("Research")
+make_explain_dock = _dock_maker(EXPLAIN)
+make_scores_dock = _dock_maker(SCORES)
+make_survey_dock = _dock_maker(SURVEY)
+make_research_dock = _dock_maker(RESEARCH)
 
 
 def close_workbench(workbench: Workbench) -> None:

@@ -38,6 +38,7 @@ from napari_semxai.layers.explain.explanations import ExplanationLayers
 from napari_semxai.layers.mask.click_tool import ClickTool
 from napari_semxai.layers.mask.comparison import Comparison, SideBySide
 from napari_semxai.layers.mask.session_layers import SessionLayers
+from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
@@ -74,7 +75,8 @@ if TYPE_CHECKING:
 
 _logger = logging.getLogger(__name__)
 T = TypeVar("T")
-CANDIDATES, EDIT = "Mask candidates", "Edit & review"
+CANDIDATES, EDIT, EXPLAIN = "Mask candidates", "Edit & review", "Explain"
+SCORES, SURVEY, RESEARCH = "Scores", "Survey", "Research"
 
 
 class Workbench:
@@ -262,7 +264,7 @@ class Workbench:
         if self.review.save():
             return
         path = self.session.save.path
-        if self.session.save.state in ("saved", "failed") and path is not None:
+        if self.session.save.state in (SaveStage.SAVED, SaveStage.FAILED) and path is not None:
             self.edit.save(path)
             return
         dock = self.dock(EDIT)
@@ -361,10 +363,10 @@ class _Dock(NamedTuple):
 DOCKS = {
     CANDIDATES: _Dock("Candidates", Workbench._make_candidates),
     EDIT: _Dock("Edit", Workbench._make_edit),
-    "Explain": _Dock("Explain", Workbench._make_explain),
-    "Scores": _Dock("Scores", Workbench._make_scores),
-    "Survey": _Dock("Survey", Workbench._make_survey),
-    "Research": _Dock("Research", Workbench._make_research),
+    EXPLAIN: _Dock("Explain", Workbench._make_explain),
+    SCORES: _Dock("Scores", Workbench._make_scores),
+    SURVEY: _Dock("Survey", Workbench._make_survey),
+    RESEARCH: _Dock("Research", Workbench._make_research),
 }
 
 

@@ -49,7 +49,7 @@ class MapRow:
     curve : ndarray of float64, shape (t,)
         Dice at each of `TAUS`.
     parameter : str
-        The field of `MaskSettings` that is its threshold: "tau" or "concept_tau".
+        The field of `ExplanationMaskSettings` that is its threshold: "tau" or "concept_tau".
     color : (int, int, int) or None
         A concept's own.
     classifier : str

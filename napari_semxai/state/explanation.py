@@ -77,7 +77,7 @@ class CraftSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskSettings:
+class ExplanationMaskSettings:
     """How masks are taken from explanations.
 
     Attributes
@@ -189,7 +189,7 @@ class Explanation:
     alone: str = ""
     sweep: tuple[SweepRow, ...] = ()
     advice: SweepAdvice | None = None
-    mask_settings: MaskSettings = field(default_factory=MaskSettings)
+    mask_settings: ExplanationMaskSettings = field(default_factory=ExplanationMaskSettings)
     picture: ExplanationPicture | None = None
     focus: Focus | None = None
     masks: ExplanationMasks = field(default_factory=lambda: ExplanationMasks({}))

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 from napari_semxai.store.project.cache import Entry
 from napari_semxai.types import BoolMask, ReviewRecord, SemImage
+
+
+class SaveStage(StrEnum):
+    """How safe the strokes of an image are; "recovery": a recovery copy is up to date."""
+
+    CLEAN = "clean"
+    UNSAVED = "unsaved"
+    RECOVERY = "recovery"
+    SAVED = "saved"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,22 +26,22 @@ class SaveState:
 
     Attributes
     ----------
-    state : str
-        "clean", "unsaved", "recovery" (a recovery copy is up to date), "saved" or "failed".
+    state : SaveStage
+        How safe they are.
     path : Path or None
         The mask file, once saved.
     message : str
         What a person reads.
     """
 
-    state: str = "clean"
+    state: SaveStage = SaveStage.CLEAN
     path: Path | None = None
     message: str = ""
 
     @property
     def on_disk(self) -> bool:
         """Whether a file holds the mask, so that its recovery copy is not needed."""
-        return self.state in ("clean", "saved")
+        return self.state in (SaveStage.CLEAN, SaveStage.SAVED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

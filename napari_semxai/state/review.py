@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,21 @@ class Offer:
     details: Mapping[str, Any]
 
 
+class ClickState(StrEnum):
+    """What the SAM click tool waits for."""
+
+    IDLE = "idle"
+    LOADING = "loading"
+    ENCODING = "encoding"
+    ANSWERING = "answering"
+    FAILED = "failed"
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is to come."""
+        return self not in (ClickState.IDLE, ClickState.FAILED)
+
+
 @dataclass(frozen=True, slots=True)
 class Clicks:
     """The SAM click tool.
@@ -109,8 +125,8 @@ class Clicks:
         Whether clicks on the image are prompts.
     prompts : Prompts
         Of the object that is worked on.
-    state : str
-        "idle", "loading", "encoding", "answering" or "failed".
+    state : ClickState
+        What it waits for.
     message : str
         What a person reads.
     offer : Offer or None
@@ -119,6 +135,6 @@ class Clicks:
 
     active: bool = False
     prompts: Prompts = field(default_factory=Prompts)
-    state: str = "idle"
+    state: ClickState = ClickState.IDLE
     message: str = ""
     offer: Offer | None = None

@@ -17,6 +17,7 @@ from napari_semxai.controllers.scores.evaluate import EvaluateController
 from napari_semxai.layers.mask.comparison import Comparison
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import Heatmaps
+from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Clicks, Offer
 from napari_semxai.state.session import (
@@ -427,7 +428,7 @@ def test_every_doubt_has_words(doubts, words):
 
 
 def test_the_save_state_is_visible(edit, session):
-    session.update_image(save=SaveState("unsaved", message="Unsaved strokes"))
+    session.update_image(save=SaveState(SaveStage.UNSAVED, message="Unsaved strokes"))
     assert edit.state.text() == "● Unsaved strokes"
 
 
@@ -582,8 +583,8 @@ def test_a_mask_is_proposed_beside_the_image_after_strokes_too(
     monkeypatch.setattr(QFileDialog, "getSaveFileName", ask)
     open_image(session, replace(make_image("die 3"), path=tmp_path / "lot" / "die 3.tif"))
     for save in (
-        SaveState("recovery", tmp_path / "hidden" / "0123.npz", "copied"),
-        SaveState("saved", tmp_path / "other" / "mine.png", "saved"),
+        SaveState(SaveStage.RECOVERY, tmp_path / "hidden" / "0123.npz", "copied"),
+        SaveState(SaveStage.SAVED, tmp_path / "other" / "mine.png", "saved"),
     ):
         session.update_image(save=save)
         edit.save_mask.click()

@@ -28,13 +28,13 @@ from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.state.explanation import (
     CamSettings,
     ExplanationMasks,
+    ExplanationMaskSettings,
     ExplanationPicture,
     Heatmaps,
-    MaskSettings,
 )
-from napari_semxai.state.open_image import OpenImage
+from napari_semxai.state.open_image import OpenImage, SaveStage
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Clicks, Offer, OtherMasks
+from napari_semxai.state.review import Clicks, ClickState, Offer, OtherMasks
 from napari_semxai.state.session import SaveState, Session
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.store.disk.recovery_copies import Recovery
@@ -178,13 +178,13 @@ def _offer(shape: tuple[int, ...]) -> Offer:
 
 
 def _jobs_of_editing(session: Session) -> Iterator[str]:
-    save = SaveState("unsaved", message="Unsaved strokes")
+    save = SaveState(SaveStage.UNSAVED, message="Unsaved strokes")
     yield from _follow(
         session,
         session,
         "save",
         save,
-        replace(save, state="failed", message=LONG),
+        replace(save, state=SaveStage.FAILED, message=LONG),
         replace(save, state="saved", message="Saved as /a/long/folder/" + "of/many/names/" * 12),
     )
     clicks = Clicks(active=True)
@@ -193,9 +193,9 @@ def _jobs_of_editing(session: Session) -> Iterator[str]:
         session,
         "clicks",
         clicks,
-        replace(clicks, state="encoding", message="Encoding the image …"),
-        replace(clicks, state="answering", message="The network answers …"),
-        replace(clicks, state="failed", message=LONG),
+        replace(clicks, state=ClickState.ENCODING, message="Encoding the image …"),
+        replace(clicks, state=ClickState.ANSWERING, message="The network answers …"),
+        replace(clicks, state=ClickState.FAILED, message=LONG),
         replace(clicks, offer=_offer(session.image.gray.shape)),
     )
     yield from _follow(
@@ -242,7 +242,7 @@ def _jobs_of_explaining(session: Session) -> Iterator[str]:
     yield from _follow(session, state, "bank", *banks, replace(make.bank(), clamp_agreement=0.8))
     masks = {"heat map": found.values > 0.5}
     yield from _follow(session, state, "masks", ExplanationMasks(masks))
-    paper = replace(MaskSettings(), paper=True)
+    paper = replace(ExplanationMaskSettings(), paper=True)
     yield from _follow(session, state, "mask_settings", paper)
     picture = ExplanationPicture(
         rgb=np.zeros((90, 120, 3), np.uint8), method="craft", name="a.png"

@@ -17,7 +17,7 @@ from napari_semxai.algorithms.masks.click_edits import (
     take_answer,
 )
 from napari_semxai.algorithms.masks.patches import mask_patch
-from napari_semxai.state.review import Offer
+from napari_semxai.state.review import ClickState, Offer
 from napari_semxai.state.session import Origin
 from napari_semxai.types import (
     BoolMask,
@@ -165,7 +165,7 @@ class ClickController:
         """Do not wait for the answer."""
         self._engine.cancel(CLICK)
         self._busy, self._asked, self._waiting = False, None, None
-        self._change(state="idle", message="", prompts=self._answered)
+        self._change(state=ClickState.IDLE, message="", prompts=self._answered)
 
     def apply_offer(self) -> None:
         """Take the answer that is offered, as one undoable edit."""
@@ -213,7 +213,7 @@ class ClickController:
         loading = session.model is None
         self._change(
             prompts=prompts,
-            state="loading" if loading else "answering",
+            state=ClickState.LOADING if loading else ClickState.ANSWERING,
             message="Loading the network …" if loading else "",
             offer=None,
         )
@@ -224,7 +224,7 @@ class ClickController:
             if self._origin.choice == self._session.choice:
                 self._session.model = answer
         elif isinstance(answer, Encoding):
-            self._change(state="encoding", message="Encoding the image …")
+            self._change(state=ClickState.ENCODING, message="Encoding the image …")
         elif isinstance(answer, PredictedMask) and self._waiting is None:
             self._take(answer)
 
@@ -270,11 +270,11 @@ class ClickController:
             self._ask(waiting)
         else:
             message = self._session.clicks.message
-            self._change(state="idle", message="" if message.endswith("…") else message)
+            self._change(state=ClickState.IDLE, message="" if message.endswith("…") else message)
 
     def _on_failed(self, message: str) -> None:
         self._busy, self._asked, self._waiting = False, None, None
-        self._change(state="failed", message=message)
+        self._change(state=ClickState.FAILED, message=message)
         self._session.message = message
 
     def _on_mask_edited(self) -> None:
@@ -291,7 +291,7 @@ class ClickController:
         self._engine.forget(CLICK)
         self._busy, self._asked, self._waiting = False, None, None
         self._forget_object()
-        self._change(prompts=Prompts(), offer=None, state="idle", message="")
+        self._change(prompts=Prompts(), offer=None, state=ClickState.IDLE, message="")
         if image is not None and self._session.clicks.active:
             self._encode()
 

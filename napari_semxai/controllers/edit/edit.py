@@ -13,7 +13,7 @@ from psygnal import Signal
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.controllers.edit.recipe import RecipeRecorder, automatic_settings
 from napari_semxai.controllers.edit.recovery import StrokeCopies, Strokes, image_key
-from napari_semxai.state.open_image import Left, SaveState
+from napari_semxai.state.open_image import Left, SaveStage, SaveState
 from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.recovery_copies import discard_recovery, load_recovery
 from napari_semxai.store.disk.safety_net import LONGEST_WAIT
@@ -92,7 +92,7 @@ class EditController:
         if current is not None and key == current.key:
             if self.unsaved:
                 return
-            self._session.update_image(save=SaveState("saved", message=message))
+            self._session.update_image(save=SaveState(SaveStage.SAVED, message=message))
         self._forget_copy(key)
 
     def start_mask(self, mask: LiveMask) -> None:
@@ -123,10 +123,10 @@ class EditController:
         self._strokes += 1
         first = self._strokes == self._kept + 1
         # Strokes come a hundred times a second: most of them change nothing of this.
-        if first or not current.edited or current.save.state != "unsaved":
+        if first or not current.edited or current.save.state != SaveStage.UNSAVED:
             self._session.update_image(
                 edited=True,
-                save=SaveState("unsaved", message="Unsaved strokes"),
+                save=SaveState(SaveStage.UNSAVED, message="Unsaved strokes"),
                 record=_voided(current.record) if first else current.record,
             )
         if self._open is not None:
@@ -226,7 +226,8 @@ class EditController:
         _write(path, unsaved.path, unsaved.mask)
         self.copies.forget(unsaved.key)
         if unsaved.key == self._key:
-            self._session.update_image(save=SaveState("saved", path, f"Saved to {path.name}"))
+            saved = SaveState(SaveStage.SAVED, path, f"Saved to {path.name}")
+            self._session.update_image(save=saved)
 
     def close(self) -> None:
         """Write what is not written yet, and wait for it."""
@@ -257,7 +258,7 @@ class EditController:
 
         def show() -> None:
             opened = None if self._open is None else self._open.mask
-            if mask is opened and self._session.save.state != "saved":
+            if mask is opened and self._session.save.state != SaveStage.SAVED:
                 self._session.update_image(save=state)
 
         self._jobs.deliver(show)
@@ -271,7 +272,7 @@ class EditController:
     def _on_saved(self, path: Path, opened: Strokes, strokes: int) -> None:
         if opened is not self._open or strokes != self._strokes:
             return
-        self._session.update_image(save=SaveState("saved", path, f"Saved to {path.name}"))
+        self._session.update_image(save=SaveState(SaveStage.SAVED, path, f"Saved to {path.name}"))
         self._forget_copy(self._key)
 
     def _forget_copy(self, key: str) -> None:
@@ -283,7 +284,7 @@ class EditController:
         self._jobs.run("forget copy", partial(self.copies.forget, key, changed))
 
     def _on_save_failed(self, message: str) -> None:
-        self._session.update_image(save=SaveState("failed", message=message))
+        self._session.update_image(save=SaveState(SaveStage.FAILED, message=message))
         self._session.say(message)
 
 

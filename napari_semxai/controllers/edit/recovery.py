@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_semxai.state.open_image import SaveState, UnsavedMask
+from napari_semxai.state.open_image import SaveStage, SaveState, UnsavedMask
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.recovery_copies import (
     discard_recovery,
@@ -166,10 +166,9 @@ def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveS
     try:
         path = save_recovery(folder, key, mask, info)
     except InputError as error:
-        return SaveState(
-            "failed", message=f"{error}. The strokes are in memory only: save the mask elsewhere."
-        )
-    return SaveState("recovery", path, "Unsaved strokes, recovery copy up to date")
+        said = f"{error}. The strokes are in memory only: save the mask elsewhere."
+        return SaveState(SaveStage.FAILED, message=said)
+    return SaveState(SaveStage.RECOVERY, path, "Unsaved strokes, recovery copy up to date")
 
 
 def leftovers(folder: Path) -> tuple[Recovery, ...]:

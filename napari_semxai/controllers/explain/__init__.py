@@ -2,7 +2,7 @@
 
 `explain` puts the others together over one engine and one cache of its answers, and keeps the
 masks equal to maps and thresholds. `classify` loads a classifier and predicts; `heatmaps` and
-`concepts` ask for maps through `requests`, which follows one kind of request and holds the
+`concepts` ask for maps through `request_tracker`, which follows one kind of request and holds the
 cache.
 
 Everything beyond the panels sees a family of explanations as a `MapSource` (`sources`), which

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.controllers.edit.recovery import image_key
-from napari_semxai.controllers.explain.requests import Asking
+from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.types import ClassifyRequest, LayersRequest
 
 if TYPE_CHECKING:
-    from napari_semxai.controllers.explain.requests import ResultCache
+    from napari_semxai.controllers.explain.request_tracker import ResultCache
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import ClassifierChoice
@@ -40,7 +40,7 @@ class ClassifyController:
     ) -> None:
         self._session, self._explanation = session, session.explanation
         self._jobs, self._cache = jobs, cache
-        self._asking = Asking(engine, session.explanation, "classifying")
+        self._tracker = RequestTracker(engine, session.explanation, "classifying")
         self._warm = False
         session.events.image.connect(self._on_image_changed)
 
@@ -54,7 +54,7 @@ class ClassifyController:
             return
         self._warm = True
         choice = self._explanation.choice
-        self._asking.ask(
+        self._tracker.ask(
             LayersRequest(choice.classifier, choice.device), "layers", self._on_network
         )
         if self._explanation.image_key:
@@ -65,7 +65,7 @@ class ClassifyController:
     def choose_classifier(self, choice: ClassifierChoice) -> None:
         """Explain another network from now on."""
         explanation = self._explanation
-        self._asking.forget()
+        self._tracker.forget()
         weights = Path(choice.classifier)
         files = weights, weights.with_suffix(".json")
         changed = tuple(path.stat().st_mtime_ns for path in files if path.is_file())
@@ -79,7 +79,7 @@ class ClassifyController:
         self._explanation.target = target
 
     def _on_image_changed(self, image: SemImage | None) -> None:
-        self._asking.forget("classify")
+        self._tracker.forget("classify")
         self._explanation.image_key = ""
         self._explanation.classification = None
         self._jobs.forget("image key")
@@ -100,7 +100,7 @@ class ClassifyController:
             self._explanation.classification = known
             return
         request = ClassifyRequest(image.gray, choice.classifier, choice.device)
-        self._asking.ask(request, "classify", partial(self._on_classified, key))
+        self._tracker.ask(request, "classify", partial(self._on_classified, key))
 
     def _on_network(self, network: NetworkLayers) -> None:
         self._explanation.network = network

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.controllers.explain.sources import Curves, Made
-    from napari_semxai.state.explanation import Explanation, MaskSettings
+    from napari_semxai.state.explanation import Explanation, ExplanationMaskSettings
     from napari_semxai.types import BoolMask, ConceptMaps, FloatArray
 
 
@@ -217,7 +217,7 @@ def concept_distances(explanation: ConceptMaps | ExplanationPicture) -> FloatArr
     return color_distances(explanation.rgb(), explanation.colors[: len(PAPER_COLORS)])
 
 
-def _ticked(concepts: ConceptMaps, settings: MaskSettings) -> list[int]:
+def _ticked(concepts: ConceptMaps, settings: ExplanationMaskSettings) -> list[int]:
     return sorted(number for number in settings.concepts if number < len(concepts.maps))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.controllers.explain.classify import target_of
-from napari_semxai.controllers.explain.requests import Asking
+from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.state.explanation import HEAT_MAP, Focus
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.images.read import image_files
@@ -31,7 +31,7 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
 
-    from napari_semxai.controllers.explain.requests import ResultCache
+    from napari_semxai.controllers.explain.request_tracker import ResultCache
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import ClassifierChoice, CraftSettings, FitImage
@@ -92,7 +92,7 @@ class ConceptController:
         self._session, self._explanation = session, session.explanation
         self._jobs, self._cache, self._mask = jobs, cache, mask
         self._open_image = open_image
-        self._asking = Asking(engine, session.explanation, "fitting")
+        self._tracker = RequestTracker(engine, session.explanation, "fitting")
         self._asked: Hashable = None
         self._banks: dict[tuple[ClassifierChoice, int | None], _Fitted] = {}
         events = session.explanation.events
@@ -154,7 +154,7 @@ class ConceptController:
             seed=craft.seed,
             device=choice.device,
         )
-        self._asking.ask(request, FIT, partial(self._on_fitted, choice, images))
+        self._tracker.ask(request, FIT, partial(self._on_fitted, choice, images))
 
     def tune(self) -> None:
         """Try layers, numbers of concepts and patch sizes, and say which suit best.
@@ -179,7 +179,7 @@ class ConceptController:
                 refinement=refinement,
                 device=choice.device,
             )
-            self._asking.ask(request, TUNE, self._on_sweep, background=True)
+            self._tracker.ask(request, TUNE, self._on_sweep, background=True)
 
         self._jobs.run("tuning masks", partial(known.of, images), ask)
 
@@ -198,7 +198,7 @@ class ConceptController:
         """Show the concepts in a file, and explain their class."""
         choice = self._explanation.choice
         request = CraftOpenRequest(path, choice.classifier, choice.device)
-        self._asking.ask(request, OPEN, partial(self._on_opened, choice))
+        self._tracker.ask(request, OPEN, partial(self._on_opened, choice))
 
     def save_bank(self, path: Path) -> None:
         """Write the concepts on show to a file, their description beside it."""
@@ -209,7 +209,7 @@ class ConceptController:
 
     def cancel(self) -> None:
         """Stop what is running; the concepts so far stay."""
-        self._asking.cancel()
+        self._tracker.cancel()
 
     def open_crop(self, concept: int, number: int) -> None:
         """Open the image that a crop was taken from, there."""
@@ -230,11 +230,11 @@ class ConceptController:
     def _on_key_changed(self, key: str) -> None:
         if not key:
             # Another image.
-            self._asking.forget(MAPS)
+            self._tracker.forget(MAPS)
         self._refresh()
 
     def _on_choice_changed(self) -> None:
-        self._asking.forget()
+        self._tracker.forget()
         self._refresh()
 
     def _on_fitted(
@@ -292,14 +292,14 @@ class ConceptController:
 
     def _ask_maps(self, key: Hashable, bank: ConceptBank) -> None:
         explanation, image = self._explanation, self._session.image
-        if image is None or (self._asked == key and self._asking.waits_for(MAPS)):
+        if image is None or (self._asked == key and self._tracker.waits_for(MAPS)):
             return
         self._asked = key
         refinement, choice = explanation.craft.refinement, explanation.choice
         request = CraftTransformRequest(
             image.gray, choice.classifier, bank.path, refinement, choice.device
         )
-        self._asking.ask(request, MAPS, partial(self._on_maps, key))
+        self._tracker.ask(request, MAPS, partial(self._on_maps, key))
 
     def _reveal(self) -> None:
         """Show concepts that somebody asks for, also where the heat map was looked at alone."""

@@ -16,7 +16,7 @@ from napari_semxai.controllers.explain.classify import ClassifyController
 from napari_semxai.controllers.explain.concept_sources import ConceptSource, PictureSource
 from napari_semxai.controllers.explain.concepts import ConceptController
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, HeatmapSource
-from napari_semxai.controllers.explain.requests import ResultCache
+from napari_semxai.controllers.explain.request_tracker import ResultCache
 from napari_semxai.state.explanation import HEAT_MAP, ExplanationMasks, ExplanationPicture
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import InputError
@@ -50,7 +50,7 @@ _FIGURE_SHAPE, _FIGURE_CROP = (700, 1800), (151, 488, 556, 892)
 
 
 class MaskChange(TypedDict, total=False):
-    """Fields of `MaskSettings` to replace."""
+    """Fields of `ExplanationMaskSettings` to replace."""
 
     tau: float
     concept_tau: float
@@ -107,7 +107,7 @@ class ExplanationMaskController:
         self._explanation.mask_settings = replace(self._explanation.mask_settings, **change)
 
     def set_threshold(self, parameter: str, value: float) -> None:
-        """Change one threshold by its field of `MaskSettings`."""
+        """Change one threshold by its field of `ExplanationMaskSettings`."""
         change: MaskChange = (
             {"concept_tau": value} if parameter == "concept_tau" else {"tau": value}
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_semxai.algorithms.explanations.masks import gradcam_mask, threshold_mask
 from napari_semxai.controllers.explain.classify import target_of
-from napari_semxai.controllers.explain.requests import Asking
+from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.controllers.explain.sources import MapSource, NamedMap
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Heatmaps
 from napari_semxai.store.disk.digests import array_digest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.controllers.explain.requests import ResultCache
+    from napari_semxai.controllers.explain.request_tracker import ResultCache
     from napari_semxai.controllers.explain.sources import Made
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import CamSettings, Explanation
@@ -161,7 +161,7 @@ def heat_mask(
     heatmap : Heatmap
         The map.
     tau, paper
-        See `MaskSettings`.
+        See `ExplanationMaskSettings`.
     render : callable
         Returns the map in JET colours; one that remembers them, where they are needed often.
 
@@ -215,7 +215,7 @@ class HeatmapController:
     ) -> None:
         self._session, self._explanation = session, session.explanation
         self._cache, self._mask = cache, mask
-        self._asking = Asking(engine, session.explanation, "explaining")
+        self._tracker = RequestTracker(engine, session.explanation, "explaining")
         self._wanted: list[CamSettings] = []
         self._shown: dict[CamSettings, Heatmap] = {}
         events = session.explanation.events
@@ -280,20 +280,20 @@ class HeatmapController:
 
     def clear(self) -> None:
         """Show no heat map any more."""
-        self._asking.forget()
+        self._tracker.forget()
         self._wanted = []
         self._show({})
 
     def cancel(self) -> None:
         """Stop what is running; the heat maps so far stay."""
-        self._asking.cancel()
+        self._tracker.cancel()
 
     def _on_key_changed(self, key: str) -> None:
         if key:
             self._refresh()
         else:
             # Another image.
-            self._asking.forget()
+            self._tracker.forget()
             self._show({})
 
     def _refresh(self) -> None:
@@ -322,7 +322,7 @@ class HeatmapController:
         target = target_of(self._session)
         # One asked for before the class was known is of whichever is predicted.
         same = {target, self._explanation.target}
-        asked = any(self._asking.waits_for(_destination(settings, each)) for each in same)
+        asked = any(self._tracker.waits_for(_destination(settings, each)) for each in same)
         if image is None or (asked and not settings.inside_mask):
             return
         mask = self._mask_for(settings)
@@ -335,7 +335,7 @@ class HeatmapController:
             mask=mask,
             device=choice.device,
         )
-        self._asking.ask(
+        self._tracker.ask(
             request,
             _destination(settings, target),
             partial(self._on_heatmap, settings, mask),

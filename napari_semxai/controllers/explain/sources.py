@@ -46,7 +46,7 @@ class NamedMap:
     color : tuple of (int, int, int) or None
         Of its family's own choice; None draws it as heat.
     threshold : str
-        The field of `MaskSettings` that makes a mask of it.
+        The field of `ExplanationMaskSettings` that makes a mask of it.
     role : str
         Of the layer that shows it, by default its name; layers are used again by their role.
     rank : int

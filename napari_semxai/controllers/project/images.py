@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semxai.controllers.edit.recovery import image_key, leftovers
-from napari_semxai.state.open_image import OpenImage, SaveState
+from napari_semxai.state.open_image import OpenImage, SaveStage, SaveState
 from napari_semxai.state.session import Found
 from napari_semxai.store.images.read import image_from_array, read_image
 from napari_semxai.types import InputError
@@ -198,7 +198,9 @@ class ImageController:
                 entry.mask,
                 entry.by_hand,
                 entry.image.pixel_size if typed is None else typed,
-                SaveState() if stored else SaveState("unsaved", message="Not in the project yet"),
+                SaveState()
+                if stored
+                else SaveState(SaveStage.UNSAVED, message="Not in the project yet"),
                 entry,
                 entry.record,
             )

@@ -75,7 +75,7 @@ class ReviewController:
         before = self._writer.as_shown(entry)
         if state is ReviewState.NO_DEFECT and mask is not None and mask.any():
             # Also where no image follows, what is shown is what is written.
-            self._edit.propose(np.zeros_like(mask), "no defect")
+            self._edit.propose(np.zeros_like(mask), str(state))
         ahead = queue.onward(1)
         self._writer.write(ReviewChange(state=state), self._edit.mask)
         self._remember(before)

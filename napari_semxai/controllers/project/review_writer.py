@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.state.open_image import SaveState
+from napari_semxai.state.open_image import SaveStage, SaveState
 from napari_semxai.store.project.cache import after_change
 from napari_semxai.types import ReviewChange, ReviewState
 
@@ -159,7 +159,7 @@ class ReviewWriter:
         """Say it; the mask stays in memory, and the next save of any image tries again."""
         entry = self._session.entry
         if entry is not None and entry.id == image_id:
-            self._session.update_image(save=SaveState("failed", message=message))
+            self._session.update_image(save=SaveState(SaveStage.FAILED, message=message))
         self._session.say(message)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from napari_semxai.algorithms.explanations.localisation import RankedMap, trivial_baselines
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.controllers.explain.explain import make_sources
-from napari_semxai.controllers.explain.requests import ResultCache
+from napari_semxai.controllers.explain.request_tracker import ResultCache
 from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.state.comparison import TAUS, ComparisonTable, MapRow, MaskRow
 from napari_semxai.store.disk.tables import table_text, write_table

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.explain.sources import MapSource
     from napari_semxai.layers.layout import Layout
     from napari_semxai.layers.mask.session_layers import SessionLayers
-    from napari_semxai.state.explanation import Explanation, FitImage, MaskSettings
+    from napari_semxai.state.explanation import Explanation, ExplanationMaskSettings, FitImage
     from napari_semxai.state.session import Session
     from napari_semxai.types import SemImage
 
@@ -132,7 +132,9 @@ class ExplanationLayers:
     def _on_others_changed(self) -> None:
         self._others_soon()
 
-    def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
+    def _on_mask_settings_changed(
+        self, new: ExplanationMaskSettings, old: ExplanationMaskSettings
+    ) -> None:
         if new.concepts != old.concepts:
             self._show_maps(heat=False, others=True)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Points, Shapes
 
+from napari_semxai.state.review import ClickState
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ class ClickTool:
         if clicks.active != before.active:
             self._follow(layer if clicks.active else None)
         # While the network answers, drawing marks would only keep its answer waiting.
-        if clicks.state != "answering" and clicks.prompts is not self._shown:
+        if clicks.state != ClickState.ANSWERING and clicks.prompts is not self._shown:
             self._show_prompts()
         if clicks.offer is not before.offer:
             self._show_offer(clicks.offer)

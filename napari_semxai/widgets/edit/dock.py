@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
+from napari_semxai.state.open_image import SaveStage
 from napari_semxai.types import InputError
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_mask, ask_open
 from napari_semxai.widgets.common.forms import MASK_FILTER, ScrolledDock, button, group
@@ -279,7 +280,7 @@ class EditDock(ScrolledDock):
         self._show_state(self._session.save, recovery)
 
     def _show_state(self, save: SaveState, recovery: Recovery | None) -> None:
-        marks = {"clean": "", "unsaved": "● ", "recovery": "● ", "saved": "✓ ", "failed": "⚠ "}
+        marks = dict(zip(SaveStage, ("", "● ", "● ", "✓ ", "⚠ "), strict=True))
         text = marks[save.state] + (save.message or "No strokes yet")
         offered = recovery is not None and not recovery.from_this_process
         self.recovery.setVisible(offered)

@@ -83,7 +83,7 @@ class ClickPanel(Panel):
         with signals_blocked(self.tool):
             self.tool.setChecked(clicks.active)
         self.another.setEnabled(bool(clicks.prompts))
-        self.cancel.setEnabled(clicks.state in ("loading", "encoding", "answering"))
+        self.cancel.setEnabled(clicks.state.is_waiting)
         for part in (self.apply, self.discard):
             part.setEnabled(clicks.offer is not None)
         text = clicks.message or (_HOW if clicks.active else "")

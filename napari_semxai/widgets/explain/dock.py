@@ -29,9 +29,11 @@ from napari_semxai.widgets.explain.heatmap_panel import GradcamPanel
 from napari_semxai.widgets.explain.masks_panel import MasksPanel, PicturePanel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.controllers.explain.explain import Explaining
     from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
-    from napari_semxai.state.explanation import MaskSettings
+    from napari_semxai.state.explanation import ExplanationMaskSettings
     from napari_semxai.state.session import Session
     from napari_semxai.types import Classification, Progress
     from napari_semxai.widgets.common.forms import Connections
@@ -228,29 +230,35 @@ class ExplainDock(ScrolledDock):
         events = self._explanation.events
         return (
             (self._session.events.image, self._on_image_changed),
-            (events.choice, self.classifier.set_choice),
-            (events.classifying, self.classifier.set_progress),
-            (events.classification, self._on_classification_changed),
-            (events.target, self._on_classification_changed),
-            (events.network, self.gradcam.set_network),
-            (events.network, self.concepts.set_network),
-            (events.network, self.tuning.set_network),
-            (events.cam, self.gradcam.set_settings),
-            (events.follow, self.gradcam.set_follow),
-            (events.explaining, self.gradcam.bar.set_progress),
-            (events.heatmaps, self.gradcam.set_heatmaps),
-            (events.craft, self.concepts.set_settings),
-            (events.fit_images, self.concepts.set_images),
-            (events.fitting, self.concepts.bar.set_progress),
-            (events.alone, self._on_alone_changed),
-            (events.bank, self._on_concepts_changed),
-            (events.concepts, self._on_concepts_changed),
-            (events.sweep, self.tuning.set_rows),
-            (events.advice, self.tuning.set_advice),
-            (events.mask_settings, self._on_mask_settings_changed),
-            (events.masks, self.masks.set_masks),
-            (events.picture, self.picture.set_picture),
+            *((getattr(events, field), show) for field, show in self._shown_fields()),
             (self._layers.look_changed, self._on_look_changed),
+        )
+
+    def _shown_fields(self) -> tuple[tuple[str, Callable[..., None]], ...]:
+        """Return the fields of the explanation, and what shows each from the start."""
+        return (
+            ("choice", self.classifier.set_choice),
+            ("classifying", self.classifier.set_progress),
+            ("classification", self._on_classification_changed),
+            ("target", self._on_classification_changed),
+            ("network", self.gradcam.set_network),
+            ("network", self.concepts.set_network),
+            ("network", self.tuning.set_network),
+            ("cam", self.gradcam.set_settings),
+            ("follow", self.gradcam.set_follow),
+            ("explaining", self.gradcam.bar.set_progress),
+            ("heatmaps", self.gradcam.set_heatmaps),
+            ("craft", self.concepts.set_settings),
+            ("fit_images", self.concepts.set_images),
+            ("fitting", self.concepts.bar.set_progress),
+            ("alone", self._on_alone_changed),
+            ("bank", self._on_concepts_changed),
+            ("concepts", self._on_concepts_changed),
+            ("sweep", self.tuning.set_rows),
+            ("advice", self.tuning.set_advice),
+            ("mask_settings", self._on_mask_settings_changed),
+            ("masks", self.masks.set_masks),
+            ("picture", self.picture.set_picture),
         )
 
     def _inside_table(self) -> Connections:
@@ -290,29 +298,10 @@ class ExplainDock(ScrolledDock):
         )
 
     def _show_session(self) -> None:
-        explanation = self._explanation
         self._on_image_changed()
-        self.classifier.set_choice(explanation.choice)
-        self.classifier.set_progress(explanation.classifying)
-        self._on_classification_changed()
-        self.gradcam.set_network(explanation.network)
-        self.gradcam.set_settings(explanation.cam)
-        self.gradcam.set_follow(explanation.follow)
-        self.gradcam.bar.set_progress(explanation.explaining)
-        self.gradcam.set_heatmaps(explanation.heatmaps)
-        self.concepts.set_network(explanation.network)
-        self.tuning.set_network(explanation.network)
-        self.concepts.set_settings(explanation.craft)
-        self.concepts.set_images(explanation.fit_images)
-        self.concepts.bar.set_progress(explanation.fitting)
-        self.tuning.set_rows(explanation.sweep)
-        self.tuning.set_advice(explanation.advice)
-        self.masks.set_settings(explanation.mask_settings)
-        self._on_concepts_changed()
-        self.masks.set_masks(explanation.masks)
-        self.picture.set_picture(explanation.picture)
+        for field, show in self._shown_fields():
+            show(getattr(self._explanation, field))
         self._on_look_changed(self._layers.look)
-        self._on_alone_changed(explanation.alone)
 
     def _on_shown(self) -> None:
         self._looked_at = self.on_screen
@@ -323,11 +312,11 @@ class ExplainDock(ScrolledDock):
         without = self._session.image is None
         self.classifier.set_idle("Open an image first, in Mask candidates." if without else "")
 
-    def _on_classification_changed(self) -> None:
+    def _on_classification_changed(self, _new: object) -> None:
         explanation = self._explanation
         self.classifier.set_classification(explanation.classification, explanation.target)
 
-    def _on_concepts_changed(self) -> None:
+    def _on_concepts_changed(self, _new: object = None) -> None:
         explanation = self._explanation
         self.gradcam.set_concepts(explanation.concepts is not None)
         self.concepts.set_bank(explanation.bank)
@@ -336,9 +325,12 @@ class ExplainDock(ScrolledDock):
             explanation.bank, explanation.concepts, explanation.mask_settings.local
         )
 
-    def _on_mask_settings_changed(self, new: MaskSettings, old: MaskSettings) -> None:
+    def _on_mask_settings_changed(
+        self, new: ExplanationMaskSettings, old: ExplanationMaskSettings | None = None
+    ) -> None:
         self.masks.set_settings(new)
-        if (new.concepts, new.local) != (old.concepts, old.local):
+        # A threshold moves many times a second, and changes nothing of the list of concepts.
+        if old is None or (new.concepts, new.local) != (old.concepts, old.local):
             self._on_concepts_changed()
 
     def _on_masks_changed(self, change: dict[str, Any]) -> None:

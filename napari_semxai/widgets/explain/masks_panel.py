@@ -16,7 +16,11 @@ from napari_semxai.widgets.common.numbers import NumberSlider, whole_field
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from napari_semxai.state.explanation import ExplanationMasks, ExplanationPicture, MaskSettings
+    from napari_semxai.state.explanation import (
+        ExplanationMasks,
+        ExplanationMaskSettings,
+        ExplanationPicture,
+    )
 
 _WARNING = (
     "⚠ Masks come from rendered colours, as published. Red in the JET map falls again at the "
@@ -31,7 +35,7 @@ class MasksPanel(QWidget):
     """τ and δ, and what to do with the masks they give."""
 
     changed = Signal(dict)
-    """Emitted with the fields of `MaskSettings` that a person changed."""
+    """Emitted with the fields of `ExplanationMaskSettings` that a person changed."""
     send_wanted = Signal(str)
     """Emitted with the name of the mask to bring into the mask editor."""
     sam_wanted = Signal(str)
@@ -68,7 +72,7 @@ class MasksPanel(QWidget):
         self.send.clicked.connect(self._on_send_wanted)
         self.sam.clicked.connect(self._on_sam_wanted)
 
-    def set_settings(self, settings: MaskSettings) -> None:
+    def set_settings(self, settings: ExplanationMaskSettings) -> None:
         """Show settings, without telling."""
         for slider, value in (
             (self.tau, settings.tau),

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
     from napari_semxai.controllers.scores.evaluate import EvaluateController
     from napari_semxai.layers.mask.comparison import Comparison
-    from napari_semxai.state.explanation import MaskSettings
+    from napari_semxai.state.explanation import ExplanationMaskSettings
     from napari_semxai.state.session import Readout, Session
     from napari_semxai.types import MaskSize, Scores
     from napari_semxai.widgets.common.forms import Connections
@@ -74,7 +74,7 @@ class ScoresDock(ScrolledDock):
     """
 
     tau_picked = Signal(str, float)
-    """A person clicked this threshold: a field of `MaskSettings`, and its value."""
+    """A person clicked this threshold: a field of `ExplanationMaskSettings`, and its value."""
 
     def __init__(
         self,
@@ -226,11 +226,11 @@ class ScoresDock(ScrolledDock):
             masks["automatic mask"] = automatic.truth.mask
         self._table.refresh(masks, self._comparison.judge())
 
-    def _on_mask_settings_changed(self, settings: MaskSettings) -> None:
+    def _on_mask_settings_changed(self, settings: ExplanationMaskSettings) -> None:
         self._show_taus(settings)
         self._refresh()
 
-    def _show_taus(self, settings: MaskSettings) -> None:
+    def _show_taus(self, settings: ExplanationMaskSettings) -> None:
         # Through colours, concepts have a delta instead.
         concepts = {} if settings.paper else {"concept_tau": settings.concept_tau}
         self.panel.curve.set_taus({"tau": settings.tau, **concepts})

@@ -21,7 +21,7 @@ from napari_semxai.controllers.explain.classify import ClassifyController
 from napari_semxai.controllers.explain.concepts import ConceptController
 from napari_semxai.controllers.explain.explain import ExplanationMaskController
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, seconds_of
-from napari_semxai.controllers.explain.requests import ResultCache
+from napari_semxai.controllers.explain.request_tracker import ResultCache
 from napari_semxai.state.explanation import (
     CONCEPTS,
     HEAT_MAP,

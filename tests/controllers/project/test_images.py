@@ -10,7 +10,7 @@ import pytest
 import tifffile
 
 from napari_semxai.controllers.project.images import ImageController, is_same_file
-from napari_semxai.state.open_image import SaveState
+from napari_semxai.state.open_image import SaveStage, SaveState
 from napari_semxai.store.disk.recovery_copies import save_recovery
 from napari_semxai.types import SemImage
 from tests.controllers.desk import SHAPE
@@ -143,7 +143,7 @@ def test_an_image_comes_back_as_it_was_left(session, jobs, image, calls):
     images.show(image)
     session.update_image(pixel_size=2e-9)
     recorder.mask, recorder.found = np.eye(96, 128, dtype=bool), object()
-    session.update_image(edited=True, save=SaveState("saved", Path("a_mask.png"), "Saved"))
+    session.update_image(edited=True, save=SaveState(SaveStage.SAVED, Path("a_mask.png"), "Saved"))
     other = SemImage("b", 255 - image.gray, 255 - image.gray)
     images.show(other)
     assert (session.current.mask, session.edited, session.pixel_size) == (None, False, None)
@@ -163,7 +163,7 @@ def test_the_parts_of_an_image_change_together(session, images, image):
     for name in ("image", "edited", "pixel_size", "save"):
         session.events[name].connect(lambda *_: seen.append(session.current))
     images.show(replace(image, pixel_size=2e-9))
-    session.update_image(edited=True, save=SaveState("recovery"))
+    session.update_image(edited=True, save=SaveState(SaveStage.RECOVERY))
     images.show(None)
     images.show(image)
     # Each of the four is told once where it changes: two, two, four and four.
@@ -193,7 +193,7 @@ def test_the_pixel_size_of_the_project_goes_before_that_of_the_image(desk):
 
 def test_a_mask_that_was_not_saved_keeps_its_recovery_copy(session, images, image):
     images.show(image)
-    session.update_image(save=SaveState("recovery"))
+    session.update_image(save=SaveState(SaveStage.RECOVERY))
     images.show(None)
     images.show(image)
     assert not session.save.on_disk

@@ -18,9 +18,9 @@ from napari_semxai.state.explanation import (
     ClassifierChoice,
     CraftSettings,
     ExplanationMasks,
+    ExplanationMaskSettings,
     ExplanationPicture,
     Heatmaps,
-    MaskSettings,
 )
 from napari_semxai.state.session import Session
 from napari_semxai.types import JobState, Progress, SweepAdvice, SweepRow
@@ -189,7 +189,7 @@ def test_concepts_as_legend_bars_and_gallery(qtbot, dock, state, controllers):
     assert [row.box.isChecked() for row in rows] == [True] * 3 + [False] * 3
     rows[4].box.setChecked(True)
     assert controllers.masks.calls[-1][2] == {"concepts": frozenset((0, 1, 2, 4))}
-    state.mask_settings = MaskSettings(local=True, concepts=frozenset((5,)))
+    state.mask_settings = ExplanationMaskSettings(local=True, concepts=frozenset((5,)))
     assert rows[0].value.text() == "0.020"
     assert [row.box.isChecked() for row in rows] == [False] * 5 + [True]
     assert "91% of the activations" in dock.concepts.quality.text()
@@ -240,7 +240,7 @@ def test_a_crop_is_clicked(qtbot):
 
 
 def test_sliders_show_and_set(dock, state, controllers):
-    state.mask_settings = MaskSettings(tau=0.25, concept_tau=0.75, delta=90)
+    state.mask_settings = ExplanationMaskSettings(tau=0.25, concept_tau=0.75, delta=90)
     masks = dock.masks
     assert (masks.tau.value(), masks.concept_tau.value(), masks.delta.value()) == (0.25, 0.75, 90)
     assert controllers.masks.calls == []
@@ -257,7 +257,7 @@ def test_paper_mode_comes_with_a_warning(dock, state, controllers):
     assert dock.masks.warning.text() == ""
     dock.masks.paper.setChecked(True)
     assert controllers.masks.calls[-1][2] == {"paper": True}
-    state.mask_settings = MaskSettings(paper=True)
+    state.mask_settings = ExplanationMaskSettings(paper=True)
     assert "ring" in dock.masks.warning.text()
 
 

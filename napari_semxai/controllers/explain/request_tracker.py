@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import Explanation
 
 
-class Asking:
+class RequestTracker:
     """Send requests and keep one `Progress` of the explanation equal to how far they are.
 
     Parameters
