@@ -189,7 +189,7 @@ class ImageController:
         if project is not self._session.project or entry.image is self._session.image:
             return
         self._leave_image()
-        stored = not project.cache.unwritten(entry.id)
+        unwritten = SaveState(SaveStage.UNSAVED, message="Not in the project yet")
         typed = project.pixel_size(entry.id)
         self._start_image(
             OpenImage(
@@ -198,9 +198,7 @@ class ImageController:
                 entry.mask,
                 entry.by_hand,
                 entry.image.pixel_size if typed is None else typed,
-                SaveState()
-                if stored
-                else SaveState(SaveStage.UNSAVED, message="Not in the project yet"),
+                unwritten if project.cache.unwritten(entry.id) else SaveState(),
                 entry,
                 entry.record,
             )
