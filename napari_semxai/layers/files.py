@@ -18,7 +18,7 @@ from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.exports import CARINTHIA_COLUMNS, write_image
 from napari_semxai.store.project.files import unique_ids
 from napari_semxai.store.project.originals import (
-    check_not_own,
+    check_not_project_file,
     check_replaceable,
     check_replaceable_coco,
     check_replaceable_table,
@@ -144,7 +144,7 @@ def write_carinthia_layers(path: str, layers: list[LayerData]) -> list[str]:
     places = Path("images", f"{name}.tif"), Path("masks", f"{name}.png")
     files = [Path(path), *(Path(path).parent / place for place in places)]
     for file in files:
-        check_not_own(file)
+        check_not_project_file(file)
         if file.exists():
             raise InputError(f"{file}: is there already; choose another folder")
     write_image(files[1], pixels)

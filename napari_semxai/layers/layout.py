@@ -45,7 +45,7 @@ class Layout:
         self.picture: Image | None = None
         self._placement: Placement | None = None
         self._tiles: WeakKeyDictionary[Layer, Tile] = WeakKeyDictionary()
-        self._own: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
+        self._placements: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
         self._put: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
         self._moving = False
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
@@ -87,7 +87,7 @@ class Layout:
         # What lay beside the previous image lies there no more, or it would count in this view.
         for layer in list(self._tiles):
             self._tiles[layer] = (0, 0)
-        self._lay_all(self.own(picture).sized(metres))
+        self._lay_all(self.placement_of(picture).sized(metres))
         for name in _MOVES:
             getattr(picture.events, name).connect(self._on_moved)
         self._fit.fit()
@@ -95,35 +95,35 @@ class Layout:
     def set_pixel_size(self, metres: float | None) -> None:
         """Take another edge of a pixel in metres; the view stays where it is on the image."""
         if self.picture is not None:
-            self._change(self.own(self.picture).sized(metres))
+            self._change(self.placement_of(self.picture).sized(metres))
 
     def lay(self, layer: Layer, tile: Tile = (0, 0)) -> None:
         """Lay a layer of this package on a tile; the image itself is tile (0, 0)."""
         self._tiles[layer] = tile
         self._place(layer)
 
-    def own(self, layer: Layer) -> Placement:
+    def placement_of(self, layer: Layer) -> Placement:
         """Return where a layer was put by whoever made or moved it."""
         now = Placement.of(layer)
         if now != self._put.get(layer):
-            self._own[layer] = now
-        return self._own[layer]
+            self._placements[layer] = now
+        return self._placements[layer]
 
     def _lay_all(self, placement: Placement) -> None:
         self._placement = placement
-        with self._own_moves():
+        with self._ignoring_moves():
             for layer in {*self._viewer.layers, *self._tiles}:
                 self._place(layer)
 
     def _place(self, layer: Layer) -> None:
         if self.picture is None:
             return
-        with self._own_moves():
-            own = self.own(layer)
-            put(layer, self._wanted(layer, own))
+        with self._ignoring_moves():
+            placed = self.placement_of(layer)
+            put(layer, self._wanted(layer, placed))
             self._put[layer] = Placement.of(layer)
 
-    def _wanted(self, layer: Layer, own: Placement) -> Placement:
+    def _wanted(self, layer: Layer, placed: Placement) -> Placement:
         tile = self._tiles.get(layer)
         if layer is self.picture:
             return self.placement
@@ -132,9 +132,9 @@ class Layout:
             gap = np.ceil(shape.max() / 40)
             return self.placement.shifted((shape + gap) * tile)
         # What others made of this image without a word of its size belongs on top of it.
-        if own.is_default and _shape(layer) == tuple(shape):
+        if placed.is_default and _shape(layer) == tuple(shape):
             return self.placement
-        return own.beside(self.placement)
+        return placed.beside(self.placement)
 
     def _change(self, placement: Placement) -> None:
         """Take another place of the same image and keep what is seen."""
@@ -145,7 +145,7 @@ class Layout:
             self._fit.follow(before.edge / placement.edge, tuple(placement.world(centre).tolist()))
 
     @contextmanager
-    def _own_moves(self) -> Iterator[None]:
+    def _ignoring_moves(self) -> Iterator[None]:
         self._moving, before = True, self._moving
         try:
             yield
@@ -159,7 +159,7 @@ class Layout:
         if Placement.of(self.picture) == self._put.get(self.picture):
             self._lay_all(self.placement)
             return
-        before, now = self.placement, self.own(self.picture)
+        before, now = self.placement, self.placement_of(self.picture)
         if (now.scale, now.units) == (before.scale, before.units):
             # While it is dragged, it must be seen to move.
             self._lay_all(now)
@@ -207,10 +207,10 @@ class Fit:
 
     def __init__(self, viewer: ViewerModel, wanted: Callable[[], list[Layer] | None]) -> None:
         self._viewer, self._wanted = viewer, wanted
-        self._napari_own: Callable[..., Any] | None = getattr(viewer, _EXTENT, None)
+        self._napari_extent: Callable[..., Any] | None = getattr(viewer, _EXTENT, None)
         self._named = False
         self._view: tuple[object, ...] = ()
-        if self._napari_own is not None:
+        if self._napari_extent is not None:
             viewer.__dict__[_EXTENT] = self._extent
         viewer.events.reset_view.connect(self._on_fitted)
         viewer.canvas.events.size.connect(self._on_canvas_resized)
@@ -235,7 +235,7 @@ class Fit:
 
     def _extent(self, *, layers: Any = None) -> Any:
         self._named = layers is not None
-        return self._napari_own(layers=layers if self._named else self._wanted())  # type: ignore[misc]
+        return self._napari_extent(layers=layers if self._named else self._wanted())  # type: ignore[misc]
 
     def _on_fitted(self) -> None:
         camera = self._viewer.scene.camera

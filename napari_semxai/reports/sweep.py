@@ -55,8 +55,8 @@ def _image_figure(result: SweepResult, plane: ImagePlane) -> Figure:
     _mark(axes["winner"], result, "winning candidate")
     figure.colorbar(shown, ax=[axes["Dice"], axes["IoU"]])
     axes["Dice"].set_xlabel("")
-    for own in (axes["Dice"], axes["winner"]):
-        own.set_ylabel("β")
+    for panel in (axes["Dice"], axes["winner"]):
+        panel.set_ylabel("β")
     return figure
 
 
@@ -74,10 +74,10 @@ def _set_figure(result: SweepResult) -> Figure:
             shown = _draw_scores(axes[row, column], result, values)
             _mark(axes[row, column], result, f"{score}, {which}")
     figure.colorbar(shown, ax=axes, shrink=0.4)
-    for own in axes[:, 0]:
-        own.set_ylabel("β")
-    for own in axes[:-1].flat:
-        own.set_xlabel("")
+    for panel in axes[:, 0]:
+        panel.set_ylabel("β")
+    for panel in axes[:-1].flat:
+        panel.set_xlabel("")
     return figure
 
 
@@ -135,8 +135,8 @@ def _shown_winners(winners: NDArray[np.int64]) -> tuple[list[str], NDArray[np.in
     areas[found < 0] = 0
     shown = set(np.argsort(-areas, kind="stable")[: len(COLORS)].tolist())
     every = [
-        _NONE if own < 0 else f"candidate {own}" if number in shown else _REST
-        for number, own in enumerate(found.tolist())
+        _NONE if winner < 0 else f"candidate {winner}" if number in shown else _REST
+        for number, winner in enumerate(found.tolist())
     ]
     names = sorted(set(every), key=lambda name: (name == _NONE, name == _REST, every.index(name)))
     return names, np.array([names.index(name) for name in every])[places]
@@ -156,8 +156,8 @@ def curves_figure(curves: Sequence[ThresholdCurve]) -> Figure:
     panels = figure.subplots(len(present), 1, squeeze=False)[:, 0]
     for axes, parameter in zip(panels, present, strict=True):
         axes.set_label(parameter)
-        own = [curve for curve in curves if curve.parameter == parameter]
-        for number, curve in enumerate(own):
+        with_parameter = [curve for curve in curves if curve.parameter == parameter]
+        for number, curve in enumerate(with_parameter):
             color = COLORS[number % len(COLORS)]
             style = _STYLES[number // len(COLORS) % len(_STYLES)]
             axes.plot(
@@ -165,6 +165,6 @@ def curves_figure(curves: Sequence[ThresholdCurve]) -> Figure:
             )
             axes.plot(*curve.best, "o", color=color, markersize=4, clip_on=False)
         axes.set(xlabel=_AXES[parameter], ylabel="Dice", ylim=(0, 1.02))
-        axes.set_xlim(own[0].thresholds[0], own[0].thresholds[-1])
+        axes.set_xlim(with_parameter[0].thresholds[0], with_parameter[0].thresholds[-1])
         axes.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0, -0.28), frameon=False)
     return figure

@@ -108,9 +108,9 @@ def markdown_table(tables: Sequence[MethodTable]) -> str:
 
 def markdown_map_table(tables: Sequence[MethodTable]) -> str:
     """Return the same of the scores of maps, one row per score; "" without a map."""
-    own = _with_maps(tables)
-    head = ["maps", *(table.method for table in own)]
-    return _markdown(head, _map_rows(own, "±")) if own else ""
+    with_maps = _with_maps(tables)
+    head = ["maps", *(table.method for table in with_maps)]
+    return _markdown(head, _map_rows(with_maps, "±")) if with_maps else ""
 
 
 def _with_maps(tables: Sequence[MethodTable]) -> list[MethodTable]:
@@ -148,10 +148,10 @@ def write_latex(path: Path, tables: Sequence[MethodTable]) -> Path:
     That of maps, where there are some, is a file of its own beside it, ``<stem>_maps.tex``: each
     is for a caption of its own.
     """
-    beside, own = path.with_stem(f"{path.stem}_maps"), _with_maps(tables)
-    if own:
-        head = ["Maps", *(table.method for table in own)]
-        _write(beside, _latex(head, _map_rows(own, _PLUS_MINUS)))
+    beside, with_maps = path.with_stem(f"{path.stem}_maps"), _with_maps(tables)
+    if with_maps:
+        head = ["Maps", *(table.method for table in with_maps)]
+        _write(beside, _latex(head, _map_rows(with_maps, _PLUS_MINUS)))
     else:
         # That of an earlier run with maps would be taken for this one's.
         beside.unlink(missing_ok=True)

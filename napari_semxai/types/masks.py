@@ -169,8 +169,8 @@ class CandidatePool:
 
     def mask(self, index: int) -> BoolMask:
         """Return candidate `index` as a bool array of shape (M, N)."""
-        own = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]
-        return mask_of_runs(own, self.shape)
+        runs = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]
+        return mask_of_runs(runs, self.shape)
 
     @property
     def stability_score(self) -> FloatArray:

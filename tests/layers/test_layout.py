@@ -136,7 +136,7 @@ def test_layers_of_others_get_the_units_and_their_place_back(session, layers, vi
     session.update_image(pixel_size=None)
     assert share_units(viewer)
     np.testing.assert_allclose(on_picture(layers, part), (100, 80))
-    assert layers.layout.own(other).pixel_size == pytest.approx(7e-9)
+    assert layers.layout.placement_of(other).pixel_size == pytest.approx(7e-9)
     # Another unit would make napari use none at all.
     clicks.units = "um"
     assert share_units(viewer)

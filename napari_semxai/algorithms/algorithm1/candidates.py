@@ -65,7 +65,10 @@ def _suppress_crops(
     groups = np.split(np.arange(len(crops)), changes)
     # Crops of a pool stand together, in the order of the reference.
     kept = np.concatenate(
-        [own[non_maximum_suppression(boxes[own], scores[own], threshold)] for own in groups]
+        [
+            group[non_maximum_suppression(boxes[group], scores[group], threshold)]
+            for group in groups
+        ]
     )
     # Small crops win over large ones: what they found is finer.
     sizes = (crops[kept, 2:] - crops[kept, :2]).prod(axis=1).astype(np.float32)

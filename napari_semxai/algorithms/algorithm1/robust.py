@@ -156,8 +156,8 @@ def _look(
     inside: Box,
 ) -> tuple[float, float, float, float]:
     """Return contrast, outline, fill and edge of one component."""
-    own = labels[box] == number
-    area = int(np.count_nonzero(own))
+    component = labels[box] == number
+    area = int(np.count_nonzero(component))
     reach = max(4, round(0.5 * area**0.5))
     wide = tuple(
         slice(max(part.start - reach - 2, limit.start), min(part.stop + reach + 2, limit.stop))
@@ -175,17 +175,17 @@ def _look(
     typical = float(np.median(slopes[around])) if around.any() else 0.0
     sharp = float(slopes[outline_at].mean()) if outline_at.any() else 0.0
     outline = np.log((sharp + 1.0) / (typical + 1.0))
-    lost = _at_edge(own, box, inside) / area**0.5
-    return contrast, outline, area / own.size, min(lost, 3.0)
+    lost = _at_edge(component, box, inside) / area**0.5
+    return contrast, outline, area / component.size, min(lost, 3.0)
 
 
-def _at_edge(own: BoolMask, box: Box, inside: Box) -> int:
+def _at_edge(component: BoolMask, box: Box, inside: Box) -> int:
     """Count the pixels of a component at the image's edge or the ignored border."""
     rows, columns = box
     sides = (
-        (rows.start == inside[0].start, own[0]),
-        (rows.stop == inside[0].stop, own[-1]),
-        (columns.start == inside[1].start, own[:, 0]),
-        (columns.stop == inside[1].stop, own[:, -1]),
+        (rows.start == inside[0].start, component[0]),
+        (rows.stop == inside[0].stop, component[-1]),
+        (columns.start == inside[1].start, component[:, 0]),
+        (columns.stop == inside[1].stop, component[:, -1]),
     )
     return sum(int(np.count_nonzero(line)) for meets, line in sides if meets)

@@ -233,6 +233,6 @@ def _leave_one_out(
     if count == 1:
         return np.array([np.nan]), np.full((1, 2), np.nan)
     # The mean without an image, from the mean with it: no need to add up all others again.
-    points = [plateau_middle((mean * count - own) / (count - 1)) for own in dice]
+    points = [plateau_middle((mean * count - plane) / (count - 1)) for plane in dice]
     rows, columns = np.array(points).T
     return dice[np.arange(count), rows, columns], np.stack([alphas[columns], betas[rows]], axis=1)

@@ -56,7 +56,7 @@ def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> Boo
     return found if found.any() else largest_component(answer)
 
 
-def own_part(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
+def prompted_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
     """Return the object of an answer as it goes into the mask; see the functions it is made of."""
     return heed_newest(answered_object(answer, before, prompts), prompts)
 

@@ -148,12 +148,12 @@ def method_tables(rows: Iterable[ImageScores]) -> list[MethodTable]:
     return [
         MethodTable(
             method=method,
-            n=len(own),
-            n_empty_truths=sum(row.scores.tp + row.scores.fn == 0 for row in own),
-            n_empty_masks=sum(row.scores.tp + row.scores.fp == 0 for row in own),
-            summaries=_summaries(own),
+            n=len(scored),
+            n_empty_truths=sum(row.scores.tp + row.scores.fn == 0 for row in scored),
+            n_empty_masks=sum(row.scores.tp + row.scores.fp == 0 for row in scored),
+            summaries=_summaries(scored),
         )
-        for method, own in _by_method(rows).items()
+        for method, scored in _by_method(rows).items()
     ]
 
 
@@ -163,8 +163,8 @@ def compare_methods(rows: Iterable[ImageScores]) -> list[Comparison]:
     found = []
     for metric in COMPARED:
         values = {
-            method: {row.image: getattr(row.scores, metric) for row in own}
-            for method, own in methods.items()
+            method: {row.image: getattr(row.scores, metric) for row in scored}
+            for method, scored in methods.items()
         }
         pairs = list(combinations(values, 2))
         tests = [_paired(values[one], values[other]) for one, other in pairs]

@@ -99,10 +99,10 @@ def survey_report(sets: Sequence[AnswerSet]) -> SurveyReport:
         MethodSummary(
             method,
             scale,
-            len({entry.participant for entry in own}),
-            survey_summary(np.array([entry.answers for entry in own], dtype=float)),
+            len({entry.participant for entry in answer_sets}),
+            survey_summary(np.array([entry.answers for entry in answer_sets], dtype=float)),
         )
-        for (method, scale), own in groups.items()
+        for (method, scale), answer_sets in groups.items()
     )
     pairs = [(one, other) for one, other in combinations(groups, 2) if one[1] == other[1]]
     tests = [_compare(groups[one], groups[other]) for one, other in pairs]
@@ -197,6 +197,6 @@ def _means(sets: Sequence[AnswerSet]) -> dict[str, float]:
     """Return each participant's mean answer."""
     given: dict[str, list[int]] = {}
     for entry in sets:
-        own = given.setdefault(entry.participant, [])
-        own += [answer for answer in entry.answers if answer is not None]
+        answers_so_far = given.setdefault(entry.participant, [])
+        answers_so_far += [answer for answer in entry.answers if answer is not None]
     return {participant: float(np.mean(answers)) for participant, answers in given.items()}

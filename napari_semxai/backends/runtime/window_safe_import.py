@@ -28,7 +28,7 @@ def qt_is_loaded() -> bool:
 
 
 @contextmanager
-def own_symbols() -> Iterator[None]:
+def symbols_bound_first() -> Iterator[None]:
     """Bind libraries loaded in this block to their own symbols first; Linux with Qt only."""
     if sys.platform != "linux" or not qt_is_loaded():
         yield
@@ -57,5 +57,5 @@ def qt_paths_kept() -> Iterator[None]:
 def load_triton() -> None:
     """Load triton, where there is one, before torchvision does."""
     # There is no triton for some systems; those do not crash either.
-    with own_symbols(), suppress(ImportError):
+    with symbols_bound_first(), suppress(ImportError):
         import triton  # noqa: F401

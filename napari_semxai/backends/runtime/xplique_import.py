@@ -12,7 +12,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from napari_semxai.backends.runtime.window_safe_import import load_triton, own_symbols
+from napari_semxai.backends.runtime.window_safe_import import load_triton, symbols_bound_first
 from napari_semxai.types import InputError
 
 INSTALL = "CRAFT needs xplique: pip install 'napari-semxai[craft]'"
@@ -40,7 +40,7 @@ def craft_torch() -> Any:
 
     # Its greetings on the terminal are not ours to show; errors still raise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with own_symbols(), suppress(ImportError):
+    with symbols_bound_first(), suppress(ImportError):
         import tensorflow as tf
 
         # RuntimeError: somebody has used TensorFlow before, and decided it.

@@ -277,10 +277,10 @@ class Generation:
         wanted = (best > floor) & (best <= reached[:, None])
         logits = [
             self._decoder.upscale(
-                embedding.shared, decoded, row, (np.flatnonzero(own) + 1).tolist()
+                embedding.shared, decoded, row, (np.flatnonzero(wanted_of_point) + 1).tolist()
             )
-            for row, own in enumerate(wanted)
-            if own.any()
+            for row, wanted_of_point in enumerate(wanted)
+            if wanted_of_point.any()
         ]
         measured = measure_masks(torch.cat(logits), embedding.shape) if logits else []
         places = np.argwhere(wanted).tolist()

@@ -99,13 +99,13 @@ class Refinement(nn.Module):
     def __init__(self, inputs: tuple[int, ...]) -> None:
         super().__init__()
         self.across = nn.ModuleList(
-            nn.Conv2d(here, own, 1) for here, own in zip(inputs, self.channels, strict=False)
+            nn.Conv2d(here, width, 1) for here, width in zip(inputs, self.channels, strict=False)
         )
         above = (*self.channels[1:], inputs[-1])
         self.down = nn.ModuleList(
-            nn.Conv2d(here, own, 1) for here, own in zip(above, self.channels, strict=True)
+            nn.Conv2d(here, width, 1) for here, width in zip(above, self.channels, strict=True)
         )
-        self.smooth = nn.ModuleList(Smoothing(own) for own in self.channels)
+        self.smooth = nn.ModuleList(Smoothing(width) for width in self.channels)
 
     def forward(self, maps: list[torch.Tensor]) -> list[torch.Tensor]:
         """Return refined maps at strides 4, 8 and 16."""
@@ -130,10 +130,10 @@ class LiteTrunk(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        own = (24, 40, 112, 320)
-        self.refinement = Refinement(own)
+        widths = (24, 40, 112, 320)
+        self.refinement = Refinement(widths)
         more = (*self.refinement.channels, 0)
-        self.channel_list = [a + b for a, b in zip(own, more, strict=True)][::-1]
+        self.channel_list = [a + b for a, b in zip(widths, more, strict=True)][::-1]
         self.stem = SameConv(3, 32, 3, 2)
         self.stages = nn.ModuleList()
         inputs = 32

@@ -157,7 +157,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     images = runner.images()
     runner.explain(images)
     folders = [*options.explanations, *((name, runner.folder(name)) for name in options.method)]
-    readings = [own for one in folders for own in readings_of(one, images, options)]
+    readings = [reading for one in folders for reading in readings_of(one, images, options)]
     readings, tuned = _tuned(readings, images, options, runner)
     rest = [image for image in images if image.name not in tuned["tuned_on"]]
     for algorithm in _algorithms(options):
@@ -194,21 +194,23 @@ def _tuned(
     """Tune what is not given on images of their own; say with what and on which."""
     # A map or a rendering has a threshold, a given mask has none.
     open_ones = [
-        own
-        for own in readings
-        if own.threshold is None and (own.algorithm or has_maps(own.folder))
+        reading
+        for reading in readings
+        if reading.threshold is None and (reading.algorithm or has_maps(reading.folder))
     ]
     planes = _algorithms(options) if options.tune_alpha_beta else []
     chosen: list[TruthImage] = []
     if open_ones or planes:
         split = tuning_split([image.name for image in images], options.tune_share)
         chosen = [image for image, tune in zip(images, split, strict=True) if tune]
-    found = [runner.tune(own, chosen) if own in open_ones else own for own in readings]
+    found = [
+        runner.tune(reading, chosen) if reading in open_ones else reading for reading in readings
+    ]
     tuned = {
         "tau": {
-            own.method: own.threshold
-            for own in found
-            if own.threshold is not None and (own.algorithm or has_maps(own.folder))
+            reading.method: reading.threshold
+            for reading in found
+            if reading.threshold is not None and (reading.algorithm or has_maps(reading.folder))
         },
         "alpha_beta": {algorithm: runner.tune_plane(algorithm, chosen) for algorithm in planes},
         "tuned_on": sorted(image.name for image in chosen),
@@ -223,7 +225,7 @@ def _with_faithfulness(
     runner: Runner,
 ) -> list[ImageScores]:
     found = runner.faithfulness(readings, images)
-    folders = {own.method: own.folder for own in readings if not own.algorithm}
+    folders = {reading.method: reading.folder for reading in readings if not reading.algorithm}
     return [
         replace(row, faithfulness=found.get((folders[row.method], row.image)))
         if row.method in folders

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
-from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
+from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
 from napari_semxai.cli.works.masks import Pipeline
 from napari_semxai.store.project.masks import difference, replay_edits
@@ -168,7 +168,7 @@ class _Replayer:
         known = _drawn(details["object"], before.shape)
         prompt = _drawn(details["prompt"], before.shape) if details.get("prompt") else known
         answer = answer_prompts(segmenter, image.gray, prompts, prompt if prompt.any() else None)
-        return take_answer(before, known, own_part(answer.mask, known, prompts))
+        return take_answer(before, known, prompted_object(answer.mask, known, prompts))
 
     @staticmethod
     def _check_model(segmenter: Segmenter, settings: Mapping[str, Any]) -> None:

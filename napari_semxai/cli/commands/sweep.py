@@ -124,7 +124,7 @@ def _report(
     from napari_semxai.store.datasets.results import write_sweep
     from napari_semxai.store.disk.tables import write_records
 
-    alphas, betas = (np.linspace(*own) for own in axes)
+    alphas, betas = (np.linspace(*axis) for axis in axes)
     result = sweep_set(list(planes.values()), alphas, betas)
     only = next(iter(planes.values())) if len(planes) == 1 else None
     files = [
@@ -188,7 +188,7 @@ def sweep_thresholds(options: argparse.Namespace, output: Output) -> int:
     """Score every threshold of the explanations, put them together and write everything."""
     runner = Runner(options, output)
     images = runner.images()
-    readings = [own for named in options.explanations for own in _readings(named, images)]
+    readings = [reading for named in options.explanations for reading in _readings(named, images)]
     if not readings:
         raise InputError("the explanations hold neither maps (.npy) nor renderings of the images")
     curves, rows, values = [], [], {}
@@ -213,7 +213,7 @@ def sweep_thresholds(options: argparse.Namespace, output: Output) -> int:
 def _readings(named: tuple[str, Path], images: Sequence[TruthImage]) -> list[Reading]:
     """Return what of a method has a threshold: its maps, its renderings, or both."""
     maps = Reading(*named) if has_maps(named[1]) else None
-    return [own for own in (maps, rendered_reading(named, images)) if own is not None]
+    return [reading for reading in (maps, rendered_reading(named, images)) if reading is not None]
 
 
 def _summary(
@@ -223,13 +223,13 @@ def _summary(
     parameter = "delta" if reading.algorithm == ALGORITHM_3 else "tau"
     mean = ThresholdCurve(reading.method, parameter, reading.thresholds, curves.mean(axis=0))
     threshold, dice = mean.best
-    own = curves[:, np.searchsorted(reading.thresholds, threshold)]
-    low, high = bootstrap_interval(own)
+    at_best = curves[:, np.searchsorted(reading.thresholds, threshold)]
+    low, high = bootstrap_interval(at_best)
     left_out = _left_out(reading.thresholds, curves)
     advice = (
         f"{parameter} {threshold:.3g}, mean Dice {dice:.3f} over {len(curves)} images, 95 % "
-        f"bootstrap interval {low:.3f} to {high:.3f}, worst image {own.min():.3f}; chosen without "
-        f"the image that is scored: {left_out:.3f}"
+        f"bootstrap interval {low:.3f} to {high:.3f}, worst image {at_best.min():.3f}; chosen "
+        f"without the image that is scored: {left_out:.3f}"
     )
     evidence = {
         "parameter": parameter,

@@ -116,12 +116,12 @@ def start(arguments: list[str], output: Output) -> None:
     """
     command = [sys.executable, "-m", "napari_semxai.cli", "window", *arguments]
     # cv2, which demo's classifier imports, points every Qt to come at plugins of its own.
-    own = {
+    environment = {
         name: value
         for name, value in os.environ.items()
         if not (name.startswith("QT_QPA_") and "cv2" in Path(value).parts)
     }
-    process = subprocess.Popen(command, start_new_session=True, env=own)
+    process = subprocess.Popen(command, start_new_session=True, env=environment)
     try:
         code = process.wait(_START_SECONDS)
     except subprocess.TimeoutExpired:

@@ -245,9 +245,13 @@ class Runner:
         from napari_semxai.cli.works.explain_setup import works_of_classes
 
         for method in methods:
-            own = argparse.Namespace(**vars(self.options))
-            own.method, own.output, own.tau = method, self.folder(method), DEFAULT_TAU
-            for work, sources in works_of_classes(own, sources_of(images), self.output):
+            of_method = argparse.Namespace(**vars(self.options))
+            of_method.method, of_method.output, of_method.tau = (
+                method,
+                self.folder(method),
+                DEFAULT_TAU,
+            )
+            for work, sources in works_of_classes(of_method, sources_of(images), self.output):
                 self.collect(work, sources)
 
     def make_masks(
@@ -299,7 +303,7 @@ class Runner:
         # Imports torch.
         from napari_semxai.cli.works.explainers import FaithfulnessWork
 
-        folders = dict.fromkeys(own.folder for own in readings if has_maps(own.folder))
+        folders = dict.fromkeys(reading.folder for reading in readings if has_maps(reading.folder))
         kept = self.options.output / "faithfulness"
         found: dict[tuple[Path, str], Faithfulness] = {}
         for folder in folders:

@@ -102,9 +102,9 @@ def works_of_classes(
         if source in found:
             classes.setdefault(found[source], []).append(source)
     works = []
-    for target, own in sorted(classes.items()):
+    for target, of_target in sorted(classes.items()):
         of_class = argparse.Namespace(**{**vars(options), "target": str(target)})
-        works.append((explain_work(of_class, own, output), own))
+        works.append((explain_work(of_class, of_target, output), of_target))
     return works
 
 

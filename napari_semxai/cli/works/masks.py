@@ -235,10 +235,10 @@ class SweepWork:
 
         image = read_image(item.path, item.page)
         path = self.pools / f"{item.name}.npz"
-        own = self.settings
+        settings = self.settings
         # Of the settings only what decides the candidates: the rest may change from run to run.
         key = content_key(
-            item.path, item.page, own.generate, own.filters, pipeline.load().info.sha256
+            item.path, item.page, settings.generate, settings.filters, pipeline.load().info.sha256
         )
         pool = read_pool(path, key)
         kept = pool is not None
@@ -250,7 +250,9 @@ class SweepWork:
             item.truth.read(pool.shape),
             np.linspace(*self.alphas),
             np.linspace(*self.betas),
-            stage_two(own.algorithm, image.gray, own.algorithm.border(auto_border(image))),
+            stage_two(
+                settings.algorithm, image.gray, settings.algorithm.border(auto_border(image))
+            ),
         )
         return {"plane": plane, KEPT: kept}
 

@@ -367,7 +367,7 @@ class ClickHistory:
             return None
         area = np.count_nonzero(mask)
         # Strokes come a hundred times a second, and seldom hit an area.
-        places = [place for place, own in enumerate(self._moments) if own.area == area]
+        places = [place for place, moment in enumerate(self._moments) if moment.area == area]
         if not places:
             return None
         digest = _digest(mask)

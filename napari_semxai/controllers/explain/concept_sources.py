@@ -254,16 +254,16 @@ def _delta_curves(
     truth: BoolMask,
 ) -> list[ThresholdCurve]:
     """Return a curve for each shown concept, None for all of them, and for their union."""
-    own = {
+    distances_of = {
         title(number): resized_mask(distances, _size(truth))
         for number, distances in enumerate(concept_distances(rendering))
         if shown is None or number in shown
     }
-    if len(own) > 1:
-        own[union] = np.minimum.reduce(list(own.values()))
+    if len(distances_of) > 1:
+        distances_of[union] = np.minimum.reduce(list(distances_of.values()))
     return [
         ThresholdCurve(name, "delta", DELTAS, dice_within(values, truth, DELTAS))
-        for name, values in own.items()
+        for name, values in distances_of.items()
     ]
 
 

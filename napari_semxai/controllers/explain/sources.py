@@ -110,8 +110,8 @@ class MapSource:
     def judged(self, explanation: Explanation) -> dict[str, tuple[Callable[[], BoolMask], str]]:
         """Return how each mask to judge is made, in a thread, and of which classifier."""
         classifier = self.classifier(explanation)
-        own = ((n, m) for n, m in explanation.masks.masks.items() if self.owns(n) and m.size)
-        return {name: (partial(np.asarray, mask), classifier) for name, mask in own}
+        of_source = ((n, m) for n, m in explanation.masks.masks.items() if self.owns(n) and m.size)
+        return {name: (partial(np.asarray, mask), classifier) for name, mask in of_source}
 
     def curves(self, explanation: Explanation) -> Curves | None:
         """Return what draws curves over other thresholds than those of `maps`, or None."""

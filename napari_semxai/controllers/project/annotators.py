@@ -106,6 +106,6 @@ class AnnotatorsController:
 
 def _read(project: Project, image_id: str, me: str) -> OtherMasks:
     masks = truth_masks(project, image_id, project.annotators())
-    own = me.strip().casefold()
-    others = {name: mask for name, mask in masks.items() if name != own}
+    this_annotator = me.strip().casefold()
+    others = {name: mask for name, mask in masks.items() if name != this_annotator}
     return OtherMasks(others, pair_scores(masks))

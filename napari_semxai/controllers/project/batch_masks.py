@@ -151,9 +151,9 @@ class QueueMasks:
         if image is None:
             self._next(run)
             return
-        run.pool, own = None, run.settings
+        run.pool, settings = None, run.settings
         self._engine.submit(
-            GenerateRequest(image.gray, own.model, own.device, own.generate),
+            GenerateRequest(image.gray, settings.model, settings.device, settings.generate),
             destination=QUEUE,
             on_update=partial(self._on_update, run),
             on_done=partial(self._on_generated, run, image_id, image),

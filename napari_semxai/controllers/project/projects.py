@@ -115,7 +115,7 @@ class ProjectController:
         if (source / PROJECT_FILE).is_file():
             folder = source
         elif folder is None:
-            folder = _own_folder(self._folders.projects, source)
+            folder = _project_folder(self._folders.projects, source)
         if not (folder / PROJECT_FILE).is_file():
             failed: dict[str, str] = {}
             create_project(folder, source, failed=failed, progress=self._tell).close()
@@ -210,7 +210,7 @@ class ProjectController:
         self._session.message = message
 
 
-def _own_folder(folder: Path, source: Path) -> Path:
+def _project_folder(folder: Path, source: Path) -> Path:
     """Return where the project of a source lies: two sources of one name have two projects."""
     name = source.stem if source.is_file() else source.name
     number, place = 1, folder / name

@@ -118,8 +118,8 @@ class ProjectTools:
             Candidates, rejected and unsure masks too, not only truth.
         """
         queue = self._session.queue
-        own = queue is not None and annotator == queue.annotator.strip().casefold()
-        if not own and self._blind():
+        is_reviewer = queue is not None and annotator == queue.annotator.strip().casefold()
+        if not is_reviewer and self._blind():
             return
 
         def work(opened: OpenProject, tell: Tell) -> int:

@@ -101,7 +101,7 @@ class ResearchController:
         found, explanation = result.heatmap, self._session.explanation
         if found is not None:
             kind = _kind(found)
-            others = [own for own in explanation.heatmaps.all if _kind(own) != kind]
+            others = [heatmap for heatmap in explanation.heatmaps.all if _kind(heatmap) != kind]
             explanation.heatmaps = Heatmaps(found, (*others, found))
             if explanation.hides_heat_map:
                 # Whoever opens it wants to see it.

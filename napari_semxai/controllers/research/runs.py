@@ -19,7 +19,7 @@ from napari_semxai.algorithms.algorithm1.sweep import advice
 from napari_semxai.state.research import RunResult, RunState
 from napari_semxai.store.datasets.results import read_sweep
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.images.masks import read_own_mask
+from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.types import Heatmap, InputError, JobState
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def _of_evaluation(folder: Path) -> RunResult:
         if point
     ]
     tuned += [
-        f"{method}: threshold {own:.3g}" for method, own in (values.get("tau") or {}).items()
+        f"{method}: threshold {tau:.3g}" for method, tau in (values.get("tau") or {}).items()
     ]
     chosen = len(values.get("tuned_on") or ())
     if tuned and chosen:
@@ -197,7 +197,7 @@ def _of_images(command: str, folder: Path, image: SemImage | None) -> RunResult:
     picture = Path(stem + ending)
     words += f"; that of the current image is {picture.relative_to(folder)}"
     if command == "mask":
-        mask = read_own_mask(picture, (image.gray.shape[0], image.gray.shape[1]))
+        mask = read_white_mask(picture, (image.gray.shape[0], image.gray.shape[1]))
         return RunResult(words, picture, image=image, mask=mask)
     return RunResult(words, picture, image=image, heatmap=_heatmap(stem, image))
 

@@ -72,7 +72,7 @@ class ComparisonTableController:
             self._session.comparison = ComparisonTable()
             return
         shape = image.gray.shape
-        own: dict[str, tuple[Callable[[], BoolMask], str]] = {
+        makers: dict[str, tuple[Callable[[], BoolMask], str]] = {
             name: (partial(_itself, mask.copy()), "")
             for name, mask in masks.items()
             if mask.shape == shape
@@ -80,8 +80,8 @@ class ComparisonTableController:
         explanation = self._session.explanation
         maps = [one for source in self._sources for one in source.maps(explanation)]
         for source in self._sources:
-            own |= source.judged(explanation)
-        judged = _Judged(image, truth[0], truth[1].copy(), own, maps)
+            makers |= source.judged(explanation)
+        judged = _Judged(image, truth[0], truth[1].copy(), makers, maps)
         self._jobs.run("comparison", partial(self._compare, judged), self._on_compared)
 
     def save(self, path: Path) -> None:

@@ -72,10 +72,10 @@ class ThresholdCurvesController:
 
         A delta counts on rendered colours alone, so that it chooses the paper's route.
         """
-        own = [curve for curve in self._session.curves if curve.parameter == parameter]
-        if not own:
+        with_parameter = [curve for curve in self._session.curves if curve.parameter == parameter]
+        if not with_parameter:
             return
-        value = own[0].nearest(threshold)
+        value = with_parameter[0].nearest(threshold)
         if parameter == "delta":
             self._masks.set_masks(delta=value, paper=True)
         elif parameter == "concept_tau":

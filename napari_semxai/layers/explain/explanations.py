@@ -355,8 +355,8 @@ def arrange(
         # What is not there hides nothing.
         alone = ""
     if not side_by_side:
-        shown = {name: own[:1] for name, own in groups.items() if not alone or name == alone}
-        laid = {name: [((0, 0), maps) for maps in own if maps] for name, own in shown.items()}
+        shown = {name: stack[:1] for name, stack in groups.items() if not alone or name == alone}
+        laid = {name: [((0, 0), maps) for maps in stack if maps] for name, stack in shown.items()}
         return _arranged(laid, ())
     # What is looked at alone lies over the image itself.
     order = sorted(groups, key=lambda name: name != alone)
@@ -372,10 +372,10 @@ def _arranged(
     laid: dict[str, list[tuple[Tile, list[NamedMap]]]], copies: tuple[Tile, ...]
 ) -> Arrangement:
     maps = {
-        name: tuple((one, tile) for tile, group in own for one in group)
-        for name, own in laid.items()
+        name: tuple((one, tile) for tile, group in stack for one in group)
+        for name, stack in laid.items()
     }
-    return Arrangement(maps, {name: own[0][0] for name, own in laid.items() if own}, copies)
+    return Arrangement(maps, {name: stack[0][0] for name, stack in laid.items() if stack}, copies)
 
 
 def _grid(number: int) -> list[Tile]:

@@ -145,9 +145,9 @@ class Comparison:
 
     def _watch_of(self, layer: Labels) -> MaskWatch:
         """Return a watch; the defect mask has one already, and one live copy is enough."""
-        own = self._layers.watch
-        if own is not None and own.layer is layer:
-            return own
+        mask_watch = self._layers.watch
+        if mask_watch is not None and mask_watch.layer is layer:
+            return mask_watch
         watch = MaskWatch(layer)
         self._made.add(watch)
         return watch
@@ -217,7 +217,7 @@ class SideBySide:
 
 
 def side_by_side(
-    gray: NDArray[np.uint8], own: BoolMask, others: Mapping[str, BoolMask]
+    gray: NDArray[np.uint8], edited: BoolMask, others: Mapping[str, BoolMask]
 ) -> NDArray[np.uint8]:
     """Draw the image once for every other annotator, with names and differences.
 
@@ -225,23 +225,23 @@ def side_by_side(
     ----------
     gray : ndarray of uint8, shape (M, N)
         The image.
-    own : ndarray of bool, shape (M, N)
-        One's own mask.
+    edited : ndarray of bool, shape (M, N)
+        The mask that is edited.
     others : mapping of str to ndarray of bool, shape (M, N)
         Those of the others, by name.
 
     Returns
     -------
     ndarray of uint8, shape (M, P, 3)
-        What both hold, what only the other holds and what only oneself holds, each in a colour.
+        What both hold, only the other and only the edited mask, each in a colour.
     """
     gap = np.full((gray.shape[0], round(_GAP * gray.shape[1]), 3), 0, np.uint8)
     panels = []
     for name, mask in others.items():
         parts = (
-            (own & mask, colors.BOTH),
-            (mask & ~own, colors.ONLY_OTHER),
-            (own & ~mask, colors.ONLY_OWN),
+            (edited & mask, colors.BOTH),
+            (mask & ~edited, colors.ONLY_OTHER),
+            (edited & ~mask, colors.ONLY_THIS),
         )
         panels += [_panel(gray, name, parts), gap]
     return np.concatenate(panels[:-1], axis=1)

@@ -174,9 +174,9 @@ def read_consent(path: str | Path) -> str:
 
 def write_consent(path: str | Path, text: str) -> None:
     """Write the consent text of a survey file, and a copy that later wordings leave alone."""
-    own = consent_path(path)
+    current = consent_path(path)
     # People agreed to a wording: it must stay readable after it is changed.
-    for target in (own, own.with_name(f"{own.stem}_{consent_digest(text)}.txt")):
+    for target in (current, current.with_name(f"{current.stem}_{consent_digest(text)}.txt")):
         with atomic_write(target) as file:
             file.write(text.encode())
 

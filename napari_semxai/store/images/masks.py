@@ -100,7 +100,7 @@ def read_mask(
     return mask_reading(path, shape, rule).mask
 
 
-def read_own_mask(path: str | Path, shape: tuple[int, int] | None = None) -> BoolMask:
+def read_white_mask(path: str | Path, shape: tuple[int, int] | None = None) -> BoolMask:
     """Read a mask that is known to be white on black, as `write_mask` writes it."""
     return mask_reading(path, shape, BRIGHT).mask
 
@@ -265,10 +265,10 @@ def write_mask(path: str | Path, mask: ArrayLike) -> None:
     pixels = foreground.astype(np.uint8) * np.uint8(255)
     with atomic_write(path) as file:
         if suffix == ".png":
-            own = PngInfo()
+            metadata = PngInfo()
             # So that reading it needs no guess.
-            own.add_text("Software", WRITTEN_BY)
-            Image.fromarray(pixels).save(file, format="PNG", compress_level=3, pnginfo=own)
+            metadata.add_text("Software", WRITTEN_BY)
+            Image.fromarray(pixels).save(file, format="PNG", compress_level=3, pnginfo=metadata)
         else:
             tifffile.imwrite(file, pixels, compression="zlib", metadata=None, software=WRITTEN_BY)
 
@@ -291,10 +291,10 @@ def stored_mask(path: Path) -> StoredMask:
             if is_deep_png(path):
                 return _with_alpha(np.asarray(imagecodecs.png_decode(path.read_bytes())))
             # What we wrote is white on black, also where pixels alone could be read in two ways.
-            own = picture.info.get("Software") == WRITTEN_BY
+            written_here = picture.info.get("Software") == WRITTEN_BY
             # As the image is: see `read_image`.
             shown = ImageOps.exif_transpose(picture)
-            return replace(_from_picture(shown, picture.format), bright=own)
+            return replace(_from_picture(shown, picture.format), bright=written_here)
 
 
 def _from_tiff(path: Path) -> StoredMask:
@@ -305,11 +305,11 @@ def _from_tiff(path: Path) -> StoredMask:
         if pages > 1 or slices > 1:
             raise _several(path, max(pages, slices))
         samples, colormap = stored_samples(page), page_colormap(page)
-        own = page.software == WRITTEN_BY
+        written_here = page.software == WRITTEN_BY
         lossy = page.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
     if colormap is not None:
         return StoredMask(through_colormap(samples, colormap), indices=samples)
-    return replace(_with_alpha(samples, lossy=lossy), bright=own)
+    return replace(_with_alpha(samples, lossy=lossy), bright=written_here)
 
 
 def _from_picture(picture: Image.Image, form: str | None) -> StoredMask:

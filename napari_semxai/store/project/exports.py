@@ -18,7 +18,7 @@ from napari_semxai.store.images.coco import coco_document
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import page_count
 from napari_semxai.store.project.originals import (
-    check_not_own,
+    check_not_project_file,
     check_replaceable,
     check_replaceable_table,
 )
@@ -162,7 +162,7 @@ def _free(project: Project, path: Path) -> Path:
     """Return `path` unless that would write over an original or a project's own file."""
     if os.path.realpath(path) in project.originals:
         raise InputError(f"{path}: the project was made of this file; choose another place")
-    check_not_own(path)
+    check_not_project_file(path)
     return path
 
 

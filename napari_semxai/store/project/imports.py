@@ -192,8 +192,8 @@ def _change(
         )
     label, comment = found.label or reading.label, found.comment or reading.comment
     state = imported_state(reading.mask, found.state, state)
-    own = None if label in (None, "", image.label) else label
-    return ReviewChange(state, reading.mask, label=own, comment=comment or None)
+    new_label = None if label in (None, "", image.label) else label
+    return ReviewChange(state, reading.mask, label=new_label, comment=comment or None)
 
 
 def _masks_of(
@@ -245,8 +245,8 @@ def _listed_masks(table: Path, reader: MaskReader) -> dict[Path, _Found]:
         row = dict(zip(stored.names, cells, strict=False))
         path = table.parent / row.get("file", "")
         told = (row.get(name) for name in ("class", "state", "comment"))
-        own = row.get("id", "")
-        found[path] = _Found(own, partial(_read, reader, BRIGHT, path), own, *told)
+        image_id = row.get("id", "")
+        found[path] = _Found(image_id, partial(_read, reader, BRIGHT, path), image_id, *told)
     return found
 
 
@@ -264,15 +264,15 @@ def _coco_masks(
     )
     labels = _labels_of(stored, project)
     for image in stored.images:
-        values, own = image.values, str(image.values.get("semxai_id") or "")
+        values, image_id = image.values, str(image.values.get("semxai_id") or "")
         if not image.annotations and not values.get("state") and not choices.unannotated:
             reader.leave_out(image.name)
             continue
         load = partial(_from_coco, image, labels, problems)
         label, state, comment = (values.get(name) for name in ("label", "state", "comment"))
         # Another program's digest may be that of anything.
-        digest = values.get("sha256") if own else None
-        yield _Found(image.name, load, own, label, state, comment, digest)
+        digest = values.get("sha256") if image_id else None
+        yield _Found(image.name, load, image_id, label, state, comment, digest)
     known = project.info.class_names
     new = {
         label: str(stored.categories[key].get("name") or label)

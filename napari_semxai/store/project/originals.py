@@ -51,7 +51,7 @@ def check_replaceable(path: Path) -> None:
     path : Path
         Where a person wants a mask; most often there is no file yet.
     """
-    check_not_own(path)
+    check_not_project_file(path)
     if not path.is_file():
         return
     try:
@@ -73,7 +73,7 @@ def check_replaceable_table(path: Path, columns: Sequence[str] = SINGLE_MEASUREM
     columns : sequence of str
         First columns of what this program writes there; by default the measurements of a mask.
     """
-    check_not_own(path)
+    check_not_project_file(path)
     start = ",".join((*columns, "")).encode()
     with reaching(path):
         if path.is_file() and not path.read_bytes().startswith(start):
@@ -88,7 +88,7 @@ def check_replaceable_coco(path: Path) -> None:
     path : Path
         Where a person wants a mask.
     """
-    check_not_own(path)
+    check_not_project_file(path)
     if not path.is_file():
         return
     try:
@@ -99,13 +99,13 @@ def check_replaceable_coco(path: Path) -> None:
         raise InputError(f"{path}: holds more than the COCO data of a mask; choose another name")
 
 
-def check_not_own(path: Path) -> None:
+def check_not_project_file(path: Path) -> None:
     """Raise `InputError` for the files that a project itself writes."""
     # Found from the path alone: no project need be open to be in the way.
     path = Path(os.path.realpath(path))
     for folder in path.parents:
-        own = {folder / PROJECT_FILE, folder / IMAGES_FILE}
-        if (path in own or folder / REVIEWS_FOLDER in path.parents) and (
+        project_files = {folder / PROJECT_FILE, folder / IMAGES_FILE}
+        if (path in project_files or folder / REVIEWS_FOLDER in path.parents) and (
             folder / PROJECT_FILE
         ).is_file():
             raise InputError(f"{path}: belongs to the project {folder}; choose another name")

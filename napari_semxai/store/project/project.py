@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.digests import array_digest, file_stamp
-from napari_semxai.store.images.masks import read_own_mask
+from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.files import (
     AnnotatorLocks,
@@ -210,7 +210,7 @@ class Project:
         image = self.image(image_id)
         path = mask_path(annotator_folder(self.folder, annotator), image.id)
         with reaching(path):
-            return read_own_mask(path, image.shape) if path.exists() else None
+            return read_white_mask(path, image.shape) if path.exists() else None
 
     def write_review(
         self, image_id: str, annotator: str, change: ReviewChange, *, keep: bool = False

@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.digests import array_digest, file_sha256
-from napari_semxai.store.images.masks import read_own_mask, write_mask
+from napari_semxai.store.images.masks import read_white_mask, write_mask
 from napari_semxai.store.project.files import (
     MASK_SUFFIX,
     RECORD_SUFFIX,
@@ -199,7 +199,7 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
         # The file as it was written: nothing to decode, at every opening of an image.
         if file_sha256(mask) == written:
             return record
-        return voided_by_hand(record, read_own_mask(mask, image.shape))
+        return voided_by_hand(record, read_white_mask(mask, image.shape))
 
 
 def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
@@ -343,7 +343,7 @@ def replaced_records(folder: Path, image_id: str) -> list[Path]:
 def read_replaced(path: Path, shape: tuple[int, int]) -> ReviewChange:
     """Return the change that brings a replaced review back to an image (M, N)."""
     record, _ = read_record(path)
-    mask = read_own_mask(path.with_suffix(MASK_SUFFIX), shape) if record.mask_sha256 else None
+    mask = read_white_mask(path.with_suffix(MASK_SUFFIX), shape) if record.mask_sha256 else None
     return ReviewChange(
         state=record.state,
         mask=mask,

@@ -187,7 +187,7 @@ class ImagePicker(QWidget):
             partial(planes.adopt, plane),
             path=None if source is None else Path(source),
             page=plane.page,
-            pixel_size=self._layers.layout.own(layer).pixel_size,
+            pixel_size=self._layers.layout.placement_of(layer).pixel_size,
         )
 
     def _on_previous_wanted(self) -> None:

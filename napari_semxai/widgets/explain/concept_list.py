@@ -135,12 +135,12 @@ class ConceptRow(QWidget):
 
     def set_concept(self, color: tuple[int, int, int], crops: NDArray[np.uint8]) -> None:
         """Show a concept of another bank: its colour, and crops of shape (c, p, p), best first."""
-        own = QColor(*color)
+        shown_color = QColor(*color)
         picture = QPixmap(_SWATCH, _SWATCH)
-        picture.fill(own)
+        picture.fill(shown_color)
         self._swatch.setPixmap(picture)
-        self.bar.set_color(own)
-        self.strip.set_crops(crops, own)
+        self.bar.set_color(shown_color)
+        self.strip.set_crops(crops, shown_color)
 
     def set_shown(self, shown: bool) -> None:
         """Tick or untick the concept, without telling."""

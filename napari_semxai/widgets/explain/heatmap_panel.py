@@ -67,9 +67,9 @@ class LayerTree(QTreeWidget):
                     item.setCheckState(0, ticked)
 
     def _add(self, node: LayerNode, default: bool) -> None:
-        parent_name, _, own_name = node.name.rpartition(".")
+        parent_name, _, short_name = node.name.rpartition(".")
         shape = " × ".join(map(str, node.shape))
-        item = QTreeWidgetItem([f"{own_name} ({node.kind})", shape])
+        item = QTreeWidgetItem([f"{short_name} ({node.kind})", shape])
         item.setData(0, _NAME, node.name)
         if node.cam:
             item.setCheckState(0, Qt.CheckState.Unchecked)

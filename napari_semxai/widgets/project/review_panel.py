@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _LEGEND = (
     f"Beside the image, for each other annotator: <b style='color:{colors.BOTH}'>both</b>, "
     f"<b style='color:{colors.ONLY_OTHER}'>only theirs</b>, "
-    f"<b style='color:{colors.ONLY_OWN}'>only yours</b>."
+    f"<b style='color:{colors.ONLY_THIS}'>only yours</b>."
 )
 
 

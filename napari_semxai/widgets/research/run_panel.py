@@ -236,19 +236,19 @@ class RunPanel(Panel):
             self.state.setText("Choose a data set and a folder for the results.")
             return
         name, *rest = RUNS[self.kind.currentText()]
-        own = settings_of(self._session, (name, *rest))
+        settings = settings_of(self._session, (name, *rest))
         if EXPLANATIONS in rest:
             maps = self.maps.text().strip()
             if not maps:
                 self.state.setText("Choose the folder of the maps.")
                 return
             # Thresholds of maps that are there ask no network.
-            rest, own = [*rest, f"{Path(maps).absolute().name}={maps}"], []
+            rest, settings = [*rest, f"{Path(maps).absolute().name}={maps}"], []
         scheduler = self.scheduler.text().strip()
         where = (
             ("--scheduler", scheduler) if scheduler else ("--jobs", str(self.processes.value()))
         )
-        self._runs.start([name, dataset, *rest, "-o", output, *where, *own], Path(output))
+        self._runs.start([name, dataset, *rest, "-o", output, *where, *settings], Path(output))
 
     def _on_dataset_wanted(self) -> None:
         path = ask_folder(self, Dialog.DATASET, "Choose a data set")

@@ -290,16 +290,16 @@ class SurveyDock(ScrolledDock):
     def _show_front(self, current: AnswerSet | None) -> None:
         """Say which set is in front; while the boxes name another one it takes no answers."""
         named = tuple(box.currentText().strip() for box in self._boxes)
-        own = current is not None and named == names_of(current)
+        is_named = current is not None and named == names_of(current)
         self.front.setText(front_text(current, named))
-        if not own:
+        if not is_named:
             self.items.commit()
             if self.items.isAncestorOf(QApplication.focusWidget()):
                 # Or Qt would pass the keyboard on to a box, and the next digit would go there.
                 self.start.setFocus()
         for part in (self.agreed, self.delete, self.withdraw):
-            part.setEnabled(own)
-        self.items.setEnabled(own and current is not None and bool(current.consent))
+            part.setEnabled(is_named)
+        self.items.setEnabled(is_named and current is not None and bool(current.consent))
 
     def _on_named(self) -> None:
         survey = self._session.survey

@@ -61,8 +61,8 @@ class SurveyItem(QFrame):
 
     def set_answer(self, value: int | None, comment: str, *, same_set: bool) -> None:
         """Show an answer and a comment, but leave alone what is being typed for the same set."""
-        for own, choice in self.answers.items():
-            choice.setChecked(own == value)
+        for answer, choice in self.answers.items():
+            choice.setChecked(answer == value)
         typed = same_set and self.comment.isModified()
         if self.comment.text() != comment and not typed:
             with signals_blocked(self.comment):

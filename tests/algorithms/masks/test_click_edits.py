@@ -6,7 +6,7 @@ from napari_semxai.algorithms.masks.click_edits import (
     AnswerDoubts,
     judge_answer,
     object_at,
-    own_part,
+    prompted_object,
     still_there,
     take_answer,
 )
@@ -61,30 +61,30 @@ def test_an_object_is_known_again_after_strokes_on_it():
 def test_specks_of_an_answer_are_left_out(prompts, expected):
     answer = blobs(LEFT, RIGHT, (10, 0, 19, 19))
     empty = np.zeros_like(answer)
-    np.testing.assert_array_equal(own_part(answer, empty, prompts), blobs(*expected))
+    np.testing.assert_array_equal(prompted_object(answer, empty, prompts), blobs(*expected))
 
 
 def test_what_meets_the_object_before_stays_with_it():
     answer, before = blobs(LEFT, RIGHT), blobs((7, 7, 9, 9))
     prompts = Prompts(((15.0, 15.0),), (False,))
-    np.testing.assert_array_equal(own_part(answer, before, prompts), blobs(LEFT))
+    np.testing.assert_array_equal(prompted_object(answer, before, prompts), blobs(LEFT))
 
 
 def test_a_background_click_takes_its_place_out_even_where_the_network_does_not():
     answer = blobs(LEFT)
     prompts = Prompts(((3.0, 3.0), (5.5, 6.5)), (True, False))
-    out = answer & ~own_part(answer, answer, prompts)
+    out = answer & ~prompted_object(answer, answer, prompts)
     assert out[5, 6]
     rows, columns = np.nonzero(out)
     assert np.hypot(rows - 5, columns - 6).max() < UNHEEDED_RADIUS
     heeded = answer.copy()
     heeded[5, 6] = False
-    np.testing.assert_array_equal(own_part(heeded, answer, prompts), heeded)
+    np.testing.assert_array_equal(prompted_object(heeded, answer, prompts), heeded)
     # A place that was painted back since stays when the next click is elsewhere.
     later = Prompts((*prompts.points, (3.0, 4.0)), (True, False, True))
-    np.testing.assert_array_equal(own_part(answer, answer, later), answer)
+    np.testing.assert_array_equal(prompted_object(answer, answer, later), answer)
     near = Prompts(((4.0, 5.0), (5.5, 6.5)), (True, False))
-    assert own_part(answer, answer, near)[4, 5]
+    assert prompted_object(answer, answer, near)[4, 5]
 
 
 def test_only_the_object_changes_and_strokes_made_meanwhile_stay():

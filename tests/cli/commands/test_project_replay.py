@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.algorithms.masks.click_edits import own_part, take_answer
+from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.cli import main
 from napari_semxai.cli.works.masks import Pipeline, mask_record
@@ -47,7 +47,7 @@ def click(segmenter, image, mask, point):
     prompts = Prompts(points=(point,), foreground=(True,))
     known = np.zeros_like(mask)
     answer = answer_prompts(segmenter, image.gray, prompts)
-    after = take_answer(mask, known, own_part(answer.mask, known, prompts))
+    after = take_answer(mask, known, prompted_object(answer.mask, known, prompts))
     drawn = asdict(mask_patch(known, known, "object"))
     return mask_patch(mask, after, "SAM click", {**asdict(prompts), "object": drawn}), after
 

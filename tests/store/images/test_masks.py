@@ -11,7 +11,7 @@ import tifffile
 from PIL import Image
 
 from napari_semxai.algorithms.masks.foreground import parse_rule
-from napari_semxai.store.images.masks import mask_reading, read_mask, read_own_mask, write_mask
+from napari_semxai.store.images.masks import mask_reading, read_mask, read_white_mask, write_mask
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ def test_own_masks_are_white_on_black(tmp_path: Path, blob: np.ndarray) -> None:
         np.testing.assert_array_equal(read_mask(tmp_path / name), ~blob)
     # Those of earlier versions do not say so.
     Image.fromarray(255 * (~blob).astype(np.uint8)).save(tmp_path / "m.png")
-    np.testing.assert_array_equal(read_own_mask(tmp_path / "m.png"), ~blob)
+    np.testing.assert_array_equal(read_white_mask(tmp_path / "m.png"), ~blob)
 
 
 @pytest.mark.parametrize("name", ["m.png", "m.jpg"])

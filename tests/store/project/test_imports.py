@@ -8,7 +8,7 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.images.masks import read_own_mask
+from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.exports import export
 from napari_semxai.store.project.imports import ImportChoices, import_masks
@@ -205,7 +205,7 @@ def test_what_an_import_replaced_comes_back(project, tmp_path):
     project.restore_replaced("a", "ben")
     np.testing.assert_array_equal(project.mask("a", "ben"), blob(6))
     kept = sorted((project.folder / "reviews/ben/replaced/a").glob("*.png"))
-    np.testing.assert_array_equal(read_own_mask(kept[0]), blob(3))
+    np.testing.assert_array_equal(read_white_mask(kept[0]), blob(3))
     record, _ = read_record(kept[0].with_suffix(".json"))
     assert record == old
     with pytest.raises(InputError, match="stack_p0001: nothing of ben was replaced"):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from napari_semxai.store.images.coco import write_mask_document
 from napari_semxai.store.project.originals import (
-    check_not_own,
+    check_not_project_file,
     check_replaceable,
     check_replaceable_coco,
     check_replaceable_table,
@@ -66,8 +66,8 @@ def test_only_coco_sets_of_one_image_are_replaceable(tmp_path):
 
 def test_a_folder_is_a_project_only_with_its_file(tmp_path):
     path = tmp_path / "reviews" / "anna" / "masks" / "a.png"
-    check_not_own(path)
+    check_not_project_file(path)
     (tmp_path / "project.json").write_text("{}")
     with pytest.raises(InputError, match="belongs to the project"):
-        check_not_own(path)
-    check_not_own(tmp_path / "masks" / "a.png")
+        check_not_project_file(path)
+    check_not_project_file(tmp_path / "masks" / "a.png")

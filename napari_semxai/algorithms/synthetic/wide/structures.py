@@ -62,11 +62,11 @@ def paint_dendrite(canvas: Canvas) -> None:
     growths = int(canvas.rng.choice((1, 1, 1, 2, 3)))
     masks: list[BoolMask] = []
     for _ in range(growths):
-        own = np.full(canvas.shape, -8.0, np.float32)
-        _grow(canvas, own)
-        own += canvas.between(0, 0.8) * canvas.noise(5)
-        masks.append(own > 0)
-        np.maximum(field, own, out=field)
+        heights = np.full(canvas.shape, -8.0, np.float32)
+        _grow(canvas, heights)
+        heights += canvas.between(0, 0.8) * canvas.noise(5)
+        masks.append(heights > 0)
+        np.maximum(field, heights, out=field)
     _paint_relief(canvas, field)
     if growths == 1 and canvas.chance(0.6):
         canvas.defects.append(Painted("dendrite", masks[0]))
@@ -138,8 +138,8 @@ def _tapered(
     place = (rows * step[0] + columns * step[1]) / np.float32(max(1.0, float(step @ step)))
     np.clip(place, 0, 1, out=place)
     down, right = rows - place * step[0], columns - place * step[1]
-    own = np.float32(width / 2 + 1) * (1 - np.float32(0.66) * place)
-    np.maximum(part, own - np.sqrt(down * down + right * right), out=part)
+    heights = np.float32(width / 2 + 1) * (1 - np.float32(0.66) * place)
+    np.maximum(part, heights - np.sqrt(down * down + right * right), out=part)
 
 
 def _paint_relief(canvas: Canvas, field: Field) -> None:
@@ -232,9 +232,9 @@ def _stamp(
         return
     rows = rows / np.float32(squeeze)
     distance = np.maximum(abs(rows), abs(columns)) if square else np.hypot(rows, columns)
-    own = np.float32(size) - distance
-    np.copyto(labels[window], np.uint16(number + 1), where=own > part)
-    np.maximum(part, own, out=part)
+    heights = np.float32(size) - distance
+    np.copyto(labels[window], np.uint16(number + 1), where=heights > part)
+    np.maximum(part, heights, out=part)
 
 
 def _paint_depth(canvas: Canvas, field: Field, radius: float) -> None:
@@ -260,12 +260,12 @@ def paint_single_hole(canvas: Canvas) -> None:
     if canvas.chance(0.5):
         window, rows, columns = window_grid((centre[0], centre[1]), radius + 12, canvas.shape)
         rows = rows / canvas.between(0.6, 1.0)
-        own: Field = np.float32(radius) - np.hypot(rows, columns)
+        inside: Field = np.float32(radius) - np.hypot(rows, columns)
     else:
         patch = blob(rng, (centre[0], centre[1]), radius, canvas.shape)
-        window, own = patch.window, patch.field
+        window, inside = patch.window, patch.field
     field = np.full(canvas.shape, -12.0, np.float32)
-    field[window] = own
+    field[window] = inside
     _paint_depth(canvas, field, radius)
     inner = field - canvas.between(0.15, 0.5) * np.float32(radius)
     floor = inner > 0

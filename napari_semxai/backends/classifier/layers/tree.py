@@ -56,7 +56,11 @@ def describe_layers(classifier: Classifier) -> NetworkLayers:
         layers=tuple(nodes),
         cam_default=classifier.default_layer,
         concepts_default=default_concept_layer(classifier),
-        methods=tuple(_costed(own, classifier) for own in CAM_METHODS if _runs(own, classifier)),
+        methods=tuple(
+            _costed(cam_method, classifier)
+            for cam_method in CAM_METHODS
+            if _runs(cam_method, classifier)
+        ),
         seconds_per_pass=_seconds_per_pass(classifier),
         craft_missing=craft_missing(),
         info=classifier.info,

@@ -50,9 +50,9 @@ class PromptImage:
 
     def one(self, index: int) -> PromptImage:
         """Return the image of one prompt, a batch of one."""
-        own = slice(index, index + 1)
-        values = tuple(each[own] for each in self.values)
-        return PromptImage(self.scale[own], self.rows[own], self.vectors[own], values)
+        row = slice(index, index + 1)
+        values = tuple(each[row] for each in self.values)
+        return PromptImage(self.scale[row], self.rows[row], self.vectors[row], values)
 
 
 def by_head(tokens: Tensor, maps: Tensor) -> Tensor:
@@ -97,12 +97,12 @@ class HeadMap:
 
     def logits(self, tokens: Tensor, image: PromptImage) -> Tensor:
         """Multiply tokens (B, H, T, c) and the projected image, shape (B, H * T, N)."""
-        own = by_head(tokens, self.base)
+        projected = by_head(tokens, self.base)
         if not image.values:
-            return own
+            return projected
         folded = torch.matmul(tokens, self.weight).flatten(1, 2)
-        own = own.baddbmm_(folded @ image.vectors.transpose(1, 2), image.rows)
-        return torch.addcmul(by_head(tokens, self.fixed), own, image.scale)
+        projected = projected.baddbmm_(folded @ image.vectors.transpose(1, 2), image.rows)
+        return torch.addcmul(by_head(tokens, self.fixed), projected, image.scale)
 
     def mean(self, weights: Tensor, image: PromptImage) -> Tensor:
         """Weighted means of the projected image, shape (B, H, T, c).
@@ -117,8 +117,8 @@ class HeadMap:
         heads = len(self.weight)
         scaled = weights * image.scale if image.values else weights
         split = scaled.unflatten(1, (heads, -1)).transpose(0, 1)
-        own = torch.bmm(split.flatten(1, 2), self.base.transpose(1, 2))
-        means: Tensor = own.unflatten(1, split.shape[1:3]).transpose(0, 1)
+        projected = torch.bmm(split.flatten(1, 2), self.base.transpose(1, 2))
+        means: Tensor = projected.unflatten(1, split.shape[1:3]).transpose(0, 1)
         if image.values:
             mixed = torch.bmm(scaled, image.rows.transpose(1, 2)).unflatten(1, (heads, -1))
             vectors = torch.matmul(image.vectors.unsqueeze(1), self.weight.transpose(1, 2))

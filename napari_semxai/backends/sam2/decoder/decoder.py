@@ -49,8 +49,8 @@ class Look:
         """Attend from tokens (B, T, D) to their images; shape (B, T, D)."""
         queries = _project(attention.q_proj, attention, tokens) * _scale(attention)
         attended = [
-            self.values.mean(self.keys.logits(own, image).softmax(dim=-1), image)
-            for own, image in zip(queries.chunk(len(images)), images, strict=True)
+            self.values.mean(self.keys.logits(query, image).softmax(dim=-1), image)
+            for query, image in zip(queries.chunk(len(images)), images, strict=True)
         ]
         answer: Tensor = attention.out_proj(torch.cat(attended).transpose(1, 2).flatten(2))
         return answer
@@ -184,12 +184,12 @@ class SharedImageDecoder:
             Sparse prompt embeddings; every prompt has the same number of them.
         """
         decoder = self._decoder
-        own = [decoder.iou_token.weight, decoder.mask_tokens.weight]
+        output_tokens = [decoder.iou_token.weight, decoder.mask_tokens.weight]
         if decoder.pred_obj_scores:
-            own.insert(0, decoder.obj_score_token.weight)
-        first = len(own) - 2
+            output_tokens.insert(0, decoder.obj_score_token.weight)
+        first = len(output_tokens) - 2
         last = first + 1 + decoder.num_mask_tokens
-        tokens = torch.cat([torch.cat(own).expand(len(prompts), -1, -1), prompts], dim=1)
+        tokens = torch.cat([torch.cat(output_tokens).expand(len(prompts), -1, -1), prompts], dim=1)
         # On a CPU few images at a time stay in the cache, while tokens are cheaper together.
         together = max(1, CACHED_POSITIONS // len(shared.stages[0].norm.energy))
         count = -(-len(tokens) // together) if tokens.device.type == "cpu" else 1
@@ -346,9 +346,9 @@ class Upscaler:
         step = BLOCK if hyper.device.type == "cpu" else len(scale)
         norm, pieces = self._norm, []
         for start in range(0, len(scale), step):
-            own, fine = slice(start, start + step), slice(4 * start, 4 * (start + step))
-            x = torch.addcmul(maps.middle[own], maps.base[own], scale[own])
-            x = x.addmm_(rows[:, own].t(), vectors).view(-1, len(norm.weight))
+            rows_here, fine = slice(start, start + step), slice(4 * start, 4 * (start + step))
+            x = torch.addcmul(maps.middle[rows_here], maps.base[rows_here], scale[rows_here])
+            x = x.addmm_(rows[:, rows_here].t(), vectors).view(-1, len(norm.weight))
             x = functional.layer_norm(x, x.shape[1:], norm.weight, norm.bias, norm.eps)
             x = torch.addmm(maps.fine[fine], _gelu(x), self._second)
             pieces.append(hyper @ _gelu(x).view(-1, hyper.shape[1]).t())
