@@ -83,6 +83,7 @@ class Jobs:
 
     def close(self) -> None:
         """Finish what was asked for, deliver none of it, and take no more."""
+        # No number is negative, so what ends now is handed to nobody.
         self._newest = dict.fromkeys(self._newest, -1)
         self._threads.shutdown(wait=True)
 

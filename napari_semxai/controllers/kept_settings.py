@@ -81,6 +81,7 @@ class PixelSizeController:
                 "The pixel size of a project cannot be removed, only replaced by another"
             )
         else:
+            # At once: somebody who comes back before it is written finds it.
             project.pixel_sizes[entry.id] = metres
             self._write(project, entry.id, metres, "")
 

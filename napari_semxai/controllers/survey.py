@@ -161,6 +161,7 @@ class SurveyController:
         survey = self._session.survey
         if survey is None:
             return
+        # At once: no answer can be given to a set that is going.
         self._session.survey = replace(survey, current=None, item=0)
         self._jobs.run(
             "remove answers",
@@ -169,6 +170,7 @@ class SurveyController:
         )
 
     def _write_without(self, path: Path, gone: Callable[[AnswerSet], bool]) -> int:
+        # No answer is written between: it would bring back somebody who has just withdrawn.
         with self._net.held(path):
             number = remove_answers(path, gone)
             self._net.drop(path, *filter(gone, self._net.waiting(path)))

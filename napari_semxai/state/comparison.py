@@ -65,6 +65,7 @@ class MapRow:
 
     def dice_at(self, tau: float) -> float:
         """Return the Dice at a threshold."""
+        # A slider stops between two of `TAUS`.
         return float(np.interp(tau, TAUS, self.curve))
 
 

@@ -173,6 +173,7 @@ class Explanation:
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
 
+    # Computed in a thread, after the image has opened: answers that come before are of no image.
     image_key: str = ""
     choice: ClassifierChoice = field(default_factory=ClassifierChoice)
     network: NetworkLayers | None = None
@@ -184,6 +185,7 @@ class Explanation:
     craft: CraftSettings = field(default_factory=CraftSettings)
     fit_images: tuple[FitImage, ...] = ()
     bank: ConceptBank | None = None
+    # Those that `bank` was made of; `fit_images` may have changed since.
     bank_images: tuple[FitImage, ...] = ()
     concepts: ConceptMaps | None = None
     alone: str = ""
@@ -200,6 +202,7 @@ class Explanation:
     @property
     def hides_heat_map(self) -> bool:
         """Whether the concepts are looked at without the heat map."""
+        # What is not there hides nothing: else a new image would show nothing at all.
         return self.alone == CONCEPTS and self.concepts is not None
 
     @property

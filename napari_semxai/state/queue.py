@@ -69,6 +69,7 @@ class Queue:
         """Return the image `by` places on in `shown` and those beyond it, in that direction."""
         rows = self.shown if by > 0 else self.shown[::-1]
         if self.position is not None:
+            # Counted in the direction of the walk, so that one slice serves both.
             behind = self.position if by > 0 else len(rows) - 1 - self.position
             return tuple(row.image for row in rows[behind + abs(by) :])
         # The open image has left the filter: go on from its place in the project.

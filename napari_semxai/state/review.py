@@ -49,10 +49,12 @@ class PastReview:
         kept = {
             name: getattr(now, name)
             for name in ("label", "comment")
+            # Given after the review, so not part of what is undone.
             if getattr(now, name) != getattr(self.after, name)
         }
         mask: BoolMask | None = None
         if self.bits is not None:
+            # The last byte has bits to spare, which are no pixels.
             flat = np.unpackbits(self.bits, count=self.shape[0] * self.shape[1])
             mask = flat.reshape(self.shape).astype(bool)
         return ReviewChange(mask=mask, back=replace(self.before, **kept))

@@ -232,6 +232,8 @@ class Session:
 
     def __post_init__(self) -> None:
         """Tell of the parts of the open image by signals of their own."""
+        # One assignment of `current` becomes several signals only once all of it is in place: no
+        # view can see the next image beside the record of the one before.
         self.events.current.connect(self._on_current_changed)
 
     @property
@@ -271,6 +273,8 @@ class Session:
 
     def say(self, message: str) -> None:
         """Show a message, also where it is the same as the one before."""
+        # A value that is set to what it was emits nothing, and the person would not be told
+        # again.
         if message == self.message:
             self.message = ""
         self.message = message
@@ -278,11 +282,13 @@ class Session:
     def _on_current_changed(self, now: OpenImage | None, before: OpenImage | None) -> None:
         for name, default in _NO_IMAGE.items():
             new, old = (getattr(current, name, default) for current in (now, before))
+            # Identity first: arrays in a `SemImage` have no single answer to "equal".
             if new is not old and new != old:
                 # A receiver may have replaced it since: the newest value counts.
                 self.events[name].emit(getattr(self, name), old)
 
 
+# What views read where nothing is open; the names are those of the signals in `SessionEvents`.
 _NO_IMAGE = {
     "image": None,
     "edited": False,

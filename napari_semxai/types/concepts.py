@@ -51,6 +51,7 @@ class ClassifierInfo:
     @property
     def key(self) -> str:
         """Text that differs whenever the answers may: another file or another description."""
+        # Without the name: a copy of the file gives the same answers.
         return repr(replace(self, name=""))
 
 
@@ -305,6 +306,7 @@ class ConceptMaps:
     maps: NDArray[np.float32]
     low_maps: NDArray[np.float32]
     importances: NDArray[np.float32]
+    # Filled in by a second answer: they take far longer than the maps.
     local_importances: NDArray[np.float32]
     colors: NDArray[np.uint8]
     rendering: NDArray[np.uint8]

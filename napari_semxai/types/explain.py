@@ -54,6 +54,7 @@ def jet(values: FloatArray) -> NDArray[np.uint8]:
     """
     levels = np.rint(np.clip(np.nan_to_num(values), 0, 1) * 255).astype(np.uint8)
     scale = np.linspace(0, 4, 256)
+    # A table of 256 colours, because rendered pictures of 8 bits have no others.
     ramps = [np.minimum(scale - start, stop - scale) for start, stop in _JET_RAMPS]
     table = np.rint(np.clip(np.stack(ramps, axis=1), 0, 1) * 255).astype(np.uint8)
     colors: NDArray[np.uint8] = table[levels]

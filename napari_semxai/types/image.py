@@ -44,6 +44,8 @@ class SemImage:
     """
 
     name: str
+    # A project knows an image by the digest of `pixels`, a recovery copy by that of `gray`:
+    # neither by its file's name, which people change.
     pixels: NDArray[Any]
     gray: NDArray[np.uint8]
     path: Path | None = None

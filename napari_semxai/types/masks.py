@@ -119,6 +119,7 @@ class Scores:
 
 def mask_of_runs(runs: NDArray[np.int32], shape: tuple[int, int]) -> BoolMask:
     """Return the mask of shape (M, N) with these runs (start, stop) of flat indices."""
+    # Runs may go on from one row to the next, so they are filled before the array gets its rows.
     flat = np.zeros(shape[0] * shape[1], dtype=bool)
     for start, stop in runs.tolist():
         flat[start:stop] = True
@@ -159,6 +160,7 @@ class CandidatePool:
     areas: NDArray[np.int64]
     centroids: NDArray[np.float64]
     predicted_iou: NDArray[np.float32]
+    # Instead of the logits: another stability offset needs no second run of the network.
     area_curves: NDArray[np.int32]
     boxes: NDArray[np.int32]
     points: NDArray[np.float32]
@@ -185,6 +187,7 @@ class CandidatePool:
         """
         zero = len(CURVE_LEVELS) // 2
         step = float(CURVE_LEVELS[1] - CURVE_LEVELS[0])
+        # Counts are there only at the levels: between two of them the nearest must do.
         shift = min(round(abs(offset) / step), zero)
         inner = self.area_curves[:, zero + shift].astype(np.float32)
         outer = self.area_curves[:, zero - shift].astype(np.float32)
@@ -193,6 +196,7 @@ class CandidatePool:
     def take(self, indices: IntArray) -> CandidatePool:
         """Return the pool of the candidates at `indices`, in that order."""
         indices = np.asarray(indices, dtype=np.int64)
+        # Runs, never masks: filters call this at every motion of a slider.
         pieces = [self.runs[self.run_offsets[i] : self.run_offsets[i + 1]] for i in indices]
         runs = np.concatenate(pieces) if pieces else np.empty((0, 2), np.int32)
         lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)

@@ -20,6 +20,7 @@ PROJECT_FILE = "project.json"
 class ReviewState(StrEnum):
     """What an annotator says of the mask of an image."""
 
+    # These words stand in the files of users: one may be added, none changed.
     CANDIDATE = "candidate"
     ACCEPTED = "accepted"
     CORRECTED = "corrected"

@@ -30,6 +30,7 @@ def parse_number(text: str) -> float:
     >>> parse_number("2,5"), parse_number("2.5")
     (2.5, 2.5)
     """
+    # Spreadsheets and papers write the true minus sign, which `float` does not know.
     digits = text.strip().replace("\N{MINUS SIGN}", "-")
     if not _NUMBER.fullmatch(digits):
         many = sum(map(digits.count, ".,")) > 1

@@ -130,10 +130,13 @@ class QueueRow:
     time: str = field(
         metadata=_column(str, attrgetter("time"), "", sort=("Latest review first", True))
     )
+    # By the record: asking the disk for every file would take seconds on a shared drive.
     has_mask: bool = field(metadata=_column(bool, lambda record: bool(record.mask_sha256), False))
     name: str = field(default="", metadata=_column(str))
 
 
+# Made of the fields, so that the index, its questions and the list cannot disagree on their
+# order.
 QUEUE_COLUMNS = tuple(
     replace(each.metadata["column"], name=each.name) for each in fields(QueueRow)
 )

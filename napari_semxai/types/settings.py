@@ -19,6 +19,7 @@ from napari_semxai.types.progress import Progress
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+# Recipes and the preferences of users hold these words.
 PAPER, ROBUST = "paper", "robust"
 ALGORITHMS = (ROBUST, PAPER)
 """Variants of Algorithm 1 by their stage 2, the default first."""
@@ -118,6 +119,7 @@ class MaskSettings:
         border : tuple of int
             (top, right, bottom, left) that was ignored.
         """
+        # Flat, as it was first written: files of users have these keys at the top.
         values = asdict(self.algorithm)
         width = values.pop("ignore_border")
         return {
@@ -184,6 +186,8 @@ class MaskSettings:
 
 def _known(kind: type[GenerateSettings | FilterSettings], values: Mapping[str, Any]) -> Any:
     """Return the fields of `kind` that the values have; the others are as by default."""
+    # A field that was added since is missing in earlier recipes, which were made with its
+    # default.
     return {field.name: values[field.name] for field in fields(kind) if field.name in values}
 
 
@@ -252,6 +256,8 @@ class GenerateUpdate(Progress):
         All candidates so far, when a level of the grid is complete.
     """
 
+    # None = None | With every complete level, so that a mask is there long before the last
+    # point.
     pool: CandidatePool | None = None
 
 
@@ -274,6 +280,7 @@ class Prompts:
     box: tuple[float, float, float, float] | None = None
 
     def __bool__(self) -> bool:
+        # A box alone asks something, too.
         return bool(self.points) or self.box is not None
 
 

@@ -74,6 +74,7 @@ class AnswerSet:
     @property
     def key(self) -> tuple[str, str, str, str]:
         """What tells this set from the others of a survey."""
+        # With the scale: answers to another wording are never changed by answers to this one.
         return self.participant, self.method, self.explanation, self.scale
 
     @property

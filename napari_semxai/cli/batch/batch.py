@@ -103,8 +103,10 @@ def do_each(
                 place = f"{len(done) + len(failed)}/{len(sources)}"
                 output.say(f"{place} {label}: {answer.result['summary']}")
             output.progress(text)
+    # What is done is written already, and is told like any other result.
     except KeyboardInterrupt:
         stopped = True
+    # Several processes end in any order; two runs must print the same.
     done.sort(key=lambda entry: (entry["image"], entry["page"]))
     if len(done) > 1:
         output.say(f"{len(done)} images in {clock(watch.seconds)}")
@@ -191,12 +193,14 @@ def run_batch(
     """
     if options.scheduler:
         yield from on_dask(work, items, options.scheduler, options.threads)
+    # A process of its own loads the network again: not for one image.
     elif options.jobs > 1 and len(items) > 1:
         yield from on_processes(work, items, options.jobs, options.threads)
     else:
         run = uuid4().hex
         if items:
             loaded = load_work(work, options.threads, run)
+            # Only here: in other processes the network is not in this one.
             if on_loaded is not None:
                 on_loaded(loaded)
         for item in items:
@@ -210,6 +214,7 @@ def pace(done: int, total: int, seconds: float, kept: int = 0) -> str:
     """
     filled = _BAR * done // max(total, 1)
     text = f"[{'#' * filled}{'.' * (_BAR - filled)}] {done}/{total}"
+    # Those that were there already cost nothing, and would promise too early an end.
     made = done - kept
     if not made:
         return text

@@ -89,6 +89,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         output.progress(f"{update.stage}: {update.done} of {update.total} points")
 
     pipeline = Pipeline(settings_from(options))
+    # Apart from the run, so that its time is told apart: loading is paid once for many images.
     pipeline.load()
     result = pipeline.run(image, show)
     found = scores(result.truth.mask, scene.defect)
@@ -171,8 +172,10 @@ def candidates_picture(gray: NDArray[np.uint8], pool: CandidatePool) -> NDArray[
     """Tint every candidate in a colour of its own, small ones on top; shape (M, N, 3)."""
     picture = as_rgb(gray)
     colored = picture.copy()
+    # Large ones first, or they would hide what lies on them.
     for number, index in enumerate(np.argsort(-pool.areas, kind="stable")):
         mask = pool.mask(int(index))
+        # From the plain picture: tints of several candidates would mix to a colour of nobody.
         colored[mask] = tinted(picture, mask, colors.SERIES[number % len(colors.SERIES)])[mask]
     return colored
 
@@ -192,6 +195,7 @@ def write_scores(path: Path, scores: Scores) -> None:
     axes.set(xlim=(0, 1.15), xlabel="against the exact mask")
     axes.invert_yaxis()
     with atomic_write(path) as file:
+        # Without matplotlib's version two runs give the same bytes.
         figure.savefig(file, format="png", dpi=150, metadata={"Software": None})
 
 

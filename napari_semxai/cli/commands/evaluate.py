@@ -152,6 +152,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
         raise InputError("nothing to evaluate: give --explanations DIR or --method METHOD")
     if options.faithfulness and options.masks_from == RENDERINGS:
         raise InputError("--faithfulness scores maps: give --masks-from maps or both")
+    # A method that is named twice would run twice, into one folder.
     options.method = list(dict.fromkeys(options.method))
     runner = Runner(options, output)
     images = runner.images()
@@ -159,7 +160,10 @@ def run(options: argparse.Namespace, output: Output) -> int:
     folders = [*options.explanations, *((name, runner.folder(name)) for name in options.method)]
     readings = [reading for one in folders for reading in readings_of(one, images, options)]
     readings, tuned = _tuned(readings, images, options, runner)
+    # Scored on images that chose no threshold: the others would make every method look better
+    # than it is.
     rest = [image for image in images if image.name not in tuned["tuned_on"]]
+    # After tuning, which gives the alpha and beta that these masks are made with.
     for algorithm in _algorithms(options):
         runner.make_masks(algorithm, rest, tuned["alpha_beta"].get(algorithm))
     results = runner.collect(EvaluateWork(tuple(readings)), rest)
@@ -227,6 +231,7 @@ def _with_faithfulness(
     found = runner.faithfulness(readings, images)
     folders = {reading.method: reading.folder for reading in readings if not reading.algorithm}
     return [
+        # Of the map, so not for the rows of renderings of the same folder.
         replace(row, faithfulness=found.get((folders[row.method], row.image)))
         if row.method in folders
         else row
@@ -259,6 +264,7 @@ def _report(
     if maps := markdown_map_table(tables):
         output.say(f"\n{maps.rstrip()}")
     for entry in comparisons:
+        # Files hold all pairs; on the screen those with a baseline would bury the others.
         if entry.metric == "dice" and not {entry.first, entry.second} & set(BASELINES):
             output.say(
                 f"Dice, {entry.first} against {entry.second}: median difference "

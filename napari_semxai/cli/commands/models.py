@@ -95,6 +95,7 @@ def run_download(options: argparse.Namespace, output: Output) -> int:
         except KeyboardInterrupt:
             output.error(f"{model.name}: stopped; the partial file is deleted")
             return INTERRUPTED
+        # Also of a file that was there before: the digest is of what lies on the disk now.
         paths[model.name] = {"path": path, "sha256": file_sha256(path)}
         output.say(f"{path}: {digest_note(model, paths[model.name]['sha256'])}")
     output.result({"downloaded": paths})
@@ -113,6 +114,7 @@ def run_import(options: argparse.Namespace, output: Output) -> int:
 
 def run_verify(options: argparse.Namespace, output: Output) -> int:
     """Compute digests; exit code 2 when a file is not what its name says."""
+    # Without a name, what is not here is no error.
     here = [model.name for model in OFFICIAL_MODELS if installed_path(model)]
     rows = [verify_model(name) for name in options.models or [BUNDLED, *here]]
     for row in rows:

@@ -24,6 +24,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     """Register the command and its own commands."""
     project = commands.add_parser("project", help="create, review, export and replay projects")
     actions = project.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # A parent parser, so that every action takes its options behind its own name.
     folder = argparse.ArgumentParser(add_help=False, parents=[common])
     folder.add_argument("project", type=Path, metavar="DIR", help="folder of the project")
 
@@ -206,6 +207,7 @@ def run_status(options: argparse.Namespace, output: Output) -> int:
         void = f"; {status.voided[name]} void after a later edit" if status.voided[name] else ""
         output.say(f"  {name}: {states}{void}")
     pairs = []
+    # With a record that cannot be read it would be the agreement on some other set of images.
     if len(status.states) > 1 and not status.damaged:
         pairs = project_agreement(
             project,
@@ -257,6 +259,7 @@ def run_restore(options: argparse.Namespace, output: Output) -> int:
                 restored.append(image_id)
             except InputError as error:
                 failed[name] = str(error)
+    # Nothing succeeded: bad input, not "some failed".
     if not restored:
         raise InputError(next(iter(failed.values())))
     output.say(f"{options.project}: {len(restored)} reviews of {options.annotator} are back")

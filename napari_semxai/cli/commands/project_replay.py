@@ -130,6 +130,7 @@ class _Replayer:
         self, image: SemImage, settings: Mapping[str, Any], stored: BoolMask, name: str
     ) -> _Step:
         """Make an automatic mask again, unless its candidates were not complete."""
+        # Which points had been asked when the mask was taken depends on the machine's speed.
         if "points_done" in settings:
             points = f"{settings['points_done']:,} of {settings['points_total']:,} points"
             return _Step(f"{name} of {points}", None)
@@ -137,9 +138,13 @@ class _Replayer:
 
     def _automatic(self, image: SemImage, settings: Mapping[str, Any]) -> BoolMask:
         wanted = MaskSettings.from_json(settings, self._device)
+        # One of each kind of settings: masks of a project mostly share them, and loading takes
+        # seconds.
         pipeline = self._pipelines.setdefault(wanted, Pipeline(wanted))
+        # Before the network runs: with other weights a difference would prove nothing.
         self._check_model(pipeline.load(), settings)
         result = pipeline.run(image)
+        # A winner that a person chose is taken as stored: no score leads to it.
         if not settings.get("overridden"):
             return result.truth.mask
         return automatic_mask(
@@ -154,6 +159,7 @@ class _Replayer:
         from napari_semxai.backends.sam2.segmenter import Segmenter
 
         details = edit.details
+        # Earlier recipes do not say which network answered a click: that of the mask did.
         model = details.get("model") or settings.get("model", {"name": "bundled", "sha256": ""})
         name = model["name"]
         if name not in self._segmenters:
@@ -183,6 +189,7 @@ class _Replayer:
 def _drawn(values: Mapping[str, Any], shape: tuple[int, ...]) -> BoolMask:
     """Return a mask that a recipe holds as the runs that draw it."""
     runs = values["runs"]
+    # Files hold runs as one text; recipes that were never written hold numbers.
     numbers = runs.split() if isinstance(runs, str) else runs
     edit = MaskEdit("object", tuple(values["box"]), tuple(map(int, numbers)))
     return apply_patch(np.zeros(shape, dtype=bool), edit)

@@ -71,6 +71,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     data = labelled_images(options.dataset, _names(options.name), show)
     settings = _settings(options, len(data.images))
     _say_data(data, output)
+    # Finds the state that an interrupted run left beside the file.
     training = ClassifierTraining(data, settings, options.output)
     if training.step:
         output.say(f"resuming at step {training.step} of {settings.steps}")
@@ -135,7 +136,9 @@ def _progress(output: Output, first: int, steps: int) -> Callable[[int, float], 
 
     def show(step: int, loss: float) -> None:
         nonlocal smooth
+        # The loss of one batch jumps too much to tell whether it falls.
         smooth = loss if step == first + 1 else 0.9 * smooth + 0.1 * loss
+        # Counted from where this run began: resumed steps took no time now.
         left = (time.monotonic() - started) / (step - first) * (steps - step)
         output.progress(f"step {step}/{steps}, loss {smooth:.3f}, {left / 60:.0f} min left")
 

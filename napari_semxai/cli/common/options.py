@@ -167,6 +167,8 @@ def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> 
     return MaskSettings(
         model=options.model,
         device=options.device,
+        # Nothing below the threshold is kept: no slider asks for it later, as one does in the
+        # window.
         generate=GenerateSettings(options.points_per_side, pred_iou_floor=options.pred_iou_thresh),
         filters=FilterSettings(
             options.pred_iou_thresh,
@@ -191,6 +193,7 @@ def place(text: str) -> Path:
 
 def named_folder(text: str) -> tuple[str, Path]:
     """Parse NAME=DIR, or DIR, which is its own name."""
+    # The last one: a name may hold "=", as in "tau=0.5".
     name, equals, folder = text.rpartition("=")
     path = place(folder)
     if not path.is_dir():
@@ -200,6 +203,7 @@ def named_folder(text: str) -> tuple[str, Path]:
 
 def network_file(text: str) -> str:
     """Return the name of a network, or the path of its file as `place` does."""
+    # A file of that name in this folder counts before a network of the list.
     return str(place(text)) if Path(text).is_file() else text
 
 

@@ -86,6 +86,8 @@ def write_scenes(folder: Path, count: int, output: Output) -> Path:
         name = f"{number:05}_{LABELS[label]}.png"
         image, mask = folder / "images" / name, folder / "masks" / name
         lines.append(f"images/{name};masks/{name};{LABELS[label]}")
+        # Each scene follows from its number, so an interrupted run goes on with the missing
+        # ones.
         if image.is_file() and mask.is_file():
             continue
         scene = scene_of_class(label, _FIRST_SEED + number)
@@ -152,6 +154,8 @@ def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]
     places, listed = [], []
     for given in inputs:
         try:
+            # Such an input tells names and truths itself; the others are files, which may be
+            # given twice.
             if _lists_images(given):
                 below = Path() if len(inputs) == 1 else Path(given.stem)
                 listed += _listed(given, below, failed)
@@ -185,6 +189,7 @@ def with_truths(
 
 def _apart(sources: Sequence[Source]) -> list[Source]:
     """Leave out what comes again, and number equal stems."""
+    # Twice reversed: of equal images the first one stays, in the order given.
     once = {(_absolute(source.path), source.page): source for source in reversed(sources)}
     taken: set[Path] = set()
     apart = []

@@ -100,6 +100,7 @@ class Reading:
             if not rendering.colors:
                 raise InputError(f"{self.folder}: {image.name}.json names no colours of concepts")
             colors = rendering.colors[:SHOWN_CONCEPTS]
+            # The distances once, then every δ is one comparison.
             nearest = color_distances(rendering.rgb, colors, crop=self.crop).min(axis=0)
         except ValueError as error:
             raise InputError(f"{self.folder}: rendering of {image.name}: {error}") from error
@@ -111,6 +112,7 @@ class Reading:
         if values is not None and values.shape != truth.shape:
             raise InputError(f"{self.folder}: the map of {image.name} has not the image's size")
         localisation: Localisation | None = None
+        # Localisation is of the float map, and belongs to its row, not to that of the rendering.
         if values is not None and not self.algorithm:
             localisation = RankedMap(values).localisation(truth)
         if self.algorithm:
@@ -223,6 +225,7 @@ class Runner:
 
     def collect(self, work: Work, items: Iterable[Any]) -> dict[Any, dict[str, Any]]:
         """Do all items; return the results of those that succeeded, in the order given."""
+        # Generators are given, too, but the number is needed before the first is done.
         items = list(items)
         watch = Stopwatch(len(items))
         results = {}
@@ -246,6 +249,7 @@ class Runner:
 
         for method in methods:
             of_method = argparse.Namespace(**vars(self.options))
+            # On a copy of the options, as if `semxai explain` had been called for each.
             of_method.method, of_method.output, of_method.tau = (
                 method,
                 self.folder(method),
@@ -341,6 +345,7 @@ def readings_of(
 def rendered_reading(named: tuple[str, Path], images: Sequence[TruthImage]) -> Reading | None:
     """Return how a published algorithm reads a method's renderings; None where it has none."""
     method, folder = named
+    # The first that there is: a method may have left images out.
     rendering = next(filter(None, (read_rendering(folder, image) for image in images)), None)
     if rendering is None:
         return None

@@ -102,6 +102,7 @@ def works_of_classes(
         if source in found:
             classes.setdefault(found[source], []).append(source)
     works = []
+    # Concepts are of one class: those of another would explain nothing of these images.
     for target, of_target in sorted(classes.items()):
         of_class = argparse.Namespace(**{**vars(options), "target": str(target)})
         works.append((explain_work(of_class, of_target, output), of_target))

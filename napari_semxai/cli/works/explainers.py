@@ -82,6 +82,7 @@ class FaithfulnessWork:
         if values.shape != gray.shape:
             raise InputError(f"{self.folder}: the map of {image.name} has not the image's size")
         target = self._target(classifier, image)
+        # As `explain` does without --target: the predicted class.
         if target is None:
             target = int(classifier.predict(gray).argmax())
         key = content_key(
@@ -153,6 +154,8 @@ class ExplainWork:
         stem = str(self.output / source.stem)
         files = [Path(stem + ending) for ending in self.endings]
         truth = "" if source.truth is None else source.truth.digest
+        # Everything that decides the result, so that a run that was stopped goes on where it
+        # was, and a run with other settings does not take the old files for its own.
         key = content_key(source.path, source.page, *self.settings, explainer.key, truth)
         known = known_record(Path(stem + RECORD_ENDING), key, files, EXPLAIN)
         if known is not None:
@@ -177,6 +180,8 @@ class ExplainWork:
         write_picture(Path(stem + RENDERING_ENDING), answer.rgb())
         write_picture(Path(stem + OVERLAY_ENDING), overlay_of(image.gray, answer))
         write_mask(stem + MASK_ENDING, mask)
+        # Last: the record says that all files are there, and a run that is stopped before makes
+        # them anew.
         write_json(stem + RECORD_ENDING, record)
         return _short(record, stem)
 
@@ -289,6 +294,7 @@ def map_of(answer: Heatmap | ConceptMaps) -> NDArray[np.float32]:
     if isinstance(answer, Heatmap):
         return answer.values
     union = weighted_map(answer.maps, answer.importances)
+    # One τ then means the same as for a heat map: a share of the maximum.
     peak = float(union.max(initial=0.0))
     return np.asarray(union / peak if peak > 0 else union, np.float32)
 
@@ -302,6 +308,8 @@ def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArra
     picture = as_rgb(gray)
     if isinstance(answer, Heatmap):
         return blended(picture, answer.rgb(), answer.values)
+    # CRAFT's own rendering; of refined maps there is none, so each pixel gets the colour of the
+    # concept that matters most there.
     if answer.refinement == "none":
         rendering = answer.rgb()
         return blended(picture, rendering, rendering.max(axis=2) / np.float32(255))
@@ -338,6 +346,7 @@ def run_steps(steps: Generator[Any, None, T], on_update: Callable[[Progress], No
         except StopIteration as end:
             result: T = end.value
             return result
+        # Concepts also yield their maps, before the importances in this image are known.
         if isinstance(update, Progress):
             on_update(update)
 

@@ -130,6 +130,8 @@ class Pipeline:
         """
         settings, segmenter = self.settings, self.load()
         start = time.perf_counter()
+        # Apart from the decoding only for the sake of the times; `generate` finds the image
+        # encoded.
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
         everything = _candidates(segmenter, image, settings.generate, on_update or self.on_update)

@@ -58,10 +58,12 @@ def known_record(
     if not isinstance(record, dict):
         return None
     owner = record.get("command", command)
+    # Equal names of files: the other command's result would be written over.
     if owner != command:
         raise InputError(
             f"{path}: holds a result of semxai {owner}; give semxai {command} a folder of its own"
         )
+    # Somebody may have deleted a picture to have it made anew.
     known = record.get("key") == key and all(file.is_file() for file in files)
     return record if known else None
 

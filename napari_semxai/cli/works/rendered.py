@@ -101,6 +101,7 @@ class RenderedWork:
         """Write the masks of one picture, and return the short result."""
         stem = str(self.output / source.stem)
         truth = "" if source.truth is None else source.truth.digest
+        # The whole work: whichever of its fields changes, the masks are read anew.
         key = content_key(source.path, source.page, self, truth)
         names = [MASK_ENDING]
         if self.method == ALGORITHM_3:
@@ -108,6 +109,7 @@ class RenderedWork:
         files = [Path(stem + name) for name in names]
         known = known_record(Path(stem + RECORD_ENDING), key, files, "explain")
         record = known or self._made(source, stem, names) | {"key": key}
+        # After the masks: the record says that all of them are there.
         if known is None:
             write_json(stem + RECORD_ENDING, record)
         return {
@@ -147,6 +149,7 @@ class RenderedWork:
         return self.tau if self.method == ALGORITHM_2 else self.delta
 
     def _masks(self, pixels: np.ndarray[Any, Any], source: Source) -> list[BoolMask]:
+        # As stored, not as shown: a picture that was scaled to grey has lost its colours.
         if pixels.dtype != np.uint8:
             raise InputError(f"{source.path}: a rendered explanation is an 8-bit colour picture")
         try:

@@ -118,7 +118,10 @@ class ClickController:
         prompts, offer = self._session.clicks.prompts, self._session.clicks.offer
         known, draft = self._object(mask), None
         if offer is not None:
+            # Clicks correct what is seen, which is the offer, though the mask is still as
+            # before.
             known, draft = still_there(mask, offer.before), offer.after
+        # A click on another object is the wish to work on that one.
         if hit.any() and not (hit & known).any():
             known, prompts, draft = hit, Prompts(), None
         if not (foreground or known.any() or prompts):
@@ -137,6 +140,7 @@ class ClickController:
         if mask is not None:
             rows, columns = sorted((row0, row1)), sorted((column0, column1))
             box = (rows[0], columns[0], rows[1], columns[1])
+            # Without the clicks so far, which were on another object.
             self._ask(_Asked(objects_in(mask, box), Prompts(box=box)))
 
     def refine_mask(self, mask: BoolMask, title: str) -> None:
@@ -183,6 +187,7 @@ class ClickController:
 
     def _ask(self, asked: _Asked) -> None:
         if self._busy:
+            # Only the newest counts: earlier clicks on the same object are among its prompts.
             self._waiting = asked
             self._change(prompts=asked.prompts, offer=None)
             return
@@ -201,6 +206,7 @@ class ClickController:
             return
         self._busy = True
         choice = session.choice
+        # As asked: the choice may change before the answer is there.
         self._origin = Origin(choice)
         # Asked first: the network works while the window shows that it does.
         self._engine.submit(

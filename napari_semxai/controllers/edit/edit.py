@@ -258,6 +258,7 @@ class EditController:
 
         def show() -> None:
             opened = None if self._open is None else self._open.mask
+            # A copy that was begun before the save ends after it.
             if mask is opened and self._session.save.state != SaveStage.SAVED:
                 self._session.update_image(save=state)
 
@@ -270,6 +271,7 @@ class EditController:
             self.restore()
 
     def _on_saved(self, path: Path, opened: Strokes, strokes: int) -> None:
+        # The file is without these strokes: they stay unsaved.
         if opened is not self._open or strokes != self._strokes:
             return
         self._session.update_image(save=SaveState(SaveStage.SAVED, path, f"Saved to {path.name}"))

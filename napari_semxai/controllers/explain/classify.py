@@ -50,6 +50,7 @@ class ClassifyController:
 
     def warm(self) -> None:
         """Start the engine, load the chosen network and classify the current image."""
+        # Once: the network stays loaded in the engine for as long as that runs.
         if self._warm:
             return
         self._warm = True
@@ -68,6 +69,8 @@ class ClassifyController:
         self._tracker.forget()
         weights = Path(choice.classifier)
         files = weights, weights.with_suffix(".json")
+        # Part of the choice, which is the key of every cache: a file that was trained anew under
+        # its old name is another classifier.
         changed = tuple(path.stat().st_mtime_ns for path in files if path.is_file())
         explanation.choice = replace(choice, changed=changed)
         explanation.network = explanation.classification = explanation.target = None
@@ -82,6 +85,7 @@ class ClassifyController:
         self._tracker.forget("classify")
         self._explanation.image_key = ""
         self._explanation.classification = None
+        # The key of the image before must not arrive as that of this one.
         self._jobs.forget("image key")
         if image is not None:
             self._jobs.run("image key", partial(image_key, image), self._on_key)

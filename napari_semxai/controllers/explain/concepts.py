@@ -179,6 +179,7 @@ class ConceptController:
                 refinement=refinement,
                 device=choice.device,
             )
+            # It takes minutes: heat maps and concepts that a person asks for meanwhile go first.
             self._tracker.ask(request, TUNE, self._on_sweep, background=True)
 
         self._jobs.run("tuning masks", partial(known.of, images), ask)
@@ -217,6 +218,7 @@ class ConceptController:
         if explanation.bank is None:
             return
         place = int(explanation.bank.crop_images[concept, number])
+        # A bank that was opened knows the numbers of its images, not their files.
         if place >= len(explanation.bank_images):
             self._session.message = "Concepts from a file do not record where their images are"
             return
@@ -280,6 +282,8 @@ class ConceptController:
         elif explanation.concepts is not None and explanation.concepts.bank != bank.key:
             # Maps of another class must not stand under the names of this one.
             explanation.concepts = None
+        # The maps come first and can be shown; the rest was still to come when the image was
+        # left.
         if known is None or np.isnan(known.local_importances).any():
             self._ask_maps(key, bank)
 
@@ -292,6 +296,7 @@ class ConceptController:
 
     def _ask_maps(self, key: Hashable, bank: ConceptBank) -> None:
         explanation, image = self._explanation, self._session.image
+        # Asked again it would begin anew, and every signal on the way comes by here.
         if image is None or (self._asked == key and self._tracker.waits_for(MAPS)):
             return
         self._asked = key

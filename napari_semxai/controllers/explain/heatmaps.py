@@ -179,6 +179,7 @@ def heat_values(heatmap: Heatmap) -> NDArray[np.float32]:
 
     A mean over several layers, each scaled to its own range first, has no unit: from 0 to 1.
     """
+    # A mean over layers is of maps that were scaled to 1 each: it has no unit to go back to.
     unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
     return heatmap.values * np.float32(unit)
 
@@ -217,6 +218,8 @@ class HeatmapController:
         self._cache, self._mask = cache, mask
         self._tracker = RequestTracker(engine, session.explanation, "explaining")
         self._wanted: list[CamSettings] = []
+        # By settings: the same method at other layers is another map, and asking again replaces
+        # it.
         self._shown: dict[CamSettings, Heatmap] = {}
         events = session.explanation.events
         self._connections = (
@@ -238,6 +241,8 @@ class HeatmapController:
         """Choose method and layers; quick heat maps follow, slow ones wait for `explain`."""
         explanation = self._explanation
         self._reveal()
+        # Once a person has asked for one, other quick methods are shown at once when they are
+        # picked.
         begun = explanation.cam in self._wanted
         explanation.cam = settings
         if begun and settings not in self._wanted and self._is_quick(settings):
@@ -302,6 +307,8 @@ class HeatmapController:
         shown = {
             settings: heatmap
             for settings, heatmap in self._shown.items()
+            # The cache knows them by their mask, which may have changed since; they stay until a
+            # person asks anew.
             if settings.inside_mask and heatmap.target == target
         }
         for settings in self._wanted:
@@ -342,8 +349,10 @@ class HeatmapController:
         )
 
     def _on_heatmap(self, settings: CamSettings, mask: BoolMask | None, found: Heatmap) -> None:
+        # Without it the map could not be told from one of another image.
         if self._explanation.image_key:
             self._cache.put(self._key(settings, found.target, mask), found, found.values.nbytes)
+        # Meanwhile another class may be looked at; the map is in the cache for later.
         if target_of(self._session) in (None, found.target):
             self._show(self._shown | {settings: found})
 
@@ -369,6 +378,7 @@ class HeatmapController:
         return self._mask() if settings.inside_mask else None
 
     def _key(self, settings: CamSettings, target: int | None, mask: BoolMask | None) -> Hashable:
+        # By its pixels: an undo that brings the mask back finds its heat map again.
         inside = "" if mask is None else array_digest(mask)
         return self._explanation.image_key, self._explanation.choice, settings, target, inside
 

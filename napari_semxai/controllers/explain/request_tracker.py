@@ -41,6 +41,7 @@ class RequestTracker:
         background: bool = False,
     ) -> None:
         """Send a request; `receive` is called with every answer that is not mere progress."""
+        # By destination: a request that replaces another one of the same is still one.
         self._waiting.add(destination)
         self._show(Progress("starting"))
 
@@ -89,6 +90,7 @@ class RequestTracker:
             self._show(IDLE)
 
     def _drop(self, destinations: Iterable[str], end: Callable[[str], None]) -> None:
+        # A copy: `_waiting` itself is given, and shrinks.
         for destination in tuple(destinations):
             if destination in self._waiting:
                 self._waiting.remove(destination)

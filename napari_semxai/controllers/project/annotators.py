@@ -81,6 +81,7 @@ class AnnotatorsController:
 
     def _submitted(self) -> bool:
         record = self._session.record
+        # As shown: void from the first stroke on, not only once that is written.
         return record is not None and record.state.is_reviewed
 
     def _on_read(self, image_id: str, others: OtherMasks) -> None:
@@ -105,6 +106,7 @@ class AnnotatorsController:
 
 
 def _read(project: Project, image_id: str, me: str) -> OtherMasks:
+    # From the files: what this annotator has not written is compared with nobody.
     masks = truth_masks(project, image_id, project.annotators())
     this_annotator = me.strip().casefold()
     others = {name: mask for name, mask in masks.items() if name != this_annotator}

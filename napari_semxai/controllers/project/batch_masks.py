@@ -103,6 +103,7 @@ class QueueMasks:
                 f"{self._session.batch.stage}: still running; wait for it, or cancel it"
             )
             return
+        # Reversed, because the next one is taken from the end.
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
         run = self._run = _Run(opened, queue.annotator, self._session.settings, waiting)
         self._session.batch = Progress(TITLE, 0, run.total)
@@ -125,6 +126,7 @@ class QueueMasks:
             self._session.batch = IDLE
 
     def _next(self, run: _Run) -> None:
+        # Cancelled, or another run has begun: answers of this one are still arriving.
         if run is not self._run:
             return
         done = run.total - len(run.waiting)
@@ -136,6 +138,7 @@ class QueueMasks:
             self._session.message = ready + failed
             self._queue.refresh(retry=False)
             return
+        # Without those that were skipped, which take no time.
         each = (time.monotonic() - run.began) / run.made if run.made else None
         left = None if each is None else each * len(run.waiting)
         self._session.batch = Progress(TITLE, done, run.total, left)
@@ -269,6 +272,8 @@ def _write(
         versions=run.versions,
     )
     score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])
+    # Asked again: minutes have passed since `_read`, and this is the writing thread, so nothing
+    # comes between this look and the write.
     by_hand = _by_hand(run.opened.project.record(image_id, run.annotator))
     # Strokes and clicks on the open image are in no file yet; theirs is another base and score.
     if is_edited(image_id):
@@ -276,4 +281,5 @@ def _write(
     if not by_hand and not run.opened.cache.unwritten(image_id):
         change = ReviewChange(mask=truth.mask, recipe=recipe, score=score)
         run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))
+        # It holds the image as it was before this mask.
         run.opened.cache.drop(image_id)

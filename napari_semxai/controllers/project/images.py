@@ -175,7 +175,9 @@ class ImageController:
         project, entry = self._session.project, self._session.entry
         if project is None or not images or (entry is not None and entry.id == images[0]):
             return
+        # The list itself tells whether a person has gone elsewhere while a slow drive is read.
         self._wanted = images
+        # On the GUI thread: an image that was read ahead opens without a turn through a thread.
         known = project.cache.get(images[0])
         if known is not None:
             self.show_entry(project, known)
@@ -244,6 +246,7 @@ class ImageController:
                 current.pixel_size,
                 self._segment.found,
             )
+            # The oldest goes; its strokes have their recovery copy all the same.
             while len(self._visits) > _KEPT:
                 del self._visits[next(iter(self._visits))]
         self._keep_mask()
@@ -291,6 +294,7 @@ class ImageController:
 
     def _read_ahead(self, project: OpenProject) -> None:
         queue = self._session.queue
+        # Reading takes longer than a look: the next image is to be there when it is asked for.
         for image_id in () if queue is None else map(queue.step, AHEAD):
             if image_id is not None and project.cache.get(image_id) is None:
                 read = partial(project.cache.load, image_id)

@@ -97,6 +97,7 @@ class ProjectController:
         if project is not None:
             session.project = session.queue = None
             session.agreement = session.past_reviews = ()
+            # Behind all writes, in their thread: nothing that was asked for is lost.
             self._writes.run("close project", project.close)
 
     def cancel(self) -> None:
@@ -109,6 +110,7 @@ class ProjectController:
     def _open(
         self, source: Path, annotator: str, folder: Path | None
     ) -> tuple[OpenProject, Queue]:
+        # Whatever way led there, one source has one project.
         source = source.resolve()
         if not annotator.strip():
             raise InputError("Enter an annotator name first")
@@ -168,6 +170,7 @@ class ProjectController:
 
     def _on_opened(self, at: str, found: tuple[OpenProject, Queue]) -> None:
         """Go through a project, from image `at` or the first one without a review on."""
+        # Only now: where the new one cannot be opened, the old one stays open.
         self.close()
         session, project = self._session, found[0]
         session.batch = IDLE

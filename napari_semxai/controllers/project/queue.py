@@ -63,6 +63,7 @@ class QueueController:
             whole = (one.id for one in images if wanted in (name_key(one.name), name_key(one.id)))
             part = (one.id for one in images if wanted and wanted in name_key(one.name))
             found = next(whole, next(part, None))
+        # With all behind it, so that one that cannot be read is skipped.
         onward = () if found is None else ids[ids.index(found) :]
         self._go_or_say(onward, f"No image {text!r} in this project")
 
@@ -79,6 +80,7 @@ class QueueController:
             Whether images that could not be read are tried again; their files may be back.
         """
         if retry and self._session.queue is not None:
+            # The drive may be back: they are tried again.
             self._session.queue = replace(self._session.queue, unreadable={})
         self._ask({}, every_file=True)
 
@@ -93,6 +95,8 @@ class QueueController:
     def _ask(self, change: dict[str, Any], *, every_file: bool = False) -> None:
         project, queue = self._session.project, self._session.queue
         if project is not None and queue is not None:
+            # In the question, not in the view: a state that is sorted or filtered by would give
+            # others' reviews away.
             hidden_from = queue.annotator if self._session.blind else None
             chosen = replace(queue.filter, **change, hidden_from=hidden_from)
             self._session.queue = replace(queue, filter=chosen)
@@ -105,6 +109,7 @@ class QueueController:
 
     def _on_news(self, asked: Queue, answer: dict[str, Any] | None) -> None:
         queue = self._session.queue
+        # Asked in the background: a person may have chosen another filter meanwhile.
         if answer is not None and queue is not None and queue.filter is asked.filter:
             self._on_asked(answer)
 

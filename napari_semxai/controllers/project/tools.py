@@ -161,6 +161,8 @@ class ProjectTools:
                     failed[source.name] = str(error)
             return Imported(source, choices, masks, failed)
 
+        # In the writing thread: reviews that a person makes meanwhile come after it, never
+        # between.
         self._begin("Import", work, self._on_imported, self._writes)
 
     def restore_replaced(self) -> None:
@@ -229,6 +231,7 @@ class ProjectTools:
         if busy:
             self._session.message = f"{busy}: still running; wait for it, or cancel it"
             return
+        # A new one each time: cancelling this one must not stop the next.
         stop = self._stop = Event()
         self._session.batch = Progress(title, total=len(opened.project.images))
 
@@ -246,6 +249,7 @@ class ProjectTools:
     def _tell(self, stop: Event, title: str, done: int, total: int) -> None:
         if stop.is_set():
             raise InputError(f"{title}: cancelled; finished work is kept")
+        # Each delivery redraws the bar; thousands would keep the window from everything else.
         if done % 20 == 0 or done == total:
             self._jobs.deliver(partial(self._show, Progress(title, done, total)))
 
@@ -287,6 +291,7 @@ class ProjectTools:
         """Read everything anew, and stay at the image."""
         opened, queue = self._session.project, self._session.queue
         if opened is not None and queue is not None:
+            # The list of images is fixed for as long as a project is open.
             self._projects.open(opened.project.folder, queue.annotator, at=queue.current)
 
     def _on_named(self, opened: OpenProject, info: ProjectInfo) -> None:

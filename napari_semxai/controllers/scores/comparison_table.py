@@ -52,8 +52,10 @@ class ComparisonTableController:
 
     def __init__(self, session: Session, jobs: Jobs) -> None:
         self._session, self._jobs = session, jobs
+        # Sorting a map costs most; every other τ, truth or mask asks of the same order.
         self._sorted = ResultCache(limit=_SORTED_BYTES)
         self._lock, self._sources = Lock(), make_sources()
+        # Of each controller, so that no image outlives the window.
         self._baselines = lru_cache(maxsize=2)(_baselines)
 
     def refresh(self, masks: dict[str, BoolMask], truth: tuple[str, BoolMask] | None) -> None:
@@ -68,11 +70,13 @@ class ComparisonTableController:
         """
         image = self._session.image
         if image is None or truth is None or truth[1].shape != image.gray.shape:
+            # An answer on its way is of the image before.
             self._jobs.forget("comparison")
             self._session.comparison = ComparisonTable()
             return
         shape = image.gray.shape
         makers: dict[str, tuple[Callable[[], BoolMask], str]] = {
+            # Copied here: strokes change the mask while the thread counts.
             name: (partial(_itself, mask.copy()), "")
             for name, mask in masks.items()
             if mask.shape == shape
@@ -119,6 +123,7 @@ class ComparisonTableController:
             known: RankedMap | None = self._sorted.get(one.key)
         if known is not None:
             return known
+        # Outside the lock: two threads may sort the same map, none waits for another's.
         ranked = RankedMap(one.values())
         with self._lock:
             self._sorted.put(one.key, ranked, ranked.nbytes)

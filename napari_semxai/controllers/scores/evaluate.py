@@ -70,6 +70,7 @@ class EvaluateController:
         if self._pair is None or self._live is None:
             return
         prediction, truth = self._pair
+        # A mask against itself: one change would have to be counted on both sides at once.
         if prediction.mask is truth.mask:
             if mask is truth.mask:
                 self.compare(prediction, truth)
@@ -85,6 +86,7 @@ class EvaluateController:
     @property
     def truth(self) -> BoolMask | None:
         """A copy of the truth mask that is compared with; None without one."""
+        # It goes to threads, while a person may be painting on it.
         return None if self._pair is None else self._pair[1].mask.mask.copy()
 
     def _on_truth_loaded(self, mask: BoolMask, name: str) -> None:

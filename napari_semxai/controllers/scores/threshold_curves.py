@@ -57,6 +57,7 @@ class ThresholdCurvesController:
         maps = [one for source in self._sources for one in source.maps(explanation)]
         drawn = (source.curves(explanation) for source in self._sources)
         rendered = [draw for draw in drawn if draw is not None]
+        # The truth stays chosen when another image opens, and may be of another size then.
         fits = image is not None and truth is not None and truth.shape == image.gray.shape
         if truth is None or not fits or not (maps or rendered):
             self._session.message = (
@@ -78,12 +79,14 @@ class ThresholdCurvesController:
         value = with_parameter[0].nearest(threshold)
         if parameter == "delta":
             self._masks.set_masks(delta=value, paper=True)
+        # In paper mode concepts have no τ, while heat maps have one in both.
         elif parameter == "concept_tau":
             self._masks.set_masks(concept_tau=value, paper=False)
         else:
             self._masks.set_masks(tau=value)
 
     def _on_image_changed(self) -> None:
+        # An answer on its way is of the image before.
         self._jobs.forget("curves")
         self._session.curves = ()
 

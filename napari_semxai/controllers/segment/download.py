@@ -48,6 +48,7 @@ class DownloadController:
         """Start a download, unless one is running."""
         if self._session.download.running:
             return
+        # A new one each time: a thread that still ends must not be revived by the next download.
         cancelled = self._cancelled = Event()
         self._session.download = Progress(model.name, 0, model.size)
         report = self._reporter()
@@ -93,6 +94,7 @@ class DownloadController:
             return
         text = f"{model.name}: downloaded, {digest_note(model, sha256)}"
         self._session.download = replace(download, state=JobState.DONE, message=text)
+        # Somebody who waited for a network wants to use it.
         self._segment.choose_model(ModelChoice(model.name, self._session.choice.device))
 
     def _on_failed(self, message: str) -> None:

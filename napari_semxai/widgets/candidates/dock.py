@@ -136,6 +136,8 @@ class CandidatesDock(ScrolledDock):
         self.image = ImagePicker(session, images, layers)
         self._create()
         self._lay_out()
+        # α moves a hundred times a second: the mask follows each motion, these only every 100
+        # ms.
         self._show_table = _trailing(self.table.set_automatic)
         self._show_map = _trailing(self.map.set_automatic)
         self._show_reach = _trailing(self._on_reach_due)
@@ -144,6 +146,7 @@ class CandidatesDock(ScrolledDock):
 
     def release(self) -> None:
         """Disconnect from the viewer and the session."""
+        # A throttled call that is still due would show into a dock that is gone.
         self._show_table.cancel()
         self._show_map.cancel()
         self._show_reach.cancel()
@@ -264,15 +267,18 @@ class CandidatesDock(ScrolledDock):
         empty = self._session.image is None
         self.welcome.setVisible(empty)
         self.form.setVisible(not empty)
+        # Earlier sessions' strokes are looked for only then: they are offered on this page.
         if empty:
             self.welcomed.emit()
 
     def _on_recovery_changed(self, recovery: Recovery | None) -> None:
+        # Strokes of this process come back by themselves.
         offered = recovery is not None and not recovery.from_this_process
         text = "⚠ This image has unsaved strokes. Restore or discard them in Edit & review."
         self.run.set_idle(text if offered else "")
 
     def _on_message_changed(self, message: str) -> None:
+        # Before a network has answered, a message is most likely why there is none.
         if self._session.model is None and message:
             self.model.set_failed(message)
 
@@ -281,6 +287,8 @@ class CandidatesDock(ScrolledDock):
         with signals_blocked(self.algorithm):
             self.algorithm.setCurrentIndex(self.algorithm.findData(settings.algorithm))
         for slider, value in ((self.alpha, settings.alpha), (self.beta, settings.beta)):
+            # The slider that moved is ahead of the session: set to its own value it would jump
+            # back.
             if slider.value() != value:
                 with signals_blocked(slider):
                     slider.setValue(value)

@@ -176,6 +176,7 @@ class ImagePicker(QWidget):
             return
         planes = self._layers.planes
         plane = planes.plane_of(layer)
+        # Its own `SemImage`: the same one again keeps what was done to it in this session.
         known = planes.image_of(plane)
         if known is not None:
             self._images.show(known)
@@ -184,6 +185,8 @@ class ImagePicker(QWidget):
         self._images.open_array(
             plane.pixels,
             layer.name,
+            # The plane is told before the image opens, or the layers would add a second picture
+            # of it.
             partial(planes.adopt, plane),
             path=None if source is None else Path(source),
             page=plane.page,
@@ -348,6 +351,7 @@ class ModelPicker(QWidget):
             here = installed_path(official) is not None
             text = official.name if here else f"{official.name}, download…"
             self.model.addItem(text, official.name)
+        # A file of the person's own, which no list knows.
         if self.model.findData(current) < 0:
             self.model.addItem(current, current)
         self.model.addItem("Local file…", _FILE)
@@ -361,6 +365,7 @@ class ModelPicker(QWidget):
             model = "" if picked is None else str(picked)
         missing = next((each for each in OFFICIAL_MODELS if each.name == model), None)
         if missing is not None and installed_path(missing) is None:
+            # Nothing is downloaded by a choice: the list goes back, and the button asks.
             self.panel.offer(missing)
             self.set_choice(self._choice)
         elif model:

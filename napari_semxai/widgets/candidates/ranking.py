@@ -76,6 +76,7 @@ class CandidateModel(QAbstractTableModel):
             return None
         if role == Qt.ItemDataRole.DisplayRole:
             candidate = self.order[index.row()]
+            # Cells are asked for at every paint, and the stability needs the candidate's curve.
             if candidate not in self._texts:
                 self._texts[candidate] = _texts(self._automatic, candidate)
             return self._texts[candidate][index.column()]
@@ -134,6 +135,7 @@ class CandidateTable(QTableView):
 def ranked(automatic: Automatic) -> list[int]:
     """Return the candidates in the order of the table's rows."""
     truth = automatic.truth
+    # `lexsort` sorts by its last key first: the excluded ones come below all others.
     keys = (-np.nan_to_num(truth.scores), ~truth.eligible)
     order: list[int] = np.lexsort(keys).tolist()
     return order
@@ -191,6 +193,7 @@ class WinnerMap(QWidget):
     def set_automatic(self, automatic: Automatic | None) -> None:
         """Show the winners among other candidates."""
         pool = None if automatic is None else automatic.pool
+        # The map depends on the candidates alone: α and β only move the mark.
         if pool is not self._pool:
             self._pool = pool
             self._picture = None
@@ -215,6 +218,7 @@ class WinnerMap(QWidget):
             painter.drawImage(self.rect(), self._picture)
         x = self._point[0] / self._limits[0] * self.width()
         y = (1 - self._point[1] / self._limits[1]) * self.height()
+        # White on black is seen on every winner's colour.
         for color, width in ((QColor("black"), 4.0), (QColor("white"), 2.0)):
             painter.setPen(QPen(color, width))
             painter.drawEllipse(QPointF(x, y), 5, 5)
@@ -235,6 +239,7 @@ def winners(automatic: Automatic, alpha_limit: float, beta_limit: float) -> NDAr
     truth = automatic.truth
     envelope = winner_envelope(truth.areas, truth.distances, automatic.pool.shape)
     alphas = (np.arange(_COLUMNS) + 0.5) / _COLUMNS * alpha_limit
+    # Rows of a picture run downwards, β upwards.
     betas = (np.arange(_ROWS)[::-1] + 0.5) / _ROWS * beta_limit
     return envelope.winners(alphas, betas)
 

@@ -157,5 +157,6 @@ def _draw(make: Callable[[], Figure]) -> tuple[Figure, bytes]:
     return figure, png_bytes(figure, dpi=130)
 
 
+# Drawn anew: the picture on the screen is small and has no vectors.
 def _save(make: Callable[[], Figure], path: Path) -> Path:
     return save_figure(make(), path)

@@ -51,9 +51,11 @@ def editable_box(tip: str) -> QComboBox:
 def offer(box: QComboBox, texts: Iterable[str]) -> None:
     """Offer each text once and leave what is written."""
     wanted = [text for text in dict.fromkeys(texts) if text]
+    # Refilling would close a list that a person has just opened.
     if [box.itemText(index) for index in range(box.count())] == wanted:
         return
     with signals_blocked(box):
+        # Clearing takes the text along, which may be one that is typed and not on offer.
         written = box.currentText()
         box.clear()
         box.addItems(wanted)
@@ -145,6 +147,7 @@ class ScrolledDock(QScrollArea):
     @property
     def on_screen(self) -> bool:
         """Whether a person can see it; Qt only moves docks behind other tabs out of the window."""
+        # `isVisible` is true for a tab behind others, too.
         return not self.widget().visibleRegion().isEmpty()
 
     def minimumSizeHint(self) -> QSize:
@@ -159,6 +162,8 @@ class ScrolledDock(QScrollArea):
 
     def connect_all(self, *, outside: Connections, inside: Connections) -> None:
         """Connect (signal, slot) pairs: of what outlives this widget, and of its own parts."""
+        # Kept for `release`: napari does not close a dock, it removes it, and `closeEvent` never
+        # comes.
         self._outside = outside
         for signal, slot in (*outside, *inside):
             signal.connect(slot)

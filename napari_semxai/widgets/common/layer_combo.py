@@ -39,6 +39,7 @@ class LayerCombo(QComboBox):
         self._type = layer_type
         self._layers: list[Layer | None] = [None]
         self.setToolTip(tip)
+        # Layers may have long names, which must not widen the whole dock.
         self.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)
         self.activated.connect(self._on_activated)
         events = viewer.layers.events
@@ -75,6 +76,7 @@ class LayerCombo(QComboBox):
             self.setCurrentIndex(self._layers.index(layer) if layer in self._layers else 0)
 
     def _on_layers_changed(self, event: object = None) -> None:
+        # Before the list is made anew: a place in it names another layer then.
         current = self.layer
         for layer in self._layers:
             if layer is not None:

@@ -43,6 +43,7 @@ class _NumberEntry:
 
     def _prepare(self: Any) -> None:
         self.problem, self._refused, self._tip = "", False, ""
+        # Shown with a point on every system; a comma is read as one, too.
         locale = QLocale.c()
         locale.setNumberOptions(QLocale.NumberOption.OmitGroupSeparator)
         self.setLocale(locale)
@@ -65,6 +66,7 @@ class _NumberEntry:
         problem = self._problem_of(text)
         if not self._refused:
             self._mark(problem)
+        # Never "invalid": Qt would swallow the key, and nobody would learn why.
         state = QValidator.State.Intermediate if problem else QValidator.State.Acceptable
         return state, text, position
 
@@ -108,6 +110,8 @@ class _NumberEntry:
 
     def _mark(self: Any, problem: str) -> None:
         if problem != self.problem:
+            # A style sheet is costly to set: only where its colour changes, not with every other
+            # wording.
             if bool(problem) != bool(self.problem):
                 self.setStyleSheet(_WRONG if problem else "")
             self.problem = problem
@@ -235,6 +239,8 @@ class NumberSlider(QWidget):
         return float(self.slider.maximum())
 
     def _on_slider_moved(self, value: float) -> None:
+        # The field rounds to its decimals; told, the slider would jump to the rounded value
+        # while it is dragged.
         with signals_blocked(self.field):
             self.field.setValue(value)
         self.valueChanged.emit(value)

@@ -55,6 +55,7 @@ class JobBar(QWidget):
         self.cancel.setEnabled(progress.running)
         self._line.show_progress(progress.running, progress.done, progress.total)
         self._said = progress_text(progress, self._unit)
+        # One line serves both: what a job says counts before what is said while there is none.
         self.status.setText(self._said or self._idle)
 
     def set_idle(self, text: str) -> None:
@@ -89,6 +90,7 @@ class MainThread(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._open = True
+        # Queued also from the GUI thread itself, so that everything keeps its order.
         self._called.connect(self._run, Qt.ConnectionType.QueuedConnection)
 
     def deliver(self, function: Callable[[], None]) -> None:

@@ -100,6 +100,7 @@ class StatusText(QLabel):
         shown = self._said
         # Rich text is cut at the end of its room.
         if "</" not in shown and not self._fits(shown):
+            # By halves: each try lays the text out anew, and a path may be long.
             low, high = 0, len(shown)
             while low < high:
                 middle = (low + high + 1) // 2

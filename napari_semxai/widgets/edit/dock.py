@@ -99,6 +99,8 @@ class EditDock(ScrolledDock):
 
     def release(self) -> None:
         """Disconnect from the layer and the session."""
+        # The layer outlives the dock, and is no part of `_outside_table`: it changes with the
+        # image.
         self._follow(None)
         for panel in self.panels.values():
             panel.release()
@@ -141,6 +143,7 @@ class EditDock(ScrolledDock):
         self.save_mask = button("Save mask…", "Save as PNG or TIFF with values 0 and 255 (Alt+S)")
 
     def _lay_out(self) -> None:
+        # Buttons that came and went would move the brush from under the mouse.
         keep_room(self.recovery)
         state = QWidget()
         for row, parts in (
@@ -219,6 +222,7 @@ class EditDock(ScrolledDock):
             self._layer.events.brush_size.disconnect(self._on_brush_changed)
         self._layer = layer
         if layer is not None:
+            # napari's own controls change them as well.
             layer.events.mode.connect(self._on_mode_changed)
             layer.events.brush_size.connect(self._on_brush_changed)
             self._on_mode_changed()
@@ -230,6 +234,8 @@ class EditDock(ScrolledDock):
 
     def _on_mode_changed(self) -> None:
         tool = self.tools.get(str(self._layer.mode)) if self._layer is not None else None
+        # An exclusive group always keeps one button down, but napari has modes without a button
+        # here.
         self.modes.setExclusive(False)
         for part in self.tools.values():
             part.setChecked(part is tool)
@@ -261,7 +267,9 @@ class EditDock(ScrolledDock):
             self._layer.redo()
 
     def _on_edit_wanted(self) -> None:
+        # By the sender: a lambda for each button would keep the dock alive.
         pressed, radius = self.sender(), self.radius.value()
+        # One field serves both: spots smaller than a disc of the radius count as small.
         values = {"radius": radius, "size": max(1, round(math.pi * radius**2))}
         for edit in MASK_EDITS:
             if self.edits[edit.name] is pressed:

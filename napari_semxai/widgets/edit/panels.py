@@ -86,6 +86,7 @@ class ClickPanel(Panel):
         self.cancel.setEnabled(clicks.state.is_waiting)
         for part in (self.apply, self.discard):
             part.setEnabled(clicks.offer is not None)
+        # What is wrong, or waits for a word, counts before how to use the tool.
         text = clicks.message or (_HOW if clicks.active else "")
         self.status.setText(text if clicks.offer is None else doubt_text(clicks.offer.doubts))
 
@@ -172,6 +173,7 @@ class SizePanel(Panel):
 
     def _on_pixel_size_changed(self, metres: float | None) -> None:
         with signals_blocked(self.pixel_size):
+            # 0 is the field's minimum, which it shows as "unknown".
             self.pixel_size.setValue(0 if metres is None else metres * _NANO)
         self._on_size_changed()
 

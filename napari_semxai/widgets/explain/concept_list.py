@@ -45,6 +45,7 @@ class CropStrip(QWidget):
 
     def set_crops(self, crops: NDArray[np.uint8], color: QColor) -> None:
         """Show crops of shape (c, p, p), best first."""
+        # Scaled when they are first painted: most concepts are below the edge of the dock.
         self._crops, self._color, self._pictures = tuple(crops), color, []
         self.updateGeometry()
         self.update()

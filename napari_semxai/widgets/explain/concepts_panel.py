@@ -115,6 +115,7 @@ class ConceptsPanel(QWidget):
         """Offer the layers a network can be split at, or say what is missing."""
         missing = "" if network is None else network.craft_missing
         self.bar.set_idle(missing)
+        # CRAFT is an extra: without it the rest of the dock works.
         self.bar.setEnabled(not missing)
         with signals_blocked(self.layer):
             self.layer.clear()
@@ -125,6 +126,7 @@ class ConceptsPanel(QWidget):
                     self.layer.addItem(f"{node.name} ({shape})", node.name)
             if network is not None:
                 self.layer.setItemText(0, f"Default ({network.concepts_default})")
+        # The list of layers is new, and stands at its first entry.
         self.set_settings(self._settings)
 
     def set_settings(self, settings: CraftSettings) -> None:

@@ -96,6 +96,7 @@ class ClassifierPanel(QWidget):
         with signals_blocked(self.classifier):
             self.classifier.clear()
             self.classifier.addItem("Bundled (small, synthetic images)", "bundled")
+            # A file of the person's own, which no list knows.
             if choice.classifier != "bundled":
                 self.classifier.addItem(choice.classifier, choice.classifier)
             self.classifier.addItem("Local file…", _FILE)
@@ -117,6 +118,8 @@ class ClassifierPanel(QWidget):
         synthetic = found is not None and found.info.synthetic
         self.training.setText(SYNTHETIC if synthetic else "")
         self._show_line()
+        # The classes stay on offer while the next image is classified, so that the box does not
+        # flicker.
         if found is None:
             return
         self.predicted.setToolTip(
@@ -299,6 +302,7 @@ class ExplainDock(ScrolledDock):
 
     def _show_session(self) -> None:
         self._on_image_changed()
+        # The same table as connects them: what is shown later is shown from the start.
         for field, show in self._shown_fields():
             show(getattr(self._explanation, field))
         self._on_look_changed(self._layers.look)

@@ -62,6 +62,7 @@ class LayerTree(QTreeWidget):
         """Tick these, without telling."""
         with signals_blocked(self):
             for name, item in self._items.items():
+                # Setting a state would draw a box beside layers that cannot be chosen.
                 if item.flags() & Qt.ItemFlag.ItemIsUserCheckable:
                     ticked = Qt.CheckState.Checked if name in names else Qt.CheckState.Unchecked
                     item.setCheckState(0, ticked)
@@ -77,6 +78,7 @@ class LayerTree(QTreeWidget):
             item.setFlags(item.flags() & ~Qt.ItemFlag.ItemIsUserCheckable)
             item.setForeground(0, self.palette().placeholderText())
         item.setToolTip(0, "Default layer" if default else node.reason or node.name)
+        # Parents come before their children; what stands at the top has none.
         parent = self._items.get(parent_name)
         if parent is None:
             self.addTopLevelItem(item)
@@ -165,6 +167,7 @@ class GradcamPanel(QWidget):
 
     def _enable_next(self) -> None:
         made = self._heatmaps.all
+        # "Next" needs something else to go to than what is looked at.
         others = len(made) - (self._heatmaps.active is not None) + self._concepts
         self.next.setEnabled(bool(made) and others > 0)
 
@@ -189,6 +192,7 @@ class GradcamPanel(QWidget):
     def _fill_methods(self) -> None:
         with signals_blocked(self.method):
             self.method.clear()
+            # Some methods need what not every network has.
             for method in CAM_METHODS if self._network is None else self._network.methods:
                 self.method.addItem(method.title, method.name)
 

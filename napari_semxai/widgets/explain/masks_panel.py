@@ -27,6 +27,7 @@ _WARNING = (
     "peak, so τ > 0.5 selects a ring without it. δ compares nominal colours; only concepts 1 to 5 "
     "have a published colour, others give no mask. Without paper mode the exact maps are used."
 )
+# From black to white: 255 times the root of 3. A larger δ takes every pixel.
 _FARTHEST = 441.0
 _SIDES = ("top", "left", "bottom", "right")
 
@@ -79,6 +80,8 @@ class MasksPanel(QWidget):
             (self.concept_tau, settings.concept_tau),
             (self.delta, settings.delta),
         ):
+            # The slider that moved is ahead of the session: set to its own value it would jump
+            # back.
             if slider.value() != value:
                 with signals_blocked(slider):
                     slider.setValue(value)
@@ -91,6 +94,7 @@ class MasksPanel(QWidget):
         self._masks = masks
         names = list(masks.masks)
         if [self.mask.itemText(place) for place in range(self.mask.count())] != names:
+            # By name: masks come and go with what is explained, and places change.
             chosen = self.mask.currentText()
             with signals_blocked(self.mask):
                 self.mask.clear()
@@ -218,8 +222,12 @@ class PicturePanel(QWidget):
             return
         rows, columns = picture.rgb.shape[:2]
         top, left, bottom, right = (box.value() for box in self.crop.values())
+        # Each field is told alone, so that two of them may contradict each other for a moment:
+        # at least one pixel is left.
         top, left = min(top, rows - 1), min(left, columns - 1)
         crop = (top, left, min(max(bottom, top + 1), rows), min(max(right, left + 1), columns))
+        # A text without any colour is being typed, or a mistake: no mask at all would come of
+        # it.
         colors = parse_colors(self.colors.text()) or picture.colors
         self.changed.emit(replace(picture, crop=crop, colors=colors))
 

@@ -96,6 +96,7 @@ class ImportQuestions(QDialog):
         """
         imported, typed = self._imported, self.rule.currentText().strip()
         unclear = None if typed in ("", _LEAVE_OUT) else parse_rule(typed)
+        # Only what was asked about: all else of the import is written already.
         names = {
             *(imported.reviewed if self.replace.isChecked() else ()),
             *(imported.unclear if unclear is not None else ()),
@@ -114,6 +115,7 @@ class ImportQuestions(QDialog):
     def accept(self) -> None:
         """Close, unless a rule was typed that is none."""
         try:
+            # Reading it is what checks the rule.
             _ = self.choices
         except ValueError as error:
             self.problem.setText(f"⚠ {error}")
@@ -241,17 +243,20 @@ class ProjectPanel(Panel):
             return
         me = queue.annotator.strip().casefold()
         others = [name for name in queue.annotators if name != me]
+        # A majority of one is that one's mask.
         items = [me, *others, *(["consensus"] if others else [])]
         if [self.whose.itemText(i) for i in range(self.whose.count())] != items:
             with signals_blocked(self.whose):
                 self.whose.clear()
                 self.whose.addItems(items)
         names = queue.class_names
+        # One row more than there are classes: the empty last one adds a class.
         if names != self._shown_names() or self.names.rowCount() != len(names) + 1:
             self._show_names(names)
 
     def _show_names(self, names: Mapping[str, str]) -> None:
         rows = [*names.items(), ("", "")]
+        # Filling a cell tells the same as typing into it, and would write the names back.
         with signals_blocked(self.names):
             self.names.setRowCount(len(rows))
             for row, texts in enumerate(rows):
@@ -302,6 +307,7 @@ class ProjectPanel(Panel):
         dialog = ImportQuestions(imported, self)
         if dialog.exec() and dialog.choices is not None:
             self._tools.import_masks(imported.source, dialog.choices)
+        # Qt would keep it, with all it knows of the import, as long as the panel.
         dialog.deleteLater()
 
     def _on_folder_wanted(self) -> None:

@@ -57,14 +57,18 @@ class QueueModel(QAbstractListModel):
     ) -> None:
         """Show these rows; `unreadable` says of images that cannot be read why."""
         before, self._unreadable = self._unreadable, unreadable
+        # The queue is replaced at every step, mostly with the same rows.
         if rows is self._rows and unreadable == before:
             return
+        # Only then: a reset loses selection and scroll position, and asks for every picture
+        # anew.
         if len(rows) != len(self._rows):
             self.beginResetModel()
             self._rows = rows
             self.endResetModel()
             return
         pairs = zip(self._rows, rows, strict=True)
+        # By identity: a review replaces one row of thousands.
         changed = [place for place, (old, new) in enumerate(pairs) if old is not new]
         if unreadable != before:
             marked = before.keys() ^ unreadable.keys()
@@ -95,6 +99,7 @@ class QueueModel(QAbstractListModel):
             void = " (review void)" if row.voided is not None else ""
             texts = (show(getattr(row, name)) for name, show in _SHOWN)
             shown = "".join(f" · {text}" for text in texts if text)
+            # What cannot be opened counts before what was once said of it.
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
             return f"{mark} {row.number:,} {row.name or row.image}{shown}{end}"
@@ -112,6 +117,7 @@ class QueueModel(QAbstractListModel):
         if pixels is None:
             return None
         rows, columns = pixels.shape
+        # Bytes a line are given, or Qt would take lines to end at multiples of four.
         picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
         return QIcon(QPixmap.fromImage(picture))
 

@@ -172,6 +172,7 @@ class QueuePanel(Panel):
         self._on_queue_changed(session.queue)
         self._on_batch_changed(session.batch)
         self._timer = QTimer(self)
+        # By the clock: a shared drive tells nobody when another annotator has written.
         self._timer.timeout.connect(queue.watch)
         self._timer.start(_LOOK_MILLISECONDS)
 
@@ -214,6 +215,7 @@ class QueuePanel(Panel):
             part.setMinimumContentsLength(8)
         self.list = QListView()
         self.list.setModel(self.model)
+        # Else Qt would measure all rows, and ask for the picture of each.
         self.list.setUniformItemSizes(True)
         self.list.setFixedHeight(150)
         self.masks = button(
@@ -283,6 +285,7 @@ class QueuePanel(Panel):
         for part in (self.state, self.label, self.below, self.order, self.whose, self.list):
             part.setVisible(queue is not None)
         self.refresh.setVisible(queue is not None)
+        # The write lock is the annotator's: another name needs the project opened anew.
         self.annotator.setReadOnly(queue is not None)
         if queue is None:
             self.model.set_rows(())
@@ -297,6 +300,7 @@ class QueuePanel(Panel):
         self._show_filter(queue)
         if queue.position is not None:
             index = self.model.index(queue.position)
+            # Selecting opens nothing: only a click or Enter does.
             self.list.setCurrentIndex(index)
             self.list.scrollTo(index)
 
@@ -308,6 +312,7 @@ class QueuePanel(Panel):
         self._annotators = [queue.annotator, None, *others]
         whose = ["My reviews", "All reviews", *(f"Reviews of {name}" for name in others)]
         for combo, items in ((self.label, ["Any class", *names]), (self.whose, whose)):
+            # Refilling would close a list that a person has just opened.
             if [combo.itemText(i) for i in range(combo.count())] != items:
                 with signals_blocked(combo):
                     combo.clear()
@@ -315,6 +320,8 @@ class QueuePanel(Panel):
         if queue.filter.annotator in self._annotators:
             with signals_blocked(self.whose):
                 self.whose.setCurrentIndex(self._annotators.index(queue.filter.annotator))
+        # A project that was just opened has no filter, whatever the boxes showed for the last
+        # one.
         plain = QueueFilter(annotator=queue.annotator)
         if queue.filter == plain:
             for combo in (self.state, self.label, self.below, self.order, self.whose):
@@ -325,6 +332,7 @@ class QueuePanel(Panel):
         """Return the project's list, and the classes seen in it so far, filtered out or not."""
         if queue.folder != self._folder:
             self._folder, self._seen = queue.folder, set()
+        # Collected: filtered by one class, `shown` knows of no other any more.
         self._seen |= {row.label for row in queue.shown}
         return [*queue.class_names, *sorted(self._seen - {"", *queue.class_names})]
 
@@ -370,6 +378,7 @@ class QueuePanel(Panel):
         self._images.go(self.model.image_at(index.row()))
 
     def _on_cancel_wanted(self) -> None:
+        # One button for whichever of the two runs; the other ignores it.
         self._projects.cancel()
         self._masks.cancel()
 

@@ -73,6 +73,8 @@ class ReviewPanel(Panel):
             (self.unsure.clicked, self._on_unsure_wanted),
             (self.undo.clicked, review.undo),
             (self.label.activated, self._on_label_entered),
+            # At every key: the next image may come by a shortcut, without the field losing its
+            # focus, and what was typed goes along with it.
             (self.label.editTextChanged, self._on_label_typed),
             (self.comment.textChanged, self._on_comment_typed),
             (self.comment.editingFinished, self._on_comment_entered),
@@ -144,10 +146,13 @@ class ReviewPanel(Panel):
     def _show(self, record: ReviewRecord) -> None:
         """Show class and comment, but leave alone what somebody is typing for the same image."""
         image, label, comment = self._shown or ("", "", "")
+        # Compared with what was shown, not with the field: a record that only changed its state
+        # must not overwrite what is typed.
         other = self._shown is None or image != record.image
         with signals_blocked(self.label), signals_blocked(self.comment):
             if other or label != record.label:
                 self.label.setCurrentIndex(self.label.findData(record.label))
+                # A class that is not in the project's list.
                 if self.label.currentIndex() < 0:
                     self.label.setEditText(record.label)
             if other or comment != record.comment:
@@ -184,6 +189,7 @@ class ReviewPanel(Panel):
         record, text = self._session.record, self.label.currentText()
         place = self.label.findText(text)
         known = self.label.itemData(place) if place >= 0 else None
+        # The list shows "3 scratch", the record holds "3".
         label = text.strip() if known is None else known
         return None if record is None or label == record.label else label
 

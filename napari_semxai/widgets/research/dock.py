@@ -83,6 +83,8 @@ class ReportFigures(QWidget):
         self.figure.release()
 
     def _on_draw_wanted(self) -> None:
+        # Takes what is shown now; the drawing itself runs in a thread, where the session must
+        # not be read.
         make = self._figures[self.kind.currentText()]()
         self.figure.set_figure(make)
         if make is None:

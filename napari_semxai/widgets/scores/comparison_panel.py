@@ -83,6 +83,7 @@ class TauCurve(QWidget):
             nearest = min(
                 self._rows, key=lambda row: abs(self._point(tau, row.dice_at(tau)).y() - place.y())
             )
+            # All maps of a kind share a threshold: the line only says which kind is meant.
             self.picked.emit(nearest.parameter, tau)
 
     def _draw(self, painter: QPainter, number: int, row: MapRow) -> None:
@@ -92,6 +93,7 @@ class TauCurve(QWidget):
         pairs = zip(TAUS.tolist(), row.curve.tolist(), strict=True)
         painter.drawPolyline(QPolygonF([self._point(tau, dice) for tau, dice in pairs]))
         painter.drawText(QPointF(area.left() + 6, area.top() + _LINE * (number + 1)), row.name)
+        # In paper mode concepts have a δ and no τ, so no dot.
         tau = self._taus.get(row.parameter)
         if tau is not None:
             painter.setBrush(color)

@@ -195,6 +195,7 @@ class ScoresDock(ScrolledDock):
             (self.truth.picked, self._comparison.set_truth),
             (self.truth.refreshed, self._on_pair_changed),
             (self.load.clicked, self.load_truth),
+            # Qt tells nobody when a tab comes to the front.
             (self.painted, self._on_painted),
             (self.keep.clicked, self._on_keep_wanted),
             (self.copy.clicked, self._on_copy_wanted),
@@ -209,8 +210,10 @@ class ScoresDock(ScrolledDock):
     def _on_readout_changed(self, readout: Readout | None) -> None:
         for name, _, _ in SCORES:
             value = math.nan if readout is None else getattr(readout.scores, name)
+            # Undefined is not 0: a dash, and an empty bar.
             known = not math.isnan(value)
             self.values[name].setText(f"{value:.4f}" if known else "–")
+            # Not `setValue`, which paints at once: five bars at every stroke.
             set_bar(self.bars[name], round(value * _STEPS) if known else 0)
         self.counts.setText(_NOTHING if readout is None else _counts(readout.scores))
 
@@ -218,10 +221,12 @@ class ScoresDock(ScrolledDock):
         self.size_text.setText(size_text(self._session.size, self._session.pixel_size))
 
     def _on_refresh_due(self) -> None:
+        # The table judges every mask anew: behind another tab it waits until it is looked at.
         self._stale = not self.on_screen
         if self._stale:
             return
         masks, automatic = self._comparison.judged(), self._session.automatic
+        # Until then it is the defect mask itself, and would stand there twice.
         if automatic is not None and self._session.edited:
             masks["automatic mask"] = automatic.truth.mask
         self._table.refresh(masks, self._comparison.judge())

@@ -271,6 +271,7 @@ class SurveyDock(ScrolledDock):
         offer(self.participant, [known.participant for known in survey.sets])
         offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
         offer(self.explanation, [known.explanation for known in survey.sets])
+        # The session tells of every answer, also while the text is being edited.
         if not self.consent.document().isModified():
             self._show_consent(survey.consent_text)
         self.agreed.setChecked(current is not None and bool(current.consent))
@@ -321,6 +322,7 @@ class SurveyDock(ScrolledDock):
 
     def _on_started(self) -> None:
         self.items.commit()
+        # Read after `commit`: a comment that was being typed belongs to the set before.
         participant, method, explanation = (box.currentText() for box in self._boxes)
         self._survey.begin(participant, method, explanation)
         survey = self._session.survey

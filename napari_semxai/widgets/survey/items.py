@@ -63,6 +63,7 @@ class SurveyItem(QFrame):
         """Show an answer and a comment, but leave alone what is being typed for the same set."""
         for answer, choice in self.answers.items():
             choice.setChecked(answer == value)
+        # The session tells of every answer, also while a comment is being typed.
         typed = same_set and self.comment.isModified()
         if self.comment.text() != comment and not typed:
             with signals_blocked(self.comment):
@@ -155,6 +156,7 @@ class SurveyItems(QWidget):
     def _on_answered(self, index: int, value: int | None) -> None:
         self.commit()
         self.answered.emit(index, value)
+        # Who takes an answer back wants to give another one.
         if value is not None:
             self.moved.emit(index + 1)
 
@@ -167,6 +169,7 @@ class SurveyItems(QWidget):
         self.moved.emit(self._front + 1)
 
     def _show_front(self) -> None:
+        # Hidden, an item would lose it, and the next digit would answer nothing.
         had_focus = self.isAncestorOf(self.focusWidget()) if self.focusWidget() else False
         for index, item in enumerate(self.items):
             item.setVisible(self.all.isChecked() or index == self._front)
