@@ -6,14 +6,15 @@ import gc
 import os
 import sys
 import threading
-import time
 import weakref
+from contextlib import suppress
 from functools import partial
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from pytestqt.qtbot import QtBot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -143,29 +144,29 @@ def _no_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     _set_aside_what_was_imported()
     before = {name: look() for name, look in _LOOKS.items()}
     yield
-    left = _left_over(before)
+    left = _left_over(before, QtBot(request))
     assert not left, f"left behind: {left}"
 
 
-def _left_over(before: dict[str, dict[int, Any]]) -> dict[str, list[Any]]:
+def _left_over(before: dict[str, dict[int, Any]], qtbot: QtBot) -> dict[str, list[Any]]:
     """Wait for everything new to go away and return what does not."""
     from qtpy.QtCore import QEvent
-    from qtpy.QtTest import QTest
     from qtpy.QtWidgets import QApplication
 
-    give_up = time.monotonic() + _PATIENCE_SECONDS
-    while True:
+    left: dict[str, list[Any]] = {}
+
+    def nothing_is_left() -> bool:
+        left.clear()
         QApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         gc.collect()
-        found = {
-            name: [thing for key, thing in look().items() if key not in before[name]]
-            for name, look in _LOOKS.items()
-        }
-        left = {name: things for name, things in found.items() if things}
-        if not left or time.monotonic() > give_up:
-            return left
-        del found, left
-        QTest.qWait(50)
+        for name, look in _LOOKS.items():
+            if things := [thing for key, thing in look().items() if key not in before[name]]:
+                left[name] = things
+        return not left
+
+    with suppress(qtbot.TimeoutError):
+        qtbot.waitUntil(nothing_is_left, timeout=round(1000 * _PATIENCE_SECONDS))
+    return left
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -106,3 +107,13 @@ def test_files_are_things_of_their_own() -> None:
     # Such a file belongs to its importer, unless it is a dock, a panel or an algorithm.
     single = sorted(name for name in files if len(importers.get(name, ())) == 1)
     assert len(single) <= MOST_WITH_ONE_IMPORTER, single
+
+
+def test_tests_stand_alone_and_wait_for_what_they_need() -> None:
+    """What several tests share is in a `conftest.py` or a module that holds no tests."""
+    of_a_test = re.compile(r"^\s*(from|import) tests\b.*\btest_", flags=re.MULTILINE)
+    texts = {path: path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("*.py")}
+    assert [str(path) for path, text in texts.items() if of_a_test.search(text)] == []
+    # A wait of some length is too short on a busy machine and too long on any other.
+    waits = [str(path) for path, text in texts.items() if "qWait" + "(" in text]
+    assert waits == []

@@ -43,7 +43,7 @@ def _process(qapp: Any) -> tuple[str, Callable[[], None]]:
 
 @pytest.mark.parametrize("leave", [_timer, _window, _thread, _process])
 def test_what_is_left_behind_is_found(
-    qapp: Any, monkeypatch: pytest.MonkeyPatch, leave: Callable[[Any], tuple[str, Any]]
+    qapp: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch, leave: Callable[..., tuple[str, Any]]
 ) -> None:
     monkeypatch.setattr(conftest, "_PATIENCE_SECONDS", 0)
     monkeypatch.setattr(conftest, "_FREEZE_AT", 0)
@@ -51,24 +51,24 @@ def test_what_is_left_behind_is_found(
     before = {name: look() for name, look in conftest._LOOKS.items()}
     what, clear = leave(qapp)
     try:
-        assert list(conftest._left_over(before)) == [what]
+        assert list(conftest._left_over(before, qtbot)) == [what]
     finally:
         clear()
     monkeypatch.setattr(conftest, "_PATIENCE_SECONDS", 15)
-    assert conftest._left_over(before) == {}
+    assert conftest._left_over(before, qtbot) == {}
 
 
 def test_a_timer_from_before_that_a_test_starts_is_found(
-    qapp: Any, monkeypatch: pytest.MonkeyPatch
+    qapp: Any, qtbot: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     timer = QTimer()
     monkeypatch.setattr(conftest, "_PATIENCE_SECONDS", 0)
     monkeypatch.setattr(conftest, "_FREEZE_AT", 0)
     conftest._set_aside_what_was_imported()
     before = {name: look() for name, look in conftest._LOOKS.items()}
-    assert conftest._left_over(before) == {}
+    assert conftest._left_over(before, qtbot) == {}
     timer.start(60_000)
-    assert conftest._left_over(before) == {"running timers": [timer]}
+    assert conftest._left_over(before, qtbot) == {"running timers": [timer]}
     timer.stop()
 
 

@@ -315,18 +315,14 @@ def run_python(code, tmp_path, **environment):
 
 GUI_FLOW = """
     import sys, napari
-    from qtpy.QtTest import QTest
+    from functools import partial
+    from pytestqt.qtbot import QtBot
     from napari_semxai.plugin import open_workbench
     from napari_semxai.types import GenerateSettings
     viewer = napari.Viewer(show=True)
     workbench = open_workbench(viewer)
     session = workbench.session
-    def wait(condition):
-        for _ in range(12000):
-            if condition():
-                return
-            QTest.qWait(10)
-        raise SystemExit("waited too long")
+    wait = partial(QtBot(None).waitUntil, timeout=120_000)
     workbench.open_sample()
     wait(lambda: session.image is not None)
     workbench.segment.set_generate(GenerateSettings(points_per_side=4))

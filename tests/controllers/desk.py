@@ -22,7 +22,7 @@ from napari_semxai.state.session import Automatic, Origin, Session
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ModelInfo
-from tests.controllers.edit.test_clicks import Engine
+from tests.controllers.sam_clicks import Engine
 from tests.pools import pool_of
 
 SHAPE = (24, 32)

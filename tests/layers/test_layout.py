@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.layers.placement import Placement
-from tests.layers.mask.test_session_layers import automatic_of, make_image
-from tests.layers.mask.test_session_layers import edit as edit
-from tests.layers.mask.test_session_layers import layers as layers
-from tests.layers.mask.test_session_layers import session as session
-from tests.layers.mask.test_session_layers import viewer as viewer
-from tests.open_images import open_image
+from tests.open_images import automatic_of, make_image, open_image
 
 PLACE = (50, 20)
 

@@ -46,20 +46,10 @@ from napari_semxai.widgets.edit.dock import CLICKS, KEYS, SIZE, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, doubt_text
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
+from tests.doubles import Controller
 from tests.explanations import NowJobs
-from tests.layers.mask.test_session_layers import automatic_of, make_image
-from tests.open_images import open_image
+from tests.open_images import automatic_of, make_image, open_image
 from tests.pools import pool_of
-
-
-class Controller:
-    """Stands in for any controller and notes its calls."""
-
-    def __init__(self):
-        self.calls = []
-
-    def __getattr__(self, name):
-        return lambda *arguments, **keywords: self.calls.append((name, arguments, keywords))
 
 
 @pytest.fixture

@@ -51,7 +51,7 @@ from napari_semxai.types import (
 )
 from napari_semxai.workbench import Workbench
 from tests import explanations as make
-from tests.widgets.project.test_queue_panel import queue_of
+from tests.queues import queue_of
 
 LONG = "the engine stopped: " + "no memory was left for the candidates of this image; " * 8
 CONTROLS = (

@@ -20,18 +20,17 @@ from napari_semxai.backends.classifier.layers.tree import describe_layers
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.concepts.bank import (
     BankKey,
-    ConceptVectors,
     bank_exists,
     concept_colors,
     new_split,
     read_bank,
     transform_steps,
-    write_bank,
 )
 from napari_semxai.backends.concepts.craft import Concepts, best_crops, craft
 from napari_semxai.backends.concepts.maps import coefficients, guided, logits_of, rendering
 from napari_semxai.backends.runtime.stepwise import finish
-from napari_semxai.types import ConceptBank, ConceptMaps, InputError
+from napari_semxai.types import ConceptMaps, InputError
+from tests.backends.concepts.banks import K, make_bank
 from tests.networks import random_image, small_classifier
 
 if TYPE_CHECKING:
@@ -45,7 +44,6 @@ DEUTERANOPIA = np.array(
         [-0.011820, 0.042940, 0.968881],
     ]
 )
-K = 3
 IMAGE = random_image(0, (40, 56))
 
 
@@ -69,32 +67,6 @@ def test_colour_blind_people_tell_the_first_twelve() -> None:
     # Among themselves the published ones are what they are.
     ours = {pair: value for pair, value in distances(seen).items() if pair[1] >= 5}
     assert min(ours.values()) > 20
-
-
-def make_bank(path: Path, layer: str, channels: int) -> ConceptBank:
-    rng = np.random.default_rng(0)
-    vectors = rng.random((K, channels)).astype(np.float32)
-    bank = ConceptBank(
-        path=path,
-        key="k",
-        target=1,
-        class_name="pit",
-        layer=layer,
-        n_concepts=K,
-        patch_size=16,
-        seed=0,
-        sha256="5" * 64,
-        importances=np.array([0.5, 0.3, 0.1], np.float32),
-        colors=concept_colors(K),
-        crops=np.zeros((K, 10, 16, 16), np.uint8),
-        crop_images=np.zeros((K, 10), np.int32),
-        crop_boxes=np.zeros((K, 10, 4), np.int32),
-        r2=0.9,
-        agreement=1.0,
-        n_images=4,
-    )
-    write_bank(bank, ConceptVectors(vectors, np.array([2, 0, 1])))
-    return bank
 
 
 def test_a_bank_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 
 from napari_semxai.backends.concepts.craft import Concepts
 from napari_semxai.backends.concepts.maps import activity, cell_offset, sharpened, shifted
-from tests.backends.concepts.test_bank import make_bank
+from tests.backends.concepts.banks import make_bank
 from tests.networks import small_classifier
 
 if TYPE_CHECKING:

@@ -6,32 +6,9 @@ from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.state.session import ModelChoice, Proposal
-from napari_semxai.types import Encoding, ModelInfo, PredictedMask
+from napari_semxai.types import Encoding
+from tests.controllers.sam_clicks import Engine, disc
 from tests.open_images import open_image
-
-
-class Engine:
-    """Keeps requests until a test answers them."""
-
-    def __init__(self):
-        self.requests = []
-
-    def submit(self, request, *, destination, on_update, on_done, on_failed):
-        assert destination == "click"
-        self.requests.append((request, on_update, on_done, on_failed))
-
-    def forget(self, destination):
-        self.requests = []
-
-    cancel = forget
-
-    def answer(self, mask, *, end=True):
-        request, on_update, on_done, _ = self.requests.pop(0)
-        on_update(ModelInfo("fake", "", "cpu"))
-        if mask is not None:
-            on_update(PredictedMask(mask, 0.9))
-        on_done()
-        return request
 
 
 class Edit:
@@ -55,11 +32,6 @@ class Edit:
     @property
     def mask(self):
         return self.live.mask
-
-
-def disc(row, column, radius=8, shape=(96, 128)):
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    return (rows - row) ** 2 + (columns - column) ** 2 <= radius**2
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
-from tests.layers.mask.test_session_layers import automatic_of
-from tests.open_images import open_image
+from tests.open_images import automatic_of, open_image
 from tests.pools import scene_masks
 
 

@@ -9,9 +9,8 @@ from napari_semxai.controllers.edit.recipe import RecipeRecorder, versions
 from napari_semxai.state.session import ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import GenerateSettings, MaskSettings, ModelInfo
-from tests.controllers.edit.test_clicks import disc
-from tests.layers.mask.test_session_layers import automatic_of
-from tests.open_images import open_image
+from tests.controllers.sam_clicks import disc
+from tests.open_images import automatic_of, open_image
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from napari_semxai.state.explanation import CONCEPTS, Heatmaps
 from napari_semxai.state.research import ImageSweep, RunResult
 from napari_semxai.types import AlgorithmSettings
 from tests.explanations import concept_maps, heatmap
-from tests.layers.mask.test_session_layers import automatic_of
-from tests.open_images import open_image, propose_to
+from tests.open_images import automatic_of, open_image, propose_to
 from tests.pools import pool_of, scene_masks
 
 

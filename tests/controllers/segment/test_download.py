@@ -7,7 +7,7 @@ import pytest
 from napari_semxai.controllers.segment import download
 from napari_semxai.controllers.segment.download import DownloadController
 from napari_semxai.state.session import ModelChoice
-from tests.store.weights.test_downloads import CONTENT, GOOD, entry, serving
+from tests.store.weights.serving import CONTENT, GOOD, entry, serving
 
 
 class Segment:

@@ -14,8 +14,8 @@ from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Focus, Heatmaps
 from napari_semxai.state.session import Session
 from tests import explanations as make
-from tests.layers.mask.test_session_layers import Edit, make_image
-from tests.open_images import open_image
+from tests.doubles import Edit
+from tests.open_images import make_image, open_image
 
 CONCEPT_MASKS, HEAT_MASK = "concept masks", "heat map mask"
 

@@ -13,9 +13,8 @@ from napari_semxai.layers.mask.click_tool import ClickTool
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.types import PredictedMask
-from tests.controllers.edit.test_clicks import Engine, disc
-from tests.layers.mask.test_session_layers import make_image
-from tests.open_images import open_image
+from tests.controllers.sam_clicks import Engine, disc
+from tests.open_images import make_image, open_image
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from napari_semxai.layers.mask.comparison import Comparison, SideBySide, side_by
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Session
-from tests.layers.mask.test_session_layers import Edit, automatic_of, make_image
-from tests.open_images import open_image
+from tests.doubles import Edit
+from tests.open_images import automatic_of, make_image, open_image
 from tests.pools import scene_masks
 
 

@@ -3,62 +3,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Image
 
-from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
-from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.layers.mask.step_layers import step_labels
 from napari_semxai.state.review import OtherMasks
-from napari_semxai.state.session import Automatic, LoadedTruth, Proposal, Session
+from napari_semxai.state.session import LoadedTruth, Proposal
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.store.project.cache import Entry
 from napari_semxai.types import ReviewRecord, SemImage
-from tests.open_images import open_image
-from tests.pools import pool_of, scene_masks
-
-
-class Edit:
-    """Stands in for the edit controller: the test is about the layers."""
-
-    def __init__(self):
-        self.calls = []
-
-    def __getattr__(self, name):
-        return lambda *arguments: self.calls.append(name)
-
-
-def make_image(name="a", shape=(96, 128)):
-    gray = np.random.default_rng(0).integers(80, 120, shape).astype(np.uint8)
-    return SemImage(name, gray, gray)
-
-
-def automatic_of(border=(0, 3, 0, 0)):
-    pool = pool_of(scene_masks())
-    truth = ground_truth(pool, ignore_border=border)
-    return Automatic(pool, np.arange(len(pool)), truth, border)
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def session():
-    return Session()
-
-
-@pytest.fixture
-def edit():
-    return Edit()
-
-
-@pytest.fixture
-def layers(viewer, session, edit):
-    layers = SessionLayers(viewer, session, edit)
-    yield layers
-    layers.release()
+from tests.open_images import automatic_of, make_image, open_image
+from tests.pools import scene_masks
 
 
 def test_an_image_brings_its_picture_and_an_empty_mask(viewer, session, layers):

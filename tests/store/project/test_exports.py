@@ -22,36 +22,16 @@ from napari_semxai.store.project.imports import ImportChoices, import_masks
 from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, ReviewChange, ReviewState
-
-SHAPE = (24, 30)
-
-
-def blob(seed):
-    """A mask with parts, holes and corners that touch."""
-    return np.random.default_rng(seed).random(SHAPE) > 0.6
+from tests.store.project.projects import MIXED, blob, mixed_project
 
 
 @pytest.fixture
 def project(tmp_path):
-    images = tmp_path / "images"
-    images.mkdir()
-    random = np.random.default_rng(1)
-    Image.fromarray(random.integers(0, 255, SHAPE, dtype=np.uint8)).save(images / "a.jpg")
-    pages = random.integers(0, 60000, (3, *SHAPE), dtype=np.uint16)
-    tifffile.imwrite(images / "stack.tif", pages, photometric="minisblack")
-    rows = ["path,page,class,lot,wafer,defect,pixel_size_nm", "a.jpg,,7,L1,W1,11,2"]
-    rows += [f"stack.tif,{page},8,L1,W2,{page},2.5" for page in range(3)]
-    (images / "list.csv").write_text("\n".join(rows))
-    with closing(create_project(tmp_path / "project", images / "list.csv")) as project:
-        write = project.write_review
-        write("a", "anna", ReviewChange(ReviewState.CORRECTED, blob(1), label="9", comment="x;y"))
-        write("stack_p0001", "anna", ReviewChange(ReviewState.ACCEPTED, blob(2)))
-        write("stack_p0002", "anna", ReviewChange(ReviewState.NO_DEFECT))
-        write("stack_p0003", "anna", ReviewChange(ReviewState.REJECTED, blob(4)))
+    with mixed_project(tmp_path) as project:
         yield project
 
 
-TRUTH = {"a": blob(1), "stack_p0001": blob(2), "stack_p0002": np.zeros(SHAPE, dtype=bool)}
+TRUTH = {"a": blob(1), "stack_p0001": blob(2), "stack_p0002": np.zeros(MIXED, dtype=bool)}
 
 
 def check_masks(project, annotator):
@@ -156,7 +136,7 @@ def independent_measures(mask):
 
 def slanted():
     """A slanted bar: no two of its measures are alike."""
-    rows, columns = np.indices(SHAPE)
+    rows, columns = np.indices(MIXED)
     along, across = rows - 11 + 0.5 * (columns - 14), columns - 14 - 0.5 * (rows - 11)
     return (np.abs(along) < 3) & (np.abs(across) < 12)
 
@@ -191,7 +171,7 @@ def test_measurements(project, tmp_path):
 
 def test_the_perimeter_is_that_of_the_shape(project, tmp_path):
     """A rectangle's through the centres of its outer pixels, exactly; a disc's within 5 %."""
-    rows, columns = np.indices(SHAPE)
+    rows, columns = np.indices(MIXED)
     rectangle = (abs(rows - 11) <= 4) & (abs(columns - 14) <= 8)
     disc = np.hypot(rows - 11.5, columns - 14.5) < 10
     cases = ((rectangle, 2 * (8 + 16), 1e-9), (disc, 2 * np.pi * 10, 0.05))
@@ -238,7 +218,7 @@ def test_imports_that_do_not_fit(project, tmp_path):
         import_masks(project, masks, "ben")
     Image.fromarray(np.zeros((3, 3), np.uint8)).save(masks / "a_mask.png")
     Image.fromarray(255 * blob(1).astype(np.uint8)).save(masks / "stack_p0001.png")
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(masks / "stack.png")
+    Image.fromarray(np.zeros(MIXED, np.uint8)).save(masks / "stack.png")
     with pytest.raises(InputError, match="3x3 pixels"):
         import_masks(project, masks, "ben")
     failed = {}
@@ -261,7 +241,7 @@ def carinthia(tmp_path):
     data = tmp_path / "set" / "data"
     for name in ("images", "masks"):
         (data / name).mkdir(parents=True)
-    Image.fromarray(np.arange(720, dtype=np.uint8).reshape(SHAPE)).save(data / "images" / "a.jpg")
+    Image.fromarray(np.arange(720, dtype=np.uint8).reshape(MIXED)).save(data / "images" / "a.jpg")
     Image.fromarray(255 * blob(1).astype(np.uint8)).save(data / "masks" / "a.png")
     (data / "carinthia-s.csv").write_text(
         "image_path;mask_path;filename;label\nimages/a.jpg;masks/a.png;a;3\n"
@@ -298,8 +278,8 @@ def test_no_export_replaces_what_a_project_was_made_of(carinthia, tmp_path, form
 def test_sources_that_came_later_are_not_overwritten(carinthia, tmp_path, project):
     other = tmp_path / "other"
     other.mkdir()
-    Image.fromarray(np.full(SHAPE, 9, np.uint8)).save(other / "b.tif")
-    Image.fromarray(np.full(SHAPE, 255, np.uint8)).save(other / "b_m.png")
+    Image.fromarray(np.full(MIXED, 9, np.uint8)).save(other / "b.tif")
+    Image.fromarray(np.full(MIXED, 255, np.uint8)).save(other / "b_m.png")
     (other / "mine.csv").write_text("path,mask,class\nb.tif,b_m.png,2\n")
     add_images(carinthia.folder, other / "mine.csv")
     again = open_project(carinthia.folder)
@@ -317,7 +297,7 @@ def test_masks_replace_masks_but_no_pictures(project, tmp_path):
     for _ in range(2):
         assert export_masks(project, chosen_masks(project), out) == 3
     picture = out / "a.png"
-    Image.fromarray(np.arange(720, dtype=np.uint16).reshape(SHAPE).astype(np.uint8)).save(picture)
+    Image.fromarray(np.arange(720, dtype=np.uint16).reshape(MIXED).astype(np.uint8)).save(picture)
     with pytest.raises(InputError, match="holds no plain mask but a picture"):
         export_masks(project, chosen_masks(project), out)
 

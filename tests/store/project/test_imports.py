@@ -16,9 +16,8 @@ from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.records import read_record
 from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
-from tests.store.project.test_exports import SHAPE, blob, project
+from tests.store.project.projects import MIXED, blob, mixed_project
 
-__all__ = ["project"]
 COMMENT = ' two\nlines; "quoted", ä '
 FORMS = {
     "png": "masks",
@@ -30,10 +29,16 @@ FORMS = {
 
 
 @pytest.fixture
+def project(tmp_path):
+    with mixed_project(tmp_path) as project:
+        yield project
+
+
+@pytest.fixture
 def reviewed(project):
     """Every state but "candidate" of images that have one, comments, and an own class."""
     project.write_review("a", "anna", ReviewChange(ReviewState.UNSURE, comment=COMMENT))
-    empty = np.zeros(SHAPE, dtype=bool)
+    empty = np.zeros(MIXED, dtype=bool)
     project.write_review("stack_p0002", "anna", ReviewChange(ReviewState.ACCEPTED, empty))
     project.write_review("stack_p0001", "anna", ReviewChange(ReviewState.CORRECTED))
     return project
@@ -101,7 +106,7 @@ def test_a_pixel_size_by_hand_is_exported(reviewed, tmp_path):
 def test_files_and_table_that_do_not_fit(reviewed, tmp_path):
     out = tmp_path / "out"
     export(reviewed, chosen_masks(reviewed, "anna"), out, "png")
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(out / "a.png")
+    Image.fromarray(np.zeros(MIXED, np.uint8)).save(out / "a.png")
     (out / "stack_p0001.png").unlink()
     failed = {}
     assert import_masks(reviewed, out, "ben", failed=failed).brought == 1
@@ -144,7 +149,7 @@ def test_masks_of_other_pixels_are_refused(project, tmp_path):
 
 
 def test_a_replaced_image_is_not_exported(project, tmp_path):
-    Image.fromarray(np.zeros(SHAPE, np.uint8)).save(project.image("a").path)
+    Image.fromarray(np.zeros(MIXED, np.uint8)).save(project.image("a").path)
     with closing(open_project(project.folder)) as again:
         chosen = chosen_masks(again, "anna")
         with pytest.raises(InputError, match="was replaced since"):
@@ -265,13 +270,13 @@ def folders(tmp_path):
     for name in ("lot_a/img1", "lot_b/img1", "solo", "empty", "晶圆甲", "晶圆乙", "Größe"):
         path = tmp_path / "images" / f"{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(np.random.default_rng(0).integers(90, 130, SHAPE, np.uint8)).save(path)
+        Image.fromarray(np.random.default_rng(0).integers(90, 130, MIXED, np.uint8)).save(path)
     with closing(create_project(tmp_path / "folders", tmp_path / "images")) as made:
         yield made
 
 
 def coco(path, names, annotations, **more):
-    size = {"height": SHAPE[0], "width": SHAPE[1]}
+    size = {"height": MIXED[0], "width": MIXED[1]}
     images = [{"id": n, "file_name": name} | size for n, name in enumerate(names, start=1)]
     document = {"images": images, "annotations": annotations, "categories": CATEGORIES} | more
     path.write_text(json.dumps(document))

@@ -11,30 +11,9 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.images.read import read_image
-from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
-
-SHAPE = (24, 32)
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    images = tmp_path / "images"
-    images.mkdir()
-    random = np.random.default_rng(0)
-    for name in ("a.tif", "b.tif", "c.tif"):
-        tifffile.imwrite(images / name, random.integers(0, 255, SHAPE, dtype=np.uint8))
-    project = create_project(tmp_path / "project", images)
-    yield project
-    project.close()
-
-
-def square(row=4, column=6, side=5):
-    mask = np.zeros(SHAPE, dtype=bool)
-    mask[row : row + side, column : column + side] = True
-    return mask
+from tests.store.project.projects import SHAPE, square
 
 
 def test_reopened_project_is_the_same(project):

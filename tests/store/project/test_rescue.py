@@ -16,9 +16,8 @@ from napari_semxai.types import (
     ReviewRecord,
     ReviewState,
 )
-from tests.store.project.test_project import project, square
+from tests.store.project.projects import square
 
-__all__ = ["project"]
 IMAGE = ProjectImage("a", "a.tif", 0, (24, 32), "")
 
 

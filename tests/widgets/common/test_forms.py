@@ -25,7 +25,7 @@ from napari_semxai import plugin
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.widgets.common.forms import ScrolledDock
 from napari_semxai.workbench import CANDIDATES, DOCKS, Workbench
-from tests.widgets.project.test_queue_panel import queue_of
+from tests.queues import queue_of
 
 STEP = -120
 

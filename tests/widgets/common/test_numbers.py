@@ -22,7 +22,7 @@ from napari_semxai.widgets.common.numbers import (
 from napari_semxai.widgets.edit.panels import SizePanel
 from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel
 from napari_semxai.widgets.explain.masks_panel import MasksPanel, PicturePanel
-from tests.widgets.test_docks import Controller
+from tests.doubles import Controller
 
 
 @pytest.fixture(params=["de_DE", "C", "en_US", "fr_FR"], autouse=True)

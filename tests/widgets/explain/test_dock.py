@@ -28,9 +28,8 @@ from napari_semxai.widgets.explain.concept_list import ConceptList
 from napari_semxai.widgets.explain.dock import SYNTHETIC, ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
 from tests import explanations as make
-from tests.layers.mask.test_session_layers import Edit, make_image
-from tests.open_images import open_image
-from tests.widgets.test_docks import Controller
+from tests.doubles import Controller, Edit
+from tests.open_images import make_image, open_image
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import StoredFiles
@@ -18,7 +17,6 @@ from napari_semxai.types import (
     PairAgreement,
     Progress,
     QueueFilter,
-    QueueRow,
     ReviewRecord,
     ReviewState,
     Scores,
@@ -28,8 +26,8 @@ from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
 from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
 from tests.explanations import NowJobs
-from tests.layers.mask.test_session_layers import make_image
-from tests.open_images import open_image
+from tests.open_images import make_image, open_image
+from tests.queues import queue_of, rows
 
 
 class Controller:
@@ -47,28 +45,6 @@ class Thumbnails:
 
     def get(self, image_id):
         return np.full((4, 5), 100, np.uint8) if image_id == "die_1" else None
-
-
-def rows():
-    states = (ReviewState.ACCEPTED, ReviewState.CANDIDATE, ReviewState.CANDIDATE)
-    voided = (None, ReviewState.ACCEPTED, None)
-    return tuple(
-        QueueRow(f"die_{n}", n, "anna", state, void, "3", None, 0.5, "", True)
-        for n, (state, void) in enumerate(zip(states, voided, strict=True), start=1)
-    )
-
-
-def queue_of(**changes):
-    values = {
-        "shown": rows(),
-        "current": "die_2",
-        "number": 2,
-        "filter": QueueFilter(annotator="anna"),
-        "reviewed": 1,
-        "class_names": {"3": "scratch", "6": "none"},
-    }
-    folder = changes.pop("folder", Path("lot"))
-    return Queue("lot", folder, "anna", 4591, **{**values, **changes})
 
 
 @pytest.fixture

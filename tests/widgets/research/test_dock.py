@@ -30,11 +30,10 @@ from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSetti
 from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.research.run_panel import RUNS, settings_of
+from tests.doubles import Controller
 from tests.explanations import concept_maps
-from tests.layers.mask.test_session_layers import automatic_of, make_image
-from tests.open_images import open_image, propose_to
+from tests.open_images import automatic_of, make_image, open_image, propose_to
 from tests.pools import pool_of, scene_masks
-from tests.widgets.test_docks import Controller
 
 FIND = partial(defect_in, connectivity=8, border=(0, 3, 0, 0))
 

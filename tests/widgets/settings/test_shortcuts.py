@@ -28,8 +28,8 @@ from napari_semxai.widgets.settings.shortcuts import (
     KeyTable,
     normal,
 )
-from tests.layers.mask.test_session_layers import Edit, make_image
-from tests.open_images import open_image
+from tests.doubles import Edit
+from tests.open_images import make_image, open_image
 
 
 @pytest.fixture

@@ -13,8 +13,7 @@ from napari_semxai.store.datasets.survey import read_survey
 from napari_semxai.types.survey import SCALE_VERSION
 from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.survey.dock import SurveyDock
-from tests.layers.mask.test_session_layers import make_image
-from tests.open_images import open_image
+from tests.open_images import make_image, open_image
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -22,66 +22,17 @@ from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
+from tests.in_napari.gestures import ALT, SHAPE, number, open_queue, press
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    import napari
     from pytestqt.qtbot import QtBot
 
-    from napari_semxai.store.disk.folders import Folders
     from napari_semxai.workbench import Workbench
 
-SHAPE = (64, 80)
-ALT = Qt.KeyboardModifier.AltModifier
 CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
-
-
-@pytest.fixture
-def make_images(tmp_path: Path) -> Callable[[int], Path]:
-    def make(count: int) -> Path:
-        folder = tmp_path / "images"
-        folder.mkdir()
-        rng = np.random.default_rng(0)
-        for number in range(count):
-            pixels = rng.integers(0, 255, SHAPE).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / f"image_{number:03}.png")
-        return folder
-
-    return make
-
-
-@pytest.fixture
-def workbench(
-    engine_on_demand: None,
-    make_napari_viewer: Callable[..., napari.Viewer],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    folders: Folders,
-) -> Workbench:
-    from napari_semxai import plugin
-
-    monkeypatch.setattr(
-        "napari_semxai.store.project.index.index.project_index_folder", lambda: tmp_path / "index"
-    )
-    return plugin.open_workbench(make_napari_viewer(show=True), folders)
-
-
-def open_queue(workbench: Workbench, folder: Path, qtbot: QtBot) -> None:
-    workbench.projects.open(folder, "Anna")
-    qtbot.waitUntil(lambda: workbench.session.image is not None, timeout=20_000)
-    qtbot.waitExposed(workbench.viewer.window._qt_window)
-    workbench.viewer.window._qt_window.activateWindow()
-
-
-def press(workbench: Workbench, key: Qt.Key, modifier: Any = ALT) -> None:
-    QTest.keyClick(workbench.viewer.window._qt_viewer.canvas.native, key, modifier)
-
-
-def number(workbench: Workbench) -> int:
-    queue = workbench.session.queue
-    return 0 if queue is None or not queue.current else queue.number
 
 
 def canvas_place(workbench: Workbench, row: float, column: float) -> QPoint:

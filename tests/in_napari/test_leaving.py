@@ -19,14 +19,7 @@ from napari_semxai.store.images.read import image_from_array
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import generated
-from tests.test_review_in_napari import (
-    SHAPE,
-    make_images,
-    number,
-    open_queue,
-    press,
-    workbench,
-)
+from tests.in_napari.gestures import SHAPE, number, open_queue, press
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,8 +28,6 @@ if TYPE_CHECKING:
     from pytestqt.qtbot import QtBot
 
     from napari_semxai.workbench import Workbench
-
-__all__ = ["make_images", "workbench"]
 
 
 @pytest.mark.parametrize("way", ["image layer", "clear", "page"])

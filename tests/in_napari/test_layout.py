@@ -19,7 +19,7 @@ from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.create import create_project
 from tests import explanations as make
-from tests.store.images.test_tiff import FEI_HELIOS, ZEISS_SEM, fei_header, write, zeiss_header
+from tests.store.images.microscopes import FEI_HELIOS, ZEISS_SEM, fei_header, write, zeiss_header
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
