@@ -223,14 +223,14 @@ class LayerNode:
 
 @dataclass(frozen=True, slots=True)
 class CamMethod:
-    """One method of the Grad-CAM family and what it costs.
+    """One method that makes a heat map of a class, and what it costs.
 
     Attributes
     ----------
     name, title : str
         For requests and files, and for display.
     implementation : str
-        Name of the class in ``pytorch_grad_cam``.
+        Name of the class in ``pytorch_grad_cam``, or "module:name" of one with its interface.
     passes : float
         Time it takes, in forward passes of one image (measured on a ResNet-18).
     passes_per_channel : float

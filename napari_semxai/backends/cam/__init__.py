@@ -4,5 +4,6 @@
 its map. `evaluation` tests any map: insertion, deletion and ROAD, randomised weights, another
 class, noise.
 
-A new method is an entry of `CAM_METHODS` in `types.explain`.
+A new method is an entry of `CAM_METHODS` in `types.explain`; one that the library lacks, as maps
+by occlusion, is also a class here with the interface of the library's.
 """

@@ -38,6 +38,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -111,7 +112,7 @@ def run_cam(
         numpy_seed(_RANDOM_SEED),
         _weights_require_grad(network, method.weight_gradients),
         # Not the object's own context: that one swallows IndexError.
-        _released(getattr(library, method.implementation)(network, layers, to_map)) as cam,
+        _released(_class_of(method)(network, layers, to_map)) as cam,
     ):
         raw = _keep_raw_maximum(getattr(cam, "base_cam", cam), method.whole_network)
         asked = inputs.clone().requires_grad_()
@@ -120,6 +121,11 @@ def run_cam(
         else:
             values = cam(asked, [_target(target, mask)])
         return CamRun(np.asarray(values[0], np.float32), float(np.max(raw, initial=0.0)))
+
+
+def _class_of(method: CamMethod) -> Any:
+    module, _, name = method.implementation.rpartition(":")
+    return getattr(import_module(module) if module else library, name)
 
 
 @contextmanager
@@ -150,7 +156,7 @@ def _keep_raw_maximum(cam: Any, whole_network: bool) -> list[float]:
         result = original(*arguments)
         unscaled = arguments[0] if whole_network else result
         # Not max(0, …), which would make 0 of NaN.
-        raw.append(float(np.maximum(0.0, unscaled.max())))
+        raw.append(float(np.maximum(0.0, np.max(unscaled))))
         return result
 
     setattr(cam, name, noting)

@@ -13,8 +13,11 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import nn
 from torchvision import models
 
+from napari_semxai.backends.cam import gradcam as gradcam_module
 from napari_semxai.backends.cam.gradcam import gradcam, gradcam_steps
-from napari_semxai.types import CAM_METHODS, InputError
+from napari_semxai.backends.classifier.layers import tree
+from napari_semxai.types import CAM_METHODS, CamMethod, InputError
+from tests.backends.cam.occlusion import SIDE
 from tests.networks import (
     NAMES,
     SmallNetwork,
@@ -78,6 +81,30 @@ def test_equal_with_frozen_weights() -> None:
     classifier.network.requires_grad_(False)
     np.testing.assert_array_equal(gradcam(IMAGE, classifier, target=0).values, expected.values)
     assert expected.values.any()
+
+
+def test_a_family_that_the_library_lacks_is_an_entry_and_a_class(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    kind = "tests.backends.cam.occlusion:Occlusion"
+    own = CamMethod("occlusion", "Occlusion", kind, 17, whole_network=True, inside_mask=False)
+    for module in (gradcam_module, tree):
+        monkeypatch.setattr(module, "CAM_METHODS", (*CAM_METHODS, own))
+    classifier = small_classifier()
+    assert tree.describe_layers(classifier).methods[-1].name == "occlusion"
+    heatmap = gradcam(IMAGE, classifier, target=1, method="occlusion")
+    inputs = classifier.to_input(IMAGE)
+    lost = np.zeros(IMAGE.shape)
+    with torch.no_grad():
+        for row, column in np.ndindex(IMAGE.shape[0] // SIDE, IMAGE.shape[1] // SIDE):
+            place = np.s_[..., row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
+            covered = inputs.clone()
+            covered[place] = inputs.mean()
+            drop = classifier.network(inputs)[0, 1] - classifier.network(covered)[0, 1]
+            lost[place[1:]] = max(0.0, float(drop))
+    assert heatmap.raw_maximum == pytest.approx(lost.max(), rel=1e-4)
+    assert np.corrcoef(heatmap.values.ravel(), lost.ravel())[0, 1] > 0.999
+    assert (heatmap.method, heatmap.layers) == ("occlusion", ())
 
 
 @pytest.mark.parametrize("method", [method.name for method in CAM_METHODS])
