@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.segment.segment import SegmentController
     from napari_semxai.state.explanation import FitImage
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.recovery_copies import Recovery
     from napari_semxai.store.project.cache import Entry
     from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.types import BoolMask, SemImage
@@ -217,10 +216,9 @@ class ImageController:
     def is_edited(self, image_id: str) -> bool:
         """Return whether an image of the project is open with a person's mask; in any thread."""
         current = self._session.current
-        entry = None if current is None else current.entry
-        return (
-            current is not None and entry is not None and entry.id == image_id and current.edited
-        )
+        if current is None or current.entry is None:
+            return False
+        return current.entry.id == image_id and current.edited
 
     def leave_mask(self) -> None:
         """Let the mask of the current image go, which a person closed; its strokes are kept."""
@@ -229,10 +227,7 @@ class ImageController:
 
     def look_for_leftovers(self, folder: Path) -> None:
         """Find images with strokes that an earlier session did not save."""
-
-        def found(copies: tuple[Recovery, ...]) -> None:
-            self._session.leftovers = copies
-
+        found = partial(setattr, self._session, "leftovers")
         self._jobs.run("leftovers", partial(leftovers, folder), found)
 
     def _leave_image(self) -> None:
