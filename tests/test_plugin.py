@@ -315,14 +315,12 @@ def run_python(code, tmp_path, **environment):
 
 GUI_FLOW = """
     import sys, napari
-    from functools import partial
-    from pytestqt.qtbot import QtBot
     from napari_semxai.plugin import open_workbench
     from napari_semxai.types import GenerateSettings
+    from tests.waiting import wait
     viewer = napari.Viewer(show=True)
     workbench = open_workbench(viewer)
     session = workbench.session
-    wait = partial(QtBot(None).waitUntil, timeout=120_000)
     workbench.open_sample()
     wait(lambda: session.image is not None)
     workbench.segment.set_generate(GenerateSettings(points_per_side=4))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+import numpy as np
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 
 if TYPE_CHECKING:
@@ -32,3 +33,19 @@ def press(workbench: Workbench, key: Qt.Key, modifier: Any = ALT) -> None:
 def number(workbench: Workbench) -> int:
     queue = workbench.session.queue
     return 0 if queue is None or not queue.current else queue.number
+
+
+def canvas_place(workbench: Workbench, row: float, column: float) -> QPoint:
+    """Return where a pixel of the mask is on the canvas."""
+    canvas = workbench.viewer.window._qt_viewer.canvas
+    visual = canvas.layer_to_visual[workbench.layers.mask_layer]
+    transform = visual.node.get_transform("visual", "canvas")
+    x, y = transform.map([column + 0.5, row + 0.5])[:2]
+    return QPoint(round(x), round(y))
+
+
+def discs(shape: tuple[int, int], radius: float, *centers: tuple[int, int]) -> np.ndarray:
+    """Return the pixels within a radius of any of the centres."""
+    rows, columns = np.ogrid[: shape[0], : shape[1]]
+    near = [(rows - r) ** 2 + (columns - c) ** 2 <= radius**2 for r, c in centers]
+    return np.any(near, axis=0)

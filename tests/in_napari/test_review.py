@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QEvent, QObject, QPoint, QPointF, Qt
+from qtpy.QtCore import QEvent, QObject, QPointF, Qt
 from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QShortcut
@@ -22,7 +22,7 @@ from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
-from tests.in_napari.gestures import ALT, SHAPE, number, open_queue, press
+from tests.in_napari.gestures import ALT, SHAPE, canvas_place, discs, number, open_queue, press
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,15 +33,6 @@ if TYPE_CHECKING:
     from napari_semxai.workbench import Workbench
 
 CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
-
-
-def canvas_place(workbench: Workbench, row: float, column: float) -> QPoint:
-    """Return where a pixel of the mask is on the canvas."""
-    canvas = workbench.viewer.window._qt_viewer.canvas
-    visual = canvas.layer_to_visual[workbench.layers.mask_layer]
-    transform = visual.node.get_transform("visual", "canvas")
-    x, y = transform.map([column + 0.5, row + 0.5])[:2]
-    return QPoint(round(x), round(y))
 
 
 def drag(workbench: Workbench, *pixels: tuple[float, float]) -> None:
@@ -59,13 +50,6 @@ def drag(workbench: Workbench, *pixels: tuple[float, float]) -> None:
         )
         QApplication.sendEvent(canvas, event)
     QTest.mouseRelease(canvas, left, none, places[-1])
-
-
-def discs(shape: tuple[int, int], radius: float, *centers: tuple[int, int]) -> np.ndarray:
-    """Return the pixels within a radius of any of the centres."""
-    rows, columns = np.ogrid[: shape[0], : shape[1]]
-    near = [(rows - r) ** 2 + (columns - c) ** 2 <= radius**2 for r, c in centers]
-    return np.any(near, axis=0)
 
 
 BRUSH, RADIUS = 7, 3.5

@@ -13,14 +13,12 @@ from qtpy.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
 
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.widgets.common.numbers import LengthField, NumberField, WholeField
-from tests.test_review_in_napari import workbench
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_semxai.workbench import Workbench
 
-__all__ = ["workbench"]
 
 # What a number of ours is measured in, or counts: a tooltip has one of these words.
 UNITS = re.compile(

@@ -1,8 +1,8 @@
 """Sessions in a real window, each in a process of its own: one that is killed, one that restores.
 
-Run as ``python -m tests.killed_window``. Each line on standard input, ``ACT SEED FOLDER``, is one
-session; its exit status comes back as a line. napari is imported once, and every session is a
-fork of that process, made before there is any Qt in it.
+Run as ``python -m tests.in_napari.killed_window``. Each line on standard input, ``ACT SEED
+FOLDER``, is one session; its exit status comes back as a line. napari is imported once, and every
+session is a fork of that process, made before there is any Qt in it.
 """
 
 from __future__ import annotations
@@ -36,11 +36,12 @@ from napari_semxai.types import (
 )
 from napari_semxai.workbench import Workbench
 from tests.controllers.desk import surface_and_defect
-from tests.test_review_in_napari import SHAPE, canvas_place, discs, press
+from tests.in_napari.gestures import SHAPE, canvas_place, discs, press
+from tests.waiting import wait
 
 LOG, RESTORED = "session.log", "restored.npz"
 WAYS = ("jump", "generation", "click", "undo")
-STROKE_MILLISECONDS = 30
+STROKE_SECONDS = 0.03
 
 
 class StandIn:
@@ -95,15 +96,6 @@ def open_window(folder: Path) -> Workbench:
     return plugin.open_workbench(Viewer(), folders)
 
 
-def wait(condition: Any, seconds: float = 30.0) -> None:
-    """Go on once a condition holds."""
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            raise TimeoutError(condition)
-        QTest.qWait(5)
-
-
 class Session:
     """A person who paints, reviews and does one thing more before the kill."""
 
@@ -156,7 +148,8 @@ class Session:
                 row, column = divmod(int(self._pixels[self._strokes]), SHAPE[1])
                 layer.paint((row, column), 1)
                 self._strokes += 1
-            QTest.qWait(STROKE_MILLISECONDS)
+            due = time.monotonic() + STROKE_SECONDS
+            wait(lambda due=due: time.monotonic() >= due)
 
     def key(self, key: Qt.Key, modifier: Any = Qt.KeyboardModifier.AltModifier) -> None:
         """Press a key on the canvas of the window that is in front."""

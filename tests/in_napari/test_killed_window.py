@@ -16,8 +16,8 @@ from PIL import Image
 
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.project.project import open_project
-from tests.killed_window import LOG, RESTORED, WAYS
-from tests.test_review_in_napari import SHAPE
+from tests.in_napari.gestures import SHAPE
+from tests.in_napari.killed_window import LOG, RESTORED, WAYS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def sessions(folder: Path) -> Iterator[Callable[[str, int, Path], int]]:
     """Yield what runs one session of `killed_window` and returns its exit status."""
     own = {f"XDG_{name}_HOME": str(folder / name) for name in ("CONFIG", "STATE", "CACHE", "DATA")}
     environment = os.environ | own | {"NAPARI_CONFIG": str(folder / "napari.yaml")}
-    script = [sys.executable, "-W", "ignore", "-m", "tests.killed_window"]
+    script = [sys.executable, "-W", "ignore", "-m", "tests.in_napari.killed_window"]
     with subprocess.Popen(
         script, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
     ) as process:
