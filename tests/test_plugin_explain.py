@@ -1,13 +1,15 @@
 """Explanations in a real viewer, with the real engine process and the bundled classifier."""
 
+import json
 import time
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_semxai import plugin, scores
 from napari_semxai.algorithms.explanations.masks import threshold_mask
@@ -169,3 +171,33 @@ def _seconds(call):
     begin = time.thread_time()
     call()
     return time.thread_time() - begin
+
+
+def test_a_classifier_that_answers_with_nan_says_so_and_shows_nothing(workbench, qtbot, tmp_path):
+    import torch
+    from safetensors.torch import save_file
+    from torchvision import models
+
+    weights = models.resnet18(num_classes=3).state_dict()
+    weights["fc.weight"] = torch.full_like(weights["fc.weight"], float("nan"))
+    path = tmp_path / "nan.safetensors"
+    save_file(weights, path)
+    values = {"architecture": "resnet18", "class_names": list("abc"), "input_size": [64, 64]}
+    path.with_suffix(".json").write_text(json.dumps(values))
+    state, layers = workbench.session.explanation, list(workbench.viewer.layers)
+    dock = workbench.dock("Explain")
+    dock.parent().raise_()
+    workbench.explaining.classify.choose_classifier(replace(state.choice, classifier=str(path)))
+    workbench.explaining.heatmaps.explain()
+    for activity in ("classifying", "explaining"):
+        qtbot.waitUntil(
+            lambda activity=activity: getattr(state, activity).state == "failed",
+            timeout=ANSWER_MILLISECONDS,
+        )
+        assert "nan.safetensors: answers with NaN" in getattr(state, activity).message
+    assert state.classification is None
+    assert state.heatmaps.active is None
+    assert list(workbench.viewer.layers) == layers
+    texts = [label.text() for label in dock.findChildren(QLabel)]
+    assert any("answers with NaN" in text for text in texts)
+    assert not any("nan%" in text for text in texts)

@@ -193,7 +193,7 @@ def _mean_std(summary: Summary, images: int, sign: str) -> str:
 
 def _write(path: Path, text: str) -> Path:
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
     return path
 
 

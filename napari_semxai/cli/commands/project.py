@@ -268,14 +268,17 @@ def run_restore(options: argparse.Namespace, output: Output) -> int:
 
 
 def run_export(options: argparse.Namespace, output: Output) -> int:
-    """Write masks in the wanted form."""
+    """Write masks in the wanted form; those that cannot be read are named."""
     from napari_semxai.store.project.masks import chosen_masks
     from napari_semxai.store.project.project import open_project
 
     project = open_project(options.project)
-    chosen = chosen_masks(project, options.annotator, every_state=options.every_state)
+    failed: dict[str, str] = {}
+    chosen = chosen_masks(
+        project, options.annotator, every_state=options.every_state, failed=failed
+    )
     target, form = options.output, options.format
-    count = export(project, chosen, target, form)
+    count = export(project, chosen, target, form, failed)
     output.say(f"{target}: {count} masks")
-    output.result({"output": target, "format": form, "masks": count})
-    return DONE
+    output.result({"output": target, "format": form, "masks": count, "failed": failed})
+    return output.conclude(failed)

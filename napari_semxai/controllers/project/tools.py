@@ -124,10 +124,12 @@ class ProjectTools:
 
         def work(opened: OpenProject, tell: Tell) -> int:
             project = opened.project
-            chosen = chosen_masks(project, annotator, every_state=every)
-            return export(project, _counted(chosen, len(project.images), tell), target, form)
+            chosen = chosen_masks(project, annotator, every_state=every, failed=failed)
+            counted = _counted(chosen, len(project.images), tell)
+            return export(project, counted, target, form, failed)
 
-        self._begin("Export", work, partial(self._on_exported, target))
+        failed: dict[str, str] = {}
+        self._begin("Export", work, partial(self._on_exported, target, failed))
 
     def add(self, source: Path) -> None:
         """Put the images of a folder, table or KLARF file behind those of the project."""
@@ -261,8 +263,11 @@ class ProjectTools:
         self._session.batch = IDLE
         on_done(result)
 
-    def _on_exported(self, target: Path, count: int) -> None:
-        self._session.message = f"{count:,} masks exported to {target}"
+    def _on_exported(self, target: Path, failed: Mapping[str, str], count: int) -> None:
+        said = f"{count:,} masks exported to {target}"
+        if failed:
+            said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
+        self._session.message = said
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
         said = f"{len(added):,} images added"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
-from napari_semxai.store.disk.names import IMAGE_SUFFIXES, name_key
+from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, name_key, printable
 from napari_semxai.store.images.masks import MaskFile
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.files import annotator_folder, mask_path
@@ -116,6 +116,11 @@ def _pairs(
     for path in image_files(images):
         name = path.relative_to(images).with_suffix("")
         if ending and name.name.endswith(ending):
+            continue
+        try:
+            check_name(path)
+        except InputError as error:
+            failed[printable(name)] = str(error)
             continue
         mask = find_by_stem(masks, f"{name.as_posix()}{ending}")
         if mask is not None:

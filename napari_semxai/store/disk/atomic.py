@@ -63,7 +63,8 @@ def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write `values` as indented JSON, atomically; NaN raises ValueError."""
     text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic_write(path) as file:
-        file.write(text.encode() + b"\n")
+        # Bytes of a name that are no text become escapes, which JSON reads back as they were.
+        file.write(text.encode("utf-8", "backslashreplace") + b"\n")
 
 
 def _sync_folder(folder: Path) -> None:

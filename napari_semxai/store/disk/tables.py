@@ -185,7 +185,7 @@ def write_table(
     """Write a CSV file with a line of names, atomically; None and NaN are empty fields."""
     text = table_text([columns, *rows], delimiter=delimiter, line_end=line_end)
     with atomic_write(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:

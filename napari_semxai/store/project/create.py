@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.disk.names import check_name
 from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MaskReader
 from napari_semxai.store.images.read import read_image
@@ -74,6 +75,8 @@ def create_project(
         When there is a project already, or no image can be read.
     """
     folder, source = Path(folder), Path(source)
+    # Its own masks could not be read in one.
+    check_name(folder.absolute())
     if (folder / PROJECT_FILE).exists():
         raise InputError(f"{folder}: there is a project already; choose another folder")
     found = find_images(source)

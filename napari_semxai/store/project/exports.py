@@ -6,14 +6,14 @@ import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import tifffile
 
 from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.store.disk.atomic import atomic_write, write_json
-from napari_semxai.store.disk.tables import write_table
+from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import coco_document
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import page_count
@@ -26,7 +26,7 @@ from napari_semxai.store.project.records import imported_state
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -75,16 +75,29 @@ def export_coco(project: Project, chosen: Iterable[ChosenMask], target: Path, fo
     return len(document["images"])
 
 
-def export_carinthia(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
+def export_carinthia(
+    project: Project,
+    chosen: Iterable[ChosenMask],
+    target: Path,
+    failed: dict[str, str] | None = None,
+) -> int:
     """Write the layout of Carinthia-S below ``data``; return how many images it has.
 
     Images are copied byte for byte; a page of a multi-page TIFF becomes a TIFF of its own. What
-    is known beyond the four columns of the set stands in columns behind them.
+    is known beyond the four columns of the set stands in columns behind them. `failed` gets the
+    message of each image that is missing or was replaced; without it the first one raises.
     """
     rows: list[tuple[str, ...]] = []
     data, plain = target / "data", True
     for one in chosen:
-        image = _copy_image(project, one.image, data / "images")
+        try:
+            pixels = np.asarray(project.read_image(one.image.id).pixels)
+        except InputError as error:
+            if failed is None:
+                raise
+            failed[one.image.name] = str(error)
+            continue
+        image = _copy_image(project, one.image, pixels, data / "images")
         mask = _free(project, data / "masks" / f"{one.image.stem}.png")
         check_replaceable(mask)
         write_mask(mask, one.mask)
@@ -131,9 +144,7 @@ def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
     return one.label_source, image.lot, image.wafer, image.defect, size
 
 
-def _copy_image(project: Project, image: ProjectImage, folder: Path) -> Path:
-    # Raises where the image was replaced.
-    pixels = np.asarray(project.read_image(image.id).pixels)
+def _copy_image(project: Project, image: ProjectImage, pixels: NDArray[Any], folder: Path) -> Path:
     if page_count(image.path) == 1:
         path = _free(project, folder / f"{image.stem}{image.path.suffix.lower()}")
         # Byte for byte: tags of the microscope stay, and the digest is that of the original.
@@ -166,10 +177,7 @@ def _free(project: Project, path: Path) -> Path:
     return path
 
 
-class _Write(Protocol):
-    """Write masks of a project to a file or folder and return how many."""
-
-    def __call__(self, project: Project, chosen: Iterable[ChosenMask], target: Path) -> int: ...
+_Write: TypeAlias = "Callable[..., int]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +192,14 @@ class ExportFormat:
         Writes the masks and returns how many.
     file_filter : str
         Of a file dialog, for forms that are one file; "" for those that are a folder.
+    copies : bool
+        Whether the images go along, so that `write` takes those that cannot be read as `failed`.
     """
 
     title: str
     write: _Write
     file_filter: str = ""
+    copies: bool = False
 
 
 _COCO = "COCO JSON (*.json)"
@@ -197,14 +208,29 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     "tif": ExportFormat("TIFF masks", partial(export_masks, suffix=".tif")),
     "coco-rle": ExportFormat("COCO JSON, RLE", partial(export_coco, form="rle"), _COCO),
     "coco-polygons": ExportFormat("COCO, polygons", partial(export_coco, form="polygons"), _COCO),
-    "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia),
+    "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia, copies=True),
     "measurements": ExportFormat("measurements", export_measurements, "CSV (*.csv)"),
 }
 """All formats by the name that the command takes; a new one is an entry here."""
 
 
-def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
+def export(
+    project: Project,
+    chosen: Iterable[ChosenMask],
+    target: Path,
+    form: str,
+    failed: dict[str, str] | None = None,
+) -> int:
     """Write masks in one of `EXPORT_FORMATS`.
+
+    Parameters
+    ----------
+    project, chosen, target
+        What of which project goes where.
+    form : str
+        Key of `EXPORT_FORMATS`.
+    failed : dict, optional
+        Of `chosen_masks`; gets the images that cannot be read, too.
 
     Returns
     -------
@@ -218,7 +244,10 @@ def export(project: Project, chosen: Iterable[ChosenMask], target: Path, form: s
     """
     if form not in EXPORT_FORMATS:
         raise InputError(f"{form}: no such format; choose one of {', '.join(EXPORT_FORMATS)}")
-    count = EXPORT_FORMATS[form].write(project, chosen, target)
+    entry = EXPORT_FORMATS[form]
+    count = entry.write(project, chosen, target, *([failed] if entry.copies else []))
     if not count:
-        raise InputError(f"{project.folder}: no mask is accepted, corrected or without defect")
+        reasons = all_reasons((failed or {}).values())
+        none = f"{project.folder}: no mask is accepted, corrected or without defect"
+        raise InputError(reasons or none)
     return count

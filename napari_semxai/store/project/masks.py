@@ -28,7 +28,11 @@ CONSENSUS = "consensus"
 
 
 def chosen_masks(
-    project: Project, annotator: str | None = None, *, every_state: bool = False
+    project: Project,
+    annotator: str | None = None,
+    *,
+    every_state: bool = False,
+    failed: dict[str, str] | None = None,
 ) -> Iterator[ChosenMask]:
     """Yield the images that have a mask to stand for them, in the project's order.
 
@@ -41,6 +45,9 @@ def chosen_masks(
         annotators.
     every_state : bool
         Whether candidates, rejected and unsure masks are yielded too, not only truth.
+    failed : dict, optional
+        Gets the message of each image whose mask or record cannot be read; without it the first
+        one raises.
 
     Raises
     ------
@@ -60,7 +67,13 @@ def chosen_masks(
     if wanted != CONSENSUS:
         names = [wanted or names[0]]
     for image in project.images:
-        chosen = _chosen(project, image, names, every_state)
+        try:
+            chosen = _chosen(project, image, names, every_state)
+        except InputError as error:
+            if failed is None:
+                raise
+            failed[image.name] = str(error)
+            continue
         if chosen:
             yield chosen[0] if wanted != CONSENSUS else _majority(chosen)
 

@@ -123,7 +123,7 @@ class ProjectIndex:
     def __init__(self, project: Project, folder: Path | None = None) -> None:
         self._project = project
         self._lock = threading.Lock()
-        place = hashlib.sha256(os.path.abspath(project.folder).encode()).hexdigest()[:12]
+        place = hashlib.sha256(os.fsencode(os.path.abspath(project.folder))).hexdigest()[:12]
         folder = folder or project_index_folder()
         self._path = folder / f"{project.info.id[:32]}-{place}.sqlite"
         self._engine = file_database(self._path, project)
