@@ -129,7 +129,10 @@ class Session:
     def _note_mask(self, kind: str, *_: Any) -> None:
         entry, mask = self.bench.session.entry, self.bench.edit.mask
         if entry is not None and mask is not None:
-            self.note(kind, entry.id, mask=np.packbits(mask).tobytes().hex())
+            self.note(kind, entry.id, mask=self._packed())
+
+    def _packed(self) -> str:
+        return np.packbits(self.bench.edit.mask).tobytes().hex()
 
     def arrive(self, place: int) -> None:
         """Wait for an image, by its place in the project."""
@@ -162,6 +165,7 @@ class Session:
             self.key(Qt.Key.Key_C)
         self.paint(uniform(0.1, 0.8))
         state, key = ("no defect", Qt.Key.Key_0) if self._odd else ("corrected", Qt.Key.Key_Y)
+        self._before = self._packed()
         self.note("reviewed", "image_000", state=state)
         self.key(key)
         self.arrive(1)
@@ -199,6 +203,8 @@ class Session:
 
     def _undo(self) -> None:
         if self._odd:
+            # What comes back may be written before it is shown.
+            self.note("undone", "image_000", mask=self._before)
             self.key(Qt.Key.Key_Z)
         else:
             for _ in range(3):
