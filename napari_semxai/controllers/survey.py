@@ -77,7 +77,8 @@ class SurveyController:
         survey = self._session.survey
         if survey is not None and text != survey.consent_text:
             self._session.survey = replace(survey, consent_text=text)
-            self._run("write consent text", partial(write_consent, survey.path, text))
+            write = partial(write_consent, survey.path, text)
+            self._jobs.run("write consent text", write)
 
     def agree(self, agreed: bool) -> None:
         """Note that the participant agrees to the consent text, or does so no longer."""
@@ -102,17 +103,11 @@ class SurveyController:
 
     def delete(self) -> None:
         """Delete the answer set in front, from the file too."""
-        survey = self._session.survey
-        if survey is not None and survey.current is not None:
-            key = survey.current.key
-            self._remove(lambda known: known.key == key)
+        self._remove(lambda current, known: known.key == current.key)
 
     def withdraw(self) -> None:
         """Delete everything of the participant in front, who takes the consent back."""
-        survey = self._session.survey
-        if survey is not None and survey.current is not None:
-            participant = survey.current.participant
-            self._remove(lambda known: known.participant == participant)
+        self._remove(lambda current, known: known.participant == current.participant)
 
     def go(self, item: int) -> None:
         """Put an item in front."""
@@ -126,7 +121,7 @@ class SurveyController:
         survey = self._session.survey
         if survey is not None:
             write = partial(write_survey, path, survey.sets, survey.others)
-            self._run("write copy of survey", write)
+            self._jobs.run("write copy of survey", write)
 
     def summarise(self) -> None:
         """Work out what the answers come to."""
@@ -156,11 +151,12 @@ class SurveyController:
         self._net.put(survey.path, current)
         self._write_waiting()
 
-    def _remove(self, gone: Callable[[AnswerSet], bool]) -> None:
-        """Take answer sets out of the file, and out of the session once they are out there."""
+    def _remove(self, belongs: Callable[[AnswerSet, AnswerSet], bool]) -> None:
+        """Take what belongs to the set in front out of the file, and then of the session."""
         survey = self._session.survey
-        if survey is None:
+        if survey is None or survey.current is None:
             return
+        gone = partial(belongs, survey.current)
         # At once: no answer can be given to a set that is going.
         self._session.survey = replace(survey, current=None, item=0)
         self._jobs.run(
@@ -205,9 +201,6 @@ class SurveyController:
         # What the file refused before counts as answered.
         merged = {known.key: known for known in sets} | waiting
         return SurveyState(path, tuple(merged.values()), read_consent(path), others=others)
-
-    def _run(self, destination: str, write: partial[None]) -> None:
-        self._jobs.run(destination, write)
 
     def _on_opened(self, survey: SurveyState) -> None:
         self._session.survey_report = None

@@ -212,8 +212,7 @@ class EditController:
 
     def unsaved_masks(self) -> list[UnsavedMask]:
         """Return what strokes made outside projects and no file holds, the open image's first."""
-        on_disk = self._session.save.on_disk
-        return self.copies.unsaved(self._key, self._open, on_disk=on_disk)
+        return self.copies.unsaved(self._key, self._open, on_disk=self._session.save.on_disk)
 
     def save_now(self, unsaved: UnsavedMask, path: Path) -> None:
         """Write one of `unsaved_masks` to a file, and return when it is written.
@@ -236,7 +235,7 @@ class EditController:
 
     def restore(self) -> None:
         """Bring the offered recovery copy in as one undoable edit; it goes when that is saved."""
-        recovery = self._session.recovery
+        recovery, self._session.recovery = self._session.recovery, None
         if recovery is not None:
             self._jobs.run(
                 "restore",
@@ -244,14 +243,12 @@ class EditController:
                 lambda found: self.propose(found[0] != 0, "restore unsaved strokes"),
             )
             self.copies.restored.add(recovery.path)
-            self._session.recovery = None
 
     def discard(self) -> None:
         """Delete the offered recovery copy."""
-        recovery = self._session.recovery
+        recovery, self._session.recovery = self._session.recovery, None
         if recovery is not None:
             discard_recovery(recovery.path)
-            self._session.recovery = None
 
     def _on_copied(self, mask: LiveMask, state: SaveState) -> None:
         """Show what became of a copy; called in a thread."""

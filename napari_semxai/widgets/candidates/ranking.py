@@ -45,6 +45,8 @@ class CandidateModel(QAbstractTableModel):
 
     def set_automatic(self, automatic: Automatic | None) -> None:
         """Show another result."""
+        # Rows are few and all change with the order: nothing of a selection would be worth
+        # keeping.
         self.beginResetModel()
         self._automatic = automatic
         self._texts = {}

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from napari_semxai.types import LayerNode, NetworkLayers
 
 
-_NAME = Qt.ItemDataRole.UserRole
-
-
 class LayerTree(QTreeWidget):
     """Tick the layers a heat map is made from; none is the default."""
 
@@ -71,7 +68,6 @@ class LayerTree(QTreeWidget):
         parent_name, _, short_name = node.name.rpartition(".")
         shape = " × ".join(map(str, node.shape))
         item = QTreeWidgetItem([f"{short_name} ({node.kind})", shape])
-        item.setData(0, _NAME, node.name)
         if node.cam:
             item.setCheckState(0, Qt.CheckState.Unchecked)
         else:
@@ -84,6 +80,7 @@ class LayerTree(QTreeWidget):
             self.addTopLevelItem(item)
         else:
             parent.addChild(item)
+        # Its parents are opened, or nobody would find what a heat map is made from.
         if default:
             font = item.font(0)
             font.setBold(True)
