@@ -22,7 +22,7 @@ from napari_semxai.algorithms.masks.foreground import (
 )
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import file_sha256
-from napari_semxai.store.images.read import is_deep_png, reading
+from napari_semxai.store.images.read import is_deep_png, is_large_png, open_picture, reading
 from napari_semxai.store.images.tiff import (
     is_tiff,
     page_colormap,
@@ -30,6 +30,7 @@ from napari_semxai.store.images.tiff import (
     through_colormap,
     tiff_page_count,
 )
+from napari_semxai.store.images.tiff_limits import open_tiff
 from napari_semxai.types import BoolMask, InputError
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 MASK_SUFFIXES = (".png", ".tif", ".tiff")
 _ENDINGS = ("_mask", "-mask")
 _ENTRIES = 256
+_TEXT_WITHIN = 4096
 WRITTEN_BY = "napari-semxai"
 """What stands in the masks of this program, which are white on black."""
 
@@ -284,7 +286,9 @@ def stored_mask(path: Path) -> StoredMask:
     with reading(path):
         if is_tiff(path):
             return _from_tiff(path)
-        with Image.open(path, formats=("BMP", "JPEG", "PNG")) as picture:
+        if is_large_png(path):
+            return _from_large_png(path)
+        with open_picture(path) as picture:
             frames: int = getattr(picture, "n_frames", 1)
             if frames > 1:
                 raise _several(path, frames)
@@ -297,9 +301,17 @@ def stored_mask(path: Path) -> StoredMask:
             return replace(_from_picture(shown, picture.format), bright=written_here)
 
 
+def _from_large_png(path: Path) -> StoredMask:
+    """Read a PNG that Pillow refuses by its size; a colour table has become colours."""
+    stored = path.read_bytes()
+    # The text stands before the pixels.
+    written_here = f"Software\0{WRITTEN_BY}".encode() in stored[:_TEXT_WITHIN]
+    return replace(_with_alpha(np.asarray(imagecodecs.png_decode(stored))), bright=written_here)
+
+
 def _from_tiff(path: Path) -> StoredMask:
     pages = tiff_page_count(path)
-    with tifffile.TiffFile(path) as tif:
+    with open_tiff(path) as tif:
         page = tif.pages[0].aspage()
         slices = tif.series[0].size // max(page.size, 1)
         if pages > 1 or slices > 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import warnings
 import zlib
@@ -211,15 +212,21 @@ def reading(path: Path) -> Iterator[None]:
 
 
 def _read_picture(path: Path) -> NDArray[Any]:
-    if _is_large_png(path):
+    if is_large_png(path):
         return _read_deep_png(path)
+    with open_picture(path) as picture:
+        turned = picture.getexif().get(_ORIENTATION, 1)
+        return np.ascontiguousarray(oriented(_samples(picture, path), turned))
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Open a JPEG, PNG or BMP file, however large it says its pieces are."""
+    # A damaged length makes a read of a file take that much memory, one of bytes what is there.
+    stored = io.BytesIO(path.read_bytes())
     with warnings.catch_warnings():
         # Mosaics are large on purpose.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        picture = Image.open(path, formats=("BMP", "JPEG", "PNG"))
-    with picture:
-        turned = picture.getexif().get(_ORIENTATION, 1)
-        return np.ascontiguousarray(oriented(_samples(picture, path), turned))
+        return Image.open(stored, formats=("BMP", "JPEG", "PNG"))
 
 
 def _samples(picture: Image.Image, path: Path) -> NDArray[Any]:
@@ -246,7 +253,7 @@ def _png_start(path: Path) -> bytes:
     return start if len(start) == _PNG_BIT_DEPTH + 2 else b""
 
 
-def _is_large_png(path: Path) -> bool:
+def is_large_png(path: Path) -> bool:
     """Whether a file is a PNG that Pillow refuses by its size; `InputError` beyond 2 GiB."""
     start = _png_start(path)
     if not start.startswith(_PNG_SIGNATURE):

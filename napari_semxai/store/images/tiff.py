@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_semxai.store.images.tiff_limits import check_page, file_state, forget_files, open_tiff
 from napari_semxai.types import InputError
 from napari_semxai.types.quantities import UNITS
 
@@ -79,13 +80,13 @@ def is_tiff(path: Path) -> bool:
 
 def tiff_page_count(path: Path) -> int:
     """Return the number of full-resolution pages."""
-    with tifffile.TiffFile(path) as tif:
+    with open_tiff(path) as tif:
         return len(_full_pages(tif, path))
 
 
 def read_tiff_page(path: Path, page: int) -> TiffPage:
     """Read one page; `InputError` where the file has no such page."""
-    with tifffile.TiffFile(path) as tif:
+    with open_tiff(path) as tif:
         pages = _full_pages(tif, path)
         if not 0 <= page < len(pages):
             raise InputError(f"{path}: has {len(pages)} pages, so there is no page {page}")
@@ -187,9 +188,8 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
     The tags of every page tell, which takes a tenth of a millisecond each: the answer is kept
     while the file stays as it is, so that a queue of thousands of pages opens any one at once.
     """
-    stat = path.stat()
     # A stack of a thousand pages takes seconds to walk, and every image of a project asks.
-    key = (str(path.absolute()), stat.st_mtime_ns, stat.st_size)
+    key = file_state(path)
     known = _KNOWN_PAGES.get(key)
     if known is None:
         reduced = _reduced_pages(tif, path)
@@ -197,12 +197,18 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
         full = tuple(index for index, is_reduced in enumerate(reduced) if not is_reduced)
         known = full or tuple(range(len(reduced)))
         if len(reduced) == 1:
-            known *= _frames(tif, stat.st_size)
+            known *= _frames(tif, key[2])
         # Simply all of them: few files are in use at a time.
         if len(_KNOWN_PAGES) >= _MOST_KNOWN:
             _KNOWN_PAGES.clear()
         _KNOWN_PAGES[key] = known
     return known
+
+
+def forget_pages() -> None:
+    """Forget which pages files have, for files that change faster than clocks tick."""
+    _KNOWN_PAGES.clear()
+    forget_files()
 
 
 def _reduced_pages(tif: tifffile.TiffFile, path: Path) -> list[bool]:
@@ -272,6 +278,7 @@ def stored_samples(page: tifffile.TiffPage, frame: int = 0) -> NDArray[Any]:
     """
     if 0 in page.databytecounts:
         raise ValueError("pieces of the picture are missing")
+    check_page(page)
     array = np.asarray(page.asarray()) if frame == 0 else _frame(page, frame)
     axes = page.axes
     if axes == "SYX":

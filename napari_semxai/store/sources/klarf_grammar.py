@@ -147,7 +147,7 @@ def _read_rows(
 def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Iterator[DefectRow]:
     place = 0
     while place < len(tokens):
-        start = tokens[place]
+        begin, start = place, tokens[place]
         if not start.first:
             raise ValueError(f"{start.place}: “{start.text}” begins a row within a line")
         values: Row = {}
@@ -158,6 +158,9 @@ def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Ite
             else:
                 values[column] = _at(tokens, place, column).text
                 place += 1
+        # Else the same word would begin rows for ever.
+        if place == begin:
+            raise ValueError(f"{start.place}: the columns leave no word to a row")
         yield DefectRow(values, images, start.line)
 
 

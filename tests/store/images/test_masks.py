@@ -220,3 +220,18 @@ def test_a_mask_lies_as_its_image_does(tmp_path):
     exif[0x0112] = 6
     Image.fromarray(image).save(tmp_path / "a.png", exif=exif)
     np.testing.assert_array_equal(read_mask(tmp_path / "a.png"), np.rot90(image, -1) > 0)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_png_mask_beyond_the_limit_of_pillow(
+    tmp_path: Path, blob: np.ndarray, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
+    path = tmp_path / "large.png"
+    if own:
+        write_mask(path, ~np.zeros_like(blob))
+    else:
+        Image.fromarray(blob.astype(np.uint8) * 3).save(path)
+    expected = read_mask(path)
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", blob.size // 4)
+    assert np.array_equal(read_mask(path), expected)
+    assert np.array_equal(expected, ~np.zeros_like(blob) if own else blob)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -261,3 +262,56 @@ def test_images_lie_as_viewers_show_them(tmp_path: Path, orientation: int, suffi
     source = Image.fromarray(image)
     source.getexif()[0x0112] = orientation
     np.testing.assert_allclose(found, np.asarray(ImageOps.exif_transpose(source)), atol=3)
+
+
+def directory(path: Path, *tags: tuple[int, int, int, int], following: int = 0) -> None:
+    """Write a TIFF file of one directory of (code, type, count, value), and 4 KiB."""
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    body = b"".join(struct.pack("<HHII", *tag) for tag in tags)
+    path.write_bytes((head + body + struct.pack("<I", following)).ljust(4096, b"\0"))
+
+
+@pytest.mark.parametrize(
+    ("tags", "following", "said"),
+    [
+        ([(700, 1, 4000, 8)] * 300, 0, "claim more than it holds"),
+        ([(256, 4, 1, 9)] * 300, 8, "claim more than it holds"),
+    ],
+    ids=["values", "circle"],
+)
+def test_directories_claim_no_more_than_the_file_holds(
+    tmp_path: Path, tags: list[tuple[int, int, int, int]], following: int, said: str
+) -> None:
+    directory(tmp_path / "a.tif", *tags, following=following)
+    with pytest.raises(InputError, match=said):
+        page_count(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize(
+    ("code", "value", "said"),
+    [
+        (257, 2**30, "claims 32768 MiB of pixels"),
+        (279, 2**31, "longer than its file"),
+        (322, 2**31 - 16, "claims .* MiB of pixels"),
+    ],
+)
+def test_a_page_claims_no_more_than_the_file_holds(
+    tmp_path: Path, code: int, value: int, said: str
+) -> None:
+    options: dict[str, Any] = {"tile": (32, 32)} if code == 322 else {"rowsperstrip": 32}
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((32, 32), np.uint8), compression="zlib", **options)
+    with tifffile.TiffFile(path, mode="r+") as tif:
+        tif.pages[0].aspage().tags[code].overwrite(value, dtype="I")
+    with pytest.raises(InputError, match=said):
+        read_image(path)
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "zstd"])
+@pytest.mark.parametrize("options", [{}, {"tile": (512, 512)}, {"rowsperstrip": 8192}])
+def test_pictures_that_compress_well_are_read(
+    tmp_path: Path, compression: str | None, options: dict[str, Any]
+) -> None:
+    path, picture = tmp_path / "a.tif", np.zeros((4096, 4096), np.uint8)
+    tifffile.imwrite(path, picture, compression=compression, **options)
+    assert read_image(path).gray.shape == picture.shape

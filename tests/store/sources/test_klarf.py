@@ -321,3 +321,9 @@ def test_rows_without_images_may_leave_the_list_away(write):
     assert [[number for _, number in defect.images] for defect in klarf.defects] == [
         [1], [], [3], [],
     ]  # fmt: skip
+
+
+def test_rows_without_a_word_are_refused(write):
+    text = head("1 2") + "DefectRecordSpec 1 IMAGELIST ;\nDefectList\n 1 2 ;\nEndOfFile;\n"
+    with pytest.raises(InputError, match=r"line .*: the columns leave no word to a row"):
+        read_klarf(write(text))
