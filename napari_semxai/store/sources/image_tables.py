@@ -79,7 +79,9 @@ def table_images(table: Path) -> ImageSource:
             values = {key: cells.get(names[at], "") for key, at in columns.items()}
             images.append(_source_image(values, files, label_source))
         except InputError as error:
-            failed[f"{table.name} line {line}"] = f"{table} line {line}: {error}"
+            # What is quoted of a cell may have lines of its own.
+            said = " ".join(str(error).split())
+            failed[f"{table.name} line {line}"] = f"{table} line {line}: {said}"
     if not images:
         raise InputError(all_reasons(failed.values()) or f"{table}: has no rows")
     carinthia = table.stem.casefold().startswith(_CARINTHIA)

@@ -187,3 +187,9 @@ def test_the_table_of_a_project_saved_by_excel(pictures):
     table.write_bytes(table.read_bytes().replace(b"2,5E-09", b"-1"))
     with pytest.raises(InputError, match=r"images\.csv line 2: is damaged \(pixel_size_m: “-1”"):
         open_project(pictures / "p")
+
+
+def test_a_cell_of_several_lines_is_named_in_one(tmp_path):
+    (tmp_path / "t.csv").write_text('image_path;label\n"a\nb.png";1\n')
+    with pytest.raises(InputError, match=r"line 2: a b\.png: no such file"):
+        table_images(tmp_path / "t.csv")
