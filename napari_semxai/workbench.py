@@ -12,6 +12,7 @@ from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 
 from napari_semxai.controllers.edit.clicks import ClickController
+from napari_semxai.controllers.edit.defects import DefectsController
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.controllers.explain.explain import Explaining
 from napari_semxai.controllers.jobs import Jobs
@@ -47,6 +48,7 @@ from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.edit.dock import (
     ANNOTATORS,
     CLICKS,
+    DEFECTS,
     KEYS,
     PROJECT,
     QUEUE,
@@ -56,7 +58,7 @@ from napari_semxai.widgets.edit.dock import (
     ClosingQuestion,
     EditDock,
 )
-from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, StoragePanel
+from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel, StoragePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
 from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
@@ -71,6 +73,7 @@ if TYPE_CHECKING:
 
     import napari
 
+    from napari_semxai.algorithms.masks.defects import Defect
     from napari_semxai.widgets.common.forms import Panel, ScrolledDock
 
 _logger = logging.getLogger(__name__)
@@ -133,6 +136,7 @@ class Workbench:
         session = self.session
         self.edit = self._owned(EditController(session, self.jobs, self.folders.recovery), "close")
         self.clicks = ClickController(session, self.engine, self.edit)
+        self.defects = self._owned(DefectsController(session, self.edit, self.jobs))
 
     def _start_project(self) -> None:
         session, jobs, writes = self.session, self.jobs, self.writes
@@ -255,6 +259,9 @@ class Workbench:
             dock.ensureWidgetVisible(part)
             part.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
+    def _look_at(self, defect: Defect | None) -> None:
+        self.layers.layout.look_at(None if defect is None else defect.box)
+
     def click(self) -> None:
         """Take the SAM click tool, or put it away."""
         self.clicks.activate(not self.session.clicks.active)
@@ -288,6 +295,7 @@ class Workbench:
             "comment": partial(self.focus, REVIEW, "comment"),
             "mask": self.toggle_mask,
             "explanation": self.explanations.toggle,
+            "next defect": partial(self.defects.find_next, self._look_at),
             "next heat map": self.explaining.heatmaps.show_next,
             "brush": partial(self.paint, "paint"),
             "erase": partial(self.paint, "erase"),
@@ -343,6 +351,7 @@ class Workbench:
             PROJECT: ProjectPanel(session, self.tools),
             CLICKS: ClickPanel(session, self.clicks),
             KEYS: KeysPanel(self.keys),
+            DEFECTS: DefectsPanel(session, self.defects, self.layers.layout.look_at),
             SIZE: SizePanel(session, PixelSizeController(session, self.writes)),
             STORAGE: StoragePanel(self.jobs),
         }

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from napari_semxai.layers.placement import Tile
 
 _MOVES = ("scale", "units", "rotate", "shear", "translate", "affine")
+_AROUND = 2.0
+"""How much more than a part is seen when it is looked at."""
+_LEAST_SEEN = 8
+"""Edge in pixels of the smallest part that fills the view: smaller ones are seen as dots."""
 _EXTENT = "_get_scene_parameters"
 
 
@@ -96,6 +100,19 @@ class Layout:
         """Take another edge of a pixel in metres; the view stays where it is on the image."""
         if self.picture is not None:
             self._change(self.placement_of(self.picture).sized(metres))
+
+    def look_at(self, box: tuple[int, int, int, int] | None) -> None:
+        """Show a part of the picture (row0, column0, row1, column1) large; None for all of it."""
+        if box is None or self.picture is None:
+            self._fit.fit()
+            return
+        corners = [(box[row] - 0.5, box[column] - 0.5) for row in (0, 2) for column in (1, 3)]
+        world = self.placement.world(corners)
+        low, high = world.min(axis=0), world.max(axis=0)
+        edge = (high - low).clip(min=_LEAST_SEEN * self.placement.edge)
+        camera = self._viewer.scene.camera
+        camera.center = (*camera.center[:-2], *((low + high) / 2).tolist())
+        camera.zoom = float(min(np.array(self._viewer.canvas.size) / edge)) / _AROUND
 
     def lay(self, layer: Layer, tile: Tile = (0, 0)) -> None:
         """Lay a layer of this package on a tile; the image itself is tile (0, 0)."""

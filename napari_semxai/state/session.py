@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from psygnal import Signal, SignalGroup, SignalGroupDescriptor
 
 from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
+from napari_semxai.algorithms.masks.defects import Defect
 from napari_semxai.algorithms.statistics.survey import SurveyReport
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
@@ -210,6 +211,7 @@ class Session:
     batch: Progress = IDLE
     recovery: Recovery | None = None
     leftovers: tuple[Recovery, ...] = ()
+    defects: tuple[Defect, ...] | None = None
     size: MaskSize = field(default_factory=lambda: MaskSize(0, 0, 0))
     loaded_truth: LoadedTruth | None = None
     readout: Readout | None = None

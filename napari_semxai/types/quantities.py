@@ -68,3 +68,39 @@ def parse_length(text: str) -> float:
         raise InputError(f"“{text}”: “{unit}” is none of the units {', '.join(UNITS)}")
     # Divided, because 50 / 1e9 is the number closest to 50 nm and 50 * 1e-9 is not.
     return parse_number(found["number"]) / round(1 / UNITS[unit])
+
+
+def length_text(metres: float) -> str:
+    """Return a length in the unit that fits, with three digits.
+
+    Examples
+    --------
+    >>> length_text(2.5e-9), length_text(0.0000123), length_text(0.0)
+    ('2.5 nm', '12.3 µm', '0 nm')
+    """
+    return _in_unit(metres, 1)
+
+
+def area_text(square_metres: float) -> str:
+    """Return an area in the unit that fits, with three digits.
+
+    Examples
+    --------
+    >>> area_text(1.097e-17), area_text(4e-12)
+    ('11 nm²', '4 µm²')
+    """
+    return _in_unit(square_metres, 2)
+
+
+def _in_unit(value: float, power: int) -> str:
+    mark = "" if power == 1 else "²"
+    # The largest unit of which there is at least one; an area of 0.1 µm² is read more easily
+    # than one of 100,000 nm².
+    least = 1.0 if power == 1 else 0.1
+    for unit in ("mm", "µm", "nm", "pm"):
+        number = value / UNITS[unit] ** power
+        if abs(number) >= least:
+            return (
+                f"{number:.3g} {unit}{mark}" if number < 999.5 else f"{number:,.0f} {unit}{mark}"
+            )
+    return f"{value / UNITS['nm'] ** power:.3g} nm{mark}"

@@ -53,7 +53,7 @@ TOOLS = (
     ),
     ("fill", "Fill", "Fill the region under the mouse"),
 )
-CLICKS, KEYS, SIZE = "SAM click", "Keys", "Size"
+CLICKS, KEYS, SIZE, DEFECTS = "SAM click", "Keys", "Size", "Defects"
 QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
 STORAGE = "Storage"
 _ABOVE, _BELOW = (QUEUE, REVIEW), (ANNOTATORS, PROJECT, KEYS, STORAGE)
@@ -188,6 +188,7 @@ class EditDock(ScrolledDock):
             group(CLICKS, self.panels[CLICKS]),
             group("Whole mask", whole, self.apply),
             group("File", files),
+            group(DEFECTS, self.panels[DEFECTS]),
             group(SIZE, self.panels[SIZE]),
         ):
             column.addWidget(part)

@@ -1,23 +1,36 @@
-"""Panels of the Edit dock: the SAM click tool, the size of the mask, and files kept."""
+"""Panels of the Edit dock: SAM click, list of defects, size of the mask, files kept."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFormLayout, QGridLayout
+from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtWidgets import (
+    QFormLayout,
+    QGridLayout,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
+)
 from superqt.utils import signals_blocked
 
+from napari_semxai.controllers.edit.defects import DEFECT_EDITS
 from napari_semxai.store.disk.folders import clear_caches, stored_files
+from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.forms import Panel, button, note
 from napari_semxai.widgets.common.numbers import LengthField
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.scores.dock import size_text
 
 if TYPE_CHECKING:
-    from qtpy.QtGui import QShowEvent
+    from collections.abc import Callable
+
+    from qtpy.QtGui import QHideEvent, QShowEvent
 
     from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
+    from napari_semxai.algorithms.masks.defects import Defect
     from napari_semxai.controllers.edit.clicks import ClickController
+    from napari_semxai.controllers.edit.defects import DefectsController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.kept_settings import PixelSizeController
     from napari_semxai.state.queue import Queue
@@ -26,6 +39,14 @@ if TYPE_CHECKING:
     from napari_semxai.store.disk.folders import StoredFiles
     from napari_semxai.widgets.common.forms import Connections
 
+    Box = tuple[int, int, int, int]
+
+_DEFECT_COLUMNS = ("No.", "Area", "Width × height", "Row, column")
+_LISTED = 500
+"""Rows at most: a noisy mask has thousands of specks."""
+_SEEN = 5
+_Selection = QItemSelectionModel.SelectionFlag
+_ROW = _Selection.Rows
 _HOW = (
     "Click: defect. Shift+click or right-click: not the defect. Drag: box around another object."
 )
@@ -179,6 +200,137 @@ class SizePanel(Panel):
 
     def _on_pixel_size_entered(self, nanometres: float) -> None:
         self._controller.set_pixel_size(nanometres / _NANO if nanometres > 0 else None)
+
+
+class DefectsPanel(Panel):
+    """A row a defect of the mask; a click on one shows it.
+
+    Parameters
+    ----------
+    session : Session
+        What is shown.
+    controller : DefectsController
+        Lists and edits.
+    show : callable
+        Told which part of the image (row0, column0, row1, column1) to look at; None for all.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        controller: DefectsController,
+        show: Callable[[Box | None], None],
+    ) -> None:
+        super().__init__()
+        self._session, self._controller, self._show = session, controller, show
+        self._defects: tuple[Defect, ...] = ()
+        self.table = _defect_table()
+        self.said = StatusText(1)
+        self.whole = button("Whole image", "Show the whole image")
+        self.edits = {edit.title: button(edit.title, edit.tip) for edit in DEFECT_EDITS}
+        layout = QGridLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.said, 0, 0, 1, 2)
+        layout.addWidget(self.whole, 0, 2)
+        layout.addWidget(self.table, 1, 0, 1, 3)
+        for place, part in enumerate(self.edits.values()):
+            layout.addWidget(part, 2 + place // 2, place % 2)
+            part.clicked.connect(self._on_edit_wanted)
+        self.table.itemSelectionChanged.connect(self._on_selected)
+        self.table.cellClicked.connect(self._on_clicked)
+        self.whole.clicked.connect(self._on_whole_wanted)
+        session.events.defects.connect(self._on_defects_changed)
+        session.events.pixel_size.connect(self._fill)
+        self._on_defects_changed(session.defects)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        self._controller.watch(False)
+        self._session.events.defects.disconnect(self._on_defects_changed)
+        self._session.events.pixel_size.disconnect(self._fill)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Keep the list up to date from now on."""
+        super().showEvent(event)
+        self._controller.watch(True)
+
+    def hideEvent(self, event: QHideEvent) -> None:
+        """Spare the work while nobody looks."""
+        super().hideEvent(event)
+        self._controller.watch(False)
+
+    @property
+    def chosen(self) -> list[Defect]:
+        """Defects of the selected rows."""
+        rows = {index.row() for index in self.table.selectedIndexes()}
+        return [self._defects[row] for row in sorted(rows) if row < len(self._defects)]
+
+    def _on_defects_changed(self, defects: tuple[Defect, ...] | None) -> None:
+        kept = {one.seed for one in self.chosen}
+        self._defects = defects or ()
+        self._fill()
+        with signals_blocked(self.table):
+            self.table.clearSelection()
+            for row, one in enumerate(self._defects[:_LISTED]):
+                if one.seed in kept:
+                    self.table.selectionModel().select(
+                        self.table.model().index(row, 0), _ROW | _Selection.Select
+                    )
+        self._on_selected()
+
+    def _fill(self) -> None:
+        count, edge = len(self._defects), self._session.pixel_size
+        more = f", the first {_LISTED} listed" if count > _LISTED else ""
+        self.said.setText(f"{count:,} {'defect' if count == 1 else 'defects'}{more}")
+        self.table.setRowCount(min(count, _LISTED))
+        for row, one in enumerate(self._defects[:_LISTED]):
+            for column, text in enumerate(_defect_texts(one, edge)):
+                self.table.setItem(row, column, QTableWidgetItem(text))
+
+    def _on_selected(self) -> None:
+        number = len(self.chosen)
+        for edit in DEFECT_EDITS:
+            self.edits[edit.title].setEnabled(number >= edit.least)
+
+    def _on_clicked(self, row: int) -> None:
+        if len(self.chosen) == 1 and row < len(self._defects):
+            self._show(self._defects[row].box)
+
+    def _on_whole_wanted(self) -> None:
+        self._show(None)
+
+    def _on_edit_wanted(self) -> None:
+        pressed = self.sender()
+        for edit in DEFECT_EDITS:
+            if self.edits[edit.title] is pressed:
+                self._controller.edit(edit, self.chosen)
+
+
+def _defect_table() -> QTableWidget:
+    table = QTableWidget(0, len(_DEFECT_COLUMNS))
+    table.setHorizontalHeaderLabels(_DEFECT_COLUMNS)
+    table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+    table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+    table.setToolTip("Click a row to look at the defect; Ctrl or Shift for several")
+    table.verticalHeader().hide()
+    table.verticalHeader().setDefaultSectionSize(20)
+    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    # As high with one row as with many: nothing below it moves.
+    table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
+    table.setMinimumWidth(120)
+    table.setFixedHeight(20 * _SEEN + 30)
+    return table
+
+
+def _defect_texts(one: Defect, edge: float | None) -> tuple[str, ...]:
+    row0, column0, row1, column1 = one.box
+    row, column = one.centre
+    place = f"{row:.0f}, {column:.0f}"
+    sides = column1 - column0, row1 - row0
+    if edge is None:
+        return str(one.number), f"{one.area:,} px", "{} × {} px".format(*sides), place
+    width, height = (length_text(side * edge) for side in sides)
+    return str(one.number), area_text(one.area * edge * edge), f"{width} × {height}", place
 
 
 class StoragePanel(Panel):
