@@ -104,6 +104,23 @@ def test_a_size_by_hand_moves_nothing_on_the_screen(session, layers, viewer):
     assert viewer.scene.camera.zoom == pytest.approx(6000)
 
 
+@pytest.mark.parametrize("metres", [None, 2e-9])
+def test_a_part_is_looked_at_in_the_middle_of_the_view(session, layers, viewer, metres):
+    open_image(session, make_image())
+    session.update_image(pixel_size=metres)
+    viewer.canvas.size = (200, 400)
+    layers.layout.look_at((40, 10, 60, 90))
+    camera, edge = viewer.scene.camera, layers.layout.placement.edge
+    centre = layers.layout.placement.pixel(camera.center[-2:])
+    assert tuple(centre) == pytest.approx((49.5, 49.5))
+    # 80 columns fill half of the canvas.
+    assert 80 * edge * camera.zoom == pytest.approx(200)
+    layers.layout.look_at((40, 10, 41, 11))
+    assert edge * camera.zoom == pytest.approx(200 / 8 / 2)
+    layers.layout.look_at(None)
+    assert fills_canvas(viewer, layers)
+
+
 def test_the_view_stays_fitted_while_the_canvas_changes(session, layers, viewer):
     open_image(session, make_image())
     viewer.canvas.size = (200, 150)

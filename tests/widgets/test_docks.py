@@ -42,7 +42,7 @@ from napari_semxai.widgets.candidates import pickers
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.candidates.ranking import ranked, winners
 from napari_semxai.widgets.common.forms import Panel
-from napari_semxai.widgets.edit.dock import CLICKS, KEYS, SIZE, EditDock
+from napari_semxai.widgets.edit.dock import CLICKS, DEFECTS, KEYS, SIZE, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, doubt_text
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
@@ -86,8 +86,12 @@ def candidates(qtbot, session, controller, layers):
 
 @pytest.fixture
 def edit(qtbot, session, controller, layers):
-    size = SizePanel(session, controller)
-    panels = {CLICKS: ClickPanel(session, controller), KEYS: Panel(), SIZE: size}
+    panels = {
+        CLICKS: ClickPanel(session, controller),
+        KEYS: Panel(),
+        DEFECTS: Panel(),
+        SIZE: SizePanel(session, controller),
+    }
     dock = EditDock(session, controller, layers, panels)
     qtbot.addWidget(dock)
     open_image(session, make_image())

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _EIGHT = np.ones((3, 3), bool)
 _BRIDGE = 1.5
 """Half the width in pixels of what joins two defects."""
+_WAIST = 0.9
+"""A waist is at most so wide, in widths of the narrower part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,8 +141,10 @@ def split_defects(mask: BoolMask, seeds: NDArray[np.int_]) -> BoolMask:
         markers[tuple(places[0])], markers[tuple(places[int(np.argmax(apart))])] = 1, 2
         labels = skimage.segmentation.watershed(-distance, markers, mask=part)
         # A cut one pixel wide, through which the parts do not touch by their corners either.
-        beside = scipy.ndimage.binary_dilation(labels == 1, _EIGHT)
-        parted &= ~(beside & (labels == 2))
+        cut = scipy.ndimage.binary_dilation(labels == 1, _EIGHT) & (labels == 2)
+        lower = distance[labels == 2].max(initial=0)
+        if cut.any() and distance[cut].max() < _WAIST * lower:
+            parted &= ~cut
     return parted
 
 
