@@ -31,6 +31,7 @@ from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
+from napari_semxai.widgets.edit.dock import DEFECTS
 from napari_semxai.workbench import CANDIDATES, EDIT, Workbench
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", EDIT)
     take(workbench, folder, "scores", "Scores")
-    for part in (research, explain, robust, review, survey, pages, run):
+    for part in (research, explain, robust, defects, review, survey, pages, run):
         part(workbench, folder)
 
 
@@ -303,7 +304,21 @@ def pages(workbench: Workbench, folder: Path) -> None:
     take(workbench, folder, "pages", CANDIDATES)
 
 
-ALONE = {"explain": explained, "review": review, "robust": robust, "run": run}
+def defects(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of a mask with several defects, one of them looked at."""
+    scene = make_scene(SceneSpec(shape=(480, 480), label=1, defects=4, radius=16), seed=11)
+    workbench.images.show(image_from_array(scene.image, "four particles", pixel_size=2e-9))
+    wait(lambda: workbench.layers.mask_layer is not None)
+    workbench.edit.propose(scene.defect, "draw")
+    panel = workbench.dock(EDIT).panels[DEFECTS]
+    take(workbench, folder, "defects", EDIT, panel)
+    wait(lambda: workbench.session.defects)
+    panel.table.selectRow(1)
+    panel.table.cellClicked.emit(1, 0)
+    take(workbench, folder, "defects", EDIT, panel)
+
+
+ALONE = {"defects": defects, "explain": explained, "review": review, "robust": robust, "run": run}
 
 
 def turn_to(pages: QTabWidget, title: str) -> None:

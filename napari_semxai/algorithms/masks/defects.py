@@ -51,6 +51,16 @@ class Defect:
         row0, column0, row1, column1 = self.box
         return (row0 + row1 - 1) / 2, (column0 + column1 - 1) / 2
 
+    def part_of(self, mask: BoolMask) -> BoolMask:
+        """Return this defect alone, in a mask of the same shape (M, N)."""
+        row0, column0, row1, column1 = self.box
+        box = (slice(row0, row1), slice(column0, column1))
+        seed = np.array([[self.seed[0] - row0, self.seed[1] - column0]])
+        part = np.zeros_like(mask)
+        # In its box alone: a mask of many specks has many defects.
+        part[box] = components_at(mask[box], seed)
+        return part
+
 
 def find_defects(mask: BoolMask) -> tuple[Defect, ...]:
     """Return the components of a mask (M, N) by their number.

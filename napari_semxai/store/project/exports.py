@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import tifffile
 
+from napari_semxai.algorithms.masks.defects import find_defects
 from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.tables import all_reasons, write_table
@@ -125,6 +126,23 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], target: 
     return len(rows)
 
 
+def export_defects(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
+    """Write one row of measurements for each defect of each mask; return how many masks."""
+    rows: list[dict[str, Any]] = []
+    masks = 0
+    for one in chosen:
+        masks += 1
+        about = _about(project, one, file=one.image.path.name, page=one.image.page)
+        for defect in find_defects(one.mask):
+            measured = measure(defect.part_of(one.mask), one.image.pixel_size)
+            del measured["components"]
+            rows.append(about | {"number": defect.number} | measured | {"comment": one.comment})
+    if not rows:
+        raise InputError(f"{project.folder}: no mask with a defect to measure")
+    _write_rows(_free(project, target), rows)
+    return masks
+
+
 def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
     """Return what is known of a mask by column, but the comment."""
     name = project.info.class_names.get(one.label, "")
@@ -202,14 +220,15 @@ class ExportFormat:
     copies: bool = False
 
 
-_COCO = "COCO JSON (*.json)"
+_COCO, _CSV = "COCO JSON (*.json)", "CSV (*.csv)"
 EXPORT_FORMATS: dict[str, ExportFormat] = {
     "png": ExportFormat("PNG masks", partial(export_masks, suffix=".png")),
     "tif": ExportFormat("TIFF masks", partial(export_masks, suffix=".tif")),
     "coco-rle": ExportFormat("COCO JSON, RLE", partial(export_coco, form="rle"), _COCO),
     "coco-polygons": ExportFormat("COCO, polygons", partial(export_coco, form="polygons"), _COCO),
     "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia, copies=True),
-    "measurements": ExportFormat("measurements", export_measurements, "CSV (*.csv)"),
+    "measurements": ExportFormat("measurements", export_measurements, _CSV),
+    "defects": ExportFormat("measurements of every defect", export_defects, _CSV),
 }
 """All formats by the name that the command takes; a new one is an entry here."""
 

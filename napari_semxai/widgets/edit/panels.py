@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
     Box = tuple[int, int, int, int]
 
-_DEFECT_COLUMNS = ("No.", "Area", "Width × height", "Row, column")
+_DEFECT_COLUMNS = ("No.", "Area", "Size", "Row, column")
 _LISTED = 500
 """Rows at most: a noisy mask has thousands of specks."""
 _SEEN = 5
@@ -311,10 +311,17 @@ def _defect_table() -> QTableWidget:
     table.setHorizontalHeaderLabels(_DEFECT_COLUMNS)
     table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
     table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
-    table.setToolTip("Click a row to look at the defect; Ctrl or Shift for several")
+    table.setToolTip(
+        "Size: width × height. Click a row to look at the defect; Ctrl or Shift for several"
+    )
     table.verticalHeader().hide()
     table.verticalHeader().setDefaultSectionSize(20)
-    table.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Stretch)
+    header, mode = table.horizontalHeader(), QHeaderView.ResizeMode
+    # The size is the longest text, the number the shortest.
+    header.setSectionResizeMode(2, mode.Stretch)
+    for column, sample in ((0, "No.99"), (1, "99,999 nm²"), (3, "Row, column")):
+        header.setSectionResizeMode(column, mode.Fixed)
+        table.setColumnWidth(column, header.fontMetrics().horizontalAdvance(sample) + 14)
     # As high with one row as with many: nothing below it moves.
     table.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
     table.setMinimumWidth(120)

@@ -37,6 +37,7 @@ def test_defects_are_the_components_of_a_mask(mask) -> None:
     together = np.zeros_like(mask)
     for one in defects:
         part = components_at(mask, seeds(one))
+        assert np.array_equal(one.part_of(mask), part)
         row0, column0, row1, column1 = one.box
         assert part[one.seed]
         assert part.sum() == one.area == part[row0:row1, column0:column1].sum()

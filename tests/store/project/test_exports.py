@@ -15,6 +15,7 @@ from napari_semxai.store.project.exports import (
     export,
     export_carinthia,
     export_coco,
+    export_defects,
     export_masks,
     export_measurements,
 )
@@ -167,6 +168,31 @@ def test_measurements(project, tmp_path):
     checked |= {"wafer", "defect", "class_source", "pixel_size_m", "state", "annotators"}
     assert set(first) == checked | {"name", "comment"}
     assert (empty["area_px"], empty["perimeter_px"], empty["state"]) == ("0", "", "no defect")
+
+
+def test_every_defect_has_a_row_with_its_own_measurements(project, tmp_path):
+    mask = slanted()
+    mask[0, :5] = True
+    project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, mask))
+    path = tmp_path / "defects.csv"
+    assert export_defects(project, chosen_masks(project), path) == 3
+    with path.open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["id"] == "a"]
+    assert [(row["number"], row["area_px"]) for row in rows] == [
+        ("1", "5"),
+        ("2", str(slanted().sum())),
+    ]
+    for name, value in independent_measures(slanted()).items():
+        assert float(rows[1][name]) == pytest.approx(value, rel=1e-6), name
+    assert (rows[0]["row1"], rows[0]["column1"], rows[0]["state"]) == ("1", "5", "corrected")
+    assert float(rows[0]["area_um2"]) == pytest.approx(5 * 4e-6)
+
+
+def test_masks_without_any_defect_have_no_rows_to_write(project, tmp_path):
+    nothing = [one for one in chosen_masks(project) if not one.mask.any()]
+    with pytest.raises(InputError, match="no mask with a defect"):
+        export_defects(project, nothing, tmp_path / "defects.csv")
+    assert not (tmp_path / "defects.csv").exists()
 
 
 def test_the_perimeter_is_that_of_the_shape(project, tmp_path):
