@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QItemSelectionModel, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
+    QTableWidgetSelectionRange,
 )
 from superqt.utils import signals_blocked
 
@@ -39,14 +40,12 @@ if TYPE_CHECKING:
     from napari_semxai.store.disk.folders import StoredFiles
     from napari_semxai.widgets.common.forms import Connections
 
-    Box = tuple[int, int, int, int]
+    _Show = Callable[[tuple[int, int, int, int] | None], None]
 
 _DEFECT_COLUMNS = ("No.", "Area", "Size", "Row, column")
 _LISTED = 500
 """Rows at most: a noisy mask has thousands of specks."""
 _SEEN = 5
-_Selection = QItemSelectionModel.SelectionFlag
-_ROW = _Selection.Rows
 _HOW = (
     "Click: defect. Shift+click or right-click: not the defect. Drag: box around another object."
 )
@@ -215,12 +214,7 @@ class DefectsPanel(Panel):
         Told which part of the image (row0, column0, row1, column1) to look at; None for all.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        controller: DefectsController,
-        show: Callable[[Box | None], None],
-    ) -> None:
+    def __init__(self, session: Session, controller: DefectsController, show: _Show) -> None:
         super().__init__()
         self._session, self._controller, self._show = session, controller, show
         self._defects: tuple[Defect, ...] = ()
@@ -270,12 +264,9 @@ class DefectsPanel(Panel):
         self._defects = defects or ()
         self._fill()
         with signals_blocked(self.table):
-            self.table.clearSelection()
-            for row, one in enumerate(self._defects[:_LISTED]):
-                if one.seed in kept:
-                    self.table.selectionModel().select(
-                        self.table.model().index(row, 0), _ROW | _Selection.Select
-                    )
+            for row in range(self.table.rowCount()):
+                whole = QTableWidgetSelectionRange(row, 0, row, len(_DEFECT_COLUMNS) - 1)
+                self.table.setRangeSelected(whole, self._defects[row].seed in kept)
         self._on_selected()
 
     def _fill(self) -> None:
@@ -319,7 +310,7 @@ def _defect_table() -> QTableWidget:
     header, mode = table.horizontalHeader(), QHeaderView.ResizeMode
     # The size is the longest text, the number the shortest.
     header.setSectionResizeMode(2, mode.Stretch)
-    for column, sample in ((0, "No.99"), (1, "99,999 nm²"), (3, "Row, column")):
+    for column, sample in ((0, "No.99"), (1, "99,999 nm²"), (3, "Row, columns")):
         header.setSectionResizeMode(column, mode.Fixed)
         table.setColumnWidth(column, header.fontMetrics().horizontalAdvance(sample) + 14)
     # As high with one row as with many: nothing below it moves.
