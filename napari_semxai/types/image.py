@@ -28,7 +28,7 @@ class SemImage:
     name : str
         What to call the image in tables and file names.
     pixels : ndarray, shape (M, N) or (M, N, 3)
-        The values as stored; never changed.
+        The values as stored, turned as viewers show them; never changed.
     gray : ndarray of uint8, shape (M, N)
         8-bit grey; 8-bit pictures unscaled, others scaled by percentile.
     path : Path or None
@@ -41,6 +41,9 @@ class SemImage:
         Edge of one pixel in metres, when known.
     picture_rows : int or None
         Rows above the info bar, where the file's tags tell that there is one.
+    turned : int
+        Orientation of EXIF or TIFF by which `pixels` were turned from how the file stores them; 1
+        where they are as stored.
     """
 
     name: str
@@ -53,3 +56,4 @@ class SemImage:
     page_count: int = 1
     pixel_size: float | None = None
     picture_rows: int | None = None
+    turned: int = 1

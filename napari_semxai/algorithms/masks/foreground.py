@@ -254,18 +254,20 @@ def _by_color(values: NDArray[Any], lossy: bool) -> tuple[BoolMask, str]:
 def _by_value(values: NDArray[Any], lossy: bool) -> tuple[BoolMask, str]:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("holds NaN or infinite values; " + _say("nonzero", ">=N"))
-    found = np.unique(values)
-    low, top = found[0].item(), found[-1].item()
+    low, top = values.min().item(), values.max().item()
     if low < 0:
         raise ValueError(f"holds values from {low:g} to {top:g}; " + _say(">=N", "nonzero"))
-    if top == 0:
+    if low == top == 0:
         return np.zeros(values.shape, dtype=bool), EMPTY
+    # Most masks; sorting all values would take several times what reading the file does.
+    two = low == 0 and np.count_nonzero(values == top) == np.count_nonzero(values)
+    if two and not lossy:
+        return np.asarray(values != 0), NOT_ZERO
+    found = np.unique(values)
     if len(found) == 1 and (top in _FULL or values.dtype.kind == "b"):
         return np.ones(values.shape, dtype=bool), NOT_ZERO
     if lossy:
         return _soft(values, 255)
-    if len(found) == 2 and low == 0:
-        return np.asarray(values > 0), NOT_ZERO
     if values.dtype.kind == "f" and (values % 1).any():
         return _soft(values, 1)
     return _by_number(values, found)
@@ -327,7 +329,7 @@ def _neighbours(values: NDArray[Any]) -> list[NDArray[Any]]:
 
 def _looks_inverted(mask: BoolMask) -> bool:
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-    return bool(mask.mean() > 0.5 and border.mean() > 0.5)
+    return bool(np.count_nonzero(mask) > mask.size / 2 and border.mean() > 0.5)
 
 
 def _say(*rules: str) -> str:

@@ -81,6 +81,8 @@ def image_values(image: SemImage, source: str) -> dict[str, Any]:
         "page": image.page,
         "shape": image.gray.shape,
         "pixel_size_m": image.pixel_size,
+        # Another reader has the pixels as the file stores them.
+        **({"turned_from_orientation": image.turned} if image.turned != 1 else {}),
         "sha256": array_digest(image.pixels),
     }
 

@@ -146,8 +146,8 @@ class FileFinder:
         for root in self._roots:
             for name in given:
                 # A backslash of Windows is a separator, unless the file is called so.
-                for path in (root / name, root.joinpath(*re.split(r"[/\\]", name))):
-                    if (found := self._in_folder(path)) is not None:
+                for place in dict.fromkeys((name, name.replace("\\", "/"))):
+                    if (found := self._in_folder(root / place)) is not None:
                         return found
         for name in given:
             if (found := self._anywhere().find(name)) is not None:

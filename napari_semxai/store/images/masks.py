@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image, ImageOps
@@ -22,13 +21,14 @@ from napari_semxai.algorithms.masks.foreground import (
 )
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import file_sha256
-from napari_semxai.store.images.read import is_deep_png, is_large_png, open_picture, reading
+from napari_semxai.store.images.read import deep_png, open_picture, reading
 from napari_semxai.store.images.tiff import (
+    full_pages,
     is_tiff,
+    oriented,
     page_colormap,
     stored_samples,
     through_colormap,
-    tiff_page_count,
 )
 from napari_semxai.store.images.tiff_limits import open_tiff
 from napari_semxai.types import BoolMask, InputError
@@ -286,36 +286,32 @@ def stored_mask(path: Path) -> StoredMask:
     with reading(path):
         if is_tiff(path):
             return _from_tiff(path)
-        if is_large_png(path):
-            return _from_large_png(path)
+        if (deep := deep_png(path)) is not None:
+            samples, turned = deep
+            # The text stands before the pixels.
+            written_here = f"Software\0{WRITTEN_BY}".encode() in _start_of(path)
+            return replace(_with_alpha(oriented(samples, turned)), bright=written_here)
         with open_picture(path) as picture:
             frames: int = getattr(picture, "n_frames", 1)
             if frames > 1:
                 raise _several(path, frames)
-            if is_deep_png(path):
-                return _with_alpha(np.asarray(imagecodecs.png_decode(path.read_bytes())))
             # What we wrote is white on black, also where pixels alone could be read in two ways.
             written_here = picture.info.get("Software") == WRITTEN_BY
             # As the image is: see `read_image`.
-            shown = ImageOps.exif_transpose(picture)
-            return replace(_from_picture(shown, picture.format), bright=written_here)
+            ImageOps.exif_transpose(picture, in_place=True)
+            return replace(_from_picture(picture, picture.format), bright=written_here)
 
 
-def _from_large_png(path: Path) -> StoredMask:
-    """Read a PNG that Pillow refuses by its size; a colour table has become colours."""
-    stored = path.read_bytes()
-    # The text stands before the pixels.
-    written_here = f"Software\0{WRITTEN_BY}".encode() in stored[:_TEXT_WITHIN]
-    return replace(_with_alpha(np.asarray(imagecodecs.png_decode(stored))), bright=written_here)
+def _start_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_TEXT_WITHIN)
 
 
 def _from_tiff(path: Path) -> StoredMask:
-    pages = tiff_page_count(path)
     with open_tiff(path) as tif:
-        page = tif.pages[0].aspage()
-        slices = tif.series[0].size // max(page.size, 1)
-        if pages > 1 or slices > 1:
-            raise _several(path, max(pages, slices))
+        page, pages = tif.pages[0].aspage(), len(full_pages(tif, path))
+        if pages > 1:
+            raise _several(path, pages)
         samples, colormap = stored_samples(page), page_colormap(page)
         written_here = page.software == WRITTEN_BY
         lossy = page.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)

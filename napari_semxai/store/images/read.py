@@ -33,7 +33,7 @@ _MOST_BYTES = 2**31
 # By the colour type of a PNG; a colour table becomes RGB, perhaps with opacity.
 _PNG_PALETTE = 3
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
-_PNG_SIGNATURE, _PNG_BIT_DEPTH = b"\x89PNG\r\n\x1a\n", 24
+_PNG_SIGNATURE, _PNG_START = b"\x89PNG\r\n\x1a\n", 26
 
 # What tifffile, its codecs and Pillow raise on damaged files.
 _READ_ERRORS = (
@@ -83,10 +83,11 @@ def read_image(path: str | Path, page: int = 0) -> SemImage:
                 pixel_size=stored.pixel_size,
                 picture_rows=stored.picture_rows,
             )
-            return replace(image, page_count=stored.page_count)
+            return replace(image, page_count=stored.page_count, turned=stored.turned)
         if page != 0:
             raise InputError(f"{path}: has 1 page, so there is no page {page}")
-        return image_from_array(_read_picture(path), path.stem, path=path)
+        pixels, turned = _read_picture(path)
+        return replace(image_from_array(pixels, path.stem, path=path), turned=turned)
 
 
 def page_count(path: str | Path) -> int:
@@ -211,71 +212,84 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
-def _read_picture(path: Path) -> NDArray[Any]:
-    if is_large_png(path):
-        return _read_deep_png(path)
-    with open_picture(path) as picture:
-        turned = picture.getexif().get(_ORIENTATION, 1)
-        return np.ascontiguousarray(oriented(_samples(picture, path), turned))
+def _read_picture(path: Path) -> tuple[NDArray[Any], int]:
+    """Return pixels as viewers show them, and the orientation in which they are stored."""
+    if (deep := deep_png(path)) is not None:
+        pixels, turned = deep
+        if pixels.ndim == 3 and pixels.shape[2] == 2:
+            pixels = pixels[..., 0]
+    else:
+        with open_picture(path) as picture:
+            pixels, turned = _samples(picture), picture.getexif().get(_ORIENTATION, 1)
+    turned = turned if turned in range(2, 9) else 1
+    return np.ascontiguousarray(oriented(pixels, turned)), turned
 
 
 def open_picture(path: Path) -> Image.Image:
     """Open a JPEG, PNG or BMP file, however large it says its pieces are."""
+    with path.open("rb") as file:
+        is_bitmap = file.read(2) == b"BM"
     # A damaged length makes a read of a file take that much memory, one of bytes what is there.
-    stored = io.BytesIO(path.read_bytes())
+    # Bitmaps have no such lengths, and their pixels need not be copied.
+    stored = path if is_bitmap else io.BytesIO(path.read_bytes())
     with warnings.catch_warnings():
         # Mosaics are large on purpose.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         return Image.open(stored, formats=("BMP", "JPEG", "PNG"))
 
 
-def _samples(picture: Image.Image, path: Path) -> NDArray[Any]:
-    if is_deep_png(path):
-        return _read_deep_png(path)
+def _samples(picture: Image.Image) -> NDArray[Any]:
     if picture.mode == "P":
         return _gray_where_equal(np.asarray(picture.convert("RGB")))
     if picture.mode in ("LA", "La"):
         return np.asarray(picture.convert("L"))
     if picture.mode in ("CMYK", "YCbCr", "HSV", "LAB", "RGBX", "PA"):
         return np.asarray(picture.convert("RGB"))
-    return np.asarray(picture)
+    # Some versions widen 16 bits of grey to 32.
+    pixels = np.asarray(picture)
+    return pixels.astype(np.uint16) if picture.mode == "I" else pixels
 
 
-def is_deep_png(path: Path) -> bool:
-    """Whether a file is a PNG of 16 bits, of which Pillow cuts colours and opacity to 8."""
-    start = _png_start(path)
-    return start.startswith(_PNG_SIGNATURE) and start[_PNG_BIT_DEPTH] == 16
+def deep_png(path: Path) -> tuple[NDArray[Any], int] | None:
+    """Return the samples of a PNG that Pillow does not read whole, and its orientation.
 
+    That is one of 16-bit colours or opacity, which Pillow cuts to 8, or one beyond its limit.
 
-def _png_start(path: Path) -> bytes:
+    Raises
+    ------
+    InputError
+        When it needs more than 2 GiB.
+    """
     with path.open("rb") as file:
-        start = file.read(_PNG_BIT_DEPTH + 2)
-    return start if len(start) == _PNG_BIT_DEPTH + 2 else b""
-
-
-def is_large_png(path: Path) -> bool:
-    """Whether a file is a PNG that Pillow refuses by its size; `InputError` beyond 2 GiB."""
-    start = _png_start(path)
-    if not start.startswith(_PNG_SIGNATURE):
-        return False
+        start = file.read(_PNG_START)
+    if len(start) < _PNG_START or not start.startswith(_PNG_SIGNATURE):
+        return None
     columns, rows, depth, kind = struct.unpack(">IIBB", start[16:])
-    if columns * rows <= 2 * (Image.MAX_IMAGE_PIXELS or _MOST_BYTES):
-        return False
+    large = columns * rows > 2 * (Image.MAX_IMAGE_PIXELS or _MOST_BYTES)
+    if not large and (depth < 16 or kind == 0):
+        return None
     size = columns * rows * max(1, depth // 8) * _PNG_CHANNELS.get(kind, 4)
     if size > _MOST_BYTES:
         raise InputError(
             f"{path}: {columns}x{rows} pixels need {size / 2**30:.1f} GiB, at most 2 are read; "
             "save a smaller part"
         )
-    return True
-
-
-def _read_deep_png(path: Path) -> NDArray[Any]:
     stored = path.read_bytes()
     pixels = np.asarray(imagecodecs.png_decode(stored))
-    if stored[_PNG_BIT_DEPTH + 1] == _PNG_PALETTE:
-        pixels = _gray_where_equal(pixels)
-    return pixels[..., 0] if pixels.ndim == 3 and pixels.shape[2] == 2 else pixels
+    return _gray_where_equal(pixels) if kind == _PNG_PALETTE else pixels, _png_orientation(stored)
+
+
+def _png_orientation(stored: bytes) -> int:
+    """Return the orientation of the EXIF chunk; to ask Pillow would decode all pixels again."""
+    at = len(_PNG_SIGNATURE)
+    while at + 8 <= len(stored):
+        length, name = struct.unpack_from(">I4s", stored, at)
+        if name == b"eXIf":
+            exif = Image.Exif()
+            exif.load(stored[at + 8 : at + 8 + length])
+            return int(exif.get(_ORIENTATION, 1))
+        at += length + 12
+    return 1
 
 
 def _gray_where_equal(rgb: NDArray[Any]) -> NDArray[Any]:

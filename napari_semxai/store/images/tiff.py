@@ -48,6 +48,7 @@ _TAG_ERRORS = (
 )
 _KNOWN_PAGES: dict[tuple[str, int, int], tuple[int, ...]] = {}
 _MOST_KNOWN = 64
+_ORIENTATION = 274
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,35 +65,40 @@ class TiffPage:
         Metres per pixel from the microscope's tags.
     picture_rows : int or None
         Rows above the info bar, where the tags tell.
+    turned : int
+        Orientation by which the pixels were turned; 1 where they are as stored.
     """
 
     pixels: NDArray[Any]
     page_count: int
     pixel_size: float | None
     picture_rows: int | None
+    turned: int
 
 
 def is_tiff(path: Path) -> bool:
     """Whether the file starts as a TIFF or BigTIFF does."""
-    with path.open("rb") as file:
+    with open(path, "rb", buffering=0) as file:
         return file.read(4) in _SIGNATURES
 
 
 def tiff_page_count(path: Path) -> int:
     """Return the number of full-resolution pages."""
     with open_tiff(path) as tif:
-        return len(_full_pages(tif, path))
+        return len(full_pages(tif, path))
 
 
 def read_tiff_page(path: Path, page: int) -> TiffPage:
     """Read one page; `InputError` where the file has no such page."""
     with open_tiff(path) as tif:
-        pages = _full_pages(tif, path)
+        pages = full_pages(tif, path)
         if not 0 <= page < len(pages):
             raise InputError(f"{path}: has {len(pages)} pages, so there is no page {page}")
-        pixels = _pixels(tif.pages[pages[page]].aspage(), page if len(set(pages)) == 1 else 0)
+        shown = tif.pages[pages[page]].aspage()
+        pixels = _pixels(shown, page if len(set(pages)) == 1 else 0)
         size, rows = _known_size(tif, pixels.shape[0], pixels.shape[1])
-    return TiffPage(pixels, len(pages), size, rows)
+        turned = _orientation(shown)
+    return TiffPage(pixels, len(pages), size, rows, turned)
 
 
 def _known_size(
@@ -182,7 +188,7 @@ def _square(across: float | None, down: float | None) -> float | None:
     return _plausible_size(across)
 
 
-def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
+def full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
     """Return which pages are of full resolution.
 
     The tags of every page tell, which takes a tenth of a millisecond each: the answer is kept
@@ -197,7 +203,7 @@ def _full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
         full = tuple(index for index, is_reduced in enumerate(reduced) if not is_reduced)
         known = full or tuple(range(len(reduced)))
         if len(reduced) == 1:
-            known *= _frames(tif, key[2])
+            known *= _frames(tif, key[-1])
         # Simply all of them: few files are in use at a time.
         if len(_KNOWN_PAGES) >= _MOST_KNOWN:
             _KNOWN_PAGES.clear()
@@ -292,8 +298,12 @@ def stored_samples(page: tifffile.TiffPage, frame: int = 0) -> NDArray[Any]:
         raise ValueError(f"{photometric.name} colours are not understood; save as grey or RGB")
     elif photometric == tifffile.PHOTOMETRIC.YCBCR and page.compression not in _JPEG:
         array = _rgb_of_ycbcr(array)
-    tag = page.tags.get("Orientation")
-    return oriented(array, tag.value if tag is not None else 1)
+    return oriented(array, _orientation(page))
+
+
+def _orientation(page: tifffile.TiffPage) -> int:
+    tag = page.tags.get(_ORIENTATION)
+    return tag.value if tag is not None and tag.value in range(2, 9) else 1
 
 
 def _frame(page: tifffile.TiffPage, frame: int) -> NDArray[Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import struct
+import zlib
 from typing import TYPE_CHECKING
 
 import imagecodecs
@@ -13,6 +15,7 @@ import tifffile
 from PIL import Image
 
 from napari_semxai.store.images import read
+from napari_semxai.store.images.masks import stored_mask
 from napari_semxai.store.images.read import (
     image_files,
     image_from_array,
@@ -311,3 +314,21 @@ def test_a_name_of_bytes_costs_its_file(tmp_path: Path) -> None:
     assert message.endswith(r"b\xff.png: the name is not UTF-8; rename it")
     message.encode()
     "".join(failed).encode()
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_deep_colours_and_masks_lie_as_viewers_show_them(tmp_path: Path, orientation: int) -> None:
+    stored = np.random.default_rng(0).integers(0, 2**16, (3, 4, 3), np.uint16)
+    shown = {1: stored, 3: stored[::-1, ::-1], 6: np.rot90(stored, -1)}[orientation]
+    path = tmp_path / "a.png"
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data, part = imagecodecs.png_encode(stored), exif.tobytes().removeprefix(b"Exif\0\0")
+    chunk = b"eXIf" + part
+    # Behind the header, which is 33 bytes with the signature.
+    whole = struct.pack(">I", len(part)) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    path.write_bytes(data[:33] + whole + data[33:])
+    image = read_image(path)
+    np.testing.assert_array_equal(image.pixels, shown)
+    assert image.turned == orientation
+    np.testing.assert_array_equal(stored_mask(path).values, shown)
