@@ -98,7 +98,8 @@ def read_table(path: str | Path) -> Table:
         When it cannot be read or is empty.
     """
     path = Path(path)
-    text = read_text(path)
+    # Old programs end a file with Ctrl-Z.
+    text = read_text(path).rstrip("\x1a")
     said = _SEPARATOR_LINE.match(text)
     line = 1 if said else 0
     text = text[said.end() :] if said else text

@@ -227,8 +227,7 @@ def _read_picture(path: Path) -> tuple[NDArray[Any], int]:
 
 def open_picture(path: Path) -> Image.Image:
     """Open a JPEG, PNG or BMP file, however large it says its pieces are."""
-    with path.open("rb") as file:
-        is_bitmap = file.read(2) == b"BM"
+    is_bitmap = _start_of(path, 2) == b"BM"
     # A damaged length makes a read of a file take that much memory, one of bytes what is there.
     # Bitmaps have no such lengths, and their pixels need not be copied.
     stored = path if is_bitmap else io.BytesIO(path.read_bytes())
@@ -260,8 +259,7 @@ def deep_png(path: Path) -> tuple[NDArray[Any], int] | None:
     InputError
         When it needs more than 2 GiB.
     """
-    with path.open("rb") as file:
-        start = file.read(_PNG_START)
+    start = _start_of(path, _PNG_START)
     if len(start) < _PNG_START or not start.startswith(_PNG_SIGNATURE):
         return None
     columns, rows, depth, kind = struct.unpack(">IIBB", start[16:])
@@ -277,6 +275,12 @@ def deep_png(path: Path) -> tuple[NDArray[Any], int] | None:
     stored = path.read_bytes()
     pixels = np.asarray(imagecodecs.png_decode(stored))
     return _gray_where_equal(pixels) if kind == _PNG_PALETTE else pixels, _png_orientation(stored)
+
+
+def _start_of(path: Path, size: int) -> bytes:
+    # Without pathlib and a buffer, which take longer than reading a small picture's header.
+    with open(path, "rb", buffering=0) as file:
+        return file.read(size)
 
 
 def _png_orientation(stored: bytes) -> int:

@@ -119,3 +119,9 @@ def test_a_survey_is_a_table_of_other_programs(tmp_path):
 
 def test_a_name_with_the_separator_is_quoted():
     assert table_text([["a\tb", "c,d"], ["", "x"]], delimiter="\t") == '"a\tb"\tc,d\n\tx\n'
+
+
+def test_the_end_mark_of_old_programs_is_no_row(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b"a,b\r\n1,2\r\n\x1a")
+    assert read_table(path).rows == ((2, ["1", "2"]),)
