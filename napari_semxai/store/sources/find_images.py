@@ -82,7 +82,9 @@ class _Finder:
         if not path_parts(name):
             raise InputError("the defect names no image file")
         path = self._files.find(name)
-        pages = self._pages.setdefault(path, page_count(path))
+        if path not in self._pages:
+            self._pages[path] = page_count(path)
+        pages = self._pages[path]
         if pages == 1:
             return path, 0
         page = number if name in self._from_zero else number - 1

@@ -6,6 +6,7 @@ import tifffile
 from PIL import Image
 
 from napari_semxai.store.project.create import create_project
+from napari_semxai.store.sources import find_images
 from napari_semxai.store.sources.klarf import is_klarf, read_klarf
 from napari_semxai.types import InputError
 
@@ -327,3 +328,19 @@ def test_rows_without_a_word_are_refused(write):
     text = head("1 2") + "DefectRecordSpec 1 IMAGELIST ;\nDefectList\n 1 2 ;\nEndOfFile;\n"
     with pytest.raises(InputError, match=r"line .*: the columns leave no word to a row"):
         read_klarf(write(text))
+
+
+def test_a_file_of_many_defects_is_opened_once(tmp_path, monkeypatch):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.uint8))
+    path, opened = tmp_path / "lot.klarf", []
+    rows = "".join(f"\n{number} 1 1 1 0" for number in range(1, 30))
+    path.write_text(
+        "FileVersion 1 2;\nTiffFileName a.tif;\nDefectRecordSpec 3 DEFECTID IMAGECOUNT IMAGELIST ;"
+        f"\nDefectList{rows};\nEndOfFile;\n"
+    )
+    count = find_images.page_count
+    monkeypatch.setattr(
+        find_images, "page_count", lambda file: (opened.append(file), count(file))[1]
+    )
+    assert len(find_images.find_images(path).images) == 29
+    assert opened == [tmp_path / "a.tif"]
