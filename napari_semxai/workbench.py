@@ -73,7 +73,7 @@ if TYPE_CHECKING:
 
     import napari
 
-    from napari_semxai.algorithms.masks.defects import Defect
+    from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.widgets.common.forms import Panel, ScrolledDock
 
 _logger = logging.getLogger(__name__)

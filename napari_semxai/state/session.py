@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from psygnal import Signal, SignalGroup, SignalGroupDescriptor
 
 from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
-from napari_semxai.algorithms.masks.defects import Defect
+from napari_semxai.algorithms.masks.components import Defect
 from napari_semxai.algorithms.statistics.survey import SurveyReport
 from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation

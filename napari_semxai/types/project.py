@@ -108,6 +108,28 @@ class ProjectImage:
     stem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MaskPart:
+    """One object of a mask as it came in: parts may overlap, and edits of the mask cut them.
+
+    Attributes
+    ----------
+    counts : str
+        Its pixels in the image as COCO's compressed run lengths.
+    label : str
+        Its class; "" for that of the mask.
+    crowd : bool
+        Whether it is many objects, as COCO's ``iscrowd`` says.
+    value : str
+        What it was in its file: an id of an annotation, or the value of its pixels.
+    """
+
+    counts: str
+    label: str = ""
+    crowd: bool = False
+    value: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class ChosenMask:
     """An image with the mask that stands for it.
@@ -127,6 +149,8 @@ class ChosenMask:
         source is then the annotator's name.
     comment : str
         The annotator's.
+    parts : tuple of MaskPart
+        Objects of the mask, where it came in with several.
     """
 
     image: ProjectImage
@@ -136,6 +160,7 @@ class ChosenMask:
     label: str
     label_source: str
     comment: str
+    parts: tuple[MaskPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +272,8 @@ class ReviewRecord:
         How the mask was made.
     history : tuple of ReviewEvent
         Oldest first; only ever grows.
+    parts : tuple of MaskPart
+        Objects of the mask, where it came in with several.
     """
 
     image: str
@@ -264,6 +291,7 @@ class ReviewRecord:
     score: float | None = None
     recipe: MaskRecipe | None = None
     history: tuple[ReviewEvent, ...] = ()
+    parts: tuple[MaskPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -283,6 +311,8 @@ class ReviewChange:
     back : ReviewRecord or None
         A review is undone: the record as it was before it, with `mask` as it was then, None for
         none. Only the history stays and grows; nothing else of the change counts.
+    parts : tuple of MaskPart or None
+        Objects of `mask`.
     """
 
     state: ReviewState | None = None
@@ -295,6 +325,7 @@ class ReviewChange:
     classifier_sha256: str = ""
     classifier_synthetic: bool | None = None
     back: ReviewRecord | None = None
+    parts: tuple[MaskPart, ...] | None = None
 
     def classified(self, known: Classification | None) -> ReviewChange:
         """Return the change with what a classifier says of the image, where that is known."""

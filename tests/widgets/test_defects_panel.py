@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.masks.defects import find_defects
+from napari_semxai.algorithms.masks.components import find_defects
 from napari_semxai.controllers.edit.defects import DEFECT_EDITS
 from napari_semxai.state.session import Session
 from napari_semxai.store.images.read import image_from_array

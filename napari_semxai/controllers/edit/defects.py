@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.defects import (
+from napari_semxai.algorithms.masks.components import (
     find_defects,
     join_defects,
     keep_defects,
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.algorithms.masks.defects import Defect
+    from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session

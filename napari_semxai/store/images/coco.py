@@ -18,12 +18,11 @@ import numpy as np
 from napari_semxai.algorithms.masks.measurements import outlines
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.tables import read_text
-from napari_semxai.types import BoolMask, InputError
+from napari_semxai.store.images.mask_parts import drawn_runs, mask_part, part_mask, run_lengths
+from napari_semxai.types import BoolMask, InputError, MaskPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Iterable, Iterator, Sequence
 
     from napari_semxai.types import ChosenMask, ProjectImage, ProjectInfo
 
@@ -31,7 +30,6 @@ RLE, POLYGONS = "rle", "polygons"
 NO_CLASS = "defect"
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _LONGEST_SIDE = 2**31
-_MOST_PIXELS = 2**40
 
 
 def coco_document(
@@ -40,7 +38,7 @@ def coco_document(
     info: ProjectInfo,
     form: str,
 ) -> dict[str, Any]:
-    """Return a COCO data set: one annotation for each mask that is not empty.
+    """Return a COCO data set: one annotation for each mask with foreground, or each of its parts.
 
     Lot, wafer, defect, pixel size, class and its source stay with the image, under names of
     their own that other readers leave alone. Files are paths from the folder that holds all
@@ -65,22 +63,37 @@ def coco_document(
     root = _common_folder(image.path for image in project_images)
     for number, one in enumerate(chosen, start=1):
         images.append(_image(number, one, root))
-        if one.label not in categories:
-            categories = _category_ids([*categories, one.label])
-        category = used.setdefault(one.label, categories[one.label])
-        if one.mask.any():
-            annotation = {"id": len(annotations) + 1, "image_id": number, "category_id": category}
-            annotations.append(annotation | coco_annotation(one.mask, form))
-    names = info.class_names
+        objects = list(_objects(one))
+        for label in (one.label, *(label for label, _, _ in objects)):
+            if label not in categories:
+                categories = _category_ids([*categories, label])
+            used.setdefault(label, categories[label])
+        for label, crowd, mask in objects:
+            ids = {"id": len(annotations) + 1, "image_id": number, "category_id": used[label]}
+            # Crowds have run lengths in every COCO file.
+            written = coco_annotation(mask, RLE if crowd else form)
+            annotations.append(ids | written | {"iscrowd": int(crowd)})
     return {
         "info": {"description": "napari-semxai project"},
         "images": images,
         "annotations": annotations,
         "categories": [
-            {"id": number, "name": names.get(label, label) or NO_CLASS, "label": label}
+            {"id": number, "name": info.class_names.get(label, label) or NO_CLASS, "label": label}
             for label, number in sorted(used.items(), key=itemgetter(1))
         ],
     }
+
+
+def _objects(one: ChosenMask) -> Iterator[tuple[str, bool, BoolMask]]:
+    """Yield label, crowd and mask of each part that the mask still holds, then of the rest."""
+    rest = one.mask
+    for part in one.parts:
+        mask = part_mask(part, one.mask.shape) & one.mask
+        rest = rest & ~mask
+        if mask.any():
+            yield part.label or one.label, part.crowd, mask
+    if rest.any():
+        yield one.label, False, rest
 
 
 def _category_ids(labels: Iterable[str]) -> dict[str, int]:
@@ -181,7 +194,7 @@ class CocoImage:
             )
         mask = np.zeros(shape, dtype=bool)
         pixels: Counter[str] = Counter()
-        problems = []
+        parts, problems = [], []
         for annotation in self.annotations:
             try:
                 one = _decode(annotation, shape)
@@ -190,8 +203,15 @@ class CocoImage:
                 problems.append(f"{self.name}: {which}: {error}")
             else:
                 mask |= one
-                pixels[_key(annotation.get("category_id"))] += int(np.count_nonzero(one))
-        return CocoMask(mask, tuple(key for key, _ in pixels.most_common()), tuple(problems))
+                category = _key(annotation.get("category_id"))
+                pixels[category] += int(np.count_nonzero(one))
+                crowd = bool(annotation.get("iscrowd"))
+                value = str(annotation.get("id", ""))
+                parts.append(mask_part(one, category, value, crowd=crowd))
+        categories = tuple(key for key, _ in pixels.most_common())
+        # One object is the mask itself.
+        kept = tuple(parts) if len(parts) > 1 or any(one.crowd for one in parts) else ()
+        return CocoMask(mask, categories, tuple(problems), kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -206,11 +226,14 @@ class CocoMask:
         Ids of their categories, that of most pixels first.
     problems : tuple of str
         What was left out, and why.
+    parts : tuple of MaskPart
+        Each of several annotations, or of a crowd; their labels are ids of categories.
     """
 
     mask: BoolMask
     categories: tuple[str, ...]
     problems: tuple[str, ...]
+    parts: tuple[MaskPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -261,12 +284,19 @@ def read_coco(path: Path) -> CocoSet:
             problems.append(f"{image.get('file_name')}: its id {image['id']} is there twice")
         else:
             images[_key(image["id"])] = image
+    first_of: dict[tuple[Any, ...], str] = {}
+    same: dict[str, str] = {}
+    for key, image in images.items():
+        # Programs that add to a data set may list a picture again: its objects belong together.
+        names = ("file_name", "page", "semxai_id", "height", "width")
+        what = tuple(str(image.get(name)) for name in names)
+        same[key] = first_of.setdefault(what, key) if image.get("file_name") else key
     of_image: dict[str, list[Mapping[str, Any]]] = {key: [] for key in images}
     for number, annotation in enumerate(document["annotations"], start=1):
         if not isinstance(annotation, dict):
             problems.append(f"annotation {number} of the list is no annotation")
         elif _key(annotation.get("image_id")) in of_image:
-            of_image[_key(annotation["image_id"])].append(annotation)
+            of_image[same[_key(annotation["image_id"])]].append(annotation)
         else:
             which = f"annotation {annotation.get('id', number)}"
             problems.append(f"{which}: there is no image {annotation.get('image_id')}")
@@ -277,7 +307,11 @@ def read_coco(path: Path) -> CocoSet:
         else []
     )
     return CocoSet(
-        tuple(CocoImage(image, tuple(of_image[key])) for key, image in images.items()),
+        tuple(
+            CocoImage(image, tuple(of_image[key]))
+            for key, image in images.items()
+            if same[key] == key
+        ),
         {_key(one.get("id")): one for one in known},
         tuple(problems),
     )
@@ -313,39 +347,12 @@ def _decode(annotation: Mapping[str, Any], shape: tuple[int, int]) -> BoolMask:
     size = segmentation.get("size")
     if not isinstance(size, list) or tuple(size) != shape:
         raise ValueError(f"its mask has the size {size}, the image {list(shape)}")
-    runs = _runs(segmentation["counts"])
+    runs = run_lengths(segmentation["counts"])
     if runs is None or (runs < 0).any():
         raise ValueError("its run lengths are damaged")
     if runs.sum() != shape[0] * shape[1]:
         raise ValueError(f"its run lengths make {runs.sum()} pixels, not those of the image")
-    inside = np.arange(len(runs)) % 2 == 1
-    return np.repeat(inside, runs).reshape(shape, order="F")
-
-
-def _runs(counts: Any) -> NDArray[np.int64] | None:
-    """Return lengths of background and foreground in turn; None where they are none.
-
-    As text each length is written in digits of five bits, the lowest first, and from the fourth
-    on as its difference from the length before the last. Checked here, because pycocotools fills
-    up what is missing.
-    """
-    if isinstance(counts, list):
-        whole = all(isinstance(run, int) and abs(run) < _MOST_PIXELS for run in counts)
-        return np.array(counts, dtype=np.int64) if whole else None
-    if not isinstance(counts, str) or not counts.isascii() or not counts:
-        return None
-    digits = np.frombuffer(counts.encode(), dtype=np.uint8).astype(np.int64) - ord("0")
-    last = digits & 32 == 0
-    ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    if not last[-1] or digits.min() < 0 or digits.max() > 63 or (ends - starts).max() > 6:
-        return None
-    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
-    runs = np.add.reduceat((digits & 31) << (5 * place), starts)
-    runs -= np.where(digits[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
-    for first in (1, 2):
-        runs[first::2] = np.cumsum(runs[first::2])
-    return runs
+    return drawn_runs(runs, shape)
 
 
 def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> BoolMask:

@@ -15,12 +15,14 @@ from PIL.PngImagePlugin import PngInfo
 from napari_semxai.algorithms.masks.foreground import (
     AUTO,
     BRIGHT,
+    LEVEL,
     ForegroundRule,
     StoredMask,
     foreground,
 )
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import file_sha256
+from napari_semxai.store.images.mask_parts import parts_of
 from napari_semxai.store.images.read import deep_png, open_picture, reading
 from napari_semxai.store.images.tiff import (
     full_pages,
@@ -31,7 +33,7 @@ from napari_semxai.store.images.tiff import (
     through_colormap,
 )
 from napari_semxai.store.images.tiff_limits import open_tiff
-from napari_semxai.types import BoolMask, InputError
+from napari_semxai.types import BoolMask, InputError, MaskPart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,12 +64,15 @@ class MaskReading:
         The rule that told the foreground, for display.
     label, comment : str or None
         What a file with classes says of it.
+    parts : tuple of MaskPart
+        Its objects, where the file tells several apart.
     """
 
     mask: BoolMask
     rule: str
     label: str | None = None
     comment: str | None = None
+    parts: tuple[MaskPart, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +113,11 @@ def read_white_mask(path: str | Path, shape: tuple[int, int] | None = None) -> B
 
 
 def mask_reading(
-    path: str | Path, shape: tuple[int, int] | None = None, rule: ForegroundRule = AUTO
+    path: str | Path,
+    shape: tuple[int, int] | None = None,
+    rule: ForegroundRule = AUTO,
+    *,
+    parts: bool = False,
 ) -> MaskReading:
     """Read a mask that any program wrote, and say how.
 
@@ -120,6 +129,8 @@ def mask_reading(
         (M, N) of the image the mask belongs to.
     rule : ForegroundRule, optional
         What is foreground; by default as `algorithms.foreground.foreground` tells.
+    parts : bool
+        Whether objects with numbers or colours of their own are kept apart.
 
     Raises
     ------
@@ -139,7 +150,8 @@ def mask_reading(
     if shape is not None and mask.shape != tuple(shape):
         found, wanted = ("x".join(map(str, reversed(size))) for size in (mask.shape, shape))
         raise InputError(f"{path}: the mask is {found} pixels, the image {wanted}")
-    return MaskReading(mask, said)
+    apart = parts_of(stored, mask) if parts and said != LEVEL else ()
+    return MaskReading(mask, said, parts=apart)
 
 
 class MaskReader:
@@ -178,11 +190,12 @@ class MaskReader:
     def read(self, path: Path, shape: tuple[int, int], told: ForegroundRule = AUTO) -> MaskReading:
         """Read a mask of an image, by the rule that its source tells where nobody gave one."""
         try:
-            return mask_reading(path, shape, told if self._rule == AUTO else self._rule)
+            rule = told if self._rule == AUTO else self._rule
+            return mask_reading(path, shape, rule, parts=True)
         except UnclearMaskError:
             if self._unclear is None:
                 raise
-            return mask_reading(path, shape, self._unclear)
+            return mask_reading(path, shape, self._unclear, parts=True)
 
     def count(self, reading: MaskReading) -> None:
         """Count a mask that was brought in."""

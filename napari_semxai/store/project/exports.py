@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import tifffile
 
-from napari_semxai.algorithms.masks.defects import find_defects
+from napari_semxai.algorithms.masks.components import find_defects
 from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.tables import all_reasons, write_table

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -164,6 +164,7 @@ def _says(old: ReviewRecord, change: ReviewChange) -> bool:
         change.state is old.state
         and change.mask is not None
         and array_digest(change.mask) == old.mask_sha256
+        and change.parts in (None, old.parts)
         and change.label in (None, old.label)
         and change.comment in (None, old.comment)
     )
@@ -193,7 +194,8 @@ def _change(
     label, comment = found.label or reading.label, found.comment or reading.comment
     state = imported_state(reading.mask, found.state, state)
     new_label = None if label in (None, "", image.label) else label
-    return ReviewChange(state, reading.mask, label=new_label, comment=comment or None)
+    told = comment or None
+    return ReviewChange(state, reading.mask, label=new_label, comment=told, parts=reading.parts)
 
 
 def _masks_of(
@@ -309,7 +311,8 @@ def _from_coco(
         problems[f"{entry.name} {number}"] = problem
     found = [labels.get(key, key) for key in read.categories if labels.get(key, key)]
     comment = f"classes: {', '.join(found)}" if len(found) > 1 else None
-    return MaskReading(read.mask, "COCO JSON", found[0] if found else None, comment)
+    parts = tuple(replace(part, label=labels.get(part.label, part.label)) for part in read.parts)
+    return MaskReading(read.mask, "COCO JSON", found[0] if found else None, comment, parts)
 
 
 def _refuse(reason: str, image: ProjectImage) -> MaskReading:

@@ -87,7 +87,8 @@ def _chosen(
         if record is None or mask is None or not (every_state or record.state.is_truth):
             continue
         label = (record.label, name) if record.label else (image.label, image.label_source)
-        found.append(ChosenMask(image, mask, record.state, (name,), *label, record.comment))
+        told = (*label, record.comment, record.parts)
+        found.append(ChosenMask(image, mask, record.state, (name,), *told))
     return found
 
 

@@ -24,6 +24,7 @@ from napari_semxai.types import (
     BoolMask,
     InputError,
     MaskEdit,
+    MaskPart,
     MaskRecipe,
     ReviewChange,
     ReviewEvent,
@@ -122,6 +123,7 @@ def next_record(
         state, voided = change.state, None
     elif edited and old.state is not ReviewState.CANDIDATE:
         state, voided = ReviewState.CANDIDATE, old.state
+    parts = old.parts if change.parts is None else change.parts
     record = replace(
         old,
         state=state,
@@ -133,6 +135,8 @@ def next_record(
         area=old.area if mask is None else int(np.count_nonzero(mask)),
         score=old.score if change.score is None else change.score,
         recipe=_next_recipe(image, old, change, mask, edited),
+        # An edit cuts them where they are written; nothing is left of them in an empty mask.
+        parts=() if change.state is ReviewState.NO_DEFECT else parts,
     )
     if change.confidence is not None:
         record = replace(
@@ -281,6 +285,8 @@ def record_of(values: dict[str, Any]) -> ReviewRecord:
             ReviewEvent(**{**entry, "state": ReviewState(entry["state"])})
             for entry in values["history"]
         ),
+        # Earlier records know of no parts.
+        parts=tuple(MaskPart(**part) for part in values.get("parts", ())),
     )
 
 
@@ -351,6 +357,7 @@ def read_replaced(path: Path, shape: tuple[int, int]) -> ReviewChange:
         label=record.label,
         comment=record.comment,
         score=record.score,
+        parts=record.parts,
     )
 
 

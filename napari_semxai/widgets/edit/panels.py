@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QHideEvent, QShowEvent
 
     from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
-    from napari_semxai.algorithms.masks.defects import Defect
+    from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.controllers.edit.defects import DefectsController
     from napari_semxai.controllers.jobs import Jobs

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from napari_semxai.algorithms.masks.components import components_at
-from napari_semxai.algorithms.masks.defects import (
+from napari_semxai.algorithms.masks.components import (
+    components_at,
     find_defects,
     join_defects,
     keep_defects,

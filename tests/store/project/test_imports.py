@@ -4,10 +4,16 @@ from contextlib import closing
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from PIL import Image
+from pycocotools import mask as coco_mask
 
 from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.coco import coco_annotation
+from napari_semxai.store.images.mask_parts import numbered_parts, part_mask
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.exports import export
@@ -347,7 +353,10 @@ def test_categories_come_in_and_keep_their_ids(folders, tmp_path):
     assert dict(open_project(folders.folder).info.class_names) == {"1": "particle", "3": "scratch"}
     export(folders, chosen_masks(folders), tmp_path / "out.json", "coco-rle")
     out = json.loads((tmp_path / "out.json").read_text())
-    assert out["categories"] == [{"id": 3, "name": "scratch", "label": "3"}]
+    assert out["categories"] == [
+        {"id": 1, "name": "particle", "label": "1"},
+        {"id": 3, "name": "scratch", "label": "3"},
+    ]
     # Another file's number of the same meaning, and of another one.
     other = [{"id": 7, "name": "scratch"}, {"id": 1, "name": "void"}]
     path = coco(
@@ -357,6 +366,94 @@ def test_categories_come_in_and_keep_their_ids(folders, tmp_path):
     import_masks(folders, path, "ben")
     assert folders.record("solo", "ben").label == "3"
     assert folders.record("empty", "ben").label == "void"
+
+
+def objects(path):
+    """What a COCO file says of objects: class, crowd and pixels."""
+    document = json.loads(path.read_text())
+    return [
+        (one["category_id"], one["iscrowd"], coco_mask.decode(one["segmentation"]).astype(bool))
+        for one in document["annotations"]
+    ]
+
+
+def region(row0, row1, column0, column1):
+    mask = np.zeros(MIXED, bool)
+    mask[row0:row1, column0:column1] = True
+    return mask
+
+
+def test_objects_of_an_image_are_kept_apart(folders, tmp_path):
+    first, second, crowd = region(2, 6, 2, 6), region(4, 9, 4, 9), region(12, 15, 0, 8)
+    wanted_objects = [(3, 0, first), (1, 0, second), (1, 1, crowd)]
+    size = {"height": MIXED[0], "width": MIXED[1]}
+    # The same picture twice in one file, as programs that add to a set write it.
+    images = [{"id": n, "file_name": "solo.png"} | size for n in (1, 2)]
+    document = {"images": images, "categories": CATEGORIES, "annotations": [
+        {"id": n, "image_id": 1 + n // 2, "category_id": category, "iscrowd": many,
+         "segmentation": coco_annotation(mask, "rle")["segmentation"]}
+        for n, (category, many, mask) in enumerate(wanted_objects)
+    ]}  # fmt: skip
+    path, out = tmp_path / "c.json", tmp_path / "out.json"
+    path.write_text(json.dumps(document))
+    import_masks(folders, path, "anna")
+    record = open_project(folders.folder).record("solo", "anna")
+    told = [(one.label, one.crowd, one.value) for one in record.parts]
+    assert told == [("3", False, "0"), ("1", False, "1"), ("1", True, "2")]
+    assert np.array_equal(folders.mask("solo", "anna"), first | second | crowd)
+    # Again, and there and back: nothing changes.
+    import_masks(folders, path, "anna")
+    export(folders, chosen_masks(folders), out, "coco-rle")
+    import_masks(folders, out, "ben")
+    export(folders, chosen_masks(folders, "ben"), tmp_path / "ben.json", "coco-rle")
+    for written in (out, tmp_path / "ben.json"):
+        for (category, many, mask), wanted in zip(objects(written), wanted_objects, strict=True):
+            assert (category, many) == wanted[:2]
+            assert np.array_equal(mask, wanted[2])
+    # An edit cuts them; what it adds is an object of the mask's own class.
+    new = region(0, 2, 20, 30)
+    edited = (first | second | new) & ~region(0, 5, 0, 40) | new
+    folders.write_review("solo", "anna", ReviewChange(ReviewState.CORRECTED, edited))
+    export(folders, chosen_masks(folders, "anna"), out, "coco-rle")
+    wanted = [(3, first & edited), (1, second & edited), (1, new)]
+    assert [(one[0], one[2].sum()) for one in objects(out)] == [
+        (category, mask.sum()) for category, mask in wanted
+    ]
+    folders.write_review("solo", "anna", ReviewChange(ReviewState.NO_DEFECT))
+    assert folders.record("solo", "anna").parts == ()
+
+
+@pytest.mark.parametrize("colored", [False, True])
+def test_numbers_and_colours_of_a_mask_file_are_kept_apart(folders, tmp_path, colored):
+    values = np.zeros(MIXED, np.uint8)
+    values[2:8, 2:9], values[10:16, 12:20], values[2:4, 20:24] = 3, 7, 3
+    shown = values
+    if colored:
+        shown = np.zeros((*MIXED, 3), np.uint8)
+        shown[values == 3], shown[values == 7] = (255, 0, 0), (0, 255, 0)
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(shown).save(tmp_path / "masks" / "solo.png")
+    import_masks(folders, tmp_path / "masks", "anna")
+    parts = folders.record("solo", "anna").parts
+    masks = [part_mask(part, MIXED) for part in parts]
+    areas = sorted(int(mask.sum()) for mask in masks)
+    assert areas == sorted([int((values == 3).sum()), int((values == 7).sum())])
+    if not colored:
+        assert [part.value for part in parts] == ["3", "7"]
+    export(folders, chosen_masks(folders), tmp_path / "out.json", "coco-rle")
+    assert len(objects(tmp_path / "out.json")) == 2
+
+
+@given(
+    arrays(np.uint8, st.tuples(st.integers(1, 9), st.integers(1, 9)), elements=st.integers(0, 3))
+)
+@settings(deadline=None)
+def test_parts_of_numbers_are_their_pixels(numbers):
+    parts = numbered_parts(numbers)
+    assert [part.value for part in parts] == [str(n) for n in np.unique(numbers) if n]
+    for part in parts:
+        assert np.array_equal(part_mask(part, numbers.shape), numbers == int(part.value))
+    assert not part_mask(parts[0], (3, 40)).any() if parts else True
 
 
 def test_real_names_in_exports(folders, tmp_path):

@@ -1,0 +1,108 @@
+"""Objects of a mask that came in with several, as run lengths of their pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai.types import MaskPart
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_semxai.algorithms.masks.foreground import StoredMask
+    from napari_semxai.types import BoolMask
+
+_MOST_PIXELS = 2**40
+_MOST_PARTS = 4096
+_MOST_COLORS = 16
+
+
+def parts_of(stored: StoredMask, mask: BoolMask) -> tuple[MaskPart, ...]:
+    """Return what several numbers, or a few colours, keep apart in a mask (M, N)."""
+    numbers = stored.values if stored.indices is None else stored.indices
+    if stored.lossy:
+        return ()
+    colored = numbers.ndim == 3
+    if colored:
+        if numbers.dtype != np.uint8:
+            return ()
+        numbers = numbers[..., :3].astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    found = np.unique(numbers[mask])
+    # Soft edges mix colours, which are no objects.
+    if not 2 <= len(found) <= (_MOST_COLORS if colored else _MOST_PARTS):
+        return ()
+    return numbered_parts(np.where(mask, numbers, 0))
+
+
+def mask_part(
+    mask: BoolMask, label: str = "", value: str = "", *, crowd: bool = False
+) -> MaskPart:
+    """Return an object's mask (M, N) as a part."""
+    from pycocotools import mask as coco_mask
+
+    runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return MaskPart(runs["counts"].decode("ascii"), label, crowd, value)
+
+
+def numbered_parts(numbers: NDArray[Any]) -> tuple[MaskPart, ...]:
+    """Return a part for each number (M, N) that is not 0, by increasing number."""
+    from pycocotools import mask as coco_mask
+
+    # One look at the picture, however many objects it has.
+    flat = numbers.ravel(order="F")
+    starts = np.flatnonzero(np.concatenate([[True], flat[1:] != flat[:-1]]))
+    stops = np.append(starts[1:], flat.size)
+    values = flat[starts]
+    order = np.argsort(values, kind="stable")
+    parts = []
+    for runs in np.split(order, np.flatnonzero(np.diff(values[order])) + 1):
+        value = values[runs[0]].item()
+        if value:
+            ends = np.column_stack([starts[runs], stops[runs]]).ravel()
+            counts = np.diff(ends, prepend=0, append=flat.size).tolist()
+            stored = {"counts": counts, "size": list(numbers.shape)}
+            found = coco_mask.frPyObjects(stored, *numbers.shape)
+            parts.append(MaskPart(found["counts"].decode("ascii"), value=f"{value:g}"))
+    return tuple(parts)
+
+
+def part_mask(part: MaskPart, shape: tuple[int, ...]) -> BoolMask:
+    """Return the pixels of a part in an image of `shape` (M, N); none where it has another one."""
+    runs = run_lengths(part.counts)
+    if runs is None or (runs < 0).any() or runs.sum() != shape[0] * shape[1]:
+        return np.zeros(shape, dtype=bool)
+    return drawn_runs(runs, shape)
+
+
+def drawn_runs(runs: NDArray[np.int64], shape: tuple[int, ...]) -> BoolMask:
+    """Return the mask of run lengths of background and foreground in turn, column by column."""
+    inside = np.arange(len(runs)) % 2 == 1
+    return np.repeat(inside, runs).reshape(shape, order="F")
+
+
+def run_lengths(counts: Any) -> NDArray[np.int64] | None:
+    """Return lengths of background and foreground in turn; None where they are none.
+
+    As text each length is written in digits of five bits, the lowest first, and from the fourth
+    on as its difference from the length before the last. Checked here, because pycocotools fills
+    up what is missing.
+    """
+    if isinstance(counts, list):
+        whole = all(isinstance(run, int) and abs(run) < _MOST_PIXELS for run in counts)
+        return np.array(counts, dtype=np.int64) if whole else None
+    if not isinstance(counts, str) or not counts.isascii() or not counts:
+        return None
+    digits = np.frombuffer(counts.encode(), dtype=np.uint8).astype(np.int64) - ord("0")
+    last = digits & 32 == 0
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if not last[-1] or digits.min() < 0 or digits.max() > 63 or (ends - starts).max() > 6:
+        return None
+    place = np.arange(len(digits)) - np.repeat(starts, ends - starts + 1)
+    runs = np.add.reduceat((digits & 31) << (5 * place), starts)
+    runs -= np.where(digits[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
+    for first in (1, 2):
+        runs[first::2] = np.cumsum(runs[first::2])
+    return runs
