@@ -88,7 +88,7 @@ def test_projects_and_data_sets(files: Path, encoding: str) -> None:
         assert code == wanted, said
         if code == 3:
             assert "bad" in said
-            assert sys.platform != "linux" or "caf" in said
+            assert sys.platform != "linux" or "café"[:3] in said
     assert {path.name for path in Path("out").glob("*.png")} == {
         "µm 晶圆.png", "δ2.png", "δ10.png"
     }  # fmt: skip
@@ -103,7 +103,7 @@ def test_networks(files: Path, command: str) -> None:
     code, _, said = run("ascii", command, "images", "-o", "out", *more)
     assert code == 3
     assert "bad.png" in said
-    assert "caf" in said
+    assert "café"[:3] in said
     ending = "_mask.png" if command == "mask" else ".npy"
     assert len(list(Path("out").glob(f"*{ending}"))) == 3
 
