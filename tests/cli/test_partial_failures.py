@@ -15,7 +15,7 @@ from napari_semxai.cli import main
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 
 ENCODINGS = ("utf-8", "ascii", "cp437", "latin-1", "cp932", "utf-16")
-BYTES = b"caf\xe9.png"
+BYTES = b"quartz\xe9.png"
 """A name that is Latin-1 and no UTF-8."""
 
 
@@ -88,7 +88,7 @@ def test_projects_and_data_sets(files: Path, encoding: str) -> None:
         assert code == wanted, said
         if code == 3:
             assert "bad" in said
-            assert sys.platform != "linux" or "café"[:3] in said
+            assert sys.platform != "linux" or "quartz" in said
     assert {path.name for path in Path("out").glob("*.png")} == {
         "µm 晶圆.png", "δ2.png", "δ10.png"
     }  # fmt: skip
@@ -103,7 +103,7 @@ def test_networks(files: Path, command: str) -> None:
     code, _, said = run("ascii", command, "images", "-o", "out", *more)
     assert code == 3
     assert "bad.png" in said
-    assert "café"[:3] in said
+    assert "quartz" in said
     ending = "_mask.png" if command == "mask" else ".npy"
     assert len(list(Path("out").glob(f"*{ending}"))) == 3
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import warnings
 import zlib
@@ -34,6 +35,9 @@ _MOST_BYTES = 2**31
 _PNG_PALETTE = 3
 _PNG_CHANNELS = {0: 1, 2: 3, 3: 4, 4: 2, 6: 4}
 _PNG_SIGNATURE, _PNG_START = b"\x89PNG\r\n\x1a\n", 26
+# JPEG has at least one bit for each block of 8 x 8 pixels; PNG's deflate makes at most 1032 bytes
+# of one.
+_PIXELS_A_BYTE = {"JPEG": 8 * 64, "PNG": 8 * 1032}
 
 # What tifffile, its codecs and Pillow raise on damaged files.
 _READ_ERRORS = (
@@ -234,7 +238,14 @@ def open_picture(path: Path) -> Image.Image:
     with warnings.catch_warnings():
         # Mosaics are large on purpose.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(stored, formats=("BMP", "JPEG", "PNG"))
+        picture = Image.open(stored, formats=("BMP", "JPEG", "PNG"))
+    size, (columns, rows) = path.stat().st_size, picture.size
+    if columns * rows > size * _PIXELS_A_BYTE.get(picture.format or "", math.inf):
+        raise InputError(
+            f"{path}: says {columns}x{rows} pixels, more than its {size:,} bytes can hold; it is "
+            "damaged: get a new copy"
+        )
+    return picture
 
 
 def _samples(picture: Image.Image) -> NDArray[Any]:

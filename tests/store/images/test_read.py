@@ -332,3 +332,23 @@ def test_deep_colours_and_masks_lie_as_viewers_show_them(tmp_path: Path, orienta
     np.testing.assert_array_equal(image.pixels, shown)
     assert image.turned == orientation
     np.testing.assert_array_equal(stored_mask(path).values, shown)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_a_picture_claims_no_more_pixels_than_it_can_hold(tmp_path, suffix):
+    path = tmp_path / f"a{suffix}"
+    # A picture of one grey is as small as one can be, and read.
+    Image.fromarray(np.full((2048, 2048), 7, np.uint8)).save(path)
+    assert read_image(path).gray.shape == (2048, 2048)
+    Image.fromarray(np.full((8, 16), 7, np.uint8)).save(path)
+    stored = path.read_bytes()
+    rows, columns = (struct.pack(">H" if suffix == ".jpg" else ">I", side) for side in (8, 16))
+    both = rows + columns if suffix == ".jpg" else columns + rows
+    assert stored.count(both) == 1
+    huge = struct.pack(">HH" if suffix == ".jpg" else ">II", 12_000, 12_000)
+    damaged = bytearray(stored.replace(both, huge))
+    if suffix == ".png":
+        damaged[29:33] = struct.pack(">I", zlib.crc32(damaged[12:29]))
+    path.write_bytes(damaged)
+    with pytest.raises(InputError, match=r"12000x12000 pixels, more than its \d+ bytes can hold"):
+        read_image(path)
