@@ -140,7 +140,7 @@ def test_synthetic_images_are_told(dataset: Path, small_start: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--steps", 0], "--steps 0"),
+        (["--steps", 0], "--steps: 0 is less than 1"),
         (["--balance", 2], "--balance 2.0"),
         (["--validation", 0], "--validation 0.0"),
         (["--rate", 0], "--rate 0.0"),
