@@ -494,7 +494,7 @@ def test_bars_are_not_painted_within_a_stroke(qtbot, scores, session):
 def test_sizes_in_pixels_and_micrometres():
     size = MaskSize(area=400, height=10, width=50)
     assert size_text(size, None) == "Defect: 400 px, 50 × 10 px, ⌀ 22.6 px"
-    assert "0.0016 µm², 0.1 × 0.02 µm, ⌀ 0.04514 µm" in size_text(size, 2e-9)
+    assert "1,600 nm², 100 nm × 20 nm, ⌀ 45.1 nm" in size_text(size, 2e-9)
 
 
 def test_every_control_has_a_tooltip(candidates, edit, scores):

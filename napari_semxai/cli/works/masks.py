@@ -35,6 +35,7 @@ from napari_semxai.types import (
     ModelInfo,
     SemImage,
 )
+from napari_semxai.types.quantities import area_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -317,7 +318,7 @@ def summary(result: MaskResult) -> str:
     size = size_of(truth.mask)
     text = f"{size.area:,} px, {size.width} x {size.height} px"
     if result.image.pixel_size is not None:
-        text += f", {size.area * (result.image.pixel_size * 1e6) ** 2:.4g} µm²"
+        text += f", {area_text(size.area * result.image.pixel_size**2)}"
     if truth.winner is not None:
         # People count from 1; the record's "winner" is a place in its list.
         text += f", surface is candidate {truth.winner + 1} of {len(result.pool)}"

@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import qthrottled
 
 from napari_semxai.controllers.scores.comparison_table import table_lines
+from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open, ask_save
 from napari_semxai.widgets.common.forms import (
     MASK_FILTER,
@@ -248,7 +249,7 @@ class ScoresDock(ScrolledDock):
 
 
 def size_text(size: MaskSize, pixel_size: float | None) -> str:
-    """Return area, width, height and equivalent diameter in px, and in µm when possible.
+    """Return area, width, height and equivalent diameter in px, and in the lengths that fit.
 
     Parameters
     ----------
@@ -258,13 +259,11 @@ def size_text(size: MaskSize, pixel_size: float | None) -> str:
         Edge of a pixel in metres.
     """
     lengths = size.width, size.height, size.equivalent_diameter
-    text = "Defect: {} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
+    text = "Defect: {:,} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
     if pixel_size is None:
         return text
-    edge = pixel_size * 1e6
-    width, height, diameter = (length * edge for length in lengths)
-    area = size.area * edge * edge
-    return f"{text}\n{area:.4g} µm², {width:.4g} × {height:.4g} µm, ⌀ {diameter:.4g} µm"
+    width, height, diameter = (length_text(length * pixel_size) for length in lengths)
+    return f"{text}\n{area_text(size.area * pixel_size**2)}, {width} × {height}, ⌀ {diameter}"
 
 
 def _counts(scores: Scores) -> str:
