@@ -69,3 +69,14 @@ def test_sample_data_comes_with_exact_masks(viewer: napari.Viewer, key: str, ima
     assert kinds.count("Image") == kinds.count("Labels") == images
     for layer in layers:
         assert layer.data.dtype == np.uint8
+
+
+def test_no_key_opens_a_menu_of_napari(viewer: napari.Viewer) -> None:
+    from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
+
+    bar = viewer.window._qt_window.menuBar()
+    titles = [action.text() for action in bar.actions()]
+    letters = {title[title.index("&") + 1].upper() for title in titles if "&" in title}
+    assert "F" in letters
+    keys = {shortcut.key for shortcut in SHORTCUTS}
+    assert not keys & {f"Alt-{letter}" for letter in letters}

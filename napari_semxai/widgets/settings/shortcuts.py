@@ -115,7 +115,7 @@ SHORTCUTS = (
     Shortcut("mask", "Alt-M", "Show or hide the mask"),
     Shortcut("explanation", "Alt-X", "Show or hide explanations"),
     Shortcut("next heat map", "Alt-Shift-X", "Next heat map of this image, then its concepts"),
-    Shortcut("next defect", "Alt-F", "Zoom to the next defect, then to the whole image"),
+    Shortcut("next defect", "Alt-O", "Zoom to the next defect, then to the whole image"),
     Shortcut("brush", "Alt-B", "Brush"),
     Shortcut("erase", "Alt-E", "Eraser"),
     Shortcut("click", "Alt-C", "SAM click"),
