@@ -2,7 +2,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication
 
@@ -10,31 +9,11 @@ from napari_semxai.controllers.explain import explain
 from napari_semxai.controllers.explain.explain import ExplanationMaskController, make_sources
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look, arrange
 from napari_semxai.layers.explain.float_layers import CLASSIFIER
-from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Focus, Heatmaps
-from napari_semxai.state.session import Session
 from tests import explanations as make
-from tests.doubles import Edit
 from tests.open_images import make_image, open_image
 
 CONCEPT_MASKS, HEAT_MASK = "concept masks", "heat map mask"
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def session():
-    return Session()
-
-
-@pytest.fixture
-def layers(viewer, session):
-    layers = SessionLayers(viewer, session, Edit())
-    yield layers
-    layers.release()
 
 
 @pytest.fixture

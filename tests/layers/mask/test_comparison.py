@@ -14,23 +14,6 @@ from tests.pools import scene_masks
 
 
 @pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def session():
-    return Session()
-
-
-@pytest.fixture
-def layers(viewer, session):
-    layers = SessionLayers(viewer, session, Edit())
-    yield layers
-    layers.release()
-
-
-@pytest.fixture
 def comparison(viewer, session, layers):
     comparison = Comparison(viewer, layers, EvaluateController(session, None))
     yield comparison
