@@ -103,17 +103,21 @@ class DefectsController:
         numbers = ", ".join(str(one.number) for one in defects)
         title = f"{edit.title.lower()} {'defect' if len(defects) == 1 else 'defects'} {numbers}"
 
-        def done(result: BoolMask) -> None:
+        def changed() -> BoolMask | None:
+            result = edit.function(mask, seeds)
+            return None if np.array_equal(result, mask) else result
+
+        def done(result: BoolMask | None) -> None:
             now = self._edit.mask
             # Painted meanwhile: what was chosen may be something else now.
             if now is None or not np.array_equal(now, mask):
                 self._session.say(f"{title}: the mask has changed meanwhile; choose again")
-            elif np.array_equal(result, mask):
+            elif result is None:
                 self._session.say(f"{title}: nothing to change")
             else:
                 self._edit.propose(result, title)
 
-        self._jobs.run("edit defects", partial(edit.function, mask, seeds), done)
+        self._jobs.run("edit defects", changed, done)
 
     def find_next(self, show: Callable[[Defect | None], None]) -> None:
         """Hand `show` the next defect of the mask, the largest first; None after the last one."""

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.types import BoolMask, NetworkLayers
 
-
 _TITLES = {method.name: method.title for method in CAM_METHODS}
 
 

@@ -70,9 +70,7 @@ def coco_document(
             used.setdefault(label, categories[label])
         for label, crowd, mask in objects:
             ids = {"id": len(annotations) + 1, "image_id": number, "category_id": used[label]}
-            # Crowds have run lengths in every COCO file.
-            written = coco_annotation(mask, RLE if crowd else form)
-            annotations.append(ids | written | {"iscrowd": int(crowd)})
+            annotations.append(ids | coco_annotation(mask, form, crowd=crowd))
     return {
         "info": {"description": "napari-semxai project"},
         "images": images,
@@ -127,19 +125,20 @@ def write_mask_document(path: Path, mask: BoolMask, name: str) -> None:
     write_json(path, document)
 
 
-def coco_annotation(mask: BoolMask, form: str) -> dict[str, Any]:
+def coco_annotation(mask: BoolMask, form: str, *, crowd: bool = False) -> dict[str, Any]:
     """Return ``segmentation``, ``area``, ``bbox`` (x, y, width, height) and ``iscrowd``."""
     from pycocotools import mask as coco_mask
 
     runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
     segmentation: Any = {"size": list(mask.shape), "counts": runs["counts"].decode("ascii")}
-    if form == POLYGONS:
+    # Crowds have run lengths in every COCO file.
+    if form == POLYGONS and not crowd:
         segmentation = [corners[:, ::-1].ravel().tolist() for corners in outlines(mask)]
     return {
         "segmentation": segmentation,
         "area": int(coco_mask.area(runs)),
         "bbox": coco_mask.toBbox(runs).tolist(),
-        "iscrowd": 0,
+        "iscrowd": int(crowd),
     }
 
 
@@ -208,10 +207,10 @@ class CocoImage:
                 crowd = bool(annotation.get("iscrowd"))
                 value = str(annotation.get("id", ""))
                 parts.append(mask_part(one, category, value, crowd=crowd))
-        categories = tuple(key for key, _ in pixels.most_common())
+        ranked = tuple(key for key, _ in pixels.most_common())
         # One object is the mask itself.
         kept = tuple(parts) if len(parts) > 1 or any(one.crowd for one in parts) else ()
-        return CocoMask(mask, categories, tuple(problems), kept)
+        return CocoMask(mask, ranked, tuple(problems), kept)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
