@@ -91,6 +91,8 @@ class ProjectImage:
     stem : str
         Names files that are made of the image: the id, with letters of any script where the
         name has such.
+    turned : int
+        See `SemImage.turned`.
     """
 
     id: str
@@ -106,6 +108,7 @@ class ProjectImage:
     pixel_size: float | None = None
     name: str = ""
     stem: str = ""
+    turned: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,8 @@ class MaskRecipe:
         In order.
     versions : mapping
         Package name to version.
+    turned : int
+        Of the image; see `SemImage.turned`.
     """
 
     base: str
@@ -212,6 +217,7 @@ class MaskRecipe:
     settings: Mapping[str, Any] = field(default_factory=dict)
     edits: tuple[MaskEdit, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    turned: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,19 +104,13 @@ class RecipeRecorder:
                 self._recipe,
                 base_sha256=array_digest(base),
                 image_sha256=array_digest(image.pixels),
+                turned=image.turned,
             )
             self._start = None
-        recipe = self._recipe
         self._note(mask, "stroke", {})
-        return MaskRecipe(
-            recipe.base,
-            recipe.base_sha256,
-            recipe.image_sha256,
-            recipe.settings,
-            tuple(self._edits),
-            # Those that made the base: a later edit is a patch, which any version repeats.
-            recipe.versions or versions(),
-        )
+        # Versions of what made the base: a later edit is a patch, which any version repeats.
+        made_with = self._recipe.versions or versions()
+        return replace(self._recipe, edits=tuple(self._edits), versions=made_with)
 
     def _note(self, mask: BoolMask, name: str, details: dict[str, Any]) -> None:
         if self._last is not None and not np.array_equal(mask, self._last):

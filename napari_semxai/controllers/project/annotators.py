@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.statistics.agreement import pair_scores
 from napari_semxai.state.review import OtherMasks
+from napari_semxai.store.project.files import annotator_key
 from napari_semxai.store.project.masks import consensus_mask, truth_masks
 
 if TYPE_CHECKING:
@@ -108,6 +109,6 @@ class AnnotatorsController:
 def _read(project: Project, image_id: str, me: str) -> OtherMasks:
     # From the files: what this annotator has not written is compared with nobody.
     masks = truth_masks(project, image_id, project.annotators())
-    this_annotator = me.strip().casefold()
+    this_annotator = annotator_key(me)
     others = {name: mask for name, mask in masks.items() if name != this_annotator}
     return OtherMasks(others, pair_scores(masks))

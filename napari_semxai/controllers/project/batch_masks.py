@@ -270,6 +270,7 @@ def _write(
         array_digest(image.pixels),
         settings.to_json(run.sha256, border) | found,
         versions=run.versions,
+        turned=image.turned,
     )
     score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])
     # Asked again: minutes have passed since `_read`, and this is the writing thread, so nothing

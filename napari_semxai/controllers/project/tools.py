@@ -14,6 +14,7 @@ from psygnal import Signal
 from napari_semxai.store.images.masks import MaskReader, UnclearMaskError
 from napari_semxai.store.project.create import add_images, name_classes
 from napari_semxai.store.project.exports import export
+from napari_semxai.store.project.files import annotator_key
 from napari_semxai.store.project.imports import ImportChoices, ReviewedError, import_masks
 from napari_semxai.store.project.masks import chosen_masks, project_agreement
 from napari_semxai.types import IDLE, InputError, Progress
@@ -118,7 +119,7 @@ class ProjectTools:
             Candidates, rejected and unsure masks too, not only truth.
         """
         queue = self._session.queue
-        is_reviewer = queue is not None and annotator == queue.annotator.strip().casefold()
+        is_reviewer = queue is not None and annotator == annotator_key(queue.annotator)
         if not is_reviewer and self._blind():
             return
 
@@ -177,10 +178,14 @@ class ProjectTools:
             replaced = project.replaced_images(annotator)
             for number, image_id in enumerate(replaced):
                 tell(number, len(replaced))
-                project.restore_replaced(image_id, annotator)
-            return len(replaced)
+                try:
+                    project.restore_replaced(image_id, annotator)
+                except InputError as error:
+                    failed[project.image(image_id).name] = str(error)
+            return len(replaced) - len(failed)
 
-        self._begin("Restore", work, self._on_restored, self._writes)
+        failed: dict[str, str] = {}
+        self._begin("Restore", work, partial(self._on_restored, failed), self._writes)
 
     def name_classes(self, names: Mapping[str, str]) -> None:
         """Give classes names; "" drops one from the list."""
@@ -265,30 +270,24 @@ class ProjectTools:
 
     def _on_exported(self, target: Path, failed: Mapping[str, str], count: int) -> None:
         said = f"{count:,} masks exported to {target}"
-        if failed:
-            said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
-        self._session.message = said
+        self._session.message = said + _but(failed, "cannot be read")
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
         said = f"{len(added):,} images added"
-        if failed:
-            said += f"; {len(failed):,} cannot be read, for example: {next(iter(failed.values()))}"
-        self._session.message = said
+        self._session.message = said + _but(failed, "cannot be read")
         if added:
             self._open_again()
 
     def _on_imported(self, imported: Imported) -> None:
-        said, failed = f"Import: {imported.masks}", imported.failed
-        if failed:
-            said += f"; {len(failed):,} left out, for example: {next(iter(failed.values()))}"
-        self._session.say(said)
+        self._session.say(f"Import: {imported.masks}" + _but(imported.failed, "left out"))
         if imported.masks.brought:
             self._open_again()
         if imported.open_questions:
             self.asked.emit(imported)
 
-    def _on_restored(self, count: int) -> None:
-        self._session.say(f"{count:,} replaced reviews restored")
+    def _on_restored(self, failed: Mapping[str, str], count: int) -> None:
+        said = f"{count:,} replaced reviews restored"
+        self._session.say(said + _but(failed, "cannot be restored"))
         if count:
             self._open_again()
 
@@ -312,6 +311,13 @@ class ProjectTools:
     def _on_failed(self, message: str) -> None:
         self._session.batch = IDLE
         self._session.message = message
+
+
+def _but(failed: Mapping[str, str], what: str) -> str:
+    """Return how many of many failed, with the message of the first, to put behind the rest."""
+    if not failed:
+        return ""
+    return f"; {len(failed):,} {what}, for example: {next(iter(failed.values()))}"
 
 
 def _counted(chosen: Iterable[T], total: int, tell: Tell) -> Iterator[T]:

@@ -383,6 +383,7 @@ def _image(number: int, one: ChosenMask, root: Path | None) -> dict[str, Any]:
         "wafer": image.wafer,
         "defect": image.defect,
         "pixel_size_m": image.pixel_size,
+        "turned_from_orientation": None if image.turned == 1 else image.turned,
         "sha256": image.sha256,
         "state": str(one.state),
         "annotators": list(one.annotators),

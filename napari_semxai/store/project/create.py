@@ -268,4 +268,5 @@ def _project_image(image_id: str, source: SourceImage, pixel_size: float | None)
         defect=source.defect,
         pixel_size=next((size for size in sizes if size is not None), None),
         name=unicodedata.normalize("NFC", source.name),
+        turned=image.turned,
     )

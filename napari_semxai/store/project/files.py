@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 from filelock import FileLock, Timeout
 
 from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.disk.names import name_key
 from napari_semxai.types import PROJECT_FILE, InputError, ProjectInfo
 
 if TYPE_CHECKING:
@@ -107,19 +108,19 @@ def check_there(project: Path) -> None:
 
 def annotator_key(name: str) -> str:
     """Return what all spellings of an annotator's name have in common."""
-    return name.strip().casefold()
+    return name_key(name.strip())
 
 
 def annotator_folder(project: Path, annotator: str) -> Path:
     """Return the folder that one annotator alone writes.
 
-    Names that differ only in case are one annotator, because some systems could not tell their
-    folders apart; any other two names have two folders.
+    Names that differ only in case, or in how accents are encoded, are one annotator: some systems
+    could not tell their folders apart, and no person could. Any other two names have two folders.
 
     Raises
     ------
     InputError
-        For a name without letters, or longer than 60 characters.
+        For a name without letters, or longer than 60 characters, or that has two folders.
     """
     name = annotator_key(annotator)
     if not name or len(name) > 60:
@@ -127,14 +128,31 @@ def annotator_folder(project: Path, annotator: str) -> Path:
     slug = quote(name, safe=" -_").replace(".", "%2E")
     if _WINDOWS_DEVICES.match(slug):
         slug = f"%{ord(slug[0]):02X}{slug[1:]}"
-    return project / REVIEWS_FOLDER / slug
+    reviews = project / REVIEWS_FOLDER
+    # Only other letters have several encodings, each of which once got a folder of its own.
+    there = [] if name.isascii() else _folders_of(reviews, name)
+    if len(there) > 1:
+        both = " and ".join(sorted(there))
+        raise InputError(f"{reviews}: {both} are both of {name!r}; move one of them away")
+    return reviews / (there[0] if there else slug)
+
+
+def _folders_of(reviews: Path, name: str) -> list[str]:
+    # A drive that is away is told where something is read or written.
+    with suppress(OSError), os.scandir(reviews) as entries:
+        return [one.name for one in entries if one.is_dir() and _annotator(one.name) == name]
+    return []
+
+
+def _annotator(folder: str) -> str:
+    return annotator_key(unquote(folder))
 
 
 def annotator_names(project: Path) -> list[str]:
     """Return the annotators that have a folder, in lower case, sorted."""
     folder = project / REVIEWS_FOLDER
     with reaching(folder), suppress(FileNotFoundError):
-        return sorted(unquote(entry.name) for entry in os.scandir(folder) if entry.is_dir())
+        return sorted({_annotator(entry.name) for entry in os.scandir(folder) if entry.is_dir()})
     return []
 
 

@@ -37,6 +37,7 @@ _COLUMNS = (
     "defect",
     "pixel_size_m",
     "name",
+    "turned_from_orientation",
 )
 
 
@@ -46,8 +47,10 @@ def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
     for image in images:
         row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
         known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
-        rows.append((*row, *known, image.pixel_size, image.name))
-    write_table(project / IMAGES_FILE, _COLUMNS, rows)
+        rows.append((*row, *known, image.pixel_size, image.name, image.turned))
+    # Few projects have turned images; the table of all others stays as it always was.
+    width = len(_COLUMNS) - all(image.turned == 1 for image in images)
+    write_table(project / IMAGES_FILE, _COLUMNS[:width], [row[:width] for row in rows])
 
 
 def read_images(project: Path) -> tuple[ProjectImage, ...]:
@@ -188,6 +191,7 @@ def _image(root: str, row: dict[str, str]) -> ProjectImage:
         defect=row["defect"],
         pixel_size=size_of(row["pixel_size_m"], "pixel_size_m"),
         name=row.get("name", ""),
+        turned=int(row.get("turned_from_orientation") or 1),
     )
 
 

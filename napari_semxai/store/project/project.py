@@ -260,7 +260,9 @@ class Project:
         return [image.id for image in self.images if replaced_records(folder, image.id)]
 
     def restore_replaced(self, image_id: str, annotator: str) -> ReviewRecord:
-        """Bring back what was replaced last; what is there now is kept in its place.
+        """Bring back what was replaced last, and keep what is there now below all the rest.
+
+        So calling it again and again brings back everything that was replaced, in turn.
 
         Raises
         ------
@@ -308,7 +310,8 @@ class Project:
         mask = new_mask(image, old, change)
         record = next_record(image, old, change, mask)
         if keep and old.history:
-            keep_replaced(folder, old, self.mask(image.id, annotator))
+            mask_now = self.mask(image.id, annotator)
+            keep_replaced(folder, old, mask_now, below=change.back is not None)
         # By these the index tells our own write from somebody else's, without reading the folder.
         before = folder_times(folder)
         store_record(folder, record, mask)

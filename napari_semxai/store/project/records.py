@@ -241,6 +241,9 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
 def recipe_values(recipe: MaskRecipe) -> dict[str, Any]:
     """Return a recipe as JSON holds it."""
     values = asdict(recipe)
+    if recipe.turned == 1:
+        # Earlier versions read the files of all images that lie as they are stored.
+        del values["turned"]
     for edit in values["edits"]:
         # One line a run would make the file long for people and machines.
         edit["runs"] = " ".join(map(str, edit["runs"]))
@@ -317,10 +320,12 @@ def _next_recipe(
     if change.recipe is not None and change.state is not ReviewState.NO_DEFECT:
         return change.recipe
     base = "empty" if not mask.any() else "mask"
-    return MaskRecipe(base, array_digest(mask), image.sha256)
+    return MaskRecipe(base, array_digest(mask), image.sha256, turned=image.turned)
 
 
-def keep_replaced(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
+def keep_replaced(
+    folder: Path, record: ReviewRecord, mask: BoolMask | None, *, below: bool
+) -> None:
     """Keep a record and its mask (M, N) before others take their place.
 
     Parameters
@@ -331,8 +336,16 @@ def keep_replaced(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> 
         As it is now.
     mask : ndarray of bool or None
         That of the record.
+    below : bool
+        Whether it comes back after all that is kept already, not before.
     """
-    place = folder / _REPLACED_FOLDER / record.image / re.sub(r"[^\dT]", "", record.time)
+    name = re.sub(r"[^\dT]", "", record.time)
+    if below and (others := replaced_records(folder, record.image)):
+        # Names are times and order what is kept; the true time stands in the record.
+        day, time = others[0].stem.split("T")
+        earlier = str(int(day + time) - 1)
+        name = f"{earlier[: len(day)]}T{earlier[len(day) :]}"
+    place = folder / _REPLACED_FOLDER / record.image / name
     digest = ""
     if mask is not None:
         write_mask(place.with_suffix(MASK_SUFFIX), mask)
@@ -350,15 +363,7 @@ def read_replaced(path: Path, shape: tuple[int, int]) -> ReviewChange:
     """Return the change that brings a replaced review back to an image (M, N)."""
     record, _ = read_record(path)
     mask = read_white_mask(path.with_suffix(MASK_SUFFIX), shape) if record.mask_sha256 else None
-    return ReviewChange(
-        state=record.state,
-        mask=mask,
-        recipe=record.recipe,
-        label=record.label,
-        comment=record.comment,
-        score=record.score,
-        parts=record.parts,
-    )
+    return ReviewChange(mask=mask, back=record)
 
 
 def discard_replaced(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from contextlib import suppress
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,7 +24,7 @@ from napari_semxai.store.project.records import (
     record_of,
     record_values,
 )
-from napari_semxai.types import InputError, ReviewChange, ReviewState
+from napari_semxai.types import InputError, MaskPart, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,6 +108,7 @@ def save_change(
         "classifier_sha256": change.classifier_sha256,
         "classifier_synthetic": change.classifier_synthetic,
         "back": change.back and record_values(change.back, ""),
+        "parts": None if change.parts is None else [asdict(part) for part in change.parts],
     }
     info = {"name": image.id, "path": str(image.path), "page": image.page}
     info |= {"project": project, "annotator": annotator, CHANGE: values}
@@ -141,12 +143,13 @@ def load_change(copy: Recovery) -> ReviewChange:
         values = dict(copy.info[CHANGE])
         state, recipe = values.pop("state"), values.pop("recipe")
         # Earlier copies do not say.
-        back = values.pop("back", None)
+        back, parts = values.pop("back", None), values.pop("parts", None)
         return ReviewChange(
             state=None if state is None else ReviewState(state),
             mask=mask != 0 if values.pop("has_mask") else None,
             recipe=None if recipe is None else read_recipe(recipe),
             back=None if back is None else record_of(back),
+            parts=None if parts is None else tuple(MaskPart(**part) for part in parts),
             **values,
         )
     except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT
@@ -53,7 +54,8 @@ def table_images(table: Path) -> ImageSource:
     Columns are found by name, in any order and case: ``image_path`` and ``file_name`` (either or
     both, with or without ending), and where there are ``mask_path``, ``label``, ``page`` (from
     0), ``lot``, ``wafer``, ``defect``, ``pixel_size_m`` or ``pixel_size_nm``, and of the mask
-    ``state`` and ``comment``. Paths start at the table's folder or the one above it.
+    ``state`` and ``comment``. Paths start at the table's folder or the one above it. An image is
+    taken from the first row that names it; later ones are among `ImageSource.failed`.
 
     Raises
     ------
@@ -73,11 +75,17 @@ def table_images(table: Path) -> ImageSource:
     label_source = f"{table.name}:{names[columns['label']]}" if "label" in columns else ""
     images: list[SourceImage] = []
     failed: dict[str, str] = {}
+    seen: dict[tuple[str, int], int] = {}
     for line, row in stored.rows:
         try:
             cells = cells_by_name(row, names)
             values = {key: cells.get(names[at], "") for key, at in columns.items()}
-            images.append(_source_image(values, files, label_source))
+            image = _source_image(values, files, label_source)
+            # One image is one review, and counts once.
+            first = seen.setdefault((os.path.abspath(image.path), image.page), line)
+            if first != line:
+                raise InputError(f"{image.path}: is listed on line {first} already; left out here")
+            images.append(image)
         except InputError as error:
             # What is quoted of a cell may have lines of its own.
             said = " ".join(str(error).split())

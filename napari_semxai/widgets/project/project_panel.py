@@ -24,6 +24,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.masks.foreground import RULES, parse_rule
 from napari_semxai.store.project.exports import EXPORT_FORMATS
+from napari_semxai.store.project.files import annotator_key
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
 from napari_semxai.widgets.common.forms import MASK_SET_FILTER, TABLE_FILTER, Panel, button
 
@@ -241,7 +242,7 @@ class ProjectPanel(Panel):
     def _on_queue_changed(self, queue: Queue | None) -> None:
         if queue is None:
             return
-        me = queue.annotator.strip().casefold()
+        me = annotator_key(queue.annotator)
         others = [name for name in queue.annotators if name != me]
         # A majority of one is that one's mask.
         items = [me, *others, *(["consensus"] if others else [])]

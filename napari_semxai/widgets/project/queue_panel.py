@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import QUEUE_COLUMNS, Progress, QueueFilter, ReviewState
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
@@ -307,7 +308,7 @@ class QueuePanel(Panel):
     def _show_filter(self, queue: Queue) -> None:
         self._classes = self._classes_of(queue)
         names = [f"{label} {queue.class_names.get(label, '')}".strip() for label in self._classes]
-        me = queue.annotator.strip().casefold()
+        me = annotator_key(queue.annotator)
         others = [name for name in queue.annotators if name != me]
         self._annotators = [queue.annotator, None, *others]
         whose = ["My reviews", "All reviews", *(f"Reviews of {name}" for name in others)]

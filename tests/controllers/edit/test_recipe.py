@@ -42,6 +42,15 @@ def test_an_untouched_automatic_mask_has_no_edits(session, recorder, live):
     assert set(recipe.versions) == {"napari-semxai", "sam2", "torch", "numpy"}
 
 
+def test_a_recipe_says_how_its_image_was_turned(session, image, live):
+    turned = replace(image, turned=6)
+    open_image(session, turned)
+    recorder = RecipeRecorder(session)
+    recorder.start_image(turned, None, None)
+    live.update((slice(0, 2), slice(0, 2)), np.ones((2, 2)))
+    assert recorder.recipe(live.mask).turned == 6
+
+
 def test_settings_are_those_that_replay_reads(session, recorder, live):
     show_automatic(session, live)
     settings = recorder.recipe(live.mask).settings

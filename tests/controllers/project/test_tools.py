@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.masks.foreground import parse_rule
-from napari_semxai.types import IDLE, ReviewState
+from napari_semxai.store.project.imports import ImportChoices
+from napari_semxai.types import IDLE, ReviewChange, ReviewState
 from tests.controllers.desk import SHAPE
 
 DEFECT = np.zeros(SHAPE, np.uint8)
@@ -58,6 +59,24 @@ def test_reviews_and_unclear_masks_are_asked_about_and_the_rest_comes_in(desk, m
     desk.tools.restore_replaced()
     desk.turn(lambda: "1 replaced reviews restored" in desk.session.message)
     assert desk.project().mask("wafer_0", "Anna").sum() == 16
+
+
+def test_a_review_that_cannot_be_restored_is_named_and_the_rest_comes_back(desk, masks, asked):
+    desk.open()
+    desk.turn(lambda: desk.session.queue is not None)
+    project = desk.session.project.project
+    for name in ("wafer_0", "wafer_1"):
+        project.write_review(name, "Anna", ReviewChange(ReviewState.CORRECTED, DEFECT == 0))
+    desk.tools.import_masks(masks, ImportChoices(replace=True))
+    desk.turn(lambda: asked and desk.session.batch == IDLE)
+    (broken,) = (project.folder / "reviews/anna/replaced/wafer_0").glob("*.png")
+    broken.write_bytes(b"no picture")
+    desk.tools.restore_replaced()
+    desk.turn(lambda: "1 replaced reviews restored" in desk.session.message)
+    assert "1 cannot be restored, for example: " in desk.session.message
+    assert broken.name in desk.session.message
+    assert (desk.project().mask("wafer_1", "Anna") == (DEFECT == 0)).all()
+    assert (desk.project().mask("wafer_0", "Anna") == (DEFECT > 0)).all()
 
 
 def test_strokes_of_the_open_image_are_not_lost_to_an_import(desk, masks, asked):

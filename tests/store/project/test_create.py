@@ -1,3 +1,6 @@
+import json
+from contextlib import closing
+
 import numpy as np
 import pytest
 import tifffile
@@ -5,8 +8,10 @@ from PIL import Image
 
 from napari_semxai.store.project import files as project_files
 from napari_semxai.store.project.create import add_images, create_project, name_classes
+from napari_semxai.store.project.exports import export
+from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.store.project.project import open_project
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, ReviewChange, ReviewState
 
 
 @pytest.fixture
@@ -45,6 +50,35 @@ def test_saved_masks_beside_their_images_are_no_images(images, tmp_path):
         "A", "a-2", "A_mask", "b_mask", "stack_p0001", "stack_p0002", "stack_p0003",
         "sub__a", "sub__A_mask",
     ]  # fmt: skip
+
+
+def test_a_turned_image_is_told_wherever_its_mask_is(images, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    random = np.random.default_rng(5).integers(0, 255, (8, 9), dtype=np.uint8)
+    Image.fromarray(random).save(images / "b.png", exif=exif)
+    project = create_project(tmp_path / "project", images)
+    table = project.folder / "images.csv"
+    assert table.read_text().splitlines()[0].endswith(",name,turned_from_orientation")
+    assert [image.id for image in project.images if image.turned != 1] == ["b"]
+    assert (project.image("b").turned, project.image("b").shape) == (6, (9, 8))
+    with closing(open_project(project.folder)) as again:
+        for name, turned in (("A", 1), ("b", 6)):
+            mask = np.ones(again.image(name).shape, bool)
+            again.write_review(name, "anna", ReviewChange(ReviewState.ACCEPTED, mask))
+            assert again.record(name, "anna").recipe.turned == turned
+            stored = json.loads((again.folder / f"reviews/anna/records/{name}.json").read_text())
+            assert stored["recipe"].get("turned", 1) == turned
+        export(again, chosen_masks(again), tmp_path / "coco.json", "coco-rle")
+        again.set_pixel_size("b", 1e-9)
+        assert again.image("b").turned == 6
+    told = json.loads((tmp_path / "coco.json").read_text())["images"]
+    assert [image.get("turned_from_orientation") for image in told] == [None, 6]
+
+
+def test_the_table_of_images_that_lie_as_stored_is_as_it_always_was(images, tmp_path):
+    project = create_project(tmp_path / "project", images)
+    assert (project.folder / "images.csv").read_text().splitlines()[0].endswith(",name")
 
 
 def test_unreadable_image_is_named(images, tmp_path):

@@ -1,6 +1,8 @@
 import json
 import subprocess
 import sys
+import unicodedata
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -149,6 +151,24 @@ def test_annotators_have_their_own_files(project):
     assert areas == [9, 16, 25, 36]
     with pytest.raises(InputError, match="1 to 60"):
         project.record("a", " ")
+
+
+def test_composed_and_decomposed_names_are_one_annotator(project):
+    composed, decomposed = (unicodedata.normalize(form, "Jürgen") for form in ("NFC", "NFD"))
+    project.write_review("a", composed, ReviewChange(ReviewState.ACCEPTED, square()))
+    record = project.write_review("a", decomposed.upper(), ReviewChange(comment="again"))
+    assert (record.state, len(record.history)) == (ReviewState.ACCEPTED, 2)
+    assert project.annotators() == [composed.casefold()]
+    # Earlier versions wrote a folder for each spelling.
+    reviews = project.folder / "reviews"
+    (folder,) = (path for path in reviews.iterdir() if path.is_dir())
+    folder = folder.rename(reviews / quote(decomposed.casefold()))
+    assert project.annotators() == [composed.casefold()]
+    assert project.write_review("a", composed, ReviewChange(comment="more")).state is record.state
+    assert [path for path in reviews.iterdir() if path.is_dir()] == [folder]
+    (reviews / quote(composed.casefold())).mkdir()
+    with pytest.raises(InputError, match="are both of 'jürgen'; move one of them away"):
+        project.record("a", composed)
 
 
 def test_one_program_writes_as_an_annotator(project):

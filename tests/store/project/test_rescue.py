@@ -1,4 +1,5 @@
 from contextlib import closing
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.rescue import kept_changes, load_change, save_change
 from napari_semxai.types import (
     InputError,
+    MaskPart,
     MaskRecipe,
     ProjectImage,
     ReviewChange,
@@ -27,6 +29,7 @@ def test_a_change_comes_back_as_it_was(tmp_path):
     change = ReviewChange(
         ReviewState.ACCEPTED, square(), recipe, "3", "wörds", 0.5, 0.25, "ab", True
     )
+    change = replace(change, parts=(MaskPart("04", "7", crowd=True, value="2"),))
     save_change(tmp_path, "p", IMAGE, "Anna", change)
     save_change(tmp_path, "p", IMAGE, "anna ", ReviewChange(comment="later"))
     save_change(tmp_path, "p", IMAGE, "Ben", ReviewChange(ReviewState.UNSURE))
@@ -37,10 +40,10 @@ def test_a_change_comes_back_as_it_was(tmp_path):
     first, second = map(load_change, kept_changes(tmp_path, "p", "ANNA")["a"])
     np.testing.assert_array_equal(first.mask, square())
     names = ("state", "recipe", "label", "comment", "confidence", "score")
-    names += ("classifier_sha256", "classifier_synthetic")
+    names += ("classifier_sha256", "classifier_synthetic", "parts")
     assert [getattr(first, name) for name in names] == [getattr(change, name) for name in names]
     assert (second.mask, second.state, second.comment) == (None, None, "later")
-    assert (first.back, second.back) == (None, None)
+    assert (first.back, second.back, second.parts) == (None, None, None)
 
 
 def test_an_undone_review_comes_back_as_it_was(tmp_path):

@@ -122,6 +122,21 @@ def test_table_without_images(tmp_path, text, message):
         table_images(table)
 
 
+def test_an_image_is_taken_once_however_often_a_table_names_it(download, tmp_path):
+    table = tmp_path / "mine.csv"
+    images = download / "data" / "images"
+    again = f"{images}/../images/{NAMES[0]}"
+    rows = [f"{images / NAMES[0]}.jpg,0,1", f"{images / NAMES[1]}.jpg,,2", f"{again},,3"]
+    table.write_text("\n".join(["path,page,class", *rows]))
+    found = table_images(table)
+    assert [image.label for image in found.images] == ["1", "2"]
+    assert list(found.failed) == ["mine.csv line 4"]
+    assert "is listed on line 2 already; left out" in found.failed["mine.csv line 4"]
+    failed = {}
+    assert len(create_project(tmp_path / "project", table, failed=failed).images) == 2
+    assert failed == found.failed
+
+
 @pytest.fixture
 def pictures(tmp_path):
     (tmp_path / "images").mkdir()

@@ -1,5 +1,6 @@
 """Where file dialogs begin; the dialogs themselves are Qt's."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,21 @@ def test_each_kind_begins_where_it_was_used_last(parent, asked, tmp_path):
     # Called off: nothing is forgotten.
     ways[Dialog.IMAGE]()
     assert Path(asked[-1]) == tmp_path / Dialog.IMAGE
+
+
+def test_folders_whose_names_are_no_text(parent, asked, tmp_path, monkeypatch):
+    """Where the last dialog was, or where the program was started."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/lot\xe9"))
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    asked.answer = str(folder / os.fsdecode(b"\xff.png"))
+    for _ in range(2):
+        assert ask_open(parent, Dialog.IMAGE, "", "") == Path(asked.answer)
+        assert Path(asked[-1]) == folder
+        # Qt takes what it is given.
+        QFileDialog(parent, "", asked[-1])
+    ask_mask(parent, "a", folder / "a.tif")
+    assert Path(asked[-1]) == folder / "a_mask.png"
 
 
 def test_a_mask_is_proposed_beside_its_image_always(parent, asked, tmp_path):

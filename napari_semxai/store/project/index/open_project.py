@@ -13,6 +13,7 @@ from napari_semxai.store.disk.recovery_copies import (
     load_recovery,
 )
 from napari_semxai.store.disk.safety_net import SafetyNet
+from napari_semxai.store.project.files import annotator_key
 from napari_semxai.store.project.records import seconds
 from napari_semxai.types import InputError
 
@@ -75,7 +76,7 @@ class OpenProject:
         """Return the fields of `Queue` that come from the index; for a thread."""
         self.index.refresh(every_file=every_file)
         status = self.index.status()
-        states = status.states.get(annotator.strip().casefold(), {})
+        states = status.states.get(annotator_key(annotator), {})
         return {
             "shown": self.index.queue(chosen),
             "reviewed": sum(count for state, count in states.items() if state.is_reviewed),
