@@ -105,18 +105,19 @@ def _known_size(
     tif: tifffile.TiffFile, height: int, width: int
 ) -> tuple[float | None, int | None]:
     """Return metres per pixel and rows above the info bar; None where no tag can be read."""
+    # The page is asked: to ask the file takes as long as reading a small picture.
+    page = tif.pages[0].aspage()
     # A damaged tag must not cost the picture.
     with suppress(*_TAG_ERRORS):
-        if fei := tif.fei_metadata:
+        if page.is_fei and (fei := tif.fei_metadata):
             return fei_pixel_size(fei), fei_picture_rows(fei, height)
     with suppress(*_TAG_ERRORS):
-        if zeiss := tif.sem_metadata:
+        if page.is_sem and (zeiss := tif.sem_metadata):
             return zeiss_pixel_size(zeiss, width, height), None
     with suppress(*_TAG_ERRORS):
-        if tif.is_ome:
+        if page.is_ome:
             return ome_pixel_size(tif.ome_metadata or ""), None
-    with suppress(*_TAG_ERRORS):
-        if tif.is_imagej:
+        if page.is_imagej:
             return _imagej_pixel_size(tif), None
     return None, None
 

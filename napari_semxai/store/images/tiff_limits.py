@@ -7,9 +7,12 @@ by their own size, so none that is whole is refused.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import struct
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,9 +23,13 @@ import tifffile
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import BinaryIO
 
 
+_logger = logging.getLogger(__name__)
+# What tifffile logs while this package reads; None at all other times.
+_LOGGED: ContextVar[list[str] | None] = ContextVar("logged", default=None)
 _CLASSIC, _BIG = 42, 43
 _BYTES_OF_TYPE = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 2, 8, 8, 8, 8)
 _MOST_TAGS = 4096
@@ -31,10 +38,42 @@ _FILE_SIZES, _SHARED = 4, 2**16
 _UNPACKED, _DECOMPRESSED, _ALWAYS = 16, 10_000, 2**28
 
 
-def open_tiff(path: Path) -> tifffile.TiffFile:
-    """Open a TIFF file whose directories claim no more than it can hold."""
-    _check_once(*file_state(path))
-    return tifffile.TiffFile(path)
+@contextmanager
+def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a TIFF file whose directories claim no more than it can hold.
+
+    What tifffile logs of its damaged tags meanwhile becomes one warning, once for each file.
+    """
+    state = file_state(path)
+    _check_once(*state)
+    logged: list[str] = []
+    token = _LOGGED.set(logged)
+    try:
+        with tifffile.TiffFile(path) as tif:
+            yield tif
+    finally:
+        _LOGGED.reset(token)
+    # Not where the file was refused: that is told already.
+    if logged:
+        _warn_once(*state)
+
+
+# Every page and every review reads the file again.
+@lru_cache(maxsize=64)
+def _warn_once(path: str, _time: int, _size: int) -> None:
+    said = "a tag of this TIFF file is damaged; its pixels are read, its pixel size may be unknown"
+    _logger.warning("%s: %s", path, said)
+
+
+def _is_for_others(record: logging.LogRecord) -> bool:
+    """Let through what tifffile logs while it reads for somebody else, as for napari's reader."""
+    logged = _LOGGED.get()
+    if logged is not None:
+        logged.append(record.getMessage())
+    return logged is None
+
+
+logging.getLogger("tifffile").addFilter(_is_for_others)
 
 
 def file_state(path: Path) -> tuple[str, int, int]:
@@ -53,6 +92,7 @@ def _check_once(path: str, _time: int, _size: int) -> None:
 def forget_files() -> None:
     """Forget which files were found in order."""
     _check_once.cache_clear()
+    _warn_once.cache_clear()
 
 
 def check_directories(path: Path) -> None:

@@ -177,6 +177,28 @@ def test_a_damaged_tag_costs_the_size_alone(tmp_path: Path, tag: int, text: byte
     np.testing.assert_array_equal(read.gray, image)
 
 
+def test_what_tifffile_logs_of_a_tag_becomes_one_line_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    image = np.arange(64, dtype=np.uint8).reshape(8, 8)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, image, extratags=[(34118, "s", 0, b"a" * 40, True)], metadata=None)
+    stored = bytearray(path.read_bytes())
+    at = stored.index(struct.pack("<HH", 34118, 2))
+    # The value would lie behind the end of the file.
+    stored[at + 8 : at + 12] = struct.pack("<I", 2**31)
+    path.write_bytes(stored)
+    for _ in range(2):
+        np.testing.assert_array_equal(read_image(path).gray, image)
+    assert [record.name.split(".")[0] for record in caplog.records] == ["napari_semxai"]
+    assert "a.tif: a tag of this TIFF file is damaged; its pixels are read" in caplog.text
+    # Who reads without this package hears tifffile itself.
+    caplog.clear()
+    with tifffile.TiffFile(path) as tif:
+        tif.pages[0].tags.valueof(34118)
+    assert {record.name for record in caplog.records} == {"tifffile"}
+
+
 @pytest.mark.parametrize("byteorder", ["<", ">"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize("imagej", [True, False])
