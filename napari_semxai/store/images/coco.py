@@ -160,7 +160,8 @@ class CocoImage:
     @property
     def name(self) -> str:
         """Path of the file as the data set has it."""
-        return str(self.values.get("file_name") or f"image {self.values['id']}")
+        named = self.values.get("file_name") or self.values.get("coco_url")
+        return str(named or f"image {self.values['id']}")
 
     @property
     def shape(self) -> tuple[int, int] | None:
@@ -299,12 +300,8 @@ def read_coco(path: Path) -> CocoSet:
         else:
             which = f"annotation {annotation.get('id', number)}"
             problems.append(f"{which}: there is no image {annotation.get('image_id')}")
-    categories = document.get("categories")
-    known = (
-        [one for one in categories if isinstance(one, dict)]
-        if isinstance(categories, list)
-        else []
-    )
+    listed = document.get("categories")
+    known = [one for one in listed if isinstance(one, dict)] if isinstance(listed, list) else []
     return CocoSet(
         tuple(
             CocoImage(image, tuple(of_image[key]))

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask as coco_mask
 
+from napari_semxai.store.disk.names import path_parts
 from napari_semxai.store.images.coco import count_images, read_coco, write_mask_document
 from napari_semxai.types import InputError
 
@@ -69,6 +70,112 @@ def test_run_lengths_of_any_mask(tmp_path_factory, lengths, as_text):
     read = image.mask()
     assert read.problems == ()
     np.testing.assert_array_equal(read.mask, mask)
+
+
+TEXT = coco_mask.encode(np.asfortranarray(INSIDE, np.uint8))["counts"].decode()
+RUNS = {"size": list(SHAPE), "counts": runs(INSIDE)}
+# What programs put into an image, an annotation and a category, as their writers publish it.
+CONVENTIONS = {
+    "CVAT, polygons": (
+        {"license": 0, "flickr_url": "", "coco_url": "", "date_captured": 0},
+        {"segmentation": [BOX], "area": 16.0, "iscrowd": 0, "attributes": {"occluded": False}},
+        {"supercategory": ""},
+    ),
+    "CVAT, masks": ({}, {"segmentation": RUNS, "iscrowd": 1, "attributes": {"rotation": 0.0}}, {}),
+    "Label Studio": (
+        {"id": 0, "file_name": "images\\a.png"},
+        {"id": 0, "image_id": 0, "segmentation": [BOX], "ignore": 0, "iscrowd": 0},
+        {},
+    ),
+    "labelme": (
+        {"file_name": "JPEGImages/a.png", "url": None, "license": 0},
+        {"segmentation": [BOX[:6], [6, 5, 2, 5, 2, 1]], "bbox": [2.0, 1.0, 4.0, 4.0]},
+        {"supercategory": None},
+    ),
+    "VGG VIA": (
+        {"id": 1, "width": "9", "height": "8"},
+        {"id": "1", "image_id": "1", "segmentation": BOX, "bbox": [2, 1, 4, 4]},
+        {},
+    ),
+    "LVIS": (
+        {"file_name": None, "coco_url": "http://images.example.org/val2017/a.png",
+         "neg_category_ids": [], "not_exhaustive_category_ids": []},
+        {"segmentation": [BOX]},
+        {"synset": "scratch.n.01", "frequency": "r"},
+    ),
+    "Detectron2": (
+        {}, {"segmentation": {"size": list(SHAPE), "counts": TEXT}, "bbox_mode": 1}, {},
+    ),
+    "Segment Anything": (
+        {"image_id": 4},
+        {"segmentation": {"size": list(SHAPE), "counts": TEXT}, "predicted_iou": 0.9,
+         "point_coords": [[3.0, 2.0]], "crop_box": [0, 0, 9, 8]},
+        {},
+    ),
+    "Roboflow": (
+        {"extra": {"name": "a.png"}, "date_captured": "2025-01-01T00:00:00+00:00"},
+        {"segmentation": [[float(value) for value in BOX]]},
+        {"id": 0, "supercategory": "none"},
+    ),
+    "FiftyOne": ({}, {"segmentation": [BOX], "supercategory": None, "score": 0.5}, {}),
+    "MMDetection": ({"id": 4.0}, {"segmentation": [BOX], "area": "16", "ignore": False}, {}),
+    "makesense.ai": ({"id": 0}, {"id": 0, "image_id": 0, "segmentation": [BOX, BOX]}, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", CONVENTIONS)
+def test_what_programs_write(tmp_path, program):
+    image, annotation, category = CONVENTIONS[program]
+    category = {"id": 3, "name": "scratch"} | category
+    document = {
+        "info": {"contributor": program},
+        "licenses": [{"name": "", "id": 0, "url": ""}],
+        "images": [{"id": 4, "file_name": "a.png", "height": 8, "width": 9} | image],
+        "annotations": [{"id": 1, "image_id": 4, "category_id": category["id"]} | annotation],
+        "categories": [category],
+    }
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    stored = read_coco(tmp_path / "a.json")
+    (found,) = stored.images
+    read = found.mask(SHAPE)
+    np.testing.assert_array_equal(read.mask, INSIDE)
+    assert (path_parts(found.name)[-1], stored.problems, read.problems) == ("a.png", (), ())
+    (key,) = read.categories
+    assert stored.categories[key]["name"] == "scratch"
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        # Results of detectors, labelme, VGG VIA's own, Label Studio's own, one image of SA-1B.
+        ([{"image_id": 4, "category_id": 1, "segmentation": RUNS, "score": 0.9}], "no COCO data"),
+        ({"version": "5.2.1", "shapes": [{"label": "a", "points": []}]}, "no COCO data set"),
+        ({"_via_settings": {}, "_via_img_metadata": {}}, "no COCO data set"),
+        ([{"id": 1, "annotations": [{"result": []}], "data": {"image": "a.png"}}], "no COCO data"),
+        ({"image": {"image_id": 4}, "annotations": [{"segmentation": RUNS}]}, "no COCO data set"),
+    ],
+)
+def test_what_is_no_data_set_is_refused_in_plain_words(tmp_path, document, message):
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(InputError, match=rf"a\.json: is {message}.* export one from the program"):
+        read_coco(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        {"segments_info": [{"id": 7, "category_id": 1}], "file_name": "a.png"},
+        {"keypoints": [3, 2, 2], "num_keypoints": 1, "bbox": [0, 0, 1, 1]},
+    ],
+)
+def test_annotations_without_a_mask_are_named(tmp_path, annotation):
+    """Those of panoptic sets, and of key points."""
+    document = {"images": [{"id": 4, "file_name": "a.png", "height": 8, "width": 9}]}
+    document["annotations"] = [{"id": 1, "image_id": 4} | annotation]
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    (image,) = read_coco(tmp_path / "a.json").images
+    (problem,) = image.mask().problems
+    assert problem.startswith("a.png: annotation 1: ")
 
 
 BAD = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.store.images.masks import mask_reading, read_mask, read_white_mask, write_mask
@@ -112,6 +112,109 @@ FROM_OTHERS: dict[str, Callable[[np.ndarray], Image.Image]] = {
 def test_what_other_programs_write(tmp_path: Path, blob: np.ndarray, kind: str) -> None:
     FROM_OTHERS[kind](blob).save(tmp_path / "m.png")
     np.testing.assert_array_equal(read_mask(tmp_path / "m.png"), blob)
+
+
+def voc_colors(count: int) -> list[int]:
+    """The colour table of Pascal VOC, which CVAT and labelme write."""
+    table = []
+    for number in range(count):
+        for channel in range(3):
+            bits = [number >> (3 * place + channel) & 1 for place in range(8)]
+            table.append(sum(bit << (7 - place) for place, bit in enumerate(bits)))
+    return table
+
+
+def soft(blob: np.ndarray) -> np.ndarray:
+    return np.asarray(Image.fromarray(255 * blob).filter(ImageFilter.GaussianBlur(0.7)))
+
+
+def tiff_of(*pixels: np.ndarray, **options: Any) -> Callable[[Path], None]:
+    return lambda path: tifffile.imwrite(path, *pixels, **options)
+
+
+def _conventions() -> dict[str, tuple[str, Callable[[Path], None]]]:
+    """What other programs write: the ending, and what writes it."""
+    one = np.zeros((48, 64), np.uint8)
+    one[10:25, 20:45] = 1
+    two = one.copy()
+    two[30:40, 5:15] = 2
+    lut = (np.arange(256) > 0) * np.random.default_rng(0).integers(1, 2**16, (3, 256))
+    palette = {"photometric": "palette", "colormap": lut.astype(np.uint16)}
+    cvat = np.array([[0, 0, 0], [250, 50, 83], [51, 221, 255]], np.uint8)[two]
+    feathered = np.dstack([np.full((*one.shape, 3), 255, np.uint8), soft(one)])
+    layered = np.dstack([np.full((*one.shape, 3), 90, np.uint8) + one[..., None], 255 * one])
+    table = voc_colors(256)
+    return {
+        "CVAT, class colours": (".png", Image.fromarray(cvat).save),
+        "labelme, label.png": (".png", indexed(two > 0, table).save),
+        "Pascal VOC, SegmentationObject": (".png", indexed(two > 0, table, 7).save),
+        "Label Studio, brush": (".png", Image.fromarray(soft(one)).save),
+        "ImageJ, black background": (".tif", tiff_of(255 * one, imagej=True)),
+        "ImageJ, count masks": (".tif", tiff_of(two.astype(np.uint16), imagej=True)),
+        "ImageJ, glasbey": (".tif", tiff_of(two, **palette)),
+        "Fiji, 32 bit": (".tif", tiff_of((255 * one).astype(np.float32), imagej=True)),
+        "Ilastik, object identities": (".tif", tiff_of(two.astype(np.uint32))),
+        "QuPath, instances": (".png", Image.fromarray(two.astype(np.uint16) * 400).save),
+        "3D Slicer": (".tif", tiff_of(two.astype(np.int16), compression="zlib", tile=(32, 32))),
+        "Cellpose": (".png", Image.fromarray(two.astype(np.uint16)).save),
+        "GIMP, feathered alpha": (".png", Image.fromarray(feathered).save),
+        "GIMP, 16 bit": (".png", Image.fromarray(one.astype(np.uint16) * 65535).save),
+        "Photoshop, 16 bit": (".tif", tiff_of(one.astype(np.uint16) * 32768)),
+        "Photoshop, LZW": (
+            ".tif",
+            tiff_of(np.dstack([255 * one] * 3), photometric="rgb", compression="lzw", predictor=2),
+        ),
+        "Photoshop, selection as a channel": (
+            ".tif",
+            tiff_of(layered, photometric="rgb", extrasamples=["unspecified"]),
+        ),
+        "Photoshop, bitmap": (".bmp", Image.fromarray(one > 0).save),
+    }
+
+
+@pytest.mark.parametrize("program", _conventions())
+def test_conventions_of_programs(tmp_path: Path, program: str) -> None:
+    suffix, save = _conventions()[program]
+    save(tmp_path / f"m{suffix}")
+    read = read_mask(tmp_path / f"m{suffix}", (48, 64))
+    assert read[10:25, 20:45].all()
+    assert np.count_nonzero(read) in (15 * 25, 15 * 25 + 100)
+    assert not read[:8].any()
+
+
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [
+        ("VOC border", "255 beside other classes.*palette 1,255"),
+        ("ImageJ, inverting table", "black may be the defect.*--foreground zero"),
+        ("Ilastik, classes from 1", "holds 2 values from 1 to 2.*>=2"),
+        ("Ilastik, probabilities", "has 2 pages, and a mask has one"),
+        ("QuPath, white background", "colours and no black background.*color "),
+        ("NaN as background", "NaN or infinite values.*nonzero"),
+    ],
+)
+def test_conventions_that_need_a_word(tmp_path: Path, program: str, message: str) -> None:
+    """None of them is guessed; the message says what to add."""
+    one = np.zeros((48, 64), np.uint8)
+    one[10:25, 20:45] = 1
+    rim = one.copy()
+    rim[9, 20:45] = rim[25, 20:45] = 255
+    border, white = Image.fromarray(rim), Image.fromarray(one)
+    border.putpalette(voc_colors(256))
+    white.putpalette([255, 255, 255, 200, 0, 0] + [0] * 762)
+    chances = np.stack([1 - one * 0.9, one * 0.9]).astype(np.float32)
+    save: dict[str, tuple[str, Callable[[Path], None]]] = {
+        "VOC border": (".png", border.save),
+        "ImageJ, inverting table": (".tif", tiff_of(255 * one, photometric="miniswhite")),
+        "Ilastik, classes from 1": (".png", Image.fromarray(one + 1).save),
+        "Ilastik, probabilities": (".tif", tiff_of(chances, imagej=True)),
+        "QuPath, white background": (".png", white.save),
+        "NaN as background": (".tif", tiff_of(np.where(one, 1, np.nan).astype(np.float32))),
+    }
+    suffix, write = save[program]
+    write(tmp_path / f"m{suffix}")
+    with pytest.raises(InputError, match=message):
+        read_mask(tmp_path / f"m{suffix}")
 
 
 def test_a_transparent_entry_of_a_colour_table(tmp_path: Path, blob: np.ndarray) -> None:

@@ -30,7 +30,10 @@ from tests.store.images.microscopes import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 
 @pytest.mark.parametrize("tag", [FEI_HELIOS, FEI_SFEG])
@@ -197,6 +200,65 @@ def test_what_tifffile_logs_of_a_tag_becomes_one_line_of_ours(
     with tifffile.TiffFile(path) as tif:
         tif.pages[0].tags.valueof(34118)
     assert {record.name for record in caplog.records} == {"tifffile"}
+
+
+def _pyramid(path: Path, gray: NDArray[np.uint8]) -> None:
+    size = {f"PhysicalSize{axis}": 5 for axis in "XY"}
+    size |= {f"PhysicalSize{axis}Unit": "nm" for axis in "XY"}
+    with tifffile.TiffWriter(path, ome=True) as tif:
+        tif.write(gray, subifds=1, metadata={"axes": "YX"} | size)
+        tif.write(gray[::2, ::2], subfiletype=1)
+
+
+def _preview_first(path: Path, gray: NDArray[np.uint8]) -> None:
+    with tifffile.TiffWriter(path) as tif:
+        tif.write(gray[::4, ::4], subfiletype=1)
+        tif.write(gray)
+
+
+_LAYERS = [(37724, 7, 12, b"Adobe Photos", True), (34377, 1, 4, b"8BIM", True)]
+_GATAN = [(65009, 2, 0, "nm", True), (65022, 12, 1, 2.5, True)]
+# Pages, pixel size, and what writes a grey picture as a program does.
+CONVENTIONS: dict[str, tuple[int, float | None, Callable[[Path, NDArray[np.uint8]], None]]] = {
+    "ImageJ, hyperstack": (6, 5e-9, lambda path, gray: tifffile.imwrite(
+        path, np.broadcast_to(gray, (3, 2, *gray.shape)), imagej=True, resolution=(200, 200),
+        metadata={"axes": "ZCYX", "unit": "um"})),
+    "ImageJ, cm": (1, 1e-9, lambda path, gray: tifffile.imwrite(
+        path, gray, imagej=True, resolution=(1e7, 1e7), metadata={"unit": "cm"})),
+    "QuPath, OME pyramid": (1, 5e-9, _pyramid),
+    "QuPath, OME channels": (3, None, lambda path, gray: tifffile.imwrite(
+        path, np.stack([gray] * 3), ome=True, photometric="minisblack", metadata={"axes": "CYX"})),
+    "Photoshop, layers": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray, extratags=_LAYERS, resolution=(72, 72), compression="packbits")),
+    "GIMP, alpha": (1, None, lambda path, gray: tifffile.imwrite(
+        path, np.dstack([gray, np.full_like(gray, 255)]), photometric="minisblack",
+        planarconfig="contig", extrasamples=["unassalpha"])),
+    "GIMP, LZW": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray, compression="lzw", predictor=2)),
+    "Ilastik, five axes": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray[None, None, ..., None], photometric="minisblack")),
+    "3D Slicer, doubles": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray.astype(np.float64))),
+    "libvips, tiles of a BigTIFF": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray, bigtiff=True, tile=(16, 16), compression="zlib")),
+    "a microscope, preview first": (1, None, _preview_first),
+    "Gatan, its own tags": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray, extratags=_GATAN)),
+    "GDAL, big endian": (1, None, lambda path, gray: tifffile.imwrite(
+        path, gray.astype(np.uint16), byteorder=">", resolution=(118, 118))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("program", CONVENTIONS)
+def test_what_programs_write(tmp_path: Path, program: str) -> None:
+    gray = np.random.default_rng(0).integers(0, 256, (48, 64)).astype(np.uint8)
+    pages, size, write_picture = CONVENTIONS[program]
+    write_picture(tmp_path / "a.tif", gray)
+    assert page_count(tmp_path / "a.tif") == pages
+    for page in range(pages):
+        image = read_image(tmp_path / "a.tif", page)
+        np.testing.assert_array_equal(image.pixels, gray)
+        assert image.pixel_size == (None if size is None else pytest.approx(size))
 
 
 @pytest.mark.parametrize("byteorder", ["<", ">"])
