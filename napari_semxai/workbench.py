@@ -38,6 +38,7 @@ from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.explain.explanations import ExplanationLayers
 from napari_semxai.layers.mask.click_tool import ClickTool
 from napari_semxai.layers.mask.comparison import Comparison, SideBySide
+from napari_semxai.layers.mask.mask_watch import BRUSH_STEP
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.session import Session
@@ -189,8 +190,10 @@ class Workbench:
         self.session.events.message.connect(_show_message)
         self.choices = ChoicesController(self.session, self.writes, self.folders.choices)
         self.keys = self._owned(
-            KeyTable(self.viewer, self.layers, self._key_actions(), self.folders.shortcuts, window)
+            KeyTable(window._qt_viewer.canvas.native, self._key_actions(), self.folders.shortcuts)
         )
+        # napari makes its menus anew now and then; each image takes our keys from them again.
+        self.layers.mask_layer_changed.connect(self.keys.bind)
         self.closing = ClosingQuestion(window, self.edit)
 
     def _owned(self, part: T, end: str = "release") -> T:
@@ -202,7 +205,6 @@ class Workbench:
         """Return the dock of this title, created on first use."""
         if title not in self.docks:
             dock = self.docks[title] = DOCKS[title].make(self)
-            self.keys.attach(dock)
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
         return self.docks[title]
 
@@ -220,6 +222,8 @@ class Workbench:
                     dock.setWindowTitle(entry.tab)
                 widget.parent().show()
         self.dock(CANDIDATES).parent().raise_()
+        # Single keys are the image's.
+        self.viewer.window._qt_viewer.canvas.native.setFocus()
 
     def close(self) -> None:
         """Write what is unsaved, end the engines and let go of the viewer."""
@@ -239,16 +243,6 @@ class Workbench:
         """Open the synthetic sample image with its exact mask."""
         self.viewer.open_sample("napari-semxai", "defect")
 
-    def toggle_mask(self) -> None:
-        """Show or hide the defect mask."""
-        layer = self.layers.mask_layer
-        if layer is not None:
-            layer.visible = not layer.visible
-
-    def paint(self, mode: str) -> None:
-        """Take a painting tool."""
-        self.layers.take_tool(mode)
-
     def focus(self, panel: str, field: str) -> None:
         """Let a person type into a field of the *Edit & review* dock."""
         dock = self.dock(EDIT)
@@ -261,10 +255,6 @@ class Workbench:
 
     def _look_at(self, defect: Defect | None) -> None:
         self.layers.layout.look_at(None if defect is None else defect.box)
-
-    def click(self) -> None:
-        """Take the SAM click tool, or put it away."""
-        self.clicks.activate(not self.session.clicks.active)
 
     def save(self) -> None:
         """Save the mask in the project or where it was saved last, or ask."""
@@ -280,7 +270,7 @@ class Workbench:
 
     def _key_actions(self) -> dict[str, Callable[[], object]]:
         """Return what each of `SHORTCUTS` does."""
-        review, queue = self.review, self.queue
+        review, queue, layers = self.review, self.queue, self.layers
         return {
             "generate": self.segment.generate,
             "accept": review.accept,
@@ -293,17 +283,29 @@ class Workbench:
             "next unreviewed": queue.next_unreviewed,
             "jump": partial(self.focus, QUEUE, "jump"),
             "comment": partial(self.focus, REVIEW, "comment"),
-            "mask": self.toggle_mask,
+            "mask": layers.toggle_mask,
             "explanation": self.explanations.toggle,
             "next defect": partial(self.defects.find_next, self._look_at),
             "next heat map": self.explaining.heatmaps.show_next,
-            "brush": partial(self.paint, "paint"),
-            "erase": partial(self.paint, "erase"),
-            "click": self.click,
+            "before": layers.toggle_before,
+            "beside": self.side_by_side.toggle,
+            "outline": layers.tool.toggle_outline,
+            "opacity": layers.tool.next_opacity,
+            "move": partial(layers.take_tool, "pan_zoom"),
+            "brush": partial(layers.take_tool, "paint"),
+            "erase": partial(layers.take_tool, "erase"),
+            "smaller": partial(layers.tool.scale_brush, 1 / BRUSH_STEP),
+            "larger": partial(layers.tool.scale_brush, BRUSH_STEP),
+            "undo": layers.undo,
+            "redo": partial(layers.undo, again=True),
+            "click": partial(self.clicks.activate, True),
             "new object": self.clicks.begin_object,
             "apply answer": self.clicks.apply_offer,
             "discard answer": self.clicks.discard_offer,
             "automatic": self.edit.apply_automatic,
+            "previous mask": self.edit.add_previous,
+            "copy": self.edit.copy,
+            "paste": self.edit.paste,
             "save": self.save,
             **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
         }

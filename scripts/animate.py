@@ -144,7 +144,7 @@ def correct(workbench: Workbench, film: Film) -> None:
     viewer.camera.center = tuple(np.argwhere(exact).mean(axis=0))
     viewer.camera.zoom = 5 * viewer.camera.zoom
     front(workbench, "Edit & review")
-    workbench.paint("paint")
+    workbench.layers.take_tool("paint")
     film.take("4  Correct it: brush, eraser, polygon, SAM clicks", 1000, settle=400)
     front(workbench, "Scores")
     text = "5  Dice and IoU follow every stroke"

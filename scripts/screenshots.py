@@ -81,7 +81,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     take(workbench, folder, "steps", CANDIDATES)
     for box in workbench.dock(CANDIDATES).steps.values():
         box.setChecked(False)
-    workbench.paint("paint")
+    workbench.layers.take_tool("paint")
     for step in range(12):
         workbench.layers.mask_layer.paint((150 + step, 300 + 4 * step), 1)
     workbench.session.update_image(pixel_size=2.5e-9)

@@ -99,7 +99,7 @@ def test_the_main_job(generated, qtbot, tmp_path):
     assert session.readout.truth == "SEM defect, exact mask"
     before = session.readout.scores
     layer = workbench.layers.mask_layer
-    workbench.paint("paint")
+    workbench.layers.take_tool("paint")
     drag(workbench, (100, 100), (130, 160))
     assert session.edited
     assert layer.data[115, 130] == 1
@@ -352,7 +352,7 @@ def test_the_napari_process_imports_no_network_library(tmp_path):
     wait((folder / "scores.csv").is_file)
     workbench.segment.choose_model(ModelChoice("bundled", "cpu"))
     wait(lambda: session.model is not None)
-    workbench.click()
+    workbench.clicks.activate(True)
     workbench.clicks.click(100.5, 100.5, foreground=True)
     wait(lambda: session.clicks.message)
     workbench.explaining.heatmaps.explain()

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
     from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.types import AlgorithmSettings
 
-ALGORITHM = "algorithm"
+ALGORITHM, KEEP_VIEW = "algorithm", "keep view"
+_YES, _NO = "yes", "no"
 
 
 class ChoicesController:
-    """Begin with the variant of Algorithm 1 that was chosen last, and remember another.
+    """Begin with what was chosen last, and remember another choice.
+
+    These are the variant of Algorithm 1, and whether the view stays from image to image.
 
     Parameters
     ----------
@@ -37,23 +40,32 @@ class ChoicesController:
     def __init__(self, session: Session, writes: Jobs, path: Path) -> None:
         self._session, self._writes, self._path = session, writes, path
         try:
-            chosen = read_choices(path).get(ALGORITHM)
+            chosen = read_choices(path)
         except InputError as error:
-            session.message, chosen = str(error), None
-        if chosen in ALGORITHMS:
-            session.algorithm = replace(session.algorithm, algorithm=chosen)
+            session.message, chosen = str(error), {}
+        algorithm = chosen.get(ALGORITHM, "")
+        if algorithm in ALGORITHMS:
+            session.algorithm = replace(session.algorithm, algorithm=algorithm)
+        session.keep_view = chosen.get(KEEP_VIEW) == _YES
         session.events.algorithm.connect(self._on_algorithm_changed)
+        session.events.keep_view.connect(self._on_keep_view_changed)
 
     def _on_algorithm_changed(self, now: AlgorithmSettings, before: AlgorithmSettings) -> None:
         if now.algorithm != before.algorithm:
-            self._writes.run(
-                "remember the algorithm",
-                partial(write_choice, self._path, ALGORITHM, now.algorithm),
-                on_failed=self._on_failed,
-            )
+            self._remember(ALGORITHM, now.algorithm)
 
-    def _on_failed(self, message: str) -> None:
-        self._session.message = f"{message}. The choice of algorithm is not remembered."
+    def _on_keep_view_changed(self, keep: bool) -> None:
+        self._remember(KEEP_VIEW, _YES if keep else _NO)
+
+    def _remember(self, name: str, value: str) -> None:
+        self._writes.run(
+            f"remember {name}",
+            partial(write_choice, self._path, name, value),
+            on_failed=partial(self._on_failed, name),
+        )
+
+    def _on_failed(self, name: str, message: str) -> None:
+        self._session.message = f"{message}. The choice of {name} is not remembered."
 
 
 class PixelSizeController:

@@ -52,6 +52,7 @@ class Layout:
         self._placements: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
         self._put: WeakKeyDictionary[Layer, Placement] = WeakKeyDictionary()
         self._moving = False
+        self._shape: tuple[int, ...] | None = None
         viewer.layers.events.inserted.connect(self._on_layer_inserted)
         # Told before a new layer is drawn, when napari would say that its units differ.
         viewer.dims.events.units.connect(self._on_moved)
@@ -65,6 +66,11 @@ class Layout:
             self._placement = Placement()
         return self._placement
 
+    @property
+    def is_fitted(self) -> bool:
+        """Whether nobody has moved the view since all of the image was last shown."""
+        return self._fit.is_fitted
+
     def release(self) -> None:
         """Move nothing any more."""
         self.begin(None, None)
@@ -72,7 +78,9 @@ class Layout:
         self._viewer.dims.events.units.disconnect(self._on_moved)
         self._fit.release()
 
-    def begin(self, picture: Image | None, metres: float | None) -> None:
+    def begin(
+        self, picture: Image | None, metres: float | None, *, keep_view: bool = False
+    ) -> None:
         """Lay everything on another image's picture, and fit the view to it.
 
         Parameters
@@ -81,8 +89,13 @@ class Layout:
             Shows the image; None leaves everything where it lies.
         metres : float or None
             Edge of a pixel.
+        keep_view : bool
+            Whether an image of the size of the one before is seen where that was.
         """
         before, self.picture = self.picture, picture
+        # The picture's own layer may have been there before, with the pixels of that image.
+        shape, self._shape = self._shape, _shape(picture)
+        place = self.placement
         if before is not None:
             for name in _MOVES:
                 getattr(before.events, name).disconnect(self._on_moved)
@@ -94,7 +107,10 @@ class Layout:
         self._lay_all(self.placement_of(picture).sized(metres))
         for name in _MOVES:
             getattr(picture.events, name).connect(self._on_moved)
-        self._fit.fit()
+        if keep_view and shape == self._shape:
+            self._follow(place)
+        else:
+            self._fit.fit()
 
     def set_pixel_size(self, metres: float | None) -> None:
         """Take another edge of a pixel in metres; the view stays where it is on the image."""
@@ -158,8 +174,13 @@ class Layout:
         before = self.placement
         if placement != before:
             self._lay_all(placement)
-            centre = before.pixel(self._viewer.scene.camera.center[-2:])
-            self._fit.follow(before.edge / placement.edge, tuple(placement.world(centre).tolist()))
+            self._follow(before)
+
+    def _follow(self, before: Placement) -> None:
+        """Keep what was seen while the picture lay where it was `before`."""
+        centre = before.pixel(self._viewer.scene.camera.center[-2:])
+        world = tuple(self.placement.world(centre).tolist())
+        self._fit.follow(before.edge / self.placement.edge, world)
 
     @contextmanager
     def _ignoring_moves(self) -> Iterator[None]:
@@ -244,7 +265,7 @@ class Fit:
 
     def follow(self, zoom: float, centre: tuple[float, ...]) -> None:
         """Change the view along with the world, so that the same is seen."""
-        camera, fitted = self._viewer.scene.camera, self._is_fitted
+        camera, fitted = self._viewer.scene.camera, self.is_fitted
         camera.center = (*camera.center[:-2], *centre)
         camera.zoom *= zoom
         if fitted:
@@ -259,12 +280,12 @@ class Fit:
         self._view = () if self._named else (camera.center, camera.zoom, camera.angles)
 
     @property
-    def _is_fitted(self) -> bool:
+    def is_fitted(self) -> bool:
         """Whether nobody has moved the view since all was last shown."""
         camera = self._viewer.scene.camera
         return self._view == (camera.center, camera.zoom, camera.angles)
 
     def _on_canvas_resized(self) -> None:
         # Docks that open, or a window that grows, would else cut the picture or leave it small.
-        if self._is_fitted and self._wanted() is not None:
+        if self.is_fitted and self._wanted() is not None:
             self.fit()

@@ -59,10 +59,13 @@ class OwnedLayers:
         if self._spare is gone:
             self._spare = None
 
-    def hide(self, role: str) -> None:
-        """Hide the layer of a role, where there is one."""
-        if role in self._layers:
-            set_visible(self._layers[role], False)
+    def hide(self, role: str) -> bool:
+        """Hide the layer of a role; return whether it was to be seen."""
+        layer = self._layers.get(role)
+        seen = layer is not None and layer.visible
+        if layer is not None and seen:
+            layer.visible = False
+        return seen
 
     def clear(self, role: str) -> None:
         """Show nothing in the layer of a role, which stays visible.
@@ -122,14 +125,11 @@ class OwnedLayers:
 
     def _use_again(self, layer: Labels, values: NDArray[Any]) -> Labels:
         # Undo must not paste the previous image's pixels: a layer that cannot be edited forgets.
-        mode = layer.mode
         layer.editable = False
         layer.data = values.astype(np.uint8)
         layer.editable = True
         self._layout.lay(layer)
-        # Showing a layer puts its tool away, too.
         set_visible(layer, True)
-        layer.mode = mode
         return layer
 
     def _put_below_mask(self, layer: Labels) -> None:

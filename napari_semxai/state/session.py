@@ -190,6 +190,7 @@ class Session:
     )
 
     current: OpenImage | None = None
+    keep_view: bool = False
     project: OpenProject | None = None
     choice: ModelChoice = field(default_factory=ModelChoice)
     model: ModelInfo | None = None

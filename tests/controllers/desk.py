@@ -60,6 +60,8 @@ class Desk:
         session.events.proposal.connect(self._take)
         session.events.automatic.connect(self._show)
         self.review = ReviewController(session, self.images, self.edit, self.writer, self.writes)
+        # Tests act faster than anybody sees; that is tested where it is the point.
+        self.review.seen_at_least = 0.0
         self.queue = QueueController(session, self.images, self.writes)
         folders = Folders(recovery=folder / "recovery", projects=folder / "projects")
         self.projects = ProjectController(

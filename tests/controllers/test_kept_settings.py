@@ -37,6 +37,20 @@ def test_the_chosen_algorithm_is_found_in_the_next_window(window):
     assert window()[0].algorithm.algorithm == "robust"
 
 
+def test_whether_the_view_stays_is_remembered(window):
+    session, writes, _ = window()
+    assert not session.keep_view
+    session.keep_view = True
+    writes.close()
+    again, writes, _ = window()
+    assert again.keep_view
+    again.keep_view = False
+    SegmentController(again, None).set_algorithm(algorithm="paper")
+    writes.close()
+    last, *_ = window()
+    assert (last.keep_view, last.algorithm.algorithm) == (False, "paper")
+
+
 def test_sliders_are_not_remembered(window, tmp_path):
     session, writes, _ = window()
     SegmentController(session, None).set_algorithm(alpha=4.0)

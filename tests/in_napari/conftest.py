@@ -47,4 +47,7 @@ def workbench(
     monkeypatch.setattr(
         "napari_semxai.store.project.index.index.project_index_folder", lambda: tmp_path / "index"
     )
-    return plugin.open_workbench(make_napari_viewer(show=True), folders)
+    workbench = plugin.open_workbench(make_napari_viewer(show=True), folders)
+    # Tests act faster than anybody sees; that is tested where it is the point.
+    workbench.review.seen_at_least = 0.0
+    return workbench

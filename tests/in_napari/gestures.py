@@ -24,10 +24,15 @@ def open_queue(workbench: Workbench, folder: Path, qtbot: QtBot) -> None:
     qtbot.waitUntil(lambda: workbench.session.image is not None, timeout=20_000)
     qtbot.waitExposed(workbench.viewer.window._qt_window)
     workbench.viewer.window._qt_window.activateWindow()
+    qtbot.waitUntil(workbench.viewer.window._qt_window.isActiveWindow)
 
 
 def press(workbench: Workbench, key: Qt.Key, modifier: Any = ALT) -> None:
-    QTest.keyClick(workbench.viewer.window._qt_viewer.canvas.native, key, modifier)
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    # Keys are those of the active window.
+    canvas.window().activateWindow()
+    assert QTest.qWaitForWindowActive(canvas.window())
+    QTest.keyClick(canvas, key, modifier)
 
 
 def number(workbench: Workbench) -> int:

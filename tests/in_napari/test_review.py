@@ -13,7 +13,7 @@ from PIL import Image
 from qtpy.QtCore import QEvent, QObject, QPointF, Qt
 from qtpy.QtGui import QKeyEvent, QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication, QShortcut
+from qtpy.QtWidgets import QApplication
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.masks.patches import apply_patches
@@ -35,12 +35,21 @@ if TYPE_CHECKING:
 CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
 
 
-def drag(workbench: Workbench, *pixels: tuple[float, float]) -> None:
-    """Press the left button on the first pixel, go over the others, let go on the last."""
+def drag(
+    workbench: Workbench,
+    *pixels: tuple[float, float],
+    press: bool = True,
+    release: Callable[[], None] | None = None,
+) -> None:
+    """Press the left button on the first pixel, go over the others, let go on the last.
+
+    Without `press` it is down already, with `release` that is done instead of letting go.
+    """
     canvas = workbench.viewer.window._qt_viewer.canvas.native
     places = [canvas_place(workbench, *pixel) for pixel in pixels]
     left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    QTest.mousePress(canvas, left, none, places[0])
+    if press:
+        QTest.mousePress(canvas, left, none, places[0])
     for place in places[1:]:
         # Not QTest.mouseMove: it moves without a button. VisPy drops moves within 10 ms.
         canvas._last_time = 0
@@ -49,7 +58,10 @@ def drag(workbench: Workbench, *pixels: tuple[float, float]) -> None:
             QEvent.Type.MouseMove, QPointF(place), around, Qt.MouseButton.NoButton, left, none
         )
         QApplication.sendEvent(canvas, event)
-    QTest.mouseRelease(canvas, left, none, places[-1])
+    if release is None:
+        QTest.mouseRelease(canvas, left, none, places[-1])
+    else:
+        release()
 
 
 BRUSH, RADIUS = 7, 3.5
@@ -160,14 +172,115 @@ def test_keys_work_while_the_dock_has_the_focus(
     QTest.keyClicks(comment, "edge")
     QTest.keyClick(comment, Qt.Key.Key_R, ALT)
     qtbot.waitUntil(lambda: number(workbench) == 4)
-    # No field has the focus now: plain keys are napari's again.
-    QTest.keyClick(workbench.viewer.window._qt_window, Qt.Key.Key_2)
+    # The canvas has the focus now: plain keys are napari's again.
+    QTest.keyClick(QApplication.focusWidget(), Qt.Key.Key_2)
     assert str(workbench.layers.mask_layer.mode) == "paint"
     session = workbench.session
     qtbot.waitUntil(lambda: session.queue is not None and session.queue.reviewed == 1)
     record = open_project(workbench.folders.projects / "images").record("image_002", "Anna")
     assert record is not None
     assert (record.state, record.comment) == (ReviewState.REJECTED, "edge")
+
+
+def test_keys_work_whatever_was_clicked_last(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(12), qtbot)
+    window, dock = workbench.viewer.window._qt_window, workbench.dock("Edit & review")
+    viewer = window._qt_viewer
+    canvas, panels = viewer.canvas.native, dock.panels
+    dock.parent().raise_()
+    comment, plain = panels["Review"].comment, Qt.KeyboardModifier.NoModifier
+    clicked = (
+        viewer.viewerButtons.resetViewButton,
+        viewer.layers.viewport(),
+        panels["Queue"].state,
+        panels["Queue"].list.viewport(),
+        dock.brush,
+        comment,
+    )
+    for place, part in enumerate(clicked, start=1):
+        qtbot.waitUntil(lambda place=place: number(workbench) == place)
+        if part is panels["Queue"].state:
+            part.setFocus(Qt.FocusReason.MouseFocusReason)
+        elif part is panels["Queue"].list.viewport():
+            row = panels["Queue"].list.visualRect(panels["Queue"].model.index(place - 1))
+            QTest.mouseClick(part, Qt.MouseButton.LeftButton, pos=row.center())
+        else:
+            QTest.mouseClick(part, Qt.MouseButton.LeftButton)
+        QTest.keyClick(QApplication.focusWidget() or window, Qt.Key.Key_Right, ALT)
+    qtbot.waitUntil(lambda: number(workbench) == 7)
+    # After a comment's Enter the letters are the canvas's, and so they are after a click on Home.
+    comment.setFocus()
+    qtbot.waitUntil(comment.hasFocus)
+    QTest.keyClicks(comment, "at the edge")
+    QTest.keyClick(comment, Qt.Key.Key_Return)
+    qtbot.waitUntil(canvas.hasFocus)
+    QTest.keyClick(canvas, Qt.Key.Key_R, plain)
+    qtbot.waitUntil(lambda: number(workbench) == 8)
+    QTest.mouseClick(viewer.viewerButtons.resetViewButton, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(canvas.hasFocus)
+    QTest.keyClick(canvas, Qt.Key.Key_0, plain)
+    qtbot.waitUntil(lambda: number(workbench) == 9)
+    qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 2)
+    assert comment.text() == ""
+    states = [row.state for row in workbench.session.queue.shown]
+    assert states[6:8] == [ReviewState.REJECTED, ReviewState.NO_DEFECT]
+
+
+def test_tools_stay_in_the_hand(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    """Over images of both kinds, keys of napari, a held Space, and a button that is down."""
+    images = make_images(4)
+    color = np.random.default_rng(1).integers(0, 255, (*SHAPE, 3)).astype(np.uint8)
+    Image.fromarray(color).save(images / "image_001.png")
+    open_queue(workbench, images, qtbot)
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    plain = Qt.KeyboardModifier.NoModifier
+    assert canvas.hasFocus()
+    press(workbench, Qt.Key.Key_B, plain)
+    for _ in range(3):
+        press(workbench, Qt.Key.Key_Period, plain)
+    brush = workbench.layers.mask_layer.brush_size
+    for place in (1, 2, 3):
+        layer = workbench.layers.mask_layer
+        for key in (Qt.Key.Key_Minus, Qt.Key.Key_Equal):
+            press(workbench, key, plain)
+        assert workbench.viewer.layers.selection.active is layer
+        assert (str(layer.mode), layer.brush_size, layer.selected_label) == ("paint", brush, 1)
+        drag(workbench, (20, 30))
+        assert layer.data[20, 30] == 1
+        QTest.keyPress(canvas, Qt.Key.Key_Space)
+        assert str(layer.mode) == "pan_zoom"
+        QTest.keyRelease(canvas, Qt.Key.Key_Space)
+        assert str(layer.mode) == "paint"
+        assert [one.name for one in workbench.viewer.layers if one.visible][1:] == ["defect mask"]
+        press(workbench, Qt.Key.Key_Right)
+        qtbot.waitUntil(lambda place=place: number(workbench) == place + 1)
+    # The button is down while the image changes: what was drawn stays on the one before.
+    drag(workbench, (10, 20), (10, 30), release=lambda: press(workbench, Qt.Key.Key_Left))
+    qtbot.waitUntil(lambda: number(workbench) == 3)
+    before = workbench.layers.mask_layer.data.copy()
+    drag(workbench, (50, 70), (60, 75), press=False)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, before)
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == 4)
+    assert workbench.layers.mask_layer.data[10, 20:31].all()
+
+
+def test_the_click_tool_is_taken_by_its_key_on_every_image(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(2), qtbot)
+    press(workbench, Qt.Key.Key_C)
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    for _ in range(2):
+        press(workbench, Qt.Key.Key_C)
+        assert workbench.session.clicks.active
+    press(workbench, Qt.Key.Key_I)
+    assert not workbench.session.clicks.active
 
 
 class Repeats(QObject):
@@ -239,10 +352,9 @@ def test_no_key_of_ours_repeats(
             canvas, QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_0, ALT, "", True)
         )
     assert number(workbench) == 1
-    shortcuts = [
-        shortcut for dock in workbench.docks.values() for shortcut in dock.findChildren(QShortcut)
-    ]
-    assert len(shortcuts) >= len(workbench.docks) * len(SHORTCUTS)
+    keys = workbench.keys
+    shortcuts = [*keys._everywhere.values(), *keys._on_canvas.values()]
+    assert len(shortcuts) == 2 * len(SHORTCUTS)
     assert not [shortcut.key().toString() for shortcut in shortcuts if shortcut.autoRepeat()]
 
 

@@ -156,3 +156,32 @@ def test_layers_of_others_get_the_units_and_their_place_back(session, layers, vi
     part.translate = (0, 0)
     session.update_image(pixel_size=3e-9)
     np.testing.assert_allclose(on_picture(layers, part), PLACE)
+
+
+def seen(viewer, layers):
+    """Return the pixel in the middle of the canvas, and how large a pixel is there."""
+    camera, placement = viewer.scene.camera, layers.layout.placement
+    return (*placement.pixel(camera.center[-2:]), placement.edge * camera.zoom)
+
+
+def test_the_view_stays_on_images_of_one_size_if_a_person_wishes(session, layers, viewer):
+    viewer.canvas.size = (500, 700)
+    for metres in (2e-9, None):
+        session.keep_view = True
+        open_image(session, make_image("a"), pixel_size=3e-9)
+        layers.layout.look_at((10, 20, 40, 60))
+        before = seen(viewer, layers)
+        open_image(session, make_image("b"), pixel_size=metres)
+        np.testing.assert_allclose(seen(viewer, layers), before)
+        open_image(session, make_image("c", (96, 120)), pixel_size=metres)
+        assert fills_canvas(viewer, layers)
+        # What was fitted stays so, and Home shows all of it at any time.
+        open_image(session, make_image("d", (96, 120)), pixel_size=3e-9)
+        assert fills_canvas(viewer, layers)
+        layers.layout.look_at((10, 20, 40, 60))
+        viewer.reset_view()
+        assert fills_canvas(viewer, layers)
+        layers.layout.look_at((10, 20, 40, 60))
+        session.keep_view = False
+        open_image(session, make_image("e", (96, 120)), pixel_size=metres)
+        assert fills_canvas(viewer, layers)

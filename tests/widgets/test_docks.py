@@ -360,7 +360,28 @@ def test_painting_tools_follow_the_layer(edit, layers):
     edit.brush.setValue(33)
     assert layers.mask_layer.brush_size == 33
     layers.mask_layer.brush_size = 12
-    assert edit.brush.value() == 12
+    assert (edit.brush.value(), edit.diameter.value()) == (12, 12)
+    edit.diameter.setValue(150)
+    assert layers.mask_layer.brush_size == 150
+    assert edit.diameter.value() == 150
+
+
+def test_tab_goes_from_top_to_bottom(edit, qtbot):
+    edit.resize(400, 4000)
+    edit.show()
+    qtbot.waitExposed(edit)
+    parts, part = [], edit.tools["pan_zoom"]
+    while part not in parts:
+        parts.append(part)
+        part = part.nextInFocusChain()
+    tops = [
+        each.mapTo(edit, QPoint(0, 0)).y()
+        for each in parts
+        if each.isVisible() and each.focusPolicy() & Qt.FocusPolicy.TabFocus
+    ]
+    first = tops.index(min(tops))
+    assert len(tops) > 20
+    assert tops[first:] + tops[:first] == pytest.approx(sorted(tops), abs=12)
 
 
 def test_a_tool_shows_a_hidden_mask(edit, layers):

@@ -8,6 +8,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from psygnal import Signal
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
@@ -69,6 +70,8 @@ class EditController:
         self.recorder = RecipeRecorder(session)
         self.copies = StrokeCopies(recovery_folder, self._on_copied, wait)
         self._open: Strokes | None = None
+        self._previous: BoolMask | None = None
+        self._copied: BoolMask | None = None
         self._strokes = self._kept = 0
         self._key = ""
 
@@ -178,6 +181,27 @@ class EditController:
             self.recorder.note(self.mask, mask, title, details)
         self._session.proposal = Proposal(mask, title, details)
 
+    def copy(self) -> None:
+        """Keep the mask as it is for `paste`, also on other images."""
+        if self.mask is not None:
+            self._copied = self.mask.copy()
+            self._session.say(f"Copied {np.count_nonzero(self._copied):,} pixels of the mask")
+
+    def paste(self) -> None:
+        """Add the copied mask as one undoable edit."""
+        self._add(self._copied, "paste mask", "Copy a mask first")
+
+    def add_previous(self) -> None:
+        """Add the mask of the image that was open before as one undoable edit."""
+        self._add(self._previous, "mask of the previous image", "No image was open before")
+
+    def _add(self, mask: BoolMask | None, title: str, otherwise: str) -> None:
+        if mask is None:
+            self._session.say(otherwise)
+        elif self.mask is not None:
+            fits = mask.shape == self.mask.shape
+            self.propose(mask | self.mask if fits else mask, title)
+
     def load(self, path: Path) -> None:
         """Bring a mask file in as one undoable edit."""
         image = self._session.image
@@ -205,6 +229,8 @@ class EditController:
         A recovery copy of its strokes is begun at once.
         """
         left = None if self.mask is None else Left(self.mask, self.unsaved)
+        if left is not None:
+            self._previous = left.mask
         self.copies.hurry(self._key)
         self._open = None
         self._key, self._strokes, self._kept = "", 0, 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.algorithms.masks.patches import apply_patches, mask_patch
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import MaskRecipe
 
@@ -83,6 +83,13 @@ class RecipeRecorder:
             return False
         by_hand = bool(self._edits) or recipe.base == "mask"
         return by_hand or not np.array_equal(mask, self._last)
+
+    @property
+    def base(self) -> BoolMask | None:
+        """The mask (M, N) that it began with, before every edit; None without an image."""
+        self.settle()
+        # An edit that is made twice is undone.
+        return None if self._last is None else apply_patches(self._last, self._edits)
 
     def note(
         self, before: BoolMask, after: BoolMask, title: str, details: Mapping[str, Any]

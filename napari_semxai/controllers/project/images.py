@@ -253,8 +253,9 @@ class ImageController:
         """Put an image in the place of the one that was left, all that is known of it at once."""
         session, entry = self._session, None if opening is None else opening.entry
         self._segment.start_image(None if opening is None else opening.image)
-        if entry is not None:
-            self._edit.recorder.start_image(entry.image, entry.mask, entry.record.recipe)
+        if opening is not None:
+            recipe = None if entry is None else entry.record.recipe
+            self._edit.recorder.start_image(opening.image, opening.mask, recipe)
         session.current = opening
         if session.queue is not None and session.project is not None:
             if entry is not None:

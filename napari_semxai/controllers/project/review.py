@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,8 +21,11 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.cache import Entry
     from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.types import SemImage
 
 _NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
+SEEN_AT_LEAST = 0.3
+"""Seconds that an image is open before it can be reviewed: nobody sees it in less."""
 KEPT_REVIEWS = 200
 """How many reviews can be undone: each keeps a bit for a pixel."""
 
@@ -54,6 +58,10 @@ class ReviewController:
         self._session, self._images, self._edit = session, images, edit
         self._writer, self._writes = writer, writes
         self._undone = 0
+        self.seen_at_least = SEEN_AT_LEAST
+        self._shown_at = 0.0
+        self._asked = ""
+        session.events.image.connect(self._on_image_changed)
 
     def accept(self) -> None:
         """Say that the mask is right: "corrected" where a person changed it."""
@@ -71,6 +79,10 @@ class ReviewController:
             self._session.message = (
                 "The mask is empty: generate or paint one, or choose 'No defect'"
             )
+            return
+        why = self._too_early(state)
+        if why:
+            self._session.say(why)
             return
         before = self._writer.as_shown(entry)
         if state is ReviewState.NO_DEFECT and mask is not None and mask.any():
@@ -126,6 +138,28 @@ class ReviewController:
             return False
         self._writer.write(ReviewChange(), self._edit.mask)
         return True
+
+    def _too_early(self, state: ReviewState) -> str:
+        """Return why a person should not review yet; "" where all is well."""
+        if time.monotonic() - self._shown_at < self.seen_at_least:
+            return "Not reviewed: the image has only just opened"
+        unfinished = self._unfinished() if state in _NEED_MASK else ""
+        # Said once; whoever presses again wants the mask as it is.
+        asked, self._asked = self._asked, unfinished
+        return "" if asked or not unfinished else f"{unfinished}. Wait, or press once more"
+
+    def _unfinished(self) -> str:
+        """Return what is still to come of the mask on show."""
+        session = self._session
+        generation, clicks = session.generation, session.clicks
+        if generation.running and not session.edited:
+            return f"The mask is still being made ({generation.done:,} of {generation.total:,})"
+        if clicks.offer is not None:
+            return "SAM 2's answer is not applied"
+        return "SAM 2 has not answered yet" if clicks.state.is_waiting and clicks.prompts else ""
+
+    def _on_image_changed(self, _: SemImage | None) -> None:
+        self._shown_at, self._asked = time.monotonic(), ""
 
     def _remember(self, before: Entry) -> None:
         entry, kept = self._session.entry, self._session.past_reviews

@@ -126,10 +126,13 @@ class ClickTool:
         self._clicks = clicks
         self._marks = PromptLayers(viewer, layers.layout)
         self._followed: Labels | None = None
+        self._moving = False
         self._shown = session.clicks.prompts
         self._connections = (
             (session.events.clicks, self._on_clicks_changed),
             (layers.mask_layer_changed, self._on_mask_layer_changed),
+            # "Move" is the mode that the layer has while clicks are taken.
+            (layers.tool_taken, self._on_mode_changed),
         )
         for signal, slot in self._connections:
             signal.connect(slot)
@@ -144,18 +147,22 @@ class ClickTool:
 
     def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
         layer = self._layers.mask_layer
-        if layer is None or not self._session.clicks.active or event.button not in (1, 2):
+        active = self._session.clicks.active and not self._moving
+        if layer is None or not active or event.button not in (1, 2):
             return
         foreground = event.button == 1 and "Shift" not in event.modifiers
         start, pressed = self._pixel(layer, event.position), np.asarray(event.pos)
-        moved = False
+        image, moved = self._session.image, False
         yield
-        while event.type == "mouse_move":
+        # Of another image this would be a box on that one.
+        while event.type == "mouse_move" and image is self._session.image:
             # On the screen, not in the image: a hand trembles the same at any zoom.
             moved = moved or bool(np.abs(np.asarray(event.pos) - pressed).max() > DRAG_PIXELS)
             if moved and event.button == 1:
                 self._marks.show_box((*start, *self._pixel(layer, event.position)))
             yield
+        if image is not self._session.image:
+            return
         if moved and event.button == 1:
             self._clicks.box(*start, *self._pixel(layer, event.position))
         elif not moved and self._inside(layer, start):
@@ -184,11 +191,19 @@ class ClickTool:
         if self._session.clicks.active:
             self._follow(self._layers.mask_layer)
 
+    def _hold_to_move(self, layer: Labels) -> Generator[None, None, None]:
+        """Let drags move the view while Space is held, as napari does for its own tools."""
+        self._moving = layer.mouse_pan = True
+        yield
+        self._moving = False
+        layer.mouse_pan = layer is not self._followed
+
     def _follow(self, layer: Labels | None) -> None:
         """Take the mouse of a mask layer, until another tool takes it."""
         known, self._followed = self._followed, layer
         if known is not None:
             known.events.mode.disconnect(self._on_mode_changed)
+            known.bind_key("Space", None)
             # Drags draw boxes while the tool is active; afterwards they move the view again.
             known.mouse_pan = known.mode == "pan_zoom"
             if layer is None:
@@ -199,7 +214,8 @@ class ClickTool:
         layer.visible = True
         self._layers.select_mask()
         layer.mode = "pan_zoom"
-        layer.mouse_pan = False
+        layer.mouse_pan = self._moving
+        layer.bind_key("Space", self._hold_to_move, overwrite=True)
         layer.events.mode.connect(self._on_mode_changed)
 
     def _on_mode_changed(self) -> None:

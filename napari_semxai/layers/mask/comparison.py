@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.review import OtherMasks
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, SemImage
 
 _BESIDE = (0, 1)
 _GAP = 0.04
@@ -165,7 +165,7 @@ class Comparison:
 
 
 class SideBySide:
-    """One picture beside the image, as long as the masks of others are shown.
+    """One picture beside the image: the image without its mask, or the masks of others on it.
 
     Parameters
     ----------
@@ -180,8 +180,10 @@ class SideBySide:
     def __init__(self, viewer: ViewerModel, session: Session, layers: SessionLayers) -> None:
         self._viewer, self._session, self._layers = viewer, session, layers
         self.layer: ImageLayer | None = None
+        self.plain = False
         self._connections = (
             (session.events.others, self._on_others_changed),
+            (session.events.image, self._on_image_changed),
             (viewer.layers.events.removed, self._on_layer_removed),
         )
         for signal, slot in self._connections:
@@ -192,24 +194,45 @@ class SideBySide:
         for signal, slot in self._connections:
             signal.disconnect(slot)
 
+    def toggle(self) -> None:
+        """Show the image without its mask beside it, also of the next images, or nothing."""
+        self.plain = not self.plain
+        self._show_plain()
+        self._viewer.reset_view()
+
+    def _on_image_changed(self, _: SemImage | None) -> None:
+        if self.plain:
+            fitted = self._layers.layout.is_fitted
+            self._show_plain()
+            if fitted:
+                self._viewer.reset_view()
+
     def _on_others_changed(self, others: OtherMasks | None) -> None:
         image, watch = self._session.image, self._layers.watch
         if others is None or not others.masks or image is None or watch is None:
-            if self.layer is not None:
-                set_visible(self.layer, False)
+            self._show_plain()
             return
-        picture = side_by_side(image.gray, watch.live.mask, others.masks)
+        self._show(side_by_side(image.gray, watch.live.mask, others.masks), "differences")
+        self._viewer.reset_view()
+
+    def _show_plain(self) -> None:
+        image = self._session.image
+        if self.plain and image is not None:
+            self._show(np.repeat(image.gray[..., None], 3, axis=2), "without mask")
+        elif self.layer is not None:
+            set_visible(self.layer, False)
+
+    def _show(self, picture: NDArray[np.uint8], name: str) -> None:
         if self.layer is None:
             # napari selects what is added, which would take the tool off the mask.
             active = self._viewer.layers.selection.active
-            self.layer = ImageLayer(picture, rgb=True, name="differences")
+            self.layer = ImageLayer(picture, rgb=True, name=name)
             self._viewer.add_layer(self.layer)
             self._viewer.layers.selection.active = active
         else:
-            self.layer.data = picture
+            self.layer.data, self.layer.name = picture, name
             set_visible(self.layer, True)
         self._layers.layout.lay(self.layer, _BESIDE)
-        self._viewer.reset_view()
 
     def _on_layer_removed(self, event: object) -> None:
         if event.value is self.layer:  # type: ignore[attr-defined]

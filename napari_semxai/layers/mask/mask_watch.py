@@ -1,9 +1,11 @@
-"""Follow the pixels of a Labels layer, whoever changes them."""
+"""Follow a Labels layer: its pixels, whoever changes them, and the tool that is used on it."""
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from napari.utils.interactions import mouse_release_callbacks
 from psygnal import Signal
 
 from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange, changed_box
@@ -107,3 +109,76 @@ class MaskWatch:
     def _data(self) -> NDArray[np.uint8]:
         data: NDArray[np.uint8] = self.layer.data
         return data
+
+
+BRUSH_STEP = 1.2
+"""How much larger one press of a key makes the brush."""
+_OPACITIES = (0.3, 0.55, 0.8, 1.0)
+_OUTLINE = 2
+_USUAL = {"mode": "pan_zoom", "contour": 0, "opacity": _OPACITIES[1]}
+
+
+class MaskTool:
+    """What a person paints the mask with and how it is shown; both stay over images."""
+
+    def __init__(self) -> None:
+        self._layer: Labels | None = None
+        self._kept: dict[str, Any] = dict(_USUAL)
+        self._brush: float | None = None
+        self._given = 0.0
+
+    def take(self, layer: Labels) -> None:
+        """Go on with the layer of another mask."""
+        self.leave()
+        self._layer = layer
+        # Until somebody chooses a brush it goes by the image.
+        self._given = self._brush or max(3, round(min(layer.data.shape) / 60))
+        for name, value in {**self._kept, "brush_size": self._given}.items():
+            # napari would draw the layer anew.
+            if str(getattr(layer, name)) != str(value):
+                setattr(layer, name, value)
+        layer.events.selected_label.connect(self._on_label_changed)
+        layer.events.mode.connect(self._on_mode_changed)
+
+    def leave(self) -> None:
+        """End the stroke under way: the button may be down still when the image changes."""
+        layer, self._layer = self._layer, None
+        if layer is None:
+            return
+        layer.events.selected_label.disconnect(self._on_label_changed)
+        layer.events.mode.disconnect(self._on_mode_changed)
+        mouse_release_callbacks(layer, SimpleNamespace(type="mouse_release"))
+        layer._overlays["polygon"].points = []
+        self._kept |= {"contour": layer.contour, "opacity": layer.opacity}
+        if layer.brush_size != self._given:
+            self._brush = layer.brush_size
+
+    def toggle_outline(self) -> None:
+        """Show the mask as an outline, or filled."""
+        if self._layer is not None:
+            self._layer.contour = 0 if self._layer.contour else _OUTLINE
+
+    def next_opacity(self) -> None:
+        """Show the mask more opaque, after that least."""
+        if self._layer is not None:
+            more = (step for step in _OPACITIES if step > self._layer.opacity + 0.01)
+            self._layer.opacity = next(more, _OPACITIES[0])
+
+    def scale_brush(self, factor: float) -> None:
+        """Make the brush larger or smaller, by a pixel at least."""
+        if self._layer is not None:
+            size = round(self._layer.brush_size)
+            step = max(1, round(abs(size * factor - size)))
+            self._layer.brush_size = max(1, size + (step if factor > 1 else -step))
+
+    def _on_mode_changed(self) -> None:
+        # A hidden layer has no tool, and gets its own back when it is shown.
+        if self._layer is not None and self._layer.visible:
+            mode = str(self._layer.mode)
+            # The next image is not to be dragged away.
+            self._kept["mode"] = "pan_zoom" if mode == "transform" else mode
+
+    def _on_label_changed(self) -> None:
+        """Keep the brush at the one label of the mask: napari's X and − make it an eraser."""
+        if self._layer is not None and self._layer.selected_label != 1:
+            self._layer.selected_label = 1

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Labels
 from psygnal import Signal
 
 from napari_semxai.layers.layout import Layout
-from napari_semxai.layers.mask.mask_watch import MaskWatch
+from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch
 from napari_semxai.layers.mask.step_layers import StepLayers
 from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_visible
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
-    from napari.layers import Labels, Layer
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
     from napari_semxai.controllers.edit.edit import EditController
@@ -162,6 +162,8 @@ def _contrast(image: SemImage) -> tuple[float, float]:
 
 
 OF_IMAGE = "semxai_image"
+BEFORE = "before"
+"""Role of the mask as it was before a person's edits."""
 
 
 class SessionLayers:
@@ -184,6 +186,8 @@ class SessionLayers:
     """The defect mask is now another layer, or none."""
     mask_closed = Signal()
     """A person removed the layer of the defect mask."""
+    tool_taken = Signal()
+    """One of napari's tools was taken, which may be the one that the layer has already."""
     truth_added = Signal(object)
     """A Labels layer that holds the truth came into the viewer."""
 
@@ -195,6 +199,7 @@ class SessionLayers:
         self._other_roles: tuple[str, ...] = ()
         self._queued = False
         self.watch: MaskWatch | None = None
+        self.tool = MaskTool()
         self.planes = Planes(viewer)
         self.layout = Layout(viewer)
         self.owned = OwnedLayers(viewer, self.layout)
@@ -221,8 +226,7 @@ class SessionLayers:
             signal.disconnect(slot)
         self.steps.release()
         self.layout.release()
-        if self.watch is not None:
-            self.watch.release()
+        self._leave_mask()
 
     def select_mask(self) -> None:
         """Make the defect mask the layer that is painted."""
@@ -235,8 +239,34 @@ class SessionLayers:
         if layer is not None:
             # napari paints only on a visible, selected layer.
             layer.visible = True
+            self.owned.hide(BEFORE)
             self.select_mask()
+            self.tool_taken.emit()
             layer.mode = mode
+
+    def toggle_mask(self) -> None:
+        """Show or hide the mask."""
+        if self.mask_layer is not None:
+            self.mask_layer.visible = not self.mask_layer.visible
+            self.owned.hide(BEFORE)
+
+    def toggle_before(self) -> None:
+        """Show the mask as it was before a person's edits in the place of the mask, or go back."""
+        layer, before = self.mask_layer, self._edit.recorder.base
+        if layer is None or before is None:
+            self._session.say("There is no mask to compare with")
+        elif self.owned.hide(BEFORE):
+            layer.visible = True
+        else:
+            self.owned.show(BEFORE, "mask before edits", (colors.AUTOMATIC,), before)
+            layer.visible = False
+
+    def undo(self, *, again: bool = False) -> None:
+        """Undo an edit of the selected Labels layer, else of the mask, or do it again."""
+        active = self.viewer.layers.selection.active
+        layer = active if isinstance(active, Labels) else self.mask_layer
+        if layer is not None:
+            layer.redo() if again else layer.undo()
 
     @property
     def mask_layer(self) -> Labels | None:
@@ -244,9 +274,7 @@ class SessionLayers:
         return None if self.watch is None else self.watch.layer
 
     def _on_image_changed(self, image: SemImage | None) -> None:
-        if self.watch is not None:
-            self.watch.release()
-            self.watch = None
+        self._leave_mask()
         queued = self._session.entry is not None
         self.image_layer = None if image is None else self.planes.layer_of(image, queued)
         # Pictures of a queue lie below its mask; over any other one the mask is new, and on top.
@@ -254,7 +282,9 @@ class SessionLayers:
         self._queued = queued
         if image is not None and self.image_layer is not None:
             self.planes.show_only(self.image_layer)
-            self.layout.begin(self.image_layer, self._session.pixel_size)
+            self.layout.begin(
+                self.image_layer, self._session.pixel_size, keep_view=self._session.keep_view
+            )
             self._show_scale_bar(self._session.pixel_size)
             self._begin_mask(image)
         else:
@@ -268,12 +298,18 @@ class SessionLayers:
         stored = None if current is None else current.mask
         values = np.zeros(image.gray.shape, dtype=bool) if stored is None else stored
         layer = self.owned.add(DEFECT, "defect mask", (colors.DEFECT,), values)
-        layer.brush_size = max(3, round(min(image.gray.shape) / 60))
+        self.tool.take(layer)
         self.watch = MaskWatch(layer)
         self.watch.changed.connect(self._edit.mask_changed)
         self.watch.edited.connect(self._edit.stroked)
         self._edit.start_mask(self.watch.live)
         self.viewer.layers.selection.active = layer
+
+    def _leave_mask(self) -> None:
+        self.tool.leave()
+        if self.watch is not None:
+            self.watch.release()
+            self.watch = None
 
     def _on_automatic_changed(self, automatic: Automatic | None) -> None:
         if automatic is None or self._session.image is None:
@@ -341,8 +377,7 @@ class SessionLayers:
         gone = event.value  # type: ignore[attr-defined]
         self.planes.forget(gone)
         if self.watch is not None and self.watch.layer is gone:
-            self.watch.release()
-            self.watch = None
+            self._leave_mask()
             self.mask_closed.emit()
             self.mask_layer_changed.emit()
         self.owned.forget(gone)

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import pairwise
 from typing import TYPE_CHECKING
+from weakref import ref
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
 from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QFrame,
+    QGridLayout,
     QGroupBox,
     QLabel,
+    QLineEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
@@ -20,11 +28,15 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Any
+
+    from qtpy.QtWidgets import QLayout
 
     Connections = tuple[tuple[Any, Callable[..., object]], ...]
 
+FIELDS = (QLineEdit, QComboBox, QAbstractSpinBox)
+"""What a person types into, or picks from."""
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
 MASK_SET_FILTER = "COCO JSON and tables (*.json *.csv *.tsv);;All files (*)"
 TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
@@ -167,6 +179,10 @@ class ScrolledDock(QScrollArea):
         self._outside = outside
         for signal, slot in (*outside, *inside):
             signal.connect(slot)
+        # Qt goes by when a part was made, which says nothing of where it lies.
+        parts = list(_in_reading_order(self.column))
+        for before, after in pairwise(parts):
+            QWidget.setTabOrder(before, after)
 
     def release(self) -> None:
         """Disconnect from everything that outlives this widget.
@@ -176,6 +192,22 @@ class ScrolledDock(QScrollArea):
         outside, self._outside = self._outside, ()
         for signal, slot in outside:
             signal.disconnect(slot)
+
+
+def _in_reading_order(layout: QLayout) -> Iterator[QWidget]:
+    """Yield what Tab stops at within a layout, row by row."""
+    places = list(range(layout.count()))
+    if isinstance(layout, QGridLayout):
+        places.sort(key=lambda place: layout.getItemPosition(place)[:2])
+    for place in places:
+        item = layout.itemAt(place)
+        widget, inner = item.widget(), item.layout()
+        if widget is not None:
+            inner = widget.layout()
+            if widget.focusPolicy() & Qt.FocusPolicy.TabFocus:
+                yield widget
+        if inner is not None:
+            yield from _in_reading_order(inner)
 
 
 class WheelGuard(QObject):
@@ -224,3 +256,73 @@ class WheelGuard(QObject):
         if focus is None or not self._body.isAncestorOf(focus):
             return False
         return focus is part or focus.isAncestorOf(part) or part.isAncestorOf(focus)
+
+
+_KEY_EVENTS = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+
+
+class KeyGuard(QObject):
+    """Keeps keys from running away: held ones, and those that a button or field would take.
+
+    X11 repeats a key as releases and presses, each pair at one time. Qt tells them from a person's
+    by the press that waits behind the release; on a busy machine it has not arrived yet, and a key
+    held for a second would review several images.
+
+    Whoever has clicked a button, or pressed Enter in a field, is done there: the next keys are
+    meant for the image.
+
+    Parameters
+    ----------
+    canvas : QWidget
+        Gets the focus back.
+    """
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__()
+        self._canvas, self._window = canvas, ref(canvas.window())
+        self._released: tuple[int, int] | None = None
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let no press pass that has the time of the same key's release."""
+        kind = event.type()
+        # With a mouse button down PyQt may take a key's event for that of the mouse, which VisPy
+        # holds: Qt makes both in one place of its stack.
+        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", _always)():
+            if kind == QEvent.Type.KeyRelease and event.key() in _ENTER:
+                self._leave(watched, FIELDS)
+            return self._is_repeat(event)
+        if kind == QEvent.Type.MouseButtonRelease:
+            self._leave(watched, (QAbstractButton,))
+        elif kind == QEvent.Type.FocusIn and watched is self._window():
+            self._leave(watched, (QObject,))
+        return False
+
+    def _is_repeat(self, event: QEvent) -> bool:
+        # Events that a program sends have no time.
+        stamp = (event.key(), event.timestamp()) if event.timestamp() else None
+        if event.type() == QEvent.Type.KeyRelease:
+            self._released = stamp
+            return False
+        repeated = stamp is not None and stamp == self._released
+        if repeated:
+            event.accept()
+        return repeated
+
+    def _leave(self, part: QObject, kinds: tuple[type, ...]) -> None:
+        """Give the focus of one of these kinds of widgets back to the canvas."""
+        inside = part.isWidgetType() and part.window() is self._window()
+        if inside and isinstance(part, kinds):
+            # Afterwards: a button that loses the focus under the mouse is not clicked.
+            QTimer.singleShot(0, partial(_focus_canvas, ref(self._canvas), ref(part)))
+
+
+def _always() -> bool:
+    return True
+
+
+def _focus_canvas(canvas: ref[QWidget], before: ref[QWidget]) -> None:
+    """Give a canvas the keys, unless another widget than `before` has taken them meanwhile."""
+    widget = canvas()
+    if widget is not None and isalive(widget) and QApplication.focusWidget() in (before(), None):
+        widget.setFocus(Qt.FocusReason.OtherFocusReason)

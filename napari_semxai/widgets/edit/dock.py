@@ -126,7 +126,8 @@ class EditDock(ScrolledDock):
         self.tools = {mode: button(title, tip, checkable=True) for mode, title, tip in TOOLS}
         self.brush = QSlider(Qt.Orientation.Horizontal)
         self.brush.setRange(1, 120)
-        self.brush.setToolTip("Brush diameter in pixels")
+        self.brush.setToolTip("Brush diameter in pixels (Alt+, and Alt+.)")
+        self.diameter = whole_field(1, 999, "Brush diameter in pixels (Alt+, and Alt+.)")
         self.undo = button("Undo", "Undo the last edit (Ctrl+Z)")
         self.redo = button("Redo", "Redo the last undone edit (Ctrl+Shift+Z)")
         self.radius = whole_field(1, 50, "Radius in pixels for the edits below")
@@ -159,7 +160,8 @@ class EditDock(ScrolledDock):
         for column, tool in enumerate(self.tools.values()):
             grid.addWidget(tool, column // 3, column % 3)
             self.modes.addButton(tool)
-        grid.addWidget(self.brush, 2, 0, 1, 3)
+        grid.addWidget(self.brush, 2, 0, 1, 2)
+        grid.addWidget(self.diameter, 2, 2)
         grid.addWidget(self.undo, 3, 0)
         grid.addWidget(self.redo, 3, 1)
         edits = QGridLayout(whole)
@@ -207,6 +209,7 @@ class EditDock(ScrolledDock):
         return (
             (self.modes.buttonClicked, self._on_tool_clicked),
             (self.brush.valueChanged, self._on_brush_moved),
+            (self.diameter.valueChanged, self._on_brush_moved),
             (self.undo.clicked, self._on_undo_wanted),
             (self.redo.clicked, self._on_redo_wanted),
             *((part.clicked, self._on_edit_wanted) for part in self.edits.values()),
@@ -244,8 +247,10 @@ class EditDock(ScrolledDock):
 
     def _on_brush_changed(self) -> None:
         if self._layer is not None:
-            with signals_blocked(self.brush):
-                self.brush.setValue(round(self._layer.brush_size))
+            for part in (self.brush, self.diameter):
+                # The slider ends where nobody needs it any more; the number goes on.
+                with signals_blocked(part):
+                    part.setValue(round(self._layer.brush_size))
 
     def _on_tool_clicked(self) -> None:
         if self._layer is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -172,6 +173,7 @@ class QueuePanel(Panel):
             signal.connect(slot)
         self._on_queue_changed(session.queue)
         self._on_batch_changed(session.batch)
+        self.keep_view.setChecked(session.keep_view)
         self._timer = QTimer(self)
         # By the clock: a shared drive tells nobody when another annotator has written.
         self._timer.timeout.connect(queue.watch)
@@ -224,6 +226,8 @@ class QueuePanel(Panel):
             "Generate masks for all unreviewed images in the background, with the current "
             "settings",
         )
+        tip = "Show the next image of the same size where this one is seen; else all of it"
+        self.keep_view = button("Keep zoom", tip, checkable=True)
         self.refresh = button("Refresh", "Load the latest reviews of other annotators")
         self.progress, self.cancel = (
             QProgressBar(),
@@ -241,6 +245,7 @@ class QueuePanel(Panel):
             (self.state, self.label),
             (self.below, self.order),
             (self.whose, self.refresh),
+            (self.keep_view,),
             (self.list,),
             (self._batch_row(),),
         )
@@ -272,6 +277,7 @@ class QueuePanel(Panel):
             (self.refresh.clicked, self._queue.refresh),
             (self.masks.clicked, self._masks.start),
             (self.cancel.clicked, self._on_cancel_wanted),
+            (self.keep_view.clicked, partial(setattr, self._session, "keep_view")),
             (self.list.activated, self._on_row_activated),
             (self.list.clicked, self._on_row_activated),
             *(
@@ -372,8 +378,6 @@ class QueuePanel(Panel):
     def _on_jump_wanted(self) -> None:
         self._queue.find(self.jump.text())
         self.jump.clear()
-        # Keys go to the canvas again.
-        self.jump.clearFocus()
 
     def _on_row_activated(self, index: QModelIndex) -> None:
         self._images.go(self.model.image_at(index.row()))

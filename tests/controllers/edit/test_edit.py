@@ -166,3 +166,31 @@ def test_an_automatic_mask_that_is_applied_says_how_it_was_made(session, edit, m
     assert details["winner"] == session.automatic.truth.winner
     assert (details["alpha"], details["model"]["name"]) == (session.algorithm.alpha, "bundled")
     assert details["pred_iou_thresh"] == session.filters.pred_iou_thresh
+
+
+def test_a_mask_is_copied_and_added_on_another_image(session, edit, mask, image):
+    edit.paste()
+    assert session.message == "Copy a mask first"
+    edit.add_previous()
+    assert session.message == "No image was open before"
+    edit.copy()
+    copied = mask.mask.copy()
+    stroke(mask, edit)
+    left = mask.mask.copy()
+    edit.leave()
+    open_image(session, replace(image, name="b"))
+    other = LiveMask(np.zeros(image.gray.shape, bool))
+    other.update((slice(90, 95), slice(0, 5)), np.ones((5, 5)))
+    edit.start_mask(other)
+    edit.paste()
+    np.testing.assert_array_equal(session.proposal.mask, copied | other.mask)
+    edit.add_previous()
+    np.testing.assert_array_equal(session.proposal.mask, left | other.mask)
+    assert session.proposal.title == "mask of the previous image"
+    # One of another size is refused.
+    edit.leave()
+    small = replace(image, gray=image.gray[:50], pixels=image.gray[:50])
+    open_image(session, small)
+    edit.start_mask(LiveMask(np.zeros(small.gray.shape, bool)))
+    edit.paste()
+    assert "image's size" in session.message

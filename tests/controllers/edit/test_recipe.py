@@ -74,6 +74,7 @@ def test_strokes_and_edits_are_patches_in_order(session, recorder, live):
     recipe = recorder.recipe(live.mask)
     assert [edit.name for edit in recipe.edits] == ["stroke", "grow", "stroke"]
     np.testing.assert_array_equal(apply_patches(base, recipe.edits), live.mask)
+    np.testing.assert_array_equal(recorder.base, base)
 
 
 def test_sliders_no_longer_change_the_recipe_of_an_edited_mask(session, recorder, live):

@@ -7,11 +7,14 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.masks.patches import apply_patches
+from napari_semxai.state.review import Clicks, ClickState, Offer
 from napari_semxai.store.disk.recovery_copies import list_recoveries, save_recovery
 from napari_semxai.types import (
     IDLE,
     Classification,
     ClassifierInfo,
+    Progress,
+    Prompts,
     ReviewChange,
     ReviewState,
 )
@@ -60,6 +63,67 @@ def test_an_empty_mask_is_not_accepted(desk):
     desk.review.accept()
     assert "empty" in desk.session.message
     assert desk.session.queue.number == 1
+
+
+def test_an_image_that_has_only_just_opened_is_not_reviewed(desk):
+    desk.review.seen_at_least = 60.0
+    desk.open()
+    for state in (ReviewState.NO_DEFECT, ReviewState.REJECTED, ReviewState.UNSURE):
+        desk.review.review(state)
+        assert "only just opened" in desk.session.message
+    assert desk.session.record.state is ReviewState.CANDIDATE
+    assert desk.session.queue.number == 1
+    desk.review.seen_at_least = 0.0
+    desk.review.review(ReviewState.REJECTED)
+    desk.turn(lambda: desk.session.queue.reviewed == 1)
+
+
+def unfinished(desk, what):
+    """Leave the mask of the open image half made."""
+    desk.session.automatic = generated()
+    if what == "candidates":
+        desk.session.generation = Progress("decode", 256, 1024)
+        return
+    before = np.zeros(SHAPE, bool)
+    prompts = Prompts(points=((3.0, 5.0),), foreground=(True,))
+    offer = Offer(before, ~before, prompts, (), "SAM click", {}) if what == "offer" else None
+    state = ClickState.ANSWERING if offer is None else ClickState.IDLE
+    desk.session.clicks = Clicks(active=True, prompts=prompts, state=state, offer=offer)
+
+
+@pytest.mark.parametrize(
+    ("what", "word"),
+    [("candidates", "256 of 1,024"), ("click", "not answered"), ("offer", "not applied")],
+)
+def test_a_mask_that_is_still_being_made_is_accepted_only_when_asked_twice(desk, what, word):
+    desk.open()
+    unfinished(desk, what)
+    desk.review.accept()
+    assert word in desk.session.message
+    assert "press once more" in desk.session.message
+    assert desk.session.record.state is ReviewState.CANDIDATE
+    # On another image it is asked anew; what says nothing of the mask is not asked about.
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    unfinished(desk, what)
+    desk.review.accept()
+    assert desk.session.record.state is ReviewState.CANDIDATE
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 3)
+    unfinished(desk, what)
+    desk.review.review(ReviewState.REJECTED)
+    desk.turn(lambda: desk.session.queue.number == 4 and desk.session.queue.reviewed == 2)
+    states = [row.state for row in desk.session.queue.shown]
+    assert states[1:3] == [ReviewState.ACCEPTED, ReviewState.REJECTED]
+
+
+def test_a_mask_by_hand_is_accepted_while_candidates_are_made(desk):
+    desk.open()
+    unfinished(desk, "candidates")
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.reviewed == 1)
+    assert desk.session.queue.shown[0].state is ReviewState.CORRECTED
 
 
 @pytest.mark.parametrize("way", ["step", "find", "show", "close", "leave_mask"])

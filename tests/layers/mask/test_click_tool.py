@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.utils.key_bindings import KeyBinding
 
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
@@ -145,3 +146,45 @@ def test_the_tool_stays_taken_on_the_next_image(tool):
     assert tool.session.clicks.active
     assert not tool.layers.mask_layer.mouse_pan
     assert len(tool.engine.requests) == 1
+
+
+def test_a_box_that_is_drawn_over_the_change_of_image_is_none(tool):
+    take(tool)
+    event = SimpleNamespace(
+        type="mouse_press", button=1, modifiers=(), position=(10, 10), pos=(0, 0)
+    )
+    steps = tool.viewer.mouse_drag_callbacks[-1](tool.viewer, event)
+    next(steps)
+    event.type, event.position, event.pos = "mouse_move", (30, 40), (99, 99)
+    next(steps)
+    open_image(tool.session, make_image("b"))
+    tool.engine.answer(None)
+    assert next(steps, "over") == "over"
+    assert tool.engine.requests == []
+    assert tool.session.clicks.active
+
+
+def test_space_moves_the_view_instead_of_clicking(tool):
+    take(tool)
+    layer = tool.layers.mask_layer
+    assert not layer.mouse_pan
+    held = layer.keymap[KeyBinding.from_str("Space")](layer)
+    next(held)
+    assert layer.mouse_pan
+    drag(tool, (10, 12), (20, 30), (30, 40))
+    assert tool.engine.requests == []
+    assert next(held, "over") == "over"
+    assert not layer.mouse_pan
+    drag(tool, (10, 12))
+    assert tool.engine.requests
+    tool.engine.answer(None)
+    # napari's own does it for its tools.
+    tool.layers.take_tool("paint")
+    assert KeyBinding.from_str("Space") not in layer.keymap
+
+
+def test_move_puts_clicks_away(tool):
+    take(tool)
+    tool.layers.take_tool("pan_zoom")
+    assert not tool.session.clicks.active
+    assert tool.layers.mask_layer.mouse_pan

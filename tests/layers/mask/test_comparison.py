@@ -113,3 +113,29 @@ def test_the_picture_lies_beside_the_image_while_others_are_shown():
     assert viewer.layers["differences"].visible
     beside.release()
     layers.release()
+
+
+def test_the_image_without_its_mask_beside_it(viewer, session, layers):
+    beside = SideBySide(viewer, session, layers)
+    open_image(session, make_image())
+    beside.toggle()
+    layer = viewer.layers["without mask"]
+    np.testing.assert_array_equal(layer.data[..., 0], session.image.gray)
+    assert layers.layout.is_fitted
+    wide = viewer.scene.camera.center[-1]
+    # The next image, of another size, has its own beside it; others' masks go before.
+    open_image(session, make_image("b", (64, 80)))
+    np.testing.assert_array_equal(layer.data[..., 0], session.image.gray)
+    assert layer.visible
+    assert layers.layout.is_fitted
+    assert viewer.scene.camera.center[-1] < wide
+    session.others = OtherMasks({"bert": np.ones((64, 80), bool)}, {})
+    assert layer.name == "differences"
+    session.others = None
+    assert layer.name == "without mask"
+    assert layer.visible
+    beside.toggle()
+    assert not layer.visible
+    open_image(session, make_image("c"))
+    assert not layer.visible
+    beside.release()

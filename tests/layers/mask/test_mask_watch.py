@@ -1,11 +1,20 @@
-"""Every way a Labels layer can change, against counting from scratch."""
+"""Every way a Labels layer can change, against counting from scratch, and its tool."""
+
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Labels
+from napari.utils._proxies import ReadOnlyWrapper
+from napari.utils.interactions import (
+    mouse_move_callbacks,
+    mouse_press_callbacks,
+    mouse_release_callbacks,
+)
 
 from napari_semxai.algorithms.masks.metrics import LiveMask
-from napari_semxai.layers.mask.mask_watch import MaskWatch
+from napari_semxai.layers.mask.mask_watch import BRUSH_STEP, MaskTool, MaskWatch
 
 
 @pytest.fixture
@@ -105,3 +114,100 @@ def test_after_release_nothing_is_followed(layer):
     watch.release()
     layer.paint((20, 30), 1)
     assert watch.live.size.area == 0
+
+
+def labels(shape=(96, 128), size=None):
+    layer = Labels(np.zeros(shape, np.uint8))
+    if size is not None:
+        layer.brush_size = size
+    return layer
+
+
+def test_tool_brush_and_looks_stay_over_images():
+    tool, first, second = MaskTool(), labels(), labels((600, 800))
+    tool.take(first)
+    # As long as nobody chooses one, the brush goes by the image.
+    assert (first.brush_size, str(first.mode), first.contour) == (3, "pan_zoom", 0)
+    tool.take(second)
+    assert second.brush_size == 10
+    second.mode, second.brush_size, second.opacity, second.contour = "erase", 25, 0.8, 2
+    for layer in (first, labels()):
+        tool.take(layer)
+        looks = (str(layer.mode), layer.brush_size, layer.opacity, layer.contour)
+        assert looks == ("erase", 25, 0.8, 2)
+
+
+def test_a_hidden_mask_keeps_its_tool_for_the_next_image():
+    tool, first, second = MaskTool(), labels(), labels()
+    tool.take(first)
+    first.mode = "paint"
+    first.visible = False
+    assert str(first.mode) == "pan_zoom"
+    tool.take(second)
+    assert str(second.mode) == "paint"
+    second.mode = "transform"
+    third = labels()
+    tool.take(third)
+    assert str(third.mode) == "pan_zoom"
+
+
+def test_no_key_of_napari_makes_the_brush_an_eraser():
+    tool, layer = MaskTool(), labels()
+    tool.take(layer)
+    layer.mode = "paint"
+    # X, the minus and the equals sign of napari's Labels layers.
+    for label in (0, 2):
+        layer.selected_label = label
+        assert layer.selected_label == 1
+    tool.leave()
+    layer.selected_label = 0
+    assert layer.selected_label == 0
+
+
+def test_looks_and_brush_by_keys():
+    tool, layer = MaskTool(), labels()
+    for action in (tool.toggle_outline, tool.next_opacity, lambda: tool.scale_brush(2.0)):
+        # Without a mask nothing happens.
+        action()
+    tool.take(layer)
+    tool.toggle_outline()
+    assert layer.contour == 2
+    tool.toggle_outline()
+    assert layer.contour == 0
+    seen = []
+    for _ in range(4):
+        tool.next_opacity()
+        seen.append(layer.opacity)
+    assert seen == pytest.approx([0.8, 1.0, 0.3, 0.55])
+    sizes = []
+    for factor in (BRUSH_STEP, BRUSH_STEP, 2.0, 1 / 2.0, *[1 / BRUSH_STEP] * 6):
+        tool.scale_brush(factor)
+        sizes.append(layer.brush_size)
+    assert sizes == [4, 5, 10, 5, 4, 3, 2, 1, 1, 1]
+
+
+def test_a_stroke_and_a_polygon_end_with_the_image():
+    tool, layer = MaskTool(), labels()
+    tool.take(layer)
+    layer.mode = "paint"
+    place = {"view_direction": None, "dims_displayed": [0, 1], "pos": (0, 0), "modifiers": ()}
+    event = SimpleNamespace(
+        type="mouse_press", button=1, position=(20, 20), is_dragging=True, **place
+    )
+    # As napari's canvas gives it: the stroke sees the events that are put into the first.
+    mouse_press_callbacks(layer, ReadOnlyWrapper(event))
+    event.type, event.position = "mouse_move", (20, 40)
+    mouse_move_callbacks(layer, event)
+    assert layer.data[20, 20:41].all()
+    layer._overlays["polygon"].points = [[1, 1], [1, 20], [20, 20]]
+    tool.leave()
+    before = layer.data.copy()
+    event.position = (70, 40)
+    mouse_move_callbacks(layer, event)
+    event.type = "mouse_release"
+    mouse_release_callbacks(layer, event)
+    np.testing.assert_array_equal(layer.data, before)
+    assert layer._overlays["polygon"].points == []
+    # What was painted is one edit.
+    layer.undo()
+    assert not layer.data.any()

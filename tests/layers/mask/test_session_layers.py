@@ -5,6 +5,9 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
+from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.layers.mask.step_layers import step_labels
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import LoadedTruth, Proposal
@@ -305,3 +308,30 @@ def test_masks_of_others_are_outlines_that_go_with_them(viewer, session, layers)
     assert (layer.contour, layer.editable) == (2, False)
     session.others = None
     assert not layer.visible
+
+
+def test_the_mask_before_edits_in_the_place_of_the_mask(tmp_path, viewer, session):
+    jobs = Jobs(lambda function: function())
+    edit = EditController(session, jobs, tmp_path)
+    layers = SessionLayers(viewer, session, edit)
+    open_image(session, make_image())
+    edit.recorder.start_image(session.image, None, None)
+    session.automatic = automatic_of()
+    layers.mask_layer.paint((10, 10), 1)
+    layers.take_tool("paint")
+    painted = layers.mask_layer.data.copy()
+    layers.toggle_before()
+    before = viewer.layers["mask before edits"]
+    np.testing.assert_array_equal(before.data, scene_masks()[1])
+    assert (before.visible, layers.mask_layer.visible) == (True, False)
+    layers.toggle_before()
+    assert (before.visible, layers.mask_layer.visible) == (False, True)
+    np.testing.assert_array_equal(layers.mask_layer.data, painted)
+    assert str(layers.mask_layer.mode) == "paint"
+    for back in (lambda: layers.take_tool("erase"), layers.toggle_mask):
+        layers.toggle_before()
+        back()
+        assert (before.visible, layers.mask_layer.visible) == (False, True)
+    layers.release()
+    edit.close()
+    jobs.close()
