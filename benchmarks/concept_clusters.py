@@ -20,13 +20,14 @@ import torch
 from numpy.typing import NDArray
 from sklearn.cluster import MiniBatchKMeans
 
-from napari_semxai.backends.concepts.bank import new_split
-from napari_semxai.backends.concepts.maps import cell_offset, enlarged, upsampled
+from napari_semxai.backends.classifier.layers.outputs import registrations
+from napari_semxai.backends.concepts.maps import enlarged, upsampled
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.types import Registration
 
 _SAMPLED = 20_000
 
@@ -62,10 +63,7 @@ class ConceptClusters:
         n_clusters: int = 10,
     ) -> None:
         self._classifier, self._target = classifier, target
-        blank = classifier.to_input(np.zeros(classifier.info.input_size, np.uint8))
-        self._layers = [
-            (layer, cell_offset(new_split(classifier, layer).g, blank)) for layer in layers
-        ]
+        self._layers = [(layer, registrations(classifier, (layer,))) for layer in layers]
         self._scales = [1.0] * len(layers)
         described = [self._describe(image) for image in images]
         powers = [[float((part**2).sum(-1).mean()) for part in one.parts] for one in described]
@@ -119,14 +117,13 @@ class ConceptClusters:
                 handle.remove()
             kept = [outputs[layer] for layer, _ in self._layers]
             gradients = torch.autograd.grad(logit, kept)
-        size = self._classifier.info.input_size
         shape = tuple(kept[0].shape[2:])
         parts, relevance = [], np.zeros(shape, np.float32)
-        for (_, offset), output, gradient in zip(self._layers, kept, gradients, strict=True):
+        for (_, places), output, gradient in zip(self._layers, kept, gradients, strict=True):
             along = (output * gradient)[0].sum(0, keepdim=True).detach().numpy()
             # Of equal weight, whatever the number of cells.
-            relevance += _placed(along * along[0].size, shape, offset, size)[0] / len(kept)
-            parts.append(_placed(output[0].detach().numpy(), shape, offset, size))
+            relevance += _placed(along * along[0].size, shape, places)[0] / len(kept)
+            parts.append(_placed(output[0].detach().numpy(), shape, places))
         return _Described([part.transpose(1, 2, 0) for part in parts], relevance)
 
 
@@ -146,8 +143,7 @@ class _Described:
 def _placed(
     low: NDArray[np.float32],
     shape: tuple[int, int],
-    offset: tuple[float, float],
-    size: tuple[int, int],
+    places: Sequence[Registration],
 ) -> NDArray[np.float32]:
-    positive = enlarged(np.maximum(low, 0), shape, offset, size)
-    return positive - enlarged(np.maximum(-low, 0), shape, offset, size)
+    positive = enlarged(np.maximum(low, 0), shape, places)
+    return positive - enlarged(np.maximum(-low, 0), shape, places)

@@ -8,6 +8,7 @@ from torch import nn
 from torchvision import models
 
 from napari_semxai.backends.classifier.classifier import Classifier
+from napari_semxai.backends.classifier.layers.outputs import moved, registrations, to_map
 from napari_semxai.types import ClassifierInfo
 
 NAMES = ("particle", "pit", "scratch")
@@ -42,6 +43,16 @@ def small_classifier(seed: int = 0) -> Classifier:
     return classifier_of(SmallNetwork())
 
 
+def strided_classifier() -> Classifier:
+    """Return a network that pads at one side only, so that its maps lie beside what they show."""
+    classifier = small_classifier()
+    for name in ("early", "middle"):
+        layer = getattr(classifier.network, name)
+        layer[0].padding = (0, 0)
+        layer.insert(0, nn.ZeroPad2d((2, 0, 2, 0)))
+    return Classifier(classifier.network, classifier.info)
+
+
 def convnext_classifier() -> Classifier:
     """Return a network none of whose maps is rectified."""
     torch.manual_seed(0)
@@ -61,3 +72,37 @@ def torchvision_classifier(name: str, size: int = 64) -> Classifier:
 
 def random_image(seed: int = 0, shape: tuple[int, int] = (64, 64)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
+
+
+def residual(classifier: Classifier, layer: str) -> np.ndarray:
+    """Return how far a layer's moved map still lies beside discs, as shares of the sides.
+
+    The median over discs at places and of a size that no measurement used, in grey with grain.
+    """
+    rows, columns = classifier.info.input_size
+    kept: list[torch.Tensor] = []
+    handle = classifier.network.get_submodule(layer).register_forward_hook(
+        lambda *given: kept.append(to_map(given[2])[0])
+    )
+    flat = np.random.default_rng(5).normal(120, 6, (rows, columns))
+    y, x = np.mgrid[:rows, :columns]
+    places = [(0.35, 0.44), (0.56, 0.64), (0.45, 0.36), (0.62, 0.53), (0.40, 0.57)]
+    places += [(0.52, 0.41), (0.47, 0.66), (0.66, 0.36), (0.33, 0.62), (0.58, 0.47)]
+    images = [flat]
+    for number, (down, right) in enumerate(places):
+        disc = np.hypot(y - down * rows, x - right * columns) < 0.05 * rows
+        images.append(np.where(disc, flat + (80, -80)[number % 2], flat))
+    with torch.no_grad():
+        for image in images:
+            classifier.network(classifier.to_input(image.astype(np.uint8)))
+    handle.remove()
+    found = []
+    (place,) = registrations(classifier, (layer,))
+    for values, disc in zip(kept[1:], places, strict=True):
+        size = (values - kept[0]).norm(dim=0)
+        low = (size - size.median()).clamp_min(0).square()[None, None]
+        large = nn.functional.interpolate(low, (rows, columns), mode="bilinear")[0].numpy()
+        answer = moved(large, place.shift)[0]
+        centre = [(answer * axis).sum() / answer.sum() + 0.5 for axis in (y, x)]
+        found.append(np.subtract(disc, np.divide(centre, (rows, columns))))
+    return np.median(found, axis=0)

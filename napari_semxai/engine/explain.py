@@ -80,6 +80,7 @@ def _gradcam(request: GradcamRequest) -> Steps:
             layers=request.layers,
             method=request.method,
             mask=request.mask,
+            as_drawn=request.as_drawn,
         )
     )
 
@@ -99,7 +100,13 @@ def _open(request: CraftOpenRequest) -> Generator[ConceptBank, None, None]:
 def _transform(request: CraftTransformRequest) -> Steps:
     classifier = _classifier(request.classifier, request.device)
     yield from _answers(
-        transform_steps(request.image, classifier, request.bank, request.refinement)
+        transform_steps(
+            request.image,
+            classifier,
+            request.bank,
+            request.refinement,
+            as_drawn=request.as_drawn,
+        )
     )
 
 

@@ -58,11 +58,14 @@ class CamSettings:
         Target layers; () takes the default.
     inside_mask : bool
         Explain the evidence inside the defect mask only.
+    as_drawn : bool
+        Leave the map where the library draws it, instead of where the layers look.
     """
 
     method: str = "gradcam"
     layers: tuple[str, ...] = ()
     inside_mask: bool = False
+    as_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,7 @@ class CraftSettings:
     patch_size: int = 64
     seed: int = 0
     refinement: str = "none"
+    as_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)

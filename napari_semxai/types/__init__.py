@@ -12,6 +12,7 @@ from napari_semxai.types.concepts import (
     CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
+    Registration,
     SweepAdvice,
     SweepRow,
 )
@@ -28,6 +29,7 @@ from napari_semxai.types.explain import (
     NetworkLayers,
     Sanity,
     jet,
+    moved_by,
 )
 from napari_semxai.types.image import BoolMask, Border, FloatArray, InputError, IntArray, SemImage
 from napari_semxai.types.masks import (
@@ -129,6 +131,7 @@ __all__ = [
     "QueueColumn",
     "QueueFilter",
     "QueueRow",
+    "Registration",
     "ReviewChange",
     "ReviewEvent",
     "ReviewRecord",
@@ -141,4 +144,5 @@ __all__ = [
     "WarmRequest",
     "jet",
     "mask_of_runs",
+    "moved_by",
 ]

@@ -262,6 +262,8 @@ class CraftTransformRequest:
     refinement : str
         "none"; "guided": upsampling that follows the edges of the image; or "fine": put where
         the network looks, sharpened by an earlier layer, and guided.
+    as_drawn : bool
+        Leave the maps where the library draws them, instead of where the layer looks.
     """
 
     image: NDArray[np.uint8]
@@ -269,6 +271,57 @@ class CraftTransformRequest:
     bank: Path
     refinement: str = "none"
     device: str = "auto"
+    as_drawn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """Where a layer of a network looks, beside where its map is drawn by resizing alone.
+
+    Attributes
+    ----------
+    layer : str
+        Its dotted name.
+    offset : tuple of float
+        Down and right, as shares of the image's sides: the layer looks that far from where its
+        map is drawn, so its map is moved by as much. The median over bright and dark discs.
+    bright, dark : tuple of float
+        The same for the discs of one sign alone.
+    scatter : float
+        Largest standard deviation over the discs, in cells of the map; NaN where the layer
+        answers to none.
+    """
+
+    layer: str
+    offset: tuple[float, float]
+    bright: tuple[float, float]
+    dark: tuple[float, float]
+    scatter: float
+
+    @property
+    def moves(self) -> bool:
+        """Whether maps are moved: the discs agree within half a cell."""
+        return self.scatter <= 0.5
+
+    @property
+    def shift(self) -> tuple[float, float]:
+        """How far maps are moved, down and right, as shares of the sides."""
+        return self.offset if self.moves else (0.0, 0.0)
+
+    def text(self, shape: tuple[int, int], as_drawn: bool = False) -> str:
+        """Say in a line what was measured, in pixels of an image (M, N), and what is done."""
+        if not self.moves:
+            return f"{self.layer} scatters more than half a cell: not moved"
+        down, right = (round(s * side) for s, side in zip(self.offset, shape, strict=True))
+        places = [
+            f"{abs(size)} px {words[size > 0]}"
+            for size, words in ((down, ("above", "below")), (right, ("left of", "right of")))
+            if size
+        ]
+        done = "as the library draws it" if as_drawn else "moved"
+        if not places:
+            return f"{self.layer} looks where the library draws it"
+        return f"{self.layer} looks {' and '.join(places)} where the library draws it: {done}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -301,6 +354,10 @@ class ConceptMaps:
         Key of the bank.
     refinement : str
         "none", "guided" or "fine", see `CraftTransformRequest`.
+    registrations : tuple of Registration
+        Of the split layers.
+    as_drawn : bool
+        Whether `maps` were left where the library draws them; `rendering` always is.
     """
 
     maps: NDArray[np.float32]
@@ -315,6 +372,8 @@ class ConceptMaps:
     sha256: str
     bank: str
     refinement: str = "none"
+    registrations: tuple[Registration, ...] = ()
+    as_drawn: bool = False
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the picture of all concepts, shape (M, N, 3): what Algorithm 3 reads."""

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.concepts import ClassifierInfo
+from napari_semxai.types.concepts import ClassifierInfo, ConceptMaps, Registration
 from napari_semxai.types.image import BoolMask
 
 if TYPE_CHECKING:
@@ -68,7 +68,8 @@ class Heatmap:
     Attributes
     ----------
     values : ndarray of float32, shape (M, N)
-        At the image's size, from 0 to 1: scaled to the map's own range, as grad-cam does.
+        At the image's size, from 0 to 1: scaled to the map's own range, as grad-cam does, and
+        moved to where the layers look.
     raw_maximum : float
         Largest value before that scaling, in the method's own unit (activation times gradient);
         0 means that there is no evidence and `values` is all 0.
@@ -84,6 +85,12 @@ class Heatmap:
         Digest of the classifier's weights.
     inside_mask : bool
         Whether it answers "why inside this mask".
+    registrations : tuple of Registration
+        Of the target layers; () where the method has none.
+    as_drawn : bool
+        Whether the map was left where the library draws it.
+    drawn : ndarray of uint8, shape (M, N), or None
+        The map as the library draws it, from 0 to 255, where `values` are moved.
     """
 
     values: NDArray[np.float32]
@@ -94,10 +101,17 @@ class Heatmap:
     layers: tuple[str, ...]
     sha256: str
     inside_mask: bool = False
+    registrations: tuple[Registration, ...] = ()
+    as_drawn: bool = False
+    drawn: NDArray[np.uint8] | None = None
 
     def rgb(self) -> NDArray[np.uint8]:
-        """Return the map in pure JET colours, shape (M, N, 3): what Algorithm 2 reads."""
-        return jet(self.values)
+        """Return the map in pure JET colours, shape (M, N, 3): what Algorithm 2 reads.
+
+        As the library draws it, like the published pictures; never moved.
+        """
+        # A picture has 256 levels, so these are the same colours as those of the floats.
+        return jet(self.values if self.drawn is None else self.drawn / np.float32(255))
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,6 +377,8 @@ class GradcamRequest:
         A name of `CAM_METHODS`.
     mask : ndarray of bool, shape (M, N), or None
         Explain the class's evidence inside this mask only.
+    as_drawn : bool
+        Leave the map where the library draws it, instead of where the layers look.
     """
 
     image: NDArray[np.uint8]
@@ -372,3 +388,10 @@ class GradcamRequest:
     method: str = "gradcam"
     mask: BoolMask | None = None
     device: str = "auto"
+    as_drawn: bool = False
+
+
+def moved_by(answer: Heatmap | ConceptMaps) -> dict[str, list[float]]:
+    """Return how far the map of each layer is moved, down and right, as shares of the sides."""
+    places = () if answer.as_drawn else answer.registrations
+    return {place.layer: list(place.shift) for place in places}

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from napari_semxai.backends.cam.methods import CamRun, run_cam
 from napari_semxai.backends.classifier.classifier import answers_with_nan
-from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of
+from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of, registrations
 from napari_semxai.backends.runtime.opencv import cv2
 from napari_semxai.backends.runtime.stepwise import finish, stepwise
 from napari_semxai.types import (
@@ -137,7 +137,7 @@ def _same(one: Tensor, other: Tensor) -> bool:
 _MOST_PLACES = 64 * 64
 
 
-def gradcam(
+def gradcam(  # noqa: PLR0913 - what decides a map
     image: NDArray[Any],
     classifier: Classifier,
     *,
@@ -145,6 +145,7 @@ def gradcam(
     layer: str | Sequence[str] | None = None,
     method: str = "gradcam",
     mask: BoolMask | None = None,
+    as_drawn: bool = False,
 ) -> Heatmap:
     """Explain a class by a method of the Grad-CAM family.
 
@@ -163,6 +164,9 @@ def gradcam(
         A name of `napari_semxai.types.CAM_METHODS`.
     mask : ndarray of bool, shape (M, N), optional
         Explain only the evidence that the network finds inside this mask.
+    as_drawn : bool
+        Leave the map where the library draws it. By default it is moved to where the layers look,
+        which is measured once for each layer.
 
     Returns
     -------
@@ -176,11 +180,19 @@ def gradcam(
     """
     layers = (layer,) if isinstance(layer, str) else tuple(layer or ())
     return finish(
-        gradcam_steps(image, classifier, target=target, layers=layers, method=method, mask=mask)
+        gradcam_steps(
+            image,
+            classifier,
+            target=target,
+            layers=layers,
+            method=method,
+            mask=mask,
+            as_drawn=as_drawn,
+        )
     )
 
 
-def gradcam_steps(
+def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
     image: NDArray[Any],
     classifier: Classifier,
     *,
@@ -188,6 +200,7 @@ def gradcam_steps(
     layers: tuple[str, ...] = (),
     method: str = "gradcam",
     mask: BoolMask | None = None,
+    as_drawn: bool = False,
 ) -> Generator[Progress, None, Heatmap]:
     """Do the same as `gradcam` as a generator; the slow methods yield after every batch."""
     chosen = method_of(method)
@@ -198,7 +211,9 @@ def gradcam_steps(
     rows, columns = image.shape[:2]
     if mask is not None:
         _check_mask(mask, (rows, columns), chosen, last=layers == (classifier.default_layer,))
-    question = _Question(inputs, layers, chosen, target, mask, classifier.default_layer)
+    places = registrations(classifier, layers)
+    shifts = () if as_drawn else tuple(place.shift for place in places)
+    question = _Question(inputs, layers, chosen, target, mask, classifier.default_layer, shifts)
     if chosen.passes_per_channel:
         run = yield from _slow(classifier, question)
     else:
@@ -207,9 +222,13 @@ def gradcam_steps(
     # The library's map has the network's input size; the image may have any.
     if not np.isfinite(run.raw_maximum):
         raise InputError(answers_with_nan(classifier.info.name))
-    values = cv2.resize(run.values, (columns, rows), interpolation=cv2.INTER_LINEAR)
+    values, drawn = (
+        np.clip(cv2.resize(one, (columns, rows), interpolation=cv2.INTER_LINEAR), 0, 1)
+        * np.float32(run.raw_maximum > 0)
+        for one in (run.values, run.drawn)
+    )
     return Heatmap(
-        values=np.clip(values, 0, 1) if run.raw_maximum > 0 else np.zeros_like(values),
+        values=values,
         raw_maximum=run.raw_maximum,
         method=chosen.name,
         target=target,
@@ -217,6 +236,9 @@ def gradcam_steps(
         layers=layers,
         sha256=classifier.info.sha256,
         inside_mask=mask is not None,
+        registrations=places,
+        as_drawn=as_drawn,
+        drawn=np.rint(drawn * 255).astype(np.uint8) if any(map(any, shifts)) else None,
     )
 
 
@@ -315,10 +337,12 @@ class _Question:
     target: int
     mask: BoolMask | None
     last_layer: str
+    shifts: tuple[tuple[float, float], ...]
 
     def ask(self, network: nn.Module) -> CamRun:
         modules = [network.get_submodule(name) for name in self.layers]
         if self.mask is not None:
             shape = (self.mask.shape[0], self.mask.shape[1])
             network = DenseHead(network, self.last_layer, self.inputs, shape)
-        return run_cam(network, self.inputs, modules, self.method, self.target, self.mask)
+        asked = self.method, self.target, self.mask, self.shifts
+        return run_cam(network, self.inputs, modules, *asked)

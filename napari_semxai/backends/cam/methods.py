@@ -46,7 +46,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from napari_semxai.backends.classifier.layers.outputs import to_map
+from napari_semxai.backends.classifier.layers.outputs import moved, to_map
 from napari_semxai.backends.runtime.seeding import numpy_seed
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
 
@@ -73,19 +73,24 @@ _RANDOM_SEED = 0
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CamRun:
-    """A map at the size of the network's input, and its largest value before scaling."""
+    """A map at the size of the network's input, and its largest value before scaling.
+
+    `values` are where the layers look, `drawn` where the library draws them.
+    """
 
     values: NDArray[np.float32]
     raw_maximum: float
+    drawn: NDArray[np.float32]
 
 
-def run_cam(
+def run_cam(  # noqa: PLR0913 - what decides a map
     network: nn.Module,
     inputs: Tensor,
     layers: list[nn.Module],
     method: CamMethod,
     target: int,
     mask: BoolMask | None = None,
+    shifts: tuple[tuple[float, float], ...] = (),
 ) -> CamRun:
     """Run one method on one image.
 
@@ -103,6 +108,8 @@ def run_cam(
         Index of the class.
     mask : ndarray of bool, shape (M, N), optional
         Where the class's logits are summed.
+    shifts : tuple of tuple of float
+        How far the map of each layer is moved, as in `Registration.shift`; () for none.
 
     Returns
     -------
@@ -114,13 +121,21 @@ def run_cam(
         # Not the object's own context: that one swallows IndexError.
         _released(_class_of(method)(network, layers, to_map)) as cam,
     ):
-        raw = _keep_raw_maximum(getattr(cam, "base_cam", cam), method.whole_network)
+        base = getattr(cam, "base_cam", cam)
+        combine, parts = base.aggregate_multi_layers, _keep_parts(base)
+        raw = _keep_raw_maximum(base, method.whole_network)
         asked = inputs.clone().requires_grad_()
         if method.compares_classes:
             values = cam(asked, None, target_idx=target)
         else:
             values = cam(asked, [_target(target, mask)])
-        return CamRun(np.asarray(values[0], np.float32), float(np.max(raw, initial=0.0)))
+        drawn = placed = np.asarray(values[0], np.float32)
+        if any(map(any, shifts)):
+            # Each layer by its own offset, before the library takes their mean.
+            pairs = zip(parts, shifts, strict=True)
+            placed = combine([moved(part[0], shift)[None] for part, shift in pairs])[0]
+        peak = float(np.max(raw, initial=0.0))
+        return CamRun(np.asarray(placed, np.float32), peak, drawn)
 
 
 def _class_of(method: CamMethod) -> Any:
@@ -143,6 +158,19 @@ def _target(target: int, mask: BoolMask | None) -> Any:
     if mask is None:
         return ClassifierOutputTarget(target)
     return SemanticSegmentationTarget(target, np.asarray(mask, np.float32))
+
+
+def _keep_parts(cam: Any) -> list[NDArray[np.float32]]:
+    """Make `cam` note the map of each layer, scaled and at the input's size, (1, 1, H, W)."""
+    parts: list[NDArray[np.float32]] = []
+    original = cam.aggregate_multi_layers
+
+    def noting(maps: Any) -> Any:
+        parts.extend(np.asarray(one, np.float32) for one in maps)
+        return original(maps)
+
+    cam.aggregate_multi_layers = noting
+    return parts
 
 
 def _keep_raw_maximum(cam: Any, whole_network: bool) -> list[float]:

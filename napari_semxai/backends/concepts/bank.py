@@ -14,19 +14,18 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
-from napari_semxai.backends.classifier.layers.outputs import layers_of
+from napari_semxai.backends.classifier.layers.outputs import layers_of, registrations
 from napari_semxai.backends.classifier.layers.split import Split, split_network
 from napari_semxai.backends.classifier.layers.tree import DETAIL, fine_layer
 from napari_semxai.backends.concepts.maps import (
     activity,
-    cell_offset,
     coefficients,
     enlarged,
+    guided,
     importance_steps,
     latents_of,
     rendering,
     sharpened,
-    upsampled,
 )
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.folders import concepts_folder
@@ -35,8 +34,6 @@ from napari_semxai.types import ConceptBank, ConceptMaps, InputError, Progress
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
-
-    from torch import Tensor
 
     from napari_semxai.backends.classifier.classifier import Classifier
 
@@ -55,7 +52,6 @@ COLORS = (
 )
 REFINEMENTS = ("none", "guided", "fine")
 _splits: WeakKeyDictionary[Classifier, dict[str, Split]] = WeakKeyDictionary()
-_offsets: WeakKeyDictionary[Classifier, dict[str, tuple[float, float]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +162,12 @@ def new_split(classifier: Classifier, layer: str) -> Split:
 
 
 def transform_steps(
-    image: NDArray[Any], classifier: Classifier, path: Path, refinement: str = "none"
+    image: NDArray[Any],
+    classifier: Classifier,
+    path: Path,
+    refinement: str = "none",
+    *,
+    as_drawn: bool = False,
 ) -> Generator[ConceptMaps | Progress, None, ConceptMaps]:
     """Find the concepts of a bank in an image.
 
@@ -179,8 +180,9 @@ def transform_steps(
     path : Path
         The bank.
     refinement : str
-        "none", "guided" by the image's edges, or "fine": put where the network looks, sharpened
-        by an earlier layer, and guided.
+        "none", "guided" by the image's edges, or "fine": sharpened by an earlier layer too.
+    as_drawn : bool
+        Leave the maps where the library draws them, instead of where the layer looks.
 
     Yields
     ------
@@ -204,7 +206,13 @@ def transform_steps(
         split = _split(classifier, bank.layer)
         found = coefficients(latents_of(split, classifier.to_input(image)), concepts.vectors)
     low = np.ascontiguousarray(found[0].transpose(2, 0, 1)[concepts.order], dtype=np.float32)
-    maps = _concept_maps(bank, low, refined(low, image, classifier, split, refinement), refinement)
+    large = refined(low, image, classifier, split, refinement, as_drawn=as_drawn)
+    maps = replace(
+        _concept_maps(bank, low, large),
+        refinement=refinement,
+        registrations=registrations(classifier, (bank.layer,)),
+        as_drawn=as_drawn,
+    )
     if not split.linear:
         yield maps
     steps = importance_steps(split, found, concepts.vectors, bank.target)
@@ -236,12 +244,27 @@ def refined(
     classifier: Classifier,
     split: Split,
     refinement: str,
+    *,
+    as_drawn: bool = False,
 ) -> NDArray[np.float32]:
     """Bring concept maps (k, m, n) of a split's layer to the size of their image (M, N)."""
-    if refinement == "fine":
-        return _fine(low, image, classifier, split)
-    guide = image if refinement == "guided" else None
-    return upsampled(low, (image.shape[0], image.shape[1]), guide)
+    shape = (image.shape[0], image.shape[1])
+
+    def placed(maps: NDArray[np.float32], layer: str) -> NDArray[np.float32]:
+        places = () if as_drawn else registrations(classifier, (layer,))
+        return enlarged(maps, shape, places)
+
+    maps = placed(low, split.layer)
+    if refinement == "guided":
+        return np.maximum(guided(maps, image, low.shape[1:]), np.float32(0))
+    if refinement == "none":
+        return maps
+    detail, layer = None, fine_layer(classifier, DETAIL)
+    if layer and min(layers_of(classifier)[layer].map_shape[1:]) > min(low.shape[1:]):
+        with classifier.lock:
+            latents = latents_of(_split(classifier, layer), classifier.to_input(image))
+        detail = placed(activity(latents[0])[None], layer)[0]
+    return sharpened(maps, detail, image, low.shape[1:])
 
 
 @lru_cache(maxsize=8)
@@ -256,32 +279,8 @@ def _split(classifier: Classifier, layer: str) -> Split:
     return splits[layer]
 
 
-def _offset(classifier: Classifier, split: Split, inputs: Tensor) -> tuple[float, float]:
-    offsets = _offsets.setdefault(classifier, {})
-    if split.layer not in offsets:
-        offsets[split.layer] = cell_offset(split.g, inputs)
-    return offsets[split.layer]
-
-
-def _fine(
-    low: NDArray[np.float32], image: NDArray[Any], classifier: Classifier, split: Split
-) -> NDArray[np.float32]:
-    """Return maps that an earlier layer and the image have sharpened."""
-    shape, size = (image.shape[0], image.shape[1]), classifier.info.input_size
-    detail = None
-    with classifier.lock:
-        inputs = classifier.to_input(image)
-        maps = enlarged(low, shape, _offset(classifier, split, inputs), size)
-        layer = fine_layer(classifier, DETAIL)
-        if layer and min(layers_of(classifier)[layer].map_shape[1:]) > min(low.shape[1:]):
-            earlier = _split(classifier, layer)
-            contrast = activity(latents_of(earlier, inputs)[0])[None]
-            detail = enlarged(contrast, shape, _offset(classifier, earlier, inputs), size)[0]
-    return sharpened(maps, detail, image, low.shape[1:])
-
-
 def _concept_maps(
-    bank: ConceptBank, low: NDArray[np.float32], maps: NDArray[np.float32], refinement: str
+    bank: ConceptBank, low: NDArray[np.float32], maps: NDArray[np.float32]
 ) -> ConceptMaps:
     return ConceptMaps(
         maps=maps,
@@ -294,5 +293,4 @@ def _concept_maps(
         layers=(bank.layer,),
         sha256=bank.sha256,
         bank=bank.key,
-        refinement=refinement,
     )

@@ -132,7 +132,9 @@ class Concepts:
         """Total Sobol indices over all images, descending, shape (k,)."""
         return self.bank.importances
 
-    def explain(self, image: NDArray[Any], *, refinement: str = "none") -> ConceptMaps:
+    def explain(
+        self, image: NDArray[Any], *, refinement: str = "none", as_drawn: bool = False
+    ) -> ConceptMaps:
         """Find the concepts in an image.
 
         Parameters
@@ -142,13 +144,18 @@ class Concepts:
         refinement : str
             "none", "guided" for maps that follow the edges of the image, or "fine" for maps
             that an earlier layer of the network sharpens too.
+        as_drawn : bool
+            Leave the maps where the library draws them, instead of where the layer looks.
 
         Returns
         -------
         ConceptMaps
             With ``.maps`` (k, M, N), ``.importances``, ``.local_importances`` and ``.rgb()``.
         """
-        return finish(transform_steps(image, self._classifier, self.bank.path, refinement))
+        path = self.bank.path
+        return finish(
+            transform_steps(image, self._classifier, path, refinement, as_drawn=as_drawn)
+        )
 
 
 def craft(  # noqa: PLR0913 - what decides the concepts

@@ -22,19 +22,19 @@ from napari_semxai.algorithms.explanations.concepts import (
     sobol_indices,
     sobol_masks,
 )
+from napari_semxai.backends.classifier.layers.outputs import moved
 from napari_semxai.backends.classifier.layers.split import head_weights
 from napari_semxai.backends.runtime.opencv import cv2
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from contextlib import AbstractContextManager
 
     from numpy.typing import NDArray
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from napari_semxai.backends.classifier.layers.split import Split
-
-    Offset = tuple[float, float]
+    from napari_semxai.types import Registration
 
 ALPHA_W = 1e-2
 """Regularization of the coefficients, as in xplique."""
@@ -43,11 +43,6 @@ _SHOWN = 5
 # Of the guided filter, as a share of the image's variance.
 _SOFTNESS = 0.1
 _FILTER_PERCENTILE, _CLIP_PERCENTILE = 90, 10
-# In normalised units, in which images have a deviation of about 1.
-_GRAIN = 0.1
-# Places as shares of the sides, and the change of brightness there.
-_DISCS = (((0.30, 0.36), 1.0), ((0.42, 0.68), -1.0), ((0.60, 0.31), -1.0), ((0.69, 0.63), 1.0))
-_RADIUS = 1 / 12
 
 
 def coefficients(latents: NDArray[np.float32], vectors: NDArray[np.float32]) -> NDArray[Any]:
@@ -142,9 +137,7 @@ def logits_of(
     return logits
 
 
-def upsampled(
-    low: NDArray[np.float32], shape: tuple[int, int], guide: NDArray[np.uint8] | None = None
-) -> NDArray[np.float32]:
+def upsampled(low: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
     """Return maps at the image's size, not negative.
 
     Parameters
@@ -153,8 +146,6 @@ def upsampled(
         The maps.
     shape : tuple of int
         (M, N).
-    guide : ndarray of uint8, shape (M, N), optional
-        An image whose edges the maps follow.
 
     Returns
     -------
@@ -164,8 +155,6 @@ def upsampled(
     maps = np.stack(
         [np.asarray(cv2.resize(one, size, interpolation=cv2.INTER_CUBIC)) for one in low]
     ).astype(np.float32, copy=False)
-    if guide is not None:
-        maps = guided(maps, guide, low.shape[1:])
     return np.maximum(maps, np.float32(0))
 
 
@@ -231,84 +220,6 @@ def rendering(
     return np.rint(np.clip(picture, 0, 255)).astype(np.uint8)
 
 
-def cell_offset(g: nn.Module, inputs: Tensor) -> Offset:
-    """Measure how far a layer's map lies beside what it shows; moved by as much, it lies on it.
-
-    The centre of a cell's effective receptive field [1]_ is where the layer answers to a change
-    of the image. Two bright and two dark discs are put into noise, and the centre of mass of the
-    change of the map is compared with where they were put. Padding and strides alone do not tell:
-    training makes up for them, or does not.
-
-    Parameters
-    ----------
-    g : nn.Module
-        From images to a map, without gradients of its own.
-    inputs : Tensor, shape (1, C, H, W)
-        An image; only its shape counts.
-
-    Returns
-    -------
-    tuple of float
-        Rows and columns, in pixels of the network's input. (0, 0) where the discs disagree by more
-        than half a cell, or change nothing.
-
-    References
-    ----------
-    .. [1] W. Luo, Y. Li, R. Urtasun and R. Zemel, "Understanding the Effective Receptive Field in
-       Deep Convolutional Neural Networks", NeurIPS 2016.
-    """
-    sides = torch.tensor(inputs.shape[2:], dtype=torch.double)
-    noise = torch.randn(inputs.shape, generator=torch.Generator().manual_seed(0)) * _GRAIN
-    offsets = []
-    with torch.no_grad():
-        baseline = g(noise)
-        cells = torch.tensor(baseline.shape[2:], dtype=torch.double)
-        for place, step in _DISCS:
-            disc_centre = torch.tensor(place, dtype=torch.double) * sides
-            change = g(noise + step * _disc(disc_centre, inputs)) - baseline
-            map_centre = _centre_of_mass(change.norm(dim=1)[0].double())
-            # In pixels of the input, whose cells resizing places by their centres.
-            offsets.append(disc_centre - ((map_centre + 0.5) * sides / cells - 0.5))
-    measured = torch.stack(offsets)
-    if not (measured.std(dim=0) <= sides / cells / 2).all():
-        return 0.0, 0.0
-    down, right = measured.mean(dim=0).tolist()
-    return down, right
-
-
-def _disc(centre: Tensor, inputs: Tensor) -> Tensor:
-    """Return 1 inside a disc around a place in pixels, 0 elsewhere, in the inputs' shape."""
-    rows, columns = (torch.arange(side) for side in inputs.shape[2:])
-    square = (rows[:, None] - centre[0]) ** 2 + (columns - centre[1]) ** 2
-    radius = _RADIUS * min(inputs.shape[2:])
-    return (square <= radius**2).to(inputs).expand(inputs.shape)
-
-
-def _centre_of_mass(values: Tensor) -> Tensor:
-    """Return the centre of mass of values (m, n), in cells; not a number where all are 0."""
-    places = [torch.arange(side, dtype=values.dtype) for side in values.shape]
-    rows, columns = values.sum(1), values.sum(0)
-    return torch.stack([(rows * places[0]).sum(), (columns * places[1]).sum()]) / values.sum()
-
-
-def shifted(
-    maps: NDArray[np.float32], offset: Offset, input_size: tuple[int, int]
-) -> NDArray[np.float32]:
-    """Move maps (k, M, N) by an offset in pixels of the network's input."""
-    rows, columns = maps.shape[1:]
-    down, right = offset[0] * rows / input_size[0], offset[1] * columns / input_size[1]
-    move = np.array([[1, 0, right], [0, 1, down]], np.float32)
-    return np.stack(
-        [
-            np.asarray(
-                cv2.warpAffine(one, move, (columns, rows), borderMode=cv2.BORDER_REPLICATE),
-                np.float32,
-            )
-            for one in maps
-        ]
-    )
-
-
 def activity(latents: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return how much a layer's map differs from what it shows in most of the image.
 
@@ -358,7 +269,8 @@ def sharpened(
 
 
 def enlarged(
-    low: NDArray[np.float32], shape: tuple[int, int], offset: Offset, input_size: tuple[int, int]
+    low: NDArray[np.float32], shape: tuple[int, int], places: Sequence[Registration]
 ) -> NDArray[np.float32]:
-    """Return maps (k, m, n) at the image's size, put where their cells look."""
-    return shifted(upsampled(low, shape), offset, input_size)
+    """Return maps (k, m, n) at the image's size, put where their layer looks; () for as drawn."""
+    large = upsampled(low, shape)
+    return moved(large, places[0].shift) if places else large

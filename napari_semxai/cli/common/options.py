@@ -124,6 +124,12 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         metavar="L",
         help="layer by dotted name; several average their maps (not for craft)",
     )
+    parser.add_argument(
+        "--as-drawn",
+        action="store_true",
+        help="leave maps where the library draws them, instead of where the layer was measured to "
+        "look; renderings, which Algorithms 2 and 3 read, always are",
+    )
     concepts = parser.add_argument_group("concepts (craft)")
     concepts.add_argument(
         "--fit-on",

@@ -82,6 +82,7 @@ def explain_work(
         refinement=options.refinement,
         output=options.output,
         sanity=getattr(options, "sanity", False),
+        as_drawn=options.as_drawn,
     )
 
 

@@ -37,7 +37,15 @@ from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import read_image
-from napari_semxai.types import ConceptMaps, Faithfulness, Heatmap, InputError, Progress
+from napari_semxai.types import (
+    ConceptMaps,
+    Faithfulness,
+    Heatmap,
+    InputError,
+    Progress,
+    jet,
+    moved_by,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -132,6 +140,8 @@ class ExplainWork:
         Where results go.
     sanity : bool
         Whether maps are compared with those that they should and should not be like.
+    as_drawn : bool
+        Whether maps are left where the library draws them.
     """
 
     classifier: str
@@ -144,6 +154,7 @@ class ExplainWork:
     refinement: str
     output: Path
     sanity: bool = False
+    as_drawn: bool = False
 
     def load(self) -> Explainer:
         """Load the classifier."""
@@ -195,7 +206,8 @@ class ExplainWork:
     def settings(self) -> tuple[object, ...]:
         """What decides an explanation, beside the image and the network."""
         explained = self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
-        return *explained, self.sanity
+        # With the way maps are placed, so that those of versions that moved none are made anew.
+        return *explained, self.sanity, "as drawn" if self.as_drawn else "registered"
 
 
 class Explainer:
@@ -224,7 +236,9 @@ class Explainer:
     def answer(self, gray: NDArray[np.uint8], work: ExplainWork) -> Heatmap | ConceptMaps:
         """Explain an image (M, N)."""
         if work.bank is not None:
-            concepts = transform_steps(gray, self._classifier, work.bank, work.refinement)
+            concepts = transform_steps(
+                gray, self._classifier, work.bank, work.refinement, as_drawn=work.as_drawn
+            )
             return run_steps(concepts, self.on_update)
         heatmap = gradcam_steps(
             gray,
@@ -232,6 +246,7 @@ class Explainer:
             target=work.target,
             layers=work.layers,
             method=work.method,
+            as_drawn=work.as_drawn,
         )
         return run_steps(heatmap, self.on_update)
 
@@ -307,7 +322,7 @@ def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArra
     """
     picture = as_rgb(gray)
     if isinstance(answer, Heatmap):
-        return blended(picture, answer.rgb(), answer.values)
+        return blended(picture, jet(answer.values), answer.values)
     # CRAFT's own rendering; of refined maps there is none, so each pixel gets the colour of the
     # concept that matters most there.
     if answer.refinement == "none":
@@ -320,8 +335,9 @@ def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArra
 
 
 def _details(answer: Heatmap | ConceptMaps, path: Path | None) -> dict[str, Any]:
+    placed = {"moved_by": moved_by(answer), "registration": _places(answer)}
     if isinstance(answer, Heatmap):
-        return {"raw_maximum": answer.raw_maximum}
+        return {"raw_maximum": answer.raw_maximum, **placed}
     quality = {} if path is None else _quality(path)
     return {
         "importances": answer.importances,
@@ -329,8 +345,15 @@ def _details(answer: Heatmap | ConceptMaps, path: Path | None) -> dict[str, Any]
         "colors": answer.colors,
         "bank": answer.bank,
         "refinement": answer.refinement,
+        **placed,
         **quality,
     }
+
+
+def _places(answer: Heatmap | ConceptMaps) -> list[str]:
+    maps = answer.values if isinstance(answer, Heatmap) else answer.maps[0]
+    shape = (maps.shape[0], maps.shape[1])
+    return [place.text(shape, answer.as_drawn) for place in answer.registrations]
 
 
 def _quality(path: Path) -> dict[str, float]:

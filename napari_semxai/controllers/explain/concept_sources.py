@@ -36,7 +36,7 @@ from napari_semxai.state.explanation import (
     WEIGHTED,
     ExplanationPicture,
 )
-from napari_semxai.types import colors
+from napari_semxai.types import colors, moved_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -119,6 +119,7 @@ class ConceptSource(MapSource):
             "classifier_sha256": maps.sha256,
             "bank": maps.bank,
             "refinement": maps.refinement,
+            "moved_by": {} if settings.paper else moved_by(maps),
             # Numbers begin at 1, as in the window.
             "concepts": sorted(n + 1 for n in settings.concepts)
             if several

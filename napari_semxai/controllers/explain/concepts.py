@@ -132,7 +132,7 @@ class ConceptController:
     def set_craft(self, settings: CraftSettings) -> None:
         """Choose how concepts are fitted next time and how their maps are refined now."""
         before, self._explanation.craft = self._explanation.craft, settings
-        if before.refinement != settings.refinement:
+        if (before.refinement, before.as_drawn) != (settings.refinement, settings.as_drawn):
             self._reveal()
             self._refresh()
 
@@ -292,7 +292,8 @@ class ConceptController:
         explanation, bank = self._explanation, self._explanation.bank
         if bank is None or self._session.image is None or not explanation.image_key:
             return None
-        return explanation.image_key, bank.key, explanation.craft.refinement
+        craft = explanation.craft
+        return explanation.image_key, bank.key, craft.refinement, craft.as_drawn
 
     def _ask_maps(self, key: Hashable, bank: ConceptBank) -> None:
         explanation, image = self._explanation, self._session.image
@@ -300,9 +301,14 @@ class ConceptController:
         if image is None or (self._asked == key and self._tracker.waits_for(MAPS)):
             return
         self._asked = key
-        refinement, choice = explanation.craft.refinement, explanation.choice
+        craft, choice = explanation.craft, explanation.choice
         request = CraftTransformRequest(
-            image.gray, choice.classifier, bank.path, refinement, choice.device
+            image.gray,
+            choice.classifier,
+            bank.path,
+            craft.refinement,
+            choice.device,
+            craft.as_drawn,
         )
         self._tracker.ask(request, MAPS, partial(self._on_maps, key))
 

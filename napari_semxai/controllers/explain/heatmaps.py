@@ -14,7 +14,7 @@ from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.controllers.explain.sources import MapSource, NamedMap
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Heatmaps
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap, colors
+from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap, colors, moved_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
@@ -56,6 +56,8 @@ def heat_names(heatmaps: Sequence[Heatmap], *, with_class: bool = False) -> dict
             name += f", {' + '.join(heatmap.layers) or 'all layers'}"
         if heatmap.inside_mask:
             name += ", inside the mask"
+        if heatmap.as_drawn:
+            name += ", as drawn"
         if with_class:
             name += f": {heatmap.class_name}"
         seen[name] += 1
@@ -89,12 +91,9 @@ class HeatmapSource(MapSource):
 
     def layers(self, explanation: Explanation) -> list[list[NamedMap]]:
         """Return each heat map for a tile of its own, the active one or nothing first."""
-        active, names = (
-            explanation.heatmaps.active,
-            heat_names(explanation.heatmaps.all, with_class=True),
-        )
-        others = [found for found in explanation.heatmaps.all if found is not active]
-        shown = others if active is None else [active, *others]
+        active = explanation.heatmaps.active
+        names = heat_names(explanation.heatmaps.all, with_class=True)
+        shown = sorted(explanation.heatmaps.all, key=lambda found: found is not active)
         layers = []
         for number, heatmap in enumerate(shown):
             role = HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
@@ -142,6 +141,7 @@ class HeatmapSource(MapSource):
             "class": heatmap.class_name,
             "classifier_sha256": heatmap.sha256,
             "inside_mask": heatmap.inside_mask,
+            "moved_by": {} if settings.paper else moved_by(heatmap),
             "paper": settings.paper,
             "tau": settings.tau,
         }
@@ -340,6 +340,7 @@ class HeatmapController:
             method=settings.method,
             mask=mask,
             device=choice.device,
+            as_drawn=settings.as_drawn,
         )
         self._tracker.ask(
             request,
@@ -394,6 +395,6 @@ def seconds_of(network: NetworkLayers | None, settings: CamSettings) -> float | 
     if method is None:
         return None
     names = settings.layers or (network.cam_default,)
-    shapes = [node.shape for node in network.layers if node.name in names]
-    channels = sum(shape[0] for shape in shapes if shape)
+    nodes = (node for node in network.layers if node.name in names and node.shape)
+    channels = sum(node.shape[0] for node in nodes)
     return method.cost(channels) * network.seconds_per_pass

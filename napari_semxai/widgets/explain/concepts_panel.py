@@ -65,6 +65,10 @@ _FIELDS: dict[str, dict[str, Any]] = {
         ],
         "tooltip": "How concept maps are upsampled to the image; takes effect at once",
     },
+    "as_drawn": {
+        "label": "As drawn",
+        "tooltip": "As the library draws it; else maps are moved to where the layer looks",
+    },
 }
 COLUMNS = ("Layer", "k", "Patch", "R²", "Agreement", "Stability", "Important", "IoU", "s")
 

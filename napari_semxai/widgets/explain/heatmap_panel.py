@@ -26,7 +26,7 @@ from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from napari_semxai.types import LayerNode, NetworkLayers
+    from napari_semxai.types import Heatmap, LayerNode, NetworkLayers
 
 
 class LayerTree(QTreeWidget):
@@ -116,8 +116,13 @@ class GradcamPanel(QWidget):
         self.follow.setToolTip(
             f"Update heat maps automatically when they take less than {QUICK_SECONDS:.0f} s"
         )
+        self.as_drawn = QCheckBox("As the library draws it")
+        self.as_drawn.setToolTip(
+            "If off, the map is moved to where its layers were measured to look. Paper mode is "
+            "always as the library draws it."
+        )
         self.bar = JobBar("Compute heat map", "Explain the current image (Alt+X hides it)")
-        self.result = StatusText()
+        self.result, self.place = StatusText(), StatusText()
         self.next = button(
             "Next heat map",
             "Show the next heat map of this image, then its concepts (Alt+Shift+X)",
@@ -128,6 +133,7 @@ class GradcamPanel(QWidget):
         self.method.activated.connect(self._on_method_activated)
         self.tree.picked.connect(self._on_layers_picked)
         self.inside.toggled.connect(self._on_inside_toggled)
+        self.as_drawn.toggled.connect(self._on_as_drawn_toggled)
 
     def set_network(self, network: NetworkLayers | None) -> None:
         """Offer what runs on a network."""
@@ -139,9 +145,13 @@ class GradcamPanel(QWidget):
     def set_settings(self, settings: CamSettings) -> None:
         """Show settings, without telling."""
         self._settings = settings
-        with signals_blocked(self.method), signals_blocked(self.inside):
-            self.method.setCurrentIndex(self.method.findData(settings.method))
-            self.inside.setChecked(settings.inside_mask)
+        self.method.setCurrentIndex(self.method.findData(settings.method))
+        for box, checked in (
+            (self.inside, settings.inside_mask),
+            (self.as_drawn, settings.as_drawn),
+        ):
+            with signals_blocked(box):
+                box.setChecked(checked)
         self.tree.set_layers(settings.layers)
         self.bar.set_idle(cost_text(self._network, settings))
 
@@ -156,6 +166,8 @@ class GradcamPanel(QWidget):
         self._enable_next()
         self.clear.setEnabled(bool(heatmaps.all))
         self.result.setText(result_text(heatmaps))
+        shown = heatmaps.active
+        self.place.setText("" if shown is None else place_text(shown))
 
     def set_concepts(self, known: bool) -> None:
         """Offer to go on to the concepts of this image, where there are any."""
@@ -181,9 +193,11 @@ class GradcamPanel(QWidget):
         layout.addRow("Method", self.method)
         layout.addRow(self.layers)
         layout.addRow(self.inside)
+        layout.addRow(self.as_drawn)
         layout.addRow(self.follow)
         layout.addRow(self.bar)
         layout.addRow(self.result)
+        layout.addRow(self.place)
         layout.addRow(row)
 
     def _fill_methods(self) -> None:
@@ -206,6 +220,9 @@ class GradcamPanel(QWidget):
     def _on_inside_toggled(self, inside: bool) -> None:
         self._pick(replace(self._settings, inside_mask=inside))
 
+    def _on_as_drawn_toggled(self, as_drawn: bool) -> None:
+        self._pick(replace(self._settings, as_drawn=as_drawn))
+
 
 def cost_text(network: NetworkLayers | None, settings: CamSettings) -> str:
     """Return what a heat map will take, before it runs."""
@@ -215,6 +232,12 @@ def cost_text(network: NetworkLayers | None, settings: CamSettings) -> str:
     if seconds <= QUICK_SECONDS:
         return f"Takes about {max(seconds, 0.1):.1f} s"
     return f"⚠ Slow: about {seconds:.0f} s on this machine; never starts automatically"
+
+
+def place_text(shown: Heatmap) -> str:
+    """Return where the layers of a heat map were measured to look, and what is done about it."""
+    shape = (shown.values.shape[0], shown.values.shape[1])
+    return "; ".join(place.text(shape, shown.as_drawn) for place in shown.registrations)
 
 
 def result_text(heatmaps: Heatmaps) -> str:

@@ -16,7 +16,8 @@ from torchvision import models
 from napari_semxai.backends.cam import gradcam as gradcam_module
 from napari_semxai.backends.cam.gradcam import gradcam, gradcam_steps
 from napari_semxai.backends.classifier.layers import tree
-from napari_semxai.types import CAM_METHODS, CamMethod, InputError
+from napari_semxai.backends.classifier.layers.outputs import moved
+from napari_semxai.types import CAM_METHODS, CamMethod, InputError, moved_by
 from tests.backends.cam.occlusion import SIDE
 from tests.networks import (
     NAMES,
@@ -24,6 +25,7 @@ from tests.networks import (
     classifier_of,
     random_image,
     small_classifier,
+    strided_classifier,
     torchvision_classifier,
 )
 
@@ -59,7 +61,7 @@ def directly(kind: Any, classifier: Any, names: tuple[str, ...], target: int) ->
 def test_equal_to_grad_cam_called_directly(method: str, kind: Any) -> None:
     classifier = small_classifier()
     expected = directly(kind, classifier, ("middle",), 1)
-    ours = gradcam(IMAGE, classifier, target=1, layer="middle", method=method)
+    ours = gradcam(IMAGE, classifier, target=1, layer="middle", method=method, as_drawn=True)
     np.testing.assert_allclose(ours.values, expected, atol=1e-5)
 
 
@@ -67,12 +69,42 @@ def test_equal_on_a_resnet_and_over_several_layers() -> None:
     classifier = torchvision_classifier("resnet18")
     assert classifier.default_layer == "layer4.1"
     expected = directly(library.GradCAM, classifier, ("layer4.1",), 2)
-    np.testing.assert_allclose(gradcam(IMAGE, classifier, target=2).values, expected, atol=1e-5)
+    drawn = gradcam(IMAGE, classifier, target=2, as_drawn=True)
+    np.testing.assert_allclose(drawn.values, expected, atol=1e-5)
     names = ("layer2", "layer3", "layer4")
     expected = directly(library.LayerCAM, classifier, names, 2)
-    ours = gradcam(IMAGE, classifier, target=2, layer=names, method="layercam")
+    ours = gradcam(IMAGE, classifier, target=2, layer=names, method="layercam", as_drawn=True)
     np.testing.assert_allclose(ours.values, expected, atol=1e-5)
     assert ours.layers == names
+
+
+def test_maps_are_moved_to_where_layers_look_and_renderings_are_not() -> None:
+    classifier, image = strided_classifier(), random_image(2, (96, 128))
+    drawn = gradcam(image, classifier, target=1, layer="middle", as_drawn=True)
+    placed = gradcam(image, classifier, target=1, layer="middle")
+    assert drawn.registrations == placed.registrations
+    assert (placed.drawn is None, drawn.drawn) == (False, None)
+    # Algorithm 2 reads what the library draws, whatever the map is shown as.
+    np.testing.assert_array_equal(placed.rgb(), drawn.rgb())
+    shift = placed.registrations[0].shift
+    # It pads above and left only, so it looks further up and left than its maps are drawn.
+    assert np.all(np.multiply(shift, image.shape) < -2)
+    expected = moved(drawn.values[None], shift)[0]
+    assert np.corrcoef(placed.values.ravel(), expected.ravel())[0, 1] > 0.99
+    assert np.corrcoef(placed.values.ravel(), drawn.values.ravel())[0, 1] < 0.7
+    assert placed.raw_maximum == drawn.raw_maximum
+    assert moved_by(drawn) == {}
+    assert moved_by(placed) == {"middle": list(shift)}
+
+
+def test_each_layer_is_moved_by_its_own_offset() -> None:
+    classifier, layers = strided_classifier(), ("early", "middle")
+    asked = {"target": 1, "method": "layercam"}
+    both = gradcam(IMAGE, classifier, layer=layers, **asked)
+    parts = [gradcam(IMAGE, classifier, layer=layer, **asked).values for layer in layers]
+    shifts = [place.shift for place in both.registrations]
+    assert shifts[0] != shifts[1]
+    assert np.corrcoef(both.values.ravel(), np.mean(parts, axis=0).ravel())[0, 1] > 0.99
 
 
 def test_equal_with_frozen_weights() -> None:
@@ -261,7 +293,7 @@ def test_slow_methods_tell_progress_and_can_be_stopped() -> None:
     assert first.total == 512 // 32 + 2
     # The network is free meanwhile, and another map on it is right.
     expected = directly(library.GradCAM, classifier, ("layer3",), 1)
-    between = gradcam(IMAGE, classifier, target=1, layer="layer3")
+    between = gradcam(IMAGE, classifier, target=1, layer="layer3", as_drawn=True)
     np.testing.assert_allclose(between.values, expected, atol=1e-5)
     steps.close()
     assert threading.active_count() == before

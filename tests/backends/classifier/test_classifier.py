@@ -18,10 +18,10 @@ from torchvision import models
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
-from napari_semxai.backends.concepts.bank import new_split
-from napari_semxai.backends.concepts.maps import cell_offset
+from napari_semxai.backends.classifier.layers.outputs import registrations
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.types import InputError
+from tests.networks import residual
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,13 +95,12 @@ def test_bundled_can_be_cut_behind_rectified_layers(bundled: Classifier, layer: 
 
 
 def test_bundled_layers_lie_where_things_are(bundled: Classifier) -> None:
-    inputs = bundled.to_input(np.zeros((320, 320), np.uint8))
-    offsets = [
-        cell_offset(new_split(bundled, f"features.{layer}").g, inputs)
-        for layer in ("expand2", "expand3", "expand4", "expand5")
-    ]
-    assert np.abs(offsets).max() < 5
-    assert np.abs(offsets[:3]).max() < 2
+    layers = [f"features.{name}" for name in ("expand3", "expand4", "expand5", "head")]
+    for layer, place in zip(layers, registrations(bundled, layers), strict=True):
+        assert place.moves
+        # In pixels of 480.
+        assert 480 * np.abs(place.offset).max() < (8 if layer.endswith(("5", "head")) else 3)
+        assert 480 * np.abs(residual(bundled, layer)).max() <= 3
 
 
 def test_bundled_heat_maps_lie_on_defects(bundled: Classifier) -> None:

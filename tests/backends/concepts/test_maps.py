@@ -6,59 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-import torch
-from torch import nn
 
+from napari_semxai.backends.classifier.layers.outputs import moved
 from napari_semxai.backends.concepts.craft import Concepts
-from napari_semxai.backends.concepts.maps import activity, cell_offset, sharpened, shifted
+from napari_semxai.backends.concepts.maps import activity, sharpened
 from tests.backends.concepts.banks import make_bank
-from tests.networks import small_classifier
+from tests.networks import small_classifier, strided_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.mark.parametrize("padding", [0, 1, 2])
-def test_where_strided_cells_look(padding: int) -> None:
-    g = nn.Sequential(nn.Conv2d(3, 4, 3, 2, padding), nn.Conv2d(4, 8, 3, 2, padding)).eval()
-    for values in g.parameters():
-        nn.init.constant_(values, 0.1)
-    inputs = torch.zeros(1, 3, 64, 64)
-    latent = g(inputs)
-    # By hand: cell i looks at 4 i + 3 (1 - padding); it is drawn at (i + 0.5) 64 / cells - 0.5.
-    cell, cells = latent.shape[2] / 2, latent.shape[2]
-    by_hand = 4 * cell + 3 * (1 - padding) - ((cell + 0.5) * 64 / cells - 0.5)
-    assert cell_offset(g, inputs) == pytest.approx((by_hand, by_hand), abs=0.3)
-
-
-class Mirrored(nn.Module):
-    """A map of 8 x 8 cells whose columns are exchanged."""
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return nn.functional.adaptive_avg_pool2d(images, 8).flip(-1)
-
-
-@pytest.mark.parametrize("g", [Mirrored(), nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.ReLU())])
-def test_what_cannot_be_measured_moves_nothing(g: nn.Module) -> None:
-    for values in g.parameters():
-        nn.init.constant_(values, -1.0)
-    assert cell_offset(g.requires_grad_(False), torch.zeros(1, 3, 64, 64)) == (0, 0)
-
-
-def test_a_defect_is_found_where_it_is() -> None:
-    """A bright spot excites cells whose plain map lies beside it; placed, it lies on it."""
-    g = nn.Sequential(*(nn.Conv2d(1, 1, 3, 2, 1, bias=False) for _ in range(4))).eval()
-    for weight in g.parameters():
-        nn.init.constant_(weight, 1 / 9)
-    spot = torch.zeros(1, 1, 128, 128)
-    spot[..., 60:68, 60:68] = 1
-    with torch.no_grad():
-        low = g(spot)[0].numpy()
-    offset = cell_offset(g.requires_grad_(False), spot)
-    large = np.kron(low, np.ones((1, 16, 16), np.float32))
-    centre = [_centroid(maps[0]) for maps in (large, shifted(large, offset, (128, 128)))]
-    assert min(centre[0]) > 68
-    assert centre[1] == pytest.approx((63.5, 63.5), abs=1.0)
 
 
 def test_activity_is_what_differs_from_most_of_the_image() -> None:
@@ -109,6 +65,14 @@ def test_fine_maps_of_a_bank(tmp_path: Path) -> None:
     assert early.explain(image, refinement="fine").maps.any()
 
 
-def _centroid(values: np.ndarray) -> tuple[float, float]:
-    rows, columns = np.indices(values.shape)
-    return tuple(float((values * axis).sum() / values.sum()) for axis in (rows, columns))
+def test_plain_maps_are_put_where_the_layer_looks(tmp_path: Path) -> None:
+    classifier = strided_classifier()
+    image = np.random.default_rng(0).integers(0, 60, (80, 112)).astype(np.uint8)
+    concepts = Concepts(make_bank(tmp_path / "b.safetensors", "middle", 12), classifier)
+    drawn, placed = (concepts.explain(image, as_drawn=asked) for asked in (True, False))
+    (place,) = placed.registrations
+    assert place.moves
+    np.testing.assert_array_equal(placed.maps, moved(drawn.maps, place.shift))
+    # What Algorithm 3 reads stays where it is drawn, and so do the maps of the layer itself.
+    for unmoved in ("rendering", "low_maps"):
+        np.testing.assert_array_equal(getattr(placed, unmoved), getattr(drawn, unmoved))

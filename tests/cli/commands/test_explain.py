@@ -58,6 +58,19 @@ def test_gradcam_of_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert record["classifier"]["trained_on_synthetic_images_only"]
     assert record["explanation"]["raw_maximum"] == pytest.approx(heatmap.raw_maximum, rel=1e-4)
     assert record["mask"] == {"tau": 0.7, "area_px": int(mask.sum())}
+    assert record["explanation"]["moved_by"] == {
+        "features.head": list(heatmap.registrations[0].shift)
+    }
+    assert record["explanation"]["registration"][0].endswith("where the library draws it: moved")
+    # The rendering, which Algorithm 2 reads, stays as the library draws it.
+    with Image.open(tmp_path / "out/a_rendering.png") as rendering:
+        np.testing.assert_array_equal(np.asarray(rendering), heatmap.rgb())
+    assert main([*command, "--tau", "0.7", "--as-drawn"]) == 0
+    drawn = sx.gradcam(image, sx.load_classifier(), target=1, as_drawn=True).values
+    np.testing.assert_allclose(np.load(tmp_path / "out/a.npy"), drawn, atol=1e-6)
+    assert not np.allclose(drawn, values, atol=0.05)
+    record_drawn = json.loads((tmp_path / "out/a.json").read_text("utf-8"))
+    assert record_drawn["explanation"]["moved_by"] == {}
     assert sum(record["probabilities"].values()) == pytest.approx(1, abs=1e-5)
 
 

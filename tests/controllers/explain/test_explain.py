@@ -42,6 +42,7 @@ from napari_semxai.types import (
     GradcamRequest,
     LayersRequest,
     Progress,
+    Registration,
     SemImage,
     SweepAdvice,
     SweepRow,
@@ -253,6 +254,10 @@ def test_methods_stand_side_by_side(explained, heat, engine):
     heat.set_cam(CamSettings())
     assert explained.heatmaps.active.method == "gradcam"
     assert engine.jobs == {}
+    heat.set_cam(CamSettings(as_drawn=True))
+    assert engine.request(GradcamRequest).as_drawn
+    engine.answer(GradcamRequest, replace(make.heatmap(), as_drawn=True))
+    assert [found.as_drawn for found in explained.heatmaps.all] == [False, False, True]
     heat.clear()
     assert explained.heatmaps.all == ()
 
@@ -481,6 +486,8 @@ def test_late_maps_of_another_refinement_are_only_kept(fitted, craft, engine):
     assert fitted.concepts is plain
     craft.set_craft(CraftSettings(refinement="guided"))
     assert fitted.concepts is guided
+    craft.set_craft(CraftSettings(refinement="guided", as_drawn=True))
+    assert engine.request(CraftTransformRequest).as_drawn
 
 
 def without_local(maps):
@@ -689,9 +696,12 @@ def test_a_mask_goes_to_the_editor_and_to_sam(session, explained, masks, prompts
 
 
 def test_masks_of_concepts_and_pictures_say_how_they_were_made(session, fitted, masks):
+    place = Registration("layer4", (-0.1, 0.25), (0, 0), (0, 0), 0.2)
+    fitted.concepts = replace(fitted.concepts, registrations=(place,))
     masks.set_masks(concept_tau=0.25, concepts=frozenset({0, 1}))
     masks.send("concept 2")
     assert session.proposal.details["concepts"] == [2]
+    assert session.proposal.details["moved_by"] == {"layer4": [-0.1, 0.25]}
     assert session.proposal.details["bank"] == fitted.concepts.bank
     masks.send(WEIGHTED)
     details = session.proposal.details
@@ -700,6 +710,7 @@ def test_masks_of_concepts_and_pictures_say_how_they_were_made(session, fitted, 
     masks.set_masks(paper=True, delta=40.0)
     masks.send(UNION)
     assert session.proposal.details["delta"] == 40.0
+    assert session.proposal.details["moved_by"] == {}
     assert "tau" not in session.proposal.details
     masks.set_picture(ExplanationPicture(np.zeros((9, 9, 3), np.uint8), "figure.png"))
     masks.send(PICTURE)

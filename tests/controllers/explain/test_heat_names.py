@@ -12,6 +12,7 @@ def test_the_method_is_enough_where_there_is_no_other_of_it():
     assert names(make.heatmap(), make.heatmap(method="layercam")) == ["Grad-CAM", "LayerCAM"]
     inside = replace(make.heatmap(), inside_mask=True)
     assert names(inside) == ["Grad-CAM, inside the mask"]
+    assert names(replace(inside, as_drawn=True)) == ["Grad-CAM, inside the mask, as drawn"]
     assert names(make.heatmap(), inside) == ["Grad-CAM", "Grad-CAM, inside the mask"]
 
 

@@ -23,7 +23,7 @@ from napari_semxai.state.explanation import (
     Heatmaps,
 )
 from napari_semxai.state.session import Session
-from napari_semxai.types import JobState, Progress, SweepAdvice, SweepRow
+from napari_semxai.types import JobState, Progress, Registration, SweepAdvice, SweepRow
 from napari_semxai.widgets.explain.concept_list import ConceptList
 from napari_semxai.widgets.explain.dock import SYNTHETIC, ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
@@ -156,6 +156,25 @@ def test_what_a_heat_map_says(dock, state):
     several = replace(found, layers=("layer3", "layer4"))
     state.heatmaps = Heatmaps(several, (several,))
     assert dock.gradcam.result.text() == "Class 3 · layers layer3, layer4 · mean · heat map 1 of 1"
+
+
+def test_where_a_layer_looks_is_told_and_can_be_left_as_drawn(dock, state, controllers):
+    place = Registration("layer4", (-0.1, 0.25), (0, 0), (0, 0), 0.2)
+    shown = replace(make.heatmap(), registrations=(place,))
+    rows, columns = shown.values.shape
+    state.heatmaps = Heatmaps(shown, (shown,))
+    assert dock.gradcam.place.text() == (
+        f"layer4 looks {round(rows / 10)} px above and {round(columns / 4)} px right of where the "
+        "library draws it: moved"
+    )
+    dock.gradcam.as_drawn.setChecked(True)
+    assert controllers.heatmaps.calls[-1] == ("set_cam", (CamSettings(as_drawn=True),), {})
+    state.cam = CamSettings(as_drawn=True)
+    state.cam = CamSettings()
+    assert not dock.gradcam.as_drawn.isChecked()
+    drawn = replace(shown, as_drawn=True)
+    state.heatmaps = Heatmaps(drawn, (drawn,))
+    assert dock.gradcam.place.text().endswith(": as the library draws it")
 
 
 def test_without_craft_the_dock_says_what_to_install(dock, state):
