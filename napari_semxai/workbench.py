@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from napari.settings import get_settings
 from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QKeySequence
+from qtpy.QtWidgets import QShortcut
 
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.defects import DefectsController
@@ -46,19 +47,9 @@ from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.common.progress_bar import MainThread
-from napari_semxai.widgets.edit.dock import (
-    ANNOTATORS,
-    CLICKS,
-    DEFECTS,
-    KEYS,
-    PROJECT,
-    QUEUE,
-    REVIEW,
-    SIZE,
-    STORAGE,
-    ClosingQuestion,
-    EditDock,
-)
+from napari_semxai.widgets.common.window import CanvasRoom, ClosingQuestion, settings_saved_once
+from napari_semxai.widgets.edit import dock as edit_dock
+from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel, StoragePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
 from napari_semxai.widgets.project.project_panel import ProjectPanel
@@ -70,7 +61,7 @@ from napari_semxai.widgets.settings.shortcuts import CLASS_KEYS, KeysPanel, KeyT
 from napari_semxai.widgets.survey.dock import SurveyDock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import napari
 
@@ -195,6 +186,9 @@ class Workbench:
         # napari makes its menus anew now and then; each image takes our keys from them again.
         self.layers.mask_layer_changed.connect(self.keys.bind)
         self.closing = ClosingQuestion(window, self.edit)
+        self.room: CanvasRoom | None = None
+        self._help = QShortcut(QKeySequence("?"), window)
+        self._help.activated.connect(self.show_keys)
 
     def _owned(self, part: T, end: str = "release") -> T:
         """Return a part whose method `end` closes it, before the parts that were made earlier."""
@@ -205,12 +199,13 @@ class Workbench:
         """Return the dock of this title, created on first use."""
         if title not in self.docks:
             dock = self.docks[title] = DOCKS[title].make(self)
+            dock.keep_sections(self.choices)
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
         return self.docks[title]
 
     def show(self) -> None:
         """Open all docks as tabs on the right."""
-        with _settings_saved_once():
+        with settings_saved_once():
             for title, entry in DOCKS.items():
                 widget = self.dock(title)
                 if widget.parent() is None:
@@ -221,7 +216,9 @@ class Workbench:
                     )
                     dock.setWindowTitle(entry.tab)
                 widget.parent().show()
-        self.dock(CANDIDATES).parent().raise_()
+        front = self.dock(CANDIDATES).parent()
+        front.raise_()
+        self.room = self.room or CanvasRoom(self.viewer.window._qt_window, front)
         # Single keys are the image's.
         self.viewer.window._qt_viewer.canvas.native.setFocus()
 
@@ -238,6 +235,12 @@ class Workbench:
             # The window can show nothing any more.
             for line in project.unwritten:
                 _logger.warning(line)
+
+    def show_keys(self) -> None:
+        """Show all keys in a window of their own."""
+        dock = self.dock(EDIT)
+        if isinstance(dock, EditDock):
+            dock.keys.bring()
 
     def open_sample(self) -> None:
         """Open the synthetic sample image with its exact mask."""
@@ -344,18 +347,20 @@ class Workbench:
     def _panels(self) -> dict[str, Panel]:
         session, review = self.session, self.review
         thumbnails = Thumbnails(session, self.jobs)
+        queue = QueuePanel(
+            session, self.projects, self.queue, self.images, self.queue_masks, thumbnails
+        )
+        queue.annotator.setText(self.choices.annotator)
         return {
-            QUEUE: QueuePanel(
-                session, self.projects, self.queue, self.images, self.queue_masks, thumbnails
-            ),
+            QUEUE: queue,
             REVIEW: ReviewPanel(session, review),
-            ANNOTATORS: AnnotatorsPanel(session, self.annotators, self.tools),
-            PROJECT: ProjectPanel(session, self.tools),
-            CLICKS: ClickPanel(session, self.clicks),
-            KEYS: KeysPanel(self.keys),
-            DEFECTS: DefectsPanel(session, self.defects, self.layers.layout.look_at),
-            SIZE: SizePanel(session, PixelSizeController(session, self.writes)),
-            STORAGE: StoragePanel(self.jobs),
+            edit_dock.ANNOTATORS: AnnotatorsPanel(session, self.annotators, self.tools),
+            edit_dock.PROJECT: ProjectPanel(session, self.tools),
+            edit_dock.CLICKS: ClickPanel(session, self.clicks),
+            edit_dock.KEYS: KeysPanel(self.keys),
+            edit_dock.DEFECTS: DefectsPanel(session, self.defects, self.layers.layout.look_at),
+            edit_dock.SIZE: SizePanel(session, PixelSizeController(session, self.writes)),
+            edit_dock.STORAGE: StoragePanel(self.jobs),
         }
 
     def _on_dock_destroyed(self, title: str) -> None:
@@ -379,18 +384,6 @@ DOCKS = {
     SURVEY: _Dock("Survey", Workbench._make_survey),
     RESEARCH: _Dock("Research", Workbench._make_research),
 }
-
-
-@contextmanager
-def _settings_saved_once() -> Iterator[None]:
-    """Let napari save its settings at the end: it does so twice a dock, at 25 ms each time."""
-    settings = get_settings()
-    saves, settings._save_on_change = settings._save_on_change, False
-    try:
-        yield
-    finally:
-        settings._save_on_change = saves
-        settings._maybe_save()
 
 
 def _show_message(message: str) -> None:

@@ -31,6 +31,7 @@ from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
+from napari_semxai.widgets.common.forms import Section
 from napari_semxai.widgets.edit.dock import DEFECTS
 from napari_semxai.workbench import CANDIDATES, EDIT, Workbench
 
@@ -345,6 +346,9 @@ def take(
     window = workbench.viewer.window
     QTest.qWait(600)
     if part is not None:
+        for section in front.findChildren(Section):
+            section.open(section.isAncestorOf(part))
+        front.widget().adjustSize()
         top = part.mapTo(front.widget(), part.rect().topLeft()).y()
         front.verticalScrollBar().setValue(top - 30)
     # napari's word on PyQt5 would cover the canvas.

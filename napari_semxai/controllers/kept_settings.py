@@ -1,7 +1,8 @@
-"""What a person sets that outlives the window: the variant of Algorithm 1, and pixel sizes."""
+"""What a person sets that outlives the window: choices of the docks, and pixel sizes."""
 
 from __future__ import annotations
 
+import getpass
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,18 +15,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.types import AlgorithmSettings
 
-ALGORITHM, KEEP_VIEW = "algorithm", "keep view"
+ALGORITHM, ANNOTATOR, KEEP_VIEW = "algorithm", "annotator", "keep view"
 _YES, _NO = "yes", "no"
 
 
 class ChoicesController:
-    """Begin with what was chosen last, and remember another choice.
+    """Begin with what was chosen last, by name, and remember what is chosen now.
 
-    These are the variant of Algorithm 1, and whether the view stays from image to image.
+    The variant of Algorithm 1, the annotator, and whether the view stays from image to image are
+    followed in the session; docks ask for theirs.
 
     Parameters
     ----------
@@ -40,29 +43,46 @@ class ChoicesController:
     def __init__(self, session: Session, writes: Jobs, path: Path) -> None:
         self._session, self._writes, self._path = session, writes, path
         try:
-            chosen = read_choices(path)
+            self._chosen = read_choices(path)
         except InputError as error:
-            session.message, chosen = str(error), {}
-        algorithm = chosen.get(ALGORITHM, "")
-        if algorithm in ALGORITHMS:
-            session.algorithm = replace(session.algorithm, algorithm=algorithm)
-        session.keep_view = chosen.get(KEEP_VIEW) == _YES
+            session.message, self._chosen = str(error), {}
+        chosen = self._chosen.get(ALGORITHM)
+        if chosen in ALGORITHMS:
+            session.algorithm = replace(session.algorithm, algorithm=chosen)
         session.events.algorithm.connect(self._on_algorithm_changed)
+        session.keep_view = self.get(KEEP_VIEW) == _YES
         session.events.keep_view.connect(self._on_keep_view_changed)
+        session.events.queue.connect(self._on_queue_changed)
+
+    @property
+    def annotator(self) -> str:
+        """Who annotated last; else the user of this machine."""
+        return self.get(ANNOTATOR) or getpass.getuser()
+
+    def get(self, name: str) -> str:
+        """Return what was chosen; "" where nothing was."""
+        return self._chosen.get(name, "")
+
+    def set(self, name: str, value: str) -> None:
+        """Remember a choice."""
+        if self.get(name) != value:
+            self._chosen[name] = value
+            self._writes.run(
+                f"remember {name}",
+                partial(write_choice, self._path, name, value),
+                on_failed=partial(self._on_failed, name),
+            )
 
     def _on_algorithm_changed(self, now: AlgorithmSettings, before: AlgorithmSettings) -> None:
         if now.algorithm != before.algorithm:
-            self._remember(ALGORITHM, now.algorithm)
+            self.set(ALGORITHM, now.algorithm)
 
     def _on_keep_view_changed(self, keep: bool) -> None:
-        self._remember(KEEP_VIEW, _YES if keep else _NO)
+        self.set(KEEP_VIEW, _YES if keep else _NO)
 
-    def _remember(self, name: str, value: str) -> None:
-        self._writes.run(
-            f"remember {name}",
-            partial(write_choice, self._path, name, value),
-            on_failed=partial(self._on_failed, name),
-        )
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        if queue is not None:
+            self.set(ANNOTATOR, queue.annotator)
 
     def _on_failed(self, name: str, message: str) -> None:
         self._session.message = f"{message}. The choice of {name} is not remembered."

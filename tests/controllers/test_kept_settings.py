@@ -8,6 +8,7 @@ from napari_semxai.controllers.kept_settings import ChoicesController, PixelSize
 from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Session
 from tests.controllers.desk import Desk
+from tests.queues import queue_of
 
 
 @pytest.fixture
@@ -148,3 +149,12 @@ def test_a_failure_is_said_and_it_stays_for_now(desk, sizes, monkeypatch):
     go(desk, 2)
     go(desk, 1)
     assert desk.session.pixel_size == 2e-9
+
+
+def test_the_annotator_is_found_in_the_next_window(window, monkeypatch):
+    monkeypatch.setattr("getpass.getuser", lambda: "somebody")
+    session, writes, choices = window()
+    assert choices.annotator == "somebody"
+    session.queue = queue_of()
+    writes.close()
+    assert window()[2].annotator == "anna"

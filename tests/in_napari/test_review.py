@@ -157,6 +157,7 @@ def test_keys_work_while_the_dock_has_the_focus(
 ) -> None:
     open_queue(workbench, make_images(4), qtbot)
     panels = workbench.dock("Edit & review").panels
+    panels["Queue"].browser.open()
     jump, rows, comment = panels["Queue"].jump, panels["Queue"].list, panels["Review"].comment
     press(workbench, Qt.Key.Key_J)
     qtbot.waitUntil(jump.hasFocus)
@@ -316,6 +317,7 @@ def test_a_key_that_is_held_reviews_one_image(
     window, dock = workbench.viewer.window._qt_window, workbench.dock("Edit & review")
     qtbot.waitUntil(window.isActiveWindow)
     dock.parent().raise_()
+    dock.panels["Queue"].browser.open()
     widgets = {
         "canvas": window._qt_viewer.canvas.native,
         "list": dock.panels["Queue"].list,
@@ -413,6 +415,7 @@ def leave(workbench: Workbench, way: str, folder: Path) -> None:
     elif way == "button":
         panel.following.click()
     elif way == "list":
+        panel.browser.open()
         dock.parent().raise_()
         place = panel.list.visualRect(panel.model.index(1)).center()
         QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=place)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import subprocess
 import sys
@@ -95,7 +94,7 @@ def show(viewer: Viewer, images: list[SemImage], source: Path | None = None) -> 
         workbench.images.show(images[0])
     open_workbench(viewer)
     if source is not None:
-        workbench.projects.open(source, getpass.getuser())
+        workbench.projects.open(source, workbench.choices.annotator)
 
 
 def has_display() -> bool:

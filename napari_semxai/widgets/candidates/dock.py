@@ -24,8 +24,7 @@ from napari_semxai.types.settings import PAPER, ROBUST
 from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker, Welcome
 from napari_semxai.widgets.candidates.ranking import CandidateTable, WinnerMap, ranked
 from napari_semxai.widgets.common.forms import ScrolledDock, button
-from napari_semxai.widgets.common.numbers import NumberSlider
-from napari_semxai.widgets.common.parameters import SettingsForm
+from napari_semxai.widgets.common.numbers import NumberSlider, SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 

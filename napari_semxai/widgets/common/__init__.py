@@ -1,9 +1,10 @@
 """Parts that several docks are made of.
 
-`forms` holds small widgets, the helpers that connect them and the scrolled dock, which keeps the
-wheel from changing controls without focus; `parameters` makes forms from frozen settings with
-magicgui. `progress_bar` starts, shows and cancels a job, and hands the calls of job threads to
-the GUI thread. `layer_combo` picks a layer; `figure_view` shows a figure drawn elsewhere;
-`status` is the one line for messages, `numbers` are fields and sliders, and `file_dialogs` asks
-for files and remembers folders by kind.
+`forms` holds small widgets, the helpers that connect them, the section that folds away and the
+scrolled dock, which keeps the wheel from changing controls without focus. `progress_bar` starts,
+shows and cancels a job, and hands the calls of job threads to the GUI thread. `layer_combo` picks
+a layer; `figure_view` shows a figure drawn elsewhere; `status` is the one line for messages,
+`numbers` are fields, sliders, and forms made from frozen settings with magicgui, and
+`file_dialogs` asks for files and remembers folders by kind. `window` is about napari's window:
+how much room the canvas has in it, and what is asked before it closes.
 """

@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
     QFrame,
     QGridLayout,
     QGroupBox,
+    QHBoxLayout,
     QLabel,
     QLineEdit,
     QProgressBar,
@@ -33,10 +34,13 @@ if TYPE_CHECKING:
 
     from qtpy.QtWidgets import QLayout
 
+    from napari_semxai.controllers.kept_settings import ChoicesController
+
     Connections = tuple[tuple[Any, Callable[..., object]], ...]
 
 FIELDS = (QLineEdit, QComboBox, QAbstractSpinBox)
 """What a person types into, or picks from."""
+_OPEN, _FOLDED = "open", "folded"
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
 MASK_SET_FILTER = "COCO JSON and tables (*.json *.csv *.tsv);;All files (*)"
 TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
@@ -119,6 +123,53 @@ def page(*contents: QWidget) -> QWidget:
     return made
 
 
+def row(holder: QWidget, *parts: QWidget) -> QWidget:
+    """Put widgets beside each other into `holder`, and return it."""
+    layout = QHBoxLayout(holder)
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return holder
+
+
+class Section(QWidget):
+    """A part of a dock that folds away under its title.
+
+    Parameters
+    ----------
+    title : str
+        Stands on the button that folds it; the state is remembered by it.
+    contents : QWidget
+        What it holds, below each other.
+    """
+
+    toggled = Signal(bool)
+
+    def __init__(self, title: str, *contents: QWidget) -> None:
+        super().__init__()
+        self.title = title
+        self.header = button("", "", checkable=True)
+        self.header.setStyleSheet("text-align: left; padding: 2px 6px;")
+        self.body = page(*contents)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(2)
+        layout.addWidget(self.header)
+        layout.addWidget(self.body)
+        self.header.toggled.connect(self._on_toggled)
+        self._on_toggled(False)
+
+    def open(self, opened: bool = True) -> None:
+        """Fold it out, or away."""
+        self.header.setChecked(opened)
+
+    def _on_toggled(self, opened: bool) -> None:
+        self.header.setText(f"{'▾' if opened else '▸'} {self.title}")
+        self.header.setToolTip(f"{'Fold' if opened else 'Show'} {self.title}")
+        self.body.setVisible(opened)
+        self.toggled.emit(opened)
+
+
 class Panel(QWidget):
     """A part of the dock that is told when the dock goes."""
 
@@ -145,7 +196,7 @@ class ScrolledDock(QScrollArea):
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         body = QWidget()
         self.column = QVBoxLayout(body)
-        self.column.setContentsMargins(6, 6, 6, 6)
+        self.column.setContentsMargins(3, 4, 3, 4)
         self.column.setAlignment(Qt.AlignmentFlag.AlignTop)
         self.setWidget(body)
         self._guard = WheelGuard(self)
@@ -172,6 +223,13 @@ class ScrolledDock(QScrollArea):
         for part in parts:
             self.column.addWidget(part)
 
+    def keep_sections(self, choices: ChoicesController) -> None:
+        """Fold its sections as they were left, and remember how they are left."""
+        for section in self.findChildren(Section):
+            name = f"section {section.title}"
+            section.open(choices.get(name) == _OPEN)
+            section.toggled.connect(partial(_keep, choices, name))
+
     def connect_all(self, *, outside: Connections, inside: Connections) -> None:
         """Connect (signal, slot) pairs: of what outlives this widget, and of its own parts."""
         # Kept for `release`: napari does not close a dock, it removes it, and `closeEvent` never
@@ -192,6 +250,10 @@ class ScrolledDock(QScrollArea):
         outside, self._outside = self._outside, ()
         for signal, slot in outside:
             signal.disconnect(slot)
+
+
+def _keep(choices: ChoicesController, name: str, opened: bool) -> None:
+    choices.set(name, _OPEN if opened else _FOLDED)
 
 
 def _in_reading_order(layout: QLayout) -> Iterator[QWidget]:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import math
 import time
-from functools import partial
 from typing import TYPE_CHECKING
-from weakref import ref
 
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
     QGridLayout,
-    QHBoxLayout,
-    QMessageBox,
     QSlider,
     QVBoxLayout,
     QWidget,
@@ -22,21 +18,20 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.state.open_image import SaveStage
-from napari_semxai.types import InputError
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_mask, ask_open
-from napari_semxai.widgets.common.forms import MASK_FILTER, ScrolledDock, button, group
+from napari_semxai.widgets.common.forms import MASK_FILTER, ScrolledDock, Section, button, row
 from napari_semxai.widgets.common.numbers import whole_field
 from napari_semxai.widgets.common.status import StatusText, keep_room
+from napari_semxai.widgets.common.window import FloatingPanel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from napari.layers import Labels
-    from qtpy.QtWidgets import QMainWindow
 
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.layers.mask.session_layers import SessionLayers
-    from napari_semxai.state.open_image import SaveState, UnsavedMask
+    from napari_semxai.state.open_image import SaveState
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.disk.recovery_copies import Recovery
@@ -56,14 +51,22 @@ TOOLS = (
 CLICKS, KEYS, SIZE, DEFECTS = "SAM click", "Keys", "Size", "Defects"
 QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
 STORAGE = "Storage"
-_ABOVE, _BELOW = (QUEUE, REVIEW), (ANNOTATORS, PROJECT, KEYS, STORAGE)
-_OF_PROJECT = (REVIEW, ANNOTATORS, PROJECT)
-_NAMED = 5
-_Button = QMessageBox.StandardButton
+_FOLDED = {
+    DEFECTS: "List of defects",
+    SIZE: "Size and pixel size",
+    ANNOTATORS: "Annotators",
+    PROJECT: "Export, import, classes",
+    STORAGE: "Storage",
+}
+"""Panels that fold away, and their titles."""
+_OF_MASK, _OF_PROJECT = (DEFECTS, SIZE), (ANNOTATORS, PROJECT)
 
 
 class EditDock(ScrolledDock):
     """Tools for the defect mask.
+
+    What every image needs is seen without scrolling on a small laptop: where one is in the queue,
+    review, painting, SAM click and saving. The rest folds away below.
 
     Parameters
     ----------
@@ -91,6 +94,7 @@ class EditDock(ScrolledDock):
         self._layer: Labels | None = None
         self._create()
         self._lay_out()
+        self.keys = FloatingPanel("Keys", panels[KEYS], self)
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._on_mask_layer_changed()
         self._on_recovery_changed(session.recovery)
@@ -142,59 +146,44 @@ class EditDock(ScrolledDock):
             "Load mask…", "Replace the mask by one from a file, as one undoable edit"
         )
         self.save_mask = button("Save mask…", "Save as PNG or TIFF with values 0 and 255 (Alt+S)")
+        self.show_keys = button("Keys… (?)", "All keys, and changing them")
 
     def _lay_out(self) -> None:
         # Buttons that came and went would move the brush from under the mouse.
         keep_room(self.recovery)
-        state = QWidget()
-        for row, parts in (
-            (QHBoxLayout(self.recovery), (self.restore, self.discard)),
-            (QHBoxLayout(state), (self.state, self.recovery)),
-        ):
-            row.setContentsMargins(0, 0, 0, 0)
-            for part in parts:
-                row.addWidget(part)
-        painting, whole = QWidget(), QWidget()
-        grid = QGridLayout(painting)
         self.modes = QButtonGroup(self)
-        for column, tool in enumerate(self.tools.values()):
-            grid.addWidget(tool, column // 3, column % 3)
+        for tool in self.tools.values():
             self.modes.addButton(tool)
-        grid.addWidget(self.brush, 2, 0, 1, 2)
-        grid.addWidget(self.diameter, 2, 2)
-        grid.addWidget(self.undo, 3, 0)
-        grid.addWidget(self.redo, 3, 1)
+            # Some styles make no button narrower than 80 pixels: five would not fit.
+            tool.setMinimumWidth(tool.fontMetrics().horizontalAdvance(tool.text()) + 16)
+        whole = QWidget()
         edits = QGridLayout(whole)
+        edits.setContentsMargins(0, 0, 0, 0)
         edits.addWidget(self.radius, 0, 0)
-        for place, part in enumerate(self.edits.values(), start=1):
+        for place, part in enumerate((*self.edits.values(), self.apply), start=1):
             edits.addWidget(part, place // 2, place % 2)
-        for layout in (grid, edits):
-            layout.setContentsMargins(0, 0, 0, 0)
-        files = QWidget()
-        buttons = QHBoxLayout(files)
-        buttons.setContentsMargins(0, 0, 0, 0)
-        buttons.addWidget(self.load_mask)
-        buttons.addWidget(self.save_mask)
-        self.groups = {
-            title: group(title, self.panels[title])
-            for title in (*_ABOVE, *_BELOW)
-            if title in self.panels
+        row(self.recovery, self.restore, self.discard)
+        self.sections = {
+            panel: Section(title, self.panels[panel])
+            for panel, title in _FOLDED.items()
+            if panel in self.panels
         }
-        self.add(self.groups[title] for title in _ABOVE if title in self.groups)
         self.editing = QWidget()
         column = QVBoxLayout(self.editing)
         column.setContentsMargins(0, 0, 0, 0)
         for part in (
-            state,
-            group("Paint", painting),
-            group(CLICKS, self.panels[CLICKS]),
-            group("Whole mask", whole, self.apply),
-            group("File", files),
-            group(DEFECTS, self.panels[DEFECTS]),
-            group(SIZE, self.panels[SIZE]),
+            row(QWidget(), self.state, self.recovery),
+            row(QWidget(), self.undo, self.redo, self.load_mask, self.save_mask),
+            row(QWidget(), *self.tools.values()),
+            row(QWidget(), self.brush, self.diameter),
+            self.panels[CLICKS],
+            Section("Whole mask", whole),
+            *(self.sections[panel] for panel in _OF_MASK if panel in self.sections),
         ):
             column.addWidget(part)
-        self.add((self.editing, *(self.groups[title] for title in _BELOW if title in self.groups)))
+        above = (self.panels[panel] for panel in (QUEUE, REVIEW) if panel in self.panels)
+        below = (part for panel, part in self.sections.items() if panel not in _OF_MASK)
+        self.add((*above, self.editing, *below, self.show_keys))
 
     def _outside_table(self) -> Connections:
         events = self._session.events
@@ -218,6 +207,7 @@ class EditDock(ScrolledDock):
             (self.save_mask.clicked, self.save),
             (self.restore.clicked, self._edit.restore),
             (self.discard.clicked, self._edit.discard),
+            (self.show_keys.clicked, self.keys.bring),
         )
 
     def _follow(self, layer: Labels | None) -> None:
@@ -283,9 +273,11 @@ class EditDock(ScrolledDock):
                 self._edit.edit(edit.name, **chosen)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
-        for title in _OF_PROJECT:
-            if title in self.groups:
-                self.groups[title].setVisible(queue is not None)
+        for panel in _OF_PROJECT:
+            if panel in self.sections:
+                self.sections[panel].setVisible(queue is not None)
+        if REVIEW in self.panels:
+            self.panels[REVIEW].setVisible(queue is not None)
 
     def _on_save_changed(self, save: SaveState) -> None:
         self._show_state(save, self._session.recovery)
@@ -302,88 +294,3 @@ class EditDock(ScrolledDock):
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
             text = f"⚠ Unsaved strokes on this image from {when}\n{text}"
         self.state.setText(text)
-
-
-class ClosingQuestion(QObject):
-    """Asks to save or discard masks before the window closes, or lets it stay open.
-
-    Only where a person closes it, by its frame, menu or key; a script's ``viewer.close()`` asks
-    nobody, and recovery copies stay then.
-
-    Parameters
-    ----------
-    window : QMainWindow
-        napari's.
-    edit : EditController
-        Knows the masks.
-    """
-
-    def __init__(self, window: QMainWindow, edit: EditController) -> None:
-        super().__init__(window)
-        self._edit = edit
-        window.installEventFilter(self)
-        # napari's menu closes by this method and tells Qt nothing that a filter could see.
-        window.close = partial(_close, ref(window), self.may_close)
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Ask where the close came from the window's frame."""
-        if event.type() == QEvent.Type.Close and event.spontaneous() and not self.may_close():
-            event.ignore()
-            return True
-        return False
-
-    def may_close(self) -> bool:
-        """Ask about masks that no file holds; False where the window is to stay."""
-        unsaved = self._edit.unsaved_masks()
-        if not unsaved:
-            return True
-        answer = self._ask(unsaved)
-        if answer == _Button.Discard:
-            self._edit.copies.discard_when_closed(unsaved)
-        return answer == _Button.Discard or (
-            answer == _Button.Save and all(map(self._save, unsaved))
-        )
-
-    def _ask(self, unsaved: list[UnsavedMask]) -> QMessageBox.StandardButton:
-        names = ", ".join(mask.name for mask in unsaved[:_NAMED])
-        more = f" and {len(unsaved) - _NAMED:,} more" if len(unsaved) > _NAMED else ""
-        one = len(unsaved) == 1
-        which, verb = ("The mask of", "is") if one else ("The masks of", "are")
-        box = QMessageBox(
-            QMessageBox.Icon.Warning,
-            "Unsaved masks",
-            f"{which} {names}{more} {verb} not saved.",
-            _Button.Save | _Button.Discard | _Button.Cancel,
-            self.parent(),
-        )
-        where = "a file" if one else "a file for each"
-        box.setInformativeText(f"Save asks for {where}. Discard deletes the strokes.")
-        box.setDefaultButton(_Button.Save)
-        # A plain number on PyQt6.
-        answer = _Button(box.exec())
-        box.deleteLater()
-        return answer
-
-    def _save(self, mask: UnsavedMask) -> bool:
-        path = ask_mask(self.parent(), mask.name, mask.path)
-        if path is None:
-            return False
-        try:
-            self._edit.save_now(mask, path)
-        except InputError as error:
-            QMessageBox.warning(self.parent(), "Unsaved masks", str(error))
-            return False
-        return True
-
-
-def _close(
-    window: ref[QMainWindow],
-    may_close: Callable[[], bool],
-    quit_app: bool = False,
-    confirm_need: bool = False,
-) -> object:
-    """Close napari's window as it does itself, after a question where a person asked for it."""
-    known = window()
-    if known is None or (confirm_need and not may_close()):
-        return None
-    return type(known).close(known, quit_app, confirm_need)

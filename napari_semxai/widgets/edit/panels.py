@@ -78,7 +78,7 @@ class ClickPanel(Panel):
         self.discard = button(
             "Discard answer", "Discard the SAM 2 answer and its clicks (Alt+Shift+T)"
         )
-        self.status = StatusText(3)
+        self.status = StatusText(2)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.tool, 0, 0)

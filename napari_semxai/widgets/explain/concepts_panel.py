@@ -30,7 +30,7 @@ from napari_semxai.widgets.common.file_dialogs import (
     ask_save,
 )
 from napari_semxai.widgets.common.forms import button
-from napari_semxai.widgets.common.parameters import SettingsForm
+from napari_semxai.widgets.common.numbers import SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import Passage, StatusText
 from napari_semxai.widgets.explain.concept_list import ConceptList

@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QCheckBox, QComboBox, QFormLayout, QHBoxLayout, QLineEdit, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QFormLayout,
+    QGridLayout,
+    QHBoxLayout,
+    QLineEdit,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
@@ -204,10 +212,10 @@ class PicturePanel(QWidget):
         layout, row = QFormLayout(self), QHBoxLayout()
         layout.setContentsMargins(0, 0, 0, 0)
         self.crops = QWidget()
-        sides = QHBoxLayout(self.crops)
+        sides = QGridLayout(self.crops)
         sides.setContentsMargins(0, 0, 0, 0)
-        for box in self.crop.values():
-            sides.addWidget(box)
+        for place, box in enumerate(self.crop.values()):
+            sides.addWidget(box, place // 2, place % 2)
         row.addWidget(self.gradcam)
         row.addWidget(self.craft)
         layout.addRow(row)

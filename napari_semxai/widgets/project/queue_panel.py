@@ -11,13 +11,13 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QGridLayout,
-    QHBoxLayout,
     QLineEdit,
     QListView,
     QMenu,
     QProgressBar,
     QSizePolicy,
     QStackedWidget,
+    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
@@ -25,7 +25,7 @@ from superqt.utils import signals_blocked
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import QUEUE_COLUMNS, Progress, QueueFilter, ReviewState
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
-from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, button
+from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, Section, button, row
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.project.queue_list import QueueModel
 
@@ -70,10 +70,7 @@ class ProjectOpener(QWidget):
         self.new_of_folder = menu.addAction("New project from image folder…")
         self.new_of_table = menu.addAction("New project from KLARF file or table…")
         self.open.setMenu(menu)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        for part in (self.open, self.annotator):
-            layout.addWidget(part, stretch=1)
+        row(self, self.open, self.annotator)
         self.folder.triggered.connect(self.open_folder)
         self.table.triggered.connect(self.open_table)
         self.new_of_folder.triggered.connect(self.make_of_folder)
@@ -120,8 +117,8 @@ _ORDERS = {
     if column.sort is not None
 }
 _WELCOME = (
-    "No project is open. Open a folder of images, a Carinthia download or a KLARF file to "
-    "review it image by image. The images themselves are never changed."
+    "No project is open. Open a folder of images or a KLARF file to review it image by image; "
+    "the images themselves are never changed."
 )
 _LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
 _BELOW: dict[str, dict[str, tuple[float, float]]] = {
@@ -188,7 +185,7 @@ class QueuePanel(Panel):
     def _create(self) -> None:
         self.opening = ProjectOpener(self._projects)
         self.annotator = self.opening.annotator
-        self.where, self.summary = StatusText(3), StatusText()
+        self.where, self.summary = StatusText(2), StatusText()
         self.previous = button("◀ Previous", "Previous image in the list (Alt+Left)")
         self.following = button("Next ▶", "Next image in the list (Alt+Right)")
         self.unreviewed = button(
@@ -235,38 +232,42 @@ class QueuePanel(Panel):
         )
 
     def _lay_out(self) -> None:
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
+        browser, another = QWidget(), button("Open project…", self.opening.open.toolTip())
+        another.setMenu(self.opening.open.menu())
+        grid = QGridLayout(browser)
+        grid.setContentsMargins(0, 0, 0, 0)
         rows: tuple[tuple[QWidget, ...], ...] = (
-            (self.opening,),
-            (self.where,),
-            (self.previous, self.following),
-            (self.unreviewed, self.jump),
+            (another, self.refresh),
             (self.state, self.label),
             (self.below, self.order),
-            (self.whose, self.refresh),
+            (self.whose, self.masks),
             (self.keep_view,),
             (self.list,),
             (self._batch_row(),),
         )
-        for column in (0, 1):
-            layout.setColumnStretch(column, 1)
         for number, parts in enumerate(rows):
             for column, part in enumerate(parts):
-                layout.addWidget(part, number, column, 1, 2 // len(parts))
+                grid.addWidget(part, number, column, 1, 2 // len(parts))
+        self.browser = Section("Image list", browser)
+        # In the place of each other: without a project there is nowhere to go, with one it is
+        # opened already.
+        self.first = QStackedWidget()
+        steps = row(QWidget(), self.previous, self.following, self.unreviewed, self.jump)
+        for part in (self.opening, steps):
+            self.first.addWidget(part)
+        self.first.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        for part in (self.where, self.first, self.browser):
+            layout.addWidget(part)
 
     def _batch_row(self) -> QWidget:
         """Return one row: what is reviewed, or how far the job is that runs now."""
-        self.said, row = QStackedWidget(), QWidget()
+        self.said = QStackedWidget()
         for page in (self.summary, self.progress):
             self.said.addWidget(page)
         self.said.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
-        layout = QHBoxLayout(row)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.said, stretch=1)
-        for part in (self.masks, self.cancel):
-            layout.addWidget(part)
-        return row
+        return row(QWidget(), self.said, self.cancel)
 
     def _inside_table(self) -> Connections:
         return (
@@ -289,9 +290,8 @@ class QueuePanel(Panel):
     def _on_queue_changed(self, queue: Queue | None) -> None:
         for part in (self.previous, self.following, self.unreviewed, self.jump, self.masks):
             part.setEnabled(queue is not None)
-        for part in (self.state, self.label, self.below, self.order, self.whose, self.list):
-            part.setVisible(queue is not None)
-        self.refresh.setVisible(queue is not None)
+        self.browser.setVisible(queue is not None)
+        self.first.setCurrentIndex(int(queue is not None))
         # The write lock is the annotator's: another name needs the project opened anew.
         self.annotator.setReadOnly(queue is not None)
         if queue is None:
@@ -389,11 +389,11 @@ class QueuePanel(Panel):
 
 
 def _where(queue: Queue) -> str:
-    name = f"<b>{escape(queue.name)}</b>, {escape(queue.annotator)}<br>"
+    whose = f"{escape(queue.name)}, {escape(queue.annotator)} · {queue.reviewed:,} reviewed"
     if not queue.current:
-        return f"{name}{queue.total:,} images"
-    text = f"{name}<b>{queue.number:,} of {queue.total:,}</b> · {escape(queue.title)}"
+        return f"<b>{queue.total:,} images</b><br>{whose}"
+    text = f"<b>{queue.number:,} of {queue.total:,}</b> · {escape(queue.title)}<br>{whose}"
     if len(queue.shown) != queue.total:
         place = "–" if queue.position is None else f"{queue.position + 1:,}"
-        text += f"<br>{place} of {len(queue.shown):,} that pass the filter"
+        text += f" · {place} of {len(queue.shown):,} that pass the filter"
     return text

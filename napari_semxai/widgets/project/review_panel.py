@@ -5,11 +5,18 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QComboBox, QGridLayout, QLabel, QLineEdit
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QGridLayout,
+    QLabel,
+    QLineEdit,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_semxai.types import ReviewState, colors
-from napari_semxai.widgets.common.forms import Panel, button
+from napari_semxai.widgets.common.forms import Panel, button, editable_box, row
 from napari_semxai.widgets.common.status import Passage, StatusText, keep_room
 from napari_semxai.widgets.project.queue_list import COLORS, MARKS
 
@@ -55,9 +62,8 @@ class ReviewPanel(Panel):
         self.reject = button("Reject", "The image or its mask is unusable")
         self.unsure = button("Unsure", "Another annotator should review this image")
         self.undo = button("Undo review", "")
-        self.label, self.comment = QComboBox(), QLineEdit()
-        self.label.setEditable(True)
-        self.label.setToolTip("Defect class; confirm with ⏎ (Alt+1 to Alt+9)")
+        self.label = editable_box("Defect class; confirm with ⏎ (Alt+1 to Alt+9)")
+        self.comment = QLineEdit()
         self.comment.setPlaceholderText("Comment ⏎")
         self.comment.setToolTip("Comment, saved with the review (Alt+D)")
         self._lay_out()
@@ -93,16 +99,11 @@ class ReviewPanel(Panel):
             signal.disconnect(slot)
 
     def _lay_out(self) -> None:
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.state, 0, 0)
-        layout.addWidget(self.undo, 0, 1)
-        buttons = (self.accept, self.no_defect, self.reject, self.unsure)
-        for place, part in enumerate(buttons):
-            layout.addWidget(part, 1 + place // 2, place % 2)
-        layout.addWidget(QLabel("Class"), 3, 0)
-        layout.addWidget(self.label, 3, 1)
-        layout.addWidget(self.comment, 4, 0, 1, 2)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.addWidget(row(QWidget(), self.state, self.undo))
+        column.addWidget(row(QWidget(), self.accept, self.no_defect, self.reject, self.unsure))
+        column.addWidget(row(QWidget(), QLabel("Class"), self.label, self.comment))
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         if queue is None:
