@@ -30,7 +30,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.algorithms.masks.components import largest_component
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.backends.sam2.checkpoints import build_bundled, image_predictor
+from napari_semxai.backends.sam2.checkpoints import build_bundled
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import (
     BoolMask,
@@ -166,9 +166,8 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
     possible = ground_truth(regions, ignore_border=border)
     targets = [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > 40]
     if targets:
-        predictor = image_predictor(segmenter.network)
-        predictor.set_image(np.repeat(scene.image[:, :, None], 3, axis=2))
-        clicks = np.mean([click_ious(predictor, target) for target in targets], axis=0).tolist()
+        values = [click_ious(segmenter, scene.image, target) for target in targets]
+        clicks = np.mean(values, axis=0).tolist()
     lost = clicks[0] - clicks[5]
     return Row(
         kind=kind,

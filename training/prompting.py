@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from napari_semxai.backends.sam2.clicks import answer_prompts, answers
+from napari_semxai.types import Prompts
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from sam2.sam2_image_predictor import SAM2ImagePredictor
 
+    from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.types import BoolMask
 
 
@@ -31,14 +34,16 @@ def inner_point(mask: BoolMask) -> tuple[int, int]:
 
 
 def click_ious(
-    predictor: SAM2ImagePredictor, truth: BoolMask, corrections: int = 5
+    segmenter: Segmenter, image: NDArray[np.uint8], truth: BoolMask, corrections: int = 5
 ) -> list[float]:
-    """IoU of the best of three masks after one click, then after each corrective click.
+    """IoU of the best answer to one click, then after each corrective click, as the tool answers.
 
     Parameters
     ----------
-    predictor : SAM2ImagePredictor
-        With the image set.
+    segmenter : Segmenter
+        The network.
+    image : ndarray of uint8, shape (M, N)
+        The picture.
     truth : ndarray of bool, shape (M, N)
         What is clicked at; not empty.
     corrections : int
@@ -49,36 +54,17 @@ def click_ious(
     list of float
         ``corrections + 1`` values.
     """
-    row, column = inner_point(truth)
-    points, labels = [[column, row]], [1]
-    masks, _, logits = _ask(predictor, points, labels, None)
-    values = [iou(mask, truth) for mask in masks]
-    best = int(np.argmax(values))
-    mask, logit, results = masks[best], logits[best], [values[best]]
+    prompts = Prompts((inner_point(truth),), (True,))
+    offered = [answer.mask for answer in answers(segmenter, image, prompts)]
+    values = [iou(mask, truth) for mask in offered]
+    mask, results = offered[int(np.argmax(values))], [max(values)]
     for _ in range(corrections):
         missed, extra = truth & ~mask, mask & ~truth
         if missed.any() or extra.any():
             inside = np.count_nonzero(missed) >= np.count_nonzero(extra)
-            row, column = inner_point(missed if inside else extra)
-            points.append([column, row])
-            labels.append(int(inside))
-            masks, _, logits = _ask(predictor, points, labels, logit)
-            mask, logit = masks[0], logits[0]
+            place = inner_point(missed if inside else extra)
+            said = (*prompts.foreground, inside)
+            prompts = Prompts((*prompts.points, place), said)
+            mask = answer_prompts(segmenter, image, prompts, mask).mask
         results.append(iou(mask, truth))
     return results
-
-
-def _ask(
-    predictor: SAM2ImagePredictor,
-    points: list[list[int]],
-    labels: list[int],
-    logit: NDArray[np.float32] | None,
-) -> tuple[BoolMask, NDArray[np.float32], NDArray[np.float32]]:
-    """Three masks for the first click; one, refined from the last answer, after it."""
-    masks, scores, logits = predictor.predict(
-        np.array(points, np.float32),
-        np.array(labels),
-        mask_input=None if logit is None else logit[None],
-        multimask_output=logit is None,
-    )
-    return masks > 0, scores, logits

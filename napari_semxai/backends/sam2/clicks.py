@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from scipy import ndimage
 from torch.nn import functional
 
+from napari_semxai.algorithms.masks.click_edits import BOX_MARGIN
 from napari_semxai.types import PredictedMask
 
 if TYPE_CHECKING:
@@ -19,6 +21,25 @@ if TYPE_CHECKING:
 PROMPT_LOGIT = 10.0
 """What a certain pixel of a mask prompt is worth, as where SAM 2 reuses a mask it was given."""
 
+# How answers are redrawn, chosen on validation scenes; lengths in pixels of the close-up.
+SIDE = 512
+"""Edge of the largest close-up; windows around larger things are reduced to it."""
+GRAIN, SMOOTH = 1.4, 2.0
+"""Standard deviations of the Gaussians over grey values, and over the sum of opinions."""
+GRAY, BINS, RING = 0.5, 24, 0.8
+"""Weight and bins of the histograms; the background is a ring, in roots of the area."""
+CLICK, LIMIT = 6.0, 6.0
+"""Logits of a click where it was made, and at which the network's are cut."""
+FIRST_REACH, LEAST_REACH, FARTHER, ALIKE = 6.0, 4.0, 1.5, 0.5
+"""Radius of a first click and of the smallest disc; how much farther a click speaks for what
+differs in grey by less than this share of the standard deviation."""
+NEAR = 0.2
+"""Logits from which a click has a say in a pixel."""
+FEWEST, SPECK = 12, 0.05
+"""Pixels below which a side tells nothing; share of the largest component that is a speck."""
+
+Window = tuple[slice, slice]
+
 
 def answer_prompts(
     segmenter: Segmenter,
@@ -29,8 +50,7 @@ def answer_prompts(
     """Return the mask that clicks, a box and the mask so far mean.
 
     A single click is ambiguous: of three answers the one that the network thinks best of is
-    taken. Of a mask only those pixels change whose side the network changed, so that details
-    finer than its resolution stay.
+    taken.
 
     Parameters
     ----------
@@ -43,22 +63,232 @@ def answer_prompts(
     mask : ndarray of bool, shape (M, N), optional
         The object as it is now.
     """
+    return max(answers(segmenter, image, prompts, mask), key=lambda each: each.predicted_iou)
+
+
+def answers(
+    segmenter: Segmenter,
+    image: NDArray[np.uint8],
+    prompts: Prompts,
+    mask: BoolMask | None = None,
+) -> list[PredictedMask]:
+    """Return all masks that a prompt may mean: three for a single click, else one.
+
+    Of a mask only those pixels change whose side the network changed, so that details finer than
+    its resolution stay, and those near a click where answers are redrawn.
+    Parameters as for `answer_prompts`.
+    """
     logits = None if mask is None else mask_logits(mask, segmenter.mask_prompt_shape)
+    alone = mask is None and prompts.box is None and len(prompts.points) == 1
     answer = segmenter.predict(
         image,
         np.array(prompts.points, dtype=np.float32),
         np.array(prompts.foreground, dtype=np.int32),
         prompts.box,
         logits,
-        multimask=mask is None and prompts.box is None and len(prompts.points) == 1,
+        multimask=alone,
     )
-    best = int(answer.predicted_iou.argmax())
-    found = answer.masks[best]
-    if mask is not None and logits is not None:
-        # The mask as the network was given it, at its own resolution.
-        prompt_mask = _enlarge(logits, mask.shape) > 0
-        found = np.where(found != prompt_mask, found, mask)
-    return PredictedMask(found, float(answer.predicted_iou[best]))
+    found = []
+    for each, drawn in zip(answer.masks, answer.logits, strict=True):
+        kept = np.zeros_like(each)
+        if mask is not None and logits is not None:
+            # The mask as the network was given it, at its own resolution.
+            kept = each == (_enlarge(logits, mask.shape) > 0)
+        new = each
+        if segmenter.redraws:
+            new, near = redrawn(image, each, drawn, prompts, mask)
+            kept = kept & ~near
+        found.append(new if mask is None else np.where(kept, mask, new))
+    return [
+        PredictedMask(*each) for each in zip(found, answer.predicted_iou.tolist(), strict=True)
+    ]
+
+
+def redrawn(
+    image: NDArray[np.uint8],
+    answer: BoolMask,
+    logits: NDArray[np.float32],
+    prompts: Prompts,
+    mask: BoolMask | None = None,
+) -> tuple[BoolMask, BoolMask]:
+    """Draw a network's answer again, on the picture around it and with the clicks obeyed.
+
+    Three opinions on every pixel are added up as logits: the network's, the grey value's, by
+    histograms of both sides as in GrabCut [1]_, and those of the clicks. A click speaks for the
+    disc around it that reaches to the present outline, and for what looks alike a little
+    farther off: people click in the middle of what is wrong [2]_.
+
+    Parameters
+    ----------
+    image : ndarray of uint8, shape (M, N) or (M, N, 3)
+        The image.
+    answer : ndarray of bool, shape (M, N)
+        The network's mask.
+    logits : ndarray of float32, shape (h, w)
+        What it was made of; they cover the image.
+    prompts : Prompts
+        What the network was asked.
+    mask : ndarray of bool, shape (M, N), optional
+        The object before.
+
+    Returns
+    -------
+    drawn, near : ndarray of bool, shape (M, N)
+        The mask, and the pixels that clicks speak for.
+
+    References
+    ----------
+    .. [1] C. Rother, V. Kolmogorov and A. Blake, "GrabCut: Interactive Foreground Extraction
+       Using Iterated Graph Cuts", SIGGRAPH 2004.
+    .. [2] K. Sofiiuk, I. Petrov and A. Konushin, "Reviving Iterative Training with Mask Guidance
+       for Interactive Segmentation", ICIP 2022.
+    """
+    near = np.zeros_like(answer)
+    window = _window(answer if mask is None else answer | mask, prompts)
+    close_up = _CloseUp(image, logits, window)
+    inside = close_up.reduced(answer)
+    before = None if mask is None else close_up.reduced(mask)
+    said = close_up.said(prompts, before)
+    drawn = close_up.draw(inside, said)
+    if drawn is None:
+        return answer, near
+    result = np.zeros_like(answer)
+    result[window] = _without_specks(close_up.enlarged(drawn) > 0, window, prompts)
+    near[window] = close_up.enlarged(np.abs(said)) > NEAR
+    return result, near
+
+
+class _CloseUp:
+    """What is known of the pixels of a window, reduced where it is large."""
+
+    def __init__(
+        self, image: NDArray[np.uint8], logits: NDArray[np.float32], window: Window
+    ) -> None:
+        rows, columns = window
+        self.origin = np.array([rows.start, columns.start])
+        self.shape = (rows.stop - rows.start, columns.stop - columns.start)
+        self.scale = max(1.0, max(self.shape) / SIDE)
+        self.small = tuple(max(1, round(edge / self.scale)) for edge in self.shape)
+        gray = image[window].astype(np.float32)
+        if gray.ndim == 3:
+            gray = gray.mean(2)
+        self.gray = ndimage.gaussian_filter(self._resized(gray), GRAIN)
+        self.logits = self._resized(_enlarge(logits, image.shape[:2])[window])
+
+    def _resized(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        tensor = torch.from_numpy(np.ascontiguousarray(values))[None, None]
+        found: NDArray[np.float32] = functional.interpolate(tensor, self.small, mode="area")[
+            0, 0
+        ].numpy()
+        return found
+
+    def reduced(self, mask: BoolMask) -> BoolMask:
+        """Return a mask of the image as it is in the close-up."""
+        rows, columns = (
+            slice(start, start + edge)
+            for start, edge in zip(self.origin.tolist(), self.shape, strict=True)
+        )
+        return self._resized(mask[rows, columns].astype(np.float32)) >= 0.5
+
+    def enlarged(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return values of the close-up at the size of the window."""
+        return _enlarge(values, self.shape)
+
+    def said(self, prompts: Prompts, before: BoolMask | None) -> NDArray[np.float32]:
+        """Logits that clicks and a box speak for."""
+        shape = self.gray.shape
+        said = np.zeros(shape, np.float32)
+        reach = None
+        if before is not None:
+            # To the present outline, from either side.
+            reach = np.where(
+                before,
+                ndimage.distance_transform_edt(before),
+                ndimage.distance_transform_edt(~before),
+            )
+        spread = ALIKE * float(self.gray.std()) + 1e-3
+        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        for place, foreground in zip(prompts.points, prompts.foreground, strict=True):
+            row, column = (np.asarray(place) - self.origin) / self.scale
+            pixel = (
+                min(max(int(row), 0), shape[0] - 1),
+                min(max(int(column), 0), shape[1] - 1),
+            )
+            radius = FIRST_REACH if reach is None else max(float(reach[pixel]), LEAST_REACH)
+            distance = np.hypot(rows - row, columns - column)
+            alike = np.exp(-(((self.gray - self.gray[pixel]) / spread) ** 2) / 2)
+            disc = np.clip(1.3 - distance / radius, 0, 1) * (1 + alike) / 2
+            beyond = np.clip(1.3 - distance / (FARTHER * radius), 0, 1) * alike
+            said += (CLICK if foreground else -CLICK) * np.maximum(disc, beyond)
+        if prompts.box is not None:
+            said[~self._within(prompts.box)] -= CLICK
+        return said
+
+    def _within(self, box: tuple[float, float, float, float]) -> BoolMask:
+        low, high = ((np.array(ends) - self.origin) / self.scale for ends in (box[:2], box[2:]))
+        margin = BOX_MARGIN * (high - low)
+        (top, left), (bottom, right) = low - margin, high + margin
+        rows, columns = np.ogrid[: self.gray.shape[0], : self.gray.shape[1]]
+        inside: BoolMask = (
+            (rows >= top) & (rows <= bottom) & (columns >= left) & (columns <= right)
+        )
+        return inside
+
+    def draw(self, inside: BoolMask, said: NDArray[np.float32]) -> NDArray[np.float32] | None:
+        """Return the sum of all opinions as logits; None where a side has too few pixels."""
+        levels = np.quantile(self.gray, np.linspace(0, 1, BINS + 1)[1:-1])
+        bins = np.searchsorted(levels, self.gray)
+        ring = RING * np.sqrt(np.count_nonzero(inside)) + LEAST_REACH
+        opinions = np.clip(self.logits, -LIMIT, LIMIT) + said
+        total = None
+        # Twice: the second time the histograms are those of a better mask.
+        for _ in range(2):
+            around = ~inside & (ndimage.distance_transform_edt(~inside) <= ring)
+            if min(np.count_nonzero(inside), np.count_nonzero(around)) < FEWEST:
+                return total
+            odds = _log_histogram(bins[inside]) - _log_histogram(bins[around])
+            gray = GRAY * np.clip(odds, -3, 3)[bins]
+            total = ndimage.gaussian_filter(opinions + gray, SMOOTH).astype(np.float32)
+            inside = total > 0
+        return total
+
+
+def _log_histogram(bins: NDArray[np.intp]) -> NDArray[np.float64]:
+    # Two more in each: what was never seen is improbable, not impossible.
+    counts = ndimage.gaussian_filter1d(np.bincount(bins, minlength=BINS) + 2.0, 1)
+    found: NDArray[np.float64] = np.log(counts / counts.sum())
+    return found
+
+
+def _window(mask: BoolMask, prompts: Prompts) -> Window:
+    """Rows and columns around a mask and all prompts, with a margin."""
+    places = [np.array(prompts.points, dtype=np.float64).reshape(-1, 2)]
+    if prompts.box is not None:
+        places.append(np.array(prompts.box, dtype=np.float64).reshape(2, 2))
+    for axis_slices in ndimage.find_objects(mask.astype(np.uint8)):
+        places.append(np.array([[s.start, s.stop - 1] for s in axis_slices], np.float64).T)
+    every = np.concatenate(places)
+    low, high = np.floor(every.min(0)), np.ceil(every.max(0))
+    margin = max(12, int(0.5 * (high - low).max()))
+    first = np.maximum(low - margin, 0).astype(int)
+    last = np.minimum(high + margin + 1, mask.shape).astype(int)
+    return (slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1])))
+
+
+def _without_specks(mask: BoolMask, window: Window, prompts: Prompts) -> BoolMask:
+    """Leave out components that are small beside the largest one, and were not clicked at."""
+    labels, count = ndimage.label(mask)
+    if count < 2:
+        return mask
+    sizes = np.bincount(labels.ravel())
+    sizes[0] = 0
+    keep = sizes >= SPECK * sizes.max()
+    for place, foreground in zip(prompts.points, prompts.foreground, strict=True):
+        row, column = int(place[0]) - window[0].start, int(place[1]) - window[1].start
+        keep[labels[row, column]] |= foreground
+    keep[0] = False
+    found: BoolMask = keep[labels]
+    return found
 
 
 def mask_logits(mask: BoolMask, shape: tuple[int, int]) -> NDArray[np.float32]:

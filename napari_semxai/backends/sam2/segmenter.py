@@ -26,6 +26,7 @@ from napari_semxai.backends.sam2.image import (
     encode,
     image_digest,
 )
+from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
 from napari_semxai.backends.sam2.pool import measure_masks
 from napari_semxai.types import (
     CandidatePool,
@@ -208,6 +209,15 @@ class Segmenter:
         """Shape (h, w) of the logits of a mask prompt."""
         rows, columns = self.network.sam_prompt_encoder.mask_input_size
         return int(rows), int(columns)
+
+    @property
+    def redraws(self) -> bool:
+        """Whether its answers to prompts are drawn again on the picture (`clicks.redrawn`).
+
+        Those of the bundled network, whose outlines are soft, are better for it
+        (docs/model-card.md); those of official networks stay as they are.
+        """
+        return isinstance(self.network.image_encoder.trunk, LiteTrunk)
 
     def embed(self, image: NDArray[np.uint8]) -> Embedding:
         """Encode an image, or recall it: the key is the image's content.

@@ -3,9 +3,10 @@ import pytest
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
-from napari_semxai.backends.sam2.clicks import answer_prompts, mask_logits
+from napari_semxai.backends.sam2.clicks import answer_prompts, mask_logits, redrawn
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import Prompts
+from training.prompting import click_ious
 
 
 @pytest.fixture(scope="module")
@@ -57,4 +58,96 @@ def test_a_single_click_takes_the_best_of_three(segmenter, scene):
     answer = answer_prompts(segmenter, scene.image, Prompts((point,), (True,)))
     three = segmenter.predict(scene.image, np.array([point]), np.array([1]))
     best = int(three.predicted_iou.argmax())
-    np.testing.assert_array_equal(answer.mask, three.masks[best])
+    prompts = Prompts((point,), (True,))
+    drawn, _ = redrawn(scene.image, three.masks[best], three.logits[best], prompts)
+    np.testing.assert_array_equal(answer.mask, drawn)
+
+
+def test_an_answer_follows_the_picture_where_the_network_is_unsure():
+    truth = np.zeros((96, 96), dtype=bool)
+    truth[30:60, 30:60] = True
+    image = np.where(truth, 180, 90).astype(np.uint8)
+    # A blurred and shifted idea of the square, never far from even.
+    logits = np.full((24, 24), -0.5, dtype=np.float32)
+    logits[9:17, 8:14] = 0.5
+    rough = np.zeros_like(truth)
+    rough[36:68, 32:56] = True
+    prompts = Prompts(((45.0, 45.0),), (True,))
+    drawn, near = redrawn(image, rough, logits, prompts)
+    assert scores(rough, truth).iou < 0.55
+    assert scores(drawn, truth).iou > 0.85
+    assert near[45, 45]
+    assert not near[5, 5]
+
+
+def test_a_correction_is_obeyed_as_far_as_the_outline():
+    image = np.random.default_rng(0).normal(120, 5, (96, 96)).astype(np.uint8)
+    mask = np.zeros((96, 96), dtype=bool)
+    mask[30:60, 20:70] = True
+    logits = np.where(mask[::4, ::4], 3, -3).astype(np.float32)
+    # Ten pixels from the right end: the network stays with what it said.
+    prompts = Prompts(((45.0, 30.0), (45.0, 60.0)), (True, False))
+    drawn, near = redrawn(image, mask, logits, prompts, mask)
+    assert not drawn[42:48, 56:64].any()
+    assert drawn[40:50, 25:35].all()
+    assert near[45, 60]
+
+
+def test_what_is_outside_of_a_box_is_left_out():
+    image = np.full((96, 96), 120, dtype=np.uint8)
+    mask = np.zeros((96, 96), dtype=bool)
+    mask[30:60, 20:70] = True
+    logits = np.where(mask[::4, ::4], 3, -3).astype(np.float32)
+    drawn, _ = redrawn(image, mask, logits, Prompts(box=(30, 20, 60, 50)))
+    assert drawn[:, 22:50].any()
+    assert not drawn[:, 58:].any()
+
+
+def test_specks_are_left_out_unless_clicked_at():
+    image = np.full((96, 96), 90, dtype=np.uint8)
+    mask = np.zeros((96, 96), dtype=bool)
+    mask[20:60, 20:60] = mask[75:82, 75:82] = True
+    image[mask] = 180
+    logits = np.where(mask[::2, ::2], 6, -6).astype(np.float32)
+    clicked = Prompts(((40.0, 40.0), (78.0, 78.0)), (True, True))
+    assert not redrawn(image, mask, logits, Prompts(((40.0, 40.0),), (True,)))[0][78, 78]
+    assert redrawn(image, mask, logits, clicked)[0][78, 78]
+
+
+def test_large_windows_are_reduced():
+    truth = np.zeros((1800, 1400), dtype=bool)
+    truth[300:1500, 200:1200] = True
+    image = np.where(truth, 180, 90).astype(np.uint8)
+    logits = np.where(truth[::50, ::50], 2, -2).astype(np.float32)
+    drawn, _ = redrawn(image, truth, logits, Prompts(((900.0, 700.0),), (True,)))
+    assert drawn.shape == truth.shape
+    assert scores(drawn, truth).iou > 0.95
+
+
+@pytest.mark.parametrize("answer", [np.zeros((48, 48), bool), np.ones((48, 48), bool)])
+def test_an_answer_with_one_side_only_stays(answer):
+    image = np.full((48, 48), 90, dtype=np.uint8)
+    logits = np.where(answer[::4, ::4], 6, -6).astype(np.float32)
+    drawn, near = redrawn(image, answer, logits, Prompts(((24.0, 24.0),), (True,)))
+    np.testing.assert_array_equal(drawn, answer)
+    assert not near.any()
+
+
+def test_corrections_bring_the_bundled_network_nearer(segmenter):
+    first, last = [], []
+    for seed in range(3):
+        scene = make_scene(SceneSpec(radius=30), seed=seed)
+        values = click_ious(segmenter, scene.image, scene.defect, corrections=2)
+        first.append(values[0])
+        last.append(values[-1])
+    assert np.mean(last) > np.mean(first)
+    assert np.subtract(first, last).max() < 0.05
+
+
+def test_official_networks_answer_as_they_are(segmenter, scene, monkeypatch):
+    assert segmenter.redraws
+    monkeypatch.setattr(Segmenter, "redraws", False)
+    point = centre_of(scene.defect)
+    answer = answer_prompts(segmenter, scene.image, Prompts((point,), (True,)))
+    three = segmenter.predict(scene.image, np.array([point]), np.array([1]))
+    np.testing.assert_array_equal(answer.mask, three.masks[int(three.predicted_iou.argmax())])
