@@ -37,7 +37,7 @@ from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.layers.explain.explanations import ExplanationLayers
-from napari_semxai.layers.mask.click_tool import ClickTool
+from napari_semxai.layers.mask.click_tool import ClickTool, Ruler
 from napari_semxai.layers.mask.comparison import Comparison, SideBySide
 from napari_semxai.layers.mask.mask_watch import BRUSH_STEP
 from napari_semxai.layers.mask.session_layers import SessionLayers
@@ -50,9 +50,9 @@ from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.common.window import CanvasRoom, ClosingQuestion, settings_saved_once
 from napari_semxai.widgets.edit import dock as edit_dock
 from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
-from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel, StoragePanel
+from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
-from napari_semxai.widgets.project.project_panel import ProjectPanel
+from napari_semxai.widgets.project.project_panel import ProjectPanel, StoragePanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
 from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
 from napari_semxai.widgets.research.dock import ResearchDock
@@ -152,6 +152,7 @@ class Workbench:
         self.layers.mask_closed.connect(self.images.leave_mask)
         self.side_by_side = self._owned(SideBySide(viewer, session, self.layers))
         self.click_tool = self._owned(ClickTool(viewer, session, self.layers, self.clicks))
+        self.ruler = self._owned(Ruler(viewer, session, self.layers, self.clicks))
 
     def _start_explain(self) -> None:
         session, engine = self.session, self.explain_engine
@@ -359,7 +360,9 @@ class Workbench:
             edit_dock.CLICKS: ClickPanel(session, self.clicks),
             edit_dock.KEYS: KeysPanel(self.keys),
             edit_dock.DEFECTS: DefectsPanel(session, self.defects, self.layers.layout.look_at),
-            edit_dock.SIZE: SizePanel(session, PixelSizeController(session, self.writes)),
+            edit_dock.SIZE: SizePanel(
+                session, PixelSizeController(session, self.writes), self.ruler
+            ),
             edit_dock.STORAGE: StoragePanel(self.jobs),
         }
 

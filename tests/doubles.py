@@ -1,5 +1,7 @@
 """Stand-ins for controllers: the tests are about what calls them."""
 
+from psygnal import Signal
+
 
 class Edit:
     """Stands in for the edit controller: the test is about the layers."""
@@ -19,3 +21,15 @@ class Controller:
 
     def __getattr__(self, name):
         return lambda *arguments, **keywords: self.calls.append((name, arguments, keywords))
+
+
+class FakeRuler:
+    """Stands in for the tool that measures a line on the canvas."""
+
+    active_changed, measured = Signal(bool), Signal(object)
+
+    def __init__(self):
+        self.calls = []
+
+    def activate(self, wanted):
+        self.calls.append(wanted)

@@ -46,7 +46,7 @@ from napari_semxai.widgets.edit.dock import CLICKS, DEFECTS, KEYS, SIZE, EditDoc
 from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, doubt_text
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
-from tests.doubles import Controller
+from tests.doubles import Controller, FakeRuler
 from tests.explanations import NowJobs
 from tests.open_images import automatic_of, make_image, open_image
 from tests.pools import pool_of
@@ -85,12 +85,17 @@ def candidates(qtbot, session, controller, layers):
 
 
 @pytest.fixture
-def edit(qtbot, session, controller, layers):
+def ruler():
+    return FakeRuler()
+
+
+@pytest.fixture
+def edit(qtbot, session, controller, layers, ruler):
     panels = {
         CLICKS: ClickPanel(session, controller),
         KEYS: Panel(),
         DEFECTS: Panel(),
-        SIZE: SizePanel(session, controller),
+        SIZE: SizePanel(session, controller, ruler),
     }
     dock = EditDock(session, controller, layers, panels)
     qtbot.addWidget(dock)
@@ -464,6 +469,33 @@ def test_a_pixel_size_is_offered_to_all_images_of_a_project_only(edit, session, 
     assert not panel.for_all.isHidden()
     panel.for_all.click()
     assert controller.calls[-1][0] == "set_for_all"
+
+
+def test_a_pixel_size_is_measured_at_the_scale_bar(edit, controller, ruler):
+    panel = edit.panels[SIZE]
+    controller.calls.clear()
+    assert not panel.bar.isEnabled()
+    panel.draw.click()
+    assert ruler.calls == [True]
+    ruler.active_changed.emit(True)
+    assert panel.draw.isChecked()
+    ruler.active_changed.emit(False)
+    assert not panel.draw.isChecked()
+    ruler.measured.emit(80.0)
+    assert panel.bar.isEnabled()
+    assert panel.bar.text() == "80.0 px are …"
+    enter = "0,2 µm"
+    panel.bar.lineEdit().setText(enter)
+    panel.bar.interpretText()
+    assert controller.calls[-1] == ("set_pixel_size", (pytest.approx(2.5e-9),), {})
+    # A line needs a length of its own.
+    ruler.measured.emit(100.0)
+    assert (panel.bar.value(), len(controller.calls)) == (0, 1)
+    panel.bar.setValue(200)
+    assert controller.calls[-1] == ("set_pixel_size", (pytest.approx(2e-9),), {})
+    ruler.measured.emit(None)
+    assert not panel.bar.isEnabled()
+    assert len(controller.calls) == 2
 
 
 def test_without_an_image_editing_is_off(edit, session):

@@ -1,4 +1,4 @@
-"""The SAM click tool on the canvas: clicks and boxes in, prompts shown."""
+"""Tools that take the mouse on the canvas: SAM clicks and boxes, and a line that is measured."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Points, Shapes
+from psygnal import Signal
 
 from napari_semxai.state.review import ClickState
 from napari_semxai.types import colors
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Labels
+    from numpy.typing import NDArray
 
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.layers.layout import Layout
@@ -94,6 +96,7 @@ class PromptLayers:
 
 DRAG_PIXELS = 5
 """Screen pixels from which a click is a box."""
+_LEVEL = 0.1
 
 
 class ClickTool:
@@ -233,3 +236,124 @@ class ClickTool:
         prompts = self._shown = self._session.clicks.prompts
         self._marks.show_points(prompts.points, prompts.foreground)
         self._marks.show_box(prompts.box)
+
+
+class Ruler:
+    """Measures a line that is dragged once over the picture, for example over its scale bar.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where the line is drawn.
+    session : Session
+        Knows whether another tool takes the mouse.
+    layers : SessionLayers
+        Knows the layer whose pixels count.
+    clicks : ClickController
+        Its tool gives the mouse away.
+    """
+
+    active_changed = Signal(bool)
+    measured = Signal(object)
+    """Length of the line in pixels; None when it is gone, with its image."""
+
+    def __init__(
+        self,
+        viewer: ViewerModel,
+        session: Session,
+        layers: SessionLayers,
+        clicks: ClickController,
+    ) -> None:
+        self._viewer, self._session = viewer, session
+        self._layers, self._clicks = layers, clicks
+        self._taken: Labels | None = None
+        session.events.clicks.connect(self._on_clicks_changed)
+        layers.mask_layer_changed.connect(self._on_mask_layer_changed)
+        viewer.mouse_drag_callbacks.append(self._on_drag)
+
+    @cached_property
+    def _line(self) -> Shapes:
+        return Shapes(ndim=2, name="Ruler", opacity=1.0)
+
+    def release(self) -> None:
+        """Listen no longer."""
+        self.activate(False)
+        self._session.events.clicks.disconnect(self._on_clicks_changed)
+        self._layers.mask_layer_changed.disconnect(self._on_mask_layer_changed)
+        self._viewer.mouse_drag_callbacks.remove(self._on_drag)
+
+    def activate(self, wanted: bool) -> None:
+        """Take the mouse for one line, or give it back."""
+        known, self._taken = self._taken, None
+        if known is not None:
+            known.events.mode.disconnect(self._on_mode_changed)
+            # The SAM tool, where it has just been taken, draws boxes by drags.
+            known.mouse_pan = known.mode == "pan_zoom" and not self._session.clicks.active
+        layer = self._layers.mask_layer
+        if wanted and layer is not None:
+            self._clicks.activate(False)
+            self._begin()
+            layer.mode = "pan_zoom"
+            # A drag would move the picture instead.
+            layer.mouse_pan = False
+            layer.events.mode.connect(self._on_mode_changed)
+            self._taken = layer
+        self.active_changed.emit(self._taken is not None)
+
+    def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
+        layer = self._taken
+        if layer is None or event.button != 1:
+            return
+        start = np.array(layer.world_to_data(event.position)[-2:])
+        yield
+        while event.type == "mouse_move":
+            self._show(start, _straight(start, layer.world_to_data(event.position)[-2:]))
+            yield
+        # The release: on a busy machine there is no move to where it is.
+        end = _straight(start, layer.world_to_data(event.position)[-2:])
+        length = float(np.hypot(*(end - start)))
+        # A click is no line.
+        if length >= 1 and self._taken is layer:
+            self._show(start, end)
+            self.activate(False)
+            self.measured.emit(length)
+
+    def _begin(self) -> None:
+        """Lay an empty line over the picture; not in a drag: napari's first layer takes long."""
+        self._layers.layout.lay(self._line)
+        if self._line not in self._viewer.layers:
+            self._viewer.add_layer(self._line)
+            self._line.editable = False
+        self._line.data = []
+        self._line.visible = True
+        # napari makes what is added the active layer, which then has the mouse.
+        self._layers.select_mask()
+
+    def _show(self, *ends: NDArray[np.float64]) -> None:
+        self._line.data = []
+        width = max(1.0, float(np.hypot(*(ends[1] - ends[0]))) / 50)
+        self._line.add_lines([np.stack(ends)], edge_color=colors.PREVIEW, edge_width=width)
+
+    def _on_mask_layer_changed(self) -> None:
+        if self._taken is not None:
+            self.activate(False)
+        if "_line" in self.__dict__:
+            self._line.visible = False
+        self.measured.emit(None)
+
+    def _on_mode_changed(self) -> None:
+        self.activate(False)
+
+    def _on_clicks_changed(self, clicks: Clicks, _: Clicks) -> None:
+        if clicks.active and self._taken is not None:
+            self.activate(False)
+
+
+def _straight(start: NDArray[np.float64], place: tuple[float, ...]) -> NDArray[np.float64]:
+    """Return the end of a line, level or upright where a hand has nearly drawn it so."""
+    end = np.array(place)
+    along = end - start
+    across = int(np.abs(along).argmin())
+    if abs(along[across]) < _LEVEL * abs(along[1 - across]):
+        end[across] = start[across]
+    return end

@@ -1,4 +1,4 @@
-"""Panels of the Edit dock: SAM click, list of defects, size of the mask, files kept."""
+"""Panels of the Edit dock: SAM click, list of defects, size of the mask and of a pixel."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.edit.defects import DEFECT_EDITS
-from napari_semxai.store.disk.folders import clear_caches, stored_files
 from napari_semxai.types.quantities import area_text, length_text
-from napari_semxai.widgets.common.forms import Panel, button, note
+from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.numbers import LengthField
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.scores.dock import size_text
@@ -32,12 +31,11 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.controllers.edit.defects import DefectsController
-    from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.kept_settings import PixelSizeController
+    from napari_semxai.layers.mask.click_tool import Ruler
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import Clicks
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.folders import StoredFiles
     from napari_semxai.widgets.common.forms import Connections
 
     _Show = Callable[[tuple[int, int, int, int] | None], None]
@@ -50,7 +48,6 @@ _HOW = (
     "Click: defect. Shift+click or right-click: not the defect. Drag: box around another object."
 )
 _NANO = 1e9
-_JOB = "files of the program"
 
 
 class ClickPanel(Panel):
@@ -143,15 +140,19 @@ class SizePanel(Panel):
         What is shown.
     controller : PixelSizeController
         The controller that is called.
+    ruler : Ruler
+        Draws a line over the scale bar of the picture, and measures it.
     """
 
-    def __init__(self, session: Session, controller: PixelSizeController) -> None:
+    def __init__(self, session: Session, controller: PixelSizeController, ruler: Ruler) -> None:
         super().__init__()
-        self._session, self._controller = session, controller
+        self._session, self._controller, self._ruler = session, controller, ruler
+        self._line: float | None = None
         self._create()
         layout = QFormLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addRow("Pixel size", self.pixel_size)
+        layout.addRow(self.draw, self.bar)
         layout.addRow(self.for_all)
         layout.addRow(self.text)
         events = session.events
@@ -159,9 +160,13 @@ class SizePanel(Panel):
             (events.size, self._on_size_changed),
             (events.pixel_size, self._on_pixel_size_changed),
             (events.queue, self._on_queue_changed),
+            (ruler.active_changed, self._on_ruler_changed),
+            (ruler.measured, self._on_line_measured),
         )
         inside: Connections = (
             (self.pixel_size.valueChanged, self._on_pixel_size_entered),
+            (self.draw.clicked, ruler.activate),
+            (self.bar.valueChanged, self._on_bar_entered),
             (self.for_all.clicked, self._controller.set_for_all),
         )
         for signal, slot in (*self._outside, *inside):
@@ -181,6 +186,14 @@ class SizePanel(Panel):
             "Pixel size in pm, nm, µm (um) or mm, from FEI/Zeiss metadata or entered manually "
             "(saved with the project)"
         )
+        self.draw = button(
+            "Measure scale bar",
+            "Drag from end to end of the scale bar in the image, then enter the length it shows",
+            checkable=True,
+        )
+        self.bar = LengthField()
+        self.bar.setToolTip("Length of the scale bar in pm, nm, µm (um) or mm")
+        self._on_line_measured(None)
         self.for_all = button(
             "Use for images without one", "Use this pixel size for all images that have none"
         )
@@ -199,6 +212,25 @@ class SizePanel(Panel):
 
     def _on_pixel_size_entered(self, nanometres: float) -> None:
         self._controller.set_pixel_size(nanometres / _NANO if nanometres > 0 else None)
+
+    def _on_ruler_changed(self, active: bool) -> None:
+        self.draw.setChecked(active)
+
+    def _on_line_measured(self, pixels: float | None) -> None:
+        """Ask for the length of a line of so many pixels; None is no line."""
+        self._line = pixels
+        with signals_blocked(self.bar):
+            self.bar.setValue(0)
+        said = "no line drawn" if pixels is None else f"{pixels:.1f} px are …"
+        self.bar.setSpecialValueText(said)
+        self.bar.setEnabled(pixels is not None)
+        if pixels is not None:
+            self.bar.setFocus()
+            self.bar.selectAll()
+
+    def _on_bar_entered(self, nanometres: float) -> None:
+        if self._line is not None and nanometres > 0:
+            self._controller.set_pixel_size(nanometres / _NANO / self._line)
 
 
 class DefectsPanel(Panel):
@@ -329,70 +361,3 @@ def _defect_texts(one: Defect, edge: float | None) -> tuple[str, ...]:
         return str(one.number), f"{one.area:,} px", "{} × {} px".format(*sides), place
     width, height = (length_text(side * edge) for side in sides)
     return str(one.number), area_text(one.area * edge * edge), f"{width} × {height}", place
-
-
-class StoragePanel(Panel):
-    """A line for each folder; measured when the panel comes into view.
-
-    Parameters
-    ----------
-    jobs : Jobs
-        Measures and clears.
-    """
-
-    def __init__(self, jobs: Jobs) -> None:
-        super().__init__()
-        self._jobs = jobs
-        self.text, self.said = note(), StatusText()
-        self.clear = button(
-            "Clear caches",
-            "Delete cached project indexes and concepts; they are rebuilt when needed",
-        )
-        self.again = button("Update sizes", "Measure the folders again")
-        layout = QGridLayout(self)
-        layout.setContentsMargins(0, 0, 0, 0)
-        layout.addWidget(self.again, 0, 0)
-        layout.addWidget(self.clear, 0, 1)
-        layout.addWidget(self.said, 1, 0, 1, 2)
-        # Last: it grows when it is known what to say.
-        layout.addWidget(self.text, 2, 0, 1, 2)
-        self.again.clicked.connect(self.measure)
-        self.clear.clicked.connect(self._on_clear_wanted)
-
-    def showEvent(self, event: QShowEvent) -> None:
-        """Measure."""
-        super().showEvent(event)
-        self.measure()
-
-    def measure(self) -> None:
-        """Look how big the folders are."""
-        self._jobs.run(_JOB, stored_files, self.set_stored, self._on_failed)
-
-    def release(self) -> None:
-        """Let go of what is still measured."""
-        self._jobs.forget(_JOB)
-
-    def set_stored(self, stored: tuple[StoredFiles, ...]) -> None:
-        """Show folders and sizes."""
-        lines = (
-            f"<b>{one.name}</b>{' (cache)' if one.cache else ''}: {_megabytes(one.size)}<br>"
-            f"{one.folder}"
-            for one in stored
-        )
-        self.text.setText("<br>".join(lines))
-        self.said.setText("")
-
-    def _on_clear_wanted(self) -> None:
-        self._jobs.run(_JOB, _cleared, self.set_stored, self._on_failed)
-
-    def _on_failed(self, message: str) -> None:
-        self.said.setText(message)
-
-
-def _cleared() -> tuple[StoredFiles, ...]:
-    clear_caches()
-    return stored_files()
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB" if size else "empty"

@@ -2,5 +2,6 @@
 
 `queue_panel` asks which project and who reviews, and shows where one is, over the item model
 `queue_list`; `review_panel` takes the verdict and the comment and shows what others say;
-`project_panel` exports, names classes, imports and asks what an import left open.
+`project_panel` exports, names classes, imports and asks what an import left open, and says
+where the program's files lie.
 """

@@ -10,7 +10,7 @@ from napari.utils.key_bindings import KeyBinding
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.layers.mask.click_tool import ClickTool
+from napari_semxai.layers.mask.click_tool import ClickTool, Ruler
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.types import PredictedMask
@@ -188,3 +188,82 @@ def test_move_puts_clicks_away(tool):
     tool.layers.take_tool("pan_zoom")
     assert not tool.session.clicks.active
     assert tool.layers.mask_layer.mouse_pan
+
+
+@pytest.fixture
+def ruler(tool):
+    ruler = Ruler(tool.viewer, tool.session, tool.layers, tool.clicks)
+    tool.lengths, tool.active = [], []
+    ruler.measured.connect(tool.lengths.append)
+    ruler.active_changed.connect(tool.active.append)
+    yield ruler
+    ruler.release()
+
+
+@pytest.mark.parametrize(
+    ("stops", "length"),
+    [
+        ([(20, 40)], 30.0),
+        # Nearly level or upright is meant so; what is neither is as long as it is.
+        ([(20, 12), (23, 70)], 60.0),
+        ([(60, 12)], 40.0),
+        ([(50, 50)], 50.0),
+    ],
+)
+def test_a_line_is_measured_in_pixels_of_the_image(tool, ruler, stops, length):
+    tool.layers.layout.set_pixel_size(2e-9)
+    world = tool.layers.mask_layer.data_to_world
+    ruler.activate(True)
+    assert not tool.layers.mask_layer.mouse_pan
+    drag(tool, world((20, 10)), *map(world, stops))
+    assert tool.lengths == [pytest.approx(length)]
+    assert tool.active == [True, False]
+    assert tool.layers.mask_layer.mouse_pan
+    assert tool.viewer.layers.selection.active is tool.layers.mask_layer
+    assert tool.viewer.layers["Ruler"].visible
+    # One line each time: the next drag moves the picture.
+    drag(tool, world((5, 5)), world((5, 60)))
+    assert len(tool.lengths) == 1
+
+
+def test_a_line_ends_where_the_button_is_let_go(tool, ruler):
+    """Moves of the mouse are lost while a machine is busy."""
+    ruler.activate(True)
+    place = SimpleNamespace(
+        type="mouse_press", button=1, modifiers=(), position=(20, 10), pos=(0, 0)
+    )
+    steps = tool.viewer.mouse_drag_callbacks[-1](tool.viewer, place)
+    next(steps)
+    place.type, place.position = "mouse_move", (20, 14)
+    next(steps)
+    place.type, place.position = "mouse_release", (20, 70)
+    assert next(steps, "over") == "over"
+    assert tool.lengths == [60]
+
+
+def test_a_click_is_no_line_and_the_tool_waits(tool, ruler):
+    ruler.activate(True)
+    drag(tool, (20, 10))
+    assert (tool.lengths, tool.active) == ([], [True])
+
+
+def test_one_tool_has_the_mouse(tool, ruler):
+    take(tool)
+    ruler.activate(True)
+    assert not tool.session.clicks.active
+    take(tool)
+    assert tool.active == [True, False]
+    assert not tool.layers.mask_layer.mouse_pan
+    ruler.activate(True)
+    tool.layers.mask_layer.mode = "paint"
+    assert tool.active[-1] is False
+    assert not tool.layers.mask_layer.mouse_pan
+
+
+def test_another_image_has_no_line(tool, ruler):
+    ruler.activate(True)
+    drag(tool, (20, 10), (20, 40))
+    ruler.activate(True)
+    open_image(tool.session, make_image())
+    assert (tool.lengths, tool.active[-1]) == ([30.0, None], False)
+    assert not tool.viewer.layers["Ruler"].visible

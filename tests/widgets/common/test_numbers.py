@@ -22,7 +22,7 @@ from napari_semxai.widgets.common.numbers import (
 from napari_semxai.widgets.edit.panels import SizePanel
 from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel
 from napari_semxai.widgets.explain.masks_panel import MasksPanel, PicturePanel
-from tests.doubles import Controller
+from tests.doubles import Controller, FakeRuler
 
 
 @pytest.fixture(params=["de_DE", "C", "en_US", "fr_FR"], autouse=True)
@@ -189,7 +189,7 @@ def test_magicgui_forms_take_numbers_like_all_others(qtbot: QtBot) -> None:
 
 def test_every_number_field_of_these_forms_is_one_of_ours(qtbot: QtBot) -> None:
     session = Session()
-    size = SizePanel(session, Controller())
+    size = SizePanel(session, Controller(), FakeRuler())
     panels = (size, AdvancedForms(session), ConceptsPanel(), MasksPanel(), PicturePanel())
     found = []
     for panel in panels:

@@ -21,7 +21,7 @@ from napari_semxai.types import (
     ReviewState,
     Scores,
 )
-from napari_semxai.widgets.edit import panels
+from napari_semxai.widgets.project import project_panel
 from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
 from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
@@ -287,9 +287,9 @@ def test_a_project_is_exported_extended_and_its_classes_named(
 
 def test_folders_and_sizes_are_shown_and_caches_cleared(qtbot, monkeypatch, tmp_path):
     stored = [StoredFiles("concepts", tmp_path, 2_500_000, cache=True)]
-    monkeypatch.setattr(panels, "stored_files", lambda: tuple(stored))
-    monkeypatch.setattr(panels, "clear_caches", stored.clear)
-    panel = panels.StoragePanel(NowJobs())
+    monkeypatch.setattr(project_panel, "stored_files", lambda: tuple(stored))
+    monkeypatch.setattr(project_panel, "clear_caches", stored.clear)
+    panel = project_panel.StoragePanel(NowJobs())
     qtbot.addWidget(panel)
     panel.show()
     assert "<b>concepts</b> (cache): 2.5 MB" in panel.text.text()
