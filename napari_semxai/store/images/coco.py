@@ -58,15 +58,15 @@ def coco_document(
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     labels = dict.fromkeys([*info.class_names, *(image.label for image in project_images)])
-    categories = _category_ids(label for label in labels if label)
+    categories = category_ids(label for label in labels if label)
     used: dict[str, int] = {}
     root = _common_folder(image.path for image in project_images)
     for number, one in enumerate(chosen, start=1):
         images.append(_image(number, one, root))
-        objects = list(_objects(one))
+        objects = list(objects_of(one))
         for label in (one.label, *(label for label, _, _ in objects)):
             if label not in categories:
-                categories = _category_ids([*categories, label])
+                categories = category_ids([*categories, label])
             used.setdefault(label, categories[label])
         for label, crowd, mask in objects:
             ids = {"id": len(annotations) + 1, "image_id": number, "category_id": used[label]}
@@ -82,7 +82,7 @@ def coco_document(
     }
 
 
-def _objects(one: ChosenMask) -> Iterator[tuple[str, bool, BoolMask]]:
+def objects_of(one: ChosenMask) -> Iterator[tuple[str, bool, BoolMask]]:
     """Yield label, crowd and mask of each part that the mask still holds, then of the rest."""
     rest = one.mask
     for part in one.parts:
@@ -94,7 +94,7 @@ def _objects(one: ChosenMask) -> Iterator[tuple[str, bool, BoolMask]]:
         yield one.label, False, rest
 
 
-def _category_ids(labels: Iterable[str]) -> dict[str, int]:
+def category_ids(labels: Iterable[str]) -> dict[str, int]:
     """Return the id of every label: its own number, else the first that no label before it has."""
     labels = list(labels)
     numbers = {label: int(label) for label in labels if _NUMBER.fullmatch(label)}

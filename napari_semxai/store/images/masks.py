@@ -288,6 +288,18 @@ def write_mask(path: str | Path, mask: ArrayLike) -> None:
             tifffile.imwrite(file, pixels, compression="zlib", metadata=None, software=WRITTEN_BY)
 
 
+def write_numbers(path: Path, values: NDArray[np.uint8]) -> None:
+    """Write numbers (M, N) of classes as a PNG of 8 bits, atomically.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    with atomic_write(path) as file:
+        Image.fromarray(values).save(file, format="PNG", compress_level=3)
+
+
 def stored_mask(path: Path) -> StoredMask:
     """Read what a mask file holds.
 

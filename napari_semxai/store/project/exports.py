@@ -1,7 +1,8 @@
-"""Exports of a project: mask files, COCO JSON, the Carinthia-S layout, measurements."""
+"""Exports of a project: mask files, forms of other programs, measurements."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from dataclasses import dataclass
@@ -12,11 +13,11 @@ import numpy as np
 import tifffile
 
 from napari_semxai.algorithms.masks.components import find_defects
-from napari_semxai.algorithms.masks.measurements import measure
+from napari_semxai.algorithms.masks.measurements import measure, outlines
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.tables import all_reasons, write_table
-from napari_semxai.store.images.coco import coco_document
-from napari_semxai.store.images.masks import write_mask
+from napari_semxai.store.images.coco import NO_CLASS, category_ids, coco_document, objects_of
+from napari_semxai.store.images.masks import write_mask, write_numbers
 from napari_semxai.store.images.read import page_count
 from napari_semxai.store.project.originals import (
     check_not_project_file,
@@ -27,7 +28,7 @@ from napari_semxai.store.project.records import imported_state
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 
 MASKS_TABLE = "masks.csv"
 CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
+_LABELME = "5.2.1"
+_MOST_NUMBERS = 255
 _EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
 
 
@@ -90,15 +93,7 @@ def export_carinthia(
     """
     rows: list[tuple[str, ...]] = []
     data, plain = target / "data", True
-    for one in chosen:
-        try:
-            pixels = np.asarray(project.read_image(one.image.id).pixels)
-        except InputError as error:
-            if failed is None:
-                raise
-            failed[one.image.name] = str(error)
-            continue
-        image = _copy_image(project, one.image, pixels, data / "images")
+    for one, image in _copied(project, chosen, data / "images", failed):
         mask = _free(project, data / "masks" / f"{one.image.stem}.png")
         check_replaceable(mask)
         write_mask(mask, one.mask)
@@ -112,6 +107,103 @@ def export_carinthia(
         columns, rows = columns[:4], [row[:4] for row in rows]
     write_table(_free(project, data / "carinthia-s.csv"), columns, rows, delimiter=";")
     return len(rows)
+
+
+def export_yolo(
+    project: Project,
+    chosen: Iterable[ChosenMask],
+    target: Path,
+    failed: dict[str, str] | None = None,
+) -> int:
+    """Write a segmentation set of Ultralytics YOLO; return how many images it has.
+
+    ``labels/<id>.txt`` has a line for each polygon, number of the class and corners (x, y) as
+    parts of width and height; ``data.yaml`` names the classes. Images are copied.
+    """
+    numbers = {label: number for number, label in enumerate(_labels(project))}
+    count = 0
+    for one, image in _copied(project, chosen, target / "images", failed):
+        lines = []
+        for label, _, mask in objects_of(one):
+            number = numbers.setdefault(label, len(numbers))
+            for corners in outlines(mask):
+                places = corners[:, ::-1] / mask.shape[::-1]
+                lines.append(" ".join([str(number), *(f"{each:.7g}" for each in places.ravel())]))
+        # A file without a line is a picture without a defect.
+        _write_lines(_free(project, target / "labels" / f"{image.stem}.txt"), lines)
+        count += 1
+    if count:
+        named = (f"  {at}: {json.dumps(_name(project, label))}" for label, at in numbers.items())
+        head = ("path: .", "train: images", "val: images", "names:")
+        _write_lines(_free(project, target / "data.yaml"), [*head, *named])
+    return count
+
+
+def export_labelme(
+    project: Project,
+    chosen: Iterable[ChosenMask],
+    target: Path,
+    failed: dict[str, str] | None = None,
+) -> int:
+    """Write a file of labelme beside a copy of each image; return how many.
+
+    Polygons of one object have one ``group_id``.
+    """
+    count = 0
+    for one, image in _copied(project, chosen, target, failed):
+        shapes = [
+            {
+                "label": _name(project, label),
+                "points": corners[:, ::-1].astype(float).tolist(),
+                "group_id": group,
+                "description": one.comment,
+                "shape_type": "polygon",
+                "flags": {},
+            }
+            for group, (label, _, mask) in enumerate(objects_of(one), start=1)
+            for corners in outlines(mask)
+        ]
+        told = {str(one.state): True}
+        document: dict[str, Any] = {"version": _LABELME, "flags": told, "shapes": shapes}
+        sides = {"imageHeight": one.mask.shape[0], "imageWidth": one.mask.shape[1]}
+        document |= {"imagePath": image.name, "imageData": None, **sides}
+        write_json(_free(project, image.with_suffix(".json")), document)
+        count += 1
+    return count
+
+
+def export_numbers(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
+    """Write ``<id>.png`` with the number of a class at each pixel, and what the numbers mean.
+
+    0 is background. A class that is a number keeps it; ``classes.csv`` has all of them.
+
+    Raises
+    ------
+    InputError
+        When a number is above 255, or a file cannot be written.
+    """
+    numbers, count = category_ids(_labels(project)), 0
+    for one in chosen:
+        values = np.zeros(one.mask.shape, dtype=np.uint8)
+        for label, _, mask in objects_of(one):
+            numbers = category_ids(dict.fromkeys([*numbers, label]))
+            if numbers[label] > _MOST_NUMBERS:
+                raise InputError(
+                    f"{one.image.name}: class {label} would be {numbers[label]}, and a PNG of 8 "
+                    "bits ends at 255; export another form"
+                )
+            values[mask] = numbers[label]
+        path = _free(project, target / f"{one.image.stem}.png")
+        check_replaceable(path)
+        write_numbers(path, values)
+        count += 1
+    if count:
+        rows = [(at, label, _name(project, label)) for label, at in numbers.items()]
+        columns = ("value", "class", "class_name")
+        table = _free(project, target / "classes.csv")
+        check_replaceable_table(table, columns)
+        write_table(table, columns, rows)
+    return count
 
 
 def export_measurements(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
@@ -160,6 +252,39 @@ def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
     image = one.image
     size = "" if image.pixel_size is None else repr(image.pixel_size)
     return one.label_source, image.lot, image.wafer, image.defect, size
+
+
+def _labels(project: Project) -> list[str]:
+    """Return the classes of a project in an order that does not depend on what is exported."""
+    labels = (image.label for image in project.images)
+    return [label for label in dict.fromkeys([*project.info.class_names, *labels]) if label]
+
+
+def _name(project: Project, label: str) -> str:
+    return project.info.class_names.get(label, label) or NO_CLASS
+
+
+def _write_lines(path: Path, lines: Iterable[str]) -> None:
+    with atomic_write(path) as file:
+        file.write("".join(f"{line}\n" for line in lines).encode())
+
+
+def _copied(
+    project: Project,
+    chosen: Iterable[ChosenMask],
+    folder: Path,
+    failed: dict[str, str] | None,
+) -> Iterator[tuple[ChosenMask, Path]]:
+    """Copy the image of each mask, and yield where; one that cannot be read goes to `failed`."""
+    for one in chosen:
+        try:
+            pixels = np.asarray(project.read_image(one.image.id).pixels)
+        except InputError as error:
+            if failed is None:
+                raise
+            failed[one.image.name] = str(error)
+            continue
+        yield one, _copy_image(project, one.image, pixels, folder)
 
 
 def _copy_image(project: Project, image: ProjectImage, pixels: NDArray[Any], folder: Path) -> Path:
@@ -227,6 +352,9 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     "coco-rle": ExportFormat("COCO JSON, RLE", partial(export_coco, form="rle"), _COCO),
     "coco-polygons": ExportFormat("COCO, polygons", partial(export_coco, form="polygons"), _COCO),
     "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia, copies=True),
+    "yolo": ExportFormat("YOLO segmentation", export_yolo, copies=True),
+    "labelme": ExportFormat("labelme JSON", export_labelme, copies=True),
+    "class-png": ExportFormat("PNG of class numbers", export_numbers),
     "measurements": ExportFormat("measurements", export_measurements, _CSV),
     "defects": ExportFormat("measurements of every defect", export_defects, _CSV),
 }

@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import yaml
+from matplotlib.path import Path as MatplotlibPath
 from PIL import Image
 from pycocotools.coco import COCO
 
-from napari_semxai.store.project.create import add_images, create_project
+from napari_semxai.store.project.create import add_images, create_project, name_classes
 from napari_semxai.store.project.exports import (
     EXPORT_FORMATS,
     export,
@@ -334,6 +336,64 @@ def test_every_format_of_the_table_writes_every_mask(project, tmp_path, form):
     chosen = list(chosen_masks(project, "anna", every_state=True))
     assert export(project, chosen, target, form) == len(chosen) > 0
     assert target.is_file() == bool(EXPORT_FORMATS[form].file_filter)
+
+
+def _drawn(polygons):
+    """What another program fills: the pixels whose middles lie in one of the polygons."""
+    filled = np.zeros(MIXED, dtype=bool)
+    rows, columns = np.mgrid[: MIXED[0], : MIXED[1]] + 0.5
+    for corners in polygons:
+        path = MatplotlibPath([*corners, corners[0]], closed=True)
+        inside = path.contains_points(np.stack([columns.ravel(), rows.ravel()], axis=1))
+        filled |= inside.reshape(MIXED)
+    return filled
+
+
+def test_yolo(project, tmp_path):
+    assert export(project, chosen_masks(project, "anna"), tmp_path / "set", "yolo") == 3
+    names = yaml.safe_load((tmp_path / "set/data.yaml").read_text())["names"]
+    labels = {path.stem: path.read_text() for path in (tmp_path / "set/labels").iterdir()}
+    images = {path.stem for path in (tmp_path / "set/images").iterdir()}
+    assert set(labels) == images == set(TRUTH)
+    for name, mask in TRUTH.items():
+        lines = [line.split() for line in labels[name].splitlines()]
+        assert {names[int(number)] for number, *_ in lines} <= {"9", "8"}
+        corners = [np.reshape(places, (-1, 2)).astype(float) for _, *places in lines]
+        assert all(each.min() >= 0 and each.max() <= 1 for each in corners)
+        drawn = _drawn([each * MIXED[::-1] for each in corners])
+        np.testing.assert_array_equal(drawn, mask)
+    # Without a defect: an empty file.
+    assert labels["stack_p0002"] == ""
+
+
+def test_labelme(project, tmp_path):
+    name_classes(project.folder, {"9": "scratch"})
+    with closing(open_project(project.folder)) as named:
+        assert export(named, chosen_masks(named, "anna"), tmp_path / "set", "labelme") == 3
+    for name, mask in TRUTH.items():
+        document = json.loads((tmp_path / f"set/{name}.json").read_text())
+        with Image.open(tmp_path / "set" / document["imagePath"]) as picture:
+            assert picture.size == (document["imageWidth"], document["imageHeight"])
+        np.testing.assert_array_equal(_drawn([one["points"] for one in document["shapes"]]), mask)
+        assert {one["shape_type"] for one in document["shapes"]} <= {"polygon"}
+        assert {one["label"] for one in document["shapes"]} <= {"scratch", "8"}
+
+
+def test_numbers_of_classes(project, tmp_path):
+    folder = tmp_path / "numbers"
+    assert export(project, chosen_masks(project, "anna"), folder, "class-png") == 3
+    with (folder / "classes.csv").open(newline="") as file:
+        named = {row["class"]: int(row["value"]) for row in csv.DictReader(file)}
+    assert named == {"7": 7, "8": 8, "9": 9}
+    for name, value in (("a", 9), ("stack_p0001", 8), ("stack_p0002", 0)):
+        stored = np.asarray(Image.open(folder / f"{name}.png"))
+        np.testing.assert_array_equal(stored, value * TRUTH[name].astype(np.uint8))
+    assert import_masks(project, folder, "ben").brought == 3
+    check_masks(project, "ben")
+    name_classes(project.folder, {"300": "rare"})
+    project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, blob(1), label="300"))
+    with pytest.raises(InputError, match="class 300 would be 300, and a PNG of 8 bits ends"):
+        export(project, chosen_masks(project, "anna"), tmp_path / "more", "class-png")
 
 
 def test_an_unknown_format_is_refused(project, tmp_path):
