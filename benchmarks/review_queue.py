@@ -97,6 +97,9 @@ def measure(
     workbench: Workbench, folder: Path, steps: int, jumps: np.ndarray
 ) -> dict[str, list[np.ndarray]]:
     """Return what opening, going on, going on after a stroke, and jumping takes."""
+    # Keys are those of the active window.
+    workbench.viewer.window.activate()
+    QTest.qWaitForWindowActive(workbench.viewer.window._qt_window)
     opened = []
     for _ in range(2):
         # What was open before is closed, and written, before the clock starts.

@@ -317,6 +317,7 @@ class Workbench:
     def _make_candidates(self) -> ScrolledDock:
         dock = CandidatesDock(self.session, self.images, self.segment, self.downloads, self.layers)
         dock.sample_wanted.connect(self.open_sample)
+        dock.welcome.recent.wanted.connect(self.projects.open_recent)
         dock.welcomed.connect(partial(self.images.look_for_leftovers, self.folders.recovery))
         dock.welcome_if_empty()
         return dock

@@ -129,9 +129,13 @@ def folders(tmp_path: Path) -> Folders:
 
 @pytest.fixture(autouse=True)
 def _own_last_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
-    """Keep file dialogs of tests from the folders that a person used."""
-    file = tmp_path_factory.mktemp("config") / "last_folders.json"
-    monkeypatch.setattr("napari_semxai.store.disk.folders.last_folders_file", lambda: file)
+    """Keep file dialogs of tests from the folders and files that a person used."""
+    config = tmp_path_factory.mktemp("config")
+    for name in ("last_folders", "recent"):
+        file = config / f"{name}.json"
+        monkeypatch.setattr(
+            f"napari_semxai.store.disk.folders.{name}_file", lambda file=file: file
+        )
 
 
 @pytest.fixture(autouse=True)

@@ -24,6 +24,7 @@ from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import GenerateSettings, WarmRequest
 from napari_semxai.workbench import DOCKS
+from tests.in_napari.gestures import press
 
 GENERATE_MILLISECONDS = 120_000
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real" / "carinthia_a.png"
@@ -269,11 +270,10 @@ def test_the_window_fits_a_small_laptop(workbench, viewer):
 @pytest.mark.usefixtures("engine_on_demand")
 def test_keys_work(sample, viewer):
     layer = sample.layers.mask_layer
-    window = viewer.window._qt_viewer.canvas.native
-    QTest.keyClick(window, Qt.Key.Key_M, Qt.KeyboardModifier.AltModifier)
+    press(sample, Qt.Key.Key_M)
     QApplication.processEvents()
     assert not layer.visible
-    QTest.keyClick(window, Qt.Key.Key_B, Qt.KeyboardModifier.AltModifier)
+    press(sample, Qt.Key.Key_B)
     QApplication.processEvents()
     assert layer.mode == "paint"
 

@@ -8,7 +8,6 @@ from statistics import median
 import numpy as np
 import pytest
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_semxai import plugin, scores
@@ -18,6 +17,7 @@ from napari_semxai.backends.runtime.xplique_import import craft_missing
 from napari_semxai.state.explanation import HEAT_MAP, CraftSettings
 from napari_semxai.store.images.read import image_from_array
 from tests import explanations as make
+from tests.in_napari.gestures import press
 
 HEAT_MASK = "heat map mask"
 
@@ -102,8 +102,7 @@ def test_from_class_to_mask_to_score(explained, qtbot):
 
 
 def _hidden_by_a_key(workbench, *layers):
-    canvas = workbench.viewer.window._qt_viewer.canvas.native
-    QTest.keyClick(canvas, Qt.Key.Key_X, Qt.KeyboardModifier.AltModifier)
+    press(workbench, Qt.Key.Key_X)
     QApplication.processEvents()
     assert not any(layer.visible for layer in layers)
 

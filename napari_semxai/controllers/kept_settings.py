@@ -7,7 +7,8 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.preferences import read_choices, write_choice
+from napari_semxai.store.disk import folders
+from napari_semxai.store.disk.preferences import read_choices, remember_recent, write_choice
 from napari_semxai.types import InputError
 from napari_semxai.types.settings import ALGORITHMS
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
-    from napari_semxai.types import AlgorithmSettings
+    from napari_semxai.types import AlgorithmSettings, SemImage
 
 ALGORITHM, ANNOTATOR, KEEP_VIEW = "algorithm", "annotator", "keep view"
 _YES, _NO = "yes", "no"
@@ -28,7 +29,7 @@ class ChoicesController:
     """Begin with what was chosen last, by name, and remember what is chosen now.
 
     The variant of Algorithm 1, the annotator, and whether the view stays from image to image are
-    followed in the session; docks ask for theirs.
+    followed in the session; docks ask for theirs. What is opened is remembered, too.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ class ChoicesController:
         session.keep_view = self.get(KEEP_VIEW) == _YES
         session.events.keep_view.connect(self._on_keep_view_changed)
         session.events.queue.connect(self._on_queue_changed)
+        session.events.image.connect(self._on_image_changed)
+        session.events.project.connect(self._on_project_changed)
 
     @property
     def annotator(self) -> str:
@@ -86,6 +89,19 @@ class ChoicesController:
 
     def _on_failed(self, name: str, message: str) -> None:
         self._session.message = f"{message}. The choice of {name} is not remembered."
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        # Those of a project are found through it.
+        if image is not None and image.path is not None and self._session.entry is None:
+            self._note_opened(image.path, "")
+
+    def _on_project_changed(self, project: OpenProject | None) -> None:
+        if project is not None:
+            self._note_opened(project.project.folder, project.cache.annotator)
+
+    def _note_opened(self, path: Path, annotator: str) -> None:
+        note = partial(remember_recent, folders.recent_file(), path.absolute(), annotator)
+        self._writes.run(f"remember {path}", note)
 
 
 class PixelSizeController:

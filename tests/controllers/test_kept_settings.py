@@ -7,6 +7,8 @@ from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
 from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Session
+from napari_semxai.store.disk import folders
+from napari_semxai.store.disk.preferences import read_recent
 from tests.controllers.desk import Desk
 from tests.queues import queue_of
 
@@ -50,6 +52,28 @@ def test_whether_the_view_stays_is_remembered(window):
     writes.close()
     last, *_ = window()
     assert (last.keep_view, last.algorithm.algorithm) == (False, "paper")
+
+
+def test_images_and_projects_that_are_opened_are_remembered(folder, tmp_path):
+    desk = Desk(folder)
+    # Signals hold no one.
+    choices = ChoicesController(desk.session, desk.writes, tmp_path / "choices.json")
+    image = folder / "images" / "wafer_3.png"
+    desk.images.open_file(image)
+    desk.turn(lambda: desk.session.image is not None)
+    desk.open()
+    desk.close()
+    del choices
+    # The project's images are found through it.
+    project = str(folder / "projects" / "images")
+    assert read_recent(folders.recent_file()) == {project: "Anna", str(image): ""}
+    again = Desk(folder)
+    for path, annotator in read_recent(folders.recent_file()).items():
+        again.projects.open_recent(path, annotator)
+        name = "wafer_3" if path == str(image) else "wafer_0"
+        again.turn(lambda name=name: getattr(again.session.image, "name", "") == name)
+    assert again.session.entry is None
+    again.close()
 
 
 def test_sliders_are_not_remembered(window, tmp_path):

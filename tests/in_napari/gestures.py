@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import subprocess
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from pytestqt.qtbot import QtBot
@@ -54,3 +59,44 @@ def discs(shape: tuple[int, int], radius: float, *centers: tuple[int, int]) -> n
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     near = [(rows - r) ** 2 + (columns - c) ** 2 <= radius**2 for r, c in centers]
     return np.any(near, axis=0)
+
+
+def drag(
+    workbench: Workbench,
+    *pixels: tuple[float, float],
+    press: bool = True,
+    release: Callable[[], None] | None = None,
+) -> None:
+    """Press the left button on the first pixel, go over the others, let go on the last.
+
+    Without `press` it is down already, with `release` that is done instead of letting go.
+    """
+    canvas = workbench.viewer.window._qt_viewer.canvas.native
+    places = [canvas_place(workbench, *pixel) for pixel in pixels]
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    if press:
+        QTest.mousePress(canvas, left, none, places[0])
+    for place in places[1:]:
+        # Not QTest.mouseMove: it moves without a button. VisPy drops moves within 10 ms.
+        canvas._last_time = 0
+        around = QPointF(canvas.mapToGlobal(place))
+        event = QMouseEvent(
+            QEvent.Type.MouseMove, QPointF(place), around, Qt.MouseButton.NoButton, left, none
+        )
+        QApplication.sendEvent(canvas, event)
+    if release is None:
+        QTest.mouseRelease(canvas, left, none, places[-1])
+    else:
+        release()
+
+
+@contextmanager
+def held(*keys: str) -> Iterator[None]:
+    """Hold keys of the display's own keyboard."""
+    for key in keys:
+        subprocess.run(["xdotool", "keydown", key], check=True)
+    try:
+        yield
+    finally:
+        for key in reversed(keys):
+            subprocess.run(["xdotool", "keyup", key], check=True)

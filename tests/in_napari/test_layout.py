@@ -9,7 +9,6 @@ import pytest
 from napari.utils.notifications import notification_manager
 from PIL import Image
 from qtpy.QtCore import Qt
-from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
 from napari_semxai import plugin
@@ -19,6 +18,7 @@ from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.create import create_project
 from tests import explanations as make
+from tests.in_napari.gestures import press
 from tests.store.images.microscopes import FEI_HELIOS, ZEISS_SEM, fei_header, write, zeiss_header
 
 if TYPE_CHECKING:
@@ -152,13 +152,12 @@ def test_a_project_of_mixed_files(
     create_project(folder, files["zeiss"].parent).close()
     workbench.projects.open(folder, "Anna")
     qtbot.waitUntil(lambda: workbench.session.image is not None, timeout=20_000)
-    canvas = viewer.window._qt_viewer.canvas.native
     names = []
     for _ in SHAPES:
         name = workbench.session.image.name
         names.append(name)
         check(workbench, said)
-        QTest.keyClick(canvas, Qt.Key.Key_Right, Qt.KeyboardModifier.AltModifier)
+        press(workbench, Qt.Key.Key_Right)
         if len(names) < len(SHAPES):
             qtbot.waitUntil(lambda name=name: workbench.session.image.name != name)
     assert len(set(names)) == len(SHAPES)

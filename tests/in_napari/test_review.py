@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QEvent, QObject, QPointF, Qt
-from qtpy.QtGui import QKeyEvent, QMouseEvent
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QKeyEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
@@ -22,10 +20,20 @@ from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
-from tests.in_napari.gestures import ALT, SHAPE, canvas_place, discs, number, open_queue, press
+from tests.in_napari.gestures import (
+    ALT,
+    SHAPE,
+    canvas_place,
+    discs,
+    drag,
+    held,
+    number,
+    open_queue,
+    press,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from pytestqt.qtbot import QtBot
@@ -33,35 +41,6 @@ if TYPE_CHECKING:
     from napari_semxai.workbench import Workbench
 
 CONTROL_SHIFT = Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier
-
-
-def drag(
-    workbench: Workbench,
-    *pixels: tuple[float, float],
-    press: bool = True,
-    release: Callable[[], None] | None = None,
-) -> None:
-    """Press the left button on the first pixel, go over the others, let go on the last.
-
-    Without `press` it is down already, with `release` that is done instead of letting go.
-    """
-    canvas = workbench.viewer.window._qt_viewer.canvas.native
-    places = [canvas_place(workbench, *pixel) for pixel in pixels]
-    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    if press:
-        QTest.mousePress(canvas, left, none, places[0])
-    for place in places[1:]:
-        # Not QTest.mouseMove: it moves without a button. VisPy drops moves within 10 ms.
-        canvas._last_time = 0
-        around = QPointF(canvas.mapToGlobal(place))
-        event = QMouseEvent(
-            QEvent.Type.MouseMove, QPointF(place), around, Qt.MouseButton.NoButton, left, none
-        )
-        QApplication.sendEvent(canvas, event)
-    if release is None:
-        QTest.mouseRelease(canvas, left, none, places[-1])
-    else:
-        release()
 
 
 BRUSH, RADIUS = 7, 3.5
@@ -294,18 +273,6 @@ class Repeats(QObject):
         if event.type() in known and event.isAutoRepeat() and watched.isWidgetType():
             self.count += 1
         return False
-
-
-@contextmanager
-def held(*keys: str) -> Iterator[None]:
-    """Hold keys of the display's own keyboard."""
-    for key in keys:
-        subprocess.run(["xdotool", "keydown", key], check=True)
-    try:
-        yield
-    finally:
-        for key in reversed(keys):
-            subprocess.run(["xdotool", "keyup", key], check=True)
 
 
 @pytest.mark.skipif(shutil.which("xdotool") is None, reason="needs xdotool")

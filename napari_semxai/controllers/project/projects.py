@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from psygnal import Signal
@@ -17,8 +18,6 @@ from napari_semxai.store.project.project import open_project
 from napari_semxai.types import IDLE, PROJECT_FILE, InputError, Progress, QueueFilter
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.controllers.project.review_writer import ReviewWriter
@@ -89,6 +88,13 @@ class ProjectController:
             partial(self._on_opened, at),
             self._on_failed,
         )
+
+    def open_recent(self, path: str, annotator: str) -> None:
+        """Open what was open before: a project by an annotator, or without one an image."""
+        if annotator:
+            self.open(Path(path), annotator)
+        else:
+            self._images.open_file(Path(path))
 
     def close(self) -> None:
         """Leave the open image, and close the project once all of it is written."""

@@ -45,6 +45,11 @@ def last_folders_file() -> Path:
     return _DIRS.user_config_path / "last_folders.json"
 
 
+def recent_file() -> Path:
+    """File of the images and projects that were opened last."""
+    return _DIRS.user_config_path / "recent.json"
+
+
 def projects_folder() -> Path:
     """Folder of the projects that were made of plain folders of images."""
     return _DIRS.user_data_path / "projects"

@@ -1,4 +1,4 @@
-"""What a person set once and finds again in the next window: keys, choices, last folders.
+"""What a person finds again in the next window: keys, choices, last folders, recent files.
 
 Each kind has a small file of its own, so that one that is damaged takes no other along.
 """
@@ -16,7 +16,8 @@ from napari_semxai.types import InputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_KEYS, _CHOICES, _FOLDERS = "keys", "choices", "folders"
+_KEYS, _CHOICES, _FOLDERS, _RECENT = "keys", "choices", "folders", "recent"
+_MOST_RECENT = 10
 
 
 def read_shortcuts(path: Path) -> dict[str, str]:
@@ -77,6 +78,30 @@ def remember_folder(file: Path, kind: str, folder: Path) -> None:
     if known.get(kind) != str(folder):
         with suppress(InputError):
             write_json(file, {_FOLDERS: {**known, kind: str(folder)}})
+
+
+def read_recent(file: Path) -> dict[str, str]:
+    """Return what was opened last, newest first: paths, and of a project its annotator.
+
+    Parameters
+    ----------
+    file : Path
+        Holds them; one that is missing or damaged knows none.
+    """
+    with suppress(InputError):
+        return _read(file, _RECENT)
+    return {}
+
+
+def remember_recent(file: Path, path: Path, annotator: str = "") -> None:
+    """Note what was opened: an image, or a project by an annotator."""
+    known = read_recent(file)
+    newest = {str(path): annotator}
+    if next(iter(known.items()), None) != (str(path), annotator):
+        rest = {name: value for name, value in known.items() if name not in newest}
+        kept = list({**newest, **rest}.items())[:_MOST_RECENT]
+        with suppress(InputError):
+            write_json(file, {_RECENT: dict(kept)})
 
 
 def _last_folders(file: Path) -> dict[str, str]:

@@ -24,7 +24,7 @@ from napari_semxai.state.session import ModelChoice
 from napari_semxai.store.disk.folders import models_folder
 from napari_semxai.store.weights.models import OFFICIAL_MODELS, installed_path
 from napari_semxai.types import JobState, Progress
-from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
+from napari_semxai.widgets.common.file_dialogs import Dialog, RecentButton, ask_open
 from napari_semxai.widgets.common.forms import button, note, set_note
 from napari_semxai.widgets.common.layer_combo import LayerCombo
 from napari_semxai.widgets.common.status import StatusLine, StatusText, keep_room
@@ -66,10 +66,11 @@ class Welcome(QWidget):
         super().__init__()
         self.open = button("Open an image…", "TIFF, PNG, JPEG or BMP")
         self.sample = button("Try the sample image", "A synthetic defect with its exact mask")
+        self.recent = RecentButton()
         self.leftovers: list[QPushButton] = []
         self.unsaved = note()
         self._layout = QVBoxLayout(self)
-        for part in (note(_TEXT), self.open, self.sample, self.unsaved):
+        for part in (note(_TEXT), self.open, self.recent, self.sample, self.unsaved):
             self._layout.addWidget(part)
         self.set_leftovers(())
         self.open.clicked.connect(self.open_wanted)

@@ -7,14 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_semxai.store.disk import folders
-from napari_semxai.store.disk.preferences import last_folder, remember_folder
+from napari_semxai.store.disk.preferences import last_folder, read_recent, remember_folder
 from napari_semxai.widgets.common.forms import MASK_FILTER
 
 if TYPE_CHECKING:
-    from qtpy.QtWidgets import QWidget
+    from qtpy.QtWidgets import QAction, QWidget
 
 _NO_NAME = re.compile(r'[\\/:*?"<>|\x00-\x1f]+')
 """What a file's name cannot hold on some system; a layer's can."""
@@ -119,3 +120,30 @@ def _chosen(kind: Dialog, name: str) -> Path | None:
         return None
     remember_folder(folders.last_folders_file(), kind, Path(name).parent)
     return Path(name)
+
+
+class RecentButton(QPushButton):
+    """Offers the images and projects that were opened last, in a menu."""
+
+    wanted = Signal(str, str)
+    """A path, and of a project its annotator."""
+
+    def __init__(self) -> None:
+        super().__init__("Recent")
+        self.setToolTip("Images and projects that were opened last")
+        self.setMenu(QMenu(self))
+        self.menu().aboutToShow.connect(self._fill)
+        self.menu().triggered.connect(self._on_chosen)
+
+    def _fill(self) -> None:
+        self.menu().clear()
+        for path, annotator in read_recent(folders.recent_file()).items():
+            place = Path(path)
+            by = f", {annotator}" if annotator else ""
+            offer = self.menu().addAction(f"{place.name}{by} ({place.parent})".replace("&", "&&"))
+            offer.setData((path, annotator))
+        if self.menu().isEmpty():
+            self.menu().addAction("Nothing was opened yet").setEnabled(False)
+
+    def _on_chosen(self, offer: QAction) -> None:
+        self.wanted.emit(*offer.data())

@@ -24,7 +24,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import QUEUE_COLUMNS, Progress, QueueFilter, ReviewState
-from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
+from napari_semxai.widgets.common.file_dialogs import Dialog, RecentButton, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, Section, button, row
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.project.queue_list import QueueModel
@@ -57,9 +57,7 @@ class ProjectOpener(QWidget):
         super().__init__()
         self._projects = projects
         self.annotator = QLineEdit(getpass.getuser())
-        self.annotator.setToolTip(
-            "Annotator name. Masks and reviews are stored separately per annotator."
-        )
+        self.annotator.setToolTip("Annotator name; everybody's masks and reviews are stored apart")
         self.open = button(
             "Open project…", "Open a project, a folder of images, a Carinthia download or KLARF"
         )
@@ -70,7 +68,9 @@ class ProjectOpener(QWidget):
         self.new_of_folder = menu.addAction("New project from image folder…")
         self.new_of_table = menu.addAction("New project from KLARF file or table…")
         self.open.setMenu(menu)
-        row(self, self.open, self.annotator)
+        self.recent = RecentButton()
+        row(self, self.open, self.recent, self.annotator)
+        self.recent.wanted.connect(projects.open_recent)
         self.folder.triggered.connect(self.open_folder)
         self.table.triggered.connect(self.open_table)
         self.new_of_folder.triggered.connect(self.make_of_folder)

@@ -5,8 +5,10 @@ import pytest
 from napari_semxai.store.disk.preferences import (
     last_folder,
     read_choices,
+    read_recent,
     read_shortcuts,
     remember_folder,
+    remember_recent,
     write_choice,
     write_shortcuts,
 )
@@ -79,3 +81,25 @@ def test_where_it_cannot_be_written_nothing_happens(tmp_path):
     file.parent.write_text("")
     remember_folder(file, "truth", tmp_path)
     assert last_folder(file, "truth") is None
+
+
+def test_what_was_opened_last_comes_first(tmp_path):
+    file = tmp_path / "recent.json"
+    assert read_recent(file) == {}
+    for number in range(12):
+        remember_recent(file, tmp_path / f"{number}.png")
+    remember_recent(file, tmp_path / "project", "Anna")
+    remember_recent(file, tmp_path / "7.png")
+    found = list(read_recent(file).items())
+    assert found[:3] == [
+        (str(tmp_path / "7.png"), ""),
+        (str(tmp_path / "project"), "Anna"),
+        (str(tmp_path / "11.png"), ""),
+    ]
+    assert len(found) == 10
+    file.write_text("{")
+    assert read_recent(file) == {}
+    remember_recent(file, tmp_path / "7.png")
+    assert list(read_recent(file)) == [str(tmp_path / "7.png")]
+    # Where it cannot be written nothing happens.
+    remember_recent(file / "under a file", tmp_path)

@@ -6,8 +6,11 @@ from pathlib import Path
 import pytest
 from qtpy.QtWidgets import QFileDialog, QWidget
 
+from napari_semxai.store.disk import folders
+from napari_semxai.store.disk.preferences import remember_recent
 from napari_semxai.widgets.common.file_dialogs import (
     Dialog,
+    RecentButton,
     ask_folder,
     ask_mask,
     ask_open,
@@ -107,3 +110,22 @@ def test_an_image_without_a_file_has_its_mask_where_masks_went_last(
     ask_mask(parent, "a", tmp_path / "lot" / "a.tif")
     ask_mask(parent, name, None)
     assert Path(asked[-1]) == tmp_path / file
+
+
+def test_recent_files_are_offered_in_a_menu(qtbot, tmp_path):
+    offer = RecentButton()
+    qtbot.addWidget(offer)
+    offer.menu().aboutToShow.emit()
+    assert not offer.menu().actions()[0].isEnabled()
+    remember_recent(folders.recent_file(), tmp_path / "a & b.png")
+    remember_recent(folders.recent_file(), tmp_path / "project", "Anna")
+    offer.menu().aboutToShow.emit()
+    project, image = offer.menu().actions()
+    assert project.text() == f"project, Anna ({tmp_path})"
+    assert image.text().startswith("a && b.png")
+    with qtbot.waitSignal(offer.wanted) as wanted:
+        image.trigger()
+    assert wanted.args == [str(tmp_path / "a & b.png"), ""]
+    with qtbot.waitSignal(offer.wanted) as wanted:
+        project.trigger()
+    assert wanted.args == [str(tmp_path / "project"), "Anna"]
