@@ -22,7 +22,18 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.statistics.survey import MethodSummary, SurveyReport
     from napari_semxai.types.survey import SurveySummary
 
-COLUMNS = ("method", "scale", "item", "text", "mean", "std", "n", "n_agree")
+COLUMNS = (
+    "method",
+    "scale",
+    "item",
+    "text",
+    "mean",
+    "std",
+    "n",
+    "n_agree",
+    "n_experts",
+    "n_experts_agree",
+)
 METHOD_COLUMNS = ("method", "scale", "n_participants", "n_complete", "cronbach_alpha")
 COMPARISON_COLUMNS = (
     "first",
@@ -52,6 +63,8 @@ def survey_rows(report: SurveyReport) -> list[dict[str, Any]]:
             "std": item.std,
             "n": item.n,
             "n_agree": item.n_agree,
+            "n_experts": item.n_experts,
+            "n_experts_agree": item.n_experts_agree,
         }
         for entry in report.methods
         for number, item in enumerate(entry.summary, start=1)
@@ -148,7 +161,7 @@ def _draw(axes: Axes, summary: SurveySummary, labels: Sequence[str]) -> None:
     axes.set_yticks(places, labels, fontsize=7)
     axes.invert_yaxis()
     words = [
-        f"{item.mean:.2f} ± {item.std:.2f}, {item.n_agree} of {item.n} agree"
+        f"{item.mean:.2f} ± {item.std:.2f}, {item.n_experts_agree} of {item.n_experts} agree"
         if item.n
         else "no answers"
         for item in summary

@@ -99,6 +99,9 @@ class ItemSummary:
         Of the answers; ddof 1, NaN where undefined.
     n, n_agree : int
         Answers, and how many of them are 4 or 5.
+    n_experts, n_experts_agree : int
+        People who answered, and those whose mean answer is 4 or more: one who answered for many
+        images is one expert.
     counts : tuple of int
         How often 1, 2, 3, 4 and 5 were given.
     """
@@ -108,6 +111,8 @@ class ItemSummary:
     n: int
     n_agree: int
     counts: tuple[int, int, int, int, int]
+    n_experts: int = 0
+    n_experts_agree: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,6 +92,11 @@ class SweepResult:
         """The suggested beta."""
         return float(self.betas[self.best[0]])
 
+    @property
+    def tied(self) -> NDArray[np.bool_]:
+        """Where the mean Dice is as good as at the suggested point, shape (b, a)."""
+        return best_of(self.mean)
+
     def nearest(self, alpha: float, beta: float) -> tuple[float, float]:
         """Return the alpha and beta of the plane that lie nearest to these."""
         column = int(np.argmin(np.abs(self.alphas - alpha)))
@@ -185,13 +190,19 @@ def sweep_set(
     )
 
 
+def best_of(plane: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return where a plane has its best value."""
+    # Sums in another order differ in the last digits; a plateau must not fall apart over them.
+    found: NDArray[np.bool_] = plane >= plane.max() - 1e-9
+    return found
+
+
 def plateau_middle(plane: NDArray[np.float64]) -> tuple[int, int]:
     """Return the point of the best value that lies deepest within points as good.
 
     A point in the middle of a plateau goes on being right when images differ a little.
     """
-    # Sums in another order differ in the last digits; a plateau must not fall apart over them.
-    best = plane >= plane.max() - 1e-9
+    best = best_of(plane)
     depth = scipy.ndimage.distance_transform_cdt(np.pad(best, 1), metric="chessboard")[1:-1, 1:-1]
     row, column = np.unravel_index(int(np.argmax(depth)), plane.shape)
     return int(row), int(column)
@@ -201,6 +212,7 @@ def advice(result: SweepResult) -> str:
     """Say in words what the set suggests, and how far that can be trusted."""
     count = len(result.left_out)
     row, column = result.best
+    flat = bool(result.tied.all())
     text = f"alpha {result.alpha:g}, beta {result.beta:g}: "
     if count == 1:
         text += f"Dice {result.mean[row, column]:.3f}, IoU {result.mean_iou[row, column]:.3f}"
@@ -211,15 +223,39 @@ def advice(result: SweepResult) -> str:
         text += (
             f"mean Dice {result.mean[row, column]:.3f} over {count} images, 95 % bootstrap "
             f"interval {low:.3f} to {high:.3f}, worst image {result.worst[row, column]:.3f}; "
-            f"chosen without the image that is scored: {result.left_out.mean():.3f}; "
-            f"resampled images choose alpha {np.percentile(alphas, 2.5):g} to "
-            f"{np.percentile(alphas, 97.5):g}, beta {np.percentile(betas, 2.5):g} to "
-            f"{np.percentile(betas, 97.5):g}"
+            f"chosen without the image that is scored: {result.left_out.mean():.3f}"
         )
+        # On a flat plane every resampling "chooses" its middle, which says nothing.
+        text += (
+            ""
+            if flat
+            else (
+                f"; resampled images choose alpha {np.percentile(alphas, 2.5):g} to "
+                f"{np.percentile(alphas, 97.5):g}, beta {np.percentile(betas, 2.5):g} to "
+                f"{np.percentile(betas, 97.5):g}"
+            )
+        )
+    text += ties(result)
     if count < ENOUGH_IMAGES:
         few = "one image" if count == 1 else f"fewer than {ENOUGH_IMAGES} images"
         text += f"; {few}: take it as a hint"
     return text
+
+
+def ties(result: SweepResult) -> str:
+    """Say how many points of the plane are as good as the suggested one; "" where none is."""
+    tied, points = result.tied, result.mean.size
+    number = int(tied.sum())
+    if number == points:
+        return f"; all {points:,} points are as good: alpha and beta make no difference here"
+    if number == 1:
+        return ""
+    rows, columns = np.nonzero(tied)
+    alphas, betas = result.alphas[columns], result.betas[rows]
+    return (
+        f"; {number:,} of {points:,} points are as good, alpha {alphas.min():g} to "
+        f"{alphas.max():g}, beta {betas.min():g} to {betas.max():g}: this is their middle"
+    )
 
 
 def _leave_one_out(

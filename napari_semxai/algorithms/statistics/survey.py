@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -100,7 +100,10 @@ def survey_report(sets: Sequence[AnswerSet]) -> SurveyReport:
             method,
             scale,
             len({entry.participant for entry in answer_sets}),
-            survey_summary(np.array([entry.answers for entry in answer_sets], dtype=float)),
+            survey_summary(
+                np.array([entry.answers for entry in answer_sets], dtype=float),
+                [entry.participant for entry in answer_sets],
+            ),
         )
         for (method, scale), answer_sets in groups.items()
     )
@@ -114,13 +117,15 @@ def survey_report(sets: Sequence[AnswerSet]) -> SurveyReport:
     return SurveyReport(methods, comparisons)
 
 
-def survey_summary(answers: ArrayLike) -> SurveySummary:
+def survey_summary(answers: ArrayLike, participants: Sequence[str] | None = None) -> SurveySummary:
     """Summarise answers item by item.
 
     Parameters
     ----------
     answers : array_like, shape (n, k)
         Answers from 1 to 5 of n answer sets to k items; NaN or None where none was given.
+    participants : sequence of str, length n, optional
+        Whose answer set each is; by default every one is of somebody else.
 
     Returns
     -------
@@ -147,8 +152,9 @@ def survey_summary(answers: ArrayLike) -> SurveySummary:
         wrong = given[~np.isin(given, list(ANSWERS))][0]
         raise ValueError(f"an answer is a whole number from 1 to 5, not {wrong:g}")
     complete = values[~np.isnan(values).any(axis=1)]
+    people = np.arange(len(values)) if participants is None else np.asarray(participants)
     return SurveySummary(
-        items=tuple(_item(column[~np.isnan(column)]) for column in values.T),
+        items=tuple(_item(column, people) for column in values.T),
         cronbach_alpha=cronbach_alpha(complete),
         n_complete=len(complete),
     )
@@ -176,7 +182,10 @@ def cronbach_alpha(answers: NDArray[np.floating]) -> float:
     return float(items / (items - 1) * (1 - answers.var(axis=0, ddof=1).sum() / total))
 
 
-def _item(given: NDArray[np.floating]) -> ItemSummary:
+def _item(column: NDArray[np.floating], people: NDArray[Any]) -> ItemSummary:
+    known = ~np.isnan(column)
+    given = column[known]
+    means = [given[people[known] == person].mean() for person in np.unique(people[known])]
     counts = [int(np.count_nonzero(given == answer)) for answer in ANSWERS]
     return ItemSummary(
         mean=float(given.mean()) if given.size else float("nan"),
@@ -184,6 +193,8 @@ def _item(given: NDArray[np.floating]) -> ItemSummary:
         n=int(given.size),
         n_agree=int(np.count_nonzero(given >= AGREE)),
         counts=(counts[0], counts[1], counts[2], counts[3], counts[4]),
+        n_experts=len(means),
+        n_experts_agree=int(np.count_nonzero(np.asarray(means) >= AGREE)),
     )
 
 

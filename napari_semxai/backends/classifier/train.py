@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 _WARM_UP = 20
 _AVERAGE = 0.98
 _SAVE_EVERY = 50
+_ENOUGH = 10
 # The bundled network's first layers see edges and dots, which need no new lesson.
 _KEPT = tuple(
     f"features.{name}."
@@ -105,6 +106,19 @@ class TrainReport:
     training_counts: np.ndarray[Any, np.dtype[np.int64]]
     draws: np.ndarray[Any, np.dtype[np.float64]]
     calibration_error: float
+
+    @property
+    def no_better_than_guessing(self) -> bool:
+        """Whether the mean recall is what guessing reaches, within two standard errors.
+
+        False where the images to validate on are too few to tell.
+        """
+        classes, images = len(self.scores.support), int(self.scores.support.sum())
+        chance = 1 / classes
+        if images < _ENOUGH:
+            return False
+        error = (chance * (1 - chance) / images) ** 0.5
+        return bool(self.scores.macro_recall <= chance + 2 * error)
 
 
 class ClassifierTraining:

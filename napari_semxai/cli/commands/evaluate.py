@@ -27,7 +27,9 @@ from napari_semxai.cli.works.evaluate import (
     BOTH,
     EXPLANATIONS,
     MAPS,
+    PREDICTED,
     RENDERINGS,
+    TRUE,
     EvaluateWork,
     Reading,
     Runner,
@@ -95,6 +97,13 @@ def _add_method_options(parser: argparse.ArgumentParser) -> None:
         f"{', '.join((*ALGORITHMS, *EXPLANATIONS))}",
     )
     group.add_argument(
+        "--explained-class",
+        choices=(PREDICTED, TRUE, BOTH),
+        default=PREDICTED,
+        help="class that --method explains in each image: predicted, as the classifier says, or "
+        "true, as the data set labels it; both: one row of the tables each (default %(default)s)",
+    )
+    group.add_argument(
         "--masks-from",
         choices=(MAPS, RENDERINGS, BOTH),
         default=MAPS,
@@ -157,7 +166,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     runner = Runner(options, output)
     images = runner.images()
     runner.explain(images)
-    folders = [*options.explanations, *((name, runner.folder(name)) for name in options.method)]
+    folders = [*options.explanations, *((name, runner.folder(name)) for name in runner.methods)]
     readings = [reading for one in folders for reading in readings_of(one, images, options)]
     readings, tuned = _tuned(readings, images, options, runner)
     # Scored on images that chose no threshold: the others would make every method look better

@@ -63,7 +63,7 @@ def _say_method(entry: MethodSummary, output: Output) -> None:
     output.say(f"{method}, {entry.n_participants} participants, scale {entry.scale}")
     output.say("  item  mean   std   agree")
     for number, (item, text) in enumerate(zip(entry.summary, ITEMS, strict=True), start=1):
-        numbers = f"{item.mean:5.2f} {item.std:5.2f}   {item.n_agree} of {item.n}"
+        numbers = f"{item.mean:5.2f} {item.std:5.2f}   {item.n_experts_agree} of {item.n_experts}"
         output.say(f"  {number:4}  {numbers}  {text}")
     summary = entry.summary
     known = summary.cronbach_alpha == summary.cronbach_alpha

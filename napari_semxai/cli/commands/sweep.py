@@ -142,6 +142,8 @@ def _report(
         "interval": result.interval,
         "mean_dice_left_out": float(np.mean(result.left_out)),
         "images": len(planes),
+        "points_as_good": int(result.tied.sum()),
+        "points": result.mean.size,
         "advice": advice(result),
     }
     write_json(folder / "sweep.json", plain(values))
@@ -226,11 +228,17 @@ def _summary(
     at_best = curves[:, np.searchsorted(reading.thresholds, threshold)]
     low, high = bootstrap_interval(at_best)
     left_out = _left_out(reading.thresholds, curves)
+    tied = reading.thresholds[mean.dice >= dice - 1e-12]
     advice = (
         f"{parameter} {threshold:.3g}, mean Dice {dice:.3f} over {len(curves)} images, 95 % "
         f"bootstrap interval {low:.3f} to {high:.3f}, worst image {at_best.min():.3f}; chosen "
         f"without the image that is scored: {left_out:.3f}"
     )
+    if len(tied) > 1:
+        advice += (
+            f"; {len(tied)} of {len(reading.thresholds)} values are as good, {tied[0]:.3g} to "
+            f"{tied[-1]:.3g}"
+        )
     evidence = {
         "parameter": parameter,
         "threshold": threshold,

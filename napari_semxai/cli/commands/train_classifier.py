@@ -87,7 +87,15 @@ def run(options: argparse.Namespace, output: Output) -> int:
     }
     _say(values, output)
     output.result(values)
-    return output.conclude(data.failed)
+    failed = dict(data.failed)
+    if report.no_better_than_guessing:
+        recall, classes = report.scores.macro_recall, len(data.labels)
+        failed["training"] = (
+            f"{options.output}: learned nothing: a mean recall of {recall:.2f} is what guessing "
+            f"among {classes} classes reaches. Normalisation layers stay as they are, so random "
+            "weights hardly learn: start from trained ones (--start) or give more --steps"
+        )
+    return output.conclude(failed)
 
 
 def _settings(options: argparse.Namespace, images: int) -> TrainSettings:
@@ -182,6 +190,7 @@ def _values(data: LabelledImages, settings: TrainSettings, report: TrainReport) 
         "accuracy": scores.accuracy,
         "temperature": report.info.temperature,
         "calibration_error": report.calibration_error,
+        "no_better_than_guessing": report.no_better_than_guessing,
         "failed": data.failed,
     }
 

@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 CRAFT = "craft"
 EXPLANATIONS = (*(method.name for method in CAM_METHODS), CRAFT)
 MAPS, RENDERINGS, BOTH = "maps", "renderings", "both"
+PREDICTED, TRUE = "predicted", "true"
+OF_TRUE_CLASS = ", true class"
 TAUS = np.linspace(0.0, 1.0, 101)
 DELTAS = np.linspace(0.0, 400.0, 101)
 """Tolerances of Algorithm 3; no two colours differ by more than 442."""
@@ -218,6 +220,17 @@ class Runner:
         self.options, self.output = options, output
         self.failed: dict[str, str] = {}
 
+    @property
+    def methods(self) -> list[str]:
+        """Names of the command's own methods, one for each row of the tables."""
+        chosen = self.options.explained_class
+        endings = {PREDICTED: [""], TRUE: [OF_TRUE_CLASS], BOTH: ["", OF_TRUE_CLASS]}[chosen]
+        return [
+            method + ending
+            for method in self.options.method
+            for ending in ([""] if method in ALGORITHMS else endings)
+        ]
+
     def images(self) -> list[TruthImage]:
         """List the images of the command's data set."""
         given = self.options
@@ -241,9 +254,11 @@ class Runner:
 
     def explain(self, images: Sequence[TruthImage]) -> None:
         """Make the maps of every wanted explanation below the output folder."""
-        methods = [method for method in self.options.method if method not in ALGORITHMS]
+        methods = [method for method in self.methods if method not in ALGORITHMS]
         if not methods:
             return
+        if self.options.target is not None and self.options.explained_class != PREDICTED:
+            raise InputError("--target asks for one class: leave it out with --explained-class")
         # Imports torch.
         from napari_semxai.cli.works.explain_setup import works_of_classes
 
@@ -251,11 +266,15 @@ class Runner:
             of_method = argparse.Namespace(**vars(self.options))
             # On a copy of the options, as if `semxai explain` had been called for each.
             of_method.method, of_method.output, of_method.tau = (
-                method,
+                method.removesuffix(OF_TRUE_CLASS),
                 self.folder(method),
                 DEFAULT_TAU,
             )
-            for work, sources in works_of_classes(of_method, sources_of(images), self.output):
+            every = sources_of(images)
+            labels = None
+            if method.endswith(OF_TRUE_CLASS):
+                labels = dict(zip(every, (image.label for image in images), strict=True))
+            for work, sources in works_of_classes(of_method, every, self.output, labels):
                 self.collect(work, sources)
 
     def make_masks(

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.backends.cam.gradcam import check_target
 from napari_semxai.backends.classifier.classifier import load_classifier
 from napari_semxai.backends.concepts.bank import bank_for, read_bank, write_bank
@@ -19,7 +20,7 @@ from napari_semxai.store.images.read import read_image
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -87,27 +88,56 @@ def explain_work(
 
 
 def works_of_classes(
-    options: argparse.Namespace, sources: Sequence[Source], output: Output
+    options: argparse.Namespace,
+    sources: Sequence[Source],
+    output: Output,
+    labels: Mapping[Source, str] | None = None,
 ) -> list[tuple[ExplainWork, list[Source]]]:
-    """Do the same, for craft with the concepts of each predicted class for its own images."""
+    """Do the same, for craft with the concepts of each predicted class for its own images.
+
+    With `labels`, the true class of every image, these classes are explained instead.
+    """
     classifier = load_classifier(options.classifier)
     if classifier.info.synthetic:
         output.say(SYNTHETIC)
+    if labels is not None:
+        found = {source: _labelled(label, classifier) for source, label in labels.items()}
+        return _works_of(found, options, output)
     if options.method != "craft" or options.target is not None or options.bank is not None:
         return [(explain_work(options, sources, output), list(sources))]
-    classes: dict[int, list[Source]] = {}
     answers = run_batch(PredictWork(options.classifier), sources, batch_options(options))
     # Images that cannot be read are named when it is their turn to be explained.
-    found = {one.item: one.result["predicted"] for one in answers if one.result is not None}
-    for source in sources:
-        if source in found:
-            classes.setdefault(found[source], []).append(source)
+    predicted = {one.item: one.result["predicted"] for one in answers if one.result is not None}
+    found = {source: predicted[source] for source in sources if source in predicted}
+    return _works_of(found, options, output)
+
+
+def _works_of(
+    found: Mapping[Source, int], options: argparse.Namespace, output: Output
+) -> list[tuple[ExplainWork, list[Source]]]:
+    """Return a work for each class, with its images."""
+    classes: dict[int, list[Source]] = {}
+    for source, target in found.items():
+        classes.setdefault(target, []).append(source)
     works = []
     # Concepts are of one class: those of another would explain nothing of these images.
     for target, of_target in sorted(classes.items()):
         of_class = argparse.Namespace(**{**vars(options), "target": str(target)})
         works.append((explain_work(of_class, of_target, output), of_target))
     return works
+
+
+def _labelled(label: str, classifier: Classifier) -> int:
+    """Understand the label of a data set: a class by its name, or one of the six numbers."""
+    name = LABELS.get(int(label), label) if label.isdecimal() else label
+    names = [known.casefold() for known in classifier.class_names]
+    for wanted in (label.casefold(), name.casefold()):
+        if wanted in names:
+            return names.index(wanted)
+    raise InputError(
+        f"label {label!r}: not a class of the classifier ({', '.join(classifier.class_names)}); "
+        "give --explained-class predicted"
+    )
 
 
 def _bank(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -18,7 +19,7 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
-from napari_semxai.controllers.explain.heatmaps import QUICK_SECONDS, seconds_of
+from napari_semxai.controllers.explain.heatmaps import QUICK_SECONDS, heat_names, seconds_of
 from napari_semxai.state.explanation import CamSettings, Heatmaps
 from napari_semxai.types import CAM_METHODS
 from napari_semxai.widgets.common.forms import button
@@ -27,6 +28,8 @@ from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
     from napari_semxai.types import Heatmap, LayerNode, NetworkLayers
+
+_COMPARED, _SAME = 64, 1e-3
 
 
 class LayerTree(QTreeWidget):
@@ -253,4 +256,21 @@ def result_text(heatmaps: Heatmaps) -> str:
     top = "mean" if len(shown.layers) > 1 else f"peak {shown.raw_maximum:.3g}"
     number = heatmaps.all.index(shown) + 1
     place = f"heat map {number} of {len(heatmaps.all)}"
-    return f"{shown.class_name} · {layers} · {top} · {place}"
+    same = [title for other, title in _titles(heatmaps) if _same_map(shown, other)]
+    equal = f" · same map as {', '.join(same)}" if same else ""
+    return f"{shown.class_name} · {layers} · {top} · {place}{equal}"
+
+
+def _titles(heatmaps: Heatmaps) -> list[tuple[Heatmap, str]]:
+    names = heat_names(heatmaps.all).items()
+    return [(one, name) for one, name in names if one is not heatmaps.active]
+
+
+def _same_map(one: Heatmap, other: Heatmap) -> bool:
+    """Whether two methods say the same, as several do before a global average."""
+    if one.method == other.method or one.target != other.target:
+        return False
+    # Some thousand pixels tell: the window does not wait for millions.
+    step = max(1, min(one.values.shape) // _COMPARED)
+    places = np.s_[::step, ::step]
+    return bool(np.allclose(one.values[places], other.values[places], atol=_SAME))

@@ -104,6 +104,24 @@ def test_one_image_is_only_a_hint():
     assert "interval" not in words
 
 
+def test_ties_are_told_as_ties():
+    flat = sweep_set([plane_of(np.full(SHAPE, 0.4))] * 12, ALPHAS, BETAS)
+    assert flat.tied.all()
+    words = advice(flat)
+    assert f"all {flat.mean.size} points are as good" in words
+    assert "resampled" not in words
+    plateau = np.zeros(SHAPE)
+    plateau[1:3, 1:4] = 0.9
+    words = advice(sweep_set([plane_of(plateau)] * 12, ALPHAS, BETAS))
+    assert f"6 of {plateau.size} points are as good" in words
+    assert f"alpha {ALPHAS[1]:g} to {ALPHAS[3]:g}, beta {BETAS[1]:g} to {BETAS[2]:g}" in words
+    peak = np.zeros(SHAPE)
+    peak[1, 1] = 0.9
+    words = advice(sweep_set([plane_of(peak)] * 12, ALPHAS, BETAS))
+    assert "as good" not in words
+    assert "resampled images choose" in words
+
+
 def test_a_point_snaps_to_the_plane():
     result = sweep_set([plane_of(np.ones(SHAPE))], ALPHAS, BETAS)
     assert result.nearest(2.9, 0.51) == (2.0, BETAS[3])

@@ -25,6 +25,19 @@ def test_rows_hold_the_statistics_of_each_item():
     assert rows.n_complete == 2
 
 
+def test_who_answers_for_many_images_is_one_expert():
+    answers = [[5], [5], [1], [4], [3], [None]]
+    row = sx.survey_summary(answers, ["ann", "ann", "ann", "bob", "cid", "dee"])[0]
+    # Ann's mean is 11 / 3: three answers, two of which agree, of one expert who does not.
+    assert (row.n, row.n_agree) == (5, 3)
+    assert (row.n_experts, row.n_experts_agree) == (3, 1)
+    alone = sx.survey_summary(answers)[0]
+    assert (alone.n_experts, alone.n_experts_agree) == (5, 3)
+    sets = [whole("ann", "gradcam", 5), whole("ann", "gradcam", 4), whole("bob", "gradcam", 2)]
+    found = survey_report(sets).methods[0].summary[0]
+    assert (found.n_agree, found.n, found.n_experts_agree, found.n_experts) == (2, 3, 1, 2)
+
+
 def test_cronbach_alpha_equals_the_covariance_form():
     covariance = np.cov(ANSWERS, rowvar=False)
     k = ANSWERS.shape[1]

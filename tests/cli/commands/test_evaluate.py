@@ -6,6 +6,7 @@ import pytest
 from PIL import Image
 
 import napari_semxai as sx
+from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.cam import evaluation
 from napari_semxai.backends.runtime.xplique_import import craft_missing
 from napari_semxai.cli import main
@@ -200,6 +201,35 @@ def test_the_published_algorithms_with_thresholds_from_a_split_of_their_own(data
     row = _rows(dataset / "out/images.csv")[0]
     assert (row["image"], row["method"]) == ("0", "craft (Algorithm 3)")
     assert int(row["area_px"]) == np.count_nonzero(masks.any(axis=0))
+
+
+def test_the_true_class_is_explained_beside_the_predicted_one(tmp_path, capsys):
+    rows = ["image_path,mask_path,label"]
+    labels = {"a": "pit", "b": "3"}
+    for number, (name, label) in enumerate(labels.items()):
+        scene = scene_of_class(number + 2, 5, (96, 96))
+        Image.fromarray(scene.image).save(tmp_path / f"{name}.png")
+        write_mask(tmp_path / f"{name}_truth.png", scene.defect)
+        rows.append(f"{name}.png,{name}_truth.png,{label}")
+    table = tmp_path / "table.csv"
+    table.write_text("\n".join(rows))
+    command = ["evaluate", str(table), "-o", str(tmp_path / "out"), "--method", "gradcam"]
+    command += ["--tau", "0.5", "--explained-class"]
+    assert main([*command, "both", "--json"]) == 0
+    tables = json.loads(capsys.readouterr().out)["methods"]
+    assert [one["method"] for one in tables][:2] == ["gradcam", "gradcam, true class"]
+    for name, target in (("a", "pit"), ("b", "scratch")):
+        records = [
+            json.loads((tmp_path / "out" / folder / f"{name}.json").read_text())
+            for folder in ("gradcam", "gradcam, true class")
+        ]
+        assert records[0]["target"] == records[0]["predicted"]
+        assert records[1]["target"] == target
+    assert main([*command, "true", "--target", "pit"]) == 2
+    assert "--target asks for one class" in capsys.readouterr().err
+    table.write_text(table.read_text().replace("pit", "crack"))
+    assert main([*command, "true"]) == 2
+    assert "label 'crack': not a class of the classifier" in capsys.readouterr().err
 
 
 def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkeypatch, capsys):

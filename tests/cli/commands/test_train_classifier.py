@@ -14,6 +14,7 @@ from safetensors.torch import load_file, save_file
 from torchvision import models
 
 import napari_semxai as sx
+from napari_semxai.algorithms.statistics.classification import classification_scores
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
 from napari_semxai.backends.classifier import train as training
 from napari_semxai.backends.classifier.files import read_description
@@ -87,6 +88,36 @@ def test_it_learns(dataset: Path, tmp_path: Path) -> None:
         for path in sorted(dataset.rglob("*.png"))
     ]  # fmt: skip
     assert np.mean(right) > 0.8
+
+
+def test_a_training_that_learned_nothing_says_so(
+    dataset: Path, small_start: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--start", small_start, "--steps", 1, "--batch", 2, "--validation", 0.7]
+    assert train(dataset, tmp_path / "mine.safetensors", *options) == 3
+    said = capsys.readouterr()
+    assert json.loads(said.out)["no_better_than_guessing"]
+    assert "learned nothing: a mean recall of 0.50 is what guessing among 2 classes" in said.err
+
+
+@pytest.mark.parametrize(
+    ("confusion", "guessing"),
+    [
+        ([[20, 0], [0, 20]], False),
+        ([[20, 0], [20, 0]], True),
+        ([[12, 8], [9, 11]], True),
+        # Nine images are too few to tell.
+        ([[5, 0], [4, 0]], False),
+    ],
+)
+def test_what_guessing_reaches(confusion: list[list[int]], guessing: bool) -> None:
+    pairs = [
+        (i, j) for i, row in enumerate(confusion) for j, n in enumerate(row) for _ in range(n)
+    ]
+    scores = classification_scores(*np.array(pairs).T, 2)
+    empty = np.zeros(2)
+    report = training.TrainReport(None, scores, empty, empty, 0.0)
+    assert report.no_better_than_guessing == guessing
 
 
 def test_interrupted_and_gone_on_with(

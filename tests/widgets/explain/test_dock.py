@@ -158,6 +158,15 @@ def test_what_a_heat_map_says(dock, state):
     assert dock.gradcam.result.text() == "Class 3 · layers layer3, layer4 · mean · heat map 1 of 1"
 
 
+def test_methods_that_say_the_same_are_named(dock, state):
+    first, other = make.heatmap(), make.heatmap(method="hirescam")
+    state.heatmaps = Heatmaps(other, (first, other))
+    assert dock.gradcam.result.text().endswith("heat map 2 of 2 · same map as Grad-CAM")
+    different = replace(other, values=1 - other.values)
+    state.heatmaps = Heatmaps(different, (first, different))
+    assert dock.gradcam.result.text().endswith("heat map 2 of 2")
+
+
 def test_where_a_layer_looks_is_told_and_can_be_left_as_drawn(dock, state, controllers):
     place = Registration("layer4", (-0.1, 0.25), (0, 0), (0, 0), 0.2)
     shown = replace(make.heatmap(), registrations=(place,))
