@@ -35,10 +35,10 @@ from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import (
     BoolMask,
     CandidatePool,
-    FilterSettings,
     GenerateSettings,
     ModelInfo,
 )
+from napari_semxai.types.settings import BUNDLED_FILTERS
 from training.prompting import click_ious, iou
 from training.scenes import held_out, validation
 
@@ -84,12 +84,12 @@ def load_segmenter(model: str, weights: Path | None, device: str = "cpu") -> Seg
 
 def candidates(segmenter: Segmenter, image: np.ndarray, side: int = 32) -> CandidatePool:
     """Candidates of the whole grid that pass the default filters."""
-    floor = FilterSettings().pred_iou_thresh
+    floor = BUNDLED_FILTERS.pred_iou_thresh
     settings = GenerateSettings(points_per_side=side, pred_iou_floor=floor)
     pool = None
     for update in segmenter.generate(image, settings):
         pool = update.pool if update.pool is not None else pool
-    return pool.take(filter_candidates(pool, FilterSettings()))
+    return pool.take(filter_candidates(pool, BUNDLED_FILTERS))
 
 
 @dataclass(frozen=True, slots=True)

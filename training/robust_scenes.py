@@ -13,7 +13,8 @@ import numpy as np
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
 from napari_semxai.store.datasets.results import read_pool, write_pool
-from napari_semxai.types import CandidatePool, FilterSettings, GenerateSettings
+from napari_semxai.types import CandidatePool, GenerateSettings
+from napari_semxai.types.settings import BUNDLED_FILTERS
 from training.scenes import SHAPE
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def scenes(stream: int, count: int) -> Iterator[tuple[str, str, Scene]]:
 
 def cases(segmenter: Segmenter, cache: Path, stream: int, count: int) -> Iterator[Case]:
     """Yield scenes with their candidates, which are kept in `cache`."""
-    settings = GenerateSettings(SIDE, pred_iou_floor=FilterSettings().pred_iou_thresh)
+    settings = GenerateSettings(SIDE, pred_iou_floor=BUNDLED_FILTERS.pred_iou_thresh)
     key = f"{segmenter.info.sha256} {settings}"
     for name, kind, scene in scenes(stream, count):
         path = cache / f"{name}.npz"
@@ -89,6 +90,6 @@ def cases(segmenter: Segmenter, cache: Path, stream: int, count: int) -> Iterato
         if pool is None:
             for update in segmenter.generate(scene.image, settings):
                 pool = pool if update.pool is None else update.pool
-            pool = pool.take(filter_candidates(pool, FilterSettings()))
+            pool = pool.take(filter_candidates(pool, BUNDLED_FILTERS))
             write_pool(path, pool, key)
         yield Case(name, kind, scene, pool)

@@ -29,6 +29,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader
 
 from napari_semxai.backends.sam2.checkpoints import IMAGE_SIZE, build_bundled_architecture
+from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
 from training.losses import DENSE_CHANNELS
 from training.pretrained import load_imagenet
 from training.samples import Batch, Sample, collate, make_disc_sample, make_sample
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
 CACHE = Path.home() / ".cache" / "semxai-training"
 WARM_UP = 150
 EMA = 0.998
+"""How much of the averaged weights stays a step."""
+DECAY_EMA = 0.995
+"""The same while the rate goes down: the last steps are the best ones."""
 COLUMNS = ("step", "images", "minutes", "rate", "loss", "dense", "one_click", "smallest")
 COLUMNS += ("round_1", "round_2", "round_3", "round_4", "round_5")
 
@@ -174,9 +178,14 @@ def _numbers(run: Run) -> tuple[int, int, float, int]:
     return run.step, run.images, run.minutes, run.decay_start
 
 
-def export(run_path: Path, target: Path) -> None:
-    """Write the averaged weights of a checkpoint as float16 safetensors."""
+def export(
+    run_path: Path, target: Path, share: float = 1.0, other: Path = BUNDLED_WEIGHTS
+) -> None:
+    """Write a share of a checkpoint's averaged weights, and of others the rest, as float16."""
     state = torch.load(run_path, map_location="cpu", weights_only=True)["average"]
+    if share < 1:
+        earlier = load_file(other)
+        state = {name: torch.lerp(earlier[name].float(), t, share) for name, t in state.items()}
     half = {name: tensor.half().contiguous() for name, tensor in state.items()}
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_suffix(".part")
@@ -263,14 +272,14 @@ def update(run: Run, batch: Batch, options: argparse.Namespace) -> dict[str, flo
     run.step += 1
     run.images += options.batch * world
     if rank == 0:
-        follow(run)
+        follow(run, DECAY_EMA if options.decay else EMA)
     return {"loss": loss.item(), **figures}
 
 
 @torch.no_grad()
-def follow(run: Run) -> None:
-    """Move the averaged weights a little towards the present ones."""
-    keep = min(EMA, (1 + run.step) / (10 + run.step))
+def follow(run: Run, most: float) -> None:
+    """Move the averaged weights a little towards the present ones, `most` of them staying."""
+    keep = min(most, (1 + run.step) / (10 + run.step))
     present = run.network.state_dict()
     for name, tensor in run.average.state_dict().items():
         tensor.lerp_(present[name], 1 - keep)
@@ -348,6 +357,12 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--init-from", type=Path, help="exported weights, fresh optimizer")
     parser.add_argument("--encoder-only", action="store_true", help="begin the decoder anew")
     parser.add_argument("--export", type=Path, help="only write the branch's averaged weights")
+    parser.add_argument(
+        "--blend",
+        type=float,
+        default=1.0,
+        help="their share in what is exported; the rest is of --init-from, or as shipped",
+    )
     return parser.parse_args()
 
 
@@ -383,7 +398,8 @@ def main() -> None:
     options = parse()
     options.folder.mkdir(parents=True, exist_ok=True)
     if options.export:
-        export(options.folder / f"{options.branch}.pt", options.export)
+        other = options.init_from or BUNDLED_WEIGHTS
+        export(options.folder / f"{options.branch}.pt", options.export, options.blend, other)
         return
     os.environ["OMP_NUM_THREADS"] = "1"
     (options.folder / f"{options.branch}.meeting").unlink(missing_ok=True)

@@ -39,6 +39,7 @@ from napari_semxai.types import (
     Scores,
     SemImage,
 )
+from napari_semxai.types.settings import BUNDLED_FILTERS
 
 if TYPE_CHECKING:
     from napari_semxai.store.project.cache import Entry
@@ -198,7 +199,7 @@ class Session:
     generate: GenerateSettings = field(default_factory=GenerateSettings)
     generation: Progress = IDLE
     pool: CandidatePool | None = None
-    filters: FilterSettings = field(default_factory=FilterSettings)
+    filters: FilterSettings = BUNDLED_FILTERS
     algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
     automatic: Automatic | None = None
     preview: BoolMask | None = None

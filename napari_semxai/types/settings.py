@@ -61,6 +61,24 @@ class FilterSettings:
     box_nms_thresh: float = 0.7
 
 
+BUNDLED_FILTERS = FilterSettings(pred_iou_thresh=0.5, stability_score_thresh=0.0)
+"""Chosen on validation scenes (docs/model-card.md)."""
+
+
+def usual_filters(model: str) -> FilterSettings:
+    """Return the thresholds of a network unless somebody wants others.
+
+    Its outlines are softer than those of SAM 2, whose stability score leaves out nearly all
+    that the bundled network finds.
+
+    Parameters
+    ----------
+    model : str
+        "bundled", an official name or the path of a checkpoint: these have SAM 2's own.
+    """
+    return BUNDLED_FILTERS if model == "bundled" else FilterSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class AlgorithmSettings:
     """Parameters of Algorithm 1.
@@ -106,7 +124,7 @@ class MaskSettings:
     model: str = "bundled"
     device: str = "auto"
     generate: GenerateSettings = GenerateSettings()
-    filters: FilterSettings = FilterSettings()
+    filters: FilterSettings = BUNDLED_FILTERS
     algorithm: AlgorithmSettings = AlgorithmSettings()
 
     def to_json(self, sha256: str, border: Border) -> dict[str, Any]:

@@ -81,6 +81,11 @@ def test_export_is_small_and_loads_and_starts_a_new_run(run, tmp_path):
     network = build_bundled(target)
     begun = train.new_run(1e-3, target)
     assert torch.equal(network.no_mem_embed, begun.network.no_mem_embed)
+    # Half of it, and half of what is shipped.
+    train.export(tmp_path / "a.pt", tmp_path / "half.safetensors", 0.5)
+    both = (network.no_mem_embed + build_bundled().no_mem_embed) / 2
+    blended = build_bundled(tmp_path / "half.safetensors").no_mem_embed
+    torch.testing.assert_close(blended, both, atol=1e-3, rtol=1e-2)
 
 
 def test_rate_warms_up_stays_and_decays(run):
@@ -99,7 +104,7 @@ def test_average_follows_the_network(run):
     with torch.no_grad():
         run.average.no_mem_embed.zero_()
         run.network.no_mem_embed.fill_(1.0)
-    train.follow(run)
+    train.follow(run, train.EMA)
     assert run.average.no_mem_embed.mean().item() == pytest.approx(9 / 1010, rel=1e-3)
 
 

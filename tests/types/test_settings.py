@@ -9,7 +9,7 @@ from napari_semxai.types import (
     InputError,
     MaskSettings,
 )
-from napari_semxai.types.settings import ALGORITHMS
+from napari_semxai.types.settings import ALGORITHMS, usual_filters
 
 EVERYTHING = MaskSettings(
     "sam2.1_hiera_tiny",
@@ -73,3 +73,11 @@ def test_strips_are_ignored_unless_a_width_was_chosen():
 
 def test_the_default_variant_stands_first():
     assert AlgorithmSettings().algorithm == ALGORITHMS[0] == "robust"
+
+
+def test_every_network_has_thresholds_of_its_own():
+    assert MaskSettings().filters == usual_filters("bundled")
+    # SAM 2's own, also for a checkpoint by its path.
+    for model in ("sam2.1_hiera_tiny", "folder/weights.pt"):
+        assert usual_filters(model) == FilterSettings(0.8, 0.95, 1.0, 0.7)
+    assert usual_filters("bundled").stability_score_thresh == 0

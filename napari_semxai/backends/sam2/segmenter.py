@@ -7,7 +7,7 @@ The network is the ``sam2`` package's own. Its decoder runs in a faster form of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,13 +30,13 @@ from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
 from napari_semxai.backends.sam2.pool import measure_masks
 from napari_semxai.types import (
     CandidatePool,
-    FilterSettings,
     GenerateSettings,
     GenerateUpdate,
     InputError,
     ModelInfo,
     mask_of_runs,
 )
+from napari_semxai.types.settings import usual_filters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -336,8 +336,8 @@ def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
     *,
     model: str = "bundled",
     points_per_side: int = 32,
-    pred_iou_thresh: float = 0.8,
-    stability_score_thresh: float = 0.95,
+    pred_iou_thresh: float | None = None,
+    stability_score_thresh: float | None = None,
     box_nms_thresh: float = 0.7,
     device: str = "auto",
     progress: Callable[[GenerateUpdate], None] | None = None,
@@ -353,7 +353,10 @@ def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
         "bundled", an official name such as "sam2.1_hiera_tiny", or a path to a checkpoint.
     points_per_side : int
         The grid holds ``points_per_side ** 2`` prompts.
-    pred_iou_thresh, stability_score_thresh, box_nms_thresh : float
+    pred_iou_thresh, stability_score_thresh : float, optional
+        As in SAM 2; by default 0.8 and 0.95 as there, and the bundled network's own for it
+        (`napari_semxai.types.settings.usual_filters`).
+    box_nms_thresh : float
         As in SAM 2.
     device : str
         "auto", "cpu", "cuda" or "mps".
@@ -368,7 +371,12 @@ def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
         In the reference generator's order.
     """
     segmenter = Segmenter(model, device=device)
-    settings = GenerateSettings(points_per_side, pred_iou_floor=pred_iou_thresh)
+    chosen = replace(usual_filters(model), box_nms_thresh=box_nms_thresh)
+    if pred_iou_thresh is not None:
+        chosen = replace(chosen, pred_iou_thresh=pred_iou_thresh)
+    if stability_score_thresh is not None:
+        chosen = replace(chosen, stability_score_thresh=stability_score_thresh)
+    settings = GenerateSettings(points_per_side, pred_iou_floor=chosen.pred_iou_thresh)
     updates = segmenter.generate(image, settings)
     for update in updates:
         if progress is not None:
@@ -377,5 +385,4 @@ def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
             break
     updates.close()
     pool = segmenter.found(image, settings)
-    chosen = FilterSettings(pred_iou_thresh, stability_score_thresh, box_nms_thresh=box_nms_thresh)
     return pool.take(filter_candidates(pool, chosen))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+from dataclasses import fields, replace
 from pathlib import Path
 
 from napari_semxai.algorithms.masks.foreground import AUTO, RULES, ForegroundRule, parse_rule
@@ -17,9 +18,14 @@ from napari_semxai.types import (
     MaskSettings,
 )
 from napari_semxai.types.quantities import parse_length, parse_number
-from napari_semxai.types.settings import ALGORITHMS, DEFAULT_ALPHA, DEFAULT_BETA
+from napari_semxai.types.settings import (
+    ALGORITHMS,
+    DEFAULT_ALPHA,
+    DEFAULT_BETA,
+    usual_filters,
+)
 
-_FILTERS = FilterSettings()
+_SAM2, _BUNDLED = usual_filters(""), usual_filters(BUNDLED)
 
 
 def add_mask_options(
@@ -53,9 +59,8 @@ def add_mask_options(
         filters.add_argument(
             f"--{name.replace('_', '-')}",
             type=fraction,
-            default=getattr(_FILTERS, name),
             metavar="X",
-            help=f"{text} (default %(default)s)",
+            help=f"{text} (default {_usual(name)})",
         )
     group = parser.add_argument_group("Algorithm 1")
     if not plane:
@@ -70,6 +75,11 @@ def add_mask_options(
             "%(default)s)",
         )
     _add_component_options(group)
+
+
+def _usual(name: str) -> str:
+    bundled, others = getattr(_BUNDLED, name), getattr(_SAM2, name)
+    return f"{others}" if bundled == others else f"{others}; {bundled} for the bundled network"
 
 
 def _add_component_options(group: argparse._ArgumentGroup) -> None:
@@ -170,17 +180,17 @@ def add_foreground_option(parser: argparse._ActionsContainer) -> None:
 
 def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> MaskSettings:
     """Collect the parsed arguments of `add_mask_options`; `algorithm` where those leave it."""
+    wanted = {f.name: getattr(options, f.name, None) for f in fields(FilterSettings)}
+    filters = replace(
+        usual_filters(options.model), **{k: v for k, v in wanted.items() if v is not None}
+    )
     return MaskSettings(
         model=options.model,
         device=options.device,
         # Nothing below the threshold is kept: no slider asks for it later, as one does in the
         # window.
-        generate=GenerateSettings(options.points_per_side, pred_iou_floor=options.pred_iou_thresh),
-        filters=FilterSettings(
-            options.pred_iou_thresh,
-            options.stability_score_thresh,
-            box_nms_thresh=options.box_nms_thresh,
-        ),
+        generate=GenerateSettings(options.points_per_side, pred_iou_floor=filters.pred_iou_thresh),
+        filters=filters,
         algorithm=AlgorithmSettings(
             options.alpha,
             options.beta,

@@ -23,6 +23,7 @@ from napari_semxai.types import (
     Progress,
     WarmRequest,
 )
+from napari_semxai.types.settings import usual_filters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -108,8 +109,14 @@ class SegmentController:
         self._rank()
 
     def choose_model(self, choice: ModelChoice) -> None:
-        """Use another network or device from now on."""
+        """Use another network or device from now on.
+
+        Its thresholds come along, unless other ones than the usual were chosen.
+        """
+        before = self._session.choice
         self._session.choice = choice
+        if self._session.filters == usual_filters(before.model):
+            self.set_filters(usual_filters(choice.model))
         self._session.model = None
         self.warm()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -17,6 +18,7 @@ from napari_semxai.types import (
     InputError,
     MaskSettings,
 )
+from napari_semxai.types.settings import usual_filters
 
 
 def parse(*arguments: str) -> argparse.Namespace:
@@ -27,8 +29,16 @@ def parse(*arguments: str) -> argparse.Namespace:
 
 def test_defaults_are_those_of_the_docks() -> None:
     # Masks that cannot pass the filters are not made.
-    floor = GenerateSettings(pred_iou_floor=FilterSettings().pred_iou_thresh)
+    floor = GenerateSettings(pred_iou_floor=MaskSettings().filters.pred_iou_thresh)
     assert settings_from(parse()) == MaskSettings(generate=floor)
+
+
+def test_official_networks_keep_their_thresholds_unless_told() -> None:
+    official = settings_from(parse("--model", "sam2.1_hiera_tiny"))
+    assert official.filters == usual_filters("sam2.1_hiera_tiny")
+    assert official.generate.pred_iou_floor == 0.8
+    told = settings_from(parse("--stability-score-thresh", "0.3"))
+    assert told.filters == replace(usual_filters("bundled"), stability_score_thresh=0.3)
 
 
 def test_every_argument_of_the_settings_is_an_option() -> None:
@@ -39,7 +49,7 @@ def test_every_argument_of_the_settings_is_an_option() -> None:
         FilterSettings(0.6, 0.7, box_nms_thresh=0.9),
         AlgorithmSettings(3.0, 0.2, 4, 7, "paper"),
     )
-    for one in (settings, MaskSettings(generate=GenerateSettings(pred_iou_floor=0.8))):
+    for one in (settings, MaskSettings(generate=GenerateSettings(pred_iou_floor=0.5))):
         arguments = (f"--{name}={value}" for name, value in one.to_arguments().items())
         assert settings_from(parse(*arguments)) == one
 

@@ -20,6 +20,7 @@ from napari_semxai.types import (
     GenerateUpdate,
     ModelInfo,
 )
+from napari_semxai.types.settings import usual_filters
 from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks
 
@@ -167,6 +168,17 @@ def test_thresholds_act_without_the_network(session, engine, segment, generated)
     segment.set_filters(FilterSettings())
     assert len(session.automatic.pool) == 3
     assert engine.jobs == {}
+
+
+def test_thresholds_come_with_the_network_unless_changed(session, segment):
+    segment.choose_model(ModelChoice("sam2.1_hiera_tiny"))
+    assert session.filters == usual_filters("sam2.1_hiera_tiny")
+    segment.choose_model(ModelChoice("bundled"))
+    assert session.filters == usual_filters("bundled")
+    own = FilterSettings(0.6, 0.7)
+    segment.set_filters(own)
+    segment.choose_model(ModelChoice("sam2.1_hiera_tiny"))
+    assert session.filters == own
 
 
 def test_below_the_floor_the_network_is_asked_for_the_rest(session, engine, segment, generated):
