@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from napari.utils.notifications import show_warning
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
@@ -46,8 +45,14 @@ from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
-from napari_semxai.widgets.common.progress_bar import MainThread
-from napari_semxai.widgets.common.window import CanvasRoom, ClosingQuestion, settings_saved_once
+from napari_semxai.widgets.common.progress_bar import MainThread, WorkLine, WorkMonitor
+from napari_semxai.widgets.common.window import (
+    CanvasRoom,
+    ClosingQuestion,
+    Notices,
+    settings_saved_once,
+    show_text,
+)
 from napari_semxai.widgets.edit import dock as edit_dock
 from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel
@@ -179,17 +184,17 @@ class Workbench:
     def _start_window(self) -> None:
         """Say messages, take up what was chosen before, bind the keys."""
         window = self.viewer.window._qt_window
-        self.session.events.message.connect(_show_message)
+        canvas = window._qt_viewer.canvas.native
+        self.monitor = self._owned(WorkMonitor(self.session))
+        self.notices = self._owned(Notices(canvas), "clear")
+        self.monitor.said.connect(self.notices.show)
         self.choices = ChoicesController(self.session, self.writes, self.folders.choices)
-        self.keys = self._owned(
-            KeyTable(window._qt_viewer.canvas.native, self._key_actions(), self.folders.shortcuts)
-        )
+        self.keys = self._owned(KeyTable(canvas, self._key_actions(), self.folders.shortcuts))
         # napari makes its menus anew now and then; each image takes our keys from them again.
         self.layers.mask_layer_changed.connect(self.keys.bind)
         self.closing = ClosingQuestion(window, self.edit)
         self.room: CanvasRoom | None = None
-        self._help = QShortcut(QKeySequence("?"), window)
-        self._help.activated.connect(self.show_keys)
+        self._help = QShortcut(QKeySequence("?"), window, activated=self.show_keys)
 
     def _owned(self, part: T, end: str = "release") -> T:
         """Return a part whose method `end` closes it, before the parts that were made earlier."""
@@ -201,6 +206,7 @@ class Workbench:
         if title not in self.docks:
             dock = self.docks[title] = DOCKS[title].make(self)
             dock.keep_sections(self.choices)
+            dock.set_foot(WorkLine(self.monitor, self.show_log))
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
         return self.docks[title]
 
@@ -236,6 +242,10 @@ class Workbench:
             # The window can show nothing any more.
             for line in project.unwritten:
                 _logger.warning(line)
+
+    def show_log(self) -> None:
+        """Show what was said in this session."""
+        show_text("Messages", "\n".join(self.monitor.log), self.viewer.window._qt_window)
 
     def show_keys(self) -> None:
         """Show all keys in a window of their own."""
@@ -388,8 +398,3 @@ DOCKS = {
     SURVEY: _Dock("Survey", Workbench._make_survey),
     RESEARCH: _Dock("Research", Workbench._make_research),
 }
-
-
-def _show_message(message: str) -> None:
-    if message:
-        show_warning(message)

@@ -6,7 +6,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
-from napari_semxai.types import InputError
+from napari_semxai.types import Failure, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -66,11 +66,11 @@ class Jobs:
             try:
                 result = function()
             except (InputError, OSError, MemoryError) as error:
-                message = str(error) or type(error).__name__
+                message = Failure(str(error) or type(error).__name__)
                 self.deliver(lambda: self._hand_over(destination, number, failed, message))
             except Exception as error:
                 _logger.exception("%s failed", destination)
-                message = _unforeseen(destination, error)
+                message = Failure(_unforeseen(destination, error))
                 self.deliver(lambda: self._hand_over(destination, number, failed, message))
             else:
                 self.deliver(lambda: self._hand_over(destination, number, on_done, result))

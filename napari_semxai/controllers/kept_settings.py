@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk import folders
 from napari_semxai.store.disk.preferences import read_choices, remember_recent, write_choice
-from napari_semxai.types import InputError
+from napari_semxai.types import Failure, InputError
 from napari_semxai.types.settings import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class ChoicesController:
             self.set(ANNOTATOR, queue.annotator)
 
     def _on_failed(self, name: str, message: str) -> None:
-        self._session.message = f"{message}. The choice of {name} is not remembered."
+        self._session.message = Failure(f"{message}. The choice of {name} is not remembered.")
 
     def _on_image_changed(self, image: SemImage | None) -> None:
         # Those of a project are found through it.

@@ -40,7 +40,7 @@ from napari_semxai.types.masks import (
     Scores,
     mask_of_runs,
 )
-from napari_semxai.types.progress import IDLE, JobState, Progress
+from napari_semxai.types.progress import IDLE, Failure, JobState, Progress
 from napari_semxai.types.project import (
     PROJECT_FILE,
     ChosenMask,
@@ -99,6 +99,7 @@ __all__ = [
     "CraftSweepRequest",
     "CraftTransformRequest",
     "Encoding",
+    "Failure",
     "Faithfulness",
     "FilterSettings",
     "FloatArray",

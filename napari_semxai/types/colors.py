@@ -36,3 +36,14 @@ PICTURE: Final = VERMILION
 BOTH: Final = GREEN
 ONLY_OTHER: Final = VERMILION
 ONLY_THIS: Final = SKY
+
+
+def chip(text: str, color: str) -> str:
+    """Return rich text in black on a colour of this palette.
+
+    As text the colours themselves are too faint on a dark or on a light theme; black on each of
+    them has a contrast of 5 : 1 or more, but for blue.
+    """
+    return (
+        f'<span style="background-color:{color}; color:{BLACK}"><b>&nbsp;{text}&nbsp;</b></span>'
+    )

@@ -49,3 +49,9 @@ class Progress:
 
 IDLE = Progress(state=JobState.IDLE)
 """Of a job that nobody has started."""
+
+
+class Failure(str):
+    """A message about what went wrong: it stays until a person closes it."""
+
+    __slots__ = ()

@@ -40,6 +40,7 @@ from napari_semxai.store.disk.folders import Folders
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.store.weights.models import OFFICIAL_MODELS
 from napari_semxai.types import (
+    Failure,
     GenerateSettings,
     JobState,
     Progress,
@@ -49,6 +50,7 @@ from napari_semxai.types import (
     SweepAdvice,
     SweepRow,
 )
+from napari_semxai.widgets.common.forms import ScrolledDock, Section
 from napari_semxai.workbench import Workbench
 from tests import explanations as make
 from tests.queues import queue_of
@@ -69,7 +71,7 @@ MINUTES = 180_000
 class Places:
     """Where the controls of a dock lay on the screen when this was made."""
 
-    dock: QWidget
+    dock: ScrolledDock
 
     def __post_init__(self) -> None:
         self.before = self.now()
@@ -93,10 +95,18 @@ class Places:
         for own, place in self.before.items():
             if own in now and now[own] != place:
                 found.append(f"{_name(own)} from {place} to {now[own]}")
-            over = [other for other in new if now[other].intersects(place)]
+            seen = self._seen(own, place)
+            over = [other for other in new if self._seen(other, now[other]).intersects(seen)]
             if any(not own.isAncestorOf(other) for other in over):
                 found.append(f"{_name(own)} is under {[_name(other) for other in over]}")
         return found
+
+    def _seen(self, own: QWidget, place: QRect) -> QRect:
+        """Return the part of a place that the dock's viewport does not cut off."""
+        viewport = self.dock.viewport()
+        if not viewport.isAncestorOf(own):
+            return place
+        return place.intersected(QRect(viewport.mapToGlobal(QPoint(0, 0)), viewport.size()))
 
 
 def _name(own: QWidget) -> str:
@@ -211,6 +221,9 @@ def _jobs_of_editing(session: Session) -> Iterator[str]:
     )
     yield from _follow(session, session, "others", others)
     yield from _follow(session, session, "pixel_size", 2.5e-9)
+    for message in (LONG, Failure(LONG), "done"):
+        session.say(message)
+        yield f"message {message[:20]}"
 
 
 def _jobs_of_explaining(session: Session) -> Iterator[str]:
@@ -281,6 +294,8 @@ def test_no_control_moves_while_jobs_run(workbench: Workbench, qtbot: QtBot) -> 
     wrong: list[str] = []
     for title, groups in JOBS.items():
         dock = _in_front(workbench, title, qtbot)
+        for section in dock.findChildren(Section):
+            section.open()
         bar = dock.verticalScrollBar()
         # Scrolled to its end, a dock that got shorter would slip.
         for end in (bar.minimum, bar.maximum):

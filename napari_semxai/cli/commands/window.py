@@ -56,6 +56,9 @@ def run(options: argparse.Namespace, output: Output) -> int:
         return BAD_INPUT
     import napari
 
+    from napari_semxai.widgets.common.window import hush_pyqt5
+
+    hush_pyqt5()
     viewer = napari.Viewer()
     if options.sample:
         viewer.open_sample("napari-semxai", "defect")

@@ -22,6 +22,7 @@ from napari_semxai.state.session import Origin
 from napari_semxai.types import (
     BoolMask,
     Encoding,
+    Failure,
     ModelInfo,
     PredictedMask,
     PredictRequest,
@@ -281,7 +282,7 @@ class ClickController:
     def _on_failed(self, message: str) -> None:
         self._busy, self._asked, self._waiting = False, None, None
         self._change(state=ClickState.FAILED, message=message)
-        self._session.message = message
+        self._session.message = Failure(message)
 
     def _on_mask_edited(self) -> None:
         """Take the clicks along where undo or redo takes the mask."""

@@ -13,6 +13,7 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
     IDLE,
+    Failure,
     GenerateRequest,
     GenerateUpdate,
     InputError,
@@ -206,7 +207,7 @@ class QueueMasks:
         """Stop: the next mask could not be written either."""
         if run is self._run:
             self.cancel()
-            self._session.message = f"{message}. Batch generation stopped."
+            self._session.message = Failure(f"{message}. Batch generation stopped.")
 
     def _on_queue_changed(self, queue: object) -> None:
         if queue is None:

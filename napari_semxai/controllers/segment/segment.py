@@ -15,6 +15,7 @@ from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
     IDLE,
     CandidatePool,
+    Failure,
     GenerateRequest,
     GenerateSettings,
     GenerateUpdate,
@@ -218,7 +219,7 @@ class SegmentController:
         self._session.generation = Progress(state=JobState.FAILED, message=message)
 
     def _on_warm_failed(self, message: str) -> None:
-        self._session.message = message
+        self._session.message = Failure(message)
 
     def _ask(self, choice: ModelChoice, settings: GenerateSettings) -> None:
         session = self._session

@@ -6,5 +6,6 @@ shows and cancels a job, and hands the calls of job threads to the GUI thread. `
 a layer; `figure_view` shows a figure drawn elsewhere; `status` is the one line for messages,
 `numbers` are fields, sliders, and forms made from frozen settings with magicgui, and
 `file_dialogs` asks for files and remembers folders by kind. `window` is about napari's window:
-how much room the canvas has in it, and what is asked before it closes.
+the room of the canvas, messages over it, keys that give it the focus back, and what is asked
+before it closes.
 """

@@ -5,12 +5,9 @@ from __future__ import annotations
 from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
-from weakref import ref
 
-from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, QTimer, Signal
+from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
 from qtpy.QtWidgets import (
-    QAbstractButton,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
@@ -32,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from qtpy.QtGui import QResizeEvent
     from qtpy.QtWidgets import QLayout
 
     from napari_semxai.controllers.kept_settings import ChoicesController
@@ -189,6 +187,7 @@ class ScrolledDock(QScrollArea):
     def __init__(self) -> None:
         super().__init__()
         self._outside: Connections = ()
+        self.foot: QWidget | None = None
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -217,6 +216,20 @@ class ScrolledDock(QScrollArea):
         """Return a size as wide as the parts need; their height scrolls."""
         width = self.widget().minimumSizeHint().width()
         return QSize(width + self.verticalScrollBar().sizeHint().width(), 120)
+
+    def set_foot(self, foot: QWidget) -> None:
+        """Keep a widget below what scrolls: it is seen wherever the dock is scrolled to."""
+        self.foot = foot
+        foot.setParent(self)
+        self.setViewportMargins(0, 0, 0, foot.sizeHint().height())
+        foot.show()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Lay the foot along the lower edge."""
+        super().resizeEvent(event)
+        if self.foot is not None:
+            height = self.foot.sizeHint().height()
+            self.foot.setGeometry(4, self.height() - height, self.viewport().width() - 8, height)
 
     def add(self, parts: Iterable[QWidget]) -> None:
         """Put widgets below each other."""
@@ -318,73 +331,3 @@ class WheelGuard(QObject):
         if focus is None or not self._body.isAncestorOf(focus):
             return False
         return focus is part or focus.isAncestorOf(part) or part.isAncestorOf(focus)
-
-
-_KEY_EVENTS = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
-_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-
-
-class KeyGuard(QObject):
-    """Keeps keys from running away: held ones, and those that a button or field would take.
-
-    X11 repeats a key as releases and presses, each pair at one time. Qt tells them from a person's
-    by the press that waits behind the release; on a busy machine it has not arrived yet, and a key
-    held for a second would review several images.
-
-    Whoever has clicked a button, or pressed Enter in a field, is done there: the next keys are
-    meant for the image.
-
-    Parameters
-    ----------
-    canvas : QWidget
-        Gets the focus back.
-    """
-
-    def __init__(self, canvas: QWidget) -> None:
-        super().__init__()
-        self._canvas, self._window = canvas, ref(canvas.window())
-        self._released: tuple[int, int] | None = None
-
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Let no press pass that has the time of the same key's release."""
-        kind = event.type()
-        # With a mouse button down PyQt may take a key's event for that of the mouse, which VisPy
-        # holds: Qt makes both in one place of its stack.
-        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", _always)():
-            if kind == QEvent.Type.KeyRelease and event.key() in _ENTER:
-                self._leave(watched, FIELDS)
-            return self._is_repeat(event)
-        if kind == QEvent.Type.MouseButtonRelease:
-            self._leave(watched, (QAbstractButton,))
-        elif kind == QEvent.Type.FocusIn and watched is self._window():
-            self._leave(watched, (QObject,))
-        return False
-
-    def _is_repeat(self, event: QEvent) -> bool:
-        # Events that a program sends have no time.
-        stamp = (event.key(), event.timestamp()) if event.timestamp() else None
-        if event.type() == QEvent.Type.KeyRelease:
-            self._released = stamp
-            return False
-        repeated = stamp is not None and stamp == self._released
-        if repeated:
-            event.accept()
-        return repeated
-
-    def _leave(self, part: QObject, kinds: tuple[type, ...]) -> None:
-        """Give the focus of one of these kinds of widgets back to the canvas."""
-        inside = part.isWidgetType() and part.window() is self._window()
-        if inside and isinstance(part, kinds):
-            # Afterwards: a button that loses the focus under the mouse is not clicked.
-            QTimer.singleShot(0, partial(_focus_canvas, ref(self._canvas), ref(part)))
-
-
-def _always() -> bool:
-    return True
-
-
-def _focus_canvas(canvas: ref[QWidget], before: ref[QWidget]) -> None:
-    """Give a canvas the keys, unless another widget than `before` has taken them meanwhile."""
-    widget = canvas()
-    if widget is not None and isalive(widget) and QApplication.focusWidget() in (before(), None):
-        widget.setFocus(Qt.FocusReason.OtherFocusReason)

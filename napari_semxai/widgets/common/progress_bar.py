@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+from collections import deque
+from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
-from napari_semxai.types import JobState
+from napari_semxai.state.open_image import SaveStage
+from napari_semxai.types import Failure, JobState
 from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.status import StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_semxai.state.open_image import SaveState
+    from napari_semxai.state.review import Clicks
+    from napari_semxai.state.session import Session
     from napari_semxai.types import Progress
+    from napari_semxai.widgets.common.forms import Connections
 
+_CLICK = "SAM click"
 _STAGES = {"load": "Loading the network", "encode": "Encoding the image"}
 
 
@@ -80,6 +89,134 @@ def progress_text(progress: Progress, unit: str = "") -> str:
         return f"{counted}{left}"
     steps = f": {counted}" if progress.total > 1 else ""
     return f"{progress.stage.capitalize()}{steps}{left} …"
+
+
+_JOBS = (
+    ("generation", "Generating candidates", "points"),
+    ("batch", "Project", ""),
+    ("download", "Download", ""),
+)
+_EXPLANATIONS = (
+    ("classifying", "Classifying", ""),
+    ("explaining", "Heat map", ""),
+    ("fitting", "Concepts", ""),
+)
+_REMEMBERED = 500
+
+
+class WorkMonitor(QObject):
+    """What the program does now, what it did last, and what it has said in this session.
+
+    Parameters
+    ----------
+    session : Session
+        What is followed.
+    """
+
+    changed = Signal()
+    # Qt would make plain text of a `Failure`.
+    said = Signal(object)
+    """A new message; a `Failure` where something went wrong."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.log: deque[str] = deque(maxlen=_REMEMBERED)
+        self._running: dict[str, tuple[str, Progress | None]] = {}
+        self._unsaved, self._last = "", ""
+        explanation = session.explanation.events
+        self._outside: Connections = (
+            *(
+                (getattr(events, name), partial(self._on_job_changed, title, unit))
+                for events, table in ((session.events, _JOBS), (explanation, _EXPLANATIONS))
+                for name, title, unit in table
+            ),
+            (session.events.clicks, self._on_clicks_changed),
+            (session.events.save, self._on_save_changed),
+            (session.events.message, self._on_message_changed),
+        )
+        for signal, slot in self._outside:
+            signal.connect(slot)
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    @property
+    def text(self) -> str:
+        """What runs; else what could not be saved; else what came last."""
+        running = " · ".join(text for text, _ in self._running.values())
+        return running or self._unsaved or self._last
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far the latest job is that counts its steps."""
+        counted = [progress for _, progress in self._running.values() if progress is not None]
+        return counted[-1] if counted else None
+
+    def _on_job_changed(self, title: str, unit: str, progress: Progress) -> None:
+        ran = self._running.pop(title, None) is not None
+        text = progress_text(progress, unit)
+        if progress.running:
+            self._running[title] = f"{title}: {text}", progress
+        elif progress.state is JobState.FAILED:
+            self._note(Failure(f"{title}: {progress.message}"))
+        elif ran and progress.state is not JobState.IDLE:
+            self._last = f"{title}: {text or progress.state}"
+        self.changed.emit()
+
+    def _on_clicks_changed(self, clicks: Clicks) -> None:
+        self._running.pop(_CLICK, None)
+        if clicks.state.is_waiting:
+            self._running[_CLICK] = f"{_CLICK}: {clicks.message or 'waiting for SAM 2 …'}", None
+        self.changed.emit()
+
+    def _on_save_changed(self, save: SaveState) -> None:
+        failed = save.state is SaveStage.FAILED
+        self._unsaved = f"⚠ Not saved: {save.message}" if failed else ""
+        self.changed.emit()
+
+    def _on_message_changed(self, message: str) -> None:
+        if message:
+            self._note(message)
+            self.said.emit(message)
+            self.changed.emit()
+
+    def _note(self, message: str) -> None:
+        self._last = f"⚠ {message}" if isinstance(message, Failure) else message
+        self.log.append(f"{datetime.now():%H:%M:%S}  {self._last}")
+
+
+class WorkLine(StatusLine):
+    """The line of a `WorkMonitor` at the foot of a dock; the same in every dock.
+
+    Parameters
+    ----------
+    monitor : WorkMonitor
+        What is shown.
+    show_log : callable
+        Shows all messages.
+    """
+
+    def __init__(self, monitor: WorkMonitor, show_log: Callable[[], None]) -> None:
+        super().__init__(2)
+        self._monitor = monitor
+        self.log = button("Log", "All messages of this session")
+        self.log.setMaximumWidth(self.log.fontMetrics().horizontalAdvance("Log") + 16)
+        self.log.clicked.connect(show_log)
+        self.holder.layout().addWidget(self.log)
+        monitor.changed.connect(self._show)
+        self._show()
+
+    def _show(self) -> None:
+        progress = self._monitor.progress
+        self.text.setText(self._monitor.text)
+        if progress is None:
+            self.show_progress(False, 0, 0)
+        else:
+            # A QProgressBar counts in 32 bits, a download in bytes.
+            scale = max(progress.total // 10_000, 1)
+            self.show_progress(True, progress.done // scale, progress.total // scale)
 
 
 class MainThread(QObject):

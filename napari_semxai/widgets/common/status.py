@@ -16,7 +16,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_semxai.widgets.common.forms import set_bar
+from napari_semxai.widgets.common.forms import row, set_bar
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent, QResizeEvent
@@ -173,7 +173,10 @@ class StatusLine(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(1)
-        layout.addWidget(self.text)
+        # The text, and what a subclass puts beside it.
+        self.holder = QWidget()
+        row(self.holder, self.text)
+        layout.addWidget(self.holder)
         layout.addWidget(self.progress)
 
     def show_progress(self, running: bool, done: int, total: int) -> None:

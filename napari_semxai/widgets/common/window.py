@@ -1,4 +1,4 @@
-"""napari's window around the docks: the room of the canvas, and the question before it closes."""
+"""napari's window around the docks: the room of the canvas, messages, keys, closing."""
 
 from __future__ import annotations
 
@@ -7,12 +7,23 @@ from functools import partial
 from typing import TYPE_CHECKING
 from weakref import ref
 
+from napari._qt import qt_main_window
 from napari.settings import get_settings
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QDialog, QMessageBox, QScrollArea, QVBoxLayout
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QApplication,
+    QDialog,
+    QFrame,
+    QMessageBox,
+    QScrollArea,
+    QVBoxLayout,
+)
 
-from napari_semxai.types import InputError
+from napari_semxai.types import Failure, InputError, colors
 from napari_semxai.widgets.common.file_dialogs import ask_mask
+from napari_semxai.widgets.common.forms import FIELDS, button, note, row
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +33,9 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.state.open_image import UnsavedMask
 
+NOTICE_MILLISECONDS = 8_000
+"""How long a message stays that nobody has to act on."""
+_MOST_NOTICES, _NOTICE_WIDTH, _GAP = 3, 420, 8
 _NAMED = 5
 _WIDE = 1 << 20
 _Button = QMessageBox.StandardButton
@@ -72,6 +86,11 @@ class CanvasRoom(QObject):
                 dock.show()
 
 
+def hush_pyqt5() -> None:
+    """Keep napari's word on PyQt5 from being the first thing that a person sees; nothing else."""
+    qt_main_window.SHOW_QT_WARNING = False
+
+
 @contextmanager
 def settings_saved_once() -> Iterator[None]:
     """Let napari save its settings at the end: it does so twice a dock, at 25 ms each time."""
@@ -82,6 +101,95 @@ def settings_saved_once() -> Iterator[None]:
     finally:
         settings._save_on_change = saves
         settings._maybe_save()
+
+
+class Notices(QObject):
+    """Messages over the canvas: wrapped, closable, and gone after a while.
+
+    They move no control. A `Failure` stays until somebody closes it, or three newer ones come.
+
+    Parameters
+    ----------
+    canvas : QWidget
+        What they lie over.
+    """
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._canvas = canvas
+        self.shown: list[Notice] = []
+        canvas.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Stay within the canvas."""
+        if event.type() == QEvent.Type.Resize:
+            self._place()
+        return False
+
+    def show(self, message: str) -> None:
+        """Show a message; one that is there already starts anew."""
+        for old in [own for own in self.shown if own.message == message]:
+            old.close()
+        for old in self.shown[: max(len(self.shown) - _MOST_NOTICES + 1, 0)]:
+            old.close()
+        notice = Notice(message, self._canvas)
+        notice.closed.connect(self._on_closed)
+        self.shown.append(notice)
+        self._place()
+        notice.show()
+
+    def clear(self) -> None:
+        """Close all."""
+        for notice in tuple(self.shown):
+            notice.close()
+
+    def _on_closed(self, notice: Notice) -> None:
+        self.shown.remove(notice)
+        self._place()
+
+    def _place(self) -> None:
+        bottom = self._canvas.height() - _GAP
+        for notice in reversed(self.shown):
+            notice.setFixedWidth(max(min(_NOTICE_WIDTH, self._canvas.width() - 2 * _GAP), 60))
+            notice.setFixedHeight(notice.heightForWidth(notice.width()))
+            bottom -= notice.height() + _GAP
+            notice.move(_GAP, max(bottom, 0))
+
+
+class Notice(QFrame):
+    """One message over the canvas."""
+
+    closed = Signal(object)
+
+    def __init__(self, message: str, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self.message, failed = message, isinstance(message, Failure)
+        # The same on every theme: the canvas is dark on all of them.
+        edge = colors.VERMILION if failed else colors.SKY
+        self.setStyleSheet(
+            f"Notice {{ background: #26282f; border-left: 4px solid {edge}; }}"
+            "QLabel, QPushButton { background: #26282f; color: #f0f0f0; }"
+        )
+        self.text = note(f"⚠ {message}" if failed else message)
+        self.dismiss = button("✕", "Close this message; the log keeps it")
+        self.dismiss.setFixedWidth(28)
+        row(self, self.text, self.dismiss)
+        self.layout().setContentsMargins(10, 6, 6, 6)
+        self.layout().setAlignment(self.dismiss, Qt.AlignmentFlag.AlignTop)
+        self.dismiss.clicked.connect(self.close)
+        self.timer = QTimer(self)
+        self.timer.setSingleShot(True)
+        self.timer.timeout.connect(self.close)
+        if not failed:
+            self.timer.start(NOTICE_MILLISECONDS)
+
+    def close(self) -> bool:
+        """Go, and say so."""
+        self.timer.stop()
+        self.closed.emit(self)
+        self.hide()
+        self.deleteLater()
+        return True
 
 
 class FloatingPanel(QDialog):
@@ -116,6 +224,83 @@ class FloatingPanel(QDialog):
         self.show()
         self.raise_()
         self.activateWindow()
+
+
+_KEY_EVENTS = (QEvent.Type.ShortcutOverride, QEvent.Type.KeyPress, QEvent.Type.KeyRelease)
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+
+
+class KeyGuard(QObject):
+    """Keeps keys from running away: held ones, and those that a button or field would take.
+
+    X11 repeats a key as releases and presses, each pair at one time. Qt tells them from a person's
+    by the press that waits behind the release; on a busy machine it has not arrived yet, and a key
+    held for a second would review several images.
+
+    Whoever has clicked a button, or pressed Enter in a field, is done there: the next keys are
+    meant for the image.
+
+    Parameters
+    ----------
+    canvas : QWidget
+        Gets the focus back.
+    """
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__()
+        self._canvas, self._window = canvas, ref(canvas.window())
+        self._released: tuple[int, int] | None = None
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Let no press pass that has the time of the same key's release."""
+        kind = event.type()
+        # With a mouse button down PyQt may take a key's event for that of the mouse, which VisPy
+        # holds: Qt makes both in one place of its stack.
+        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", _always)():
+            if kind == QEvent.Type.KeyRelease and event.key() in _ENTER:
+                self._leave(watched, FIELDS)
+            return self._is_repeat(event)
+        if kind == QEvent.Type.MouseButtonRelease:
+            self._leave(watched, (QAbstractButton,))
+        elif kind == QEvent.Type.FocusIn and watched is self._window():
+            self._leave(watched, (QObject,))
+        return False
+
+    def _is_repeat(self, event: QEvent) -> bool:
+        # Events that a program sends have no time.
+        stamp = (event.key(), event.timestamp()) if event.timestamp() else None
+        if event.type() == QEvent.Type.KeyRelease:
+            self._released = stamp
+            return False
+        repeated = stamp is not None and stamp == self._released
+        if repeated:
+            event.accept()
+        return repeated
+
+    def _leave(self, part: QObject, kinds: tuple[type, ...]) -> None:
+        """Give the focus of one of these kinds of widgets back to the canvas."""
+        inside = part.isWidgetType() and part.window() is self._window()
+        if inside and isinstance(part, kinds):
+            # Afterwards: a button that loses the focus under the mouse is not clicked.
+            QTimer.singleShot(0, partial(_focus_canvas, ref(self._canvas), ref(part)))
+
+
+def _always() -> bool:
+    return True
+
+
+def _focus_canvas(canvas: ref[QWidget], before: ref[QWidget]) -> None:
+    """Give a canvas the keys, unless another widget than `before` has taken them meanwhile."""
+    widget = canvas()
+    if widget is not None and isalive(widget) and QApplication.focusWidget() in (before(), None):
+        widget.setFocus(Qt.FocusReason.OtherFocusReason)
+
+
+def show_text(title: str, text: str, parent: QWidget) -> None:
+    """Show text that can be copied, in a window that goes when it is closed."""
+    shown = FloatingPanel(title, note(text), parent)
+    shown.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    shown.bring()
 
 
 class ClosingQuestion(QObject):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, Qt
-from qtpy.QtGui import QColor, QIcon, QImage, QPixmap
+from qtpy.QtGui import QColor, QIcon, QImage, QPainter, QPixmap
 
 from napari_semxai.types import QUEUE_COLUMNS, ReviewState, colors
 
@@ -103,23 +103,26 @@ class QueueModel(QAbstractListModel):
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
             return f"{mark} {row.number:,} {row.name or row.image}{shown}{end}"
-        if role == Qt.ItemDataRole.ForegroundRole:
-            return QColor(COLORS[row.state])
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._unreadable.get(row.image, "")
             return f"{row.name or row.image}: {row.state}{_review(row)}" + (why and f"\n{why}")
         if role == Qt.ItemDataRole.DecorationRole:
-            return self._icon(row.image)
+            return self._icon(row)
         return None
 
-    def _icon(self, image_id: str) -> QIcon | None:
-        pixels = self._thumbnails.get(image_id)
+    def _icon(self, row: QueueRow) -> QIcon | None:
+        pixels = self._thumbnails.get(row.image)
         if pixels is None:
             return None
         rows, columns = pixels.shape
         # Bytes a line are given, or Qt would take lines to end at multiples of four.
         picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
-        return QIcon(QPixmap.fromImage(picture))
+        pixmap = QPixmap.fromImage(picture)
+        # The state's colour is a stripe beside the picture: text in it could not be read.
+        painter = QPainter(pixmap)
+        painter.fillRect(0, 0, max(columns // 8, 2), rows, QColor(COLORS[row.state]))
+        painter.end()
+        return QIcon(pixmap)
 
 
 def _places(rows: tuple[QueueRow, ...], images: Collection[str]) -> Iterator[int]:

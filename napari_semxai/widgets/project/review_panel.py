@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from napari_semxai.widgets.common.forms import Connections
 
 _LEGEND = (
-    f"Beside the image, for each other annotator: <b style='color:{colors.BOTH}'>both</b>, "
-    f"<b style='color:{colors.ONLY_OTHER}'>only theirs</b>, "
-    f"<b style='color:{colors.ONLY_THIS}'>only yours</b>."
+    f"Beside the image, for each other annotator: {colors.chip('both', colors.BOTH)} "
+    f"{colors.chip('only theirs', colors.ONLY_OTHER)} "
+    f"{colors.chip('only yours', colors.ONLY_THIS)}"
 )
 
 
@@ -128,13 +128,13 @@ class ReviewPanel(Panel):
             self._shown = None
             return
         if record.voided is not None:
-            color = COLORS[ReviewState.UNSURE]
-            text = f"⚠ Edited after it was “{record.voided}”: review void, review it again"
+            text = colors.chip("⚠ review void", COLORS[ReviewState.UNSURE])
+            text += f" edited after it was “{record.voided}”: review it again"
         else:
-            color = COLORS[record.state]
-            who = f" by {record.annotator}, {record.time[:16]}" if record.state.is_reviewed else ""
-            text = f"{MARKS[record.state]} {record.state}{who}"
-        self.state.setText(f'<span style="color:{color}"><b>{text}</b></span>')
+            text = colors.chip(f"{MARKS[record.state]} {record.state}", COLORS[record.state])
+            if record.state.is_reviewed:
+                text += f" by {record.annotator}, {record.time[:16]}"
+        self.state.setText(text)
         self._show(record)
 
     def _on_past_reviews_changed(self, past: tuple[PastReview, ...]) -> None:

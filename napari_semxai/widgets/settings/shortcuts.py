@@ -24,8 +24,9 @@ from qtpy.QtWidgets import (
 
 from napari_semxai.store.disk.preferences import read_shortcuts, write_shortcuts
 from napari_semxai.types import InputError
-from napari_semxai.widgets.common.forms import FIELDS, KeyGuard, Panel, button
+from napari_semxai.widgets.common.forms import FIELDS, Panel, button
 from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.common.window import KeyGuard
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

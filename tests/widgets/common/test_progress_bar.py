@@ -1,9 +1,16 @@
 from dataclasses import replace
+from functools import partial
+from threading import Event
 
 import pytest
 
-from napari_semxai.types import IDLE, JobState, Progress
-from napari_semxai.widgets.common.progress_bar import JobBar, progress_text
+from napari_semxai.controllers.jobs import Jobs
+from napari_semxai.state.open_image import SaveStage, SaveState
+from napari_semxai.state.review import Clicks, ClickState
+from napari_semxai.state.session import Session
+from napari_semxai.types import IDLE, Failure, JobState, Progress
+from napari_semxai.widgets.common.progress_bar import JobBar, WorkLine, WorkMonitor, progress_text
+from tests.open_images import make_image, open_image
 
 HALF = Progress("decode", 64, 128, 7.4)
 
@@ -39,3 +46,67 @@ def test_a_running_job_can_be_cancelled_and_moves_nothing(qtbot):
     assert seen == [(True, False, False), (False, True, True), (True, False, False)]
     assert bar.status.text() == "Nothing yet"
     assert (bar.progress.value(), bar.progress.maximum()) == (64, 128)
+
+
+@pytest.fixture
+def monitor(qtbot):
+    session = Session()
+    monitor = WorkMonitor(session)
+    line = WorkLine(monitor, lambda: None)
+    qtbot.addWidget(line)
+    yield session, monitor, line
+    monitor.release()
+
+
+def test_the_line_says_what_runs_then_what_was_done(monitor):
+    session, _, line = monitor
+    session.generation = Progress("decode", 64, 1024, 7.2)
+    assert line.text.text() == "Generating candidates: 64 of 1024 points, about 7 s left"
+    assert not line.progress.isHidden()
+    # Two at a time are both told.
+    session.batch = Progress("Masks", 3, 10)
+    assert "64 of 1024" in line.text.text()
+    assert "Masks: 3 of 10" in line.text.text()
+    session.batch = IDLE
+    session.generation = Progress("decode", 1024, 1024, state=JobState.DONE)
+    assert line.text.text() == "Generating candidates: done"
+    assert line.progress.isHidden()
+
+
+def test_the_line_says_that_an_engine_failed_and_a_click_waits(monitor):
+    session, _, line = monitor
+    session.generation = Progress(state=JobState.FAILED, message="the engine stopped")
+    assert line.text.text() == "⚠ Generating candidates: the engine stopped"
+    session.clicks = Clicks(state=ClickState.ENCODING, message="Encoding the image …")
+    assert line.text.text() == "SAM click: Encoding the image …"
+    session.clicks = Clicks()
+    assert "the engine stopped" in line.text.text()
+
+
+def test_what_is_not_saved_stays_until_it_is(monitor):
+    session, _, line = monitor
+    open_image(session, make_image())
+    session.update_image(save=SaveState(SaveStage.FAILED, message="the disk is full"))
+    session.say("3 masks exported")
+    assert line.text.text() == "⚠ Not saved: the disk is full"
+    session.update_image(save=SaveState(SaveStage.SAVED, message="Saved"))
+    assert line.text.text() == "3 masks exported"
+
+
+def test_all_that_was_said_is_in_the_log(monitor):
+    session, watched, _ = monitor
+    said = []
+    watched.said.connect(said.append)
+    session.say("3 masks exported")
+    session.say(Failure("a.png: cannot be read"))
+    assert [line[10:] for line in watched.log] == ["3 masks exported", "⚠ a.png: cannot be read"]
+    assert said == ["3 masks exported", "a.png: cannot be read"]
+
+
+def test_a_job_that_fails_says_a_failure():
+    session, gate = Session(), Event()
+    jobs = Jobs(lambda function: (function(), gate.set()), say=session.say)
+    jobs.run("read", partial(open, "no such file"))
+    assert gate.wait(20)
+    jobs.close()
+    assert isinstance(session.message, Failure)

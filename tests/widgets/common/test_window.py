@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from napari._qt import qt_main_window
 from qtpy.QtCore import QEvent, QPoint, QRect
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QLabel
 
 from napari_semxai import plugin
-from napari_semxai.types import ReviewRecord
+from napari_semxai.types import Failure, ReviewRecord
+from napari_semxai.widgets.common import window as window_module
 from tests.queues import queue_of
 
 if TYPE_CHECKING:
@@ -134,3 +136,47 @@ def test_a_question_mark_shows_all_keys(workbench: Workbench, qtbot: QtBot) -> N
     QTest.keyClicks(jump, "?")
     assert jump.text().endswith("?")
     assert not dock.keys.isVisible()
+
+
+def test_messages_lie_over_the_canvas_and_go_by_themselves(
+    workbench: Workbench, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(window_module, "NOTICE_MILLISECONDS", 1)
+    canvas, notices = window_of(workbench)._qt_viewer.canvas.native, workbench.notices
+    workbench.session.say("3 masks exported to " + "a long folder name/" * 8)
+    (notice,) = notices.shown
+    assert canvas.rect().contains(notice.geometry())
+    # Wrapped: all of it is read.
+    assert notice.text.height() >= notice.text.heightForWidth(notice.text.width())
+    assert "Failure" not in notice.styleSheet()
+    qtbot.waitUntil(lambda: not notices.shown)
+    # What went wrong stays until it is closed.
+    workbench.session.say(Failure("the disk is full"))
+    workbench.session.say(Failure("the disk is full"))
+    (notice,) = notices.shown
+    assert not notice.timer.isActive()
+    assert notice.text.text() == "⚠ the disk is full"
+    notice.dismiss.click()
+    assert notices.shown == []
+
+
+def test_the_log_can_be_opened_from_every_dock(workbench: Workbench, qtbot: QtBot) -> None:
+    workbench.session.say("3 masks exported")
+    for title, dock in workbench.docks.items():
+        assert dock.foot.text.text() == "3 masks exported", title
+    workbench.docks["Scores"].foot.log.click()
+    logs = window_of(workbench).findChildren(window_module.FloatingPanel)
+    (log,) = [own for own in logs if own.windowTitle() == "Messages"]
+    assert "3 masks exported" in log.findChild(QLabel).text()
+    log.close()
+
+
+def test_the_word_on_pyqt5_is_no_greeting(
+    monkeypatch: pytest.MonkeyPatch, make_napari_viewer: Callable[..., napari.Viewer]
+) -> None:
+    monkeypatch.setattr(qt_main_window, "SHOW_QT_WARNING", True)
+    said: list[str] = []
+    monkeypatch.setattr(qt_main_window, "show_warning", said.append)
+    window_module.hush_pyqt5()
+    make_napari_viewer(show=True)
+    assert said == []

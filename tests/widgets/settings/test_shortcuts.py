@@ -21,7 +21,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai.types import InputError
-from napari_semxai.widgets.common.forms import KeyGuard
+from napari_semxai.widgets.common.window import KeyGuard
 from napari_semxai.widgets.settings.shortcuts import (
     SHORTCUTS,
     KeysPanel,
