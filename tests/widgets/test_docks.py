@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
-from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QPushButton
+from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QInputDialog, QPushButton
 
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
 from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
+from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
 from napari_semxai.controllers.scores.evaluate import EvaluateController
 from napari_semxai.layers.mask.comparison import Comparison
@@ -637,3 +638,26 @@ def test_a_mask_is_proposed_beside_the_image_after_strokes_too(
         edit.save_mask.click()
     assert asked == [tmp_path / "lot" / "die 3_mask.png"] * 2
     assert controller.calls[-1] == ("save", (tmp_path / "other" / "mine.png",), {})
+
+
+def test_an_unclear_truth_is_asked_about(scores, monkeypatch, tmp_path):
+    path, asked = tmp_path / "truth.png", []
+    typed = iter([("rubbish", True), ("zero", True), ("zero", False)])
+
+    def answer(_parent, _title, question, _items):
+        asked.append(question)
+        return next(typed)
+
+    monkeypatch.setattr("napari_semxai.widgets.scores.dock.ask_open", lambda *_: path)
+    monkeypatch.setattr(QInputDialog, "getItem", answer)
+    scores.load.click()
+    name, arguments, options = scores._evaluate.calls[-1]
+    assert (name, arguments) == ("load_truth", (path,))
+    # What is no rule is asked about again.
+    options["ask"]("black may be the defect")
+    assert scores._evaluate.calls[-1] == ("load_truth", (path, parse_rule("zero")), {})
+    assert "black may be" in asked[0]
+    assert "rubbish" in asked[1]
+    before = len(scores._evaluate.calls)
+    options["ask"]("black may be the defect")
+    assert len(scores._evaluate.calls) == before

@@ -14,6 +14,8 @@ from napari_semxai.algorithms.exposure import luminance
 if TYPE_CHECKING:
     from napari_semxai.types import BoolMask
 
+OFFERED = ("nonzero", "zero", "alpha", ">=128")
+"""Rules that a person can choose from; others of `RULES` are typed."""
 RULES = "nonzero, zero, >=N, <=N, alpha, palette I,J or color R,G,B"
 _NUMBERED = re.compile(r"(>=|<=)\s*(\d+(?:\.\d+)?(?:e-?\d+)?)$")
 _LISTED = re.compile(r"(palette|color)[\s:=]+(\d+(?:\s*,\s*\d+)*)$")

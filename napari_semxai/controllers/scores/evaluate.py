@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_semxai.algorithms.masks.foreground import AUTO
 from napari_semxai.algorithms.masks.metrics import LiveMask, LiveScores
 from napari_semxai.state.session import LoadedTruth, Readout
-from napari_semxai.store.images.masks import read_mask
+from napari_semxai.store.images.masks import UnclearMaskError, read_mask
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from napari_semxai.algorithms.masks.foreground import ForegroundRule
     from napari_semxai.algorithms.masks.metrics import MaskChange
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
@@ -43,15 +45,41 @@ class EvaluateController:
         self._pair: tuple[NamedMask, NamedMask] | None = None
         self._live: LiveScores | None = None
 
-    def load_truth(self, path: Path) -> None:
-        """Read a mask file of the current image's size to compare with."""
+    def load_truth(
+        self,
+        path: Path,
+        rule: ForegroundRule = AUTO,
+        ask: Callable[[str], None] | None = None,
+    ) -> None:
+        """Read a mask file of the current image's size to compare with.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        rule : ForegroundRule
+            What in it is foreground.
+        ask : callable, optional
+            Told why where it could be read in two ways; without it the file is refused.
+        """
         image = self._session.image
         shape = None if image is None else (image.gray.shape[0], image.gray.shape[1])
-        self._jobs.run(
-            "load truth",
-            partial(read_mask, path, shape),
-            lambda mask: self._on_truth_loaded(mask, path.stem),
-        )
+
+        def read() -> BoolMask | UnclearMaskError:
+            try:
+                return read_mask(path, shape, rule)
+            except UnclearMaskError as error:
+                if ask is None:
+                    raise
+                return error
+
+        def show(found: BoolMask | UnclearMaskError) -> None:
+            if not isinstance(found, UnclearMaskError):
+                self._session.loaded_truth = LoadedTruth(found, path.stem)
+            elif ask is not None:
+                ask(str(found))
+
+        self._jobs.run("load truth", read, show)
 
     def compare(self, prediction: NamedMask | None, truth: NamedMask | None) -> None:
         """Compare two masks from now on; nothing when one is missing or the sizes differ."""
@@ -88,9 +116,6 @@ class EvaluateController:
         """A copy of the truth mask that is compared with; None without one."""
         # It goes to threads, while a person may be painting on it.
         return None if self._pair is None else self._pair[1].mask.mask.copy()
-
-    def _on_truth_loaded(self, mask: BoolMask, name: str) -> None:
-        self._session.loaded_truth = LoadedTruth(mask, name)
 
     def _show(self) -> None:
         if self._pair is None or self._live is None:

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.algorithms.masks.foreground import RULES, parse_rule
+from napari_semxai.algorithms.masks.foreground import OFFERED, RULES, parse_rule
 from napari_semxai.store.disk.folders import clear_caches, stored_files
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 from napari_semxai.store.project.files import annotator_key
@@ -49,7 +49,6 @@ _ROW_HEIGHT = 22
 _ROWS = 4
 _NAMED = 3
 _LEAVE_OUT = "leave out"
-_OFFERED = (_LEAVE_OUT, "nonzero", "zero", "alpha", ">=128")
 
 
 class ImportQuestions(QDialog):
@@ -76,7 +75,7 @@ class ImportQuestions(QDialog):
         )
         self.rule = QComboBox()
         self.rule.setEditable(True)
-        self.rule.addItems(_OFFERED)
+        self.rule.addItems((_LEAVE_OUT, *OFFERED))
         self.rule.setToolTip(f"Defect pixels: {RULES}")
         self.unannotated = QCheckBox(
             f"{len(imported.unannotated):,} images without annotation are without defect "

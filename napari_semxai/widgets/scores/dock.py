@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
@@ -12,12 +13,14 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
+    QInputDialog,
     QLabel,
     QProgressBar,
     QWidget,
 )
 from superqt.utils import qthrottled
 
+from napari_semxai.algorithms.masks.foreground import OFFERED, RULES, parse_rule
 from napari_semxai.controllers.scores.comparison_table import table_lines
 from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open, ask_save
@@ -33,6 +36,8 @@ from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.scores.comparison_panel import ComparisonPanel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari.components import ViewerModel
 
     from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
@@ -121,7 +126,20 @@ class ScoresDock(ScrolledDock):
         """Ask for a mask file to compare with."""
         path = ask_open(self, Dialog.TRUTH, "Load a truth mask", MASK_FILTER)
         if path is not None:
-            self._evaluate.load_truth(path)
+            self._evaluate.load_truth(path, ask=partial(self._ask_foreground, path))
+
+    def _ask_foreground(self, path: Path, why: str) -> None:
+        """Ask what is foreground in a mask that could be read in two ways."""
+        question = f"{why}\n\nWhich pixels are the defect?  ({RULES})"
+        text, agreed = QInputDialog.getItem(self, "Load a truth mask", question, OFFERED)
+        if not agreed:
+            return
+        try:
+            rule = parse_rule(text)
+        except ValueError as error:
+            self._ask_foreground(path, str(error))
+        else:
+            self._evaluate.load_truth(path, rule)
 
     def text(self) -> str:
         """Return the readout as tab-separated lines."""
