@@ -1,6 +1,7 @@
 """Fields for numbers, with real keys, in a locale where a point separates thousands and in C."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,14 +9,16 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QEvent, QLocale, Qt
 from qtpy.QtGui import QFocusEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QLineEdit, QWidget
+from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QCheckBox, QLineEdit, QWidget
 
+from napari_semxai.state.explanation import CraftSettings
 from napari_semxai.state.session import Session
 from napari_semxai.widgets.candidates.dock import AdvancedForms
 from napari_semxai.widgets.common.numbers import (
     LengthField,
     NumberField,
     NumberSlider,
+    SettingsForm,
     WholeField,
     whole_field,
 )
@@ -197,3 +200,13 @@ def test_every_number_field_of_these_forms_is_one_of_ours(qtbot: QtBot) -> None:
         found += panel.findChildren(QAbstractSpinBox)
     assert {type(field) for field in found} == {LengthField, NumberField, WholeField}
     size.release()
+
+
+def test_what_is_true_or_false_is_a_box_to_tick(qtbot: QtBot) -> None:
+    form = SettingsForm(CraftSettings(), {"as_drawn": {"label": "As drawn"}})
+    qtbot.addWidget(form.native)
+    changed: list[CraftSettings] = []
+    form.changed.connect(changed.append)
+    form["as_drawn"].value = True
+    assert isinstance(form["as_drawn"].native, QCheckBox)
+    assert changed == [replace(CraftSettings(), as_drawn=True)]
