@@ -217,6 +217,8 @@ def review(workbench: Workbench, folder: Path) -> None:
     states = (ReviewState.NO_DEFECT, ReviewState.UNSURE, ReviewState.REJECTED)
     for number, state in enumerate(states, start=1):
         wait(lambda n=number: workbench.session.queue and workbench.session.queue.number == n)
+        # What was seen for a moment only is not reviewed.
+        QTest.qWait(500)
         workbench.review.review(state)
     wait(lambda: workbench.session.queue.reviewed == 3)
     workbench.viewer.reset_view()
