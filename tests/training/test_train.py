@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from napari_semxai.backends.sam2.checkpoints import build_bundled
-from training import train
+from training import runs, train
 from training.samples import make_sample
 
 
@@ -20,7 +20,7 @@ def run(monkeypatch):
         return checkpoints.build_bundled_architecture()
 
     # The ImageNet weights are a package of their own that only the recipe needs.
-    monkeypatch.setattr(train, "build_network", build)
+    monkeypatch.setattr(runs, "build_network", build)
     return train.new_run(1e-3, None)
 
 
