@@ -249,6 +249,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--validation", action="store_true", help="not the held-out scenes")
     parser.add_argument("--wide", action="store_true", help="scenes of the wide kinds")
     parser.add_argument("--limit", type=int, help="scenes of each kind at most")
+    parser.add_argument("--as-answered", action="store_true", help="do not redraw answers")
     parser.add_argument("--side", type=int, default=32, help="grid points a side")
     parser.add_argument("--grids", type=int, help="scenes of each kind with the grid at most")
     parser.add_argument("--part", default="0/1", help="i/n: every n-th scene from the i-th")
@@ -265,6 +266,7 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     segmenter = load_segmenter(options.model, options.weights, options.device)
+    segmenter.redraws &= not options.as_answered
     part, parts = (int(number) for number in options.part.split("/"))
     scenes = (validation if options.validation else held_out)(options.limit, options.wide)
     rows, seen = [], Counter[str]()

@@ -6,7 +6,7 @@ and runs all read them here.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +65,7 @@ BUNDLED_FILTERS = FilterSettings(pred_iou_thresh=0.5, stability_score_thresh=0.0
 """Chosen on validation scenes (docs/model-card.md)."""
 
 
-def usual_filters(model: str) -> FilterSettings:
+def usual_filters(model: str, **wanted: float | None) -> FilterSettings:
     """Return the thresholds of a network unless somebody wants others.
 
     Its outlines are softer than those of SAM 2, whose stability score leaves out nearly all
@@ -75,8 +75,11 @@ def usual_filters(model: str) -> FilterSettings:
     ----------
     model : str
         "bundled", an official name or the path of a checkpoint: these have SAM 2's own.
+    **wanted : float or None
+        Other values of its fields; None leaves a field as it is.
     """
-    return BUNDLED_FILTERS if model == "bundled" else FilterSettings()
+    usual = BUNDLED_FILTERS if model == "bundled" else FilterSettings()
+    return replace(usual, **{k: v for k, v in wanted.items() if v is not None})
 
 
 @dataclass(frozen=True, slots=True)

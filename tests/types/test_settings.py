@@ -81,3 +81,5 @@ def test_every_network_has_thresholds_of_its_own():
     for model in ("sam2.1_hiera_tiny", "folder/weights.pt"):
         assert usual_filters(model) == FilterSettings(0.8, 0.95, 1.0, 0.7)
     assert usual_filters("bundled").stability_score_thresh == 0
+    told = usual_filters("bundled", pred_iou_thresh=None, box_nms_thresh=0.0)
+    assert told == FilterSettings(0.5, 0.0, box_nms_thresh=0.0)

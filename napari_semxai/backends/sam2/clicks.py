@@ -9,6 +9,7 @@ import torch
 from scipy import ndimage
 from torch.nn import functional
 
+from napari_semxai.algorithms.exposure import luminance
 from napari_semxai.algorithms.masks.click_edits import BOX_MARGIN
 from napari_semxai.types import PredictedMask
 
@@ -89,16 +90,15 @@ def answers(
         multimask=alone,
     )
     found = []
-    for each, drawn in zip(answer.masks, answer.logits, strict=True):
-        kept = np.zeros_like(each)
+    for own, own_logits in zip(answer.masks, answer.logits, strict=True):
+        drawn, near = own, np.zeros_like(own)
+        if segmenter.redraws:
+            drawn, near = redrawn(image, own, own_logits, prompts, mask)
         if mask is not None and logits is not None:
             # The mask as the network was given it, at its own resolution.
-            kept = each == (_enlarge(logits, mask.shape) > 0)
-        new = each
-        if segmenter.redraws:
-            new, near = redrawn(image, each, drawn, prompts, mask)
-            kept = kept & ~near
-        found.append(new if mask is None else np.where(kept, mask, new))
+            given = _enlarge(logits, mask.shape) > 0
+            drawn = np.where((own != given) | near, drawn, mask)
+        found.append(drawn)
     return [
         PredictedMask(*each) for each in zip(found, answer.predicted_iou.tolist(), strict=True)
     ]
@@ -164,14 +164,12 @@ class _CloseUp:
     def __init__(
         self, image: NDArray[np.uint8], logits: NDArray[np.float32], window: Window
     ) -> None:
-        rows, columns = window
+        rows, columns = self.window = window
         self.origin = np.array([rows.start, columns.start])
         self.shape = (rows.stop - rows.start, columns.stop - columns.start)
         self.scale = max(1.0, max(self.shape) / SIDE)
         self.small = tuple(max(1, round(edge / self.scale)) for edge in self.shape)
-        gray = image[window].astype(np.float32)
-        if gray.ndim == 3:
-            gray = gray.mean(2)
+        gray = luminance(image[window]).astype(np.float32)
         self.gray = ndimage.gaussian_filter(self._resized(gray), GRAIN)
         self.logits = self._resized(_enlarge(logits, image.shape[:2])[window])
 
@@ -184,11 +182,7 @@ class _CloseUp:
 
     def reduced(self, mask: BoolMask) -> BoolMask:
         """Return a mask of the image as it is in the close-up."""
-        rows, columns = (
-            slice(start, start + edge)
-            for start, edge in zip(self.origin.tolist(), self.shape, strict=True)
-        )
-        return self._resized(mask[rows, columns].astype(np.float32)) >= 0.5
+        return self._resized(mask[self.window].astype(np.float32)) >= 0.5
 
     def enlarged(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return values of the close-up at the size of the window."""

@@ -7,7 +7,7 @@ The network is the ``sam2`` package's own. Its decoder runs in a faster form of 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -174,6 +174,13 @@ class Segmenter:
         For many images, one after the other: nothing but the last one is remembered, and batches
         have one size rather than the one that turns out to be fastest. The last bit of a logit
         depends on it, and thus on what else the machine is doing.
+
+    Attributes
+    ----------
+    redraws : bool
+        Whether its answers to prompts are drawn again on the picture (`clicks.redrawn`). Those of
+        the bundled network, whose outlines are soft, are better for it (docs/model-card.md); those
+        of official networks stay as they are.
     """
 
     def __init__(
@@ -199,6 +206,7 @@ class Segmenter:
     def _use(self, network: Any, info: ModelInfo) -> None:
         self.info = info
         self.network = network.eval()
+        self.redraws = isinstance(network.image_encoder.trunk, LiteTrunk)
         self._decoder = SharedImageDecoder(network)
         self._sizer = BatchSizer(network.device)
         self._embeddings = Recent[Embedding](EMBEDDING_BYTES, lambda value: value.nbytes)
@@ -209,15 +217,6 @@ class Segmenter:
         """Shape (h, w) of the logits of a mask prompt."""
         rows, columns = self.network.sam_prompt_encoder.mask_input_size
         return int(rows), int(columns)
-
-    @property
-    def redraws(self) -> bool:
-        """Whether its answers to prompts are drawn again on the picture (`clicks.redrawn`).
-
-        Those of the bundled network, whose outlines are soft, are better for it
-        (docs/model-card.md); those of official networks stay as they are.
-        """
-        return isinstance(self.network.image_encoder.trunk, LiteTrunk)
 
     def embed(self, image: NDArray[np.uint8]) -> Embedding:
         """Encode an image, or recall it: the key is the image's content.
@@ -371,11 +370,12 @@ def generate_candidates(  # noqa: PLR0913 - the public signature is fixed
         In the reference generator's order.
     """
     segmenter = Segmenter(model, device=device)
-    chosen = replace(usual_filters(model), box_nms_thresh=box_nms_thresh)
-    if pred_iou_thresh is not None:
-        chosen = replace(chosen, pred_iou_thresh=pred_iou_thresh)
-    if stability_score_thresh is not None:
-        chosen = replace(chosen, stability_score_thresh=stability_score_thresh)
+    chosen = usual_filters(
+        model,
+        pred_iou_thresh=pred_iou_thresh,
+        stability_score_thresh=stability_score_thresh,
+        box_nms_thresh=box_nms_thresh,
+    )
     settings = GenerateSettings(points_per_side, pred_iou_floor=chosen.pred_iou_thresh)
     updates = segmenter.generate(image, settings)
     for update in updates:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 import os
 import re
-from dataclasses import fields, replace
 from pathlib import Path
 
 from napari_semxai.algorithms.masks.foreground import AUTO, RULES, ForegroundRule, parse_rule
 from napari_semxai.store.weights.models import BUNDLED, model_names
 from napari_semxai.types import (
     AlgorithmSettings,
-    FilterSettings,
     GenerateSettings,
     InputError,
     MaskSettings,
@@ -180,9 +178,11 @@ def add_foreground_option(parser: argparse._ActionsContainer) -> None:
 
 def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> MaskSettings:
     """Collect the parsed arguments of `add_mask_options`; `algorithm` where those leave it."""
-    wanted = {f.name: getattr(options, f.name, None) for f in fields(FilterSettings)}
-    filters = replace(
-        usual_filters(options.model), **{k: v for k, v in wanted.items() if v is not None}
+    filters = usual_filters(
+        options.model,
+        pred_iou_thresh=options.pred_iou_thresh,
+        stability_score_thresh=options.stability_score_thresh,
+        box_nms_thresh=options.box_nms_thresh,
     )
     return MaskSettings(
         model=options.model,

@@ -146,7 +146,7 @@ def test_corrections_bring_the_bundled_network_nearer(segmenter):
 
 def test_official_networks_answer_as_they_are(segmenter, scene, monkeypatch):
     assert segmenter.redraws
-    monkeypatch.setattr(Segmenter, "redraws", False)
+    monkeypatch.setattr(segmenter, "redraws", False)
     point = centre_of(scene.defect)
     answer = answer_prompts(segmenter, scene.image, Prompts((point,), (True,)))
     three = segmenter.predict(scene.image, np.array([point]), np.array([1]))
