@@ -70,7 +70,6 @@ if TYPE_CHECKING:
 
     import napari
 
-    from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.widgets.common.forms import Panel, ScrolledDock
 
 _logger = logging.getLogger(__name__)
@@ -189,7 +188,7 @@ class Workbench:
         self.notices = self._owned(Notices(canvas), "clear")
         self.monitor.said.connect(self.notices.show)
         self.choices = ChoicesController(self.session, self.writes, self.folders.choices)
-        self.keys = self._owned(KeyTable(canvas, self._key_actions(), self.folders.shortcuts))
+        self.keys = self._owned(KeyTable(canvas, _key_actions(self), self.folders.shortcuts))
         # napari makes its menus anew now and then; each image takes our keys from them again.
         self.layers.mask_layer_changed.connect(self.keys.bind)
         self.closing = ClosingQuestion(window, self.edit)
@@ -267,9 +266,6 @@ class Workbench:
             dock.ensureWidgetVisible(part)
             part.setFocus(Qt.FocusReason.ShortcutFocusReason)
 
-    def _look_at(self, defect: Defect | None) -> None:
-        self.layers.layout.look_at(None if defect is None else defect.box)
-
     def save(self) -> None:
         """Save the mask in the project or where it was saved last, or ask."""
         if self.review.save():
@@ -282,48 +278,6 @@ class Workbench:
         if isinstance(dock, EditDock):
             dock.save()
 
-    def _key_actions(self) -> dict[str, Callable[[], object]]:
-        """Return what each of `SHORTCUTS` does."""
-        review, queue, layers = self.review, self.queue, self.layers
-        return {
-            "generate": self.segment.generate,
-            "accept": review.accept,
-            "no defect": partial(review.review, ReviewState.NO_DEFECT),
-            "reject": partial(review.review, ReviewState.REJECTED),
-            "unsure": partial(review.review, ReviewState.UNSURE),
-            "undo review": review.undo,
-            "next": partial(queue.step, 1),
-            "previous": partial(queue.step, -1),
-            "next unreviewed": queue.next_unreviewed,
-            "jump": partial(self.focus, QUEUE, "jump"),
-            "comment": partial(self.focus, REVIEW, "comment"),
-            "mask": layers.toggle_mask,
-            "explanation": self.explanations.toggle,
-            "next defect": partial(self.defects.find_next, self._look_at),
-            "next heat map": self.explaining.heatmaps.show_next,
-            "before": layers.toggle_before,
-            "beside": self.side_by_side.toggle,
-            "outline": layers.tool.toggle_outline,
-            "opacity": layers.tool.next_opacity,
-            "move": partial(layers.take_tool, "pan_zoom"),
-            "brush": partial(layers.take_tool, "paint"),
-            "erase": partial(layers.take_tool, "erase"),
-            "smaller": partial(layers.tool.scale_brush, 1 / BRUSH_STEP),
-            "larger": partial(layers.tool.scale_brush, BRUSH_STEP),
-            "undo": layers.undo,
-            "redo": partial(layers.undo, again=True),
-            "click": partial(self.clicks.activate, True),
-            "new object": self.clicks.begin_object,
-            "apply answer": self.clicks.apply_offer,
-            "discard answer": self.clicks.discard_offer,
-            "automatic": self.edit.apply_automatic,
-            "previous mask": self.edit.add_previous,
-            "copy": self.edit.copy,
-            "paste": self.edit.paste,
-            "save": self.save,
-            **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
-        }
-
     def _make_candidates(self) -> ScrolledDock:
         dock = CandidatesDock(self.session, self.images, self.segment, self.downloads, self.layers)
         dock.sample_wanted.connect(self.open_sample)
@@ -332,55 +286,84 @@ class Workbench:
         dock.welcome_if_empty()
         return dock
 
-    def _make_edit(self) -> ScrolledDock:
-        return EditDock(self.session, self.edit, self.layers, self._panels())
-
-    def _make_explain(self) -> ScrolledDock:
-        return ExplainDock(self.session, self.explaining, self.explanations)
-
     def _make_scores(self) -> ScrolledDock:
         dock = ScoresDock(self.viewer, self.session, self.evaluate, self.comparison, self.table)
         dock.tau_picked.connect(self.explaining.masks.set_threshold)
         return dock
 
-    def _make_survey(self) -> ScrolledDock:
-        return SurveyDock(self.session, self.survey, self.jobs)
-
-    def _make_research(self) -> ScrolledDock:
-        return ResearchDock(
-            self.session,
-            self.research,
-            self.curves,
-            self.segment,
-            runs=self.runs,
-            jobs=self.jobs,
-        )
-
-    def _panels(self) -> dict[str, Panel]:
-        session, review = self.session, self.review
-        thumbnails = Thumbnails(session, self.jobs)
-        queue = QueuePanel(
-            session, self.projects, self.queue, self.images, self.queue_masks, thumbnails
-        )
-        queue.annotator.setText(self.choices.annotator)
-        return {
-            QUEUE: queue,
-            REVIEW: ReviewPanel(session, review),
-            edit_dock.ANNOTATORS: AnnotatorsPanel(session, self.annotators, self.tools),
-            edit_dock.PROJECT: ProjectPanel(session, self.tools),
-            edit_dock.CLICKS: ClickPanel(session, self.clicks),
-            edit_dock.KEYS: KeysPanel(self.keys),
-            edit_dock.DEFECTS: DefectsPanel(session, self.defects, self.layers.layout.look_at),
-            edit_dock.SIZE: SizePanel(
-                session, PixelSizeController(session, self.writes), self.ruler
-            ),
-            edit_dock.STORAGE: StoragePanel(self.jobs),
-        }
-
     def _on_dock_destroyed(self, title: str) -> None:
         dock = self.docks.pop(title, None)
         if dock is not None:
             dock.release()
+
+
+def _key_actions(bench: Workbench) -> dict[str, Callable[[], object]]:
+    """Return what each of `SHORTCUTS` does."""
+    review, queue, layers = bench.review, bench.queue, bench.layers
+    look_at = layers.layout.look_at
+    return {
+        "generate": bench.segment.generate,
+        "accept": review.accept,
+        "no defect": partial(review.review, ReviewState.NO_DEFECT),
+        "reject": partial(review.review, ReviewState.REJECTED),
+        "unsure": partial(review.review, ReviewState.UNSURE),
+        "undo review": review.undo,
+        "next": partial(queue.step, 1),
+        "previous": partial(queue.step, -1),
+        "next unreviewed": queue.next_unreviewed,
+        "jump": partial(bench.focus, QUEUE, "jump"),
+        "comment": partial(bench.focus, REVIEW, "comment"),
+        "mask": layers.toggle_mask,
+        "explanation": bench.explanations.toggle,
+        "next defect": partial(
+            bench.defects.find_next, lambda one: look_at(one.box if one else None)
+        ),
+        "next heat map": bench.explaining.heatmaps.show_next,
+        "before": layers.toggle_before,
+        "beside": bench.side_by_side.toggle,
+        "outline": layers.tool.toggle_outline,
+        "opacity": layers.tool.next_opacity,
+        "move": partial(layers.take_tool, "pan_zoom"),
+        "brush": partial(layers.take_tool, "paint"),
+        "erase": partial(layers.take_tool, "erase"),
+        "smaller": partial(layers.tool.scale_brush, 1 / BRUSH_STEP),
+        "larger": partial(layers.tool.scale_brush, BRUSH_STEP),
+        "undo": layers.undo,
+        "redo": partial(layers.undo, again=True),
+        "click": partial(bench.clicks.activate, True),
+        "new object": bench.clicks.begin_object,
+        "apply answer": bench.clicks.apply_offer,
+        "discard answer": bench.clicks.discard_offer,
+        "automatic": bench.edit.apply_automatic,
+        "previous mask": bench.edit.clipboard.add_previous,
+        "copy": bench.edit.clipboard.copy,
+        "paste": bench.edit.clipboard.paste,
+        "save": bench.save,
+        **{f"class {n}": partial(review.set_class, n) for n in CLASS_KEYS},
+    }
+
+
+def _edit_panels(bench: Workbench) -> dict[str, Panel]:
+    """Make the panels of *Edit & review*."""
+    session, review = bench.session, bench.review
+    thumbnails = Thumbnails(session, bench.jobs)
+    queue = QueuePanel(
+        session, bench.projects, bench.queue, bench.images, bench.queue_masks, thumbnails
+    )
+    queue.annotator.setText(bench.choices.annotator)
+    return {
+        QUEUE: queue,
+        REVIEW: ReviewPanel(session, review),
+        edit_dock.ANNOTATORS: AnnotatorsPanel(session, bench.annotators, bench.tools),
+        edit_dock.PROJECT: ProjectPanel(session, bench.tools),
+        edit_dock.CLICKS: ClickPanel(session, bench.clicks),
+        edit_dock.KEYS: KeysPanel(bench.keys),
+        edit_dock.DEFECTS: DefectsPanel(session, bench.defects, bench.layers.layout.look_at),
+        edit_dock.SIZE: SizePanel(
+            session, PixelSizeController(session, bench.writes), bench.ruler
+        ),
+        edit_dock.STORAGE: StoragePanel(bench.jobs),
+    }
 
 
 class _Dock(NamedTuple):
@@ -392,9 +375,25 @@ class _Dock(NamedTuple):
 
 DOCKS = {
     CANDIDATES: _Dock("Candidates", Workbench._make_candidates),
-    EDIT: _Dock("Edit", Workbench._make_edit),
-    EXPLAIN: _Dock("Explain", Workbench._make_explain),
+    EDIT: _Dock(
+        "Edit",
+        lambda bench: EditDock(bench.session, bench.edit, bench.layers, _edit_panels(bench)),
+    ),
+    EXPLAIN: _Dock(
+        "Explain",
+        lambda bench: ExplainDock(bench.session, bench.explaining, bench.explanations),
+    ),
     SCORES: _Dock("Scores", Workbench._make_scores),
-    SURVEY: _Dock("Survey", Workbench._make_survey),
-    RESEARCH: _Dock("Research", Workbench._make_research),
+    SURVEY: _Dock("Survey", lambda bench: SurveyDock(bench.session, bench.survey, bench.jobs)),
+    RESEARCH: _Dock(
+        "Research",
+        lambda bench: ResearchDock(
+            bench.session,
+            bench.research,
+            bench.curves,
+            bench.segment,
+            runs=bench.runs,
+            jobs=bench.jobs,
+        ),
+    ),
 }

@@ -37,6 +37,44 @@ if TYPE_CHECKING:
 _EDITS = {edit.name: edit.function for edit in MASK_EDITS}
 
 
+class MaskClipboard:
+    """Masks that can be added to the open one: one that was copied, and that of the image before.
+
+    Parameters
+    ----------
+    session : Session
+        Told what is copied, and what there is not.
+    edit : EditController
+        Has the open mask, and tells the one that was left.
+    """
+
+    def __init__(self, session: Session, edit: EditController) -> None:
+        self._session, self._edit = session, edit
+        self.previous: BoolMask | None = None
+        self._copied: BoolMask | None = None
+
+    def copy(self) -> None:
+        """Keep the mask as it is for `paste`, also on other images."""
+        if self._edit.mask is not None:
+            self._copied = self._edit.mask.copy()
+            self._session.say(f"Copied {np.count_nonzero(self._copied):,} pixels of the mask")
+
+    def paste(self) -> None:
+        """Add the copied mask as one undoable edit."""
+        self._add(self._copied, "paste mask", "Copy a mask first")
+
+    def add_previous(self) -> None:
+        """Add the mask of the image that was open before as one undoable edit."""
+        self._add(self.previous, "mask of the previous image", "No image was open before")
+
+    def _add(self, mask: BoolMask | None, title: str, otherwise: str) -> None:
+        own = self._edit.mask
+        if mask is None:
+            self._session.say(otherwise)
+        elif own is not None:
+            self._edit.propose(mask | own if mask.shape == own.shape else mask, title)
+
+
 class EditController:
     """Changes the mask of the open image, and keeps a copy of every stroke.
 
@@ -57,6 +95,8 @@ class EditController:
         Told of every edit before it is made.
     copies : StrokeCopies
         Of masks whose strokes no file holds.
+    clipboard : MaskClipboard
+        Other masks, to be added to this one.
     """
 
     edited = Signal()
@@ -70,8 +110,7 @@ class EditController:
         self.recorder = RecipeRecorder(session)
         self.copies = StrokeCopies(recovery_folder, self._on_copied, wait)
         self._open: Strokes | None = None
-        self._previous: BoolMask | None = None
-        self._copied: BoolMask | None = None
+        self.clipboard = MaskClipboard(session, self)
         self._strokes = self._kept = 0
         self._key = ""
 
@@ -181,27 +220,6 @@ class EditController:
             self.recorder.note(self.mask, mask, title, details)
         self._session.proposal = Proposal(mask, title, details)
 
-    def copy(self) -> None:
-        """Keep the mask as it is for `paste`, also on other images."""
-        if self.mask is not None:
-            self._copied = self.mask.copy()
-            self._session.say(f"Copied {np.count_nonzero(self._copied):,} pixels of the mask")
-
-    def paste(self) -> None:
-        """Add the copied mask as one undoable edit."""
-        self._add(self._copied, "paste mask", "Copy a mask first")
-
-    def add_previous(self) -> None:
-        """Add the mask of the image that was open before as one undoable edit."""
-        self._add(self._previous, "mask of the previous image", "No image was open before")
-
-    def _add(self, mask: BoolMask | None, title: str, otherwise: str) -> None:
-        if mask is None:
-            self._session.say(otherwise)
-        elif self.mask is not None:
-            fits = mask.shape == self.mask.shape
-            self.propose(mask | self.mask if fits else mask, title)
-
     def load(self, path: Path) -> None:
         """Bring a mask file in as one undoable edit."""
         image = self._session.image
@@ -230,7 +248,7 @@ class EditController:
         """
         left = None if self.mask is None else Left(self.mask, self.unsaved)
         if left is not None:
-            self._previous = left.mask
+            self.clipboard.previous = left.mask
         self.copies.hurry(self._key)
         self._open = None
         self._key, self._strokes, self._kept = "", 0, 0

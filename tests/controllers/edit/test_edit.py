@@ -169,11 +169,11 @@ def test_an_automatic_mask_that_is_applied_says_how_it_was_made(session, edit, m
 
 
 def test_a_mask_is_copied_and_added_on_another_image(session, edit, mask, image):
-    edit.paste()
+    edit.clipboard.paste()
     assert session.message == "Copy a mask first"
-    edit.add_previous()
+    edit.clipboard.add_previous()
     assert session.message == "No image was open before"
-    edit.copy()
+    edit.clipboard.copy()
     copied = mask.mask.copy()
     stroke(mask, edit)
     left = mask.mask.copy()
@@ -182,9 +182,9 @@ def test_a_mask_is_copied_and_added_on_another_image(session, edit, mask, image)
     other = LiveMask(np.zeros(image.gray.shape, bool))
     other.update((slice(90, 95), slice(0, 5)), np.ones((5, 5)))
     edit.start_mask(other)
-    edit.paste()
+    edit.clipboard.paste()
     np.testing.assert_array_equal(session.proposal.mask, copied | other.mask)
-    edit.add_previous()
+    edit.clipboard.add_previous()
     np.testing.assert_array_equal(session.proposal.mask, left | other.mask)
     assert session.proposal.title == "mask of the previous image"
     # One of another size is refused.
@@ -192,5 +192,5 @@ def test_a_mask_is_copied_and_added_on_another_image(session, edit, mask, image)
     small = replace(image, gray=image.gray[:50], pixels=image.gray[:50])
     open_image(session, small)
     edit.start_mask(LiveMask(np.zeros(small.gray.shape, bool)))
-    edit.paste()
+    edit.clipboard.paste()
     assert "image's size" in session.message
