@@ -64,7 +64,7 @@ def answer_prompts(
     mask : ndarray of bool, shape (M, N), optional
         The object as it is now.
     """
-    return max(answers(segmenter, image, prompts, mask), key=lambda each: each.predicted_iou)
+    return answers(segmenter, image, prompts, mask, best_only=True)[0]
 
 
 def answers(
@@ -72,12 +72,14 @@ def answers(
     image: NDArray[np.uint8],
     prompts: Prompts,
     mask: BoolMask | None = None,
+    *,
+    best_only: bool = False,
 ) -> list[PredictedMask]:
     """Return all masks that a prompt may mean: three for a single click, else one.
 
     Of a mask only those pixels change whose side the network changed, so that details finer than
     its resolution stay, and those near a click where answers are redrawn.
-    Parameters as for `answer_prompts`.
+    Parameters as for `answer_prompts`; with `best_only` the mask of the best predicted IoU alone.
     """
     logits = None if mask is None else mask_logits(mask, segmenter.mask_prompt_shape)
     alone = mask is None and prompts.box is None and len(prompts.points) == 1
@@ -90,18 +92,19 @@ def answers(
         multimask=alone,
     )
     found = []
-    for own, own_logits in zip(answer.masks, answer.logits, strict=True):
-        drawn, near = own, np.zeros_like(own)
+    # To draw one that covers the image takes several times as long as the network.
+    rows = [int(answer.predicted_iou.argmax())] if best_only else range(len(answer.masks))
+    for row in rows:
+        drawn = own = answer.masks[row]
+        near = np.zeros_like(own)
         if segmenter.redraws:
-            drawn, near = redrawn(image, own, own_logits, prompts, mask)
+            drawn, near = redrawn(image, own, answer.logits[row], prompts, mask)
         if mask is not None and logits is not None:
             # The mask as the network was given it, at its own resolution.
             given = _enlarge(logits, mask.shape) > 0
             drawn = np.where((own != given) | near, drawn, mask)
-        found.append(drawn)
-    return [
-        PredictedMask(*each) for each in zip(found, answer.predicted_iou.tolist(), strict=True)
-    ]
+        found.append(PredictedMask(drawn, float(answer.predicted_iou[row])))
+    return found
 
 
 def redrawn(
