@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
@@ -22,12 +22,11 @@ class QueueFilter:
         "candidate" holds for every image that is not reviewed, with or without a mask.
     voided : bool or None
         Whether a later edit made a review void.
-    labels : frozenset of str or None
-        Classes; the annotator's goes before that of the table.
-    confidence, score : tuple of (float, float) or None
-        Lowest and highest, ends included.
+    where : mapping
+        Name of a column to the values that pass, as a frozenset, or to the lowest and the highest
+        one, ends included.
     text : str
-        Part of a name, id, lot, wafer or defect, in any case.
+        Part of a name, id, lot, wafer, defect or comment, in any case.
     order : str
         Name of the column to sort by; images without the value come last.
     descending : bool
@@ -40,9 +39,7 @@ class QueueFilter:
     annotator: str | None = None
     states: frozenset[ReviewState] | None = None
     voided: bool | None = None
-    labels: frozenset[str] | None = None
-    confidence: tuple[float, float] | None = None
-    score: tuple[float, float] | None = None
+    where: Mapping[str, frozenset[str] | tuple[float, float]] = field(default_factory=dict)
     text: str = ""
     order: str = "number"
     descending: bool = False
@@ -66,6 +63,8 @@ class QueueColumn:
         Its text in the list, "" for none; None where the list does not name it.
     sort : tuple of (str, bool) or None
         Title of the order by it and whether that order is descending.
+    choose : str
+        What people call its values where they filter by one of them; "" where they do not.
     name : str
         Of the field.
     """
@@ -75,6 +74,7 @@ class QueueColumn:
     missing: str | bool | None = None
     show: Callable[[Any], str] | None = None
     sort: tuple[str, bool] | None = None
+    choose: str = ""
     name: str = ""
 
 
@@ -101,12 +101,16 @@ class QueueRow:
         Place in the whole project, counted from 1.
     annotator : str
         Whose record this is; "" without one.
-    state, voided, label, confidence, score, time
+    state, voided, label, confidence, score, time, comment
         See `ReviewRecord`; without a record "candidate", and the class of the table.
     has_mask : bool
         Whether there is a mask.
     name : str
         What people call the image.
+    lot, wafer : str
+        As in the project's table.
+    area : int or None
+        Pixels of the mask; None without one.
     """
 
     image: str = field(metadata=_column(str, sort=("By name", False)))
@@ -116,7 +120,7 @@ class QueueRow:
         metadata=_column(ReviewState, attrgetter("state"), ReviewState.CANDIDATE)
     )
     voided: ReviewState | None = field(metadata=_column(ReviewState, attrgetter("voided")))
-    label: str = field(metadata=_column(str, attrgetter("label"), "", str))
+    label: str = field(metadata=_column(str, attrgetter("label"), "", str, choose="class"))
     confidence: float | None = field(
         metadata=_column(
             float, attrgetter("confidence"), sort=("Uncertain first (confidence)", False)
@@ -133,6 +137,17 @@ class QueueRow:
     # By the record: asking the disk for every file would take seconds on a shared drive.
     has_mask: bool = field(metadata=_column(bool, lambda record: bool(record.mask_sha256), False))
     name: str = field(default="", metadata=_column(str))
+    lot: str = field(default="", metadata=_column(str, choose="lot"))
+    wafer: str = field(default="", metadata=_column(str, choose="wafer"))
+    comment: str = field(default="", metadata=_column(str, attrgetter("comment"), ""))
+    area: int | None = field(
+        default=None,
+        metadata=_column(
+            int,
+            lambda record: record.area if record.mask_sha256 else None,
+            sort=("Largest area first", True),
+        ),
+    )
 
 
 # Made of the fields, so that the index, its questions and the list cannot disagree on their

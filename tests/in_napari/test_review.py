@@ -174,14 +174,14 @@ def test_keys_work_whatever_was_clicked_last(
     clicked = (
         viewer.viewerButtons.resetViewButton,
         viewer.layers.viewport(),
-        panels["Queue"].state,
+        panels["Queue"].filters.state,
         panels["Queue"].list.viewport(),
         dock.brush,
         comment,
     )
     for place, part in enumerate(clicked, start=1):
         qtbot.waitUntil(lambda place=place: number(workbench) == place)
-        if part is panels["Queue"].state:
+        if part is panels["Queue"].filters.state:
             part.setFocus(Qt.FocusReason.MouseFocusReason)
         elif part is panels["Queue"].list.viewport():
             row = panels["Queue"].list.visualRect(panels["Queue"].model.index(place - 1))

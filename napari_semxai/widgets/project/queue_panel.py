@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
-    QComboBox,
     QGridLayout,
     QLineEdit,
     QListView,
@@ -20,14 +19,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt.utils import signals_blocked
 
-from napari_semxai.store.project.files import annotator_key
-from napari_semxai.types import QUEUE_COLUMNS, Progress, QueueFilter, ReviewState
 from napari_semxai.widgets.common.file_dialogs import Dialog, RecentButton, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, Section, button, row
 from napari_semxai.widgets.common.status import StatusText
-from napari_semxai.widgets.project.queue_list import QueueModel
+from napari_semxai.widgets.project.queue_list import QueueFilters, QueueModel
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +37,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.thumbnails import Thumbnails
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
+    from napari_semxai.types import Progress
     from napari_semxai.widgets.common.forms import Connections
 
 
@@ -107,28 +104,12 @@ class ProjectOpener(QWidget):
         return ask_open(self, Dialog.TABLE, "Open a KLARF file or a table", TABLE_FILTER)
 
 
-_VOID = "Review void"
 _LOOK_MILLISECONDS = 20_000
 """How often others' progress is looked for."""
-# The project's own order stands first: it is that of a queue without any filter.
-_ORDERS = {
-    column.sort[0]: (column.name, column.sort[1])
-    for column in sorted(QUEUE_COLUMNS, key=lambda column: column.name != "number")
-    if column.sort is not None
-}
 _WELCOME = (
     "No project is open. Open a folder of images or a KLARF file to review it image by image; "
     "the images themselves are never changed."
 )
-_LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
-_BELOW: dict[str, dict[str, tuple[float, float]]] = {
-    "Any certainty": {},
-    **{
-        f"{name.capitalize()} ≤ {v}": {name: (0.0, v)}
-        for name in ("score", "confidence")
-        for v in _LIMITS
-    },
-}
 
 
 class QueuePanel(Panel):
@@ -157,8 +138,6 @@ class QueuePanel(Panel):
         self._session, self._projects = session, projects
         self._queue, self._images, self._masks = queue, images, masks
         self.model = QueueModel(thumbnails)
-        self._folder: Path | None = None
-        self._seen: set[str] = set()
         self._create()
         self._lay_out()
         self._outside: Connections = (
@@ -194,25 +173,7 @@ class QueuePanel(Panel):
         self.jump = QLineEdit()
         self.jump.setPlaceholderText("Number or name ⏎")
         self.jump.setToolTip("Jump to an image by its number or part of its name (Alt+J)")
-        self.state, self.label, self.below, self.order = (QComboBox() for _ in range(4))
-        self.whose = QComboBox()
-        self.state.addItems(["Any state", *map(str, ReviewState), _VOID])
-        self.below.addItems(list(_BELOW))
-        self.order.addItems(list(_ORDERS))
-        tips = {
-            self.state: "Show only images in this state",
-            self.label: "Show only images of this class",
-            self.below: "Score: predicted IoU of the mask. Confidence: of the classifier.",
-            self.order: "Order of the list",
-            self.whose: "Whose reviews to show. In blind mode others' stay hidden until you have "
-            "reviewed the image.",
-        }
-        for part, tip in tips.items():
-            part.setToolTip(tip)
-            part.setSizeAdjustPolicy(
-                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
-            )
-            part.setMinimumContentsLength(8)
+        self.filters = QueueFilters(self._queue)
         self.list = QListView()
         self.list.setModel(self.model)
         # Else Qt would measure all rows, and ask for the picture of each.
@@ -238,10 +199,8 @@ class QueuePanel(Panel):
         grid.setContentsMargins(0, 0, 0, 0)
         rows: tuple[tuple[QWidget, ...], ...] = (
             (another, self.refresh),
-            (self.state, self.label),
-            (self.below, self.order),
-            (self.whose, self.masks),
-            (self.keep_view,),
+            (self.filters,),
+            (self.keep_view, self.masks),
             (self.list,),
             (self._batch_row(),),
         )
@@ -281,10 +240,6 @@ class QueuePanel(Panel):
             (self.keep_view.clicked, partial(setattr, self._session, "keep_view")),
             (self.list.activated, self._on_row_activated),
             (self.list.clicked, self._on_row_activated),
-            *(
-                (combo.activated, self._on_filter_changed)
-                for combo in (self.state, self.label, self.below, self.order, self.whose)
-            ),
         )
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
@@ -304,44 +259,12 @@ class QueuePanel(Panel):
         self.where.setText(_where(queue))
         unreadable = f", {len(queue.unreadable):,} unreadable" if queue.unreadable else ""
         self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed{unreadable}")
-        self._show_filter(queue)
+        self.filters.show_filter(queue)
         if queue.position is not None:
             index = self.model.index(queue.position)
             # Selecting opens nothing: only a click or Enter does.
             self.list.setCurrentIndex(index)
             self.list.scrollTo(index)
-
-    def _show_filter(self, queue: Queue) -> None:
-        self._classes = self._classes_of(queue)
-        names = [f"{label} {queue.class_names.get(label, '')}".strip() for label in self._classes]
-        me = annotator_key(queue.annotator)
-        others = [name for name in queue.annotators if name != me]
-        self._annotators = [queue.annotator, None, *others]
-        whose = ["My reviews", "All reviews", *(f"Reviews of {name}" for name in others)]
-        for combo, items in ((self.label, ["Any class", *names]), (self.whose, whose)):
-            # Refilling would close a list that a person has just opened.
-            if [combo.itemText(i) for i in range(combo.count())] != items:
-                with signals_blocked(combo):
-                    combo.clear()
-                    combo.addItems(items)
-        if queue.filter.annotator in self._annotators:
-            with signals_blocked(self.whose):
-                self.whose.setCurrentIndex(self._annotators.index(queue.filter.annotator))
-        # A project that was just opened has no filter, whatever the boxes showed for the last
-        # one.
-        plain = QueueFilter(annotator=queue.annotator)
-        if queue.filter == plain:
-            for combo in (self.state, self.label, self.below, self.order, self.whose):
-                with signals_blocked(combo):
-                    combo.setCurrentIndex(0)
-
-    def _classes_of(self, queue: Queue) -> list[str]:
-        """Return the project's list, and the classes seen in it so far, filtered out or not."""
-        if queue.folder != self._folder:
-            self._folder, self._seen = queue.folder, set()
-        # Collected: filtered by one class, `shown` knows of no other any more.
-        self._seen |= {row.label for row in queue.shown}
-        return [*queue.class_names, *sorted(self._seen - {"", *queue.class_names})]
 
     def _on_batch_changed(self, batch: Progress) -> None:
         running = batch.running
@@ -351,23 +274,6 @@ class QueuePanel(Panel):
         self.progress.setValue(batch.done)
         left = "" if batch.seconds_left is None else f", {batch.seconds_left / 60:.0f} min left"
         self.progress.setFormat(f"{batch.stage} %v of %m{left}")
-
-    def _on_filter_changed(self) -> None:
-        state = self.state.currentText()
-        queue, label = self._session.queue, self.label.currentIndex()
-        if queue is None:
-            return
-        order, descending = _ORDERS[self.order.currentText()]
-        known = state in set(map(str, ReviewState))
-        self._queue.set_filter(
-            states=frozenset({ReviewState(state)}) if known else None,
-            voided=True if state == _VOID else None,
-            labels=frozenset({self._classes[label - 1]}) if label > 0 else None,
-            **{"score": None, "confidence": None, **_BELOW[self.below.currentText()]},
-            annotator=self._annotators[self.whose.currentIndex()],
-            order=order,
-            descending=descending,
-        )
 
     def _on_previous_wanted(self) -> None:
         self._queue.step(-1)

@@ -77,7 +77,7 @@ def test_nothing_of_others_shows_before_ones_own_review(desk):
     desk.review.review(ReviewState.UNSURE)
     (row,) = asked(desk, **accepted)
     assert (row.image, row.annotator, row.label, row.score) == ("wafer_0", "bert", "7", 0.5)
-    assert asked(desk, labels=frozenset({"7"})) == (row,)
+    assert asked(desk, where={"label": frozenset({"7"})}) == (row,)
     desk.annotators.set_blind(False)
     desk.turn(lambda: len(desk.session.queue.shown) == 2)
     desk.annotators.set_blind(True)

@@ -256,7 +256,7 @@ def test_the_confidence_of_the_class_is_kept_and_filtered(desk):
     desk.turn(lambda: desk.session.queue.shown[0].confidence == 0.75)
     record = desk.project().record("wafer_0", "Anna")
     assert (record.classifier_sha256, record.classifier_synthetic) == (info.sha256, True)
-    desk.queue.set_filter(confidence=(0.0, 0.8))
+    desk.queue.set_filter(where={"confidence": (0.0, 0.8)})
     desk.turn(lambda: len(desk.session.queue.shown) == 1)
 
 

@@ -1,6 +1,7 @@
 """The queue's parts of the dock as views."""
 
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -125,39 +126,80 @@ def test_others_progress_is_looked_for_until_the_panel_goes(panel, controller):
 
 def test_filters_are_handed_on(panel, session, controller):
     session.queue = queue_of()
-    panel.state.setCurrentText("unsure")
-    panel.label.setCurrentIndex(1)
-    panel.below.setCurrentText("Score ≤ 0.8")
-    panel.order.setCurrentText("Uncertain first (score)")
-    panel.whose.setCurrentIndex(1)
-    panel.state.activated.emit(0)
+    panel.filters.state.setCurrentText("unsure")
+    panel.filters.label.setCurrentIndex(1)
+    panel.filters.below.setCurrentText("Score ≤ 0.8")
+    panel.filters.order.setCurrentText("Uncertain first (score)")
+    panel.filters.whose.setCurrentIndex(1)
+    panel.filters.state.activated.emit(0)
     [(name, _, chosen)] = controller.calls
     assert name == "set_filter"
     assert chosen == {
         "states": frozenset({ReviewState.UNSURE}),
         "voided": None,
-        "labels": frozenset({"3"}),
-        "score": (0.0, 0.8),
-        "confidence": None,
+        "where": {"label": frozenset({"3"}), "score": (0.0, 0.8)},
+        "text": "",
         "annotator": None,
         "order": "score",
         "descending": False,
     }
 
 
+@pytest.mark.parametrize(
+    ("typed", "limits"),
+    [("100-5000", (100, 5000)), ("100 –", (100, inf)), ("-50", (0, 50)), ("many", None)],
+)
+def test_lot_wafer_area_and_words_filter(panel, session, controller, qtbot, typed, limits):
+    shown = tuple(replace(row, lot=lot, wafer="7") for row, lot in zip(rows(), "BAA", strict=True))
+    session.queue = queue_of(shown=shown)
+    filters = panel.filters
+    lots = filters.choices["lot"]
+    assert [lots.itemText(i) for i in range(lots.count())] == ["Any lot", "A", "B"]
+    lots.setCurrentIndex(2)
+    filters.choices["wafer"].setCurrentIndex(1)
+    filters.text.setText("near edge")
+    filters.area.setText(typed)
+    qtbot.keyClick(filters.area, Qt.Key.Key_Return)
+    asked = {"lot": frozenset({"B"}), "wafer": frozenset({"7"})}
+    [(name, _, chosen)] = controller.calls
+    assert (name, chosen["text"]) == ("set_filter", "near edge")
+    assert chosen["where"] == (asked if limits is None else {**asked, "area": limits})
+    # What cannot be understood goes, and the field says again how to write it.
+    assert bool(filters.area.text()) is (limits is not None)
+
+
+def test_what_is_typed_stays_while_the_queue_changes(panel, session, controller, qtbot):
+    session.queue = queue_of()
+    panel.show()
+    panel.activateWindow()
+    qtbot.waitUntil(panel.isActiveWindow)
+    panel.browser.open()
+    panel.filters.text.setFocus()
+    qtbot.waitUntil(panel.filters.text.hasFocus)
+    qtbot.keyClicks(panel.filters.text, "near")
+    session.queue = replace(session.queue, reviewed=2)
+    assert panel.filters.text.text() == "near"
+    qtbot.keyClick(panel.filters.text, Qt.Key.Key_Return)
+    panel.filters.area.setFocus()
+    assert [call[2]["text"] for call in controller.calls] == ["near"]
+    # Another project has no filter.
+    session.queue = queue_of(folder=Path("other"))
+    assert panel.filters.text.text() == ""
+
+
 def test_reviews_of_one_annotator_can_be_chosen(panel, session, controller):
     session.queue = queue_of(annotators=("anna", "ben"))
-    assert [panel.whose.itemText(i) for i in range(panel.whose.count())] == [
+    assert [panel.filters.whose.itemText(i) for i in range(panel.filters.whose.count())] == [
         "My reviews",
         "All reviews",
         "Reviews of ben",
     ]
-    panel.whose.setCurrentIndex(2)
-    panel.whose.activated.emit(2)
+    panel.filters.whose.setCurrentIndex(2)
+    panel.filters.whose.activated.emit(2)
     assert controller.calls[-1][2]["annotator"] == "ben"
     # Somebody else has begun meanwhile: what is chosen stays.
     session.queue = queue_of(annotators=("al", "anna", "ben"), filter=QueueFilter("ben"))
-    assert panel.whose.currentText() == "Reviews of ben"
+    assert panel.filters.whose.currentText() == "Reviews of ben"
 
 
 def test_progress_is_shown_and_cancelled(panel, session, controller):
@@ -301,16 +343,17 @@ def test_folders_and_sizes_are_shown_and_caches_cleared(qtbot, monkeypatch, tmp_
 def test_classes_in_use_can_be_filtered_without_a_list(panel, session, controller):
     labelled = tuple(replace(row, label=label) for row, label in zip(rows(), "7b7", strict=True))
     session.queue = queue_of(shown=labelled, class_names={"3": "scratch"})
-    texts = [panel.label.itemText(i) for i in range(panel.label.count())]
+    texts = [panel.filters.label.itemText(i) for i in range(panel.filters.label.count())]
     assert texts == ["Any class", "3 scratch", "7", "b"]
     # A filter that hides a class does not take it from the list.
-    panel.label.setCurrentIndex(2)
-    panel.label.activated.emit(2)
-    assert controller.calls[-1][2]["labels"] == frozenset({"7"})
+    panel.filters.label.setCurrentIndex(2)
+    panel.filters.label.activated.emit(2)
+    assert controller.calls[-1][2]["where"] == {"label": frozenset({"7"})}
     session.queue = replace(session.queue, shown=labelled[:1], filter=QueueFilter("ben"))
-    assert panel.label.currentText() == "7"
+    assert panel.filters.label.currentText() == "7"
     session.queue = queue_of(shown=labelled[:1], class_names={}, folder=Path("other"))
-    assert [panel.label.itemText(i) for i in range(panel.label.count())] == ["Any class", "7"]
+    texts = [panel.filters.label.itemText(i) for i in range(panel.filters.label.count())]
+    assert texts == ["Any class", "7"]
 
 
 def test_the_tooltip_says_who_and_when(panel, session):

@@ -16,6 +16,7 @@ from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import QUEUE_COLUMNS, ReviewState
 
 if TYPE_CHECKING:
+    import sqlite3
     from collections.abc import Iterable
     from pathlib import Path
 
@@ -26,6 +27,10 @@ _VERSION = 5
 _LOCK_SECONDS = 5.0
 _KEPT_SECONDS = 90 * 24 * 3600.0
 """An index that was not opened for so long is removed; opening its project makes it again."""
+_OF_IMAGES = tuple(
+    column.name for column in QUEUE_COLUMNS if column.read is None and column.kind is str
+)[1:]
+"""Columns that a project's table fills; the first one is the id, which is a key here."""
 SCHEMA = sa.MetaData()
 META = sa.Table("meta", SCHEMA, sa.Column("stamp", sa.Text, primary_key=True))
 IMAGES = sa.Table(
@@ -36,7 +41,7 @@ IMAGES = sa.Table(
     sa.Column("id", sa.Text, nullable=False, unique=True),
     sa.Column("label", sa.Text, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("name", sa.Text, nullable=False),
+    *(sa.Column(name, sa.Text, nullable=False) for name in _OF_IMAGES),
     # The name with its numbers filled up with zeros, so that 2 comes before 10.
     sa.Column("natural", sa.Text, nullable=False),
 )
@@ -47,7 +52,7 @@ FOLDERS = sa.Table(
     sa.Column("records", sa.BigInteger, nullable=False),
     sa.Column("masks", sa.BigInteger, nullable=False),
 )
-_TYPES = {str: sa.Text, ReviewState: sa.Text, float: sa.Float, bool: sa.Boolean}
+_TYPES = {str: sa.Text, int: sa.Integer, ReviewState: sa.Text, float: sa.Float, bool: sa.Boolean}
 _KEYS = ("image", "annotator")
 REVIEWS = sa.Table(
     "reviews",
@@ -111,15 +116,20 @@ def prune(used: Path) -> None:
                 path.unlink()
 
 
+def _teach(connection: sqlite3.Connection, _: object) -> None:
+    connection.create_function("name_key", 1, name_key, deterministic=True)
+
+
 def _prepare(engine: sa.Engine, project: Project) -> None:
     """Start afresh unless the index was made by this program of these images."""
+    sa.event.listen(engine, "connect", _teach)
     rows: list[dict[str, Any]] = [
         {
             "id": image.id,
             "number": number,
             "label": image.label,
             "text": name_key(f"{image.name} {image.id} {image.lot} {image.wafer} {image.defect}"),
-            "name": image.name,
+            **{name: getattr(image, name) for name in _OF_IMAGES},
             "natural": "".join(f"{word}{number:015}" for word, number in natural_key(image.name)),
         }
         for number, image in enumerate(project.images, start=1)
@@ -182,13 +192,15 @@ def _conditions(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnEl
     if wanted.voided is not None:
         voided = values["voided"]
         conditions.append(voided.is_not(None) if wanted.voided else voided.is_(None))
-    if wanted.labels is not None:
-        conditions.append(values["label"].in_(sorted(wanted.labels)))
-    for name, limits in (("confidence", wanted.confidence), ("score", wanted.score)):
-        if limits is not None:
-            conditions.append(values[name].between(*limits))
+    for name, asked in wanted.where.items():
+        value = values[name]
+        is_set = isinstance(asked, frozenset)
+        conditions.append(value.in_(sorted(asked)) if is_set else value.between(*asked))
     if wanted.text:
-        conditions.append(IMAGES.c.text.contains(name_key(wanted.text), autoescape=True))
+        # SQLite's own "lower" knows the letters of English only.
+        texts = IMAGES.c.text, sa.func.name_key(values["comment"], type_=sa.Text)
+        part = name_key(wanted.text)
+        conditions.append(sa.or_(*(text.contains(part, autoescape=True) for text in texts)))
     return conditions
 
 

@@ -7,6 +7,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import fields, replace
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -80,16 +81,33 @@ def test_filters_and_orders(project, index):
     assert ids(index, states=frozenset([ReviewState.REJECTED])) == "a"
     assert ids(index, voided=True) == "b"
     assert ids(index, voided=False, annotator="ben") == "abcd"
-    assert ids(index, labels=frozenset(["1"])) == "d"
-    assert ids(index, labels=frozenset(["5", "0"])) == "abc"
-    assert ids(index, confidence=(0.2, 0.6)) == "bc"
-    assert ids(index, annotator="anna", score=(2.0, 4.0)) == "a"
+    assert ids(index, where={"label": frozenset(["1"])}) == "d"
+    assert ids(index, where={"label": frozenset(["5", "0"])}) == "abc"
+    assert ids(index, where={"confidence": (0.2, 0.6)}) == "bc"
+    assert ids(index, annotator="anna", where={"score": (2.0, 4.0)}) == "a"
     assert ids(index, text="lot2") == "c"
+    assert ids(index, where={"lot": frozenset(["LOT1", "LOT3"])}) == "bd"
+    assert ids(index, where={"wafer": frozenset(["7"])}) == ""
+    assert ids(index, annotator="anna", where={"area": (2, inf)}) == "b"
+    assert ids(index, annotator="anna", where={"area": (0, 1)}) == "a"
+    assert ids(index, annotator="anna", order="area", descending=True) == "bacd"
     assert ids(index, text="%") == ""
     assert ids(index, annotator="anna", order="confidence") == "bacd"
     assert ids(index, annotator="anna", order="confidence", descending=True) == "abcd"
     assert ids(index, order="image", descending=True) == "dcba"
     assert ids(index, annotator="anna", order="time", descending=True) == "bacd"
+
+
+def test_comments_are_found_in_any_case_and_script(project, index):
+    project.write_review("b", "Anna", ReviewChange(comment="KRATZER über 100%"))
+    project.write_review("c", "Ben", ReviewChange(comment="kratzer"))
+    index.refresh()
+    assert ids(index, text="Über") == "b"
+    assert ids(index, text="0%") == "b"
+    assert ids(index, text="Kratzer") == "bc"
+    assert ids(index, text="kratzer", annotator="anna") == "b"
+    # What others say stays hidden from whoever is blind.
+    assert ids(index, text="kratzer", hidden_from="anna") == "b"
 
 
 def test_rows_say_what_is_shown(project, index):
@@ -101,6 +119,7 @@ def test_rows_say_what_is_shown(project, index):
     assert (second.voided, second.label) == (ReviewState.CORRECTED, "5")
     assert (third.annotator, third.state, third.has_mask) == ("", ReviewState.CANDIDATE, False)
     assert (fourth.label, fourth.confidence, fourth.time) == ("1", None, "")
+    assert (first.area, second.area, third.area, fourth.lot) == (1, 3, None, "LOT3")
 
 
 def test_status(project, index):
@@ -173,7 +192,7 @@ def test_own_reviews_need_no_look_at_the_folder(project, index, tmp_path, monkey
     for state in (ReviewState.UNSURE, ReviewState.CORRECTED, ReviewState.NO_DEFECT):
         index.put(project.write_review("c", "Anna", ReviewChange(state, mask(4), label="8")))
         assert index.refresh() == set()
-        assert ids(index, annotator="anna", labels=frozenset("8"), states={state}) == "c"
+        assert ids(index, annotator="anna", where={"label": frozenset("8")}, states={state}) == "c"
     # The first review of somebody new.
     index.put(project.write_review("d", "Zoe ", ReviewChange(ReviewState.UNSURE)))
     assert index.refresh() == set()

@@ -1,0 +1,106 @@
+"""Memory of the window and both engines while a person goes through images.
+
+Run from the project's root, with a display: ``python -m benchmarks.memory``; with ``--explain``
+also heat maps of each image are made, and concepts where xplique is installed. Prints a table in
+Markdown: MB of each process, of memory that several share its share (PSS), at the first image, at
+the last one, and a while after.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import napari
+import psutil
+from qtpy.QtTest import QTest
+
+from benchmarks.review_queue import make_project, wait
+
+if TYPE_CHECKING:
+    from napari_semxai.workbench import Workbench
+
+REST_MILLISECONDS = 15_000
+METHODS = ("gradcam", "gradcam++", "layercam")
+
+
+def main() -> None:
+    """Go through the images and print what the processes hold."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--size", type=int, default=480)
+    parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--explain", action="store_true")
+    arguments = parser.parse_args()
+    scratch = Path(tempfile.mkdtemp())
+    for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
+        os.environ[name] = str(scratch / name)
+    folder = make_project(scratch, arguments.size, arguments.images, set())
+    # Only now: the plugin asks for the folders when it is made.
+    from napari_semxai.plugin import open_workbench
+
+    viewer = napari.Viewer()
+    workbench = open_workbench(viewer)
+    workbench.show()
+    workbench.projects.open(folder, "Anna")
+    held = {}
+    for number in range(1, arguments.images + 1):
+        go_to(workbench, number, explain=arguments.explain)
+        if number in (1, arguments.images):
+            held[f"image {number}"] = megabytes(workbench)
+    QTest.qWait(REST_MILLISECONDS)
+    held[f"{REST_MILLISECONDS / 1000:.0f} s later"] = megabytes(workbench)
+    print("| ", " | ".join(["when", *next(iter(held.values()))]), " | all |")
+    for when, found in held.items():
+        figures = [*found.values(), sum(found.values())]
+        print(f"| {when} | ", " | ".join(f"{each:,.0f}" for each in figures), " |")
+    viewer.close()
+
+
+def go_to(workbench: Workbench, number: int, *, explain: bool) -> None:
+    """Open an image, make its mask, and explain it as a person would."""
+    session = workbench.session
+    if number > 1:
+        workbench.queue.step(1)
+    wait(lambda: session.queue is not None and session.queue.number == number)
+    workbench.segment.generate()
+    wait(lambda: not session.generation.running and session.pool is not None)
+    if not explain:
+        return
+    explaining, state = workbench.explaining, session.explanation
+    explaining.classify.warm()
+    wait(lambda: state.classification is not None and state.network is not None)
+    for method in METHODS:
+        explaining.heatmaps.set_cam(replace(state.cam, method=method))
+        explaining.heatmaps.explain()
+        wait(lambda: state.heatmaps.active is not None)
+    if find_spec("xplique") is None:
+        return
+    if number == 1:
+        explaining.concepts.add_current()
+        explaining.concepts.fit()
+    wait(lambda: state.concepts is not None or not state.fitting.running)
+
+
+def megabytes(workbench: Workbench) -> dict[str, float]:
+    """Return what each process holds; 0 for one that was not started."""
+    pids = {
+        "window": os.getpid(),
+        "SAM engine": workbench.engine.pid,
+        "Explain engine": workbench.explain_engine.pid,
+    }
+    return {name: 0.0 if pid is None else held_by(pid) / 1e6 for name, pid in pids.items()}
+
+
+def held_by(pid: int) -> int:
+    """Return bytes of a process; where the system tells no PSS, all that is resident."""
+    found = psutil.Process(pid).memory_full_info()
+    return int(getattr(found, "pss", found.rss))
+
+
+if __name__ == "__main__":
+    main()
