@@ -12,6 +12,7 @@ import argparse
 import os
 import tempfile
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,13 @@ import napari
 import psutil
 from qtpy.QtTest import QTest
 
-from benchmarks.review_queue import make_project, wait
+from benchmarks import review_queue
 
 if TYPE_CHECKING:
     from napari_semxai.workbench import Workbench
 
+wait = partial(review_queue.wait, patience=1200)
+"""Networks are slow to load on a busy machine."""
 REST_MILLISECONDS = 15_000
 METHODS = ("gradcam", "gradcam++", "layercam")
 
@@ -34,18 +37,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--size", type=int, default=480)
     parser.add_argument("--images", type=int, default=20)
+    parser.add_argument("--points", type=int, default=32, help="points per side of the grid")
     parser.add_argument("--explain", action="store_true")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp())
     for name in ("XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"):
         os.environ[name] = str(scratch / name)
-    folder = make_project(scratch, arguments.size, arguments.images, set())
+    folder = review_queue.make_project(scratch, arguments.size, arguments.images, set())
     # Only now: the plugin asks for the folders when it is made.
     from napari_semxai.plugin import open_workbench
 
     viewer = napari.Viewer()
     workbench = open_workbench(viewer)
     workbench.show()
+    settings = replace(workbench.session.generate, points_per_side=arguments.points)
+    workbench.segment.set_generate(settings)
     workbench.projects.open(folder, "Anna")
     held = {}
     for number in range(1, arguments.images + 1):

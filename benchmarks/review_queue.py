@@ -142,9 +142,9 @@ def clock(workbench: Workbench, number: int, call: Callable[[], None]) -> np.nda
     return timing.now() - begin
 
 
-def wait(condition: Callable[[], bool]) -> None:
+def wait(condition: Callable[[], bool], patience: float = PATIENCE_SECONDS) -> None:
     """Let Qt work until a condition holds."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + patience
     while not condition():
         if time.monotonic() > end:
             raise SystemExit("waited too long")

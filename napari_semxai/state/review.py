@@ -16,6 +16,7 @@ from napari_semxai.types import (
     Prompts,
     ReviewChange,
     ReviewRecord,
+    ReviewState,
     Scores,
 )
 
@@ -34,12 +35,15 @@ class PastReview:
         The mask before, bit by bit: many are kept. None without a mask.
     shape : tuple of int
         (M, N) of the image.
+    seconds : float
+        How long the image was looked at.
     """
 
     before: ReviewRecord
     after: ReviewRecord
     bits: NDArray[np.uint8] | None
     shape: tuple[int, int]
+    seconds: float = 0.0
 
     def undone(self, now: ReviewRecord) -> ReviewChange:
         """Return the change to the record as it is now that undoes the review.
@@ -58,6 +62,38 @@ class PastReview:
             flat = np.unpackbits(self.bits, count=self.shape[0] * self.shape[1])
             mask = flat.reshape(self.shape).astype(bool)
         return ReviewChange(mask=mask, back=replace(self.before, **kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Reviews since the project was opened; those that were undone do not count.
+
+    Attributes
+    ----------
+    states : mapping
+        How many there were of each state.
+    seconds : float
+        How long their images were looked at, breaks left out.
+    """
+
+    states: Mapping[ReviewState, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def count(self) -> int:
+        """Reviews in all."""
+        return sum(self.states.values())
+
+    @property
+    def per_hour(self) -> float | None:
+        """Images an hour; None where nobody knows yet."""
+        return self.count / self.seconds * 3600 if self.count and self.seconds > 0 else None
+
+    def with_review(self, past: PastReview, sign: int = 1) -> Tally:
+        """Return the tally after a review, or with -1 after it was undone."""
+        state = past.after.state
+        states = {**self.states, state: self.states.get(state, 0) + sign}
+        return Tally(states, max(self.seconds + sign * past.seconds, 0.0))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

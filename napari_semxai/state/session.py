@@ -16,7 +16,7 @@ from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.open_image import OpenImage, SaveState
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
-from napari_semxai.state.review import Clicks, OtherMasks, PastReview
+from napari_semxai.state.review import Clicks, OtherMasks, PastReview, Tally
 from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.store.project.index.open_project import OpenProject
@@ -207,6 +207,7 @@ class Session:
     clicks: Clicks = field(default_factory=Clicks)
     queue: Queue | None = None
     past_reviews: tuple[PastReview, ...] = ()
+    tally: Tally = field(default_factory=Tally)
     others: OtherMasks | None = None
     agreement: tuple[PairAgreement, ...] = ()
     blind: bool = True

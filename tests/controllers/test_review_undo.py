@@ -73,6 +73,27 @@ def test_several_reviews_are_undone_after_their_images_were_left(desk):
     assert desk.session.queue.reviewed == 0
 
 
+def test_the_session_is_counted_without_what_was_undone_and_without_breaks(desk):
+    desk.open()
+    desk.stroke(3, 5)
+    review(desk, ReviewState.CORRECTED)
+    desk.review._shown_at -= 20
+    review(desk, ReviewState.REJECTED)
+    # A person went away for hours.
+    desk.review._shown_at -= 9999
+    review(desk, ReviewState.REJECTED)
+    tally = desk.session.tally
+    assert tally.states == {ReviewState.CORRECTED: 1, ReviewState.REJECTED: 2}
+    assert 320 <= tally.seconds < 400
+    assert tally.per_hour == pytest.approx(3 * 3600 / tally.seconds)
+    undo(desk, "wafer_2", ReviewState.CANDIDATE)
+    assert desk.session.tally.states == {ReviewState.CORRECTED: 1, ReviewState.REJECTED: 1}
+    assert 20 <= desk.session.tally.seconds < 100
+    desk.projects.close()
+    assert desk.session.tally.count == 0
+    assert desk.session.tally.per_hour is None
+
+
 def test_an_image_without_a_mask_is_without_one_again(desk):
     desk.open()
     review(desk, ReviewState.NO_DEFECT)

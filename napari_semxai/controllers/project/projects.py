@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from psygnal import Signal
 
 from napari_semxai.state.queue import Queue
+from napari_semxai.state.review import Tally
 from napari_semxai.store.project.cache import ProjectCache
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.files import read_info
@@ -103,6 +104,7 @@ class ProjectController:
         if project is not None:
             session.project = session.queue = None
             session.agreement = session.past_reviews = ()
+            session.tally = Tally()
             # Behind all writes, in their thread: nothing that was asked for is lost.
             self._writes.run("close project", project.close)
 

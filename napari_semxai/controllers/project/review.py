@@ -28,6 +28,8 @@ SEEN_AT_LEAST = 0.3
 """Seconds that an image is open before it can be reviewed: nobody sees it in less."""
 KEPT_REVIEWS = 200
 """How many reviews can be undone: each keeps a bit for a pixel."""
+LONGEST_LOOK = 300.0
+"""Seconds of an image that count as work: longer is a break."""
 
 
 class ReviewController:
@@ -165,8 +167,11 @@ class ReviewController:
         entry, kept = self._session.entry, self._session.past_reviews
         if entry is not None:
             bits = None if before.mask is None else np.packbits(before.mask)
-            past = PastReview(before.record, entry.record, bits, before.image.gray.shape)
+            looked = min(time.monotonic() - self._shown_at, LONGEST_LOOK)
+            shape = before.image.gray.shape
+            past = PastReview(before.record, entry.record, bits, shape, looked)
             self._session.past_reviews = (*kept, past)[-KEPT_REVIEWS:]
+            self._session.tally = self._session.tally.with_review(past)
 
     def _take_back(self, project: OpenProject, past: PastReview, read: Entry) -> None:
         session, current = self._session, self._session.entry
@@ -179,6 +184,7 @@ class ReviewController:
         if entry.record.state is not past.after.state or (is_open and self._edit.unsaved):
             session.say(f"{what} was not undone: its mask or review has changed since")
             return
+        session.tally = session.tally.with_review(past, -1)
         change = past.undone(entry.record)
         # Another image to the window, so that it opens anew where it is open.
         entry = replace(after_change(entry, change), image=replace(entry.image))

@@ -143,6 +143,7 @@ class QueuePanel(Panel):
         self._outside: Connections = (
             (session.events.queue, self._on_queue_changed),
             (session.events.batch, self._on_batch_changed),
+            (session.events.tally, self._show_summary),
             (thumbnails.ready, self.model.refresh),
         )
         for signal, slot in (*self._outside, *self._inside_table()):
@@ -257,14 +258,29 @@ class QueuePanel(Panel):
         self.model.set_rows(queue.shown, queue.unreadable)
         self.annotator.setText(queue.annotator)
         self.where.setText(_where(queue))
-        unreadable = f", {len(queue.unreadable):,} unreadable" if queue.unreadable else ""
-        self.summary.setText(f"{queue.reviewed:,} of {queue.total:,} reviewed{unreadable}")
+        self._show_summary()
         self.filters.show_filter(queue)
         if queue.position is not None:
             index = self.model.index(queue.position)
             # Selecting opens nothing: only a click or Enter does.
             self.list.setCurrentIndex(index)
             self.list.scrollTo(index)
+
+    def _show_summary(self) -> None:
+        queue, tally = self._session.queue, self._session.tally
+        if queue is None:
+            return
+        parts = [f"{queue.reviewed:,} of {queue.total:,} reviewed"]
+        if queue.unreadable:
+            parts.append(f"{len(queue.unreadable):,} unreadable")
+        if tally.per_hour is not None:
+            parts.append(f"{tally.per_hour:,.0f} an hour")
+            states = ", ".join(f"{n:,} {state}" for state, n in tally.states.items() if n)
+            self.summary.setToolTip(
+                f"This session: {states}; {tally.seconds / tally.count:.1f} s an image, without "
+                "breaks over five minutes"
+            )
+        self.summary.setText(", ".join(parts))
 
     def _on_batch_changed(self, batch: Progress) -> None:
         running = batch.running

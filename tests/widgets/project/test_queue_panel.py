@@ -10,7 +10,7 @@ from psygnal import Signal
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
-from napari_semxai.state.review import OtherMasks
+from napari_semxai.state.review import OtherMasks, Tally
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import StoredFiles
 from napari_semxai.types import (
@@ -75,6 +75,15 @@ def test_it_says_where_one_is(panel, session):
     assert panel.summary.text() == "1 of 4,591 reviewed"
     assert panel.list.currentIndex().row() == 1
     assert panel.annotator.text() == "anna"
+
+
+def test_it_says_how_fast_one_is(panel, session):
+    session.queue = queue_of(unreadable={"die_3": "gone"})
+    assert panel.summary.text() == "1 of 4,591 reviewed, 1 unreadable"
+    session.tally = Tally({ReviewState.ACCEPTED: 4, ReviewState.UNSURE: 1}, 50.0)
+    assert panel.summary.text() == "1 of 4,591 reviewed, 1 unreadable, 360 an hour"
+    panel.summary.resize(600, 30)
+    assert "4 accepted, 1 unsure; 10.0 s an image" in panel.summary.toolTip()
 
 
 def test_rows_show_state_class_score_and_void_reviews(panel, session):
