@@ -48,6 +48,7 @@ def _classifier(name: str, device: str) -> Classifier:
     return _loaded(name, tuple(path.stat().st_mtime_ns for path in files if path.is_file()))
 
 
+# More would hold the memory of networks that nobody looks at any longer.
 @lru_cache(maxsize=2)
 def _loaded(name: str, _changed: tuple[int, ...]) -> Classifier:
     return load_classifier(name)
@@ -55,6 +56,7 @@ def _loaded(name: str, _changed: tuple[int, ...]) -> Classifier:
 
 def _warm(request: WarmRequest) -> Generator[ClassifierInfo, None, None]:
     classifier = _classifier(request.model, request.device)
+    # The first backward pass is the slow one; nobody waits for this one.
     blank = np.zeros(classifier.info.input_size, np.uint8)
     finish(gradcam_steps(blank, classifier, target=0))
     yield classifier.info
@@ -115,6 +117,7 @@ def _sweep(request: CraftSweepRequest) -> Steps:
     yield from _answers(sweep_steps(_read(request.images), classifier, request))
 
 
+# The host sends what is yielded; a generator's return value would be lost on the way.
 def _answers(steps: Generator[Any, None, Any]) -> Steps:
     """Yield what a generator yields, then what it returns."""
     result = yield from steps

@@ -102,7 +102,9 @@ def robust_defect(
     if presence < 0.5 or not logits.size:
         reason = f"nothing looks like a defect, confidence {1 - presence:.2f}"
         return Defect(np.zeros_like(surface), False, reason, 1 - presence)
+    # A table by label: one look at the picture, however many components are chosen.
     chosen = np.zeros(found.labels.max(initial=0) + 1, dtype=bool)
+    # An image that holds a defect has at least its strongest component.
     chosen[found.numbers[(logits >= 0) | (logits == logits.max())]] = True
     mask: BoolMask = chosen[found.labels]
     return Defect(mask, touches(mask, border), confidence=presence)
@@ -131,6 +133,7 @@ def judge_components(
     labels, _ = scipy.ndimage.label(complement, structure=_STRUCTURES[connectivity])
     areas = np.bincount(labels.ravel())
     areas[0] = 0
+    # A noisy surface leaves thousands of specks, which would take seconds to judge.
     order = np.argsort(-areas, kind="stable")[:_MOST_JUDGED]
     numbers = order[areas[order] >= SMALLEST]
     boxes = scipy.ndimage.find_objects(labels)
@@ -158,6 +161,7 @@ def _look(
     """Return contrast, outline, fill and edge of one component."""
     component = labels[box] == number
     area = int(np.count_nonzero(component))
+    # The surface around it is judged as far away as the component is large.
     reach = max(4, round(0.5 * area**0.5))
     wide = tuple(
         slice(max(part.start - reach - 2, limit.start), min(part.stop + reach + 2, limit.stop))
@@ -165,9 +169,12 @@ def _look(
     )
     region = labels[wide] == number
     values = scipy.ndimage.gaussian_filter(gray[wide].astype(np.float32), 1.0)
+    # Without the outline itself, whose blur belongs to both.
     around = surface[wide] & ~scipy.ndimage.binary_dilation(region, iterations=2)
     ring = values[around] if np.count_nonzero(around) >= SMALLEST else gray[surface]
     middle = float(np.median(ring))
+    # The median absolute deviation, as a standard deviation: other defects hardly move it.
+    # Plus a grey level, for a surface without any noise.
     spread = 1.4826 * float(np.median(np.abs(ring - middle))) + 1.0
     contrast = np.log1p(abs(float(np.median(values[region])) - middle) / spread)
     slopes = np.hypot(*np.gradient(values))

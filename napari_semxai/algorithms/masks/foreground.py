@@ -177,8 +177,8 @@ def foreground(stored: StoredMask, rule: ForegroundRule = AUTO) -> tuple[BoolMas
         mask, said = foreground_by_rule(stored, _FROM_128), LEVEL
         if not mask.any():
             raise
-    # A full mask has nothing that could be the background, and is not inverted.
-    known = rule.kind == BRIGHT.kind or stored.bright or mask.all()
+    # A full mask, too: where white is the background, it is that of an image without defect.
+    known = rule.kind == BRIGHT.kind or stored.bright
     if not known and _looks_inverted(mask):
         raise ValueError(
             "most of it and of its border would be foreground, so black may be the defect; "

@@ -109,6 +109,7 @@ def survey_report(sets: Sequence[AnswerSet]) -> SurveyReport:
     )
     pairs = [(one, other) for one, other in combinations(groups, 2) if one[1] == other[1]]
     tests = [_compare(groups[one], groups[other]) for one, other in pairs]
+    # Over all pairs of the survey: with many methods some would differ by chance.
     adjusted = holm([test.p_value for test in tests])
     comparisons = tuple(
         MethodComparison(one[0], other[0], one[1], test, p)
@@ -151,6 +152,7 @@ def survey_summary(answers: ArrayLike, participants: Sequence[str] | None = None
     if not np.isin(given, list(ANSWERS)).all():
         wrong = given[~np.isin(given, list(ANSWERS))][0]
         raise ValueError(f"an answer is a whole number from 1 to 5, not {wrong:g}")
+    # Alpha compares items of the same people, so an answer set with a hole cannot count.
     complete = values[~np.isnan(values).any(axis=1)]
     people = np.arange(len(values)) if participants is None else np.asarray(participants)
     return SurveySummary(
@@ -185,6 +187,7 @@ def cronbach_alpha(answers: NDArray[np.floating]) -> float:
 def _item(column: NDArray[np.floating], people: NDArray[Any]) -> ItemSummary:
     known = ~np.isnan(column)
     given = column[known]
+    # Who judged many images counts once as a person, however many answers were given.
     means = [given[people[known] == person].mean() for person in np.unique(people[known])]
     counts = [int(np.count_nonzero(given == answer)) for answer in ANSWERS]
     return ItemSummary(
@@ -200,6 +203,7 @@ def _item(column: NDArray[np.floating], people: NDArray[Any]) -> ItemSummary:
 
 def _compare(first: Sequence[AnswerSet], second: Sequence[AnswerSet]) -> PairedTest:
     one, other = _means(first), _means(second)
+    # Paired by people: some give high marks to everything.
     both = [participant for participant in one if participant in other]
     return paired_test([one[who] for who in both], [other[who] for who in both])
 

@@ -53,6 +53,7 @@ def paint_defect(
     view = image[patch.window]
     cover = np.clip(patch.field + np.float32(0.5), 0, 1)
     paint = {"particle": _particle, "pit": _pit, "scratch": _scratch, "residue": _residue}[kind]
+    # The field is a distance in pixels: its edge, clipped, mixes as a real one does.
     view += cover * (paint(rng, spec, view, patch.field, light) - view)
     return Painted(
         kind,
@@ -101,6 +102,7 @@ def _shadow(
     row0, col0 = max(0, rows.start - reach), max(0, columns.start - reach)
     window = (slice(row0, rows.stop + reach), slice(col0, columns.stop + reach))
     view = image[window]
+    # A wide blur hides the coarser grid, and takes a sixteenth of the time.
     step = 4 if spread > 8 else 1
     coarse = np.zeros(tuple(-(-size // step) for size in view.shape), np.float32)
     inside = (patch.field > 0)[::step, ::step]
@@ -138,6 +140,7 @@ def _particle(
     if rng.random() < 0.5:
         rim = spec.contrast * rng.uniform(5, 60)
         value += np.float32(rim) * np.exp(-np.clip(field, 0, 60) / np.float32(rng.uniform(1, 4)))
+    # Some particles are bright as a whole, without any relief.
     if rng.random() < 0.12:
         value = np.full_like(field, spec.level + rng.uniform(60, 150))
     mixed = value if rng.random() < 0.92 else 0.5 * (value + under)
@@ -193,6 +196,7 @@ def _residue(
 ) -> Field:
     """Thin film: lets the surface show through, slightly mottled, perhaps a fine edge."""
     tone = spec.contrast * rng.choice((-1, 1)) * rng.uniform(12, 60)
+    # A film dims what lies below it, and does not hide it.
     value = under * np.float32(rng.uniform(0.6, 1.0)) + np.float32(tone)
     value += np.float32(spec.contrast * rng.uniform(0, 12)) * smooth_noise(
         rng, field.shape, max(3.0, spec.radius * rng.uniform(0.1, 0.5))
@@ -212,6 +216,7 @@ def pattern_defect(
     if not len(places):
         return field, None
     middle = np.array(spec.shape) / 2
+    # The nearest of a few to the middle, as review tools centre a defect, but not always.
     choice = places[rng.integers(len(places), size=24)]
     row, column = choice[np.argmin(np.linalg.norm(choice - middle, axis=1))]
     radius = float(np.clip(spec.radius * rng.uniform(0.5, 1.0), 6, 60))

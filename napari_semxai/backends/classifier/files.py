@@ -105,8 +105,10 @@ class _Description:
         channels = self._get("channels", 3)
         if channels not in (1, 3):
             raise self._wrong("channels", "1 or 3")
+        # Those of ImageNet, which nearly all pretrained weights of three channels expect.
         mean = (0.485, 0.456, 0.406) if channels == 3 else (0.5,)
         std = (0.229, 0.224, 0.225) if channels == 3 else (0.5,)
+        # A typo must not become a default in silence, so each value is checked where it is taken.
         return ClassifierInfo(
             name=name,
             sha256=sha256,
@@ -135,6 +137,7 @@ class _Description:
     def _class_names(self) -> tuple[str, ...]:
         names = self._get("class_names")
         if (
+            # Two classes of one name could not be told apart in any list or record.
             not isinstance(names, list)
             or len(names) < 2
             or not all(isinstance(name, str) and name for name in names)
@@ -175,11 +178,13 @@ def _is_program(path: Path) -> bool:
 def _weights_of(content: Any, path: Path) -> dict[str, Tensor]:
     """Find the weights in a checkpoint, without the prefixes that wrappers add to names."""
     if isinstance(content, dict):
+        # Lightning and most training scripts wrap the weights in a dictionary of their own.
         for key in ("state_dict", "model"):
             content = content.get(key, content)
     if not is_state_dict(content):
         raise InputError(f"{path}: no weights by name in it; save network.state_dict()")
     state = dict(content)
+    # Of DataParallel and torch.compile.
     for prefix in _WRAPPERS:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}

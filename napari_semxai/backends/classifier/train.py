@@ -143,10 +143,12 @@ class ClassifierTraining:
         self._data = data
         self._settings = settings
         self._target = target
+        # The split has a stream of its own, so that a run that goes on splits alike.
         rng = np.random.default_rng([settings.seed, 1])
         self._held_out = stratified_split(data.targets, settings.share, rng)
         self._train = np.flatnonzero(~self._held_out)
         self._network, self._info = _start(settings, data)
+        # Weights averaged over the steps are what is written: steadier than the last ones.
         self._average, _ = _start(settings, data)
         self._weights = sampling_weights(data.targets[self._train], settings.balance)
         trained = [p for p in self._network.parameters() if p.requires_grad]
@@ -210,6 +212,7 @@ class ClassifierTraining:
     def _key(self) -> str:
         """Digest of all that the training depends on."""
         images = [(str(image.path), image.page) for image in self._data.images]
+        # Paths, not pixels: reading all images again would take as long as an epoch.
         content = [images, self._data.targets.tolist(), self._data.class_names]
         text = json.dumps([content, asdict(self._settings), self._info.sha256])
         return hashlib.sha256(text.encode()).hexdigest()
@@ -217,6 +220,7 @@ class ClassifierTraining:
     def _update(self) -> float:
         """One step of the optimizer and of the average; the same for the same step."""
         settings = self._settings
+        # By the step, so that a run that was stopped draws what it would have drawn.
         rng = np.random.default_rng([settings.seed, 2, self.step])
         drawn = rng.choice(self._train, settings.batch, p=self._weights)
         values = torch.cat([_augmented(self._read(int(index)), rng) for index in drawn])
@@ -231,6 +235,7 @@ class ClassifierTraining:
         nn.utils.clip_grad_norm_(self._network.parameters(), 1.0)
         self._optimizer.step()
         self.step += 1
+        # Forgets the untrained start at first, and averages ever longer.
         keep = min(_AVERAGE, self.step / (10 + self.step))
         with torch.no_grad():
             pairs = zip(self._average.parameters(), self._network.parameters(), strict=True)

@@ -91,6 +91,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     runner = Runner(options, output)
     images = runner.images()
     axes, asked = (options.alpha, options.beta), run_values(options)
+    # The pools are the same for every point of the plane; the settings must not claim one.
     options.alpha = options.beta = 0.0
     work = SweepWork(settings_from(options), *axes, options.output / "pools")
     results = runner.collect(work, images)
@@ -126,6 +127,7 @@ def _report(
 
     alphas, betas = (np.linspace(*axis) for axis in axes)
     result = sweep_set(list(planes.values()), alphas, betas)
+    # The picture of a single image shows its own plane, not a mean of one.
     only = next(iter(planes.values())) if len(planes) == 1 else None
     files = [
         write_records(folder / "plane.csv", _plane_rows(result)),
@@ -227,6 +229,7 @@ def _summary(
     threshold, dice = mean.best
     at_best = curves[:, np.searchsorted(reading.thresholds, threshold)]
     low, high = bootstrap_interval(at_best)
+    # The best threshold of the images it was chosen on flatters; this says by how much.
     left_out = _left_out(reading.thresholds, curves)
     tied = reading.thresholds[mean.dice >= dice - 1e-12]
     advice = (

@@ -107,6 +107,7 @@ class NameFinder(Generic[T]):
 
 def _rank(given: tuple[str, ...], parts: tuple[str, ...]) -> tuple[int, ...]:
     """Return how well a name fits: folders that agree, whether these are all, ending, case."""
+    # From the file upwards: the folders next to it say most, those of a machine nothing.
     agreeing = 0
     for one, other in zip(reversed(given[:-1]), reversed(parts[:-1]), strict=False):
         if name_key(one) != name_key(other):

@@ -54,8 +54,8 @@ class Table:
 
     @property
     def names(self) -> list[str]:
-        """Names of the columns in small letters, with underscores for spaces."""
-        return [re.sub(r"[\s_]+", "_", name.casefold()) for name in self.header]
+        """Names of the columns in small letters, with underscores for spaces and brackets."""
+        return [re.sub(r"[\s_()\[\]]+", "_", one.casefold()).strip("_") for one in self.header]
 
 
 def decode_text(data: bytes) -> str:
@@ -99,11 +99,15 @@ def read_table(path: str | Path) -> Table:
     """
     path = Path(path)
     # Old programs end a file with Ctrl-Z.
-    text = read_text(path).rstrip("\x1a")
+    text = read_text(path).rstrip("\x1a\0")
+    # No text has it, and every workbook or archive has it.
+    if "\0" in text:
+        raise InputError(f"{path}: is no text; save a workbook as CSV, and unpack an archive")
     said = _SEPARATOR_LINE.match(text)
     line = 1 if said else 0
     text = text[said.end() :] if said else text
     names = next((one for one in text.splitlines() if one.strip()), "")
+    # By the names alone: cells may hold any of them.
     delimiter = said[1] if said else max(_DELIMITERS, key=names.count)
     rows: list[tuple[int, list[str]]] = []
     # Not line by line: a comment may have lines of its own.

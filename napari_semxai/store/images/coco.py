@@ -198,6 +198,9 @@ class CocoImage:
         for annotation in self.annotations:
             try:
                 one = _decode(annotation, shape)
+                # Else it would be read as the statement that there is no defect.
+                if not one.any():
+                    raise ValueError("covers no pixel of the image")
             except ValueError as error:
                 which = f"annotation {annotation.get('id', '')}".rstrip()
                 problems.append(f"{self.name}: {which}: {error}")
@@ -256,13 +259,7 @@ class CocoSet:
 
 
 def count_images(path: Path) -> int:
-    """Return how many images a COCO data set has, without making any mask.
-
-    Raises
-    ------
-    InputError
-        When it cannot be read or is no COCO data set.
-    """
+    """Return how many images a data set has, without making any mask; see `read_coco`."""
     return len(_document(path)["images"])
 
 
@@ -366,6 +363,10 @@ def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> BoolMask:
             raise ValueError("a corner of a polygon is no number, or far outside the image")
         if len(polygon) < 6 or len(polygon) % 2:
             raise ValueError("a polygon has fewer than three corners, or half a corner")
+    corners = [value for polygon in polygons for value in polygon]
+    # A whole pixel has such corners, too, but not between its edges and middle.
+    if 0 <= min(corners) <= max(corners) <= 1 and any(value % 0.5 for value in corners):
+        raise ValueError("its corners are shares of the image from 0 to 1, not pixels")
     runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *shape))
     return np.asarray(coco_mask.decode(runs) != 0)
 

@@ -185,6 +185,7 @@ class MaskReader:
         self._rule = rule
         self._rules: Counter[str] = Counter()
         self._empty = self._full = 0
+        self._shares: list[float] = []
         self.left_out: list[str] = []
 
     def read(self, path: Path, shape: tuple[int, int], told: ForegroundRule = AUTO) -> MaskReading:
@@ -202,6 +203,8 @@ class MaskReader:
         self._rules[reading.rule] += 1
         self._empty += not reading.mask.any()
         self._full += bool(reading.mask.all())
+        if reading.mask.any():
+            self._shares.append(float(reading.mask.mean()))
         self._tell()
 
     def _tell(self) -> None:
@@ -229,6 +232,8 @@ class MaskReader:
             "masks": self.brought,
             "empty": self._empty,
             "full": self._full,
+            "least_share": min(self._shares, default=None),
+            "greatest_share": max(self._shares, default=None),
             "foreground": dict(self._rules),
             "left_out": self.left_out,
         }
@@ -237,8 +242,10 @@ class MaskReader:
         rules = ", ".join(f"{rule} ({count})" for rule, count in self._rules.most_common())
         left = len(self.left_out)
         unsaid = f"; {left} images without annotation left out" if left else ""
+        shares = [f"{100 * end(self._shares):.3g} %" for end in (min, max) if self._shares]
+        cover = f"; they cover {' to '.join(dict.fromkeys(shares))} of the image" if shares else ""
         return (
-            f"{self.brought} masks, {self._empty} empty, {self._full} full; "
+            f"{self.brought} masks, {self._empty} empty, {self._full} full{cover}; "
             f"foreground: {rules or 'none'}{unsaid}"
         )
 

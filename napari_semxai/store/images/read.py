@@ -138,6 +138,7 @@ def image_from_array(
         For other shapes and types.
     """
     pixels = np.asarray(array)
+    # A stack of one picture, as several programs save it.
     while pixels.ndim > 2 and pixels.shape[0] == 1:
         pixels = pixels[0]
     if 0 in pixels.shape:
@@ -210,6 +211,8 @@ def reading(path: Path) -> Iterator[None]:
         raise InputError(f"{path}: no such file") from error
     except _READ_ERRORS as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
+        # Pillow shows the object that it was given in place of the file.
+        detail = detail.partition(" <_io.")[0]
         raise InputError(
             f"{path}: cannot be read as an image ({detail}); "
             "TIFF, JPEG, PNG and BMP files are understood"

@@ -234,6 +234,7 @@ def _reduced_pages(tif: tifffile.TiffFile, path: Path) -> list[bool]:
 def _frames(tif: tifffile.TiffFile, file_size: int) -> int:
     """Return how many pictures follow the tags of the only page, as ImageJ writes large stacks."""
     page = tif.pages[0].aspage()
+    # Compressed pictures cannot lie one behind the other without tags that say where.
     if not (tif.is_imagej or tif.is_shaped) or page.compression != 1 or not page.is_contiguous:
         return 1
     with suppress(*_TAG_ERRORS):
@@ -283,6 +284,7 @@ def stored_samples(page: tifffile.TiffPage, frame: int = 0) -> NDArray[Any]:
     ValueError
         When it is no image, or of colours that are not understood.
     """
+    # tifffile fills such pieces with zeros, which would pass for a dark picture.
     if 0 in page.databytecounts:
         raise ValueError("pieces of the picture are missing")
     check_page(page)

@@ -119,6 +119,7 @@ def import_masks(
             reading = found.load(image)
             change = _change(found, image, reading, choices.state)
             _write(project, image, annotator, change, choices)
+            # Only now: a mask that was refused leaves the place to another of the same image.
             seen[image.id] = found.name
         except InputError as error:
             problems[found.name] = str(error)
@@ -133,7 +134,10 @@ def import_masks(
         raise InputError(all_reasons(problems.values()))
     if not reader.brought:
         reasons = all_reasons(problems.values())
-        raise InputError(reasons or f"{source}: holds no mask; {reader}")
+        none = f"{source}: holds no mask of a kind that is read (PNG, TIFF, BMP, JPEG, COCO JSON)"
+        raise InputError(
+            reasons or (f"{source}: holds no mask; {reader}" if reader.left_out else none)
+        )
     return reader
 
 
@@ -186,6 +190,7 @@ class _Found:
 def _change(
     found: _Found, image: ProjectImage, reading: MaskReading, state: ReviewState | None
 ) -> ReviewChange:
+    # A mask of an older picture would lie beside the defect, and nothing would show it.
     if found.sha256 not in (None, image.sha256):
         raise InputError(
             f"{found.name}: the mask was made of other pixels than {image.path} has; bring in the "
@@ -227,6 +232,7 @@ def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterato
     table = folder / MASKS_TABLE
     listed = _listed_masks(table, reader) if table.is_file() else {}
     yield from listed.values()
+    # Masks may lie beside their images, and an image is no mask of itself.
     pictures = {os.path.realpath(image.path) for image in project.images}
     for path in image_files(folder):
         if path in listed or os.path.realpath(path) in pictures:
@@ -271,7 +277,8 @@ def _coco_masks(
             reader.leave_out(image.name)
             continue
         load = partial(_from_coco, image, labels, problems)
-        label, state, comment = (values.get(name) for name in ("label", "state", "comment"))
+        told = (values.get(name) for name in ("label", "state", "comment"))
+        label, state, comment = (None if one is None else str(one) for one in told)
         # Another program's digest may be that of anything.
         digest = values.get("sha256") if image_id else None
         yield _Found(image.name, load, image_id, label, state, comment, digest)
@@ -281,6 +288,7 @@ def _coco_masks(
         for key, label in labels.items()
         if label and label not in known
     }
+    # Names of categories that no mask has come in with would only litter the project.
     if new and reader.brought:
         project.info = name_classes(project.folder, new)
 

@@ -35,6 +35,7 @@ def klarf_images(path: Path) -> ImageSource:
     """
     klarf = read_klarf(path)
     finder = _Finder(path.parent, klarf)
+    # Defect ids are unique on their wafer only.
     several_wafers = len({(defect.lot, defect.wafer) for defect in klarf.defects}) > 1
     images: list[SourceImage] = []
     failed = {
@@ -75,6 +76,8 @@ class _Finder:
         self._files = FileFinder(folder)
         numbers = Counter(image for defect in klarf.defects for image in defect.images)
         self._from_zero = {name for name, number in numbers if number == 0}
+        # How many images a file is said to have.
+        self._said = Counter(name for name, _ in numbers)
         self._pages: dict[Path, int] = {}
 
     def find(self, name: str, number: int) -> tuple[Path, int]:
@@ -85,11 +88,12 @@ class _Finder:
         if path not in self._pages:
             self._pages[path] = page_count(path)
         pages = self._pages[path]
-        if pages == 1:
+        # Where each defect has a file of its own, numbers may go on from file to file.
+        if pages == 1 and self._said[name] == 1:
             return path, 0
         page = number if name in self._from_zero else number - 1
         if not 0 <= page < pages:
-            raise InputError(f"{path}: has {pages} pages, so there is no image {number}")
+            raise InputError(f"{path}: has {pages} images, so there is no image {number}")
         return path, page
 
 

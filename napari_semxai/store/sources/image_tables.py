@@ -9,14 +9,29 @@ from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT
 from napari_semxai.store.disk.names import FileFinder
 from napari_semxai.store.disk.tables import all_reasons, cells_by_name, read_table, size_of
 from napari_semxai.store.sources.source import ImageSource, SourceImage
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, ReviewState
 from napari_semxai.types.quantities import parse_number
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from napari_semxai.store.disk.tables import Table
+
 _CARINTHIA = "carinthia"
 _CARINTHIA_CLASSES = {str(number): f"Class {number}" for number in range(1, 7)}
+# Units a metre; small letters make one micro sign of both.
+_SIZES = {
+    f"pixel_size_{unit}": float(f"1e{power}")
+    for unit, power in (
+        ("m", 0),
+        ("mm", 3),
+        ("um", 6),
+        ("\N{GREEK SMALL LETTER MU}m", 6),
+        ("nm", 9),
+        ("pm", 12),
+    )
+}
+_LARGEST_PIXEL = 1e-3
 # What a column may be called, in small letters.
 _NAMES = {
     "path": ("image_path", "path", "image", "file"),
@@ -28,8 +43,6 @@ _NAMES = {
     "lot": ("lot", "lotid"),
     "wafer": ("wafer", "waferid"),
     "defect": ("defect", "defectid"),
-    "size_m": ("pixel_size_m",),
-    "size_nm": ("pixel_size_nm",),
     "state": ("state",),
     "comment": ("comment",),
 }
@@ -53,7 +66,7 @@ def table_images(table: Path) -> ImageSource:
 
     Columns are found by name, in any order and case: ``image_path`` and ``file_name`` (either or
     both, with or without ending), and where there are ``mask_path``, ``label``, ``page`` (from
-    0), ``lot``, ``wafer``, ``defect``, ``pixel_size_m`` or ``pixel_size_nm``, and of the mask
+    0), ``lot``, ``wafer``, ``defect``, ``pixel_size_nm`` (or m, mm, um, pm), and of the mask
     ``state`` and ``comment``. Paths start at the table's folder or the one above it. An image is
     taken from the first row that names it; later ones are among `ImageSource.failed`.
 
@@ -71,6 +84,8 @@ def table_images(table: Path) -> ImageSource:
         raise InputError(
             f"{table}: no column image_path or file_name; there are {', '.join(stored.header)}"
         )
+    _check_columns(stored)
+    size_columns = [name for name in _SIZES if name in names]
     files = FileFinder(table.parent, table.parent.parent)
     label_source = f"{table.name}:{names[columns['label']]}" if "label" in columns else ""
     images: list[SourceImage] = []
@@ -80,7 +95,8 @@ def table_images(table: Path) -> ImageSource:
         try:
             cells = cells_by_name(row, names)
             values = {key: cells.get(names[at], "") for key, at in columns.items()}
-            image = _source_image(values, files, label_source)
+            sizes = {name: cells.get(name, "") for name in size_columns}
+            image = _source_image(values, sizes, files, label_source)
             # One image is one review, and counts once.
             first = seen.setdefault((os.path.abspath(image.path), image.page), line)
             if first != line:
@@ -103,16 +119,34 @@ def table_images(table: Path) -> ImageSource:
     )
 
 
-def _source_image(values: dict[str, str], files: FileFinder, label_source: str) -> SourceImage:
+def _check_columns(table: Table) -> None:
+    """Refuse a column that could mean two things, instead of taking or leaving it."""
+    known = {*_SIZES, *(name for names in _NAMES.values() for name in names)}
+    for name in table.names:
+        if name in known and table.names.count(name) > 1:
+            raise InputError(f"{table.path}: has two columns {name}; rename one of them")
+        if name.startswith(("pixel_size", "pixelsize")) and name not in known:
+            raise InputError(
+                f"{table.path}: column {name} does not say its unit; call it pixel_size_nm"
+            )
+
+
+def _source_image(
+    values: dict[str, str], sizes: dict[str, str], files: FileFinder, label_source: str
+) -> SourceImage:
     values |= {key: value.strip() for key, value in values.items() if key != "comment"}
     path = _find(files, values.get("path", ""), values.get("name", ""))
     mask = files.find(values["mask"]) if values.get("mask") else None
     if mask == path:
         raise InputError(f"{values['mask']}: no such mask; the image itself has this name")
     page = _page(values.get("page", ""))
-    size = size_of(values.get("size_m", ""), "pixel_size_m")
-    if size is None:
-        size = size_of(values.get("size_nm", ""), "pixel_size_nm", 1e9)
+    found = ((name, size_of(text, name, _SIZES[name])) for name, text in sizes.items())
+    column, size = next(((name, one) for name, one in found if one is not None), ("", None))
+    if size is not None and size > _LARGEST_PIXEL:
+        raise InputError(f"{column}: “{sizes[column]}” is more than 1 mm; is it of another unit?")
+    state = values.get("state", "")
+    if mask is not None and state and state not in list(ReviewState):
+        raise InputError(f"state: “{state}” is none of {', '.join(ReviewState)}")
     return SourceImage(
         path=path,
         page=page,
@@ -124,7 +158,7 @@ def _source_image(values: dict[str, str], files: FileFinder, label_source: str) 
         defect=values.get("defect", ""),
         pixel_size=size,
         mask=mask,
-        state=values.get("state", ""),
+        state=state,
         comment=values.get("comment", ""),
     )
 

@@ -111,6 +111,7 @@ def read_klarf(path: Path) -> Klarf:
             klarf = replace(klarf, problems=tuple(problems))
         else:
             klarf = _Flat().read(tokens)
+        # Of a file that is damaged in part, what is whole is wanted; of nothing, the reasons.
         if klarf.problems and not klarf.defects:
             raise ValueError(all_reasons(klarf.problems))
     except ValueError as error:
@@ -140,6 +141,7 @@ class _Flat:
                 self._statement(keyword, statement[1:])
             elif keyword == "defectlist":
                 self._rows(statement)
+            # What transfer programs append is no part of the list.
             if keyword == "endoffile":
                 break
         if not self._version:
@@ -164,7 +166,9 @@ class _Flat:
             self._class_names |= names
             self._problems += [f"{place} of ClassLookup; names need quotes" for place in wrong]
         elif keyword == "defectrecordspec":
-            self._columns = [text.upper() for text in texts[1:]]
+            # Some programs leave out how many there are.
+            columns = texts[1:] if texts and is_number(texts[0]) else texts
+            self._columns = [text.upper() for text in columns]
         elif keyword == "defectlist" and values:
             self._rows(values)
 
@@ -264,6 +268,7 @@ def _images_of(row: DefectRow) -> tuple[tuple[str, int], ...] | None:
 
 def _class_of(values: Mapping[str, str]) -> tuple[str, str]:
     """Return the class a review gave, where one did; 0 says that none did."""
+    # Tools number their classifiers: the lowest that says something counts.
     automatic = sorted(
         name for name in values if name.startswith("AUTO") and name.endswith("SEMCLASS")
     )

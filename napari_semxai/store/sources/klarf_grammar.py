@@ -156,7 +156,11 @@ def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Ite
             if column == IMAGE_LIST:
                 images, place = _image_numbers(tokens, place, values, counted)
             else:
-                values[column] = _at(tokens, place, column).text
+                word = _at(tokens, place, column)
+                # A decimal comma would become a value of its own, and shift the rest of the row.
+                if not word.quoted and word.text in "{},":
+                    raise ValueError(f"{word.place}: “{word.text}” where {column} belongs")
+                values[column] = word.text
                 place += 1
         # Else the same word would begin rows for ever.
         if place == begin:

@@ -120,7 +120,12 @@ def test_what_could_be_two_things_is_refused_with_what_to_do(kind):
 def test_empty_and_full_files():
     mask, rule = read(np.zeros((9, 9), np.uint8))
     assert (mask.any(), rule) == (False, "all 0")
-    assert read(np.full((9, 9), 255, np.uint8))[0].all()
+    # White may be the background of an image without defect.
+    full = np.full((9, 9), 255, np.uint8)
+    with pytest.raises(ValueError, match=r"--foreground zero or --foreground nonzero"):
+        read(full)
+    assert foreground(StoredMask(full), BRIGHT)[0].all()
+    assert read(full, "nonzero")[0].all()
 
 
 @pytest.mark.parametrize("top", [2, 3, 40, 127, 129, 256, 300, 70_000])

@@ -64,6 +64,13 @@ def test_german_text_of_any_program(encoding):
     assert decode_text("item;Größe µm €".encode(encoding)) == "item;Größe µm €"
 
 
+@pytest.mark.parametrize("start", [b"PK\3\4\x14\0", b"\x1f\x8b\x08\0", b"\xd0\xcf\x11\xe0\0"])
+def test_a_workbook_is_no_text(tmp_path, start):
+    (tmp_path / "t.csv").write_bytes(start + b"\nimage_path\n")
+    with pytest.raises(InputError, match=r"t\.csv: is no text; save a workbook as CSV"):
+        read_table(tmp_path / "t.csv")
+
+
 @given(data=st.binary())
 def test_any_bytes_are_some_text(data):
     assert isinstance(decode_text(data), str)

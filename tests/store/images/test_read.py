@@ -240,8 +240,15 @@ def test_folder_instead_of_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"II*\0", b"MM\0*\0\0", b"hello", b"\x89PNG\r\n\x1a\n"])
 def test_no_image_at_all(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.tif").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.tif: cannot be read"):
+    with pytest.raises(InputError, match=r"a\.tif: cannot be read [^<]*$"):
         read_image(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("form", ["GIF", "WEBP"])
+def test_a_format_that_is_not_understood(tmp_path: Path, gray: np.ndarray, form: str) -> None:
+    Image.fromarray(gray).save(tmp_path / "a.png", format=form)
+    with pytest.raises(InputError, match=r"\(cannot identify image file\); TIFF, JPEG, PNG and"):
+        read_image(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("kind", ["a.tif", "z.tif", "p.tif", "a.png", "a.jpg", "a.bmp"])

@@ -293,7 +293,11 @@ def test_masks_are_counted_with_their_rules(project, tmp_path):
     Image.fromarray(255 * (~blob(4)).astype(np.uint8)).save(folder / "stack_p0003.png")
     failed = {}
     masks = import_masks(project, folder, "ben", failed=failed)
-    assert str(masks) == "3 masks, 1 empty, 0 full; foreground: not 0 (2), all 0 (1)"
+    few, more = (100 * blob(size).mean() for size in (3, 4))
+    assert str(masks) == (
+        f"3 masks, 1 empty, 0 full; they cover {few:.3g} % to {more:.3g} % of the image; "
+        "foreground: not 0 (2), all 0 (1)"
+    )
     assert "black may be the defect" in failed["stack_p0003"]
     np.testing.assert_array_equal(project.mask("stack_p0002", "ben"), blob(4))
     zero = ImportChoices(rule=parse_rule("zero"))
@@ -302,10 +306,19 @@ def test_masks_are_counted_with_their_rules(project, tmp_path):
         "masks": 1,
         "empty": 0,
         "full": 0,
+        "least_share": blob(3).mean(),
+        "greatest_share": blob(3).mean(),
         "foreground": {"zero": 1},
         "left_out": [],
     }
     np.testing.assert_array_equal(project.mask("a", "cy"), blob(3))
+
+
+def test_a_folder_without_a_mask_says_what_is_read(project, tmp_path):
+    (tmp_path / "other").mkdir()
+    np.save(tmp_path / "other" / "a.npy", blob(3))
+    with pytest.raises(InputError, match=r"other: holds no mask of a kind that is read \(PNG, "):
+        import_masks(project, tmp_path / "other", "ben")
 
 
 def test_an_exported_mask_may_fill_most_of_the_image(project, tmp_path):
@@ -391,6 +404,26 @@ def test_images_without_annotation_are_left_out_unless_told(folders, tmp_path):
     alone = coco(tmp_path / "e.json", ["empty.png"], [])
     with pytest.raises(InputError, match=r"holds no mask; .*1 images without"):
         import_masks(folders, alone, "anna")
+
+
+def test_an_annotation_without_pixels_is_no_statement_of_no_defect(folders, tmp_path):
+    far = annotation(1, segmentation=[[90, 90, 95, 90, 95, 95]])
+    failed = {}
+    masks = import_masks(
+        folders, coco(tmp_path / "a.json", ["solo", "empty"], [far, annotation(2)]), "A",
+        failed=failed,
+    )  # fmt: skip
+    assert (masks.brought, folders.record("solo", "A")) == (1, None)
+    assert failed == {"solo": "solo: annotation 1: covers no pixel of the image"}
+
+
+def test_numbers_for_words_in_a_coco_file_are_their_text(folders, tmp_path):
+    size = {"height": MIXED[0], "width": MIXED[1]}
+    images = [{"id": 1, "file_name": "solo", "label": 3, "comment": 2.5} | size]
+    path = coco(tmp_path / "a.json", [], [annotation(1)], images=images)
+    import_masks(folders, path, "A")
+    record = folders.record("solo", "A")
+    assert (record.label, record.comment) == ("3", "2.5")
 
 
 def test_categories_come_in_and_keep_their_ids(folders, tmp_path):

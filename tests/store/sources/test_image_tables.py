@@ -182,6 +182,48 @@ def test_a_wrong_cell_is_named_by_line_and_column(pictures, row, message):
         raise InputError(found.failed["mine.csv line 4"])
 
 
+@pytest.mark.parametrize(
+    ("column", "text"),
+    [("pixel_size_m", "2.5e-9"), ("Pixel size (nm)", "2,5"), ("pixel_size_um", "0.0025"),
+     ("pixel size [µm]", "0,0025"), ("PIXEL_SIZE_PM", "2500"), ("pixel_size_mm", "2.5e-6")],
+)  # fmt: skip
+def test_a_column_of_sizes_may_have_any_unit(pictures, column, text):
+    (image,) = _table(pictures, f"image_path;{column}\nimages/a.png;{text}\n").images
+    assert image.pixel_size == 2.5e-9
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,pixel_size\nimages/a.png,2\n", "column pixel_size does not say its unit"),
+        ("path,pixelsize (furlong)\nimages/a.png,2\n", "does not say its unit"),
+        ("path,label,Label\nimages/a.png,1,2\n", "has two columns label; rename one"),
+        ("path,pixel_size_m\nimages/a.png,2.5\n", "line 2: pixel_size_m: “2.5” is more than 1 mm"),
+        ("path,mask,state\nimages/a.png,images/b.png,good\n", "line 2: state: “good” is none of "),
+        ("# of mine\npath\nimages/a.png\n", "no column image_path or file_name; there are # of"),
+        ("path|label\nimages/a.png|1\n", r"there are path\|label"),
+        ('path,label\n"images/a.png,1\n', "line 2: is no row of a table"),
+        ("path,page\nimages/a.png,1e400\n", "line 2: page: “1e400” is too large"),
+    ],
+)
+def test_what_could_mean_two_things_is_refused(pictures, text, message):
+    with pytest.raises(InputError, match=message):
+        _table(pictures, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["path,label\rimages/a.png,1\r", "path,label\r\nimages/a.png,1\r\r\n",
+     "path;label;;\nimages/a.png;1;;\n;;;\n", '"path","label"\n"images/a.png","1"\n',
+     "\xa0path\xa0,label\nimages/a.png,1\n", " PATH , LABEL \n IMAGES/A.PNG , 1 \n",
+     "path,label\nfile:///x/images/a.png,1\n", "path\tlabel\nimages/a.png\t1",
+     "path,label\nimages/a.png,1\n\0\0", "sep=|\npath|label\nimages/a.png|1\n"],
+)  # fmt: skip
+def test_tables_of_many_programs(pictures, text):
+    (image,) = _table(pictures, text).images
+    assert (image.path.name, image.label) == ("a.png", "1")
+
+
 def test_all_reasons_are_told_when_nothing_is_left(pictures):
     with pytest.raises(InputError, match=r"line 2: nope.*; .*line 3: nada"):
         _table(pictures, "image_path\nnope.png\nnada.png\n")

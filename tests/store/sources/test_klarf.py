@@ -316,6 +316,58 @@ def test_a_wrong_value_costs_its_row(write, row, message):
     assert [problem.casefold() for problem in klarf.problems] == [f"line 11: {message}".casefold()]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n") + "\x1a",
+        lambda text: text.lower().replace("lot.tif", "Lot.tif"),
+        lambda text: text.replace(" ", "\t"),
+        lambda text: text.replace("Spec 6 ", "Spec "),
+        lambda text: text.replace("Spec 6 ", "Spec 17 "),
+        lambda text: text.replace("Lot.tif", '"Lot.tif"'),
+        lambda text: text.replace("Lot.tif", "D:\\fab\\LOT.TIFF"),
+        lambda text: text.replace("EndOfFile;", "EndOfFile"),
+        lambda text: text + "\0" * 99,
+        lambda text: text + "what another program adds\n",
+        lambda text: text.replace(" 3 0;", " 3 0\n;"),
+        lambda text: text.replace(" 2 0 7", "# 9 0 7\n 2 0 7"),
+    ],
+)
+def test_what_inspection_tools_write(write, stack, tmp_path, change):
+    path = write(change(WHOLE))
+    project = create_project(tmp_path / "project", path)
+    assert [(image.defect, image.page) for image in project.images] == [
+        ("1", 0), ("2", 1), ("3", 2),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            " 2 0 7 0 1 1 2 0",
+            " 2 0 7 0 1 1 2 0 77",
+            "line 11, column 18: “77” begins a row within",
+        ),
+        ("1 2 0\n 3", "1 2 0 3", "line 11, column 18: “3” begins a row within a line"),
+        ("7 0 1 1 2", "7 0,5 1 1 2", "line 11, column 9: “,” where IMAGECOUNT belongs"),
+        ("7 0 1 1 2", "7 0 -1 -1 2", "line 11, column .*: “-1” is no number of images"),
+    ],
+)
+def test_rows_that_do_not_fit_are_refused_by_place(write, old, new, message):
+    with pytest.raises(InputError, match=message):
+        read_klarf(write(WHOLE.replace(old, new)))
+
+
+def test_one_picture_is_not_every_image_of_a_file(write, tmp_path):
+    tifffile.imwrite(tmp_path / "Lot.tif", np.zeros((9, 9), np.uint8))
+    failed = {}
+    project = create_project(tmp_path / "project", write(WHOLE), failed=failed)
+    assert [image.defect for image in project.images] == ["1"]
+    assert "Lot.tif: has 1 images, so there is no image 2" in failed["defect_2"]
+
+
 def test_rows_without_images_may_leave_the_list_away(write):
     rows = "DefectList\n 1 0 7 0 1 1 1 0\n 2 0 7 0 0\n 3 0 7 0 1 1 3 0\n 4 0 7 0 0 0;\n"
     klarf = read_klarf(write(HEAD + FILE + SPEC + rows + "EndOfFile;\n"))

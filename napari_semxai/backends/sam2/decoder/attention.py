@@ -97,9 +97,11 @@ class HeadMap:
 
     def logits(self, tokens: Tensor, image: PromptImage) -> Tensor:
         """Multiply tokens (B, H, T, c) and the projected image, shape (B, H * T, N)."""
+        # Before the first layer `merged` has put all that is fixed into the base.
         projected = by_head(tokens, self.base)
         if not image.values:
             return projected
+        # The few rows of a prompt are projected to the tokens, not the whole image to the heads.
         folded = torch.matmul(tokens, self.weight).flatten(1, 2)
         projected = projected.baddbmm_(folded @ image.vectors.transpose(1, 2), image.rows)
         return torch.addcmul(by_head(tokens, self.fixed), projected, image.scale)
@@ -158,6 +160,7 @@ def norm_weights(layers: Any) -> list[NormWeights]:
         # The attention of a position sums to 1 in each head: a share of the bias in each of them.
         bias = ((project.bias + constant) / heads).detach().expand(heads, 1, -1)
         out = [each * gain for each in out] + [torch.cat([matrix, bias], dim=1)]
+        # The norm takes the mean away, which is as well done once in the weights.
         out = [each - each.mean(dim=-1, keepdim=True) for each in out]
         gain, constant = norm.weight.detach(), norm.bias.detach()
         weights.append(NormWeights(tuple(out), gain, norm.eps))
@@ -204,11 +207,13 @@ class NormMaps:
         values = functional.pad(values, (0, 1), value=1.0)
         every, rows = (*image.values, values), attention
         if image.values:
+            # All rows are multiplied by the scale later, so new ones are divided by the old.
             rows = torch.cat([image.rows, attention.div_(image.scale)], dim=1)
         pairs = zip(every, self.weights.out, strict=True)
         vectors = torch.cat([torch.matmul(v, out).flatten(1, 2) for v, out in pairs], dim=1)
         cross = torch.cat([by_head(v, c) for v, c in zip(every, self.cross, strict=True)], dim=1)
         cross = cross.baddbmm_(vectors @ vectors.transpose(1, 2), rows).mul_(rows)
         variance = (cross.sum(dim=1, keepdim=True) + self.energy) / vectors.shape[-1]
+        # The norm's eps belongs to the scaled image; here everything is in units of the base.
         scale = torch.rsqrt(variance + self.weights.eps / image.scale.square())
         return PromptImage(scale, rows, vectors * self.weights.gain, every)

@@ -156,12 +156,14 @@ class SharedImageDecoder:
             dense = self._prompts.no_mask_embed.weight.detach().reshape(1, -1, 1, 1)
         base = (embedding + dense)[0].flatten(1).t().contiguous()
         position = self._prompts.get_dense_pe()[0].flatten(1).t()
+        # Kept apart, because the scale of a prompt's image does not multiply it.
         bias = torch.zeros_like(base[:1])
         stages: list[Stage] = []
         for layer, weights in zip(self._layers, self._norms, strict=True):
             answer = layer.cross_attn_image_to_token
             look = _look(layer.cross_attn_token_to_image, base, position, bias)
             queries = HeadMap.of(answer.q_proj, answer.num_heads, base, position + bias)
+            # No prompt has changed the image before the first layer: one product less for each.
             if not stages:
                 look, queries = Look(look.keys.merged(), look.values.merged()), queries.merged()
             norm, base = NormMaps.of(weights, base)
@@ -169,6 +171,7 @@ class SharedImageDecoder:
             bias = layer.norm4.bias.detach()[None]
         last = _look(self._final, base, position, bias)
         grid = (int(embedding.shape[-2]), int(embedding.shape[-1]))
+        # Checkpoints of SAM 2 without them upscale from the embedding alone.
         features = high_resolution if self._decoder.use_high_res_features else []
         upscale = self._upscaler.share(grid, base, bias, features)
         return SharedImage(tuple(stages), last, upscale)
@@ -186,6 +189,7 @@ class SharedImageDecoder:
         decoder = self._decoder
         output_tokens = [decoder.iou_token.weight, decoder.mask_tokens.weight]
         if decoder.pred_obj_scores:
+            # The order in which the published weights were trained.
             output_tokens.insert(0, decoder.obj_score_token.weight)
         first = len(output_tokens) - 2
         last = first + 1 + decoder.num_mask_tokens
@@ -319,6 +323,7 @@ class Upscaler:
         fine = self._second_bias.expand(4 * height * width, -1)
         if features:
             finest, coarser = features
+            # In the order in which the products yield positions: nothing is moved later.
             coarser = coarser.reshape(-1, height, 2, width, 2).permute(1, 3, 2, 4, 0)
             finest = finest.reshape(-1, height, 2, 2, width, 2, 2).permute(1, 4, 2, 5, 3, 6, 0)
             middle = middle + coarser.reshape(middle.shape)
@@ -343,6 +348,7 @@ class Upscaler:
         """
         vectors, scale = image.vectors[0] @ self._first, image.scale[0].t()
         rows = image.rows[0] * image.scale[0]
+        # A block stays in the processor's cache from the first product to the last.
         step = BLOCK if hyper.device.type == "cpu" else len(scale)
         norm, pieces = self._norm, []
         for start in range(0, len(scale), step):
