@@ -307,7 +307,7 @@ def test_sources_that_came_later_are_not_overwritten(carinthia, tmp_path, projec
     other = tmp_path / "other"
     other.mkdir()
     Image.fromarray(np.full(MIXED, 9, np.uint8)).save(other / "b.tif")
-    Image.fromarray(np.full(MIXED, 255, np.uint8)).save(other / "b_m.png")
+    Image.fromarray(np.eye(*MIXED, dtype=np.uint8)).save(other / "b_m.png")
     (other / "mine.csv").write_text("path,mask,class\nb.tif,b_m.png,2\n")
     add_images(carinthia.folder, other / "mine.csv")
     again = open_project(carinthia.folder)
