@@ -2,8 +2,9 @@
 
 Run from the project's root, with a display: ``python -m benchmarks.memory``; with ``--explain``
 also heat maps of each image are made, and concepts where xplique is installed. Prints a table in
-Markdown: MB of each process, of memory that several share its share (PSS), at the first image, at
-the last one, and a while after.
+Markdown: MB of each process, of memory that several share its share (PSS), and in brackets all
+that is resident (RSS), which counts shared libraries in each. Other programs that use torch make
+the first too small.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 wait = partial(review_queue.wait, patience=1200)
 """Networks are slow to load on a busy machine."""
 REST_MILLISECONDS = 15_000
+PROCESSES = "window", "SAM engine", "Explain engine"
 METHODS = ("gradcam", "gradcam++", "layercam")
 
 
@@ -53,17 +55,13 @@ def main() -> None:
     settings = replace(workbench.session.generate, points_per_side=arguments.points)
     workbench.segment.set_generate(settings)
     workbench.projects.open(folder, "Anna")
-    held = {}
+    print("| after | ", " | ".join(PROCESSES), " | all |\n|---|", "---|" * (len(PROCESSES) + 1))
     for number in range(1, arguments.images + 1):
         go_to(workbench, number, explain=arguments.explain)
-        if number in (1, arguments.images):
-            held[f"image {number}"] = megabytes(workbench)
+        if number % 5 == 0 or number == 1:
+            print_row(f"image {number}", workbench)
     QTest.qWait(REST_MILLISECONDS)
-    held[f"{REST_MILLISECONDS / 1000:.0f} s later"] = megabytes(workbench)
-    print("| ", " | ".join(["when", *next(iter(held.values()))]), " | all |")
-    for when, found in held.items():
-        figures = [*found.values(), sum(found.values())]
-        print(f"| {when} | ", " | ".join(f"{each:,.0f}" for each in figures), " |")
+    print_row(f"a rest of {REST_MILLISECONDS / 1000:.0f} s", workbench)
     viewer.close()
 
 
@@ -92,20 +90,19 @@ def go_to(workbench: Workbench, number: int, *, explain: bool) -> None:
     wait(lambda: state.concepts is not None or not state.fitting.running)
 
 
-def megabytes(workbench: Workbench) -> dict[str, float]:
-    """Return what each process holds; 0 for one that was not started."""
-    pids = {
-        "window": os.getpid(),
-        "SAM engine": workbench.engine.pid,
-        "Explain engine": workbench.explain_engine.pid,
-    }
-    return {name: 0.0 if pid is None else held_by(pid) / 1e6 for name, pid in pids.items()}
+def print_row(when: str, workbench: Workbench) -> None:
+    """Print what each process holds; 0 for one that was not started."""
+    pids = os.getpid(), workbench.engine.pid, workbench.explain_engine.pid
+    held = [(0, 0) if pid is None else held_by(pid) for pid in pids]
+    cells = [*held, tuple(map(sum, zip(*held, strict=True)))]
+    texts = (f"{share / 1e6:,.0f} ({resident / 1e6:,.0f})" for share, resident in cells)
+    print(f"| {when} | ", " | ".join(texts), " |", flush=True)
 
 
-def held_by(pid: int) -> int:
-    """Return bytes of a process; where the system tells no PSS, all that is resident."""
+def held_by(pid: int) -> tuple[int, int]:
+    """Return PSS of a process, where the system tells it, and RSS, in bytes."""
     found = psutil.Process(pid).memory_full_info()
-    return int(getattr(found, "pss", found.rss))
+    return int(getattr(found, "pss", found.rss)), int(found.rss)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,13 @@ ever run at once.
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import signal
 import sys
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from threading import Condition, Lock, Thread
@@ -87,10 +89,19 @@ class Scheduler:
         self._send("cancelled", number, None)
 
     def run(self, handlers: Handlers) -> NoReturn:
-        """Advance jobs for ever."""
+        """Advance jobs for ever; memory goes back to the system when nobody asks for more."""
+        worked = False
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._jobs))
+                # Only then: whoever clicks on would wait for it, and need the memory again.
+                patience = REST_SECONDS if worked else None
+                waiting = self._changed.wait_for(lambda: bool(self._jobs), patience)
+            if not waiting:
+                worked = False
+                give_back_memory()
+                continue
+            worked = True
+            with self._changed:
                 rest = self._rest_until - monotonic()
                 if rest > 0 and not any(job.urgent for job in self._jobs.values()):
                     self._changed.wait(rest)
@@ -112,6 +123,12 @@ class Scheduler:
                 if not job.background:
                     self._rest_until = monotonic() + REST_SECONDS
         self._send(kind, job.number, value)
+
+
+def give_back_memory() -> None:
+    """Give the system what networks have freed, where the C library (glibc) keeps it."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def advance(steps: Steps, cancelled: bool = False) -> tuple[Answer, Any]:

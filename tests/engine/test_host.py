@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from threading import Event, Thread
+from queue import Empty, SimpleQueue
+from threading import Event, Thread, current_thread
 from time import monotonic
 from typing import Any
 
@@ -79,6 +80,29 @@ def test_the_background_rests_while_a_person_clicks(monkeypatch: pytest.MonkeyPa
     assert over.wait(20)
     assert [number for number, _ in times] == [4, 2, 2, 3, 1, 1]
     assert times[4][1] - times[3][1] >= 0.2
+
+
+def test_memory_is_given_back_once_nobody_asks_for_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "REST_SECONDS", 0.05)
+    happened: SimpleQueue[str] = SimpleQueue()
+    scheduler = Scheduler(lambda kind, *_: happened.put(kind))
+    scheduler.take(1, Count(1), False)
+    thread = Thread(target=scheduler.run, args=(HANDLERS,), daemon=True)
+
+    def give_back() -> None:
+        # Schedulers of other tests go on waiting for ever.
+        if current_thread() is thread:
+            happened.put("given back")
+
+    monkeypatch.setattr(host, "give_back_memory", give_back)
+    thread.start()
+    expected = ["update", "done", "given back"]
+    assert [happened.get(timeout=20) for _ in expected] == expected
+    # Not again and again.
+    with pytest.raises(Empty):
+        happened.get(timeout=0.3)
+    scheduler.take(2, Count(0), False)
+    assert [happened.get(timeout=20) for _ in range(2)] == ["done", "given back"]
 
 
 def test_a_cancel_does_not_wait_for_the_rest(answers: Answers) -> None:
