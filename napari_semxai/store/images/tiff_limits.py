@@ -174,8 +174,9 @@ def check_page(page: tifffile.TiffPage) -> None:
     most = _UNPACKED * size if plain else max(_ALWAYS, _DECOMPRESSED * size)
     if max(page.databytecounts, default=0) > max(_ALWAYS, size):
         raise ValueError("a piece of the picture is longer than its file")
-    # A tile may be larger than its picture.
-    piece = math.prod(page.chunks) * np.dtype(page.dtype).itemsize if page.chunks else 0
+    # A tile may be larger than its picture; what lies in one piece is read as such.
+    apart = not page.is_contiguous and page.chunks
+    piece = math.prod(page.chunks) * np.dtype(page.dtype).itemsize if apart else 0
     if page.nbytes > most or piece > max(_ALWAYS, most):
         claimed = max(page.nbytes, piece) / 2**20
         raise ValueError(f"claims {claimed:.0f} MiB of pixels in {size} bytes")
