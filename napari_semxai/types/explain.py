@@ -22,7 +22,7 @@ request                 result
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,7 +252,7 @@ class CamMethod:
     passes_per_bias : float
         The same for each layer with a bias, of which the method makes a map each.
     batch : int
-        Images in one run of the network, of methods that run it once a channel.
+        Images in one run of the network, of methods that run it many times; 1 for the others.
     whole_network : bool
         Whether the method chooses its layers itself and takes none from the request.
     inside_mask : bool
@@ -287,10 +287,14 @@ class CamMethod:
     compares_classes: bool = False
 
     def cost(self, channels: int) -> float:
-        """Return the runs of the network for target layers of so many channels in all."""
+        """Return the forward passes for target layers of so many channels in all."""
         return self.passes + self.passes_per_channel * channels
 
 
+_OWN = "napari_semxai.backends.cam.methods"
+_SHAPLEY: Any = {"averages": True, "channels_first": True, "weight_gradients": True}
+_ABLATION: Any = {"batch": 32, "inside_mask": False, "channels_first": True}
+_COVERING: Any = {"batch": 16, "whole_network": True, "inside_mask": False}
 CAM_METHODS: tuple[CamMethod, ...] = (
     CamMethod("gradcam", "Grad-CAM", "GradCAM", 2, averages=True),
     CamMethod("gradcam++", "Grad-CAM++", "GradCAMPlusPlus", 2, averages=True),
@@ -304,28 +308,13 @@ CAM_METHODS: tuple[CamMethod, ...] = (
     CamMethod("segeigencam", "Seg-Eigen-CAM", "SegEigenCAM", 2, compares_places=True),
     CamMethod("fem", "FEM", "FEM", 1, inside_mask=False),
     CamMethod("finercam", "Finer-CAM", "FinerCAM", 2, inside_mask=False, compares_classes=True),
-    CamMethod(
-        "shapleycam",
-        "Shapley-CAM",
-        "ShapleyCAM",
-        2,
-        averages=True,
-        channels_first=True,
-        weight_gradients=True,
-    ),
+    CamMethod("shapleycam", "Shapley-CAM", "ShapleyCAM", 2, **_SHAPLEY),
     CamMethod("randomcam", "Random-CAM (baseline)", "RandomCAM", 2, inside_mask=False),
     CamMethod("fullgrad", "FullGrad", "FullGrad", 2, passes_per_bias=0.65, whole_network=True),
-    CamMethod(
-        "ablationcam",
-        "Ablation-CAM",
-        "AblationCAM",
-        2,
-        1.0,
-        batch=32,
-        inside_mask=False,
-        channels_first=True,
-    ),
+    CamMethod("ablationcam", "Ablation-CAM", "AblationCAM", 2, 1.0, **_ABLATION),
     CamMethod("scorecam", "Score-CAM", "ScoreCAM", 1, 1.0, batch=16),
+    CamMethod("occlusion", "Occlusion", f"{_OWN}:Occlusion", 226, **_COVERING),
+    CamMethod("rise", "RISE", f"{_OWN}:Rise", 1000, **_COVERING),
 )
 """All methods, default first, the slow ones last; a new one is an entry here and nothing else."""
 

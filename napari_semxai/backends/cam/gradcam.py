@@ -214,7 +214,7 @@ def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
     places = registrations(classifier, layers)
     shifts = () if as_drawn else tuple(place.shift for place in places)
     question = _Question(inputs, layers, chosen, target, mask, classifier.default_layer, shifts)
-    if chosen.passes_per_channel:
+    if chosen.batch > 1:
         run = yield from _slow(classifier, question)
     else:
         with classifier.lock:
@@ -301,7 +301,7 @@ def _check_mask(mask: BoolMask, shape: tuple[int, int], method: CamMethod, *, la
 
 
 def _slow(classifier: Classifier, question: _Question) -> Generator[Progress, None, CamRun]:
-    """Run a method that needs the network once a channel, on a copy that nobody else runs."""
+    """Run a method that needs the network many times, on a copy that nobody else runs."""
     # Minutes long: on a copy, so that a click on another class need not wait for it.
     with classifier.lock:
         network = copy.deepcopy(classifier.network)
@@ -309,6 +309,7 @@ def _slow(classifier: Classifier, question: _Question) -> Generator[Progress, No
     batch = question.method.batch
     # One run more for the map itself, and for Ablation-CAM one for what it compares with.
     total = sum(-(-known[name].map_shape[0] // batch) + 2 for name in question.layers)
+    total = total or -(-int(question.method.passes) // batch)
 
     def work(checkpoint: Callable[[], None]) -> CamRun:
         network.register_forward_pre_hook(lambda *_: checkpoint())

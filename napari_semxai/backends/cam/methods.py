@@ -1,7 +1,8 @@
 """The methods of grad-cam behind one call, with what the library leaves out.
 
 The largest value before grad-cam scales a map to [0, 1] is kept, nothing is left behind in the
-network, and its progress bars are silent.
+network, and its progress bars are silent. Two methods that need no gradients, `Occlusion` and
+`Rise`, have the library's interface.
 
 References
 ----------
@@ -32,6 +33,10 @@ References
    Network via Gradient-free Localization", WACV 2020.
 .. [14] H. Wang et al., "Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural
    Networks", arXiv:1910.01279.
+.. [15] M. D. Zeiler and R. Fergus, "Visualizing and Understanding Convolutional Networks",
+   ECCV 2014: occlusion.
+.. [16] V. Petsiuk, A. Das and K. Saenko, "RISE: Randomized Input Sampling for Explanation of
+   Black-box Models", BMVC 2018.
 """
 
 from __future__ import annotations
@@ -39,6 +44,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
+from itertools import product
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +59,7 @@ from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
 with qt_paths_kept():
     import pytorch_grad_cam as library
     from pytorch_grad_cam import ablation_cam, score_cam
+    from pytorch_grad_cam.base_cam import BaseCAM
     from pytorch_grad_cam.utils.model_targets import (
         ClassifierOutputTarget,
         SemanticSegmentationTarget,
@@ -69,6 +76,12 @@ if TYPE_CHECKING:
 ablation_cam.tqdm = score_cam.tqdm = SimpleNamespace(tqdm=iter)
 
 _RANDOM_SEED = 0
+# Images in one run; a batch holds that many copies of the input.
+_BATCH = 16
+# Patches to a side of the image, and places that one patch takes on its way over itself.
+_PATCHES, _STEPS = 8, 2
+# The published figures have 4,000 masks and more; see the documentation for what fewer cost.
+RISE_MASKS, _GRID, _SHOWN = 1000, 7, 0.5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,6 +94,99 @@ class CamRun:
     values: NDArray[np.float32]
     raw_maximum: float
     drawn: NDArray[np.float32]
+
+
+class Perturbation(BaseCAM):  # type: ignore[misc]
+    """A map from what a class loses when parts of the image are covered; knows no layer.
+
+    Covered is what has the mean grey of the image: a defect that lies there is gone, and black
+    patches, which look like defects themselves, do not come in.
+    """
+
+    def __init__(self, network: nn.Module, layers: list[nn.Module], reshape: Any = None) -> None:
+        super().__init__(network, layers, reshape, uses_gradients=False)
+
+    def forward(
+        self, input_tensor: Tensor, targets: list[Any], eigen_smooth: bool = False
+    ) -> NDArray[np.float32]:
+        """Return the map of one image (1, C, H, W), scaled, shape (1, H, W)."""
+        with torch.no_grad():
+            values = self.map_of(input_tensor, targets[0]).clamp_min(0)
+        scaled: NDArray[np.float32] = self.aggregate_multi_layers([values[None, None].numpy()])
+        return scaled
+
+    def map_of(self, image: Tensor, target: Any) -> Tensor:
+        """Return the map (H, W) in its own unit."""
+        raise NotImplementedError
+
+    def answers(self, image: Tensor, kept: Tensor, target: Any) -> Tensor:
+        """Return what the class gets where the image is kept (B, 1, H, W), 0 to 1, shape (B,)."""
+        mean = image.mean((2, 3), keepdim=True)
+        runs = [self.model(mean + (image - mean) * part) for part in kept.split(_BATCH)]
+        return torch.stack([target(answer) for answer in self.unit(torch.cat(runs))])
+
+    def unit(self, logits: Tensor) -> Tensor:
+        """Return what is compared of logits (B, classes)."""
+        return logits
+
+
+class Occlusion(Perturbation):
+    """How much of its logit a class loses where a square patch lies [15]_."""
+
+    def map_of(self, image: Tensor, target: Any) -> Tensor:
+        """Return the mean loss under all patches that cover a pixel."""
+        rows, columns = image.shape[2:]
+        steps = range((_PATCHES - 1) * _STEPS + 1)
+        unit = _PATCHES * _STEPS
+        spans = (
+            [slice(side * n // unit, side * (n + _STEPS) // unit) for n in steps]
+            for side in (rows, columns)
+        )
+        places = list(product(*spans))
+        lost = torch.zeros(rows, columns)
+        covers = torch.zeros_like(lost)
+        kept = torch.ones(len(places) + 1, 1, rows, columns)
+        for number, (row, column) in enumerate(places, start=1):
+            kept[number, 0, row, column] = 0
+        whole, *covered = self.answers(image, kept, target)
+        for place, answer in zip(places, covered, strict=True):
+            lost[place] += whole - answer
+            covers[place] += 1
+        return lost / covers.clamp_min(1)
+
+
+class Rise(Perturbation):
+    """How much more probable a class is where random coarse masks show the image [16]_."""
+
+    def map_of(self, image: Tensor, target: Any) -> Tensor:
+        """Return the covariance of probability and being shown, over the share that is shown."""
+        rows, columns = image.shape[2:]
+        generator = torch.Generator().manual_seed(_RANDOM_SEED)
+        total = torch.zeros(rows, columns)
+        found, shown = [], torch.zeros(rows, columns)
+        for start in range(0, RISE_MASKS, _BATCH):
+            masks = self._masks(min(_BATCH, RISE_MASKS - start), (rows, columns), generator)
+            answers = self.answers(image, masks, target)
+            found.append(answers)
+            total += torch.einsum("b,bhw->hw", answers, masks[:, 0])
+            shown += masks[:, 0].sum(0)
+        # Less the mean: what every mask gets tells of no place, and is most of the noise.
+        return (total - torch.cat(found).mean() * shown) / (RISE_MASKS * _SHOWN)
+
+    def unit(self, logits: Tensor) -> Tensor:
+        """Return probabilities, as published."""
+        return torch.softmax(logits, 1)
+
+    @staticmethod
+    def _masks(number: int, shape: tuple[int, int], generator: torch.Generator) -> Tensor:
+        """Return smooth masks (B, 1, H, W) of a coarse random grid that is shifted at random."""
+        cells = [-(-side // _GRID) for side in shape]
+        size = [(_GRID + 1) * cell for cell in cells]
+        grid = (torch.rand(number, 1, _GRID, _GRID, generator=generator) < _SHOWN).float()
+        large = torch.nn.functional.interpolate(grid, size, mode="bilinear", align_corners=False)
+        starts = [torch.randint(cell, (number,), generator=generator).tolist() for cell in cells]
+        parts = zip(large, *starts, strict=True)
+        return torch.stack([m[:, r : r + shape[0], c : c + shape[1]] for m, r, c in parts])
 
 
 def run_cam(  # noqa: PLR0913 - what decides a map

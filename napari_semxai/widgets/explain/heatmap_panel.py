@@ -111,7 +111,10 @@ class GradcamPanel(QWidget):
         self._network: NetworkLayers | None = None
         self._heatmaps, self._concepts = Heatmaps(), False
         self.method = QComboBox()
-        self.method.setToolTip("Method of the Grad-CAM family; the last ones are slow")
+        self.method.setToolTip(
+            "Methods of the Grad-CAM family; the last ones are slow. Occlusion and RISE cover "
+            "parts of the image and need no gradients"
+        )
         self.tree = LayerTree()
         self.inside = QCheckBox("Explain the defect mask only")
         self.inside.setToolTip("Show the evidence for the class within the defect mask")
@@ -230,11 +233,12 @@ class GradcamPanel(QWidget):
 def cost_text(network: NetworkLayers | None, settings: CamSettings) -> str:
     """Return what a heat map will take, before it runs."""
     seconds = seconds_of(network, settings)
-    if seconds is None:
+    if network is None or seconds is None:
         return ""
     if seconds <= QUICK_SECONDS:
         return f"Takes about {max(seconds, 0.1):.1f} s"
-    return f"⚠ Slow: about {seconds:.0f} s on this machine; never starts automatically"
+    passes = f"{seconds / network.seconds_per_pass:.0f} forward passes"
+    return f"⚠ Slow: about {seconds:.0f} s, {passes} on this machine; never starts automatically"
 
 
 def place_text(shown: Heatmap) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import types
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,10 @@ from torchvision import models
 
 from napari_semxai.backends.cam import gradcam as gradcam_module
 from napari_semxai.backends.cam.gradcam import gradcam, gradcam_steps
+from napari_semxai.backends.cam.methods import Perturbation
 from napari_semxai.backends.classifier.layers import tree
 from napari_semxai.backends.classifier.layers.outputs import moved
 from napari_semxai.types import CAM_METHODS, CamMethod, InputError, moved_by
-from tests.backends.cam.occlusion import SIDE
 from tests.networks import (
     NAMES,
     SmallNetwork,
@@ -118,25 +119,64 @@ def test_equal_with_frozen_weights() -> None:
 def test_a_family_that_the_library_lacks_is_an_entry_and_a_class(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kind = "tests.backends.cam.occlusion:Occlusion"
-    own = CamMethod("occlusion", "Occlusion", kind, 17, whole_network=True, inside_mask=False)
+    own = CamMethod("own", "Own", "tests.backends.cam.test_gradcam:Corner", 1, whole_network=True)
     for module in (gradcam_module, tree):
         monkeypatch.setattr(module, "CAM_METHODS", (*CAM_METHODS, own))
     classifier = small_classifier()
-    assert tree.describe_layers(classifier).methods[-1].name == "occlusion"
+    assert tree.describe_layers(classifier).methods[-1].name == "own"
+    heatmap = gradcam(IMAGE, classifier, target=1, method="own")
+    assert (heatmap.method, heatmap.layers, heatmap.raw_maximum) == ("own", (), 3)
+    assert heatmap.values[0, 0] == 1 > heatmap.values[-1, -1] == 0
+
+
+class Corner(Perturbation):
+    """A method of no use."""
+
+    def map_of(self, image: torch.Tensor, target: Any) -> torch.Tensor:
+        values = torch.zeros(image.shape[2:])
+        values[:8, :8] = 3
+        return values
+
+
+def test_occlusion_is_the_mean_loss_under_grey_patches() -> None:
+    classifier = small_classifier()
     heatmap = gradcam(IMAGE, classifier, target=1, method="occlusion")
     inputs = classifier.to_input(IMAGE)
-    lost = np.zeros(IMAGE.shape)
+    lost, covers = np.zeros((2, *IMAGE.shape))
     with torch.no_grad():
-        for row, column in np.ndindex(IMAGE.shape[0] // SIDE, IMAGE.shape[1] // SIDE):
-            place = np.s_[..., row * SIDE : (row + 1) * SIDE, column * SIDE : (column + 1) * SIDE]
+        for row, column in np.ndindex(15, 15):
+            place = np.s_[..., row * 4 : row * 4 + 8, column * 4 : column * 4 + 8]
             covered = inputs.clone()
-            covered[place] = inputs.mean()
+            covered[place] = inputs.mean((2, 3))[0][:, None, None]
             drop = classifier.network(inputs)[0, 1] - classifier.network(covered)[0, 1]
-            lost[place[1:]] = max(0.0, float(drop))
-    assert heatmap.raw_maximum == pytest.approx(lost.max(), rel=1e-4)
-    assert np.corrcoef(heatmap.values.ravel(), lost.ravel())[0, 1] > 0.999
-    assert (heatmap.method, heatmap.layers) == ("occlusion", ())
+            lost[place[1:]] += float(drop)
+            covers[place[1:]] += 1
+    expected = np.maximum(lost / covers, 0)
+    assert heatmap.raw_maximum == pytest.approx(expected.max(), rel=1e-3)
+    assert np.corrcoef(heatmap.values.ravel(), expected.ravel())[0, 1] > 0.9999
+
+
+@pytest.mark.parametrize("method", ["occlusion", "rise"])
+def test_methods_without_gradients_find_what_the_class_depends_on(method: str) -> None:
+    """They are compared with a network that looks at one corner only."""
+
+    class OneCorner(SmallNetwork):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            level = image[:, 0, 8:24, 40:56].mean((1, 2))
+            return torch.stack([level, 6 * level, -level], dim=1)
+
+    classifier = small_classifier()
+    image = np.full((64, 64), 90, np.uint8)
+    image[8:24, 40:56] = 220
+    classifier.network.forward = types.MethodType(OneCorner.forward, classifier.network)
+    values = gradcam(image, classifier, target=1, method=method).values
+    assert values[8:24, 40:56].mean() > 3 * values[32:].mean()
+    row, column = np.unravel_index(values.argmax(), values.shape)
+    assert 4 <= row < 28
+    assert 36 <= column < 60
+    # What speaks against a class is no evidence for it.
+    other = gradcam(image, classifier, target=2, method=method)
+    assert other.values[8:24, 40:56].mean() < 0.2
 
 
 @pytest.mark.parametrize("method", [method.name for method in CAM_METHODS])
@@ -284,13 +324,16 @@ def test_a_map_too_fine_for_a_method_is_refused() -> None:
         gradcam(IMAGE, classifier, layer="early", method="eigencam")
 
 
-def test_slow_methods_tell_progress_and_can_be_stopped() -> None:
+@pytest.mark.parametrize(
+    ("method", "runs"), [("ablationcam", 512 // 32 + 2), ("occlusion", 15), ("rise", 63)]
+)
+def test_slow_methods_tell_progress_and_can_be_stopped(method: str, runs: int) -> None:
     classifier = torchvision_classifier("resnet18")
     before = threading.active_count()
-    steps = gradcam_steps(IMAGE, classifier, target=0, method="ablationcam")
+    steps = gradcam_steps(IMAGE, classifier, target=0, method=method)
     first, second = next(steps), next(steps)
-    assert (first.stage, first.done, second.done) == ("ablationcam", 1, 2)
-    assert first.total == 512 // 32 + 2
+    assert (first.stage, first.done, second.done) == (method, 1, 2)
+    assert first.total == runs
     # The network is free meanwhile, and another map on it is right.
     expected = directly(library.GradCAM, classifier, ("layer3",), 1)
     between = gradcam(IMAGE, classifier, target=1, layer="layer3", as_drawn=True)

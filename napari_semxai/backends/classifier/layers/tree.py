@@ -57,11 +57,11 @@ def describe_layers(classifier: Classifier) -> NetworkLayers:
         cam_default=classifier.default_layer,
         concepts_default=default_concept_layer(classifier),
         methods=tuple(
-            _costed(cam_method, classifier)
+            costed(cam_method, classifier)
             for cam_method in CAM_METHODS
             if _runs(cam_method, classifier)
         ),
-        seconds_per_pass=_seconds_per_pass(classifier),
+        seconds_per_pass=seconds_per_pass(classifier),
         craft_missing=craft_missing(),
         info=classifier.info,
     )
@@ -184,7 +184,8 @@ def _runs(method: CamMethod, classifier: Classifier) -> bool:
     return not method.whole_network or _biases(classifier) > 0
 
 
-def _costed(method: CamMethod, classifier: Classifier) -> CamMethod:
+def costed(method: CamMethod, classifier: Classifier) -> CamMethod:
+    """Return a method with what the layers of a classifier add to its cost."""
     if not method.passes_per_bias:
         return method
     return replace(method, passes=method.passes + method.passes_per_bias * _biases(classifier))
@@ -197,7 +198,8 @@ def _biases(classifier: Classifier) -> int:
     )
 
 
-def _seconds_per_pass(classifier: Classifier) -> float:
+def seconds_per_pass(classifier: Classifier) -> float:
+    """Measure what one forward pass of one image takes here."""
     rows, columns = classifier.info.input_size
     image = torch.zeros(1, classifier.info.channels, rows, columns)
     with classifier.lock, torch.no_grad():
