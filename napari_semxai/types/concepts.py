@@ -225,6 +225,8 @@ class ConceptBank:
     clamp_agreement : float
         Share of them whose predicted class is the same when values of the layer below 0 are
         taken for 0, as the factorization does; 1 where there are none.
+    names : tuple of str
+        What a person calls each concept, "" where nothing; () for none.
     """
 
     path: Path
@@ -245,6 +247,11 @@ class ConceptBank:
     agreement: float
     n_images: int
     clamp_agreement: float = 1.0
+    names: tuple[str, ...] = ()
+
+    def name(self, concept: int) -> str:
+        """Return what a person calls a concept; "" where nothing."""
+        return self.names[concept] if concept < len(self.names) else ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

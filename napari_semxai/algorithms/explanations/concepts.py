@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.types import BoolMask, FloatArray, SweepRow
+    from napari_semxai.types import BoolMask, ConceptBank, FloatArray, SweepRow
 
 DESIGNS = 32
 """Rows of each of the two sampling matrices, as in xplique."""
@@ -31,6 +31,8 @@ _EPS = 1e-12
 THRESHOLDS = np.linspace(0.02, 0.98, 49)
 LEAST_AGREEMENT, LEAST_STABILITY = 0.9, 0.8
 """Below these the concepts do not stand for what the network does."""
+LEAST_IMAGES, LEAST_R2 = 20, 0.5
+"""Fewer images, or less of the activations, give concepts that mean little; see `doubts`."""
 _CLOSE = 0.02
 
 
@@ -231,3 +233,31 @@ def _reasons(row: SweepRow, faithful: bool, stable: bool, with_masks: bool) -> t
         )
     reasons.append(f"{row.n_important} of {row.n_concepts} concepts matter (Sobol above 0.01).")
     return tuple(reasons)
+
+
+def doubts(bank: ConceptBank) -> list[str]:
+    """Say why the concepts of a bank mean little, a sentence each; nothing where they do.
+
+    Parameters
+    ----------
+    bank : ConceptBank
+        What a fit found.
+    """
+    said = []
+    if bank.n_images < LEAST_IMAGES:
+        images = f"{bank.n_images} image{'s' * (bank.n_images != 1)}"
+        said.append(
+            f"Fitted on {images}: concepts of so few are parts of these images rather than of the "
+            f"class; take {LEAST_IMAGES} or more"
+        )
+    if bank.r2 < LEAST_R2:
+        said.append(
+            f"R² {bank.r2:.2f}: the concepts miss most of what the layer says; take more concepts"
+        )
+    if bank.agreement < LEAST_AGREEMENT:
+        said.append(
+            f"Agreement {bank.agreement:.0%}: from the concepts alone the network often says "
+            "another class, so their importances are not those of its answer; take more concepts "
+            "or a later layer"
+        )
+    return said

@@ -131,7 +131,10 @@ def read_bank(path: Path) -> tuple[ConceptBank, ConceptVectors]:
     try:
         arrays = load_file(path)
         described = json.loads(_description(path).read_text("utf-8"))
+        # Banks of before concepts had names hold none.
+        described = {"names": ()} | described
         values: dict[str, Any] = {name: described[name] for name in _described()}
+        values["names"] = tuple(map(str, values["names"]))
         values |= {name: arrays[name] for name in _ARRAYS}
         bank = ConceptBank(path=path, **values)
         return bank, ConceptVectors(arrays[_VECTORS], arrays[_ORDER])
@@ -226,7 +229,11 @@ def transform_steps(
 
 def bank_for(path: Path, classifier: Classifier) -> tuple[ConceptBank, ConceptVectors]:
     """Read a bank; `InputError` where it is damaged or belongs to another classifier."""
-    found = _bank(path, path.stat().st_mtime_ns) if path.is_file() else read_bank(path)
+    # Concepts that were named since are in the description alone.
+    files = path, _description(path)
+    whole = all(file.is_file() for file in files)
+    changed = tuple(file.stat().st_mtime_ns for file in files) if whole else ()
+    found = _bank(path, changed) if whole else read_bank(path)
     if found[0].sha256 != classifier.info.sha256:
         raise InputError(f"{path}: made with another classifier; fit the concepts again")
     return found
@@ -268,7 +275,7 @@ def refined(
 
 
 @lru_cache(maxsize=8)
-def _bank(path: Path, _changed: int) -> tuple[ConceptBank, ConceptVectors]:
+def _bank(path: Path, _changed: tuple[int, ...]) -> tuple[ConceptBank, ConceptVectors]:
     return read_bank(path)
 
 

@@ -159,8 +159,8 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
     concepts.add_argument(
         "--refinement",
         choices=("none", "guided", "fine"),
-        default="none",
-        help="guided: maps follow the image's edges; fine: and an earlier layer of the network",
+        default="fine",
+        help="guided: maps follow the image's edges; fine (default): and an earlier layer, too",
     )
 
 

@@ -7,9 +7,12 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.algorithms.explanations.concepts import doubts
 from napari_semxai.algorithms.synthetic import LABELS
-from napari_semxai.backends.cam.gradcam import check_target
+from napari_semxai.backends.cam.gradcam import check_target, method_of
 from napari_semxai.backends.classifier.classifier import load_classifier
+from napari_semxai.backends.classifier.layers.outputs import layers_of
+from napari_semxai.backends.classifier.layers.tree import seconds_per_pass
 from napari_semxai.backends.concepts.bank import bank_for, read_bank, write_bank
 from napari_semxai.backends.concepts.craft import fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from napari_semxai.backends.classifier.classifier import Classifier
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
-    from napari_semxai.types import ConceptBank
+    from napari_semxai.types import CamMethod, ConceptBank
 
 
 SYNTHETIC = "The explained classifier was trained on synthetic images only."
@@ -72,6 +75,8 @@ def explain_work(
     bank = None
     if options.method == "craft" and sources:
         bank = _bank(options, sources, classifier, output)
+    elif options.method != "craft":
+        _say_cost(classifier, method_of(options.method), options.layer, output)
     return ExplainWork(
         classifier=options.classifier,
         method=options.method,
@@ -150,6 +155,7 @@ def _bank(
     if options.bank is None:
         return _fit(options, sources, classifier, output)
     bank = bank_for(options.bank, classifier)[0]
+    _say_doubts(bank, output)
     target = _target_of(options.target, classifier)
     if target not in (None, bank.target):
         raise InputError(f"{options.bank}: holds concepts of {bank.class_name}")
@@ -187,10 +193,31 @@ def _fit(
         f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
         f"images: R² {bank.r2:.2f}, same class from concepts alone {bank.agreement:.0%}"
     )
+    _say_doubts(bank, output)
     # Workers on other machines, and later readers, have no cache of ours.
     kept = replace(bank, path=options.output / f"concepts_{bank.class_name}.safetensors")
     write_bank(kept, read_bank(bank.path)[1])
     return kept
+
+
+def _say_cost(
+    classifier: Classifier, method: CamMethod, layers: Sequence[str], output: Output
+) -> None:
+    """Say what an image takes, before methods that run the network many times begin."""
+    if method.batch == 1:
+        return
+    known = layers_of(classifier)
+    chosen = [name for name in layers or [classifier.default_layer] if name in known]
+    passes = method.cost(sum(known[name].map_shape[0] for name in chosen))
+    seconds = passes * seconds_per_pass(classifier)
+    output.say(
+        f"{method.title}: {passes:.0f} forward passes, about {seconds:.0f} s, for each image"
+    )
+
+
+def _say_doubts(bank: ConceptBank, output: Output) -> None:
+    for doubt in doubts(bank):
+        output.say(f"warning: {doubt}")
 
 
 def _readable(sources: Iterable[Source]) -> Iterator[tuple[Source, NDArray[np.uint8]]]:

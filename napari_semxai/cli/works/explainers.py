@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from napari_semxai.algorithms.explanations.concepts import doubts
 from napari_semxai.algorithms.explanations.localisation import RankedMap
 from napari_semxai.algorithms.explanations.masks import threshold_mask, weighted_map
 from napari_semxai.backends.cam.evaluation import faithfulness, sanity
@@ -356,9 +357,10 @@ def _places(answer: Heatmap | ConceptMaps) -> list[str]:
     return [place.text(shape, answer.as_drawn) for place in answer.registrations]
 
 
-def _quality(path: Path) -> dict[str, float]:
+def _quality(path: Path) -> dict[str, Any]:
     bank, _ = read_bank(path)
-    return {"r2": bank.r2, "agreement": bank.agreement}
+    found = {"r2": bank.r2, "agreement": bank.agreement, "warnings": doubts(bank)}
+    return found | ({"names": bank.names} if any(bank.names) else {})
 
 
 def run_steps(steps: Generator[Any, None, T], on_update: Callable[[Progress], None]) -> T:

@@ -68,7 +68,7 @@ class ConceptSource(MapSource):
         key = (concepts, frozenset(shown), settings.local)
         make = partial(_weighted, *key)
         weighted = NamedMap(WEIGHTED, key, make, concepts.sha256, threshold="concept_tau")
-        return [*(_concept_map(concepts, number) for number in shown), weighted]
+        return [*(_concept_map(explanation, concepts, number) for number in shown), weighted]
 
     def layers(self, explanation: Explanation) -> list[list[NamedMap]]:
         """Return the ticked concepts for one tile, the most important one last and on top."""
@@ -76,7 +76,7 @@ class ConceptSource(MapSource):
         if concepts is None:
             return []
         shown = reversed(_ticked(concepts, explanation.mask_settings))
-        return [[_concept_map(concepts, number) for number in shown]]
+        return [[_concept_map(explanation, concepts, number) for number in shown]]
 
     def masks(self, explanation: Explanation, shape: tuple[int, int]) -> Made:
         """Return the masks of the ticked concepts, their union and that of the weighted sum."""
@@ -126,6 +126,9 @@ class ConceptSource(MapSource):
             else [int(name.rsplit(" ", 1)[1])],
             "paper": settings.paper,
         }
+        bank = explanation.bank
+        if bank is not None and bank.key == maps.bank and any(bank.names):
+            details["names"] = list(bank.names)
         if name == WEIGHTED:
             details["importances"] = "local" if settings.local else "global"
         threshold = {"delta": settings.delta} if settings.paper else {"tau": settings.concept_tau}
@@ -222,15 +225,19 @@ def _ticked(concepts: ConceptMaps, settings: ExplanationMaskSettings) -> list[in
     return sorted(number for number in settings.concepts if number < len(concepts.maps))
 
 
-def _concept_map(concepts: ConceptMaps, number: int) -> NamedMap:
+def _concept_map(explanation: Explanation, concepts: ConceptMaps, number: int) -> NamedMap:
     red, green, blue = concepts.colors[number].tolist()
+    name, bank = concept_name(number), explanation.bank
+    # The role stays, whatever a person calls it: masks and recipes go by the number.
+    called = bank.name(number) if bank is not None and bank.key == concepts.bank else ""
     return NamedMap(
-        concept_name(number),
+        f"{name}: {called}" if called else name,
         (concepts, number),
         partial(concepts.maps.__getitem__, number),
         concepts.sha256,
         (red, green, blue),
         "concept_tau",
+        role=name,
         rank=number + 1,
     )
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari_semxai.controllers.explain.classify import target_of
 from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.state.explanation import HEAT_MAP, Focus
-from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.datasets.results import copy_bank, name_concepts
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import (
@@ -23,7 +23,6 @@ from napari_semxai.types import (
     CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
-    InputError,
     SemImage,
     SweepAdvice,
 )
@@ -37,25 +36,6 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import ClassifierChoice, CraftSettings, FitImage
     from napari_semxai.state.session import Session
     from napari_semxai.types import SweepRow
-
-
-def copy_bank(source: Path, path: Path) -> str:
-    """Copy a bank and its description, and return what to say of it.
-
-    Raises
-    ------
-    InputError
-        When the bank is no longer there, or `path` cannot be written.
-    """
-    path = path.with_suffix(source.suffix)
-    for ending in (source.suffix, ".json"):
-        try:
-            data = source.with_suffix(ending).read_bytes()
-        except OSError as error:
-            raise InputError(f"{source}: {error}; fit the concepts again") from error
-        with atomic_write(path.with_suffix(ending)) as file:
-            file.write(data)
-    return f"Concepts saved: {path}"
 
 
 FIT, MAPS, OPEN, TUNE = "concepts", "concept maps", "concept file", "tuning"
@@ -208,6 +188,18 @@ class ConceptController:
             copy = partial(copy_bank, bank.path, path)
             self._jobs.run("save concepts", copy, self._session.say)
 
+    def name_concept(self, concept: int, name: str) -> None:
+        """Call a concept something; its bank keeps the name, and a copy of it does, too."""
+        explanation, bank = self._explanation, self._explanation.bank
+        if bank is None or bank.name(concept) == name.strip():
+            return
+        names = [bank.name(number) for number in range(bank.n_concepts)]
+        names[concept] = name.strip()
+        named = replace(bank, names=tuple(names))
+        self._banks[explanation.choice, bank.target] = (named, explanation.bank_images)
+        explanation.bank = named
+        self._jobs.run("name concepts", partial(name_concepts, bank.path, names), _done)
+
     def cancel(self) -> None:
         """Stop what is running; the concepts so far stay."""
         self._tracker.cancel()
@@ -316,6 +308,10 @@ class ConceptController:
         """Show concepts that somebody asks for, also where the heat map was looked at alone."""
         if self._explanation.alone == HEAT_MAP:
             self._explanation.alone = ""
+
+
+def _done(_nothing: None) -> None:
+    """Leave it at that: only a failure is told."""
 
 
 _Fitted = tuple[ConceptBank, tuple["FitImage", ...]]

@@ -88,6 +88,8 @@ class ExplanationLayers:
             (layers.mask_layer_changed, self._on_image_layer_changed),
             (events.heatmaps, self._on_heatmaps_changed),
             *((getattr(events, name), self._on_others_changed) for name in others),
+            # Concepts have the names of their bank.
+            (events.bank, self._on_others_changed),
             (events.alone, self._show),
             (events.mask_settings, self._on_mask_settings_changed),
             (events.masks, self._show_masks),

@@ -1,4 +1,4 @@
-"""What runs over data sets leave on disk: mask candidates, sweeps, explanations of a method."""
+"""What runs over data sets leave on disk: mask candidates, sweeps, explanations, concepts."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from napari_semxai.algorithms.algorithm1.sweep import SweepResult
 from napari_semxai.store.datasets.dataset import TruthImage, find_by_stem
-from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import BoolMask, CandidatePool, FloatArray, InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _DAMAGED = (EOFError, KeyError, OSError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -182,3 +183,38 @@ def read_given_mask(folder: Path, image: TruthImage) -> BoolMask:
     if found is None:
         raise InputError(f"{folder}: has no {image.name}.npy, {image.name}_mask.png or .png")
     return read_mask(found)
+
+
+def copy_bank(source: Path, path: Path) -> str:
+    """Copy a bank of concepts and its description, and return what to say of it.
+
+    Raises
+    ------
+    InputError
+        When the bank is no longer there, or `path` cannot be written.
+    """
+    path = path.with_suffix(source.suffix)
+    for ending in (source.suffix, ".json"):
+        try:
+            data = source.with_suffix(ending).read_bytes()
+        except OSError as error:
+            raise InputError(f"{source}: {error}; fit the concepts again") from error
+        with atomic_write(path.with_suffix(ending)) as file:
+            file.write(data)
+    return f"Concepts saved: {path}"
+
+
+def name_concepts(path: Path, names: Sequence[str]) -> None:
+    """Write what a person calls the concepts of a bank into its description.
+
+    Raises
+    ------
+    InputError
+        When the description cannot be read or written.
+    """
+    beside = path.with_suffix(".json")
+    try:
+        described = json.loads(beside.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{beside}: {error}; fit the concepts again") from error
+    write_json(beside, {**described, "names": list(names)})

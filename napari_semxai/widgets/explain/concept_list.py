@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from qtpy.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from qtpy.QtGui import QColor, QImage, QPainter, QPen, QPixmap
-from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import (
+    QCheckBox,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.explain.concept_sources import concept_name
@@ -20,7 +28,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import ConceptBank, FloatArray
 
 
-_CROP, _FRAME, _SWATCH = 34, 2, 12
+_CROP, _FRAME, _SWATCH, _NAME = 34, 2, 12, 110
 
 
 class CropStrip(QWidget):
@@ -113,10 +121,18 @@ class ConceptRow(QWidget):
     """Emitted with the concept's number and whether it is ticked."""
     crop_picked = Signal(int, int)
     """Emitted with the numbers of the concept and of the crop."""
+    named = Signal(int, str)
+    """Emitted with the concept's number and what a person calls it."""
 
     def __init__(self, number: int) -> None:
         super().__init__()
         self._number = number
+        self.name = QLineEdit()
+        self.name.setPlaceholderText("name")
+        self.name.setToolTip("What this concept shows, in your words; kept with the concepts")
+        # Only a click goes there: the keys of the window are letters.
+        self.name.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
+        self.name.setMaximumWidth(_NAME)
         self.box = QCheckBox(concept_name(number))
         self.box.setToolTip("Show this concept and include it in the masks")
         self.bar, self.value = ImportanceBar(), QLabel("–")
@@ -124,6 +140,7 @@ class ConceptRow(QWidget):
         line = QHBoxLayout()
         line.addWidget(self._swatch)
         line.addWidget(self.box)
+        line.addWidget(self.name)
         line.addWidget(self.bar, stretch=1)
         line.addWidget(self.value)
         layout = QVBoxLayout(self)
@@ -133,6 +150,7 @@ class ConceptRow(QWidget):
         layout.addWidget(self.strip)
         self.box.toggled.connect(self._on_box_toggled)
         self.strip.picked.connect(self._on_crop_picked)
+        self.name.editingFinished.connect(self._on_name_finished)
 
     def set_concept(self, color: tuple[int, int, int], crops: NDArray[np.uint8]) -> None:
         """Show a concept of another bank: its colour, and crops of shape (c, p, p), best first."""
@@ -142,6 +160,10 @@ class ConceptRow(QWidget):
         self._swatch.setPixmap(picture)
         self.bar.set_color(shown_color)
         self.strip.set_crops(crops, shown_color)
+
+    def set_name(self, name: str) -> None:
+        """Show what a person calls the concept, without telling."""
+        self.name.setText(name)
 
     def set_shown(self, shown: bool) -> None:
         """Tick or untick the concept, without telling."""
@@ -157,6 +179,9 @@ class ConceptRow(QWidget):
 
     def _on_box_toggled(self, checked: bool) -> None:
         self.toggled.emit(self._number, checked)
+
+    def _on_name_finished(self) -> None:
+        self.named.emit(self._number, self.name.text())
 
     def _on_crop_picked(self, number: int) -> None:
         self.crop_picked.emit(self._number, number)
@@ -176,6 +201,8 @@ class ConceptList(QWidget):
     """Emitted with the number of a concept and whether it is ticked."""
     crop_picked = Signal(int, int)
     """Emitted with the numbers of a concept and of one of its crops."""
+    named = Signal(int, str)
+    """Emitted with the number of a concept and what a person calls it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -202,6 +229,8 @@ class ConceptList(QWidget):
         if bank is not None:
             for row, color, crops in zip(self.rows, bank.colors, bank.crops, strict=True):
                 row.set_concept(tuple(color.tolist()), crops)
+            for number, row in enumerate(self.rows):
+                row.set_name(bank.name(number))
 
     def set_shown(self, shown: frozenset[int]) -> None:
         """Tick these concepts."""
@@ -219,5 +248,6 @@ class ConceptList(QWidget):
     def _add(self, row: ConceptRow) -> None:
         row.toggled.connect(self.toggled)
         row.crop_picked.connect(self.crop_picked)
+        row.named.connect(self.named)
         self._column.addWidget(row)
         self.rows.append(row)

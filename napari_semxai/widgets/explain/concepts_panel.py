@@ -21,6 +21,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.algorithms.explanations.concepts import doubts
 from napari_semxai.state.explanation import CraftSettings
 from napari_semxai.widgets.common.file_dialogs import (
     Dialog,
@@ -101,7 +102,7 @@ class ConceptsPanel(QWidget):
         self.bar = JobBar("Fit concepts", "Find the concepts of the class in these images")
         self.open = button("Open concepts…", "Open concepts from a file")
         self.save = button("Save concepts…", "Save these concepts to a file")
-        self.quality = StatusText(3)
+        self.quality = Passage(5)
         self.local = QCheckBox("Importances for this image")
         self.local.setToolTip("If off: importances for the class, over all images of the fit")
         self.concepts = ConceptList()
@@ -221,7 +222,7 @@ def _quality(bank: ConceptBank) -> str:
             f". Negative activations were set to 0, because concepts are non-negative; this "
             f"alone keeps the predicted class of {bank.clamp_agreement:.0%}"
         )
-    return text
+    return "\n".join([*(f"⚠ {doubt}" for doubt in doubts(bank)), text])
 
 
 class TuningPanel(QWidget):

@@ -289,6 +289,7 @@ class ExplainDock(ScrolledDock):
             (self.concepts.bar.cancel_wanted, concepts.cancel),
             (self.concepts.concepts.toggled, self._on_concept_toggled),
             (self.concepts.concepts.crop_picked, concepts.open_crop),
+            (self.concepts.concepts.named, concepts.name_concept),
             (self.concepts.local.toggled, self._on_local_toggled),
             (self.tuning.tune.clicked, concepts.tune),
             (self.tuning.picked, concepts.use),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from napari_semxai.algorithms.explanations.concepts import (
     DESIGNS,
     THRESHOLDS,
     best_mean_iou,
+    doubts,
     explained_variance,
     iou_curve,
     linear_sobol_indices,
@@ -21,6 +24,7 @@ from napari_semxai.algorithms.explanations.concepts import (
 )
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.types import SweepRow
+from tests import explanations as make
 
 NAN = math.nan
 
@@ -114,3 +118,23 @@ def test_reasons_say_what_is_not_good() -> None:
     assert "depend on the seed" in reasons[1]
     assert "was not judged" in reasons[2]
     assert "IoU 0.40" in suggest([row(iou=0.4)])[1][2]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, []),
+        ({"n_images": 1}, ["Fitted on 1 image:"]),
+        ({"r2": 0.49}, ["R² 0.49"]),
+        ({"agreement": 0.12}, ["Agreement 12%"]),
+        ({"n_images": 8, "r2": 0.32, "agreement": 0.12}, ["8 images", "R² 0.32", "12%"]),
+    ],
+)
+def test_banks_that_mean_little_are_doubted(changes: dict[str, Any], said: list[str]) -> None:
+    bank = replace(make.bank(), **{"n_images": 20, "r2": 0.5, "agreement": 0.9, **changes})
+    found = doubts(bank)
+    assert len(found) == len(said)
+    for doubt, part in zip(found, said, strict=True):
+        assert part in doubt
+        # With what to do about it.
+        assert "; take " in doubt or "or a later layer" in doubt

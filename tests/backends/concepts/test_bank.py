@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
 from itertools import combinations
@@ -21,14 +22,17 @@ from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.concepts.bank import (
     BankKey,
     bank_exists,
+    bank_for,
     concept_colors,
     new_split,
     read_bank,
     transform_steps,
+    write_bank,
 )
 from napari_semxai.backends.concepts.craft import Concepts, best_crops, craft
 from napari_semxai.backends.concepts.maps import coefficients, guided, logits_of, rendering
 from napari_semxai.backends.runtime.stepwise import finish
+from napari_semxai.store.datasets.results import name_concepts
 from napari_semxai.types import ConceptMaps, InputError
 from tests.backends.concepts.banks import K, make_bank
 from tests.networks import random_image, small_classifier
@@ -222,3 +226,18 @@ def test_transform_leaves_the_network_alone(tmp_path: Path) -> None:
     bank = make_bank(tmp_path / "b.safetensors", "last", 16)
     Concepts(bank, classifier).explain(IMAGE)
     torch.testing.assert_close(classifier.predict(IMAGE), before)
+
+
+def test_names_travel_with_a_bank_and_old_banks_have_none(tmp_path: Path) -> None:
+    classifier, path = small_classifier(), tmp_path / "bank.safetensors"
+    made = replace(make_bank(path, "last", 16), sha256=classifier.info.sha256)
+    write_bank(made, read_bank(path)[1])
+    assert bank_for(path, classifier)[0].names == ()
+    name_concepts(path, ["", "bright rim", ""])
+    found = bank_for(path, classifier)[0]
+    assert [found.name(number) for number in range(4)] == ["", "bright rim", "", ""]
+    beside = path.with_suffix(".json")
+    described = json.loads(beside.read_text("utf-8"))
+    del described["names"]
+    beside.write_text(json.dumps(described), "utf-8")
+    assert read_bank(path)[0].names == ()

@@ -18,6 +18,7 @@ from napari_semxai.algorithms.explanations.masks import (
     weighted_map,
 )
 from napari_semxai.controllers.explain.classify import ClassifyController
+from napari_semxai.controllers.explain.concept_sources import ConceptSource
 from napari_semxai.controllers.explain.concepts import ConceptController
 from napari_semxai.controllers.explain.explain import ExplanationMaskController
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, seconds_of
@@ -516,7 +517,7 @@ def test_importances_that_did_not_come_are_asked_for_again(
 
 
 def test_importances_on_their_way_are_not_asked_for_anew(two_banks, classify, craft, engine):
-    craft.set_craft(CraftSettings(refinement="fine"))
+    craft.set_craft(CraftSettings(refinement="none"))
     first, whole = without_local(make.concept_maps()), make.concept_maps()
     engine.answer(CraftTransformRequest, first, done=False)
     asked = engine.request(CraftTransformRequest)
@@ -540,6 +541,26 @@ def test_a_crop_of_the_current_image_only_moves_there(fitted, craft, opened):
     assert opened == []
 
 
+def test_concepts_are_named(explained, craft, engine, jobs, tmp_path):
+    bank = make.bank(path=tmp_path / "bank.safetensors")
+    bank.path.with_suffix(".json").write_text("{}", "utf-8")
+    craft.open_bank(bank.path)
+    engine.answer(CraftOpenRequest, bank)
+    engine.answer(CraftTransformRequest, make.concept_maps())
+    craft.name_concept(1, " bright rim ")
+    assert explained.bank.names == ("", "bright rim", "", "", "", "")
+    # Of its layer; masks and recipes go by the number.
+    named = ConceptSource().maps(explained)[1]
+    assert (named.name, named.role) == ("concept 2: bright rim", "concept 2")
+    details = ConceptSource().details(explained, "concept 2")
+    assert (details["concepts"], details["names"][1]) == ([2], "bright rim")
+    written = json.loads(bank.path.with_suffix(".json").read_text("utf-8"))
+    assert written == {"names": list(explained.bank.names)}
+    again = explained.bank
+    craft.name_concept(1, "bright rim")
+    assert explained.bank is again
+
+
 def test_tuning_tells_as_it_goes(fitted, craft, engine):
     rows = [SweepRow("layer3", k, 64, 0.9, 0.95, 0.8, 5, float("nan"), 3.0) for k in (5, 12)]
     craft.tune()
@@ -557,11 +578,11 @@ def test_tuning_is_asked_for_with_masks_and_patch_sizes(session, fitted, craft, 
     # The mask is the algorithm's alone, which is no truth.
     assert request.masks == ()
     assert len(request.patch_sizes) >= 2
-    assert request.refinement == "none"
-    craft.set_craft(CraftSettings(refinement="fine"))
+    assert request.refinement == "fine"
+    craft.set_craft(CraftSettings(refinement="none"))
     craft.tune()
     # The maps that are measured are those on show.
-    assert engine.request(CraftSweepRequest).refinement == "fine"
+    assert engine.request(CraftSweepRequest).refinement == "none"
     defect[5:9] = True
     session.update_image(edited=True)
     craft.tune()

@@ -1,3 +1,4 @@
+import json
 from dataclasses import fields
 
 import numpy as np
@@ -6,6 +7,8 @@ import pytest
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, sweep_set
 from napari_semxai.store.datasets.dataset import TruthImage
 from napari_semxai.store.datasets.results import (
+    copy_bank,
+    name_concepts,
     read_given_mask,
     read_map,
     read_pool,
@@ -88,3 +91,16 @@ def test_what_is_no_map_is_named(tmp_path, image):
         read_map(tmp_path, image)
     with pytest.raises(InputError, match=r"has no a/1\.npy"):
         read_given_mask(tmp_path, image)
+
+
+def test_concepts_are_named_in_the_description_of_their_bank(tmp_path):
+    bank = tmp_path / "bank.safetensors"
+    bank.write_bytes(b"vectors")
+    with pytest.raises(InputError, match=r"bank\.json"):
+        name_concepts(bank, ["rim"])
+    bank.with_suffix(".json").write_text('{"r2": 0.5}', "utf-8")
+    name_concepts(bank, ["rim", ""])
+    copy_bank(bank, tmp_path / "copy")
+    copied = json.loads((tmp_path / "copy.json").read_text("utf-8"))
+    assert copied == {"r2": 0.5, "names": ["rim", ""]}
+    assert (tmp_path / "copy.safetensors").read_bytes() == b"vectors"

@@ -116,7 +116,7 @@ def test_methods_and_cost_before_they_run(dock, state, controllers):
     assert dock.gradcam.bar.status.text().startswith("Takes about 0.")
     method.activated.emit(titles.index("Score-CAM"))
     assert controllers.heatmaps.calls[-1] == ("set_cam", (CamSettings("scorecam"),), {})
-    assert "Slow: about 13 s" in dock.gradcam.bar.status.text()
+    assert "Slow: about 13 s, 257 forward passes" in dock.gradcam.bar.status.text()
     dock.gradcam.bar.start.click()
     assert controllers.heatmaps.calls[-1] == ("explain", (), {})
 
@@ -219,7 +219,15 @@ def test_concepts_as_legend_bars_and_gallery(qtbot, dock, state, controllers):
     state.mask_settings = ExplanationMaskSettings(local=True, concepts=frozenset((5,)))
     assert rows[0].value.text() == "0.020"
     assert [row.box.isChecked() for row in rows] == [False] * 5 + [True]
-    assert "91% of the activations" in dock.concepts.quality.text()
+    said = dock.concepts.quality.toPlainText()
+    assert "91% of the activations" in said
+    assert said.startswith("⚠ Fitted on 2 images")
+    state.bank = replace(make.bank(), names=("", "rim"))
+    assert [row.name.text() for row in dock.concepts.concepts.rows[:3]] == ["", "rim", ""]
+    row = dock.concepts.concepts.rows[2]
+    row.name.setText("edge")
+    row.name.editingFinished.emit()
+    assert controllers.concepts.calls[-1] == ("name_concept", (2, "edge"), {})
 
 
 def test_rows_serve_another_bank(qtbot):
@@ -246,7 +254,7 @@ def test_concepts_are_opened_and_saved(dock, state, controllers, monkeypatch):
     assert controllers.concepts.calls[-1] == ("open_bank", (Path("a.safetensors"),), {})
     assert not dock.concepts.save.isEnabled()
     state.bank = replace(make.bank(), clamp_agreement=0.875)
-    assert "keeps the predicted class of 88%" in dock.concepts.quality.text()
+    assert "keeps the predicted class of 88%" in dock.concepts.quality.toPlainText()
     dock.concepts.save.click()
     assert controllers.concepts.calls[-1] == ("save_bank", (Path("b.safetensors"),), {})
 
