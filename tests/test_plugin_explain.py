@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_semxai import plugin, scores
 from napari_semxai.algorithms.explanations.masks import threshold_mask
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.state.explanation import HEAT_MAP, CraftSettings
 from napari_semxai.store.images.read import image_from_array
 from tests import explanations as make

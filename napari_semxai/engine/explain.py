@@ -12,6 +12,7 @@ from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.backends.classifier.files import description_path
 from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.classifier.nearest import nearest_steps
 from napari_semxai.backends.concepts.bank import bank_for, transform_steps
 from napari_semxai.backends.concepts.craft import fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
@@ -28,6 +29,7 @@ from napari_semxai.types import (
     GradcamRequest,
     InputError,
     LayersRequest,
+    NearestRequest,
     WarmRequest,
 )
 
@@ -66,6 +68,11 @@ def _classify(request: ClassifyRequest) -> Generator[Classification, None, None]
     classifier = _classifier(request.classifier, request.device)
     probabilities = classifier.predict(request.image)
     yield Classification(probabilities, classifier.class_names, classifier.info)
+
+
+def _nearest(request: NearestRequest) -> Steps:
+    classifier = _classifier(request.classifier, request.device)
+    yield from _answers(nearest_steps(request.image, classifier, request.files, request.count))
 
 
 def _layers(request: LayersRequest) -> Generator[NetworkLayers, None, None]:
@@ -134,6 +141,7 @@ def build() -> Handlers:
         WarmRequest: _warm,
         ClassifyRequest: _classify,
         LayersRequest: _layers,
+        NearestRequest: _nearest,
         GradcamRequest: _gradcam,
         CraftFitRequest: _fit,
         CraftOpenRequest: _open,

@@ -17,6 +17,7 @@ from napari_semxai.types import (
     ConceptBank,
     ConceptMaps,
     Heatmap,
+    Nearest,
     NetworkLayers,
     Progress,
     SemImage,
@@ -184,6 +185,7 @@ class Explanation:
     network: NetworkLayers | None = None
     classification: Classification | None = None
     target: int | None = None
+    nearest: Nearest | None = None
     cam: CamSettings = field(default_factory=CamSettings)
     follow: bool = True
     heatmaps: Heatmaps = field(default_factory=Heatmaps)

@@ -4,8 +4,17 @@ Every value is compared by identity and never changed after it was made. Coordin
 (row, column) everywhere; only the SAM 2 adapter flips to (x, y).
 """
 
-from napari_semxai.types.concepts import (
+from napari_semxai.types.classifier import (
+    Classification,
     ClassifierInfo,
+    ClassifyRequest,
+    LayerNode,
+    LayersRequest,
+    Nearest,
+    NearestRequest,
+    ReviewedFile,
+)
+from napari_semxai.types.concepts import (
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
@@ -19,13 +28,9 @@ from napari_semxai.types.concepts import (
 from napari_semxai.types.explain import (
     CAM_METHODS,
     CamMethod,
-    Classification,
-    ClassifyRequest,
     Faithfulness,
     GradcamRequest,
     Heatmap,
-    LayerNode,
-    LayersRequest,
     NetworkLayers,
     Sanity,
     jet,
@@ -120,6 +125,8 @@ __all__ = [
     "MaskSettings",
     "MaskSize",
     "ModelInfo",
+    "Nearest",
+    "NearestRequest",
     "NetworkLayers",
     "PairAgreement",
     "PredictRequest",
@@ -137,6 +144,7 @@ __all__ = [
     "ReviewEvent",
     "ReviewRecord",
     "ReviewState",
+    "ReviewedFile",
     "Sanity",
     "Scores",
     "SemImage",

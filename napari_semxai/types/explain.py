@@ -10,6 +10,7 @@ request                 result
 `WarmRequest`           `ClassifierInfo`, network loaded and run once
 `ClassifyRequest`       `Classification`
 `LayersRequest`         `NetworkLayers`
+`NearestRequest`        `Nearest`
 `GradcamRequest`        `Heatmap`
 `CraftFitRequest`       `ConceptBank`
 `CraftOpenRequest`      `ConceptBank`
@@ -27,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.concepts import ClassifierInfo, ConceptMaps, Registration
+from napari_semxai.types.classifier import ClassifierInfo, LayerNode
+from napari_semxai.types.concepts import ConceptMaps, Registration
 from napari_semxai.types.image import BoolMask
 
 if TYPE_CHECKING:
@@ -152,87 +154,6 @@ class Sanity:
     randomised: float
     other_class: float
     noise: float
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClassifyRequest:
-    """Ask for the class of an image.
-
-    Attributes
-    ----------
-    image : ndarray of uint8, shape (M, N)
-        8-bit grey, `SemImage.gray`.
-    classifier, device : str
-        See the module.
-    """
-
-    image: NDArray[np.uint8]
-    classifier: str
-    device: str = "auto"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Classification:
-    """What the classifier says of an image.
-
-    Attributes
-    ----------
-    probabilities : ndarray of float32, shape (c,)
-        Calibrated where the classifier holds a temperature; they sum to 1.
-    class_names : tuple of str, length c
-        Name of each class.
-    info : ClassifierInfo
-        Of the classifier; people must be told where it is `ClassifierInfo.synthetic`.
-    """
-
-    probabilities: NDArray[np.float32]
-    class_names: tuple[str, ...]
-    info: ClassifierInfo
-
-    @property
-    def predicted(self) -> int:
-        """Index of the most probable class."""
-        return int(np.argmax(self.probabilities))
-
-
-@dataclass(frozen=True, slots=True)
-class LayersRequest:
-    """Ask for the layers of a network and what each can be used for."""
-
-    classifier: str
-    device: str = "auto"
-
-
-@dataclass(frozen=True, slots=True)
-class LayerNode:
-    """One module of a network.
-
-    Attributes
-    ----------
-    name : str
-        Dotted, as in ``named_modules``; the tree follows the dots.
-    kind : str
-        Class of the module.
-    shape : tuple of int
-        (channels, m, n) of its output as a map; () where the output is no map.
-    cam : bool
-        Whether Grad-CAM and its relatives can take it as a target layer.
-    concepts : bool
-        Whether the network can be split behind it for CRAFT.
-    reason : str
-        Why `concepts` or `cam` is False, or what `clamped` means here, and what to take instead.
-    clamped : bool
-        Whether concepts are made there with values below 0 taken for 0; how much that changes
-        is told by `ConceptBank.clamp_agreement`.
-    """
-
-    name: str
-    kind: str
-    shape: tuple[int, ...]
-    cam: bool
-    concepts: bool
-    reason: str = ""
-    clamped: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.types.image import BoolMask
 
 if TYPE_CHECKING:
-    from napari_semxai.types.explain import Classification
+    from napari_semxai.types.classifier import Classification
 
 PROJECT_FILE = "project.json"
 """The file that makes a folder a project."""

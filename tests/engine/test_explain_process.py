@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from napari_semxai.backends.cam.methods import CamRun, run_cam
 from napari_semxai.backends.classifier.classifier import answers_with_nan
 from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of, registrations
-from napari_semxai.backends.runtime.opencv import cv2
+from napari_semxai.backends.runtime.libraries import cv2
 from napari_semxai.backends.runtime.stepwise import finish, stepwise
 from napari_semxai.types import (
     CAM_METHODS,

@@ -53,7 +53,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_semxai.backends.classifier.layers.outputs import moved, to_map
-from napari_semxai.backends.runtime.seeding import numpy_seed
+from napari_semxai.backends.runtime.stepwise import numpy_seed
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
 
 with qt_paths_kept():

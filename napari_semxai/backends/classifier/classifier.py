@@ -199,6 +199,30 @@ class Classifier:
             raise InputError(answers_with_nan(self.info.name))
         return probabilities
 
+    def features(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Return what the last linear layer reads of an image, shape (D,), of length 1.
+
+        Raises
+        ------
+        InputError
+            When the network ends in no linear layer.
+        """
+        heads = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
+        if not heads:
+            raise InputError(f"{self.info.name}: ends in no linear layer that reads features")
+        read: list[NDArray[np.float32]] = []
+        inputs = self.to_input(image)
+        with self.lock, torch.inference_mode():
+            handle = heads[-1].register_forward_pre_hook(
+                lambda _module, given: read.append(given[0].flatten().float().numpy())
+            )
+            try:
+                self.network(inputs)
+            finally:
+                handle.remove()
+        length: NDArray[np.float32] = read[-1] / max(float(np.linalg.norm(read[-1])), 1e-12)
+        return length
+
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return calibrated probabilities of `logits`, shape (…, classes)."""
         return torch.softmax(logits.float() / self.info.temperature, -1)

@@ -37,7 +37,7 @@ from napari_semxai.backends.concepts.factorize import (
     reconstruction_agreement,
     reconstruction_r2,
 )
-from napari_semxai.backends.runtime.opencv import cv2
+from napari_semxai.backends.runtime.libraries import cv2
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.types import ConceptBank, InputError, Progress

@@ -22,9 +22,8 @@ from napari_semxai.backends.concepts.maps import (
     logits_of,
     one_thread,
 )
-from napari_semxai.backends.runtime.seeding import numpy_seed
-from napari_semxai.backends.runtime.stepwise import stepwise
-from napari_semxai.backends.runtime.xplique_import import craft_torch
+from napari_semxai.backends.runtime.libraries import craft_torch
+from napari_semxai.backends.runtime.stepwise import numpy_seed, stepwise
 from napari_semxai.types import Progress
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from napari_semxai.algorithms.explanations.concepts import (
 )
 from napari_semxai.backends.classifier.layers.outputs import moved
 from napari_semxai.backends.classifier.layers.split import head_weights
-from napari_semxai.backends.runtime.opencv import cv2
+from napari_semxai.backends.runtime.libraries import cv2
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

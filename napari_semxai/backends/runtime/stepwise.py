@@ -1,17 +1,21 @@
-"""Turn a call that takes long into a generator that stops where it is told to.
+"""Calls of libraries: stopped where they are told to, and repeatable.
 
 Libraries run a network many times inside one call. Here that call runs in a thread which waits
 at every checkpoint until the generator is advanced: only one of the two ever runs, and closing
-the generator ends the call.
+the generator ends the call. Some take randomness from NumPy's global state, which `numpy_seed`
+seeds for them.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from threading import Semaphore, Thread
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+import numpy as np
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Iterator
 
 T = TypeVar("T")
 
@@ -104,3 +108,14 @@ def finish(steps: Generator[object, None, T]) -> T:
         except StopIteration as end:
             result: T = end.value
             return result
+
+
+@contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """Seed NumPy's global state, and put it back as it was at the end."""
+    before = np.random.get_state()  # noqa: NPY002 - the libraries know no other
+    np.random.seed(seed)  # noqa: NPY002
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002

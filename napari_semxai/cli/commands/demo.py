@@ -223,7 +223,7 @@ def explain_sample(
     """
     # Imports torch.
     from napari_semxai.backends.classifier.classifier import load_classifier
-    from napari_semxai.backends.runtime.xplique_import import craft_missing
+    from napari_semxai.backends.runtime.libraries import craft_missing
 
     classifier = load_classifier()
     if concepts and craft_missing():

@@ -9,15 +9,28 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.controllers.edit.recovery import image_key
 from napari_semxai.controllers.explain.request_tracker import RequestTracker
-from napari_semxai.types import ClassifyRequest, LayersRequest
+from napari_semxai.store.images.read import read_image
+from napari_semxai.types import (
+    ClassifyRequest,
+    LayersRequest,
+    NearestRequest,
+    QueueFilter,
+    ReviewedFile,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.controllers.explain.request_tracker import ResultCache
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
-    from napari_semxai.state.explanation import ClassifierChoice
+    from napari_semxai.state.explanation import ClassifierChoice, FitImage
     from napari_semxai.state.session import Session
-    from napari_semxai.types import Classification, NetworkLayers, SemImage
+    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.types import Classification, Nearest, NetworkLayers, SemImage
+
+
+NEAREST = "nearest images"
 
 
 class ClassifyController:
@@ -33,11 +46,19 @@ class ClassifyController:
         Digests images.
     cache : ResultCache
         Keeps answers.
+    open_image : callable
+        Goes to an image.
     """
 
     def __init__(
-        self, session: Session, engine: EngineClient, jobs: Jobs, cache: ResultCache
+        self,
+        session: Session,
+        engine: EngineClient,
+        jobs: Jobs,
+        cache: ResultCache,
+        open_image: Callable[[FitImage], None],
     ) -> None:
+        self._open_image = open_image
         self._session, self._explanation = session, session.explanation
         self._jobs, self._cache = jobs, cache
         self._tracker = RequestTracker(engine, session.explanation, "classifying")
@@ -74,6 +95,7 @@ class ClassifyController:
         changed = tuple(path.stat().st_mtime_ns for path in files if path.is_file())
         explanation.choice = replace(choice, changed=changed)
         explanation.network = explanation.classification = explanation.target = None
+        explanation.nearest = None
         self._warm = False
         self.warm()
 
@@ -81,10 +103,48 @@ class ClassifyController:
         """Explain another class; None is whichever is predicted."""
         self._explanation.target = target
 
+    def find_nearest(self) -> None:
+        """Find the images of the project that the classifier sees as most like this one."""
+        image, project, queue = self._session.image, self._session.project, self._session.queue
+        if self._tracker.waits_for(NEAREST):
+            # The first time every image is looked at: the same button stops that.
+            self._tracker.cancel()
+            return
+        if image is None or project is None or queue is None:
+            self._session.message = "Open a project: its images are what this one is compared with"
+            return
+        hidden_from = queue.annotator if self._session.blind else None
+        wanted = QueueFilter(annotator=queue.filter.annotator, hidden_from=hidden_from)
+        files = partial(_reviewed_files, project, wanted, image)
+        self._jobs.run(NEAREST, files, partial(self._ask_nearest, image))
+
+    def open_nearest(self, number: int) -> None:
+        """Go to one of the images that are most like this one."""
+        found = self._explanation.nearest
+        if found is None:
+            return
+        file = found.files[number]
+        if file.page:
+            read = partial(read_image, file.path, file.page)
+            self._jobs.run("open similar image", read, self._open_image)
+        else:
+            self._open_image(file.path)
+
+    def _ask_nearest(self, image: SemImage, files: tuple[ReviewedFile, ...]) -> None:
+        # Another image may have come meanwhile.
+        if image is self._session.image and files:
+            choice = self._explanation.choice
+            request = NearestRequest(image.gray, choice.classifier, files, device=choice.device)
+            # It may take minutes: what a person asks for meanwhile goes first.
+            self._tracker.ask(request, NEAREST, self._on_nearest, background=True)
+
+    def _on_nearest(self, found: Nearest) -> None:
+        self._explanation.nearest = found
+
     def _on_image_changed(self, image: SemImage | None) -> None:
-        self._tracker.forget("classify")
+        self._tracker.forget("classify", NEAREST)
         self._explanation.image_key = ""
-        self._explanation.classification = None
+        self._explanation.classification = self._explanation.nearest = None
         # The key of the image before must not arrive as that of this one.
         self._jobs.forget("image key")
         if image is not None:
@@ -112,6 +172,18 @@ class ClassifyController:
     def _on_classified(self, key: tuple[str, ClassifierChoice], found: Classification) -> None:
         self._cache.put(key, found, found.probabilities.nbytes)
         self._explanation.classification = found
+
+
+def _reviewed_files(
+    project: OpenProject, wanted: QueueFilter, image: SemImage
+) -> tuple[ReviewedFile, ...]:
+    """Return the images of a project with what people say of them, without one of them."""
+    found = []
+    for row in project.index.queue(wanted):
+        one = project.project.image(row.image)
+        if image.path is None or (one.path, one.page) != (image.path, image.page):
+            found.append(ReviewedFile(one.path, one.page, row.name, row.label, str(row.state)))
+    return tuple(found)
 
 
 def target_of(session: Session) -> int | None:

@@ -183,7 +183,7 @@ class Explaining:
     ) -> None:
         self._edit = edit
         cache = ResultCache()
-        self.classify = ClassifyController(session, engine, jobs, cache)
+        self.classify = ClassifyController(session, engine, jobs, cache, open_image)
         self.heatmaps = HeatmapController(session, engine, cache, self._mask)
         self.concepts = ConceptController(session, engine, jobs, cache, open_image, self._mask)
         self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask, edit.propose)

@@ -65,6 +65,11 @@ def concepts_folder() -> Path:
     return _DIRS.user_cache_path / "concepts"
 
 
+def features_folder() -> Path:
+    """Folder of what classifiers read their answers from, by image; can be computed again."""
+    return _DIRS.user_cache_path / "features"
+
+
 @dataclass(frozen=True, slots=True)
 class StoredFiles:
     """One of the program's own folders.
@@ -92,6 +97,7 @@ def stored_files() -> tuple[StoredFiles, ...]:
     known = (
         ("indexes of projects", project_index_folder(), True),
         ("concepts", concepts_folder(), True),
+        ("features of images", features_folder(), True),
         ("networks", models_folder(), False),
         ("recovery copies", recovery_folder(), False),
         ("projects", projects_folder(), False),

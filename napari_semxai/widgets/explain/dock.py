@@ -21,9 +21,10 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import ClassifierChoice
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.common.forms import ScrolledDock, group
+from napari_semxai.widgets.common.forms import ScrolledDock, button, group
 from napari_semxai.widgets.common.progress_bar import progress_text
 from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.explain.concept_list import CropStrip
 from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel, TuningPanel
 from napari_semxai.widgets.explain.heatmap_panel import GradcamPanel
 from napari_semxai.widgets.explain.masks_panel import MasksPanel, PicturePanel
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
     from napari_semxai.state.explanation import ExplanationMaskSettings
     from napari_semxai.state.session import Session
-    from napari_semxai.types import Classification, Progress
+    from napari_semxai.types import Classification, Nearest, Progress
     from napari_semxai.widgets.common.forms import Connections
 
 SHOWN_MILLISECONDS = 200
@@ -61,6 +62,8 @@ class ClassifierPanel(QWidget):
     """Emitted with a `ClassifierChoice`."""
     target_picked = Signal(object)
     """Emitted with the index of a class, or None for the predicted one."""
+    nearest_picked = Signal(int)
+    """Emitted with the number of an image that is like the current one."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -85,10 +88,21 @@ class ClassifierPanel(QWidget):
         layout.addRow(self.line)
         layout.addRow("Prediction", self.predicted)
         layout.addRow("Target class", self.target)
+        self.find = button(
+            "Find similar images",
+            "Show the images of the project that the classifier sees as most like this one, "
+            "with their class and review; click again to stop",
+        )
+        self.strip, self.names = CropStrip(), StatusText(2)
+        self.strip.setToolTip("Click an image to open it")
+        layout.addRow(self.find)
+        layout.addRow(self.strip)
+        layout.addRow(self.names)
         self.set_choice(self._choice)
         self.set_classification(None, None)
         self.classifier.activated.connect(self._on_classifier_activated)
         self.target.activated.connect(self._on_target_activated)
+        self.strip.picked.connect(self.nearest_picked)
 
     def set_choice(self, choice: ClassifierChoice) -> None:
         """Show a choice, without telling."""
@@ -132,6 +146,12 @@ class ClassifierPanel(QWidget):
                 self.target.addItem(f"{name} ({found.probabilities[number]:.1%})", number)
             self.target.setCurrentIndex(0 if target is None else target + 1)
 
+    def set_nearest(self, found: Nearest | None) -> None:
+        """Show the images that are most like the current one, or none."""
+        crops = np.zeros((0, 1, 1), np.uint8) if found is None else found.crops
+        self.strip.set_crops(crops, self.palette().mid().color())
+        self.names.setText("" if found is None else nearest_text(found))
+
     def _show_line(self) -> None:
         """Show what goes on; while nothing does, what the classifier was trained on."""
         text = self._said or self._idle
@@ -154,6 +174,14 @@ class ClassifierPanel(QWidget):
 
     def _on_target_activated(self, index: int) -> None:
         self.target_picked.emit(self.target.itemData(index))
+
+
+def nearest_text(found: Nearest) -> str:
+    """Return class, review and likeness of each image, most like first."""
+    return " · ".join(
+        f"{file.label or 'no class'} ({file.state or 'not reviewed'}, {similarity:.2f})"
+        for file, similarity in zip(found.files, found.similarities, strict=True)
+    )
 
 
 def _prediction_text(found: Classification) -> str:
@@ -244,6 +272,7 @@ class ExplainDock(ScrolledDock):
             ("classifying", self.classifier.set_progress),
             ("classification", self._on_classification_changed),
             ("target", self._on_classification_changed),
+            ("nearest", self.classifier.set_nearest),
             ("network", self.gradcam.set_network),
             ("network", self.concepts.set_network),
             ("network", self.tuning.set_network),
@@ -271,6 +300,8 @@ class ExplainDock(ScrolledDock):
             (self.painted, self._on_painted),
             (self.classifier.picked, classify.choose_classifier),
             (self.classifier.target_picked, classify.set_target),
+            (self.classifier.find.clicked, classify.find_nearest),
+            (self.classifier.nearest_picked, classify.open_nearest),
             (self.gradcam.picked, heat.set_cam),
             (self.gradcam.follow.toggled, heat.set_follow),
             (self.gradcam.bar.start_wanted, heat.explain),

@@ -15,7 +15,7 @@ from napari_semxai.backends.concepts.bank import new_split, read_bank
 from napari_semxai.backends.concepts.craft import craft, fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
 from napari_semxai.backends.concepts.tuning import sweep_steps
-from napari_semxai.backends.runtime.xplique_import import craft_missing, craft_torch
+from napari_semxai.backends.runtime.libraries import craft_missing, craft_torch
 from napari_semxai.types import CraftSweepRequest, Progress, SweepRow
 from tests.networks import convnext_classifier, random_image, small_classifier
 
@@ -129,7 +129,7 @@ ORDERS = {
 def test_any_order_of_imports_survives(order: str) -> None:
     script = (
         "import numpy as np, napari_semxai as sx\n"
-        "from napari_semxai.backends.runtime.xplique_import import craft_torch\n"
+        "from napari_semxai.backends.runtime.libraries import craft_torch\n"
         "image = np.zeros((64, 64), np.uint8)\n"
         f"{ORDERS[order]}\n"
         "import torch\n"

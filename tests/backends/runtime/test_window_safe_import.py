@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 
 WINDOW = """
 import napari

@@ -12,7 +12,7 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import LABELS
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.commands import demo, window
 from napari_semxai.cli.common.output import Output

@@ -8,7 +8,7 @@ from PIL import Image
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.cam import evaluation
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.works import explainers
 from napari_semxai.cli.works.explainers import Explainer

@@ -17,7 +17,7 @@ from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.cam.evaluation import sanity
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.concepts import bank as concept_bank
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.common.options import add_explain_options
 from napari_semxai.cli.common.output import Output

@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -34,6 +35,7 @@ from napari_semxai.state.explanation import (
     CraftSettings,
     ExplanationPicture,
 )
+from napari_semxai.state.queue import Queue
 from napari_semxai.types import (
     ClassifyRequest,
     CraftFitRequest,
@@ -42,6 +44,7 @@ from napari_semxai.types import (
     CraftTransformRequest,
     GradcamRequest,
     LayersRequest,
+    NearestRequest,
     Progress,
     Registration,
     SemImage,
@@ -75,8 +78,8 @@ def cache():
 
 
 @pytest.fixture
-def classify(session, engine, jobs, cache):
-    controller = ClassifyController(session, engine, jobs, cache)
+def classify(session, engine, jobs, cache, opened):
+    controller = ClassifyController(session, engine, jobs, cache, opened.append)
     yield controller
     controller.release()
 
@@ -539,6 +542,36 @@ def test_a_crop_of_the_current_image_only_moves_there(fitted, craft, opened):
     fitted.events.focus.connect(lambda: setattr(fitted, "focus", None))
     craft.open_crop(1, 0)
     assert opened == []
+
+
+def test_images_most_alike_are_found_in_the_project(explained, session, classify, engine, opened):
+    classify.find_nearest()
+    assert session.message.startswith("Open a project")
+    asked = []
+    rows = [SimpleNamespace(image=n, name=n, label="pit", state="accepted") for n in "ab"]
+    files = {n: SimpleNamespace(path=Path(f"{n}.png"), page=0) for n in "ab"}
+    index = SimpleNamespace(queue=lambda wanted: asked.append(wanted) or rows)
+    project = SimpleNamespace(index=index, project=SimpleNamespace(image=files.__getitem__))
+    session.queue = Queue("lot", Path("lot"), "anna", 2)
+    session.project = project
+    classify.find_nearest()
+    # Whoever reviews blind sees what others say nowhere, and not here either.
+    assert asked[0].hidden_from == "anna"
+    request = engine.request(NearestRequest)
+    assert [(file.name, file.label, file.state) for file in request.files] == [
+        ("a", "pit", "accepted"),
+        ("b", "pit", "accepted"),
+    ]
+    found = make.nearest(request.files)
+    engine.answer(NearestRequest, found)
+    assert explained.nearest is found
+    classify.open_nearest(1)
+    assert opened == [Path("b.png")]
+    classify.find_nearest()
+    classify.find_nearest()
+    assert engine.request(NearestRequest) is None
+    open_image(session, another_image())
+    assert explained.nearest is None
 
 
 def test_concepts_are_named(explained, craft, engine, jobs, tmp_path):

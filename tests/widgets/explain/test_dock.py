@@ -23,7 +23,14 @@ from napari_semxai.state.explanation import (
     Heatmaps,
 )
 from napari_semxai.state.session import Session
-from napari_semxai.types import JobState, Progress, Registration, SweepAdvice, SweepRow
+from napari_semxai.types import (
+    JobState,
+    Progress,
+    Registration,
+    ReviewedFile,
+    SweepAdvice,
+    SweepRow,
+)
 from napari_semxai.widgets.explain.concept_list import ConceptList
 from napari_semxai.widgets.explain.dock import SYNTHETIC, ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
@@ -89,6 +96,19 @@ def test_class_and_confidence_are_shown(dock, state, controllers):
     assert controllers.classify.calls[-1] == ("set_target", (None,), {})
     dock.classifier.target.activated.emit(2)
     assert controllers.classify.calls[-1] == ("set_target", (1,), {})
+
+
+def test_images_most_alike_with_class_and_review(qtbot, dock, state, controllers):
+    dock.classifier.find.click()
+    assert controllers.classify.calls[-1][0] == "find_nearest"
+    files = ReviewedFile(Path("a.png"), label="pit", state="accepted"), ReviewedFile(Path("b.png"))
+    state.nearest = make.nearest(files)
+    said = dock.classifier.names.text()
+    assert said == "pit (accepted, 0.90) · no class (not reviewed, 0.50)"
+    dock.classifier.strip.picked.emit(1)
+    assert controllers.classify.calls[-1] == ("open_nearest", (1,), {})
+    state.nearest = None
+    assert dock.classifier.names.text() == ""
 
 
 def test_another_classifier_can_be_opened(dock, state, controllers, monkeypatch):

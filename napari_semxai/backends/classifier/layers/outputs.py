@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from napari_semxai.backends.runtime.opencv import cv2
+from napari_semxai.backends.runtime.libraries import cv2
 from napari_semxai.types import Registration
 
 if TYPE_CHECKING:

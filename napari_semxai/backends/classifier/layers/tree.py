@@ -12,7 +12,7 @@ from torch import nn
 
 from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of
 from napari_semxai.backends.classifier.layers.split import cut_of, is_relu, trace
-from napari_semxai.backends.runtime.xplique_import import craft_missing
+from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.types import CAM_METHODS, InputError, LayerNode, NetworkLayers
 
 if TYPE_CHECKING:

@@ -1,4 +1,6 @@
-"""The one place that imports xplique.
+"""The one place that imports OpenCV and xplique.
+
+OpenCV's wheel would point Qt at plugins of its own.
 
 On Linux the process dies (SIGSEGV) when triton is loaded after TensorFlow, which xplique
 imports. torch loads triton late, so it is loaded here first. TensorFlow is kept off the GPU,
@@ -12,8 +14,17 @@ from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
-from napari_semxai.backends.runtime.window_safe_import import load_triton, symbols_bound_first
+from napari_semxai.backends.runtime.window_safe_import import (
+    load_triton,
+    qt_paths_kept,
+    symbols_bound_first,
+)
 from napari_semxai.types import InputError
+
+with qt_paths_kept():
+    import cv2
+
+__all__ = ["INSTALL", "craft_missing", "craft_torch", "cv2"]
 
 INSTALL = "CRAFT needs xplique: pip install 'napari-semxai[craft]'"
 
@@ -35,8 +46,6 @@ def craft_torch() -> Any:
         raise InputError(INSTALL)
     load_triton()
     import torchvision  # noqa: F401
-
-    import napari_semxai.backends.runtime.opencv  # noqa: F401
 
     # Its greetings on the terminal are not ours to show; errors still raise.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
