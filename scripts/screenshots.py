@@ -182,7 +182,7 @@ def concepts(workbench: Workbench, folder: Path) -> None:
         explaining.heatmaps.explain()
         wait(lambda number=number: len(state.heatmaps.all) == number)
     dock.looks["side_by_side"].setChecked(True)
-    dock.ensureWidgetVisible(dock.looks["color_bars"])
+    dock.ensureWidgetVisible(dock.looks["side_by_side"])
     take(workbench, folder, "side-by-side", "Explain")
     dock.looks["side_by_side"].setChecked(False)
 

@@ -29,6 +29,7 @@ EYES = {
         ]
     ),
 }
+GREYS = tuple(f"#{value:02x}{value:02x}{value:02x}" for value in range(0, 256, 5))
 # What lies over one image at a time.
 ROLES = {
     "mask": ("DEFECT", "AUTOMATIC", "TRUTH", "HEAT", "PREVIEW"),
@@ -56,9 +57,10 @@ def seen(color: str, eye: str) -> np.ndarray:
 
 
 def test_states_are_read_on_their_colours() -> None:
-    for color in (*COLORS.values(), colors.BOTH, colors.ONLY_OTHER, colors.ONLY_THIS):
-        assert contrast(colors.BLACK, color) >= 4.5
-        assert f"background-color:{color}" in colors.chip("state", color)
+    for color in (*COLORS.values(), *colors.SERIES, *GREYS):
+        text = colors.chip("state", color)
+        assert f"background-color:{color}" in text
+        assert contrast(text.partition("; color:")[2][:7], color) >= 4.5
 
 
 @pytest.mark.parametrize("name", ["dark", "light"])

@@ -27,11 +27,14 @@ if TYPE_CHECKING:
     from napari.layers import Labels, Layer
 
     from napari_semxai.controllers.explain.sources import MapSource
+    from napari_semxai.layers.explain.float_layers import LegendEntry
     from napari_semxai.layers.layout import Layout
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.explanation import Explanation, ExplanationMaskSettings, FitImage
     from napari_semxai.state.session import Session
     from napari_semxai.types import SemImage
+
+_MASK_OPACITY = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,11 @@ class Look:
         The extracted masks.
     side_by_side : bool
         Every heat map, and the concepts, on a copy of the image of its own.
-    color_bars : bool
-        A colour bar with real values for each map.
     """
 
     visible: bool = True
     masks: bool = True
     side_by_side: bool = False
-    color_bars: bool = True
 
 
 class ExplanationLayers:
@@ -76,6 +76,7 @@ class ExplanationLayers:
         self._viewer, self._layers = viewer, layers
         self._session, self._explanation = session, session.explanation
         self._floats = FloatLayers(viewer, layers.layout)
+        self.legend_changed = self._floats.legend_changed
         self._sources = make_sources()
         self._masks = ExplanationMaskLayers(layers, session.explanation, self._sources)
         self._copies = ImageCopies(viewer, session, layers.layout)
@@ -106,11 +107,15 @@ class ExplanationLayers:
         self._others_soon.cancel()
         self._floats.release()
 
+    @property
+    def legend(self) -> tuple[LegendEntry, ...]:
+        """Each map on show, as `legend_changed` has told last."""
+        return self._floats.legend
+
     def set_look(self, look: Look) -> None:
         """Choose what is on show."""
         spread, self.look = look.side_by_side != self.look.side_by_side, look
         self._show()
-        self._floats.set_color_bars(look.color_bars)
         if spread:
             self._viewer.reset_view()
         self.look_changed.emit(look)
@@ -262,7 +267,10 @@ class ExplanationMaskLayers:
         if not owned.is_new(role, labels):
             return
         palette = source.palette(self._explanation)
-        self._made[role] = layer = owned.show(role, role, palette, labels)
+        layer = owned.show(role, role, palette, labels)
+        if self._made.get(role) is not layer:
+            # Over the tint of its map a mask as opaque as the defect's would hide the picture.
+            self._made[role], layer.opacity = layer, _MASK_OPACITY
         layer.metadata[CLASSIFIER] = source.classifier(self._explanation)
         # Setting a colour map draws the layer again: only where the colours are others.
         if layer.metadata.get("palette", palette) != palette:

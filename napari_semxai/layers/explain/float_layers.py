@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
 from napari.layers import Image
 from napari.utils.colormaps import Colormap, ensure_colormap
+from psygnal import Signal
 from superqt.utils import qdebounced
 
+from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, refresh_pixels, set_visible
 
 if TYPE_CHECKING:
@@ -27,6 +29,17 @@ CLASSIFIER = "classifier_sha256"
 """Entry of a layer's metadata: digest of the weights that an explanation is of."""
 OPACITY = 0.65
 _FADE = 0.35
+_TINT = 0.4
+"""How opaque a concept is at its maximum, within `OPACITY`: several let the picture through."""
+_STEPS = np.linspace(0, 1, 12)
+
+
+class LegendEntry(NamedTuple):
+    """What a legend says of a map on show: its name, its colours from 0 on, its maximum."""
+
+    name: str
+    colors: tuple[str, ...]
+    maximum: float
 
 
 class FloatLayers:
@@ -40,19 +53,22 @@ class FloatLayers:
         Lays them on their tiles.
     """
 
+    legend_changed = Signal(tuple)
+    """Emitted with a `LegendEntry` for each map on show, one event-loop turn later."""
+
     def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
         self._viewer, self._layout = viewer, layout
         self._picture: Image | None = None
         self._layers: dict[str, Image] = {}
         self._keys: dict[str, Hashable] = {}
         self._ranks: WeakKeyDictionary[Image, int] = WeakKeyDictionary()
-        self.color_bars = True
-        # napari lays out all overlays again for each bar that comes or goes: a turn later.
-        self._bars_soon = qdebounced(self._show_color_bars, timeout=0)
+        self.legend: tuple[LegendEntry, ...] = ()
+        # Several maps come in one turn.
+        self._legend_soon = qdebounced(self._tell_legend, timeout=0)
 
     def release(self) -> None:
         """Change the layers no longer."""
-        self._bars_soon.cancel()
+        self._legend_soon.cancel()
 
     def begin(self, picture: Image | None) -> None:
         """Lay all layers over another image's picture, hidden until they show something."""
@@ -63,6 +79,7 @@ class FloatLayers:
     def forget(self, gone: Layer) -> None:
         """Drop a layer that was removed by hand."""
         self._layers = {role: layer for role, layer in self._layers.items() if layer is not gone}
+        self._legend_soon()
 
     def hide(self, role: str) -> None:
         """Show nothing in the layer of a role."""
@@ -70,6 +87,7 @@ class FloatLayers:
         if role in self._layers:
             set_visible(self._layers[role], False)
             self._layout.lay(self._layers[role])
+            self._legend_soon()
 
     def clear(self, role: str, tile: tuple[int, int] = (0, 0)) -> None:
         """Show nothing in the layer of a role, which stays visible, on a tile of the grid.
@@ -85,7 +103,7 @@ class FloatLayers:
         layer.metadata.pop(CLASSIFIER, None)
         layer.data.fill(np.nan)
         refresh_pixels(layer)
-        self._bars_soon()
+        self._legend_soon()
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -117,18 +135,17 @@ class FloatLayers:
         if layer.colormap.name != colormap.name:
             layer.colormap = colormap
         self._layout.lay(layer, tile)
-        self._bars_soon()
+        self._legend_soon()
         set_visible(layer, True)
         return layer
 
-    def set_color_bars(self, visible: bool) -> None:
-        """Show or hide the colour bars."""
-        self.color_bars = visible
-        self._show_color_bars()
-
-    def _show_color_bars(self) -> None:
-        for role, layer in self._layers.items():
-            layer.colorbar.visible = self.color_bars and role in self._keys
+    def _tell_legend(self) -> None:
+        shown = {role: self._layers[role] for role in self._keys if role in self._layers}
+        order = sorted(shown.values(), key=self._ranks.__getitem__)
+        legend = tuple(_entry(layer) for layer in order)
+        if legend != self.legend:
+            self.legend = legend
+            self.legend_changed.emit(legend)
 
     def _add(self, shown: NamedMap, colormap: Colormap, tile: tuple[int, int]) -> Image:
         active, values = self._viewer.layers.selection.active, shown.values()
@@ -163,6 +180,13 @@ class FloatLayers:
         return min(lower) if lower else max([*known, *under], default=-1) + 1
 
 
+def _entry(layer: Image) -> LegendEntry:
+    # The darkest is nearly transparent on the image.
+    steps = np.round(255 * layer.colormap.map(_STEPS)[:, :3]).astype(int).tolist()
+    colors = tuple(dict.fromkeys(map(hex_color, steps)))
+    return LegendEntry(layer.name, colors, float(layer.contrast_limits[1]))
+
+
 def _set_values(layer: Image, data: NDArray[np.float32], limits: tuple[float, float]) -> None:
     if layer.data.shape == data.shape:
         # A new array would be sliced anew, with thumbnail and histogram: several times slower.
@@ -195,8 +219,8 @@ def heat_colormap() -> Colormap:
 
 @lru_cache(maxsize=64)
 def concept_colormap(color: tuple[int, int, int]) -> Colormap:
-    """Return a map from transparent to one colour."""
+    """Return a map from transparent to a tint of one colour."""
     colors = np.ones((128, 4))
     colors[:, :3] = np.asarray(color) / 255
-    colors[:, 3] = np.linspace(0, 1, 128)
+    colors[:, 3] = np.linspace(0, _TINT, 128)
     return Colormap(colors, name="semxai concept #{:02x}{:02x}{:02x}".format(*color))

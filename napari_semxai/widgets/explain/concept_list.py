@@ -20,13 +20,15 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.explain.concept_sources import concept_name
+from napari_semxai.types.colors import chip
+from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from qtpy.QtGui import QMouseEvent, QPaintEvent
 
+    from napari_semxai.layers.explain.float_layers import LegendEntry
     from napari_semxai.types import ConceptBank, FloatArray
-
 
 _CROP, _FRAME, _SWATCH, _NAME = 34, 2, 12, 110
 
@@ -194,8 +196,43 @@ def _pixmap(crop: NDArray[np.uint8]) -> QPixmap:
     return QPixmap.fromImage(image)
 
 
+class Legend(StatusText):
+    """The maps on show: colours, name, and their maximum or importance."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self._entries: tuple[LegendEntry, ...] = ()
+        self._shares: dict[str, float] = {}
+        self.setToolTip(
+            "Heat maps: from 0 to their maximum, in the method's own unit. Concepts: their share "
+            "of the variance of the class score"
+        )
+
+    def set_entries(self, entries: tuple[LegendEntry, ...]) -> None:
+        """Name these maps."""
+        self._entries = entries
+        self._show()
+
+    def set_importances(self, importances: FloatArray) -> None:
+        """Show these importances beside their concepts; NaN is not known."""
+        self._shares = {concept_name(n): share for n, share in enumerate(importances.tolist())}
+        self._show()
+
+    def _show(self) -> None:
+        self.setText(" ".join(_legend_text(one, self._shares) for one in self._entries))
+
+
+def _legend_text(entry: LegendEntry, shares: dict[str, float]) -> str:
+    if len(entry.colors) > 1:
+        bar = "".join(f'<span style="background-color:{c}">&nbsp;</span>' for c in entry.colors)
+        return f"{entry.name} 0&nbsp;{bar}&nbsp;{entry.maximum:.3g}<br>"
+    share = shares.get(entry.name, math.nan)
+    said = "" if math.isnan(share) else f"&nbsp;{share:.0%}"
+    return f"{chip(entry.name.replace(' ', '&nbsp;'), entry.colors[0])}{said}"
+
+
 class ConceptList(QWidget):
-    """One row for each concept, the most important one first."""
+    """One row for each concept, the most important one first; `legend` is placed by the dock."""
 
     toggled = Signal(int, bool)
     """Emitted with the number of a concept and whether it is ticked."""
@@ -208,6 +245,10 @@ class ConceptList(QWidget):
         super().__init__()
         self.rows: list[ConceptRow] = []
         self._bank: ConceptBank | None = None
+        self.legend = Legend()
+        # Seen only where the dock places it.
+        self.legend.setParent(self)
+        self.legend.hide()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
 
@@ -241,6 +282,7 @@ class ConceptList(QWidget):
         """Show these importances, the bars relative to the largest."""
         if importances is None or len(importances) != len(self.rows):
             importances = np.full(len(self.rows), np.nan)
+        self.legend.set_importances(importances)
         largest = float(np.fmax.reduce(importances, initial=0.0))
         for row, importance in zip(self.rows, importances, strict=True):
             row.set_importance(float(importance), largest)

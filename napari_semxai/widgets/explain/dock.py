@@ -48,9 +48,8 @@ LOOKS = {
         "Side by side",
         "Show each heat map, and the concepts, on its own copy of the image",
     ),
-    "color_bars": ("Colour bars", "Show colour bars with the values that the method gives"),
 }
-SYNTHETIC = "⚠ Trained on synthetic images; not validated on real defects"
+SYNTHETIC = "⚠ Trained on synthetic images; real ones untested"
 _FILE = "…file"
 _OTHERS = 3
 
@@ -216,6 +215,7 @@ class ExplainDock(ScrolledDock):
         self.masks, self.picture = MasksPanel(), PicturePanel()
         self.looks = {name: QCheckBox(title) for name, (title, _) in LOOKS.items()}
         self.together = QCheckBox("Concepts over the heat map")
+        self.legend = self.concepts.concepts.legend
         self._lay_out()
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
@@ -257,12 +257,19 @@ class ExplainDock(ScrolledDock):
             )
         )
 
+    def set_foot(self, foot: QWidget) -> None:
+        """Keep the legend in sight, too, above what every dock has at its foot."""
+        foot.layout().insertWidget(0, self.legend)
+        self.legend.show()
+        super().set_foot(foot)
+
     def _outside_table(self) -> Connections:
         events = self._explanation.events
         return (
             (self._session.events.image, self._on_image_changed),
             *((getattr(events, field), show) for field, show in self._shown_fields()),
             (self._layers.look_changed, self._on_look_changed),
+            (self._layers.legend_changed, self.legend.set_entries),
         )
 
     def _shown_fields(self) -> tuple[tuple[str, Callable[..., None]], ...]:
@@ -338,6 +345,7 @@ class ExplainDock(ScrolledDock):
         for field, show in self._shown_fields():
             show(getattr(self._explanation, field))
         self._on_look_changed(self._layers.look)
+        self.legend.set_entries(self._layers.legend)
 
     def _on_shown(self) -> None:
         self._looked_at = self.on_screen

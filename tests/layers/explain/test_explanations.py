@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_semxai.controllers.explain import explain
 from napari_semxai.controllers.explain.explain import ExplanationMaskController, make_sources
+from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look, arrange
 from napari_semxai.layers.explain.float_layers import CLASSIFIER
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Focus, Heatmaps
@@ -37,7 +38,8 @@ def show_heat(session, *heatmaps):
 
 def show_concepts(session, concepts):
     session.explanation.concepts = concepts
-    # Their layers, and colour bars, come in the next turn of the event loop.
+    # Their layers come in the next turn of the event loop, the legend in that after it.
+    QApplication.processEvents()
     QApplication.processEvents()
 
 
@@ -49,8 +51,12 @@ def test_a_heat_map_in_its_own_unit_with_holes(viewer, session, shown):
     np.testing.assert_array_equal(np.isnan(layer.data), found.values == 0)
     np.testing.assert_allclose(np.nan_to_num(layer.data), found.values * 3.5)
     assert tuple(layer.contrast_limits) == pytest.approx((0, 3.5))
+    # Values are told beside the image, nothing lies over it.
     QApplication.processEvents()
-    assert layer.colorbar.visible
+    (entry,) = shown.legend
+    assert (entry.name, entry.maximum) == ("Grad-CAM: Class 3", pytest.approx(3.5))
+    assert len(entry.colors) > 8
+    assert not layer.colorbar.visible
     assert layer.colormap.map(np.array([0.0]))[0, 3] == 0
     # It lies over the picture and below the mask, which stays the one that is painted.
     assert [viewer.layers.index(name) for name in ("a", layer.name)] == [0, 1]
@@ -143,9 +149,15 @@ def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
         layer = viewer.layers[f"concept {number + 1}"]
         assert layer.visible
         top = layer.colormap.map(np.array([1.0]))[0]
-        np.testing.assert_allclose(top, [*concepts.colors[number] / 255, 1], atol=1e-6)
+        np.testing.assert_allclose(top[:3], concepts.colors[number] / 255, atol=1e-6)
+        # All concepts over one another, and their masks, leave the picture to be seen.
+        assert top[3] * layer.opacity <= 0.3
         np.testing.assert_allclose(np.nan_to_num(layer.data), concepts.maps[number])
+    told = [(entry.name, entry.colors) for entry in shown.legend]
+    names = {hex_color(concepts.colors[n]): f"concept {n + 1}" for n in (0, 2)}
+    assert told == [(name, (color,)) for color, name in names.items()]
     labels = viewer.layers[CONCEPT_MASKS]
+    assert labels.opacity <= 0.3
     color = labels.colormap.map(np.array([3], np.uint8))[0]
     np.testing.assert_allclose(color[:3], concepts.colors[2] / 255, atol=1e-3)
     masks.set_masks(concepts=frozenset((2,)))
@@ -153,15 +165,17 @@ def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
     first = viewer.layers["concept 1"]
     assert first.visible
     assert np.isnan(first.data).all()
-    shown.set_look(Look(color_bars=True))
-    assert not first.colorbar.visible
+    QApplication.processEvents()
+    QApplication.processEvents()
+    assert [entry.name for entry in shown.legend] == ["concept 3"]
     assert set(np.unique(labels.data)) == {0, 3}
     # More important concepts lie above less important ones.
     masks.set_masks(concepts=frozenset((0, 2)))
     assert viewer.layers.index("concept 1") > viewer.layers.index("concept 3")
     np.testing.assert_allclose(np.nan_to_num(first.data), concepts.maps[0])
     QApplication.processEvents()
-    assert first.colorbar.visible
+    QApplication.processEvents()
+    assert [entry.name for entry in shown.legend] == ["concept 1", "concept 3"]
 
 
 def test_a_class_without_maps_empties_the_layers(viewer, session, shown, masks):

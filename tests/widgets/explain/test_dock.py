@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
-from qtpy.QtWidgets import QAbstractButton, QAbstractSlider, QComboBox, QFileDialog
+from qtpy.QtWidgets import (
+    QAbstractButton,
+    QAbstractSlider,
+    QComboBox,
+    QFileDialog,
+    QLabel,
+    QWidget,
+)
 
+from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import (
@@ -31,6 +39,8 @@ from napari_semxai.types import (
     SweepAdvice,
     SweepRow,
 )
+from napari_semxai.types.colors import chip
+from napari_semxai.widgets.common.forms import row
 from napari_semxai.widgets.explain.concept_list import ConceptList
 from napari_semxai.widgets.explain.dock import SYNTHETIC, ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
@@ -248,6 +258,28 @@ def test_concepts_as_legend_bars_and_gallery(qtbot, dock, state, controllers):
     row.name.setText("edge")
     row.name.editingFinished.emit()
     assert controllers.concepts.calls[-1] == ("name_concept", (2, "edge"), {})
+
+
+def test_one_legend_names_what_is_on_show(qtbot, dock, shown, session, state):
+    open_image(session, make_image())
+    state.bank = make.bank()
+    found = make.heatmap(raw_maximum=3.5)
+    state.heatmaps = Heatmaps(found, (found,))
+    state.concepts = make.concept_maps()
+    # The layers come in the next turn of the event loop, the legend in that after it.
+    qtbot.waitUntil(lambda: "concept" in dock.legend.text())
+    text = dock.legend.text()
+    assert "Grad-CAM: Class 3 0" in text
+    assert "3.5<br>" in text
+    share = f"&nbsp;{state.bank.importances[0]:.0%}"
+    assert chip("concept&nbsp;1", hex_color(state.concepts.colors[0])) + share in text
+    shown.toggle()
+    qtbot.waitUntil(lambda: dock.legend.text() == "")
+    # It takes no room from anything while it is empty, and stands beside the line of the jobs.
+    foot = row(QWidget(), QLabel())
+    dock.set_foot(foot)
+    assert dock.legend.parent() is foot
+    assert dock.foot.sizeHint().height() >= dock.legend.sizeHint().height()
 
 
 def test_rows_serve_another_bank(qtbot):
