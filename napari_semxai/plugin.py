@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import napari
 from qtpy.QtWidgets import QApplication, QWidget
 
+from napari_semxai.widgets.common.window import hush_pyqt5
 from napari_semxai.workbench import (
     CANDIDATES,
     EDIT,
@@ -38,6 +39,7 @@ def workbench_of(viewer: napari.Viewer | None = None, folders: Folders | None = 
     # A command gets a proxy, through which plugins must not touch the window.
     viewer = getattr(viewer, "__wrapped__", viewer)
     if viewer not in _workbenches:
+        hush_pyqt5()
         workbench = Workbench(viewer, folders)
         _workbenches[viewer] = workbench
         # The window itself is the only thing that tells reliably that a viewer is over.

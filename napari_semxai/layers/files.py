@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
+from weakref import WeakKeyDictionary
 
+import napari
 import numpy as np
 from napari.utils.notifications import show_warning
 
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     LayerData: TypeAlias = tuple[NDArray[Any], dict[str, Any], str]
 
 _MOST_LAYERS = 16
+SAY: WeakKeyDictionary[Any, Callable[[str], None]] = WeakKeyDictionary()
+"""What shows a message beside the docks of a viewer; others get napari's own."""
 
 
 def get_reader(path: str | list[str]) -> Callable[[str], list[LayerData]] | None:
@@ -82,7 +86,9 @@ def read_coco_layers(path: str) -> list[LayerData]:
         said = f"{path}: {all_reasons(problems)}"
         if not layers:
             raise InputError(said)
-        show_warning(said)
+        viewer = napari.current_viewer()
+        say = show_warning if viewer is None else SAY.get(viewer, show_warning)
+        say(said)
     return layers
 
 

@@ -1,8 +1,11 @@
 import csv
 import json
+from types import SimpleNamespace
 
+import napari
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.plugins.io import save_layers
@@ -10,6 +13,7 @@ from npe2 import PluginManager, read
 from PIL import Image
 from pycocotools.coco import COCO
 
+from napari_semxai.layers import files
 from napari_semxai.layers.files import (
     get_reader,
     write_carinthia_layers,
@@ -186,3 +190,22 @@ def test_no_mask_replaces_a_data_set_or_another_table(tmp_path):
     (tmp_path / "project.json").write_text("{}")
     with pytest.raises(InputError, match="belongs to the project"):
         write_measurements_layer(str(tmp_path / "images.csv"), mask, {})
+
+
+def test_what_could_not_be_read_is_said_beside_the_docks(viewer, session, layers, monkeypatch):
+    mask = SimpleNamespace(mask=np.ones((3, 4), bool), problems=[])
+    stored = SimpleNamespace(
+        problems=("b.png: no such image",), images=[SimpleNamespace(name="a", mask=lambda: mask)]
+    )
+    toasts: list[str] = []
+    monkeypatch.setattr(files, "read_coco", lambda path: stored)
+    monkeypatch.setattr(files, "show_warning", toasts.append)
+    monkeypatch.setattr(napari, "current_viewer", lambda: viewer)
+    assert len(files.read_coco_layers("masks.json")) == 1
+    assert session.message == "masks.json: b.png: no such image"
+    assert toasts == []
+    # Another viewer, without docks, has napari's own messages only; so has none at all.
+    for other in (ViewerModel(), None):
+        monkeypatch.setattr(napari, "current_viewer", lambda other=other: other)
+        files.read_coco_layers("masks.json")
+    assert toasts == [session.message] * 2

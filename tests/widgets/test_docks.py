@@ -1,6 +1,7 @@
 """Docks as views: model to widget and widget to model."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,7 @@ from napari_semxai.widgets.candidates.ranking import ranked, winners
 from napari_semxai.widgets.common.forms import Panel
 from napari_semxai.widgets.edit.dock import CLICKS, DEFECTS, KEYS, SIZE, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, doubt_text
+from napari_semxai.widgets.explain.masks_panel import MasksPanel
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
 from tests.doubles import Controller, FakeRuler
@@ -192,9 +194,11 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
     model = candidates.table.model()
     qtbot.waitUntil(lambda: model.rowCount() == 3)
     notes = [model.index(row, 6).data() for row in range(3)]
-    assert notes[0] == "winner"
+    assert notes[0] == "★"
+    said = [model.index(row, 0).data(Qt.ItemDataRole.ToolTipRole) for row in range(3)]
+    assert said[0] == "Winner"
     eligible = session.automatic.truth.eligible[model.order]
-    assert [note == "area ≤ β" for note in notes] == [not passed for passed in eligible]
+    assert [note == "≤ β" for note in notes] == [not passed for passed in eligible]
     candidates.table.clicked.emit(model.index(1, 0))
     assert controller.calls[-1] == ("choose_winner", (model.order[1],), {})
     candidates.table.entered.emit(model.index(2, 0))
@@ -230,7 +234,41 @@ def test_messages_and_rows_count_alike(qtbot, candidates, session):
     qtbot.waitUntil(lambda: model.rowCount() == 3)
     assert "row 3 chosen by hand" in candidates.warning.text()
     assert model.headerData(2, Qt.Orientation.Vertical) == 3
-    assert model.index(2, 6).data() == "chosen by hand"
+    assert model.index(2, 6).data() == "★"
+    assert model.index(2, 6).data(Qt.ItemDataRole.ToolTipRole) == "Chosen by hand"
+
+
+def test_the_table_fits_the_narrowest_dock(qtbot, candidates):
+    table, header = candidates.table, candidates.table.horizontalHeader()
+    candidates.resize(candidates.minimumSizeHint().width(), 600)
+    candidates.form.show()
+    candidates.show()
+    # The last column is as wide as what is left: its signs have room, too.
+    sign = header.fontMetrics().horizontalAdvance("≤ β")
+    sizes = partial(map, header.sectionSize, range(7))
+    qtbot.waitUntil(lambda: sum(sizes()) <= table.viewport().width())
+    assert header.sectionSize(6) >= sign
+    for column in range(7):
+        title = header.model().headerData(column, Qt.Orientation.Horizontal)
+        shown = 0 if title is None else header.fontMetrics().horizontalAdvance(title)
+        assert header.sectionSize(column) >= shown
+
+
+@pytest.mark.parametrize("place", range(5))
+def test_a_double_click_resets_a_slider(qtbot, candidates, place):
+    masks = MasksPanel()
+    qtbot.addWidget(masks)
+    sliders = (candidates.alpha, candidates.beta, masks.tau, masks.concept_tau, masks.delta)
+    wanted = (2.0, 0.05, 0.5, 0.5, 60.0)
+    slider, default = sliders[place], wanted[place]
+    assert slider.value() == default
+    slider.setValue(default / 4)
+    tip = slider.slider.toolTip()
+    assert "Double-click" in tip
+    assert float(tip.rpartition(" ")[2]) == default
+    slider.slider.resize(120, 20)
+    qtbot.mouseDClick(slider.slider, Qt.MouseButton.LeftButton)
+    assert slider.value() == default
 
 
 def automatic_with(*boxes):

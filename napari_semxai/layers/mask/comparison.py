@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 _BESIDE = (0, 1)
 _GAP = 0.04
 _OPACITY = 0.55
+_OTHERS = "differences"
 
 
 class Comparison:
@@ -210,9 +211,14 @@ class SideBySide:
     def _on_others_changed(self, others: OtherMasks | None) -> None:
         image, watch = self._session.image, self._layers.watch
         if others is None or not others.masks or image is None or watch is None:
+            # The place of the pictures is no part of the view any more.
+            compared = self.layer is not None and self.layer.visible and self.layer.name == _OTHERS
+            fitted = self._layers.layout.is_fitted
             self._show_plain()
+            if compared and fitted:
+                self._viewer.reset_view()
             return
-        self._show(side_by_side(image.gray, watch.live.mask, others.masks), "differences")
+        self._show(side_by_side(image.gray, watch.live.mask, others.masks), _OTHERS)
         self._viewer.reset_view()
 
     def _show_plain(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
+from napari_semxai.layers.files import SAY
 from napari_semxai.layers.layout import Layout
 from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch
 from napari_semxai.layers.mask.step_layers import StepLayers
@@ -219,9 +220,11 @@ class SessionLayers:
         for signal, slot in self._connections:
             signal.connect(slot)
         self.steps = StepLayers(session, self.owned)
+        SAY[viewer] = session.say
 
     def release(self) -> None:
         """Show the session no longer; the layers stay."""
+        SAY.pop(self.viewer, None)
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self.steps.release()

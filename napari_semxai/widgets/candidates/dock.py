@@ -20,7 +20,7 @@ from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.layers.mask.step_layers import STEPS
-from napari_semxai.types.settings import PAPER, ROBUST
+from napari_semxai.types.settings import PAPER, ROBUST, AlgorithmSettings
 from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker, Welcome
 from napari_semxai.widgets.candidates.ranking import CandidateTable, WinnerMap, ranked
 from napari_semxai.widgets.common.forms import ScrolledDock, button
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.session import Automatic, Session
     from napari_semxai.store.disk.recovery_copies import Recovery
-    from napari_semxai.types import AlgorithmSettings
     from napari_semxai.widgets.common.forms import Connections
 
 ALGORITHM_TITLES = {
@@ -165,15 +164,18 @@ class CandidatesDock(ScrolledDock):
             "(or none), with a confidence; or the largest component. Both use the winner that α "
             "and β select."
         )
+        defaults = AlgorithmSettings()
         self.alpha = NumberSlider(
             0,
             10,
+            default=defaults.alpha,
             decimals=2,
             tip="α, centre bias: larger values prefer candidates near the centre",
         )
         self.beta = NumberSlider(
             0,
             1,
+            default=defaults.beta,
             decimals=3,
             tip="β, minimum area: the winner covers more than this share of the image",
         )

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 COLUMNS = (
     ("S", "Score S = A · (1 − d)^α"),
     ("Area", "A: area of the candidate in pixels"),
-    ("Area %", "Share of the image; must exceed β"),
+    ("%", "Share of the image; must exceed β"),
     ("d", "Distance of the centroid from the image centre, divided by the image diagonal"),
-    ("Pred. IoU", "Predicted IoU: the network's estimate of the mask's quality"),
-    ("Stability", "Stability score: area above logit +1 divided by area above logit −1"),
-    ("Note", "Whether it is the winner, was chosen by hand, or is excluded"),
+    ("IoU", "Predicted IoU: the network's estimate of the mask's quality"),
+    ("Stab.", "Stability score: area above logit +1 divided by area above logit −1"),
+    ("", "★: the winner. ≤ β: its area is too small to win"),
 )
+_WIDTHS = ("888888", "888888", "88.88", "8.888", "8.888", "8.888", "≤ β")
 _NOTE = len(COLUMNS) - 1
 _COLUMNS, _ROWS = 120, 45
 _NOBODY = QColor(GREY)
@@ -82,6 +83,8 @@ class CandidateModel(QAbstractTableModel):
             if candidate not in self._texts:
                 self._texts[candidate] = _texts(self._automatic, candidate)
             return self._texts[candidate][index.column()]
+        if role == Qt.ItemDataRole.ToolTipRole:
+            return _reason(self._automatic, self.order[index.row()])
         if role == Qt.ItemDataRole.TextAlignmentRole and index.column() != _NOTE:
             return int(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         return None
@@ -102,18 +105,22 @@ class CandidateTable(QTableView):
         self.setMouseTracking(True)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
-        self.setMinimumSize(120, 150)
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setToolTip("Click a row to make it the winner; hover over it for a preview")
         self.verticalHeader().setDefaultSectionSize(20)
         # As wide without rows: the columns stay where they are.
-        self.verticalHeader().setFixedWidth(self.fontMetrics().horizontalAdvance("0000"))
+        self.verticalHeader().setFixedWidth(self.fontMetrics().horizontalAdvance("000") + 4)
         # Measuring every cell on every slider motion would cost more than all the rest.
         header = self.horizontalHeader()
         header.setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
-        for column, (title, _) in enumerate(COLUMNS):
-            width = header.fontMetrics().horizontalAdvance(max(title, "000000", key=len))
-            header.resizeSection(column, width + 16)
+        header.setMinimumSectionSize(16)
+        widths = [header.fontMetrics().horizontalAdvance(sample) + 8 for sample in _WIDTHS]
+        for column, width in enumerate(widths):
+            header.resizeSection(column, width)
+        # All of it fits the narrowest dock: nothing is found by scrolling sideways only.
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        frame = self.verticalHeader().width() + self.verticalScrollBar().sizeHint().width() + 8
+        self.setMinimumSize(sum(widths) + frame, 150)
         header.setStretchLastSection(True)
         self.entered.connect(self._on_entered)
         self.clicked.connect(self._on_clicked)
@@ -147,8 +154,8 @@ def _texts(automatic: Automatic, candidate: int) -> tuple[str, ...]:
     truth, pool = automatic.truth, automatic.pool
     area = int(truth.areas[candidate])
     return (
-        f"{truth.scores[candidate]:.0f}",
-        f"{area}",
+        _short(truth.scores[candidate]),
+        _short(area),
         f"{100 * area / (pool.shape[0] * pool.shape[1]):.2f}",
         f"{truth.distances[candidate]:.3f}",
         f"{pool.predicted_iou[candidate]:.3f}",
@@ -157,10 +164,22 @@ def _texts(automatic: Automatic, candidate: int) -> tuple[str, ...]:
     )
 
 
+def _short(value: float) -> str:
+    """Return a number that six digits have room for."""
+    return f"{value:.0f}" if value < 1e6 else f"{value / 1e6:.4g}M"
+
+
 def _note(automatic: Automatic, candidate: int) -> str:
     if candidate == automatic.truth.winner:
-        return "chosen by hand" if automatic.overridden else "winner"
-    return "" if automatic.truth.eligible[candidate] else "area ≤ β"
+        return "★"
+    return "" if automatic.truth.eligible[candidate] else "≤ β"
+
+
+def _reason(automatic: Automatic, candidate: int) -> str | None:
+    """Return what the last column's sign says in words; None where it is empty."""
+    if candidate == automatic.truth.winner:
+        return "Chosen by hand" if automatic.overridden else "Winner"
+    return None if automatic.truth.eligible[candidate] else "Excluded: its area is not above β"
 
 
 class WinnerMap(QWidget):

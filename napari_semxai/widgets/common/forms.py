@@ -229,6 +229,9 @@ class ScrolledDock(QScrollArea):
         super().resizeEvent(event)
         if self.foot is not None:
             height = self.foot.sizeHint().height()
+            # Its font is known once it is shown, which may be a larger one.
+            if self.viewportMargins().bottom() != height:
+                self.setViewportMargins(0, 0, 0, height)
             self.foot.setGeometry(4, self.height() - height, self.viewport().width() - 8, height)
 
     def add(self, parts: Iterable[QWidget]) -> None:

@@ -16,7 +16,7 @@ import psygnal
 from magicgui.backends._qtpy.widgets import FloatSpinBox, QBaseRangedWidget, SpinBox
 from magicgui.widgets import Container, create_widget
 from magicgui.widgets.bases import RangedWidget
-from qtpy.QtCore import QLocale, Qt, Signal
+from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
 from qtpy.QtGui import QValidator
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
@@ -201,12 +201,14 @@ class LengthField(NumberField):
 
 
 class NumberSlider(QWidget):
-    """A slider with its value beside it, which can be typed too.
+    """A slider with its value beside it, which can be typed too; a double click resets it.
 
     Parameters
     ----------
     low, high : float
         The ends.
+    default : float
+        Where it stands first, and goes back to.
     decimals : int
         How the value is shown, and the step of the keys.
     tip : str
@@ -215,8 +217,11 @@ class NumberSlider(QWidget):
 
     valueChanged = Signal(float)
 
-    def __init__(self, low: float, high: float, *, decimals: int, tip: str) -> None:
+    def __init__(
+        self, low: float, high: float, *, default: float, decimals: int, tip: str
+    ) -> None:
         super().__init__()
+        self._default = default
         self.slider = QDoubleSlider(Qt.Orientation.Horizontal)  # type: ignore[no-untyped-call]
         self.slider.setRange(low, high)
         self.field = NumberField()
@@ -224,9 +229,12 @@ class NumberSlider(QWidget):
         self.field.setRange(low, high)
         self.field.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
         self.field.setFixedWidth(self.field.fontMetrics().horizontalAdvance("888.888") + 14)
+        self.slider.setValue(default)
+        self.slider.installEventFilter(self)
+        back = f"{default:.{decimals}f}"
         for part in (self.slider, self.field):
             part.setSingleStep(10.0**-decimals)
-            part.setToolTip(tip)
+            part.setToolTip(f"{tip}. Double-click the slider to reset it to {back}")
         self.setFocusProxy(self.slider)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -235,6 +243,14 @@ class NumberSlider(QWidget):
         self.slider.valueChanged.connect(self._on_slider_moved)
         self.field.valueChanged.connect(self.slider.setValue)
         self._on_slider_moved(self.slider.value())
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Go back to the default at a double click."""
+        # Its first click has moved the slider already.
+        if event.type() == QEvent.Type.MouseButtonDblClick:
+            self.slider.setValue(self._default)
+            return True
+        return False
 
     def value(self) -> float:
         """Return the value."""

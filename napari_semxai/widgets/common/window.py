@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from weakref import ref
 
 from napari._qt import qt_main_window
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from napari.settings import get_settings
 from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, Qt, QTimer, Signal
@@ -87,8 +88,14 @@ class CanvasRoom(QObject):
 
 
 def hush_pyqt5() -> None:
-    """Keep napari's word on PyQt5 from being the first thing that a person sees; nothing else."""
+    """Keep napari's word on PyQt5 from being the first thing that a person sees; nothing else.
+
+    Where napari has opened without the docks it has said so already: its message goes.
+    """
     qt_main_window.SHOW_QT_WARNING = False
+    for shown in tuple(NapariQtNotification._instances):
+        if "support for the PyQt5 backend" in shown.message.text():
+            shown.close()
 
 
 @contextmanager

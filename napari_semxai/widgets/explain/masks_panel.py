@@ -18,17 +18,14 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.state.explanation import ExplanationMaskSettings
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.common.forms import button
 from napari_semxai.widgets.common.numbers import NumberSlider, whole_field
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from napari_semxai.state.explanation import (
-        ExplanationMasks,
-        ExplanationMaskSettings,
-        ExplanationPicture,
-    )
+    from napari_semxai.state.explanation import ExplanationMasks, ExplanationPicture
 
 _WARNING = (
     "⚠ Masks come from rendered colours, as published. Red in the JET map falls again at the "
@@ -52,14 +49,27 @@ class MasksPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        defaults = ExplanationMaskSettings()
         self.tau = NumberSlider(
-            0, 1, decimals=3, tip="τ: threshold as a share of the heat map's maximum"
+            0,
+            1,
+            default=defaults.tau,
+            decimals=3,
+            tip="τ: threshold as a share of the heat map's maximum",
         )
         self.concept_tau = NumberSlider(
-            0, 1, decimals=3, tip="τ: threshold as a share of each concept map's maximum"
+            0,
+            1,
+            default=defaults.concept_tau,
+            decimals=3,
+            tip="τ: threshold as a share of each concept map's maximum",
         )
         self.delta = NumberSlider(
-            0, _FARTHEST, decimals=1, tip="δ: tolerance in 8-bit colour values (Algorithm 3)"
+            0,
+            _FARTHEST,
+            default=defaults.delta,
+            decimals=1,
+            tip="δ: tolerance in 8-bit colour values (Algorithm 3)",
         )
         self.paper = QCheckBox("Paper mode (rendered colours)")
         self.paper.setToolTip("Algorithms 2 and 3 exactly as published")

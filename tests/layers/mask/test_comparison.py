@@ -97,7 +97,9 @@ def test_the_picture_lies_beside_the_image_while_others_are_shown():
     open_image(session, image)
     session.update_image(pixel_size=2e-9)
     mask = scene_masks()[1]
+    alone = viewer.scene.camera.zoom
     session.others = OtherMasks({"bert": mask}, {})
+    assert viewer.scene.camera.zoom < alone
     layer = viewer.layers["differences"]
     row, column = layer.data_to_world((0, 0))
     assert row == pytest.approx(0)
@@ -105,6 +107,12 @@ def test_the_picture_lies_beside_the_image_while_others_are_shown():
     assert viewer.layers.selection.active is layers.mask_layer
     session.others = None
     assert not layer.visible
+    # All of the image is seen again, as large as before; what somebody zoomed to stays.
+    assert viewer.scene.camera.zoom == pytest.approx(alone)
+    session.others = OtherMasks({"bert": mask}, {})
+    viewer.scene.camera.zoom = looked_at = 3 * alone
+    session.others = None
+    assert viewer.scene.camera.zoom == looked_at
     session.others = OtherMasks({"bert": mask, "carl": mask}, {})
     assert layer.visible
     assert layer.data.shape[1] > 2 * image.gray.shape[1]

@@ -154,7 +154,7 @@ def test_the_arrows_step(qtbot: QtBot, length: LengthField) -> None:
 
 
 def test_a_slider_has_its_number_beside_it(qtbot: QtBot) -> None:
-    slider = NumberSlider(0, 10, decimals=2, tip="α")
+    slider = NumberSlider(0, 10, default=2, decimals=2, tip="α")
     qtbot.addWidget(slider)
     slider.show()
     heard: list[float] = []

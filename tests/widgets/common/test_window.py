@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from napari._qt import qt_main_window
+from napari._qt.dialogs.qt_notification import NapariQtNotification
 from qtpy.QtCore import QEvent, QPoint, QRect
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QLabel
@@ -180,3 +181,14 @@ def test_the_word_on_pyqt5_is_no_greeting(
     window_module.hush_pyqt5()
     make_napari_viewer(show=True)
     assert said == []
+
+
+def test_what_napari_has_said_on_pyqt5_goes_with_the_docks(qtbot: QtBot) -> None:
+    words = "napari support for the PyQt5 backend is deprecated and will be removed", "other"
+    shown = [NapariQtNotification(word, "warning") for word in words]
+    for each in shown:
+        qtbot.addWidget(each)
+        each.show()
+    window_module.hush_pyqt5()
+    assert [each.isVisible() for each in shown] == [False, True]
+    shown[1].close()

@@ -280,6 +280,10 @@ def test_one_legend_names_what_is_on_show(qtbot, dock, shown, session, state):
     dock.set_foot(foot)
     assert dock.legend.parent() is foot
     assert dock.foot.sizeHint().height() >= dock.legend.sizeHint().height()
+    dock.legend.setStyleSheet("font-size: 30px")
+    dock.resize(420, 500)
+    dock.show()
+    assert dock.viewport().geometry().bottom() < dock.foot.geometry().top()
 
 
 def test_rows_serve_another_bank(qtbot):
