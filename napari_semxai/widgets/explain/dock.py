@@ -44,10 +44,7 @@ SHOWN_MILLISECONDS = 200
 LOOKS = {
     "visible": ("Explanations", "Show or hide all explanations (Alt+X)"),
     "masks": ("Masks", "Show the masks that are made from the explanations"),
-    "side_by_side": (
-        "Side by side",
-        "Show each heat map, and the concepts, on its own copy of the image",
-    ),
+    "side_by_side": ("Side by side", "Show each heat map, and the concepts, on its own copy"),
 }
 SYNTHETIC = "⚠ Trained on synthetic images; real ones untested"
 _FILE = "…file"
@@ -212,10 +209,10 @@ class ExplainDock(ScrolledDock):
         self._looked_at = False
         self.classifier, self.gradcam = ClassifierPanel(), GradcamPanel()
         self.concepts, self.tuning = ConceptsPanel(), TuningPanel()
+        self.legend = self.concepts.concepts.legend
         self.masks, self.picture = MasksPanel(), PicturePanel()
         self.looks = {name: QCheckBox(title) for name, (title, _) in LOOKS.items()}
         self.together = QCheckBox("Concepts over the heat map")
-        self.legend = self.concepts.concepts.legend
         self._lay_out()
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._show_session()
