@@ -177,6 +177,8 @@ class _CloseUp:
         self.logits = self._resized(_enlarge(logits, image.shape[:2])[window])
 
     def _resized(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        if values.shape == self.small:
+            return values
         tensor = torch.from_numpy(np.ascontiguousarray(values))[None, None]
         found: NDArray[np.float32] = functional.interpolate(tensor, self.small, mode="area")[
             0, 0
@@ -195,25 +197,21 @@ class _CloseUp:
         """Logits that clicks and a box speak for."""
         shape = self.gray.shape
         said = np.zeros(shape, np.float32)
-        reach = None
-        if before is not None:
-            # To the present outline, from either side.
-            reach = np.where(
-                before,
-                ndimage.distance_transform_edt(before),
-                ndimage.distance_transform_edt(~before),
-            )
         spread = ALIKE * float(self.gray.std()) + 1e-3
-        rows, columns = np.ogrid[: shape[0], : shape[1]]
+        rows, columns = (np.arange(n, dtype=np.float32) for n in shape)
         for place, foreground in zip(prompts.points, prompts.foreground, strict=True):
             row, column = (np.asarray(place) - self.origin) / self.scale
             pixel = (
                 min(max(int(row), 0), shape[0] - 1),
                 min(max(int(column), 0), shape[1] - 1),
             )
-            radius = FIRST_REACH if reach is None else max(float(reach[pixel]), LEAST_REACH)
-            distance = np.hypot(rows - row, columns - column)
-            alike = np.exp(-(((self.gray - self.gray[pixel]) / spread) ** 2) / 2)
+            distance = np.sqrt(np.add.outer((rows - row) ** 2, (columns - column) ** 2))
+            radius = FIRST_REACH
+            if before is not None:
+                # To the present outline, from either side.
+                other = distance[before != before[pixel]]
+                radius = max(float(other.min(initial=np.inf)), LEAST_REACH)
+            alike = np.exp(((self.gray - self.gray[pixel]) / spread) ** 2 / -2)
             disc = np.clip(1.3 - distance / radius, 0, 1) * (1 + alike) / 2
             beyond = np.clip(1.3 - distance / (FARTHER * radius), 0, 1) * alike
             said += (CLICK if foreground else -CLICK) * np.maximum(disc, beyond)
@@ -233,19 +231,23 @@ class _CloseUp:
 
     def draw(self, inside: BoolMask, said: NDArray[np.float32]) -> NDArray[np.float32] | None:
         """Return the sum of all opinions as logits; None where a side has too few pixels."""
-        levels = np.quantile(self.gray, np.linspace(0, 1, BINS + 1)[1:-1])
-        bins = np.searchsorted(levels, self.gray)
+        levels = np.quantile(self.gray[::2, ::2], np.linspace(0, 1, BINS + 1)[1:-1])
+        shades = self.gray.astype(np.uint8)
+        bins = np.searchsorted(levels, np.arange(256) + 0.5)
         ring = RING * np.sqrt(np.count_nonzero(inside)) + LEAST_REACH
+        # A ring need not be round to the pixel, and every other one is four times as fast.
+        far = ndimage.distance_transform_edt(~inside[::2, ::2]) > ring / 2
+        far = far.repeat(2, 0).repeat(2, 1)[: inside.shape[0], : inside.shape[1]]
         opinions = np.clip(self.logits, -LIMIT, LIMIT) + said
         total = None
         # Twice: the second time the histograms are those of a better mask.
         for _ in range(2):
-            around = ~inside & (ndimage.distance_transform_edt(~inside) <= ring)
+            around = ~(inside | far)
             if min(np.count_nonzero(inside), np.count_nonzero(around)) < FEWEST:
                 return total
-            odds = _log_histogram(bins[inside]) - _log_histogram(bins[around])
-            gray = GRAY * np.clip(odds, -3, 3)[bins]
-            total = ndimage.gaussian_filter(opinions + gray, SMOOTH).astype(np.float32)
+            odds = _log_histogram(bins[shades[inside]]) - _log_histogram(bins[shades[around]])
+            gray = (GRAY * np.clip(odds, -3, 3))[bins].astype(np.float32)[shades]
+            total = ndimage.gaussian_filter(opinions + gray, SMOOTH)
             inside = total > 0
         return total
 
@@ -262,8 +264,9 @@ def _window(mask: BoolMask, prompts: Prompts) -> Window:
     places = [np.array(prompts.points, dtype=np.float64).reshape(-1, 2)]
     if prompts.box is not None:
         places.append(np.array(prompts.box, dtype=np.float64).reshape(2, 2))
-    for axis_slices in ndimage.find_objects(mask.astype(np.uint8)):
-        places.append(np.array([[s.start, s.stop - 1] for s in axis_slices], np.float64).T)
+    if mask.any():
+        ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
+        places.append(np.array(ends, np.float64).T)
     every = np.concatenate(places)
     low, high = np.floor(every.min(0)), np.ceil(every.max(0))
     margin = max(12, int(0.5 * (high - low).max()))
