@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from skimage.filters import threshold_otsu
 
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.ground_truth import (
@@ -32,7 +33,9 @@ from napari_semxai.algorithms.masks.components import largest_component
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.sam2.checkpoints import build_bundled
 from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import (
+    AlgorithmSettings,
     BoolMask,
     CandidatePool,
     GenerateSettings,
@@ -72,6 +75,9 @@ class Row:
     defect_found: float = float("nan")
     several_winners: float = float("nan")
     small_iou_error: float = float("nan")
+    default_dice: float = float("nan")
+    default_none: float = float("nan")
+    several_possible: float = float("nan")
 
 
 def load_segmenter(model: str, weights: Path | None, device: str = "cpu") -> Segmenter:
@@ -110,9 +116,6 @@ def offer(pool: CandidatePool, scene: Scene, truth: BoolMask) -> Offer:
     """
     masks = [pool.mask(index) for index in range(len(pool))]
     found = max((iou(mask, truth) for mask in masks), default=0.0)
-    ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=0.0, beta=0.0)
-    envelope = winner_envelope(pool.areas, ranking.distances, pool.shape)
-    winners = np.unique(envelope.winners(ALPHAS, BETAS))
     small = [
         abs(float(pool.predicted_iou[index]) - max(iou(mask, r.mask) for r in scene.regions))
         for index, mask in enumerate(masks)
@@ -121,9 +124,16 @@ def offer(pool: CandidatePool, scene: Scene, truth: BoolMask) -> Offer:
     return Offer(
         candidates=len(pool),
         defect_found=float(found >= FOUND) if truth.any() else float("nan"),
-        several_winners=float(np.count_nonzero(winners >= 0) >= 2),
+        several_winners=float(winners(pool.areas, pool.centroids, pool.shape) >= 2),
         small_iou_error=float(np.mean(small)) if small else float("nan"),
     )
+
+
+def winners(areas: np.ndarray, centroids: np.ndarray, shape: tuple[int, int]) -> int:
+    """Count the masks that win somewhere on the plane of α and β."""
+    ranking = rank(areas, centroids, shape, alpha=0.0, beta=0.0)
+    found = winner_envelope(areas, ranking.distances, shape).winners(ALPHAS, BETAS)
+    return int(np.count_nonzero(np.unique(found) >= 0))
 
 
 def otsu_mask(scene: Scene, border: tuple[int, int, int, int]) -> BoolMask:
@@ -152,7 +162,7 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
     """
     border = edge_strips(scene.image)
     truth, clicks, nothing = largest_defect(scene), [float("nan")] * 6, not scene.defect.any()
-    dice = flagged = seconds = float("nan")
+    dice = flagged = seconds = default_dice = default_none = float("nan")
     offered = Offer()
     if side:
         start = time.perf_counter()
@@ -162,6 +172,10 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         dice = scores(answer.mask, truth).dice
         flagged = float(answer.touches_edge or not answer.mask.any())
         offered = offer(pool, scene, truth)
+        picture = image_from_array(scene.image, "scene")
+        default = automatic_mask(pool, picture, AlgorithmSettings(), border).mask
+        default_dice = float("nan") if nothing else scores(default, scene.defect).dice
+        default_none = float(not default.any()) if nothing else float("nan")
     regions = np.stack([region.mask for region in scene.regions])
     possible = ground_truth(regions, ignore_border=border)
     targets = [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > 40]
@@ -169,6 +183,8 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         values = [click_ious(segmenter, scene.image, target) for target in targets]
         clicks = np.mean(values, axis=0).tolist()
     lost = clicks[0] - clicks[5]
+    places = [np.argwhere(mask) for mask in regions if mask.any()]
+    areas, centroids = np.array([*map(len, places)]), np.array([p.mean(axis=0) for p in places])
     return Row(
         kind=kind,
         one_click=clicks[0],
@@ -182,6 +198,9 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         worse=float(lost > 0) if targets else float("nan"),
         much_worse=float(lost > 0.05) if targets else float("nan"),
         **asdict(offered),
+        default_dice=default_dice,
+        default_none=default_none,
+        several_possible=float(winners(areas, centroids, truth.shape) >= 2),
     )
 
 
@@ -202,6 +221,9 @@ COLUMNS = (
     ("defect_found", "defect among them"),
     ("several_winners", "several winners"),
     ("small_iou_error", "error of predicted IoU, small"),
+    ("default_dice", "default variant, Dice"),
+    ("default_none", "default variant, no defect right"),
+    ("several_possible", "several winners with true regions"),
     ("seconds", "seconds an image"),
 )
 
