@@ -54,7 +54,8 @@ def main() -> None:
             panel.plot(steps, smooth, label=name)
     panels[0].set(xlabel="step", ylabel="training loss")
     panels[1].set(xlabel="step", ylabel="1 click, best of 3, IoU (all regions)")
-    panels[0].legend()
+    # Beside the panels: the curves fill them.
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper")
     figure.savefig(options.output.with_suffix(".png"), dpi=110)
     plt.close(figure)
 

@@ -65,7 +65,9 @@ def paper_answer(case: Case) -> GroundTruth:
 def judge(case: Case, paper: GroundTruth) -> robust.Components:
     """Return what the robust variant sees."""
     strips = edge_strips(case.scene.image)
-    return robust.judge_components(case.scene.image, paper.surface, connectivity=8, border=strips)
+    return robust.judge_components(
+        case.scene.image, paper.surface, case.pool, connectivity=8, border=strips
+    )
 
 
 def fit(found: Sequence[Case]) -> None:
@@ -132,6 +134,7 @@ def compare(found: Iterable[Case]) -> list[Row]:
             answer = robust.robust_defect(
                 case.scene.image,
                 paper.surface,
+                case.pool,
                 connectivity=8,
                 border=edge_strips(case.scene.image),
             )
@@ -200,8 +203,9 @@ def real(segmenter: Segmenter, image: Path, outline: Path) -> str:
 
     picture = read_image(image)
     truth, border = read_mask(outline, picture.gray.shape), auto_border(picture)
-    paper = ground_truth(candidates(segmenter, picture.gray), ignore_border=border)
-    answer = robust.robust_defect(picture.gray, paper.surface, connectivity=8, border=border)
+    pool = candidates(segmenter, picture.gray)
+    paper = ground_truth(pool, ignore_border=border)
+    answer = robust.robust_defect(picture.gray, paper.surface, pool, connectivity=8, border=border)
     return (
         f"{image.stem}: paper Dice {scores(paper.mask, truth).dice:.3f}, robust Dice "
         f"{scores(answer.mask, truth).dice:.3f}, components in the mask "

@@ -174,6 +174,14 @@ class CandidatePool:
         runs = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]
         return mask_of_runs(runs, self.shape)
 
+    def mask_rows(self, index: int, start: int, stop: int) -> BoolMask:
+        """Return rows `start` to `stop` of a candidate that has no pixels in others.
+
+        A bool array of shape (stop - start, N): what a small thing in a large image needs.
+        """
+        runs = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]
+        return mask_of_runs(runs - start * self.shape[1], (stop - start, self.shape[1]))
+
     @property
     def stability_score(self) -> FloatArray:
         """Area above logit 1 over area above logit -1 (SAM's stability score), shape (n,)."""

@@ -80,7 +80,7 @@ def automatic_mask(
         surface, defect = known(ranking.winner)
     else:
         surface = pool.mask(ranking.winner)
-        defect = stage_two(settings, image.gray, border)(surface)
+        defect = stage_two(settings, image.gray, border, pool)(surface)
     return combine(ranking, pool.areas, pool.centroids, surface, defect)
 
 
@@ -91,8 +91,11 @@ def is_flat(gray: NDArray[np.uint8]) -> bool:
 
 
 def stage_two(
-    settings: AlgorithmSettings, gray: NDArray[np.uint8], border: Border
+    settings: AlgorithmSettings, gray: NDArray[np.uint8], border: Border, pool: CandidatePool
 ) -> Callable[[BoolMask], Defect]:
-    """Return the function that finds the defect in a surface; alpha and beta do not matter."""
-    find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray)
+    """Return the function that finds the defect in a surface; alpha and beta do not matter.
+
+    The pool is that of the candidates that passed the filters.
+    """
+    find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray, pool=pool)
     return partial(find, connectivity=settings.connectivity, border=border)

@@ -3,10 +3,10 @@
 The paper takes the largest component of the surface's complement. Here every component is asked
 whether it looks like a defect: by its contrast against the surface around it, the sharpness of
 its outline, its size and shape, whether it lies at an edge, and how many others are as large,
-because a pattern repeats and a defect seldom does. A logistic model turns that into a
+because a pattern repeats and a defect seldom does; and whether a click there led to the same: how
+like the component the candidate is that is most like it. A logistic model turns that into a
 probability. All components that pass are the mask; when none does, the answer is "no defect".
-How probable a defect is at all is calibrated on synthetic scenes. Nothing depends on the network
-but the surface itself.
+How probable a defect is at all is calibrated on synthetic scenes.
 
 The numbers are fitted, and written here, by ``python -m training.robust``.
 """
@@ -27,7 +27,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
 )
 
 if TYPE_CHECKING:
-    from napari_semxai.types import BoolMask, Border
+    from napari_semxai.types import BoolMask, Border, CandidatePool
 
 FEATURES = (
     "contrast",
@@ -37,14 +37,17 @@ FEATURES = (
     "fill",
     "edge",
     "repetition",
+    "agreement",
 )
 # The three are written by `training.robust`.
-COEFFICIENTS = (0.6069, 1.5401, 1.5446, -0.0361, -2.6359, -2.8563, 0.3787)
-INTERCEPT = 5.2969
-PRESENCE = (0.8964, 1.2264)
+COEFFICIENTS = (-0.4104, 0.6699, 0.8513, 0.0501, -4.9069, -1.49, 1.116, 4.3659)
+INTERCEPT = 4.1941
+PRESENCE = (0.7235, 1.0583)
 """Slope and offset from the strongest component's log odds to those of a defect at all."""
 SMALLEST = 30
 """Pixels of the smallest component that is judged."""
+LARGEST = 0.25
+"""Share of the image that a candidate of a defect has at most."""
 LOWEST_LOGIT = -4.0
 """Evidence where there is nothing to judge."""
 
@@ -76,7 +79,12 @@ class Components:
 
 
 def robust_defect(
-    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, border: Border
+    gray: NDArray[np.uint8],
+    surface: BoolMask,
+    pool: CandidatePool,
+    *,
+    connectivity: int,
+    border: Border,
 ) -> Defect:
     """Return all defects in a surface, or none, with a confidence.
 
@@ -86,6 +94,8 @@ def robust_defect(
         The image.
     surface : ndarray of bool, shape (M, N)
         The winner M_k of stage 1.
+    pool : CandidatePool
+        The candidates that passed the filters.
     connectivity : {8, 4}
         Neighbourhood of the components.
     border : tuple of int
@@ -96,7 +106,7 @@ def robust_defect(
     Defect
         With `Defect.confidence`, the probability that "defect" or "no defect" is right.
     """
-    found = judge_components(gray, surface, connectivity=connectivity, border=border)
+    found = judge_components(gray, surface, pool, connectivity=connectivity, border=border)
     logits = component_logits(found.features)
     presence = defect_probability(logits)
     if presence < 0.5 or not logits.size:
@@ -124,7 +134,12 @@ def defect_probability(logits: NDArray[np.float64]) -> float:
 
 
 def judge_components(
-    gray: NDArray[np.uint8], surface: BoolMask, *, connectivity: int, border: Border
+    gray: NDArray[np.uint8],
+    surface: BoolMask,
+    pool: CandidatePool,
+    *,
+    connectivity: int,
+    border: Border,
 ) -> Components:
     """Describe the components of a surface's complement; arguments as for `robust_defect`."""
     inside = inside_border(surface.shape, border)
@@ -146,8 +161,25 @@ def judge_components(
     similar = np.abs(size[:, None] - size) * np.log(10) < _SIMILAR
     repetition = np.log1p(similar.sum(axis=1) - 1)
     contrast, outline, fill, edge = looks.T
-    features = np.column_stack([contrast, outline, size, size**2, fill, edge, repetition])
+    agreement = _agreement(labels, areas, pool)[numbers]
+    features = np.column_stack(
+        [contrast, outline, size, size**2, fill, edge, repetition, agreement]
+    )
     return Components(labels, numbers, features)
+
+
+def _agreement(
+    labels: NDArray[np.int32], areas: NDArray[np.int64], pool: CandidatePool
+) -> NDArray[np.float64]:
+    """Return the best IoU of each label's component with a candidate of a defect's size."""
+    best = np.zeros(len(areas))
+    for index in np.flatnonzero(pool.areas <= LARGEST * labels.size).tolist():
+        row0, _, row1, _ = pool.boxes[index].tolist()
+        rows = pool.mask_rows(index, row0, row1)
+        common = np.bincount(labels[row0:row1][rows], minlength=len(areas))
+        iou = common / np.maximum(areas + pool.areas[index] - common, 1)
+        best = np.maximum(best, iou)
+    return best
 
 
 def _look(

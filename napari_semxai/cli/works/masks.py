@@ -254,7 +254,7 @@ class SweepWork:
             np.linspace(*self.alphas),
             np.linspace(*self.betas),
             stage_two(
-                settings.algorithm, image.gray, settings.algorithm.border(auto_border(image))
+                settings.algorithm, image.gray, settings.algorithm.border(auto_border(image)), pool
             ),
         )
         return {"plane": plane, KEPT: kept}

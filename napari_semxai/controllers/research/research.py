@@ -143,7 +143,7 @@ def _kind(heatmap: Heatmap) -> tuple[object, ...]:
 def _sweep(
     automatic: Automatic, truth: BoolMask, gray: NDArray[np.uint8], settings: AlgorithmSettings
 ) -> ImageSweep:
-    find = stage_two(settings, gray, automatic.border)
+    find = stage_two(settings, gray, automatic.border, automatic.pool)
     plane = sweep_image(automatic.pool, truth, ALPHAS, BETAS, find)
     result = sweep_set([plane], ALPHAS, BETAS)
     return ImageSweep(result, plane, advice(result))

@@ -24,7 +24,7 @@ from napari_semxai.types import (
     Progress,
     WarmRequest,
 )
-from napari_semxai.types.settings import usual_filters
+from napari_semxai.types.settings import PAPER, usual_filters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.types import (
-        AlgorithmSettings,
         BoolMask,
         Border,
         FilterSettings,
@@ -244,9 +243,10 @@ class SegmentController:
         if session.pool is None or session.image is None:
             raise RuntimeError("stage 2 was asked for without candidates")
         if self._stage_two is None:
-            self._stage_two = StageTwo(
-                session.pool, session.image, session.algorithm, self.border()
+            find = stage_two(
+                session.algorithm, session.image.gray, self.border(), self._filter()[1]
             )
+            self._stage_two = StageTwo(session.pool, find)
         return self._stage_two.of(candidate)
 
     def _prepare(self) -> None:
@@ -263,6 +263,10 @@ class SegmentController:
             raise RuntimeError("filters were applied without candidates")
         if self._filtered is None or self._filtered[:2] != (pool, filters):
             indices = filter_candidates(pool, filters)
+            before = () if self._filtered is None else self._filtered[2]
+            # The robust variant asks the candidates that pass.
+            if self._session.algorithm.algorithm != PAPER and not np.array_equal(indices, before):
+                self._stage_two = None
             self._filtered = (pool, filters, indices, pool.take(indices))
         return self._filtered[2:]
 
@@ -301,19 +305,13 @@ class StageTwo:
     ----------
     pool : CandidatePool
         All candidates.
-    image : SemImage
-        Theirs.
-    settings : AlgorithmSettings
-        Alpha and beta do not matter.
-    border : tuple of int
-        What is ignored.
+    find : callable
+        Finds the defect in a surface, see `automatic.stage_two`.
     """
 
-    def __init__(
-        self, pool: CandidatePool, image: SemImage, settings: AlgorithmSettings, border: Border
-    ) -> None:
+    def __init__(self, pool: CandidatePool, find: Callable[[BoolMask], Defect]) -> None:
         self._pool = pool
-        self._find: Callable[[BoolMask], Defect] = stage_two(settings, image.gray, border)
+        self._find = find
         self._known: dict[int, tuple[BoolMask, Defect]] = {}
         self._asked: list[int] = []
 

@@ -40,7 +40,7 @@ def test_the_paper_s_variant_is_algorithm_1(image, alpha, beta, connectivity):
 def test_the_robust_variant_has_the_same_winner_and_its_own_stage_2(image):
     pool = pool_of(scene_masks())
     found = automatic_mask(pool, image, AlgorithmSettings(), BORDER)
-    expected = robust_defect(image.gray, pool.mask(0), connectivity=8, border=BORDER)
+    expected = robust_defect(image.gray, pool.mask(0), pool, connectivity=8, border=BORDER)
     assert found.winner == ground_truth(pool).winner == 0
     np.testing.assert_array_equal(found.mask, expected.mask)
     assert found.confidence == expected.confidence is not None
@@ -63,14 +63,14 @@ def test_a_chosen_winner_goes_before_the_ranking(image):
     assert found.winner == 2
     np.testing.assert_array_equal(found.surface, pool.mask(2))
     np.testing.assert_array_equal(
-        found.mask, stage_two(settings, image.gray, BORDER)(pool.mask(2)).mask
+        found.mask, stage_two(settings, image.gray, BORDER, pool)(pool.mask(2)).mask
     )
 
 
 def test_a_known_stage_2_is_not_computed_again(image):
     pool, settings = pool_of(scene_masks()), AlgorithmSettings()
     surface = pool.mask(0)
-    defect = stage_two(settings, image.gray, BORDER)(surface)
+    defect = stage_two(settings, image.gray, BORDER, pool)(surface)
     asked = []
 
     def known(winner):

@@ -1,17 +1,21 @@
 import numpy as np
 import pytest
+from scipy.ndimage import label
 
 from napari_semxai.algorithms.algorithm1 import robust
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.algorithm1.robust import (
     FEATURES,
+    component_logits,
     defect_probability,
     judge_components,
     robust_defect,
 )
 from napari_semxai.algorithms.masks.metrics import scores
+from tests.pools import pool_of
 
 SHAPE = (160, 200)
+NONE = pool_of(np.zeros((0, *SHAPE), bool))
 SETTINGS = {"connectivity": 8, "border": (0, 0, 0, 0)}
 
 
@@ -31,10 +35,17 @@ def scene(defects, *, strip=False, specks=(), seed=0):
     return gray.astype(np.uint8), surface, truth
 
 
+def pieces(truth):
+    """Return every component as a mask of its own, as candidates are."""
+    labels, count = label(truth)
+    return [labels == number for number in range(1, count + 1)]
+
+
 @pytest.mark.parametrize("defects", [[(60, 80)], [(20, 30), (60, 120), (120, 150)]])
 def test_every_defect_is_found_and_the_strip_is_not(defects):
     gray, surface, truth = scene(defects, strip=True, specks=[(100, 20)])
-    found = robust_defect(gray, surface, connectivity=8, border=(0, 8, 0, 0))
+    pool = pool_of([surface, *pieces(truth)])
+    found = robust_defect(gray, surface, pool, connectivity=8, border=(0, 8, 0, 0))
     assert scores(found.mask, truth).dice == 1
     assert 0.5 < found.confidence <= 1
     assert (found.reason, found.touches_edge) == ("", False)
@@ -43,17 +54,17 @@ def test_every_defect_is_found_and_the_strip_is_not(defects):
 def test_specks_that_look_like_the_surface_are_doubted():
     specks = [(row, column) for row in (20, 60, 100) for column in (30, 150)]
     gray, surface, _ = scene([], specks=specks)
-    seen = judge_components(gray, surface, **SETTINGS)
+    seen = judge_components(gray, surface, NONE, **SETTINGS)
     # Each is no defect, rather; that there is one at all stays possible.
     assert len(seen.numbers) == 6
     assert (seen.features @ np.array(robust.COEFFICIENTS) + robust.INTERCEPT < -0.5).all()
-    assert robust_defect(gray, surface, **SETTINGS).confidence < 0.7
+    assert robust_defect(gray, surface, NONE, **SETTINGS).confidence < 0.7
     assert ground_truth(surface[None]).mask.any()
 
 
 def test_a_surface_without_holes_has_no_defect():
     gray, surface, _ = scene([])
-    found = robust_defect(gray, surface, **SETTINGS)
+    found = robust_defect(gray, surface, NONE, **SETTINGS)
     assert not found.mask.any()
     assert found.confidence == 1 - defect_probability(np.empty(0))
     assert f"confidence {found.confidence:.2f}" in found.reason
@@ -63,12 +74,13 @@ def test_a_surface_without_holes_has_no_defect():
 def test_all_defects_are_found_where_the_paper_takes_the_largest():
     gray, surface, truth = scene([(20, 30), (60, 120)])
     assert scores(ground_truth(surface[None]).mask, truth).dice < 0.7
-    assert scores(robust_defect(gray, surface, **SETTINGS).mask, truth).dice == 1
+    pool = pool_of([surface, *pieces(truth)])
+    assert scores(robust_defect(gray, surface, pool, **SETTINGS).mask, truth).dice == 1
 
 
 def test_features_say_what_they_are_called():
     gray, surface, _ = scene([(60, 80), (60, 130)], strip=True, specks=[(100, 20)])
-    found = judge_components(gray, surface, **SETTINGS)
+    found = judge_components(gray, surface, NONE, **SETTINGS)
     columns = dict(zip(FEATURES, found.features.T, strict=True))
     strip, one, other, speck = range(4)
     assert columns["size"].argmax() == strip
@@ -78,6 +90,21 @@ def test_features_say_what_they_are_called():
     assert columns["outline"][one] > columns["outline"][speck]
     np.testing.assert_allclose(columns["repetition"], np.log1p([0, 1, 1, 0]))
     assert columns["fill"][one] == columns["fill"][other] == 1
+
+
+def test_a_component_that_is_a_candidate_is_believed_sooner():
+    gray, surface, truth = scene([(60, 80), (60, 130)])
+    one, other = pieces(truth)
+    shifted = np.roll(other, 4, axis=1)
+    alone = judge_components(gray, surface, NONE, **SETTINGS)
+    seen = judge_components(gray, surface, pool_of([surface, one, shifted]), **SETTINGS)
+    column = FEATURES.index("agreement")
+    np.testing.assert_allclose(alone.features[:, column], 0)
+    np.testing.assert_allclose(np.sort(seen.features[:, column]), [18 / 26, 1])
+    np.testing.assert_array_equal(
+        np.delete(seen.features, column, 1), np.delete(alone.features, column, 1)
+    )
+    assert (component_logits(seen.features) > component_logits(alone.features)).all()
 
 
 def test_more_evidence_means_more_confidence():

@@ -30,7 +30,7 @@ def test_the_robust_variant_is_swept_too():
     masks = scene_masks()
     gray = np.where(masks[1], 180, 90).astype(np.uint8)
     image, border = image_from_array(gray, "scene"), (0, 3, 0, 0)
-    find = stage_two(AlgorithmSettings(), gray, border)
+    find = stage_two(AlgorithmSettings(), gray, border, pool_of(masks))
     plane = sweep_image(pool_of(masks), masks[1], ALPHAS, BETAS, find)
     for row, beta in enumerate(BETAS):
         for column, alpha in enumerate(ALPHAS):

@@ -46,9 +46,9 @@ def test_the_current_image_is_swept(session, research, image):
 def test_the_chosen_algorithm_is_swept(session, research, image, monkeypatch):
     asked = []
 
-    def stage_two(settings, gray, border):
+    def stage_two(settings, gray, border, pool):
         asked.append((settings.algorithm, gray.shape))
-        return automatic.stage_two(settings, gray, border)
+        return automatic.stage_two(settings, gray, border, pool)
 
     monkeypatch.setattr("napari_semxai.controllers.research.research.stage_two", stage_two)
     open_image(session, image)

@@ -3,6 +3,7 @@ import threading
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.algorithm1.automatic import stage_two
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.algorithm1.robust import robust_defect
 from napari_semxai.controllers.jobs import Jobs
@@ -12,7 +13,7 @@ from napari_semxai.controllers.segment.segment import (
     SegmentController,
     StageTwo,
 )
-from napari_semxai.state.session import ModelChoice
+from napari_semxai.state.session import Found, ModelChoice, Origin
 from napari_semxai.types import (
     AlgorithmSettings,
     FilterSettings,
@@ -131,7 +132,11 @@ def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
     paper = session.automatic.truth
     segment.set_algorithm(algorithm="robust")
     expected = robust_defect(
-        session.image.gray, paper.surface, connectivity=8, border=segment.border()
+        session.image.gray,
+        paper.surface,
+        session.automatic.pool,
+        connectivity=8,
+        border=segment.border(),
     )
     truth = session.automatic.truth
     np.testing.assert_array_equal(truth.mask, expected.mask)
@@ -140,6 +145,19 @@ def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
     segment.set_algorithm(algorithm="paper")
     np.testing.assert_array_equal(session.automatic.truth.mask, paper.mask)
     assert session.automatic.truth.confidence is None
+
+
+def test_the_robust_variant_follows_the_candidates_that_pass(session, segment, image):
+    """It is surer of a defect that is a candidate, too."""
+    pool = pool_of(scene_masks()[:2], np.array([0.95, 0.9], np.float32))
+    start_image(segment, image)
+    segment.set_algorithm(algorithm="robust")
+    segment.resume(Found(pool, None, Origin(ModelChoice(), GenerateSettings())))
+    before = session.automatic.truth.confidence
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.92))
+    assert session.automatic.truth.confidence < before
+    segment.set_filters(FilterSettings(pred_iou_thresh=0.85))
+    assert session.automatic.truth.confidence == before
 
 
 def test_the_mask_of_a_winner_is_computed_once(session, segment, generated):
@@ -282,7 +300,8 @@ def test_candidates_keep_what_made_them(session, engine, segment, generated):
 
 @pytest.fixture
 def stage(image):
-    return StageTwo(pool_of(scene_masks()), image, AlgorithmSettings(), (0, 0, 0, 0))
+    pool = pool_of(scene_masks())
+    return StageTwo(pool, stage_two(AlgorithmSettings(), image.gray, (0, 0, 0, 0), pool))
 
 
 def test_the_defect_of_a_winner_is_that_of_algorithm_1(stage):
@@ -297,7 +316,8 @@ def test_few_are_kept_and_the_one_used_last_is_among_them(image):
     masks = np.zeros((_WINNERS_KEPT + 2, 96, 128), dtype=bool)
     for number, mask in enumerate(masks):
         mask[: 10 + number] = True
-    stage = StageTwo(pool_of(masks), image, AlgorithmSettings(), (0, 0, 0, 0))
+    pool = pool_of(masks)
+    stage = StageTwo(pool, stage_two(AlgorithmSettings(), image.gray, (0, 0, 0, 0), pool))
     first = stage.of(0)[0]
     for candidate in range(1, _WINNERS_KEPT + 2):
         stage.of(candidate)
