@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.statistics.survey import survey_report
-from napari_semxai.state.survey import SurveyState
+from napari_semxai.state.research import SurveyState
 from napari_semxai.store.datasets.survey import (
     NO_COLUMNS,
     consent_digest,

@@ -1,4 +1,4 @@
-"""Sweeps of the current image, commands that were started from a dock, and what they found."""
+"""Sweeps of the current image, commands started from a dock and what they found, the survey."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, SweepResult
+from napari_semxai.store.datasets.survey import NO_COLUMNS, OtherColumns
 from napari_semxai.types import BoolMask, Heatmap, JobState, SemImage
+from napari_semxai.types.survey import AnswerSet
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,3 +78,31 @@ class RunResult:
     image: SemImage | None = None
     mask: BoolMask | None = None
     heatmap: Heatmap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyState:
+    """The open survey and the answer set in front.
+
+    Attributes
+    ----------
+    path : Path
+        The survey file.
+    sets : tuple of AnswerSet
+        All of them, the current one included once it holds something.
+    consent_text : str
+        What participants are asked to agree to.
+    current : AnswerSet or None
+        Who answers what.
+    item : int
+        Index of the item in front.
+    others : OtherColumns
+        What else the file held when it was opened; copies hold it too.
+    """
+
+    path: Path
+    sets: tuple[AnswerSet, ...]
+    consent_text: str
+    current: AnswerSet | None = None
+    item: int = 0
+    others: OtherColumns = NO_COLUMNS

@@ -15,9 +15,8 @@ from napari_semxai.state.comparison import ComparisonTable
 from napari_semxai.state.explanation import Explanation
 from napari_semxai.state.open_image import OpenImage, SaveState
 from napari_semxai.state.queue import Queue
-from napari_semxai.state.research import ImageSweep, RunState
+from napari_semxai.state.research import ImageSweep, RunState, SurveyState
 from napari_semxai.state.review import Clicks, OtherMasks, PastReview, Tally
-from napari_semxai.state.survey import SurveyState
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.store.project.index.open_project import OpenProject
 from napari_semxai.types import (

@@ -108,7 +108,8 @@ def test_networks(files: Path, command: str) -> None:
     assert len(list(Path("out").glob(f"*{ending}"))) == 3
 
 
-@pytest.mark.parametrize("form", EXPORT_FORMATS)
+# A copy of a KLARF file needs a project that was made from one.
+@pytest.mark.parametrize("form", [form for form in EXPORT_FORMATS if form != "klarf"])
 @pytest.mark.parametrize("harm", ["mask", "record", "image"])
 def test_what_cannot_be_read_is_missing_from_an_export_alone(
     files: Path, form: str, harm: str

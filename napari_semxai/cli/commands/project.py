@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +13,7 @@ from napari_semxai.cli.commands import project_replay
 from napari_semxai.cli.common.options import add_foreground_option, fraction, length
 from napari_semxai.cli.common.output import DONE
 from napari_semxai.store.project.exports import EXPORT_FORMATS, export
+from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.types import InputError, ReviewState
 
 if TYPE_CHECKING:
@@ -107,6 +109,28 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "--every-state",
         action="store_true",
         help="export candidates, rejected and unsure masks too",
+    )
+    klarf = parser.add_argument_group("a copy of a KLARF file (--format klarf)")
+    klarf.add_argument(
+        "--klarf", type=Path, metavar="FILE", help="default: the one the project was made from"
+    )
+    klarf.add_argument("--sizes", action="store_true", help="write size and area, too")
+    klarf.add_argument(
+        "--class-column",
+        metavar="NAME",
+        help="default: MANSEMCLASS where there is one, else CLASSNUMBER",
+    )
+    klarf.add_argument(
+        "--class-map",
+        action="append",
+        metavar="CLASS=NUMBER",
+        help='number of a class, of a class name or of "no defect" (default: as in the file\'s '
+        "class lookup)",
+    )
+    klarf.add_argument(
+        "--unknown-classes",
+        action="store_true",
+        help="write numbers that the file's class lookup lacks, too",
     )
 
 
@@ -272,13 +296,40 @@ def run_export(options: argparse.Namespace, output: Output) -> int:
     from napari_semxai.store.project.masks import chosen_masks
     from napari_semxai.store.project.project import open_project
 
+    target, form = options.output, options.format
+    more = _klarf_choices(options)
     project = open_project(options.project)
     failed: dict[str, str] = {}
     chosen = chosen_masks(
         project, options.annotator, every_state=options.every_state, failed=failed
     )
-    target, form = options.output, options.format
-    count = export(project, chosen, target, form, failed)
-    output.say(f"{target}: {count} masks")
-    output.result({"output": target, "format": form, "masks": count, "failed": failed})
+    count = export(project, chosen, target, form, failed, **more)
+    result = {"output": target, "format": form, "masks": count, "failed": failed}
+    changed = ""
+    if form == "klarf":
+        edits = more["edits"]
+        changed = f"; {len(edits)} values differ from the original"
+        result["changes"] = [asdict(edit) for edit in edits]
+        for edit in edits:
+            output.say(str(edit))
+    output.say(f"{target}: {count} masks{changed}")
+    output.result(result)
     return output.conclude(failed)
+
+
+def _klarf_choices(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a KLARF copy alone takes; nothing for another format."""
+    numbers = options.class_map or []
+    choices = KlarfChoices(
+        source=options.klarf,
+        column=options.class_column or "",
+        numbers=dict(text.rsplit("=", 1) for text in numbers if "=" in text),
+        sizes=options.sizes,
+        unknown=options.unknown_classes,
+    )
+    if options.format != "klarf" and choices != KlarfChoices():
+        raise InputError(f"--format {options.format}: options of a KLARF copy need --format klarf")
+    wrong = [text for text in numbers if not re.fullmatch(r".+=[+-]?\d+", text)]
+    if wrong:
+        raise InputError(f"{wrong[0]!r}: write CLASS=NUMBER, for example scratch=3")
+    return {"choices": choices, "edits": []} if options.format == "klarf" else {}

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psygnal import Signal
 
@@ -16,6 +16,7 @@ from napari_semxai.store.project.create import add_images, name_classes
 from napari_semxai.store.project.exports import export
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.store.project.imports import ImportChoices, ReviewedError, import_masks
+from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.store.project.masks import chosen_masks, project_agreement
 from napari_semxai.types import IDLE, InputError, Progress
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.projects import ProjectController
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.store.project.klarf_export import KlarfEdit
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import PairAgreement, ProjectImage, ProjectInfo
 
@@ -91,6 +93,8 @@ class ProjectTools:
     """
 
     asked = Signal(Imported)
+    copied = Signal(object)
+    """A copy of a KLARF file: where it is, its `KlarfEdit`s, reasons for what was left."""
 
     def __init__(
         self,
@@ -104,7 +108,9 @@ class ProjectTools:
         self._stop = Event()
         projects.cancelled.connect(self.cancel)
 
-    def export(self, form: str, annotator: str | None, target: Path, *, every: bool) -> None:
+    def export(
+        self, form: str, annotator: str | None, target: Path, *, every: bool, sizes: bool = False
+    ) -> None:
         """Write masks in one of `EXPORT_FORMATS`.
 
         Parameters
@@ -117,6 +123,8 @@ class ProjectTools:
             Folder, or file of COCO JSON and measurements.
         every : bool
             Candidates, rejected and unsure masks too, not only truth.
+        sizes : bool
+            Sizes and areas go into the copy of a KLARF file, too.
         """
         queue = self._session.queue
         is_reviewer = queue is not None and annotator == annotator_key(queue.annotator)
@@ -127,10 +135,14 @@ class ProjectTools:
             project = opened.project
             chosen = chosen_masks(project, annotator, every_state=every, failed=failed)
             counted = _counted(chosen, len(project.images), tell)
-            return export(project, counted, target, form, failed)
+            return export(project, counted, target, form, failed, **choices)
 
         failed: dict[str, str] = {}
-        self._begin("Export", work, partial(self._on_exported, target, failed))
+        edits: list[KlarfEdit] | None = [] if form == "klarf" else None
+        choices: dict[str, Any] = {}
+        if edits is not None:
+            choices = {"choices": KlarfChoices(sizes=sizes), "edits": edits}
+        self._begin("Export", work, partial(self._on_exported, target, failed, edits))
 
     def add(self, source: Path) -> None:
         """Put the images of a folder, table or KLARF file behind those of the project."""
@@ -268,9 +280,20 @@ class ProjectTools:
         self._session.batch = IDLE
         on_done(result)
 
-    def _on_exported(self, target: Path, failed: Mapping[str, str], count: int) -> None:
+    def _on_exported(
+        self,
+        target: Path,
+        failed: Mapping[str, str],
+        edits: list[KlarfEdit] | None,
+        count: int,
+    ) -> None:
         said = f"{count:,} masks exported to {target}"
-        self._session.message = said + _but(failed, "cannot be read")
+        if edits is None:
+            self._session.message = said + _but(failed, "cannot be read")
+            return
+        said += f"; {len(edits):,} values differ from the original"
+        self._session.message = said + _but(failed, "left as they were")
+        self.copied.emit((target, tuple(edits), failed))
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
         said = f"{len(added):,} images added"

@@ -59,18 +59,28 @@ class Table:
 
 
 def decode_text(data: bytes) -> str:
-    """Decode text of unknown encoding: by its mark, as UTF-8 or UTF-16, else as Windows does."""
+    """Decode text of unknown encoding; see `text_encoding`."""
+    mark, encoding = text_encoding(data)
+    return data[len(mark) :].decode(encoding, "replace")
+
+
+def text_encoding(data: bytes) -> tuple[bytes, str]:
+    """Return the mark and the encoding of text: by its mark, UTF-8, UTF-16, else as Windows does.
+
+    Text without a mark has b"".
+    """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
-            return data[len(mark) :].decode(encoding, "replace")
+            return mark, encoding
     if data[:2].count(b"\0") == 1:
-        return data.decode("utf-16-be" if data[:1] == b"\0" else "utf-16-le", "replace")
+        return b"", "utf-16-be" if data[:1] == b"\0" else "utf-16-le"
     for encoding in ("utf-8", "cp1252"):
         try:
-            return data.decode(encoding)
+            data.decode(encoding)
         except UnicodeDecodeError:
             continue
-    return data.decode("latin-1")
+        return b"", encoding
+    return b"", "latin-1"
 
 
 def read_text(path: Path) -> str:

@@ -36,7 +36,7 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from napari_semxai.store.sources.source import ImageSource, SourceImage
+    from napari_semxai.store.sources.image_tables import ImageSource, SourceImage
 
 
 def create_project(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
@@ -19,10 +18,11 @@ from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import NO_CLASS, category_ids, coco_document, objects_of
 from napari_semxai.store.images.masks import write_mask, write_numbers
 from napari_semxai.store.images.read import page_count
+from napari_semxai.store.project.klarf_export import export_klarf
 from napari_semxai.store.project.originals import (
-    check_not_project_file,
     check_replaceable,
     check_replaceable_table,
+    free_place,
 )
 from napari_semxai.store.project.records import imported_state
 from napari_semxai.types import InputError
@@ -60,10 +60,10 @@ def export_masks(
         table.
     """
     rows: list[dict[str, Any]] = []
-    table = _free(project, target / MASKS_TABLE)
+    table = free_place(project.originals, target / MASKS_TABLE)
     check_replaceable_table(table, ("id", "file", "class"))
     for one in chosen:
-        path = _free(project, target / f"{one.image.stem}{suffix}")
+        path = free_place(project.originals, target / f"{one.image.stem}{suffix}")
         check_replaceable(path)
         write_mask(path, one.mask)
         rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
@@ -75,7 +75,7 @@ def export_masks(
 def export_coco(project: Project, chosen: Iterable[ChosenMask], target: Path, form: str) -> int:
     """Write a COCO data set with "rle" or "polygons"; return how many images it has."""
     document = coco_document(chosen, project.images, project.info, form)
-    write_json(_free(project, target), document)
+    write_json(free_place(project.originals, target), document)
     return len(document["images"])
 
 
@@ -94,7 +94,7 @@ def export_carinthia(
     rows: list[tuple[str, ...]] = []
     data, plain = target / "data", True
     for one, image in _copied(project, chosen, data / "images", failed):
-        mask = _free(project, data / "masks" / f"{one.image.stem}.png")
+        mask = free_place(project.originals, data / "masks" / f"{one.image.stem}.png")
         check_replaceable(mask)
         write_mask(mask, one.mask)
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
@@ -105,7 +105,9 @@ def export_carinthia(
     columns = [*CARINTHIA_COLUMNS, *_EXTRA_COLUMNS, "state", "comment"]
     if plain:
         columns, rows = columns[:4], [row[:4] for row in rows]
-    write_table(_free(project, data / "carinthia-s.csv"), columns, rows, delimiter=";")
+    write_table(
+        free_place(project.originals, data / "carinthia-s.csv"), columns, rows, delimiter=";"
+    )
     return len(rows)
 
 
@@ -130,12 +132,12 @@ def export_yolo(
                 places = corners[:, ::-1] / mask.shape[::-1]
                 lines.append(" ".join([str(number), *(f"{each:.7g}" for each in places.ravel())]))
         # A file without a line is a picture without a defect.
-        _write_lines(_free(project, target / "labels" / f"{image.stem}.txt"), lines)
+        _write_lines(free_place(project.originals, target / "labels" / f"{image.stem}.txt"), lines)
         count += 1
     if count:
         named = (f"  {at}: {json.dumps(_name(project, label))}" for label, at in numbers.items())
         head = ("path: .", "train: images", "val: images", "names:")
-        _write_lines(_free(project, target / "data.yaml"), [*head, *named])
+        _write_lines(free_place(project.originals, target / "data.yaml"), [*head, *named])
     return count
 
 
@@ -167,7 +169,7 @@ def export_labelme(
         document: dict[str, Any] = {"version": _LABELME, "flags": told, "shapes": shapes}
         sides = {"imageHeight": one.mask.shape[0], "imageWidth": one.mask.shape[1]}
         document |= {"imagePath": image.name, "imageData": None, **sides}
-        write_json(_free(project, image.with_suffix(".json")), document)
+        write_json(free_place(project.originals, image.with_suffix(".json")), document)
         count += 1
     return count
 
@@ -193,14 +195,14 @@ def export_numbers(project: Project, chosen: Iterable[ChosenMask], target: Path)
                     "bits ends at 255; export another form"
                 )
             values[mask] = numbers[label]
-        path = _free(project, target / f"{one.image.stem}.png")
+        path = free_place(project.originals, target / f"{one.image.stem}.png")
         check_replaceable(path)
         write_numbers(path, values)
         count += 1
     if count:
         rows = [(at, label, _name(project, label)) for label, at in numbers.items()]
         columns = ("value", "class", "class_name")
-        table = _free(project, target / "classes.csv")
+        table = free_place(project.originals, target / "classes.csv")
         check_replaceable_table(table, columns)
         write_table(table, columns, rows)
     return count
@@ -214,7 +216,7 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], target: 
         rows.append(row | measure(one.mask, one.image.pixel_size) | {"comment": one.comment})
     if not rows:
         raise InputError(f"{project.folder}: no mask to measure")
-    _write_rows(_free(project, target), rows)
+    _write_rows(free_place(project.originals, target), rows)
     return len(rows)
 
 
@@ -231,7 +233,7 @@ def export_defects(project: Project, chosen: Iterable[ChosenMask], target: Path)
             rows.append(about | {"number": defect.number} | measured | {"comment": one.comment})
     if not rows:
         raise InputError(f"{project.folder}: no mask with a defect to measure")
-    _write_rows(_free(project, target), rows)
+    _write_rows(free_place(project.originals, target), rows)
     return masks
 
 
@@ -289,12 +291,12 @@ def _copied(
 
 def _copy_image(project: Project, image: ProjectImage, pixels: NDArray[Any], folder: Path) -> Path:
     if page_count(image.path) == 1:
-        path = _free(project, folder / f"{image.stem}{image.path.suffix.lower()}")
+        path = free_place(project.originals, folder / f"{image.stem}{image.path.suffix.lower()}")
         # Byte for byte: tags of the microscope stay, and the digest is that of the original.
         with image.path.open("rb") as origin, atomic_write(path) as copy:
             shutil.copyfileobj(origin, copy)
         return path
-    path = _free(project, folder / f"{image.stem}.tif")
+    path = free_place(project.originals, folder / f"{image.stem}.tif")
     write_image(path, pixels)
     return path
 
@@ -312,14 +314,6 @@ def write_image(path: Path, pixels: NDArray[Any]) -> None:
         tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)
 
 
-def _free(project: Project, path: Path) -> Path:
-    """Return `path` unless that would write over an original or a project's own file."""
-    if os.path.realpath(path) in project.originals:
-        raise InputError(f"{path}: the project was made of this file; choose another place")
-    check_not_project_file(path)
-    return path
-
-
 _Write: TypeAlias = "Callable[..., int]"
 
 
@@ -335,14 +329,15 @@ class ExportFormat:
         Writes the masks and returns how many.
     file_filter : str
         Of a file dialog, for forms that are one file; "" for those that are a folder.
-    copies : bool
-        Whether the images go along, so that `write` takes those that cannot be read as `failed`.
+    copies, tells : bool
+        Whether the images go along, and whether `write` takes `failed` for what it leaves out.
     """
 
     title: str
     write: _Write
     file_filter: str = ""
     copies: bool = False
+    tells: bool = False
 
 
 _COCO, _CSV = "COCO JSON (*.json)", "CSV (*.csv)"
@@ -351,12 +346,13 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     "tif": ExportFormat("TIFF masks", partial(export_masks, suffix=".tif")),
     "coco-rle": ExportFormat("COCO JSON, RLE", partial(export_coco, form="rle"), _COCO),
     "coco-polygons": ExportFormat("COCO, polygons", partial(export_coco, form="polygons"), _COCO),
-    "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia, copies=True),
-    "yolo": ExportFormat("YOLO segmentation", export_yolo, copies=True),
-    "labelme": ExportFormat("labelme JSON", export_labelme, copies=True),
+    "carinthia-s": ExportFormat("Carinthia-S layout", export_carinthia, copies=True, tells=True),
+    "yolo": ExportFormat("YOLO segmentation", export_yolo, copies=True, tells=True),
+    "labelme": ExportFormat("labelme JSON", export_labelme, copies=True, tells=True),
     "class-png": ExportFormat("PNG of class numbers", export_numbers),
     "measurements": ExportFormat("measurements", export_measurements, _CSV),
     "defects": ExportFormat("measurements of every defect", export_defects, _CSV),
+    "klarf": ExportFormat("KLARF copy", export_klarf, "KLARF (*)", tells=True),
 }
 """All formats by the name that the command takes; a new one is an entry here."""
 
@@ -367,6 +363,7 @@ def export(
     target: Path,
     form: str,
     failed: dict[str, str] | None = None,
+    **choices: Any,
 ) -> int:
     """Write masks in one of `EXPORT_FORMATS`.
 
@@ -378,6 +375,8 @@ def export(
         Key of `EXPORT_FORMATS`.
     failed : dict, optional
         Of `chosen_masks`; gets the images that cannot be read, too.
+    **choices
+        What the format alone takes.
 
     Returns
     -------
@@ -392,7 +391,7 @@ def export(
     if form not in EXPORT_FORMATS:
         raise InputError(f"{form}: no such format; choose one of {', '.join(EXPORT_FORMATS)}")
     entry = EXPORT_FORMATS[form]
-    count = entry.write(project, chosen, target, *([failed] if entry.copies else []))
+    count = entry.write(project, chosen, target, *([failed] if entry.tells else []), **choices)
     if not count:
         reasons = all_reasons((failed or {}).values())
         none = f"{project.folder}: no mask is accepted, corrected or without defect"

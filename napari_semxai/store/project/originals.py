@@ -43,6 +43,27 @@ def original_files(info: ProjectInfo, images: Iterable[ProjectImage]) -> frozens
     return frozenset(map(os.path.realpath, found))
 
 
+def free_place(originals: frozenset[str], path: Path) -> Path:
+    """Return `path` unless that would write over an original or a project's own file.
+
+    Parameters
+    ----------
+    originals : frozenset of str
+        Real paths, as of `original_files`.
+    path : Path
+        Where something is written.
+
+    Raises
+    ------
+    InputError
+        When it would.
+    """
+    if os.path.realpath(path) in originals:
+        raise InputError(f"{path}: the project was made of this file; choose another place")
+    check_not_project_file(path)
+    return path
+
+
 def check_replaceable(path: Path) -> None:
     """Raise `InputError` where a mask would replace a project's own file or another picture.
 

@@ -10,9 +10,13 @@ from napari_semxai.store.disk.names import FileFinder, path_parts, printable
 from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MASK_SUFFIXES, image_stem
 from napari_semxai.store.images.read import image_files, page_count, page_name
-from napari_semxai.store.sources.image_tables import find_table, table_images
+from napari_semxai.store.sources.image_tables import (
+    ImageSource,
+    SourceImage,
+    find_table,
+    table_images,
+)
 from napari_semxai.store.sources.klarf import is_klarf, read_klarf
-from napari_semxai.store.sources.source import ImageSource, SourceImage
 from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:

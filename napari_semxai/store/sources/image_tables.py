@@ -1,20 +1,20 @@
-"""Tables of images (CSV): the published Carinthia sets, and anybody's own."""
+"""What a source says of its images, and tables of them (CSV): Carinthia's, and anybody's own."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT
+from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.names import FileFinder
 from napari_semxai.store.disk.tables import all_reasons, cells_by_name, read_table, size_of
-from napari_semxai.store.sources.source import ImageSource, SourceImage
 from napari_semxai.types import InputError, ReviewState
 from napari_semxai.types.quantities import parse_number
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_semxai.store.disk.tables import Table
 
 _CARINTHIA = "carinthia"
@@ -46,6 +46,63 @@ _NAMES = {
     "state": ("state",),
     "comment": ("comment",),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class SourceImage:
+    """One image of a source; what is not known is "" or None.
+
+    Attributes
+    ----------
+    path, page
+        Where the image is.
+    name : str
+        What its id is made of; "/" between folders.
+    label, label_source, lot, wafer, defect, pixel_size
+        See `ProjectImage`.
+    mask : Path or None
+        A mask that comes with the image.
+    state, comment : str
+        What an export wrote of that mask.
+    """
+
+    path: Path
+    page: int
+    name: str
+    label: str = ""
+    label_source: str = ""
+    lot: str = ""
+    wafer: str = ""
+    defect: str = ""
+    pixel_size: float | None = None
+    mask: Path | None = None
+    state: str = ""
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """All images of a source.
+
+    Attributes
+    ----------
+    images : tuple of SourceImage
+        In the order of the queue.
+    class_names : mapping
+        Class label to name.
+    failed : mapping
+        What could not be listed, and why.
+    annotator : str
+        Whose masks come with the images.
+    mask_rule : ForegroundRule
+        What in those masks is foreground.
+    """
+
+    images: tuple[SourceImage, ...]
+    class_names: Mapping[str, str] = field(default_factory=dict)
+    failed: Mapping[str, str] = field(default_factory=dict)
+    annotator: str = ""
+    mask_rule: ForegroundRule = AUTO
 
 
 def find_table(folder: Path) -> Path | None:

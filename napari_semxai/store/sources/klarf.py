@@ -1,8 +1,8 @@
-"""KLARF, the defect list of inspection tools: read by column names, never written."""
+"""KLARF, the defect list of inspection tools: read by column names."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from napari_semxai.store.sources.klarf_grammar import (
     IMAGE_LIST,
     DefectRow,
     NestedParser,
+    Token,
     class_names,
     flat_rows,
     is_number,
@@ -21,13 +22,15 @@ from napari_semxai.store.sources.klarf_grammar import (
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_semxai.store.sources.klarf_grammar import Block, Token
+    from napari_semxai.store.sources.klarf_grammar import Block
 
 _MICRO, _NANO = 1e-6, 1e-9
 _START = 4096
+WAFER_FIELDS = ("samplesize", "diepitch", "samplecenterlocation", "orientationmarklocation")
+"""What the flat grammar says of a wafer, in small letters; kept beside each defect."""
 _PIXEL_SIZE_COLUMNS = ("PIXELSIZE", "PIXELSIZEX")
 
 
@@ -47,6 +50,10 @@ class KlarfDefect:
         Metres, where a column tells.
     line : int
         Of the file, counted from 1.
+    cells : mapping
+        Column in capitals to the word in it, without the image list.
+    wafer_fields : mapping
+        What the file says of the whole wafer: keyword in small letters to its values.
     """
 
     lot: str
@@ -57,6 +64,8 @@ class KlarfDefect:
     images: tuple[tuple[str, int], ...]
     pixel_size: float | None
     line: int
+    cells: Mapping[str, Token]
+    wafer_fields: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +80,8 @@ class Klarf:
         In the order of the file.
     class_names : mapping
         Class number to the site's name for it.
+    unit : float
+        Metres of the lengths in it.
     problems : tuple of str
         What could not be read, and where it stands.
     """
@@ -78,6 +89,7 @@ class Klarf:
     version: str
     defects: tuple[KlarfDefect, ...]
     class_names: Mapping[str, str]
+    unit: float
     problems: tuple[str, ...] = ()
 
 
@@ -93,7 +105,12 @@ def is_klarf(path: Path) -> bool:
 
 
 def read_klarf(path: Path) -> Klarf:
-    """Read a KLARF file of version 1.1, 1.2 or 1.8.
+    """Read a KLARF file of version 1.1, 1.2 or 1.8; see `parse_klarf`."""
+    return parse_klarf(path, read_text(path))
+
+
+def parse_klarf(path: Path, text: str) -> Klarf:
+    """Read the text of a KLARF file.
 
     The grammar decides, not the version that the file names.
 
@@ -102,7 +119,7 @@ def read_klarf(path: Path) -> Klarf:
     InputError
         When it cannot be read, or a line does not fit the grammar.
     """
-    tokens = tokens_of(read_text(path))
+    tokens = tokens_of(text)
     try:
         if tokens and tokens[0].text.casefold() == "record":
             parser = NestedParser(tokens)
@@ -126,6 +143,8 @@ class _Flat:
         self._version = self._lot = self._wafer = ""
         self._columns: list[str] = []
         self._class_names: dict[str, str] = {}
+        # The same value for all rows until a wafer says something else.
+        self._fields: dict[str, Sequence[str]] = {}
         self._defects: list[KlarfDefect] = []
         # Which of them say neither how many images they have nor which.
         self._uncounted: set[int] = set()
@@ -149,11 +168,13 @@ class _Flat:
         if keyword != "endoffile":
             self._problems.append(f"{tokens[-1].place}: the file is cut off; EndOfFile is missing")
         defects = tuple(self._with_files())
-        return Klarf(self._version, defects, self._class_names, tuple(self._problems))
+        return Klarf(self._version, defects, self._class_names, _MICRO, tuple(self._problems))
 
     def _statement(self, keyword: str, values: list[Token]) -> None:
         texts = [token.text for token in values]
-        if keyword == "fileversion":
+        if keyword in WAFER_FIELDS:
+            self._fields = {**self._fields, keyword: texts}
+        elif keyword == "fileversion":
             self._version = ".".join(texts)
         elif keyword == "lotid":
             self._lot = " ".join(texts)
@@ -181,7 +202,7 @@ class _Flat:
         self._problems += [cut] * bool(cut)
         for row in rows:
             try:
-                defect = _defect(row, self._lot, self._wafer, _MICRO)
+                defect = _defect(row, self._lot, self._wafer, _MICRO, self._fields)
             except ValueError as error:
                 self._problems.append(f"line {row.line}: {error}")
                 continue
@@ -225,37 +246,43 @@ def _nested(root: Block) -> Klarf:
                 if {"CLASSNUMBER", "CLASSNAME"} <= row.values.keys():
                     names[row.values["CLASSNUMBER"]] = row.values["CLASSNAME"]
         for wafer in _blocks(lot, "waferrecord"):
+            fields = {**lot.fields, **wafer.fields}
             for row in wafer.lists.get("defectlist", ()):
                 try:
-                    defects.append(_defect(row, lot.name, wafer.name, _NANO))
+                    defects.append(_defect(row, lot.name, wafer.name, _NANO, fields))
                 except ValueError as error:
                     problems.append(f"line {row.line}: {error}")
-    return Klarf(file.name, tuple(defects), names, tuple(problems))
+    return Klarf(file.name, tuple(defects), names, _NANO, tuple(problems))
 
 
 def _blocks(parent: Block, kind: str) -> list[Block]:
     return [block for block in parent.blocks if block.kind == kind]
 
 
-def _defect(row: DefectRow, lot: str, wafer: str, unit: float) -> KlarfDefect:
-    if "DEFECTID" not in row.values:
+def _defect(
+    row: DefectRow, lot: str, wafer: str, unit: float, fields: Mapping[str, Sequence[str]]
+) -> KlarfDefect:
+    values = row.values
+    if "DEFECTID" not in values:
         raise ValueError("the defect list has no column DEFECTID")
-    label, source = _class_of(row.values)
+    label, source = _class_of(values)
     return KlarfDefect(
         lot=lot,
         wafer=wafer,
-        defect=row.values["DEFECTID"],
+        defect=values["DEFECTID"],
         label=label,
         label_source=source,
         images=_images_of(row) or (),
-        pixel_size=_pixel_size(row.values, unit),
+        pixel_size=_pixel_size(values, unit),
         line=row.line,
+        cells=row.cells,
+        wafer_fields=fields,
     )
 
 
 def _images_of(row: DefectRow) -> tuple[tuple[str, int], ...] | None:
     """Return a row's images: none where it counts 0 of them; None where it says nothing."""
-    count = row.values.get(IMAGE_COUNT, "")
+    count = row.cells[IMAGE_COUNT].text if IMAGE_COUNT in row.cells else ""
     if is_number(count) and float(count) == 0:
         return ()
     if row.images is None:

@@ -19,13 +19,26 @@ IMAGE_COUNT, IMAGE_LIST = "IMAGECOUNT", "IMAGELIST"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One word, quoted text without its quotes, or one of ``{ } ; ,``."""
+    """One word, quoted text without its quotes, or one of ``{ } ; ,``.
+
+    Attributes
+    ----------
+    text : str
+        The word.
+    line, column : int
+        Counted from 1.
+    quoted, first : bool
+        Whether it stood in quotes, and whether it is the first of its line.
+    start : int
+        Place of `text` in the file's text, counted from 0.
+    """
 
     text: str
     line: int
     column: int
     quoted: bool
     first: bool
+    start: int
 
     @property
     def place(self) -> str:
@@ -39,11 +52,11 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class DefectRow:
-    """One line of a defect list: column name in capitals to text, and its images.
+    """One line of a defect list: column name in capitals to its word, and its images.
 
     Attributes
     ----------
-    values : dict
+    cells : dict
         Without the image list.
     images : tuple of (str, str), or None
         File name ("" where the file says it elsewhere) and image number; None where the list has
@@ -52,9 +65,14 @@ class DefectRow:
         Counted from 1.
     """
 
-    values: Row
+    cells: dict[str, Token]
     images: tuple[ImageEntry, ...] | None
     line: int
+
+    @property
+    def values(self) -> Row:
+        """The text of each cell."""
+        return {name: token.text for name, token in self.cells.items()}
 
 
 @dataclass(slots=True)
@@ -71,16 +89,18 @@ class Block:
 def tokens_of(text: str) -> list[Token]:
     """Split a file into words and punctuation; lines of comment are left out."""
     found = []
-    for number, line in enumerate(text.splitlines(), start=1):
-        if line.lstrip().startswith(_COMMENTS):
-            continue
+    begin = 0
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
         first = True
-        for match in _TOKEN.finditer(line):
-            word = match[0]
+        matches = () if line.lstrip().startswith(_COMMENTS) else _TOKEN.finditer(line)
+        for match in matches:
+            word, column = match[0], match.start() + 1
             quoted = word.startswith('"')
-            column = match.start() + 1
-            found.append(Token(word[1:-1] if quoted else word, number, column, quoted, first))
+            start = begin + match.start() + quoted
+            word = word[1:-1] if quoted else word
+            found.append(Token(word, number, column, quoted, first, start))
             first = False
+        begin += len(line)
     return found
 
 
@@ -150,22 +170,23 @@ def _rows(tokens: Sequence[Token], columns: Sequence[str], counted: bool) -> Ite
         begin, start = place, tokens[place]
         if not start.first:
             raise ValueError(f"{start.place}: “{start.text}” begins a row within a line")
-        values: Row = {}
+        cells: dict[str, Token] = {}
         images: tuple[ImageEntry, ...] | None = None
         for column in columns:
             if column == IMAGE_LIST:
-                images, place = _image_numbers(tokens, place, values, counted)
+                said = cells[IMAGE_COUNT].text if IMAGE_COUNT in cells else "0"
+                images, place = _image_numbers(tokens, place, said, counted)
             else:
                 word = _at(tokens, place, column)
                 # A decimal comma would become a value of its own, and shift the rest of the row.
                 if not word.quoted and word.text in "{},":
                     raise ValueError(f"{word.place}: “{word.text}” where {column} belongs")
-                values[column] = word.text
+                cells[column] = word
                 place += 1
         # Else the same word would begin rows for ever.
         if place == begin:
             raise ValueError(f"{start.place}: the columns leave no word to a row")
-        yield DefectRow(values, images, start.line)
+        yield DefectRow(cells, images, start.line)
 
 
 def _at(tokens: Sequence[Token], place: int, column: str) -> Token:
@@ -176,9 +197,8 @@ def _at(tokens: Sequence[Token], place: int, column: str) -> Token:
 
 
 def _image_numbers(
-    tokens: Sequence[Token], place: int, values: Row, counted: bool
+    tokens: Sequence[Token], place: int, said: str, counted: bool
 ) -> tuple[tuple[ImageEntry, ...], int]:
-    said = values.get(IMAGE_COUNT, "0")
     # A row without images may leave the list away, even where others count theirs.
     if said == "0" and (place >= len(tokens) or tokens[place].first):
         return (), place
@@ -303,7 +323,7 @@ class NestedParser:
 
     def _row(self, columns: Sequence[tuple[str, str]]) -> DefectRow:
         line = self._line()
-        values: Row = {}
+        cells: dict[str, Token] = {}
         images: tuple[ImageEntry, ...] | None = None
         for kind, name in columns:
             if kind == "imagelist":
@@ -312,9 +332,9 @@ class NestedParser:
                 token = self._next()
                 if not token.quoted and token.text in "{};,":
                     raise ValueError(f"{token.place}: the row has fewer values, without {name}")
-                values[name] = token.text
+                cells[name] = token
         self._expect(";")
-        return DefectRow(values, images, line)
+        return DefectRow(cells, images, line)
 
     def _images(self) -> tuple[ImageEntry, ...]:
         """Either ``N``, or ``Images n { "file" "type" number "kind", … }``."""

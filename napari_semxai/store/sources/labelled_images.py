@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from napari_semxai.store.disk.names import natural_key
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.sources.find_images import find_images
-from napari_semxai.store.sources.source import SourceImage
+from napari_semxai.store.sources.image_tables import SourceImage
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
-    QDialog,
-    QDialogButtonBox,
     QGridLayout,
     QHeaderView,
-    QLabel,
     QMenu,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.algorithms.masks.foreground import OFFERED, RULES, parse_rule
 from napari_semxai.store.disk.folders import clear_caches, stored_files
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
+from napari_semxai.widgets.common.file_dialogs import (
+    Dialog,
+    ImportQuestions,
+    ask_folder,
+    ask_open,
+    ask_save,
+    show_klarf_changes,
+)
 from napari_semxai.widgets.common.forms import MASK_SET_FILTER, TABLE_FILTER, Panel, button, note
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from pathlib import Path
+    from typing import TypeAlias
 
     from qtpy.QtGui import QShowEvent
 
@@ -41,116 +43,14 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.disk.folders import StoredFiles
-    from napari_semxai.store.project.imports import ImportChoices
+    from napari_semxai.store.project.klarf_export import KlarfEdit
     from napari_semxai.widgets.common.forms import Connections
+
+    KlarfCopied: TypeAlias = tuple[Path, tuple[KlarfEdit, ...], Mapping[str, str]]
 
 _JOB = "files of the program"
 _ROW_HEIGHT = 22
 _ROWS = 4
-_NAMED = 3
-_LEAVE_OUT = "leave out"
-
-
-class ImportQuestions(QDialog):
-    """Asks about masks that replace reviews, are unclear, or have no annotation.
-
-    Nothing is ticked at first: what nobody decides stays as it is.
-
-    Parameters
-    ----------
-    imported : Imported
-        What was brought in, and what was left out.
-    parent : QWidget
-        Under what it is shown.
-    """
-
-    def __init__(self, imported: Imported, parent: QWidget) -> None:
-        super().__init__(parent)
-        self._imported = imported
-        self.setWindowTitle("Import masks")
-        layout = QVBoxLayout(self)
-        self.replace = QCheckBox(
-            f"Replace {len(imported.reviewed):,} of your reviews ({_some(imported.reviewed)}); "
-            "the old ones can be restored"
-        )
-        self.rule = QComboBox()
-        self.rule.setEditable(True)
-        self.rule.addItems((_LEAVE_OUT, *OFFERED))
-        self.rule.setToolTip(f"Defect pixels: {RULES}")
-        self.unannotated = QCheckBox(
-            f"{len(imported.unannotated):,} images without annotation are without defect "
-            f"({_some(imported.unannotated)})"
-        )
-        self.problem = QLabel()
-        buttons = QDialogButtonBox(
-            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
-        )
-        for part in self._parts():
-            layout.addWidget(part)
-        layout.addWidget(self.problem)
-        layout.addWidget(buttons)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-
-    @property
-    def choices(self) -> ImportChoices | None:
-        """How to bring in what a person decided; None where nothing is to be brought in.
-
-        Raises
-        ------
-        ValueError
-            When no rule is named by what was typed.
-        """
-        imported, typed = self._imported, self.rule.currentText().strip()
-        unclear = None if typed in ("", _LEAVE_OUT) else parse_rule(typed)
-        # Only what was asked about: all else of the import is written already.
-        names = {
-            *(imported.reviewed if self.replace.isChecked() else ()),
-            *(imported.unclear if unclear is not None else ()),
-            *(imported.unannotated if self.unannotated.isChecked() else ()),
-        }
-        if not names:
-            return None
-        return replace(
-            imported.choices,
-            replace=self.replace.isChecked(),
-            unannotated=self.unannotated.isChecked(),
-            unclear=unclear,
-            only=frozenset(names),
-        )
-
-    def accept(self) -> None:
-        """Close, unless a rule was typed that is none."""
-        try:
-            # Reading it is what checks the rule.
-            _ = self.choices
-        except ValueError as error:
-            self.problem.setText(f"⚠ {error}")
-            return
-        super().accept()
-
-    def _parts(self) -> Sequence[QWidget]:
-        """Return the widgets of the questions that there are."""
-        imported = self._imported
-        parts: list[QWidget] = []
-        if imported.reviewed:
-            parts.append(self.replace)
-        if imported.unclear:
-            first = imported.failed[imported.unclear[0]]
-            label = QLabel(
-                f"{len(imported.unclear):,} masks can be read in two ways, for example {first}\n"
-                "Pixels that are the defect in them:"
-            )
-            label.setWordWrap(True)
-            parts += [label, self.rule]
-        if imported.unannotated:
-            parts.append(self.unannotated)
-        return parts
-
-
-def _some(names: Sequence[str]) -> str:
-    more = ", …" if len(names) > _NAMED else ""
-    return ", ".join(names[:_NAMED]) + more
 
 
 class ProjectPanel(Panel):
@@ -172,8 +72,10 @@ class ProjectPanel(Panel):
         self._outside: Connections = (
             (session.events.queue, self._on_queue_changed),
             (tools.asked, self._on_import_asked),
+            (tools.copied, self._on_klarf_copied),
         )
         inside: Connections = (
+            (self.form.currentIndexChanged, self._on_form_chosen),
             (self.export.clicked, self._on_export_wanted),
             (self.folder.triggered, self._on_folder_wanted),
             (self.table.triggered, self._on_table_wanted),
@@ -194,7 +96,8 @@ class ProjectPanel(Panel):
     def export_to(self, target: Path) -> None:
         """Export what is chosen."""
         form, whose = self.form.currentData(), self.whose.currentText()
-        self._tools.export(form, whose, target, every=self.every.isChecked())
+        sizes = self.sizes.isChecked()
+        self._tools.export(form, whose, target, every=self.every.isChecked(), sizes=sizes)
 
     def _create(self) -> None:
         self.form, self.whose = QComboBox(), QComboBox()
@@ -206,6 +109,12 @@ class ProjectPanel(Panel):
         )
         self.every = QCheckBox("Include unreviewed")
         self.every.setToolTip("Export candidates, rejected and unsure masks too")
+        self.sizes = QCheckBox("Sizes and areas, too")
+        self.sizes.setToolTip(
+            "Write size and area of reviewed defects into the copy of the KLARF file, not only "
+            "their class"
+        )
+        self.sizes.hide()
         self.export = button("Export…", "Export masks marked accepted, corrected or no defect")
         self.add = button("Add images…", "Add images at the end of this project")
         menu = QMenu(self.add)
@@ -233,6 +142,7 @@ class ProjectPanel(Panel):
         rows: tuple[tuple[QWidget, ...], ...] = (
             (self.form, self.whose),
             (self.every, self.export),
+            (self.sizes,),
             (self.names,),
             (self.add, self.bring),
         )
@@ -290,6 +200,12 @@ class ProjectPanel(Panel):
         changed = {key: name for key, name in changed.items() if name or key in queue.class_names}
         if changed:
             self._tools.name_classes(changed)
+
+    def _on_form_chosen(self) -> None:
+        self.sizes.setVisible(self.form.currentData() == "klarf")
+
+    def _on_klarf_copied(self, copied: KlarfCopied) -> None:
+        show_klarf_changes(self, *copied)
 
     def _on_export_wanted(self) -> None:
         files = EXPORT_FORMATS[self.form.currentData()].file_filter

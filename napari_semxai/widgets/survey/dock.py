@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.statistics.survey import SurveyReport
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.survey import SurveyController
+    from napari_semxai.state.research import SurveyState
     from napari_semxai.state.session import Session
-    from napari_semxai.state.survey import SurveyState
     from napari_semxai.types import SemImage
     from napari_semxai.types.survey import AnswerSet
     from napari_semxai.widgets.common.forms import Connections

@@ -334,6 +334,11 @@ def test_masks_replace_masks_but_no_pictures(project, tmp_path):
 def test_every_format_of_the_table_writes_every_mask(project, tmp_path, form):
     target = tmp_path / ("masks.out" if EXPORT_FORMATS[form].file_filter else "masks")
     chosen = list(chosen_masks(project, "anna", every_state=True))
+    if form == "klarf":
+        # Of a project that was made from one: see test_klarf_export.
+        with pytest.raises(InputError, match="is no KLARF file; name the one to copy"):
+            export(project, chosen, target, form)
+        return
     assert export(project, chosen, target, form) == len(chosen) > 0
     assert target.is_file() == bool(EXPORT_FORMATS[form].file_filter)
 

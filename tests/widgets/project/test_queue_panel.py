@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog
+from qtpy.QtWidgets import QFileDialog, QMessageBox
 
 from napari_semxai.state.review import OtherMasks, Tally
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import StoredFiles
+from napari_semxai.store.project.klarf_export import KlarfEdit
 from napari_semxai.types import (
     IDLE,
     PairAgreement,
@@ -34,6 +35,7 @@ from tests.queues import queue_of, rows
 
 class Controller:
     asked = Signal(object)
+    copied = Signal(object)
 
     def __init__(self):
         self.calls = []
@@ -327,11 +329,40 @@ def test_a_project_is_exported_extended_and_its_classes_named(
     session.queue = queue_of(class_names={"3": "pit", "6": "none", "7": "particle"})
     assert panel.names.rowCount() == 4
     assert controller.calls == [
-        ("export", ("measurements", "consensus", tmp_path / "sizes.csv"), {"every": False}),
+        (
+            "export",
+            ("measurements", "consensus", tmp_path / "sizes.csv"),
+            {"every": False, "sizes": False},
+        ),
         ("add", (tmp_path,), {}),
         ("name_classes", ({"3": "pit"},), {}),
         ("name_classes", ({"7": "particle"},), {}),
     ]
+    panel.release()
+
+
+def test_a_copy_of_a_klarf_file_says_what_differs(
+    qtbot, session, controller, monkeypatch, tmp_path
+):
+    panel = ProjectPanel(session, controller)
+    qtbot.addWidget(panel)
+    session.queue = queue_of(annotators=("anna",))
+    assert panel.sizes.isHidden()
+    panel.form.setCurrentIndex(panel.form.findData("klarf"))
+    assert not panel.sizes.isHidden()
+    panel.sizes.setChecked(True)
+    path = tmp_path / "copy.klarf"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    panel.export.click()
+    said = {"every": False, "sizes": True}
+    assert controller.calls == [("export", ("klarf", "anna", path), said)]
+    edit = KlarfEdit(9, "4", "CLASSNUMBER", "0", "7", 100)
+    panel._on_klarf_copied((path, (edit,), {"defect_5": "has no number"}))
+    (box,) = panel.findChildren(QMessageBox)
+    assert "copy.klarf: 1 values differ from the original.\n1 defects" in box.text()
+    assert "line 9, defect 4: CLASSNUMBER 0 → 7\ndefect_5: has no" in box.detailedText()
+    with qtbot.waitSignal(box.destroyed):
+        box.close()
     panel.release()
 
 
