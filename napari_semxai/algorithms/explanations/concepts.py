@@ -15,8 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
-from scipy.stats import qmc
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,7 +53,9 @@ def sobol_masks(n_concepts: int, designs: int = DESIGNS) -> NDArray[np.float32]:
     ndarray of float32, shape (n * (k + 2), k)
         From 0 to 1.
     """
-    both = qmc.Halton(2 * n_concepts, scramble=False).random(designs).astype(np.float32)
+    # Loaded only here: the window knows this module, and SciPy's statistics take half a second.
+    sequence = scipy.stats.qmc.Halton(2 * n_concepts, scramble=False)
+    both = sequence.random(designs).astype(np.float32)
     a, b = both[:, :n_concepts], both[:, n_concepts:]
     c = np.repeat(a[None], n_concepts, axis=0)
     for concept in range(n_concepts):
@@ -133,7 +134,7 @@ def matched_cosine(one: FloatArray, other: FloatArray) -> float:
     ]
     cosines = unit[0] @ unit[1].T
     # Factorizations number their concepts by chance: compared with the best partner, each once.
-    rows, columns = linear_sum_assignment(-cosines)
+    rows, columns = scipy.optimize.linear_sum_assignment(-cosines)
     return float(cosines[rows, columns].mean())
 
 

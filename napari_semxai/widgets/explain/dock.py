@@ -21,7 +21,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import ClassifierChoice
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
-from napari_semxai.widgets.common.forms import ScrolledDock, button, group
+from napari_semxai.widgets.common.forms import ScrolledDock, Section, button, group
 from napari_semxai.widgets.common.progress_bar import progress_text
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.explain.concept_list import CropStrip
@@ -91,9 +91,8 @@ class ClassifierPanel(QWidget):
         )
         self.strip, self.names = CropStrip(), StatusText(2)
         self.strip.setToolTip("Click an image to open it")
-        layout.addRow(self.find)
-        layout.addRow(self.strip)
-        layout.addRow(self.names)
+        # Folded away, so that a small screen shows the masks' sliders beside the heat map's.
+        layout.addRow(Section("Similar images", self.find, self.strip, self.names))
         self.set_choice(self._choice)
         self.set_classification(None, None)
         self.classifier.activated.connect(self._on_classifier_activated)

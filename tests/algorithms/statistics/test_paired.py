@@ -3,7 +3,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -12,6 +12,7 @@ from napari_semxai.algorithms.statistics.paired import holm, paired_test
 STEPS = st.lists(st.integers(-4, 4), min_size=1, max_size=8)
 
 
+@settings(deadline=None)
 @given(STEPS)
 def test_exact_p_value_is_the_share_of_all_signs(differences):
     found = paired_test(differences, np.zeros(len(differences)))

@@ -38,7 +38,7 @@ def test_recovery_folder_is_absolute_and_not_made(tmp_path: Path) -> None:
 
 @pytest.fixture
 def folders(tmp_path, monkeypatch):
-    names = ("project_index", "concepts", "models", "recovery", "projects")
+    names = ("project_index", "concepts", "features", "models", "recovery", "projects")
     for name in names:
         monkeypatch.setattr(module, f"{name}_folder", lambda name=name: tmp_path / name)
     return tmp_path
@@ -51,9 +51,10 @@ def test_sizes_are_told_and_only_caches_are_cleared(folders):
     assert [(one.size, one.cache) for one in stored_files()] == [
         (10, True),
         (20, True),
+        (0, True),
         (300, False),
         (0, False),
         (0, False),
     ]
     clear_caches()
-    assert [one.size for one in stored_files()] == [0, 0, 300, 0, 0]
+    assert [one.size for one in stored_files()] == [0, 0, 0, 300, 0, 0]
