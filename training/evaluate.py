@@ -256,6 +256,12 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
+def first_of_each(rows: list[Row], limit: int | None) -> list[Row]:
+    """Return the first rows of every kind, all without a limit."""
+    kinds = dict.fromkeys(row.kind for row in rows)
+    return [row for kind in kinds for row in [r for r in rows if r.kind == kind][:limit]]
+
+
 def _cell(value: float, name: str) -> str:
     if not np.isfinite(value):
         return "–"
@@ -284,7 +290,8 @@ def main() -> None:
     """Evaluate and print the table."""
     options = parse()
     if options.merge:
-        print(table([row for path in options.merge for row in read(path)]))
+        merged = [row for path in options.merge for row in read(path)]
+        print(table(first_of_each(merged, options.limit)))
         return
     torch.set_num_threads(1)
     segmenter = load_segmenter(options.model, options.weights, options.device)

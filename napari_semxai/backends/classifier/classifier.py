@@ -214,7 +214,7 @@ class Classifier:
         inputs = self.to_input(image)
         with self.lock, torch.inference_mode():
             handle = heads[-1].register_forward_pre_hook(
-                lambda _module, given: read.append(given[0].flatten().float().numpy())
+                lambda _module, given: read.append(given[0].flatten().float().cpu().numpy())
             )
             try:
                 self.network(inputs)

@@ -184,7 +184,6 @@ class MaskReader:
         self.refused: defaultdict[type[InputError], list[str]] = defaultdict(list)
         self._rule = rule
         self._rules: Counter[str] = Counter()
-        self._empty = self._full = 0
         self._shares: list[float] = []
         self.left_out: list[str] = []
 
@@ -201,10 +200,7 @@ class MaskReader:
     def count(self, reading: MaskReading) -> None:
         """Count a mask that was brought in."""
         self._rules[reading.rule] += 1
-        self._empty += not reading.mask.any()
-        self._full += bool(reading.mask.all())
-        if reading.mask.any():
-            self._shares.append(float(reading.mask.mean()))
+        self._shares.append(float(reading.mask.mean()))
         self._tell()
 
     def _tell(self) -> None:
@@ -230,10 +226,10 @@ class MaskReader:
         """What was counted, for programs."""
         return {
             "masks": self.brought,
-            "empty": self._empty,
-            "full": self._full,
-            "least_share": min(self._shares, default=None),
-            "greatest_share": max(self._shares, default=None),
+            "empty": self._shares.count(0),
+            "full": self._shares.count(1),
+            "least_share": min(filter(None, self._shares), default=None),
+            "greatest_share": max(filter(None, self._shares), default=None),
             "foreground": dict(self._rules),
             "left_out": self.left_out,
         }
@@ -242,10 +238,12 @@ class MaskReader:
         rules = ", ".join(f"{rule} ({count})" for rule, count in self._rules.most_common())
         left = len(self.left_out)
         unsaid = f"; {left} images without annotation left out" if left else ""
-        shares = [f"{100 * end(self._shares):.3g} %" for end in (min, max) if self._shares]
+        values = self.values
+        ends = (values["least_share"], values["greatest_share"])
+        shares = [f"{100 * end:.3g} %" for end in ends if end is not None]
         cover = f"; they cover {' to '.join(dict.fromkeys(shares))} of the image" if shares else ""
         return (
-            f"{self.brought} masks, {self._empty} empty, {self._full} full{cover}; "
+            f"{self.brought} masks, {values['empty']} empty, {values['full']} full{cover}; "
             f"foreground: {rules or 'none'}{unsaid}"
         )
 
