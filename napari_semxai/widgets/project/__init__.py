@@ -2,6 +2,6 @@
 
 `queue_panel` asks which project and who reviews, and shows where one is, over the item model
 `queue_list`; `review_panel` takes the verdict and the comment and shows what others say;
-`project_panel` exports, names classes, imports and asks what an import left open, and says
-where the program's files lie.
+`project_panel` exports, names classes and imports, `dialogs` asks what an import left open and
+lists what a KLARF copy has otherwise; the panel says where the program's files lie, too.
 """

@@ -20,16 +20,10 @@ from superqt.utils import signals_blocked
 from napari_semxai.store.disk.folders import clear_caches, stored_files
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.widgets.common.file_dialogs import (
-    Dialog,
-    ImportQuestions,
-    ask_folder,
-    ask_open,
-    ask_save,
-    show_klarf_changes,
-)
+from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
 from napari_semxai.widgets.common.forms import MASK_SET_FILTER, TABLE_FILTER, Panel, button, note
 from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.project.dialogs import ImportQuestions, show_klarf_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

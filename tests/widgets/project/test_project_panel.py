@@ -9,7 +9,7 @@ from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.controllers.project.tools import Imported
 from napari_semxai.store.images.masks import MaskReader, UnclearMaskError
 from napari_semxai.store.project.imports import ImportChoices, ReviewedError
-from napari_semxai.widgets.common.file_dialogs import ImportQuestions
+from napari_semxai.widgets.project.dialogs import ImportQuestions
 
 
 @pytest.fixture
