@@ -191,7 +191,7 @@ def write_images(folder: Path, count: int, side: int) -> None:
 
 def run(root: Path, name: str, settings: list[str]) -> Measured:
     """Run the command and watch it and all workers, which are children of this process."""
-    command = [sys.executable, "-m", "napari_semxai.cli", "mask", str(root / "in")]
+    command = [sys.executable, "-m", "napari_semxai", "mask", str(root / "in")]
     start = time.time()
     process = subprocess.Popen(
         [*command, "-o", str(root / name), *settings], stdout=subprocess.DEVNULL

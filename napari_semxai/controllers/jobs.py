@@ -37,6 +37,7 @@ class Jobs:
         self.deliver, self._say = deliver, say
         # A download may hold one for minutes; opening and saving go on beside it.
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="semxai-job")
+        self._closed = False
         self._newest: dict[str, int] = {}
 
     def run(
@@ -75,7 +76,13 @@ class Jobs:
             else:
                 self.deliver(lambda: self._hand_over(destination, number, on_done, result))
 
-        self._threads.submit(work)
+        try:
+            self._threads.submit(work)
+        except RuntimeError:
+            if self._closed:
+                raise
+            # An interpreter that ends takes nothing more for its threads; nothing is lost.
+            work()
 
     def forget(self, destination: str) -> None:
         """Drop what is still to come for `destination`."""
@@ -85,6 +92,7 @@ class Jobs:
         """Finish what was asked for, deliver none of it, and take no more."""
         # No number is negative, so what ends now is handed to nobody.
         self._newest = dict.fromkeys(self._newest, -1)
+        self._closed = True
         self._threads.shutdown(wait=True)
 
     def _hand_over(

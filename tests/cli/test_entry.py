@@ -130,7 +130,7 @@ def test_what_the_console_cannot_show_is_replaced(encoding: str, tmp_path: Path)
     (tmp_path / "µ.tif").write_bytes(b"II*\0")
     arguments = ["mask", str(tmp_path), "-o", str(tmp_path / "out"), "--points-per-side", "2"]
     run = subprocess.run(
-        [sys.executable, "-m", "napari_semxai.cli", *arguments],
+        [sys.executable, "-m", "napari_semxai", *arguments],
         env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
         capture_output=True,
         check=False,
@@ -153,6 +153,6 @@ def test_parsing_imports_no_network_and_no_qt() -> None:
 
 
 def test_runs_as_a_module() -> None:
-    command = [sys.executable, "-m", "napari_semxai.cli", "--version"]
+    command = [sys.executable, "-m", "napari_semxai", "--version"]
     run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.stdout == f"semxai {__version__}\n"

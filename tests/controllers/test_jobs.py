@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -45,6 +47,22 @@ def test_results_are_handed_over_where_deliver_says(queue):
     assert seen == []
     run_all(queue)
     assert sorted(seen) == [2, 3]
+
+
+def test_what_is_asked_for_while_the_interpreter_ends_is_done(tmp_path):
+    script = (
+        "import atexit, pathlib, sys\n"
+        "from napari_semxai.controllers.jobs import Jobs\n"
+        "jobs = Jobs(lambda deliver: deliver())\n"
+        "atexit.register(jobs.close)\n"
+        "atexit.register(jobs.run, 'last', pathlib.Path(sys.argv[1]).touch)\n"
+        "sys.exit(3)\n"
+    )
+    last = tmp_path / "last"
+    command = [sys.executable, "-c", script, str(last)]
+    ended = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+    assert (ended.returncode, ended.stderr) == (3, "")
+    assert last.exists()
 
 
 def test_bad_input_is_told_in_its_own_words(queue):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ import numpy as np
 import scipy
 
 from napari_semxai.algorithms.masks.components import components_at, largest_component
+from napari_semxai.algorithms.masks.edits import remove_specks
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,6 +25,8 @@ BOX_MARGIN = 0.1
 """How far an object may reach beyond its box on every side, as a share of that side's length."""
 SPILLED = 0.1
 """Share of the object beyond that from which it is questioned."""
+SPECK = 0.1
+"""Share of the object's largest part below which a part may be what an outline left behind."""
 
 
 def object_at(mask: BoolMask, row: int, column: int) -> BoolMask:
@@ -40,6 +44,8 @@ def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> Boo
 
     Networks scatter specks over an image. The object is every 8-connected component of the
     answer that holds a foreground click or meets the object before; the largest where none does.
+    Where an outline is drawn anew specks of the former one stay behind: a small part without a
+    click goes if a larger part is what has become of its object.
 
     Parameters
     ----------
@@ -51,9 +57,15 @@ def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> Boo
         What the network was asked.
     """
     # Islands elsewhere that the network adds are no part of the object; those it had stay.
-    seeds = np.concatenate([_foreground_pixels(prompts), np.argwhere(answer & before)])
-    found = components_at(answer, seeds)
-    return found if found.any() else largest_component(answer)
+    clicks = _foreground_pixels(prompts)
+    found = components_at(answer, np.concatenate([clicks, np.argwhere(answer & before)]))
+    if not found.any():
+        return largest_component(answer)
+    least = math.ceil(SPECK * np.count_nonzero(largest_component(found)))
+    large = remove_specks(found, least) | components_at(found, clicks)
+    # Small objects of their own, as a box is around several, are no specks.
+    elsewhere = before & ~components_at(before, np.argwhere(large & before))
+    return large | components_at(found, np.argwhere(found & elsewhere))
 
 
 def prompted_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:

@@ -116,7 +116,7 @@ def start(arguments: list[str], output: Output) -> None:
 
     cv2 and torch, once imported, keep Qt from starting on some systems.
     """
-    command = [sys.executable, "-m", "napari_semxai.cli", "window", *arguments]
+    command = [sys.executable, "-m", "napari_semxai", "window", *arguments]
     # cv2, which demo's classifier imports, points every Qt to come at plugins of its own.
     environment = {
         name: value

@@ -66,7 +66,7 @@ class RunController:
             return
         self._session.run = RunState(tuple(command), output)
         process = subprocess.Popen(
-            [sys.executable, "-m", "napari_semxai.cli", *command],
+            [sys.executable, "-m", "napari_semxai", *command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

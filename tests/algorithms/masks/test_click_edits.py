@@ -70,6 +70,15 @@ def test_what_meets_the_object_before_stays_with_it():
     np.testing.assert_array_equal(prompted_object(answer, before, prompts), blobs(LEFT))
 
 
+def test_what_an_outline_drawn_anew_leaves_behind_goes():
+    answer, before = blobs(LEFT, (9, 9, 10, 10), (4, 20, 5, 21)), blobs((2, 2, 10, 10), RIGHT)
+    found = prompted_object(answer, before, Prompts(((3.0, 3.0),), (True,)))
+    # The speck of the clicked object goes; what is left of the other one is all there is of it.
+    np.testing.assert_array_equal(found, blobs(LEFT, (4, 20, 5, 21)))
+    clicked = prompted_object(answer, before, Prompts(((3.0, 3.0), (9.5, 9.5)), (True, True)))
+    np.testing.assert_array_equal(clicked, answer)
+
+
 def test_a_background_click_takes_its_place_out_even_where_the_network_does_not():
     answer = blobs(LEFT)
     prompts = Prompts(((3.0, 3.0), (5.5, 6.5)), (True, False))

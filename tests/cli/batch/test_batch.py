@@ -172,7 +172,7 @@ def test_a_killed_command_goes_on_where_it_was(
 def _until(count: int, output: Path, command: list[str]) -> subprocess.Popen[bytes]:
     """Start a command, and return once it has written some results."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "napari_semxai.cli", *command], stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "napari_semxai", *command], stdout=subprocess.DEVNULL
     )
     waiting = threading.Event()
     while len(_done(output)) < count:

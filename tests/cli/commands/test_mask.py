@@ -253,7 +253,7 @@ def test_ctrl_c(tmp_path: Path, quick: list[str]) -> None:
         save(tmp_path / f"in/{number:02}.png")
     command = ["mask", str(tmp_path / "in"), "-o", str(tmp_path / "out"), *quick]
     with subprocess.Popen(
-        [sys.executable, "-m", "napari_semxai.cli", *command],
+        [sys.executable, "-m", "napari_semxai", *command],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -151,7 +151,7 @@ def test_the_window_process_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(subprocess, "Popen", quick)
     window.start(["--sample"], Output())
-    assert started == [[sys.executable, "-m", "napari_semxai.cli", "window", "--sample"]]
+    assert started == [[sys.executable, "-m", "napari_semxai", "window", "--sample"]]
 
 
 def test_the_window_does_not_look_for_qt_where_cv2_has_its_own(

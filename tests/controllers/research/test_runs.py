@@ -64,7 +64,7 @@ def test_stopping_ends_the_workers_too(session, runs, tmp_path, monkeypatch, end
     """A stand-in for semxai that has started a process which knows nothing of its parent."""
     (tmp_path / "napari_semxai").mkdir()
     (tmp_path / "napari_semxai/__init__.py").touch()
-    (tmp_path / "napari_semxai/cli.py").write_text(
+    (tmp_path / "napari_semxai/__main__.py").write_text(
         "import subprocess, sys, time\n"
         "sleep = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
         "print(subprocess.Popen(sleep).pid, flush=True)\n"

@@ -1,7 +1,0 @@
-"""``python -m napari_semxai.cli``, as the command starts its own window process."""
-
-import sys
-
-from napari_semxai.cli.entry import main
-
-sys.exit(main())
