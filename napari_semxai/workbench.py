@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QShortcut
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.defects import DefectsController
 from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.controllers.edit.preview import ClickPreview
 from napari_semxai.controllers.explain.explain import Explaining
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
@@ -132,6 +133,7 @@ class Workbench:
         session = self.session
         self.edit = self._owned(EditController(session, self.jobs, self.folders.recovery), "close")
         self.clicks = ClickController(session, self.engine, self.edit)
+        self.click_preview = ClickPreview(session, self.engine, self.jobs, self.clicks)
         self.defects = self._owned(DefectsController(session, self.edit, self.jobs))
 
     def _start_project(self) -> None:
@@ -146,16 +148,16 @@ class Workbench:
         )
         self.annotators = AnnotatorsController(session, self.edit, jobs)
         self.tools = self._owned(ProjectTools(session, self.projects, jobs, writes), "cancel")
-        self.queue_masks = self._owned(
-            QueueMasks(session, self.images, self.queue, self.engine, jobs, writes), "cancel"
-        )
+        masks = QueueMasks(session, self.images, self.queue, self.engine, jobs, writes)
+        self.queue_masks = self._owned(masks, "cancel")
 
     def _start_layers(self) -> None:
         viewer, session = self.viewer, self.session
         self.layers = self._owned(SessionLayers(viewer, session, self.edit))
         self.layers.mask_closed.connect(self.images.leave_mask)
         self.side_by_side = self._owned(SideBySide(viewer, session, self.layers))
-        self.click_tool = self._owned(ClickTool(viewer, session, self.layers, self.clicks))
+        tool = ClickTool(viewer, session, self.layers, self.clicks, self.click_preview)
+        self.click_tool = self._owned(tool)
         self.ruler = self._owned(Ruler(viewer, session, self.layers, self.clicks))
 
     def _start_explain(self) -> None:
@@ -351,17 +353,16 @@ def _edit_panels(bench: Workbench) -> dict[str, Panel]:
         session, bench.projects, bench.queue, bench.images, bench.queue_masks, thumbnails
     )
     queue.annotator.setText(bench.choices.annotator)
+    sizes = PixelSizeController(session, bench.writes)
     return {
         QUEUE: queue,
         REVIEW: ReviewPanel(session, review),
         edit_dock.ANNOTATORS: AnnotatorsPanel(session, bench.annotators, bench.tools),
         edit_dock.PROJECT: ProjectPanel(session, bench.tools),
-        edit_dock.CLICKS: ClickPanel(session, bench.clicks),
+        edit_dock.CLICKS: ClickPanel(session, bench.clicks, bench.click_preview, bench.choices),
         edit_dock.KEYS: KeysPanel(bench.keys),
         edit_dock.DEFECTS: DefectsPanel(session, bench.defects, bench.layers.layout.look_at),
-        edit_dock.SIZE: SizePanel(
-            session, PixelSizeController(session, bench.writes), bench.ruler
-        ),
+        edit_dock.SIZE: SizePanel(session, sizes, bench.ruler),
         edit_dock.STORAGE: StoragePanel(bench.jobs),
     }
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from napari_semxai.types import AlgorithmSettings, SemImage
 
 ALGORITHM, ANNOTATOR, KEEP_VIEW = "algorithm", "annotator", "keep view"
-_YES, _NO = "yes", "no"
+CLICK_PREVIEW = "click preview"
+YES, NO = "yes", "no"
 
 
 class ChoicesController:
@@ -51,7 +52,7 @@ class ChoicesController:
         if chosen in ALGORITHMS:
             session.algorithm = replace(session.algorithm, algorithm=chosen)
         session.events.algorithm.connect(self._on_algorithm_changed)
-        session.keep_view = self.get(KEEP_VIEW) == _YES
+        session.keep_view = self.get(KEEP_VIEW) == YES
         session.events.keep_view.connect(self._on_keep_view_changed)
         session.events.queue.connect(self._on_queue_changed)
         session.events.image.connect(self._on_image_changed)
@@ -81,7 +82,7 @@ class ChoicesController:
             self.set(ALGORITHM, now.algorithm)
 
     def _on_keep_view_changed(self, keep: bool) -> None:
-        self.set(KEEP_VIEW, _YES if keep else _NO)
+        self.set(KEEP_VIEW, YES if keep else NO)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         if queue is not None:

@@ -11,8 +11,8 @@ class Engine:
     def __init__(self):
         self.requests = []
 
-    def submit(self, request, *, destination, on_update, on_done, on_failed):
-        assert destination == "click"
+    def submit(self, request, *, destination, on_update, on_done, on_failed, background=False):
+        assert (destination, background) in (("click", False), ("click preview", True))
         self.requests.append((request, on_update, on_done, on_failed))
 
     def forget(self, destination):

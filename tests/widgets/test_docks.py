@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
 from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.algorithms.masks.foreground import parse_rule
+from napari_semxai.controllers.kept_settings import CLICK_PREVIEW, NO
 from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
 from napari_semxai.controllers.scores.evaluate import EvaluateController
 from napari_semxai.layers.mask.comparison import Comparison
@@ -93,9 +95,16 @@ def ruler():
 
 
 @pytest.fixture
-def edit(qtbot, session, controller, layers, ruler):
+def choices():
+    """What was chosen, remembered in a dict."""
+    kept = {}
+    return SimpleNamespace(get=lambda name: kept.get(name, ""), set=kept.__setitem__, kept=kept)
+
+
+@pytest.fixture
+def edit(qtbot, session, controller, layers, ruler, choices):
     panels = {
-        CLICKS: ClickPanel(session, controller),
+        CLICKS: ClickPanel(session, controller, controller, choices),
         KEYS: Panel(),
         DEFECTS: Panel(),
         SIZE: SizePanel(session, controller, ruler),
@@ -116,6 +125,17 @@ def scores(qtbot, viewer, session, layers):
     yield dock
     dock.release()
     comparison.release()
+
+
+def test_whether_clicks_are_previewed_is_remembered(edit, controller, choices):
+    panel = edit.panels[CLICKS]
+    assert panel.preview.isChecked()
+    panel.preview.click()
+    assert controller.calls[-1] == ("enable", (False,), {})
+    assert choices.kept == {CLICK_PREVIEW: NO}
+    again = ClickPanel(edit._session, controller, controller, choices)
+    assert not again.preview.isChecked()
+    again.release()
 
 
 def test_a_newcomer_sees_a_welcome_instead_of_a_form(candidates, session):

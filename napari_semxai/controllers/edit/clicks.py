@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -43,13 +43,19 @@ _MOMENTS_KEPT = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
+class Question:
     """One question to the network: the object before, the prompts, and what it is called."""
 
     before: BoolMask
     prompts: Prompts
     title: str = SAM_CLICK
     mask: BoolMask | None = None
+
+    @property
+    def prompt(self) -> BoolMask | None:
+        """The mask prompt: the object as it is, or what is to become one."""
+        mask = self.before if self.mask is None else self.mask
+        return mask if mask.any() else None
 
 
 class ClickController:
@@ -79,8 +85,8 @@ class ClickController:
         self._origin = Origin()
         self._known: BoolMask | None = None
         self._answered = Prompts()
-        self._asked: _Asked | None = None
-        self._waiting: _Asked | None = None
+        self._asked: Question | None = None
+        self._waiting: Question | None = None
         self._history = ClickHistory()
         session.events.image.connect(self._on_image_changed)
         edit.edited.connect(self._on_mask_edited)
@@ -112,9 +118,23 @@ class ClickController:
         foreground : bool
             Whether the click is on the object.
         """
+        asked = self.question(row, column, foreground)
+        if asked is not None:
+            self._ask(asked)
+        elif self._edit.mask is not None:
+            self._change(message="There is nothing to remove here: click on the defect first")
+
+    def question(self, row: float, column: float, foreground: bool = True) -> Question | None:
+        """Return what a click would ask the network; None where there is nothing to ask.
+
+        Parameters
+        ----------
+        row, column, foreground
+            As in `click`.
+        """
         mask = self._edit.mask
         if mask is None:
-            return
+            return None
         hit = object_at(mask, int(row), int(column))
         prompts, offer = self._session.clicks.prompts, self._session.clicks.offer
         known, draft = self._object(mask), None
@@ -126,14 +146,13 @@ class ClickController:
         if hit.any() and not (hit & known).any():
             known, prompts, draft = hit, Prompts(), None
         if not (foreground or known.any() or prompts):
-            self._change(message="There is nothing to remove here: click on the defect first")
-            return
+            return None
         prompts = replace(
             prompts,
             points=(*prompts.points, (float(row), float(column))),
             foreground=(*prompts.foreground, foreground),
         )
-        self._ask(_Asked(known, prompts, mask=draft))
+        return Question(known, prompts, mask=draft)
 
     def box(self, row0: float, column0: float, row1: float, column1: float) -> None:
         """Correct the objects that a box is around, or begin one; corners in any order."""
@@ -142,7 +161,7 @@ class ClickController:
             rows, columns = sorted((row0, row1)), sorted((column0, column1))
             box = (rows[0], columns[0], rows[1], columns[1])
             # Without the clicks so far, which were on another object.
-            self._ask(_Asked(objects_in(mask, box), Prompts(box=box)))
+            self._ask(Question(objects_in(mask, box), Prompts(box=box)))
 
     def refine_mask(self, mask: BoolMask, title: str) -> None:
         """Let SAM 2 make an object of any mask, for example of an explanation's.
@@ -164,7 +183,7 @@ class ClickController:
         rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
         box = tuple(map(float, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
         prompts = Prompts(box=box)  # type: ignore[arg-type]
-        self._ask(_Asked(np.zeros_like(mask), prompts, title, mask))
+        self._ask(Question(np.zeros_like(mask), prompts, title, mask))
 
     def cancel(self) -> None:
         """Do not wait for the answer."""
@@ -186,15 +205,14 @@ class ClickController:
     def _object(self, mask: BoolMask) -> BoolMask:
         return np.zeros_like(mask) if self._known is None else still_there(mask, self._known)
 
-    def _ask(self, asked: _Asked) -> None:
+    def _ask(self, asked: Question) -> None:
         if self._busy:
             # Only the newest counts: earlier clicks on the same object are among its prompts.
             self._waiting = asked
             self._change(prompts=asked.prompts, offer=None)
             return
         self._asked = asked
-        prompt = asked.before if asked.mask is None else asked.mask
-        self._submit(asked.prompts, prompt if prompt.any() else None)
+        self._submit(asked.prompts, asked.prompt)
 
     def _encode(self) -> None:
         # Whoever takes the tool to correct what is offered finds it there.
@@ -320,19 +338,8 @@ def _iou(details: Mapping[str, Any]) -> str:
     return f"Predicted IoU {details['predicted_iou']:.2f}"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """A mask, told by its pixels, with the clicks that led to it.
-
-    Attributes
-    ----------
-    area, digest : int
-        Of the mask.
-    prompts : Prompts
-        Of the object that was worked on.
-    known : ndarray of bool, shape (M, N), or None
-        That object.
-    """
+class _Moment(NamedTuple):
+    """A mask, told by its pixels, with the clicks that led to it and the object they made."""
 
     area: int
     digest: int
@@ -348,7 +355,7 @@ class ClickHistory:
     """
 
     def __init__(self) -> None:
-        self._moments: list[Moment] = []
+        self._moments: list[_Moment] = []
         self._now = 0
 
     def clear(self) -> None:
@@ -357,14 +364,14 @@ class ClickHistory:
 
     def note(self, mask: BoolMask, prompts: Prompts, known: BoolMask | None) -> None:
         """Add what leads to `mask` (M, N) behind the present; what was undone is no more."""
-        moment = Moment(int(np.count_nonzero(mask)), _digest(mask), prompts, known)
+        moment = _Moment(int(np.count_nonzero(mask)), _digest(mask), prompts, known)
         kept = self._moments[: self._now + 1]
         if kept and kept[-1].digest == moment.digest:
             kept.pop()
         self._moments = [*kept[-_MOMENTS_KEPT:], moment]
         self._now = len(self._moments) - 1
 
-    def move(self, mask: BoolMask) -> Moment | None:
+    def move(self, mask: BoolMask) -> _Moment | None:
         """Go where `mask` (M, N) is; return that moment, or None where nothing changes.
 
         Of several with these pixels the nearest in time is meant. A mask with strokes of its own

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Points, Shapes
 from psygnal import Signal
+from qtpy.QtCore import QTimer
 
 from napari_semxai.state.review import ClickState
 from napari_semxai.types import colors
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.controllers.edit.clicks import ClickController
+    from napari_semxai.controllers.edit.preview import ClickPreview
     from napari_semxai.layers.layout import Layout
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.review import Clicks, Offer
@@ -96,6 +98,8 @@ class PromptLayers:
 
 DRAG_PIXELS = 5
 """Screen pixels from which a click is a box."""
+REST_MILLISECONDS = 80
+"""How long the pointer rests before a click there is previewed."""
 _LEVEL = 0.1
 
 
@@ -114,6 +118,8 @@ class ClickTool:
         Knows the defect mask.
     clicks : ClickController
         Told about clicks and boxes.
+    preview : ClickPreview
+        Told where the pointer rests.
     """
 
     def __init__(
@@ -122,11 +128,15 @@ class ClickTool:
         session: Session,
         layers: SessionLayers,
         clicks: ClickController,
+        preview: ClickPreview,
     ) -> None:
         self._viewer = viewer
         self._session = session
         self._layers = layers
-        self._clicks = clicks
+        self._clicks, self._preview = clicks, preview
+        self._pointer: tuple[float, ...] = ()
+        self._rest = QTimer(singleShot=True, interval=REST_MILLISECONDS)
+        self._rest.timeout.connect(self._on_rest)
         self._marks = PromptLayers(viewer, layers.layout)
         self._followed: Labels | None = None
         self._moving = False
@@ -136,10 +146,12 @@ class ClickTool:
             (layers.mask_layer_changed, self._on_mask_layer_changed),
             # "Move" is the mode that the layer has while clicks are taken.
             (layers.tool_taken, self._on_mode_changed),
+            (viewer.events.mouse_over_canvas, self._on_pointer_left),
         )
         for signal, slot in self._connections:
             signal.connect(slot)
         viewer.mouse_drag_callbacks.append(self._on_drag)
+        viewer.mouse_move_callbacks.append(self._on_move)
 
     def release(self) -> None:
         """Listen and show no longer."""
@@ -147,6 +159,28 @@ class ClickTool:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self._viewer.mouse_drag_callbacks.remove(self._on_drag)
+        self._viewer.mouse_move_callbacks.remove(self._on_move)
+        self._rest.stop()
+
+    def _on_move(self, _viewer: object, event: Any) -> None:
+        if self._session.clicks.active and not event.is_dragging:
+            self._pointer = event.position
+            self._rest.start()
+
+    def _on_rest(self) -> None:
+        layer = self._layers.mask_layer
+        if layer is None or not self._session.clicks.active:
+            return
+        place = self._pixel(layer, self._pointer)
+        if self._inside(layer, place):
+            self._preview.point(*place)
+        else:
+            self._preview.end()
+
+    def _on_pointer_left(self) -> None:
+        if not self._viewer.mouse_over_canvas:
+            self._rest.stop()
+            self._preview.end()
 
     def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
         layer = self._layers.mask_layer
@@ -156,6 +190,7 @@ class ClickTool:
         foreground = event.button == 1 and "Shift" not in event.modifiers
         start, pressed = self._pixel(layer, event.position), np.asarray(event.pos)
         image, moved = self._session.image, False
+        self._rest.stop()
         yield
         # Of another image this would be a box on that one.
         while event.type == "mouse_move" and image is self._session.image:

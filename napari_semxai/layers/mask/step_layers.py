@@ -72,7 +72,7 @@ class StepLayers:
         if preview is None:
             self._owned.hide("preview")
             return
-        layer = self._owned.show("preview", "candidate preview", (colors.PREVIEW,), preview)
+        layer = self._owned.show("preview", "preview", (colors.PREVIEW,), preview)
         layer.contour = 3
 
 

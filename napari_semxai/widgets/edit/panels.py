@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QFormLayout,
     QGridLayout,
     QHeaderView,
@@ -16,6 +17,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.edit.defects import DEFECT_EDITS
+from napari_semxai.controllers.kept_settings import CLICK_PREVIEW, NO, YES
 from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.numbers import LengthField
@@ -31,7 +33,8 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.controllers.edit.defects import DefectsController
-    from napari_semxai.controllers.kept_settings import PixelSizeController
+    from napari_semxai.controllers.edit.preview import ClickPreview
+    from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
     from napari_semxai.layers.mask.click_tool import Ruler
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import Clicks
@@ -59,11 +62,22 @@ class ClickPanel(Panel):
         What is shown.
     clicks : ClickController
         What is called.
+    preview : ClickPreview
+        Shows what a click would select.
+    choices : ChoicesController
+        Remembers whether it does.
     """
 
-    def __init__(self, session: Session, clicks: ClickController) -> None:
+    def __init__(
+        self,
+        session: Session,
+        clicks: ClickController,
+        preview: ClickPreview,
+        choices: ChoicesController,
+    ) -> None:
         super().__init__()
         self._session, self._clicks = session, clicks
+        self._preview, self._choices = preview, choices
         self.tool = button(
             "SAM click",
             "Refine the mask by SAM 2 with clicks and boxes on the image",
@@ -75,6 +89,10 @@ class ClickPanel(Panel):
         self.discard = button(
             "Discard answer", "Discard the SAM 2 answer and its clicks (Alt+Shift+T)"
         )
+        self.preview = QCheckBox("Preview")
+        self.preview.setToolTip("Show what a click would select where the pointer rests")
+        preview.enabled = choices.get(CLICK_PREVIEW) != NO
+        self.preview.setChecked(preview.enabled)
         self.status = StatusText(2)
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -84,17 +102,23 @@ class ClickPanel(Panel):
         layout.addWidget(self.status, 1, 0, 1, 3)
         layout.addWidget(self.apply, 2, 0)
         layout.addWidget(self.discard, 2, 1)
+        layout.addWidget(self.preview, 2, 2)
         self.tool.toggled.connect(clicks.activate)
         self.another.clicked.connect(clicks.begin_object)
         self.cancel.clicked.connect(clicks.cancel)
         self.apply.clicked.connect(clicks.apply_offer)
         self.discard.clicked.connect(clicks.discard_offer)
+        self.preview.toggled.connect(self._on_preview_toggled)
         session.events.clicks.connect(self._on_clicks_changed)
         self._on_clicks_changed(session.clicks)
 
     def release(self) -> None:
         """Disconnect from the session."""
         self._session.events.clicks.disconnect(self._on_clicks_changed)
+
+    def _on_preview_toggled(self, wanted: bool) -> None:
+        self._preview.enable(wanted)
+        self._choices.set(CLICK_PREVIEW, YES if wanted else NO)
 
     def _on_clicks_changed(self, clicks: Clicks) -> None:
         with signals_blocked(self.tool):

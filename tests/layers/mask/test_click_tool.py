@@ -1,5 +1,6 @@
 """The tool on a viewer without a window; a real mouse is in test_review_in_napari."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,12 +10,14 @@ from napari.utils.key_bindings import KeyBinding
 
 from napari_semxai.controllers.edit.clicks import ClickController
 from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.controllers.edit.preview import ClickPreview
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.layers.mask.click_tool import ClickTool, Ruler
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.session import Session
 from napari_semxai.types import PredictedMask
 from tests.controllers.sam_clicks import Engine, disc
+from tests.explanations import NowJobs
 from tests.open_images import make_image, open_image
 
 
@@ -25,7 +28,8 @@ def tool(tmp_path):
     edit = EditController(session, jobs, tmp_path)
     layers = SessionLayers(viewer, session, edit)
     clicks = ClickController(session, engine, edit)
-    tool = ClickTool(viewer, session, layers, clicks)
+    preview = ClickPreview(session, engine, NowJobs(session.say), clicks)
+    tool = ClickTool(viewer, session, layers, clicks, preview)
     open_image(session, make_image())
     yield SimpleNamespace(
         viewer=viewer, session=session, engine=engine, clicks=clicks, layers=layers, tool=tool
@@ -101,6 +105,48 @@ def test_an_answer_is_one_undoable_edit(tool):
     layer.redo()
     assert layer.data[40, 40] == 1
     assert dots.data.tolist() == [[40, 40]]
+
+
+def point(tool, *position):
+    tool.viewer.mouse_move_callbacks[-1](
+        tool.viewer, SimpleNamespace(position=position, is_dragging=False)
+    )
+
+
+def test_where_the_pointer_rests_a_click_is_previewed(tool, qtbot):
+    point(tool, 40, 40)
+    take(tool)
+    for place in ((5, 5), (40, 41)):
+        point(tool, *place)
+    qtbot.waitUntil(lambda: bool(tool.engine.requests))
+    object_there = disc(40, 40, shape=tool.session.image.gray.shape)
+    assert tool.engine.answer(object_there).prompts.points == ((40.5, 41.5),)
+    np.testing.assert_array_equal(tool.viewer.layers["preview"].data, object_there)
+    assert not tool.layers.mask_layer.data.any()
+    assert tool.session.clicks.prompts.points == ()
+    drag(tool, (40, 40))
+    assert not tool.viewer.layers["preview"].visible
+    tool.engine.answer(object_there)
+    point(tool, -5, 40)
+    tool.tool._rest.timeout.emit()
+    assert tool.session.preview is None
+
+
+def test_a_preview_that_nobody_waits_for_is_not_shown(tool, qtbot):
+    take(tool)
+    preview = tool.tool._preview
+    preview.point(40, 40)
+    preview.point(10, 10)
+    preview.point(20, 20)
+    first, second = tool.engine.answer(None), tool.engine.requests[0][0]
+    assert (first.prompts.points, second.prompts.points) == (((40, 40),), ((20, 20),))
+    preview.enable(False)
+    preview.point(40, 40)
+    assert tool.engine.requests == []
+    preview.enable(True)
+    tool.session.clicks = replace(tool.session.clicks, active=False)
+    preview.point(40, 40)
+    assert tool.engine.requests == []
 
 
 def test_a_doubtful_answer_is_shown_and_waits(tool):

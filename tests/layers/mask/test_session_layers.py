@@ -127,9 +127,9 @@ def test_small_candidates_lie_on_top():
 def test_the_preview_comes_and_goes(session, layers, viewer):
     open_image(session, make_image())
     session.preview = scene_masks()[2]
-    assert viewer.layers["candidate preview"].data[5, 5] == 1
+    assert viewer.layers["preview"].data[5, 5] == 1
     session.preview = None
-    assert not viewer.layers["candidate preview"].visible
+    assert not viewer.layers["preview"].visible
 
 
 def test_layers_deleted_by_hand_come_back_when_needed(session, layers, viewer):
