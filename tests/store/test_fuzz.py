@@ -51,6 +51,7 @@ COCO = {
     ],
     "categories": [{"id": 1, "name": "x"}],
 }
+RESULTS = [one | {"image_id": "a", "score": 0.9} for one in COCO["annotations"][1:]]
 
 
 def _picture(image, form, **options):
@@ -107,12 +108,13 @@ def _image(path):
 
 def _coco(path):
     for image in read_coco(path).images:
-        image.mask()
+        # A results list has no sizes.
+        image.mask(image.shape or GRAY.shape)
 
 
 READERS = {
     "survey": (read_survey, ".csv", [SURVEY.encode()]),
-    "coco": (_coco, ".json", [json.dumps(COCO).encode()]),
+    "coco": (_coco, ".json", [json.dumps(COCO).encode(), json.dumps(RESULTS).encode()]),
     "table": (find_images, ".csv", [TABLE.encode(), TABLE.encode("utf-16")]),
     "klarf": (find_images, ".klarf", [KLARF, NESTED]),
     "image": (_image, ".png", PLAIN),

@@ -7,7 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from operator import itemgetter
 from pathlib import Path
@@ -18,7 +18,19 @@ import numpy as np
 from napari_semxai.algorithms.masks.measurements import outlines
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.tables import read_text
-from napari_semxai.store.images.mask_parts import drawn_runs, mask_part, part_mask, run_lengths
+from napari_semxai.store.images.coco_results import (
+    LEAST_SCORE,
+    id_key,
+    is_results,
+    results_document,
+)
+from napari_semxai.store.images.mask_parts import (
+    drawn_polygons,
+    drawn_runs,
+    mask_part,
+    part_mask,
+    run_lengths,
+)
 from napari_semxai.types import BoolMask, InputError, MaskPart
 
 if TYPE_CHECKING:
@@ -206,7 +218,7 @@ class CocoImage:
                 problems.append(f"{self.name}: {which}: {error}")
             else:
                 mask |= one
-                category = _key(annotation.get("category_id"))
+                category = id_key(annotation.get("category_id"))
                 pixels[category] += int(np.count_nonzero(one))
                 crowd = bool(annotation.get("iscrowd"))
                 value = str(annotation.get("id", ""))
@@ -251,36 +263,45 @@ class CocoSet:
         Id to what the file says of a category.
     problems : tuple of str
         What belongs to no image, and why.
+    rule : str
+        What in it is foreground, for display.
     """
 
     images: tuple[CocoImage, ...]
     categories: Mapping[str, Mapping[str, Any]]
     problems: tuple[str, ...]
+    rule: str = "COCO JSON"
 
 
 def count_images(path: Path) -> int:
     """Return how many images a data set has, without making any mask; see `read_coco`."""
-    return len(_document(path)["images"])
+    return len(_checked(path, _json(path))["images"])
 
 
 def read_coco(path: Path) -> CocoSet:
-    """Read a COCO data set; masks are made one image at a time.
+    """Read a COCO data set or results list; masks are made one image at a time.
 
     Raises
     ------
     InputError
         When it cannot be read or is no COCO data set.
     """
-    document = _document(path)
-    problems: list[str] = []
+    stored = _json(path)
+    if not is_results(stored):
+        return _coco_set(_checked(path, stored), [])
+    read = _coco_set(*results_document(path, stored))
+    return replace(read, rule=f"COCO results of score {LEAST_SCORE} and more")
+
+
+def _coco_set(document: Mapping[str, Any], problems: list[str]) -> CocoSet:
     images: dict[str, Mapping[str, Any]] = {}
     for number, image in enumerate(document["images"], start=1):
         if not isinstance(image, dict) or "id" not in image:
             problems.append(f"image {number} of the list has no id")
-        elif _key(image["id"]) in images:
+        elif id_key(image["id"]) in images:
             problems.append(f"{image.get('file_name')}: its id {image['id']} is there twice")
         else:
-            images[_key(image["id"])] = image
+            images[id_key(image["id"])] = image
     first_of: dict[tuple[Any, ...], str] = {}
     same: dict[str, str] = {}
     for key, image in images.items():
@@ -292,8 +313,8 @@ def read_coco(path: Path) -> CocoSet:
     for number, annotation in enumerate(document["annotations"], start=1):
         if not isinstance(annotation, dict):
             problems.append(f"annotation {number} of the list is no annotation")
-        elif _key(annotation.get("image_id")) in of_image:
-            of_image[same[_key(annotation["image_id"])]].append(annotation)
+        elif id_key(annotation.get("image_id")) in of_image:
+            of_image[same[id_key(annotation["image_id"])]].append(annotation)
         else:
             which = f"annotation {annotation.get('id', number)}"
             problems.append(f"{which}: there is no image {annotation.get('image_id')}")
@@ -305,16 +326,19 @@ def read_coco(path: Path) -> CocoSet:
             for key, image in images.items()
             if same[key] == key
         ),
-        {_key(one.get("id")): one for one in known},
+        {id_key(one.get("id")): one for one in known},
         tuple(problems),
     )
 
 
-def _document(path: Path) -> dict[str, Any]:
+def _json(path: Path) -> Any:
     try:
-        document: Any = json.loads(read_text(path))
+        return json.loads(read_text(path))
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON file ({error})") from error
+
+
+def _checked(path: Path, document: Any) -> dict[str, Any]:
     for name in ("images", "annotations"):
         if not isinstance(document, dict) or not isinstance(document.get(name), list):
             raise InputError(
@@ -324,17 +348,12 @@ def _document(path: Path) -> dict[str, Any]:
     return dict(document)
 
 
-def _key(number: Any) -> str:
-    """Ids are numbers, or texts of the same number."""
-    return str(int(number) if isinstance(number, float) and number.is_integer() else number)
-
-
 def _decode(annotation: Mapping[str, Any], shape: tuple[int, int]) -> BoolMask:
     segmentation = annotation.get("segmentation")
     if not segmentation:
         raise ValueError("has a box but no mask" if annotation.get("bbox") else "has no mask")
     if isinstance(segmentation, list):
-        return _from_polygons(segmentation, shape)
+        return drawn_polygons(segmentation, shape)
     if not isinstance(segmentation, dict) or "counts" not in segmentation:
         raise ValueError("its mask is neither polygons nor run lengths")
     size = segmentation.get("size")
@@ -346,29 +365,6 @@ def _decode(annotation: Mapping[str, Any], shape: tuple[int, int]) -> BoolMask:
     if runs.sum() != shape[0] * shape[1]:
         raise ValueError(f"its run lengths make {runs.sum()} pixels, not those of the image")
     return drawn_runs(runs, shape)
-
-
-def _from_polygons(polygons: list[Any], shape: tuple[int, int]) -> BoolMask:
-    from pycocotools import mask as coco_mask
-
-    if not isinstance(polygons[0], list):
-        # One polygon without the list around it.
-        polygons = [polygons]
-    # What lies far outside would take memory by its distance.
-    farthest = 4 * max(shape)
-    for polygon in polygons:
-        if not isinstance(polygon, list) or not all(
-            isinstance(value, int | float) and abs(value) <= farthest for value in polygon
-        ):
-            raise ValueError("a corner of a polygon is no number, or far outside the image")
-        if len(polygon) < 6 or len(polygon) % 2:
-            raise ValueError("a polygon has fewer than three corners, or half a corner")
-    corners = [value for polygon in polygons for value in polygon]
-    # A whole pixel has such corners, too, but not between its edges and middle.
-    if 0 <= min(corners) <= max(corners) <= 1 and any(value % 0.5 for value in corners):
-        raise ValueError("its corners are shares of the image from 0 to 1, not pixels")
-    runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *shape))
-    return np.asarray(coco_mask.decode(runs) != 0)
 
 
 def _image(number: int, one: ChosenMask, root: Path | None) -> dict[str, Any]:

@@ -106,3 +106,33 @@ def run_lengths(counts: Any) -> NDArray[np.int64] | None:
     for first in (1, 2):
         runs[first::2] = np.cumsum(runs[first::2])
     return runs
+
+
+def drawn_polygons(polygons: list[Any], shape: tuple[int, int]) -> BoolMask:
+    """Return what polygons of COCO, lists of x and y, cover in an image of shape (M, N).
+
+    Raises
+    ------
+    ValueError
+        Where they are damaged, or in other units than pixels.
+    """
+    from pycocotools import mask as coco_mask
+
+    if not isinstance(polygons[0], list):
+        # One polygon without the list around it.
+        polygons = [polygons]
+    # What lies far outside would take memory by its distance.
+    farthest = 4 * max(shape)
+    for polygon in polygons:
+        if not isinstance(polygon, list) or not all(
+            isinstance(value, int | float) and abs(value) <= farthest for value in polygon
+        ):
+            raise ValueError("a corner of a polygon is no number, or far outside the image")
+        if len(polygon) < 6 or len(polygon) % 2:
+            raise ValueError("a polygon has fewer than three corners, or half a corner")
+    corners = [value for polygon in polygons for value in polygon]
+    # A whole pixel has such corners, too, but not between its edges and middle.
+    if 0 <= min(corners) <= max(corners) <= 1 and any(value % 0.5 for value in corners):
+        raise ValueError("its corners are shares of the image from 0 to 1, not pixels")
+    runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *shape))
+    return np.asarray(coco_mask.decode(runs) != 0)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import struct
 import warnings
 import zlib
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,19 +79,20 @@ def read_image(path: str | Path, page: int = 0) -> SemImage:
     with reading(path):
         if is_tiff(path):
             stored = read_tiff_page(path, page)
-            image = image_from_array(
+            return _image(
                 stored.pixels,
                 page_name(path, page) if stored.page_count > 1 else path.stem,
-                path=path,
+                path,
                 page=page,
+                page_count=stored.page_count,
                 pixel_size=stored.pixel_size,
                 picture_rows=stored.picture_rows,
+                turned=stored.turned,
             )
-            return replace(image, page_count=stored.page_count, turned=stored.turned)
         if page != 0:
             raise InputError(f"{path}: has 1 page, so there is no page {page}")
         pixels, turned = _read_picture(path)
-        return replace(image_from_array(pixels, path.stem, path=path), turned=turned)
+        return _image(pixels, path.stem, path, turned=turned)
 
 
 def page_count(path: str | Path) -> int:
@@ -137,7 +138,11 @@ def image_from_array(
     InputError
         For other shapes and types.
     """
-    pixels = np.asarray(array)
+    place = {"page": page, "pixel_size": pixel_size, "picture_rows": picture_rows}
+    return _image(np.asarray(array), name, path, **place)
+
+
+def _image(pixels: NDArray[Any], name: str, path: Path | None, **known: Any) -> SemImage:
     # A stack of one picture, as several programs save it.
     while pixels.ndim > 2 and pixels.shape[0] == 1:
         pixels = pixels[0]
@@ -148,13 +153,7 @@ def image_from_array(
     except ValueError as error:
         raise InputError(f"{path or name}: {error}") from error
     return SemImage(
-        name=name,
-        pixels=_read_only(pixels),
-        gray=_read_only(gray),
-        path=path,
-        page=page,
-        pixel_size=pixel_size,
-        picture_rows=picture_rows,
+        name=name, pixels=_read_only(pixels), gray=_read_only(gray), path=path, **known
     )
 
 
@@ -212,7 +211,7 @@ def reading(path: Path) -> Iterator[None]:
     except _READ_ERRORS as error:
         detail = str(error).splitlines()[0] if str(error) else type(error).__name__
         # Pillow shows the object that it was given in place of the file.
-        detail = detail.partition(" <_io.")[0]
+        detail = detail.partition(" <_")[0]
         raise InputError(
             f"{path}: cannot be read as an image ({detail}); "
             "TIFF, JPEG, PNG and BMP files are understood"
@@ -232,12 +231,30 @@ def _read_picture(path: Path) -> tuple[NDArray[Any], int]:
     return np.ascontiguousarray(oriented(pixels, turned)), turned
 
 
-def open_picture(path: Path) -> Image.Image:
+class _WholeFile(io.BufferedReader):
+    """Reads no more than there is: a damaged length makes a file take that much memory first."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, size: int | None = -1) -> bytes:
+        return super().read(size if size is None else min(size, self._size))
+
+
+@contextmanager
+def open_picture(path: Path) -> Iterator[Image.Image]:
     """Open a JPEG, PNG or BMP file, however large it says its pieces are."""
-    is_bitmap = _start_of(path, 2) == b"BM"
-    # A damaged length makes a read of a file take that much memory, one of bytes what is there.
     # Bitmaps have no such lengths, and their pixels need not be copied.
-    stored = path if is_bitmap else io.BytesIO(path.read_bytes())
+    if _start_of(path, 2) == b"BM":
+        with _picture(path, path) as picture:
+            yield picture
+    else:
+        with _WholeFile(path) as file, _picture(path, file) as picture:
+            yield picture
+
+
+def _picture(path: Path, stored: Path | io.BufferedReader) -> Image.Image:
     with warnings.catch_warnings():
         # Mosaics are large on purpose.
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)

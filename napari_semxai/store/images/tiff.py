@@ -46,7 +46,7 @@ _TAG_ERRORS = (
     ValueError,
     struct.error,
 )
-_KNOWN_PAGES: dict[tuple[str, int, int], tuple[int, ...]] = {}
+_KNOWN_PAGES: dict[tuple[str, int, int, int], tuple[int, ...]] = {}
 _MOST_KNOWN = 64
 _ORIENTATION = 274
 

@@ -60,7 +60,7 @@ def open_tiff(path: Path) -> Iterator[tifffile.TiffFile]:
 
 # Every page and every review reads the file again.
 @lru_cache(maxsize=64)
-def _warn_once(path: str, _time: int, _size: int) -> None:
+def _warn_once(path: str, *_state: int) -> None:
     said = "a tag of this TIFF file is damaged; its pixels are read, its pixel size may be unknown"
     _logger.warning("%s: %s", path, said)
 
@@ -76,16 +76,17 @@ def _is_for_others(record: logging.LogRecord) -> bool:
 logging.getLogger("tifffile").addFilter(_is_for_others)
 
 
-def file_state(path: Path) -> tuple[str, int, int]:
-    """Return what changes when a file does: its path, time and size."""
-    # Twice for every page: pathlib would take a tenth of what reading a small file does.
+def file_state(path: Path) -> tuple[str, int, int, int]:
+    """Return what changes when a file does: its path, number on the disk, time and size."""
+    # Twice for every page: pathlib would take a tenth of what reading a small file does. The
+    # number tells files of one relative path apart.
     stat = os.stat(path)
-    return os.path.abspath(path), stat.st_mtime_ns, stat.st_size
+    return os.fspath(path), stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 # A stack of thousands of pages is opened for every one of them.
 @lru_cache(maxsize=64)
-def _check_once(path: str, _time: int, _size: int) -> None:
+def _check_once(path: str, *_state: int) -> None:
     check_directories(Path(path))
 
 

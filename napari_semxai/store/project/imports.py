@@ -276,7 +276,7 @@ def _coco_masks(
         if not image.annotations and not values.get("state") and not choices.unannotated:
             reader.leave_out(image.name)
             continue
-        load = partial(_from_coco, image, labels, problems)
+        load = partial(_from_coco, image, labels, stored.rule, problems)
         told = (values.get(name) for name in ("label", "state", "comment"))
         label, state, comment = (None if one is None else str(one) for one in told)
         # Another program's digest may be that of anything.
@@ -310,7 +310,11 @@ def _labels_of(stored: CocoSet, project: Project) -> dict[str, str]:
 
 
 def _from_coco(
-    entry: CocoImage, labels: Mapping[str, str], problems: dict[str, str], image: ProjectImage
+    entry: CocoImage,
+    labels: Mapping[str, str],
+    rule: str,
+    problems: dict[str, str],
+    image: ProjectImage,
 ) -> MaskReading:
     read = entry.mask(image.shape)
     if read.problems and not read.mask.any():
@@ -320,7 +324,7 @@ def _from_coco(
     found = [labels.get(key, key) for key in read.categories if labels.get(key, key)]
     comment = f"classes: {', '.join(found)}" if len(found) > 1 else None
     parts = tuple(replace(part, label=labels.get(part.label, part.label)) for part in read.parts)
-    return MaskReading(read.mask, "COCO JSON", found[0] if found else None, comment, parts)
+    return MaskReading(read.mask, rule, found[0] if found else None, comment, parts)
 
 
 def _refuse(reason: str, image: ProjectImage) -> MaskReading:

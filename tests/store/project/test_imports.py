@@ -394,6 +394,60 @@ def test_one_bad_annotation_costs_that_annotation(folders, tmp_path):
         import_masks(folders, path, "ben")
 
 
+def results(path, *entries):
+    shown = {"category_id": 3, "segmentation": [BOX]}
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps([shown | entry for entry in entries]))
+    return path
+
+
+def test_results_of_a_detector_name_their_images_themselves(folders, tmp_path):
+    path = results(
+        tmp_path / "results.json",
+        {"image_id": "solo"},
+        {"image_id": "solo", "score": 0.49, "segmentation": [[0, 0, 9, 0, 9, 9]]},
+        {"image_id": 7, "file_name": "lot_b/img1.png", "score": 0.5},
+        {"image_id": "empty", "score": 0.2},
+        {"image_id": 2},
+        {"image_id": "gone"},
+        {"image_id": None},
+    )
+    failed = {}
+    masks = import_masks(folders, path, "net", failed=failed)
+    assert "foreground: COCO results of score 0.5 and more (2); 1 images without" in str(masks)
+    assert {one.image.name for one in chosen_masks(folders)} == {"solo", "lot_b/img1"}
+    solo = folders.record("solo", "net")
+    assert (solo.label, solo.area) == ("3", 49)
+    assert [one.partition(";")[0].removeprefix(f"{path}: ") for one in failed.values()] == [
+        "entry 5: image 2 is not known",
+        "entry 7: image None is not known",
+        f"gone: the project {folders.folder} has no image of this name",
+    ]
+    with pytest.raises(InputError, match="no data set lies beside the list"):
+        import_masks(folders, results(tmp_path / "r" / "r.json", {"image_id": 1}), "net")
+
+
+def test_results_of_a_detector_take_images_of_the_data_set_beside_them(folders, tmp_path):
+    path = results(tmp_path / "r" / "results.json", {"image_id": 2.0}, {"image_id": 9})
+    listed = coco(path.with_name("val.json"), ["empty.png", "solo.png"], [])
+    document = json.loads(listed.read_text())
+    # What was said of the images there is no answer of the detector.
+    document["images"][1] |= {"state": "unsure", "comment": "odd", "label": "5"}
+    listed.write_text(json.dumps(document))
+    failed = {}
+    assert import_masks(folders, path, "net", failed=failed).brought == 1
+    record = folders.record("solo", "net")
+    assert (record.state, record.label) == (ReviewState.ACCEPTED, "3")
+    assert record.comment != "odd"
+    assert list(failed.values()) == [
+        f"{path}: entry 2: image 9 is not known; val.json has no such image"
+    ]
+    # Each of several data sets counts its images from 1.
+    coco(path.with_name("train.json"), ["solo.png", "empty.png"], [])
+    with pytest.raises(InputError, match="2 data sets lie beside the list"):
+        import_masks(folders, path, "other")
+
+
 def test_images_without_annotation_are_left_out_unless_told(folders, tmp_path):
     path = coco(tmp_path / "c.json", ["solo.png", "empty.png"], [annotation(1)])
     masks = import_masks(folders, path, "anna")
