@@ -147,8 +147,7 @@ def test_what_programs_write(tmp_path, program):
 @pytest.mark.parametrize(
     ("document", "message"),
     [
-        # Results of detectors, labelme, VGG VIA's own, Label Studio's own, one image of SA-1B.
-        ([{"image_id": 4, "category_id": 1, "segmentation": RUNS, "score": 0.9}], "no COCO data"),
+        # labelme, VGG VIA's own, Label Studio's own, one image of SA-1B.
         ({"version": "5.2.1", "shapes": [{"label": "a", "points": []}]}, "no COCO data set"),
         ({"_via_settings": {}, "_via_img_metadata": {}}, "no COCO data set"),
         ([{"id": 1, "annotations": [{"result": []}], "data": {"image": "a.png"}}], "no COCO data"),
@@ -270,7 +269,12 @@ def test_memory_is_that_of_one_image(tmp_path):
 def test_images_are_counted_and_other_files_refused(tmp_path):
     write_mask_document(tmp_path / "one.json", np.ones((3, 4), bool), "one")
     assert count_images(tmp_path / "one.json") == 1
-    for text in ('{"images": []}', "[]", '[{"image_id": 1}]', '{"shapes": []}', "3", "[" * 99_999):
-        (tmp_path / "other.json").write_text(text)
+    other = tmp_path / "other.json"
+    for text in ('{"images": []}', "[]", '{"shapes": []}', "3", "[" * 99_999):
+        other.write_text(text)
         with pytest.raises(InputError, match=r"other\.json: is no (COCO data set|JSON file)"):
-            read_coco(tmp_path / "other.json")
+            read_coco(other)
+    # Results of a detector are read, and no data set that a mask may be written over.
+    other.write_text('[{"image_id": 1}]')
+    with pytest.raises(InputError, match=r"other\.json: is no COCO data set"):
+        count_images(other)
