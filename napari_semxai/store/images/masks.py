@@ -339,9 +339,10 @@ def _start_of(path: Path) -> bytes:
 
 def _from_tiff(path: Path) -> StoredMask:
     with open_tiff(path) as tif:
-        page, pages = tif.pages[0].aspage(), len(full_pages(tif, path))
-        if pages > 1:
-            raise _several(path, pages)
+        pages = full_pages(tif, path)
+        if len(pages) > 1:
+            raise _several(path, len(pages))
+        page = tif.pages[pages[0]].aspage()  # a preview may come first
         samples, colormap = stored_samples(page), page_colormap(page)
         written_here = page.software == WRITTEN_BY
         lossy = page.compression in (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
@@ -381,14 +382,15 @@ def _from_palette(picture: Image.Image) -> StoredMask:
 
 def _with_alpha(samples: NDArray[Any], *, lossy: bool = False) -> StoredMask:
     """Split grey or colours from what comes behind them."""
-    if samples.ndim == 3 and samples.shape[2] in (1, 2):
-        alpha = samples[..., 1] if samples.shape[2] == 2 else None
-        return StoredMask(samples[..., 0], alpha, lossy=lossy)
-    if samples.ndim == 3 and samples.shape[2] not in (3, 4):
-        raise ValueError(f"{samples.shape[2]} channels; save one of them")
-    if samples.ndim == 3 and samples.shape[2] == 4:
-        return StoredMask(samples[..., :3], samples[..., 3], lossy=lossy)
-    return StoredMask(samples, lossy=lossy)
+    if samples.dtype.kind not in "biuf":
+        raise ValueError(f"its pixels are of type {samples.dtype}, neither numbers nor bools")
+    channels = samples.shape[2] if samples.ndim == 3 else 0
+    if channels > 4:
+        raise ValueError(f"{channels} channels; save one of them")
+    if channels in (2, 4):
+        values = samples[..., 0] if channels == 2 else samples[..., :3]
+        return StoredMask(values, samples[..., -1], lossy=lossy)
+    return StoredMask(samples[..., 0] if channels == 1 else samples, lossy=lossy)
 
 
 def _several(path: Path, count: int) -> InputError:

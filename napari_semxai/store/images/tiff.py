@@ -49,6 +49,7 @@ _TAG_ERRORS = (
 _KNOWN_PAGES: dict[tuple[str, int, int, int], tuple[int, ...]] = {}
 _MOST_KNOWN = 64
 _ORIENTATION = 274
+_FEI_TAGS, _ZEISS_TAGS = (34680, 34682), (34118,)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,30 +97,42 @@ def read_tiff_page(path: Path, page: int) -> TiffPage:
             raise InputError(f"{path}: has {len(pages)} pages, so there is no page {page}")
         shown = tif.pages[pages[page]].aspage()
         pixels = _pixels(shown, page if len(set(pages)) == 1 else 0)
-        size, rows = _known_size(tif, pixels.shape[0], pixels.shape[1])
+        size, rows = _known_size(tif, shown, pixels.shape[:2])
         turned = _orientation(shown)
     return TiffPage(pixels, len(pages), size, rows, turned)
 
 
 def _known_size(
-    tif: tifffile.TiffFile, height: int, width: int
+    tif: tifffile.TiffFile, shown: tifffile.TiffPage, shape: tuple[int, ...]
 ) -> tuple[float | None, int | None]:
-    """Return metres per pixel and rows above the info bar; None where no tag can be read."""
-    # The page is asked: to ask the file takes as long as reading a small picture.
-    page = tif.pages[0].aspage()
+    """Return metres per pixel and rows above the info bar; None where no tag can be read.
+
+    Microscopes tell both in each page; where one does not, the first page speaks for it.
+    """
+    # Pages are asked: to ask the file takes as long as reading a small picture.
+    first = tif.pages[0].aspage()
     # A damaged tag must not cost the picture.
+    for page in dict.fromkeys((shown, first)):
+        with suppress(*_TAG_ERRORS):
+            if page.is_fei and (fei := _values_of(page, _FEI_TAGS)):
+                return fei_pixel_size(fei), fei_picture_rows(fei, shape[0])
+        with suppress(*_TAG_ERRORS):
+            if page.is_sem and (zeiss := _values_of(page, _ZEISS_TAGS)):
+                return zeiss_pixel_size(zeiss, shape[1], shape[0]), None
     with suppress(*_TAG_ERRORS):
-        if page.is_fei and (fei := tif.fei_metadata):
-            return fei_pixel_size(fei), fei_picture_rows(fei, height)
-    with suppress(*_TAG_ERRORS):
-        if page.is_sem and (zeiss := tif.sem_metadata):
-            return zeiss_pixel_size(zeiss, width, height), None
-    with suppress(*_TAG_ERRORS):
-        if page.is_ome:
+        if first.is_ome:
             return ome_pixel_size(tif.ome_metadata or ""), None
-        if page.is_imagej:
+        if first.is_imagej:
             return _imagej_pixel_size(tif), None
     return None, None
+
+
+def _values_of(page: tifffile.TiffPage, tags: tuple[int, ...]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for tag in tags:
+        with suppress(*_TAG_ERRORS):
+            values |= page.tags[tag].value
+    return values
 
 
 def fei_pixel_size(metadata: Mapping[str, Any]) -> float | None:
@@ -162,14 +175,17 @@ def zeiss_pixel_size(
 
 
 def ome_pixel_size(xml: str) -> float | None:
-    """Return metres per pixel from OME-XML; None where pixels are not square."""
-    sizes = []
-    for axis in "XY":
-        found = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', xml)
-        unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', xml)
-        metres = _METRES.get(unit[1] if unit else "µm")
-        sizes.append(float(found[1]) * metres if found and metres else None)
-    return _square(*sizes)
+    """Return metres per pixel from OME-XML; None where they are not square, or differ."""
+    found = set()
+    for pixels in re.findall(r"<(?:\w+:)?Pixels\b[^>]*", xml) or [xml]:
+        sizes = []
+        for axis in "XY":
+            size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', pixels)
+            unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', pixels)
+            metres = _METRES.get(unit[1] if unit else "µm")
+            sizes.append(float(size[1]) * metres if size and metres else None)
+        found.add(_square(*sizes))
+    return found.pop() if len(found) == 1 else None
 
 
 def _imagej_pixel_size(tif: tifffile.TiffFile) -> float | None:

@@ -317,6 +317,19 @@ def test_the_hand_drawn_outline() -> None:
     assert read_mask(path, shape=(480, 480)).sum() == 4282
 
 
+def test_a_preview_before_the_mask_is_not_the_mask(tmp_path, blob):
+    with tifffile.TiffWriter(tmp_path / "m.tif") as tif:
+        tif.write(painted(blob[::4, ::4], 255), subfiletype=1)
+        tif.write(painted(blob, 255))
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.tif", blob.shape), blob)
+
+
+def test_complex_numbers_are_no_mask(tmp_path, blob):
+    tifffile.imwrite(tmp_path / "m.tif", blob.astype(np.complex64))
+    with pytest.raises(InputError, match=r"m\.tif: .*type complex64, neither numbers nor bools"):
+        read_mask(tmp_path / "m.tif")
+
+
 def test_a_mask_lies_as_its_image_does(tmp_path):
     image, exif = np.zeros((6, 9), np.uint8), Image.Exif()
     image[0, :3] = 255

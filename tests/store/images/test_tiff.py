@@ -311,6 +311,30 @@ def test_pixel_size_of_ome(unit: str, metres: float | None) -> None:
     assert ome_pixel_size("") is None
 
 
+def test_series_of_several_sizes_have_none(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as tif:
+        for size in (2.5, 5.0):
+            known = {"PhysicalSizeX": size, "PhysicalSizeY": size}
+            tif.write(np.zeros((6, 8), np.uint8), metadata=known)
+    assert [read_image(tmp_path / "a.ome.tif", page).pixel_size for page in (0, 1)] == [None, None]
+    one = '<Pixels PhysicalSizeX="0.5" PhysicalSizeY="0.5">'
+    assert ome_pixel_size(one + one) == 0.5e-6
+
+
+@pytest.mark.parametrize("tag", [34682, 34118])
+def test_each_page_has_the_size_that_it_says(tmp_path: Path, tag: int) -> None:
+    """Pages that were put together of pictures of several magnifications."""
+    with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
+        for size in ("2.5e-09", "5e-09", None):
+            fei = f"[Scan]\r\nPixelWidth={size}\r\nPixelHeight={size}\r\n"
+            zeiss = f"0\r\n0\r\n0\r\n{size}\r\nDP_IMAGE_STORE\r\nStore resolution = 1024 * 8\r\n"
+            said = [(tag, "s", 0, fei if tag == 34682 else zeiss, True)] if size else []
+            tif.write(np.zeros((8, 1024), np.uint8), extratags=said, metadata=None)
+    sizes = [read_image(tmp_path / "a.tif", page).pixel_size for page in range(3)]
+    # A page without a tag is of the first page's picture.
+    assert sizes == pytest.approx([2.5e-9, 5e-9, 2.5e-9])
+
+
 def test_pixel_size_of_an_ome_file(tmp_path: Path) -> None:
     known = {"axes": "YX", "PhysicalSizeX": 2.5, "PhysicalSizeXUnit": "nm",
              "PhysicalSizeY": 2.5, "PhysicalSizeYUnit": "nm"}  # fmt: skip
