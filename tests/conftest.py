@@ -26,6 +26,10 @@ if sys.platform == "linux":
     # pytest-xvfb starts the display. Offscreen has no OpenGL, so canvas pictures are black.
     os.environ["QT_QPA_PLATFORM"] = "xcb"
 
+# Before torch is loaded: threads of several processes that spin while they wait take each other's
+# cores, and triple the time of tests of networks.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 _QT_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
 # Both are waited out only by a test that fails, so that a busy machine fails none.
 _PATIENCE_SECONDS = 15.0
