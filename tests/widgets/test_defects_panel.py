@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -50,7 +52,7 @@ def panel(qtbot, session, shown):
 
 
 def row(panel, number):
-    return [panel.table.item(number, column).text() for column in range(4)]
+    return [panel.table.item(number, column).text() for column in (0, 2, 3, 4)]
 
 
 def test_rows_say_number_area_size_and_place(panel, session):
@@ -61,6 +63,14 @@ def test_rows_say_number_area_size_and_place(panel, session):
     session.defects = ()
     assert panel.said.text() == "0 defects"
     assert panel.table.rowCount() == 0
+
+
+def test_classes_have_a_column_where_any_is_known(panel, session):
+    assert panel.table.isColumnHidden(1)
+    first, *rest = session.defects
+    session.defects = (replace(first, label="particle"), *rest)
+    assert not panel.table.isColumnHidden(1)
+    assert [panel.table.item(place, 1).text() for place in range(3)] == ["particle", "", ""]
 
 
 def test_a_click_on_a_row_looks_at_the_defect(panel, shown):

@@ -6,7 +6,7 @@ its runs. On SEM masks this is several times faster than pixel labelling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ import scipy
 import skimage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from napari_semxai.types import BoolMask, IntArray
@@ -172,12 +174,15 @@ class Defect:
         (row0, column0, row1, column1), ends excluded.
     seed : tuple of int
         (row, column) of one of its pixels: finds it again while it is there.
+    label : str
+        Its class; "" where none is known.
     """
 
     number: int
     area: int
     box: tuple[int, int, int, int]
     seed: tuple[int, int]
+    label: str = ""
 
     @property
     def centre(self) -> tuple[float, float]:
@@ -214,6 +219,32 @@ def find_defects(mask: BoolMask) -> tuple[Defect, ...]:
         box = (rows.start, columns.start, rows.stop, columns.stop)
         found.append(Defect(number, int(areas[number]), box, seed))
     return tuple(found)
+
+
+def label_defects(
+    mask: BoolMask, defects: tuple[Defect, ...], label: str, parts: Iterable[tuple[str, BoolMask]]
+) -> tuple[Defect, ...]:
+    """Return the defects of a mask with their classes.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (M, N)
+        The mask.
+    defects : tuple of Defect
+        What `find_defects` finds in it.
+    label : str
+        Class of those that no part lies on.
+    parts : iterable of (str, ndarray of bool, shape (M, N))
+        Objects with a class of their own; of several on one defect that with the most pixels
+        counts.
+    """
+    labels = scipy.ndimage.label(mask, _EIGHT)[0]
+    found, most = [label] * (len(defects) + 1), np.zeros(len(defects) + 1, int)
+    for name, part in parts:
+        pixels = np.bincount(labels[part & mask], minlength=len(most))
+        for number in np.flatnonzero(pixels > most):
+            found[number], most[number] = name, pixels[number]
+    return tuple(replace(one, label=found[one.number]) for one in defects)
 
 
 def remove_defects(mask: BoolMask, seeds: NDArray[np.int_]) -> BoolMask:

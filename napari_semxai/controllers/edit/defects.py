@@ -11,9 +11,11 @@ from napari_semxai.algorithms.masks.components import (
     find_defects,
     join_defects,
     keep_defects,
+    label_defects,
     remove_defects,
     split_defects,
 )
+from napari_semxai.store.images.mask_parts import part_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, ReviewRecord
 
 _LIST = "list of defects"
 
@@ -77,12 +79,14 @@ class DefectsController:
         self._shown = 0
         session.events.size.connect(self._on_mask_changed)
         session.events.image.connect(self._on_image_changed)
+        session.events.record.connect(self._on_mask_changed)
 
     def release(self) -> None:
         """Disconnect from the session."""
         self._jobs.forget(_LIST)
         self._session.events.size.disconnect(self._on_mask_changed)
         self._session.events.image.disconnect(self._on_image_changed)
+        self._session.events.record.disconnect(self._on_mask_changed)
 
     def watch(self, watched: bool) -> None:
         """Keep the list up to date from now on, or drop it."""
@@ -151,7 +155,8 @@ class DefectsController:
             self._late = True
             return
         self._busy = True
-        self._jobs.run(_LIST, partial(find_defects, mask.copy()), self._on_listed)
+        listed = partial(_list_defects, mask.copy(), self._session.record)
+        self._jobs.run(_LIST, listed, self._on_listed)
 
     def _on_listed(self, defects: tuple[Defect, ...]) -> None:
         self._busy = False
@@ -161,3 +166,12 @@ class DefectsController:
         if self._late:
             self._late = False
             self._on_mask_changed()
+
+
+def _list_defects(mask: BoolMask, record: ReviewRecord | None) -> tuple[Defect, ...]:
+    """Return the defects of a mask with their classes, as far as its review knows them."""
+    defects = find_defects(mask)
+    if record is None:
+        return defects
+    named = ((part.label, part_mask(part, mask.shape)) for part in record.parts if part.label)
+    return label_defects(mask, defects, record.label, named)

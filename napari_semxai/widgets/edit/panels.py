@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     _Show = Callable[[tuple[int, int, int, int] | None], None]
 
-_DEFECT_COLUMNS = ("No.", "Area", "Size", "Row, column")
+_DEFECT_COLUMNS = ("No.", "Class", "Area", "Size", "Row, column")
 _LISTED = 500
 """Rows at most: a noisy mask has thousands of specks."""
 _SEEN = 5
@@ -327,12 +327,19 @@ class DefectsPanel(Panel):
 
     def _fill(self) -> None:
         count, edge = len(self._defects), self._session.pixel_size
+        queue = self._session.queue
+        names = {} if queue is None else queue.class_names
         more = f", the first {_LISTED} listed" if count > _LISTED else ""
         self.said.setText(f"{count:,} {'defect' if count == 1 else 'defects'}{more}")
         self.table.setRowCount(min(count, _LISTED))
         for row, one in enumerate(self._defects[:_LISTED]):
             for column, text in enumerate(_defect_texts(one, edge)):
                 self.table.setItem(row, column, QTableWidgetItem(text))
+            name = names.get(one.label, one.label)
+            self.table.item(row, 1).setText(name)
+            self.table.item(row, 1).setToolTip(name)
+        # Without classes the sizes need the room.
+        self.table.setColumnHidden(1, not any(one.label for one in self._defects))
 
     def _on_selected(self) -> None:
         number = len(self.chosen)
@@ -365,8 +372,9 @@ def _defect_table() -> QTableWidget:
     table.verticalHeader().setDefaultSectionSize(20)
     header, mode = table.horizontalHeader(), QHeaderView.ResizeMode
     # The size is the longest text, the number the shortest.
-    header.setSectionResizeMode(2, mode.Stretch)
-    for column, sample in ((0, "No.99"), (1, "99,999 nm²"), (3, "Row, columns")):
+    header.setSectionResizeMode(3, mode.Stretch)
+    samples = "No.99", "Particle", "99,999 nm²", "Row, columns"
+    for column, sample in zip((0, 1, 2, 4), samples, strict=True):
         header.setSectionResizeMode(column, mode.Fixed)
         table.setColumnWidth(column, header.fontMetrics().horizontalAdvance(sample) + 14)
     # As high with one row as with many: nothing below it moves.
@@ -382,6 +390,8 @@ def _defect_texts(one: Defect, edge: float | None) -> tuple[str, ...]:
     place = f"{row:.0f}, {column:.0f}"
     sides = column1 - column0, row1 - row0
     if edge is None:
-        return str(one.number), f"{one.area:,} px", "{} × {} px".format(*sides), place
+        sizes = f"{one.area:,} px", "{} × {} px".format(*sides)
+        return str(one.number), one.label, *sizes, place
     width, height = (length_text(side * edge) for side in sides)
-    return str(one.number), area_text(one.area * edge * edge), f"{width} × {height}", place
+    sizes = area_text(one.area * edge * edge), f"{width} × {height}"
+    return str(one.number), one.label, *sizes, place

@@ -8,6 +8,8 @@ import pytest
 from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.defects import DEFECT_EDITS, DefectsController
 from napari_semxai.controllers.edit.edit import EditController
+from napari_semxai.store.images.mask_parts import mask_part
+from napari_semxai.types import ReviewRecord
 from tests.explanations import NowJobs
 from tests.open_images import open_image
 
@@ -58,6 +60,20 @@ def test_the_list_follows_strokes(session, defects, edit, mask):
     mask.update((slice(50, 54), slice(70, 72)), np.zeros((4, 2)))
     edit.mask_changed()
     assert [one.area for one in session.defects] == [100, 40, 112, 1]
+
+
+def test_classes_are_the_reviews_and_those_that_came_in(session, defects, edit, mask):
+    scratch = np.zeros((96, 128), bool)
+    scratch[49:53, 60:100] = True
+    record = ReviewRecord("x", "Anna", label="pit", parts=(mask_part(scratch, "scratch"),))
+    defects.watch(True)
+    assert {one.label for one in session.defects} == {""}
+    session.update_image(record=record)
+    assert [one.label for one in session.defects] == ["pit", "scratch", "pit"]
+    # Where two are joined the class that has pixels of its own counts.
+    mask.update((slice(15, 50), slice(19, 61)), np.ones((35, 42)))
+    edit.mask_changed()
+    assert [one.label for one in session.defects] == ["scratch", "pit"]
 
 
 def test_another_image_has_other_defects(session, image, defects, edit):
