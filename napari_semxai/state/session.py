@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from psygnal import Signal, SignalGroup, SignalGroupDescriptor
 
@@ -91,11 +91,32 @@ class Found:
         The winner that a person chose.
     origin : Origin
         What made them.
+    filters : FilterSettings or None
+        Those that the candidates passed, where the others are not kept.
     """
 
     pool: CandidatePool
     chosen: int | None
     origin: Origin
+    filters: FilterSettings | None = None
+
+
+class KeptCandidates(NamedTuple):
+    """Candidates of an image of a project, and the automatic mask that they led to.
+
+    Attributes
+    ----------
+    found : Found
+        Those that passed the filters.
+    algorithm : AlgorithmSettings
+        What made a mask of them.
+    mask_sha256 : str
+        Digest of that mask.
+    """
+
+    found: Found
+    algorithm: AlgorithmSettings
+    mask_sha256: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.controllers.edit.recipe import versions
+from napari_semxai.state.session import Found, KeptCandidates, ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
@@ -49,7 +50,7 @@ class _Run:
         self, opened: OpenProject, annotator: str, settings: MaskSettings, waiting: list[str]
     ) -> None:
         self.opened, self.annotator = opened, annotator
-        self.settings, self.sha256 = settings, ""
+        self.settings, self.model = settings, ModelInfo("", "", "")
         self.waiting, self.total = waiting, len(waiting)
         self.began = time.monotonic()
         self.pool: CandidatePool | None = None
@@ -167,7 +168,7 @@ class QueueMasks:
 
     def _on_update(self, run: _Run, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
-            run.sha256 = answer.sha256
+            run.model = answer
         elif isinstance(answer, GenerateUpdate) and answer.pool is not None:
             run.pool = answer.pool
 
@@ -182,8 +183,10 @@ class QueueMasks:
             partial(self._on_write_failed, run),
         )
 
-    def _on_written(self, run: _Run, image_id: str, _: object) -> None:
+    def _on_written(self, run: _Run, image_id: str, made: KeptCandidates | None) -> None:
         run.made, run.failed = run.made + 1, 0
+        if made is not None:
+            self._images.remember(run.opened.cache.key(image_id), made)
         self._images.reopen(image_id)
         self._next(run)
 
@@ -236,7 +239,7 @@ def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
         return False
     return (
         settings == run.settings
-        and made["model"].get("sha256") == run.sha256
+        and made["model"].get("sha256") == run.model.sha256
         # Not of candidates that were still coming.
         and "points_done" not in made
         and recipe.image_sha256 == run.opened.project.image(image_id).sha256
@@ -258,7 +261,7 @@ def _write(
     image: SemImage,
     pool: CandidatePool,
     is_edited: Callable[[str], bool],
-) -> None:
+) -> KeptCandidates | None:
     """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
     settings = run.settings
     chosen = pool.take(filter_candidates(pool, settings.filters))
@@ -269,7 +272,7 @@ def _write(
         "automatic",
         array_digest(truth.mask),
         array_digest(image.pixels),
-        settings.to_json(run.sha256, border) | found,
+        settings.to_json(run.model.sha256, border) | found,
         versions=run.versions,
         turned=image.turned,
     )
@@ -278,10 +281,12 @@ def _write(
     # comes between this look and the write.
     by_hand = _by_hand(run.opened.project.record(image_id, run.annotator))
     # Strokes and clicks on the open image are in no file yet; theirs is another base and score.
-    if is_edited(image_id):
-        return
-    if not by_hand and not run.opened.cache.unwritten(image_id):
-        change = ReviewChange(mask=truth.mask, recipe=recipe, score=score)
-        run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))
-        # It holds the image as it was before this mask.
-        run.opened.cache.drop(image_id)
+    if is_edited(image_id) or by_hand or run.opened.cache.unwritten(image_id):
+        return None
+    change = ReviewChange(mask=truth.mask, recipe=recipe, score=score)
+    run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))
+    # It holds the image as it was before this mask.
+    run.opened.cache.drop(image_id)
+    origin = Origin(ModelChoice(settings.model, settings.device), settings.generate, run.model)
+    kept = Found(chosen, None, origin, settings.filters)
+    return KeptCandidates(kept, settings.algorithm, recipe.base_sha256)

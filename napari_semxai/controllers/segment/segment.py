@@ -70,6 +70,7 @@ class SegmentController:
         self._asked: Origin | None = None
         self._origin: Origin | None = None
         self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
+        self._passed: FilterSettings | None = None
         self._strips: Border = (0, 0, 0, 0)
         self._stage_two: StageTwo | None = None
 
@@ -91,7 +92,7 @@ class SegmentController:
         self._engine.forget(CANDIDATES)
         session = self._session
         self._chosen = self._asked = self._origin = None
-        self._filtered = self._stage_two = None
+        self._filtered = self._stage_two = self._passed = None
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = IDLE
@@ -100,11 +101,14 @@ class SegmentController:
     def found(self) -> Found | None:
         """The candidates of the current image; None without any."""
         pool, origin = self._session.pool, self._origin
-        return None if pool is None or origin is None else Found(pool, self._chosen, origin)
+        if pool is None or origin is None:
+            return None
+        return Found(pool, self._chosen, origin, self._passed)
 
     def resume(self, found: Found) -> None:
         """Bring back what was `found` on the current image."""
         self._chosen, self._asked, self._origin = found.chosen, found.origin, found.origin
+        self._passed = found.filters
         self._session.pool = found.pool
         self._rank()
 
@@ -151,10 +155,13 @@ class SegmentController:
 
         Below the predicted IoU that the pool goes down to, the network is asked for the rest.
         """
-        self._session.filters = filters
+        before, self._session.filters = self._session.filters, filters
         self._rank()
         if self._session.pool is not None and self._asked is not None:
             asked = self._asked.generate
+            if self._passed is not None and filters != before:
+                # What did not pass was not kept.
+                self._ask(self._asked.choice, asked)
             if filters.pred_iou_thresh < asked.pred_iou_floor:
                 # A run over the queue asks for what is shown here.
                 self._set_floor(
@@ -205,7 +212,7 @@ class SegmentController:
                 if session.pool is not None and self._chosen is not None:
                     self._chosen = same_candidate(session.pool, self._chosen, answer.pool)
                 points = (answer.done, answer.total) if answer.done < answer.total else None
-                self._origin = replace(asked, points=points)
+                self._origin, self._passed = replace(asked, points=points), None
                 session.pool = answer.pool
                 self._stage_two = None
                 self._rank()

@@ -9,6 +9,7 @@ from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.controllers.project.batch_masks import QueueMasks
+from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.types import (
     IDLE,
     GenerateUpdate,
@@ -88,6 +89,38 @@ def test_the_open_image_shows_its_mask_when_it_comes_and_may_be_accepted(desk):
     desk.review.accept()
     desk.turn(lambda: desk.session.queue.number == 2)
     desk.turn(lambda: desk.session.queue.shown[0].state is ReviewState.ACCEPTED)
+
+
+def test_the_candidates_are_there_when_one_comes_to_an_image(desk):
+    desk.masks.start()
+    work(desk, 5)
+    desk.turn(lambda: "ready" in desk.session.message)
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    image_id, automatic = desk.session.entry.id, desk.session.automatic
+    record = desk.project().record(image_id, "Anna")
+    assert automatic.origin.sha256 == "abc"
+    assert array_digest(automatic.truth.mask) == record.mask_sha256
+    np.testing.assert_array_equal(desk.live.mask, automatic.truth.mask)
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 3)
+    # Looking changes nothing.
+    assert desk.project().record(image_id, "Anna") == record
+    desk.stroke(3, 5)
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    assert desk.session.automatic is not None
+    desk.queue.step(1)
+    desk.turn(lambda: desk.session.queue.number == 3)
+    # Candidates stay beside a mask that was painted on.
+    assert desk.session.edited
+    assert desk.session.automatic is not None
+    assert desk.live.mask[3, 5]
+    desk.session.algorithm = replace(desk.session.algorithm, connectivity=4)
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 2)
+    # Other settings would make another mask than the one that is there.
+    assert desk.session.automatic is None
 
 
 def test_masks_of_people_are_left_alone(desk):
