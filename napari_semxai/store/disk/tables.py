@@ -222,4 +222,7 @@ def table_text(
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        # A table with it would be taken for no text.
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return "" if isinstance(value, float) and math.isnan(value) else value

@@ -218,7 +218,7 @@ class CocoImage:
                 problems.append(f"{self.name}: {which}: {error}")
             else:
                 mask |= one
-                category = id_key(annotation.get("category_id"))
+                category = id_key(annotation.get("category_id", ""))
                 pixels[category] += int(np.count_nonzero(one))
                 crowd = bool(annotation.get("iscrowd"))
                 value = str(annotation.get("id", ""))

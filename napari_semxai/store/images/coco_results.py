@@ -16,7 +16,9 @@ _OF_FILE = ("file_name", "coco_url", "height", "width", "semxai_id", "page", "sh
 
 
 def id_key(number: Any) -> str:
-    """Return an id: numbers, or texts of the same number, are one."""
+    """Return an id, "" for none: numbers, or texts of the same number, are one."""
+    if number is None:
+        return ""
     return str(int(number) if isinstance(number, float) and number.is_integer() else number)
 
 
@@ -51,7 +53,7 @@ def results_document(path: Path, entries: list[Any]) -> tuple[dict[str, Any], li
         key = id_key(entry.get("image_id"))
         image = _image(entry, images.get(key))
         if image is None:
-            lost.append(f"entry {number}: image {key} is not known; {problem}")
+            lost.append(f"entry {number}: image {key or 'without id'} is not known; {problem}")
         else:
             known.setdefault(key, image)
             if _score(entry) >= LEAST_SCORE:

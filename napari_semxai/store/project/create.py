@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from napari_semxai.store.sources.image_tables import ImageSource, SourceImage
+    from napari_semxai.types import SemImage
 
 
 def create_project(
@@ -220,7 +221,14 @@ def _read_all(
     ids = unique_ids((source.name for source in sources), taken)
     for image_id, source in zip(ids, sources, strict=True):
         try:
-            images[source] = _project_image(image_id, source, pixel_size)
+            image = read_image(source.path, source.page)
+            images[source] = _project_image(image_id, source, image, pixel_size)
+            # Only a row of a table has the name of its file and no word of pages.
+            if image.page_count > 1 and source.name == source.path.stem:
+                problems[source.name] = (
+                    f"{source.path}: has {image.page_count} pages, and its row no page; page 0 "
+                    "was taken"
+                )
         except InputError as error:
             problems[source.name] = str(error)
         steps.step()
@@ -250,8 +258,9 @@ def _write_masks(
         steps.step()
 
 
-def _project_image(image_id: str, source: SourceImage, pixel_size: float | None) -> ProjectImage:
-    image = read_image(source.path, source.page)
+def _project_image(
+    image_id: str, source: SourceImage, image: SemImage, pixel_size: float | None
+) -> ProjectImage:
     rows, columns = image.gray.shape
     # The table knows best, then the file's own tags, then what was said for all.
     sizes = (source.pixel_size, image.pixel_size, pixel_size)

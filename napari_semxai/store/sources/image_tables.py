@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,13 +168,20 @@ def table_images(table: Path) -> ImageSource:
         raise InputError(all_reasons(failed.values()) or f"{table}: has no rows")
     carinthia = table.stem.casefold().startswith(_CARINTHIA)
     return ImageSource(
-        tuple(images),
+        _with_whole_labels(images),
         class_names=_CARINTHIA_CLASSES if carinthia else {},
         failed=failed,
         annotator=table.stem,
         # The published set, and what this program exports.
         mask_rule=BRIGHT if carinthia or "state" in columns else AUTO,
     )
+
+
+def _with_whole_labels(images: list[SourceImage]) -> tuple[SourceImage, ...]:
+    """Return images with whole numbers of classes: pandas writes 3.0 beside empty cells."""
+    if not all(re.fullmatch(r"(\d+(\.0+)?)?", image.label) for image in images):
+        return tuple(images)
+    return tuple(replace(image, label=image.label.partition(".")[0]) for image in images)
 
 
 def _check_columns(table: Table) -> None:

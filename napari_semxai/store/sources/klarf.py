@@ -106,7 +106,8 @@ def is_klarf(path: Path) -> bool:
 
 def read_klarf(path: Path) -> Klarf:
     """Read a KLARF file of version 1.1, 1.2 or 1.8; see `parse_klarf`."""
-    return parse_klarf(path, read_text(path))
+    # Some tools fill their fields up with it.
+    return parse_klarf(path, read_text(path).replace("\0", " "))
 
 
 def parse_klarf(path: Path, text: str) -> Klarf:

@@ -132,3 +132,8 @@ def test_the_end_mark_of_old_programs_is_no_row(tmp_path):
     path = tmp_path / "t.csv"
     path.write_bytes(b"a,b\r\n1,2\r\n\x1a")
     assert read_table(path).rows == ((2, ["1", "2"]),)
+
+
+def test_a_nul_leaves_a_table_that_can_be_read(tmp_path):
+    write_table(tmp_path / "t.csv", ["a"], [["x\0y"]])
+    assert read_table(tmp_path / "t.csv").rows == ((2, ["x\ufffdy"]),)

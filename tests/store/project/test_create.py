@@ -39,6 +39,19 @@ def test_folder_with_pages_and_equal_names(images, tmp_path):
     np.testing.assert_array_equal(third, tifffile.imread(images / "stack.tif")[2])
 
 
+def test_a_row_without_a_page_says_which_it_took(images, tmp_path):
+    table = tmp_path / "t.csv"
+    table.write_text("path\nimages/stack.tif\nimages/A.png\n")
+    failed = {}
+    with closing(create_project(tmp_path / "project", table, failed=failed)) as project:
+        assert [(image.id, image.page) for image in project.images] == [("stack", 0), ("A", 0)]
+    assert failed == {
+        "stack": f"{images / 'stack.tif'}: has 3 pages, and its row no page; page 0 was taken"
+    }
+    table.write_text("path,page\nimages/stack.tif,0\n")
+    create_project(tmp_path / "paged", table).close()
+
+
 def test_saved_masks_beside_their_images_are_no_images(images, tmp_path):
     for name in ("A_mask.png", "a-mask.tif", "sub/a_mask.png", "stack_p0002_mask.png"):
         Image.fromarray(np.full((8, 9), 255, np.uint8)).save(images / name)

@@ -420,7 +420,7 @@ def test_results_of_a_detector_name_their_images_themselves(folders, tmp_path):
     assert (solo.label, solo.area) == ("3", 49)
     assert [one.partition(";")[0].removeprefix(f"{path}: ") for one in failed.values()] == [
         "entry 5: image 2 is not known",
-        "entry 7: image None is not known",
+        "entry 7: image without id is not known",
         f"gone: the project {folders.folder} has no image of this name",
     ]
     with pytest.raises(InputError, match="no data set lies beside the list"):
@@ -478,6 +478,13 @@ def test_numbers_for_words_in_a_coco_file_are_their_text(folders, tmp_path):
     import_masks(folders, path, "A")
     record = folders.record("solo", "A")
     assert (record.label, record.comment) == ("3", "2.5")
+
+
+def test_an_annotation_without_category_has_no_class(folders, tmp_path):
+    marks = [annotation(1, None), annotation(1, None, segmentation=[[0, 0, 3, 0, 3, 3]])]
+    import_masks(folders, coco(tmp_path / "c.json", ["solo"], marks), "anna")
+    record = folders.record("solo", "anna")
+    assert (record.label or "", {part.label for part in record.parts}) == ("", {""})
 
 
 def test_categories_come_in_and_keep_their_ids(folders, tmp_path):

@@ -1,3 +1,5 @@
+import shutil
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -222,6 +224,19 @@ def test_what_could_mean_two_things_is_refused(pictures, text, message):
 def test_tables_of_many_programs(pictures, text):
     (image,) = _table(pictures, text).images
     assert (image.path.name, image.label) == ("a.png", "1")
+
+
+@pytest.mark.parametrize(
+    ("labels", "read"),
+    [(["3.0", "", "12.00"], ["3", "", "12"]), (["3.0", "3.1", "4"], ["3.0", "3.1", "4"])],
+)
+def test_classes_that_pandas_wrote_as_decimals_are_whole(pictures, labels, read):
+    for name in "xyz":
+        shutil.copy(pictures / "images" / "a.png", pictures / "images" / f"{name}.png")
+    rows = "".join(
+        f"images/{name}.png,{label}\n" for name, label in zip("xyz", labels, strict=True)
+    )
+    assert [image.label for image in _table(pictures, f"path,label\n{rows}").images] == read
 
 
 def test_all_reasons_are_told_when_nothing_is_left(pictures):

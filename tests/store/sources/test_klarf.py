@@ -368,6 +368,14 @@ def test_one_picture_is_not_every_image_of_a_file(write, tmp_path):
     assert "Lot.tif: has 1 images, so there is no image 2" in failed["defect_2"]
 
 
+def test_fields_that_are_filled_up_with_nul(write, stack, tmp_path):
+    rows = "DefectList\n 1 0.5 7 0.1 1 1 1 0;\nEndOfFile;\n\0\0\0"
+    path = write(HEAD.replace("L1", "L1\0\0") + "TiffFileName Lot.tif;\n" + SPEC + rows)
+    project = create_project(tmp_path / "project", path)
+    assert [image.lot.strip() for image in project.images] == ["L1"]
+    project.close()
+
+
 def test_rows_without_images_may_leave_the_list_away(write):
     rows = "DefectList\n 1 0 7 0 1 1 1 0\n 2 0 7 0 0\n 3 0 7 0 1 1 3 0\n 4 0 7 0 0 0;\n"
     klarf = read_klarf(write(HEAD + FILE + SPEC + rows + "EndOfFile;\n"))
