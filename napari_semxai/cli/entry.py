@@ -88,13 +88,20 @@ def parse_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     SystemExit
         After help, the version or one line that says what is wrong.
     """
+    # No option is the name of an image that is there.
+    arguments = [
+        f"./{one}" if one.startswith("-") and _is_picture(one) and os.path.exists(one) else one
+        for one in arguments
+    ]
     first = arguments[0] if arguments else ""
     shown = (
-        bool(first)
-        and first not in _COMMANDS
-        and (os.path.exists(first) or Path(first).suffix.casefold() in IMAGE_SUFFIXES)
+        bool(first) and first not in _COMMANDS and (os.path.exists(first) or _is_picture(first))
     )
     return make_parser().parse_args([*(["window"] if shown else []), *arguments])
+
+
+def _is_picture(name: str) -> bool:
+    return Path(name).suffix.casefold() in IMAGE_SUFFIXES
 
 
 def make_parser() -> argparse.ArgumentParser:

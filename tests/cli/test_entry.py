@@ -119,6 +119,15 @@ def test_images_without_a_command_open_the_window(
     assert len(given) == 1
 
 
+def test_an_image_may_begin_with_a_dash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-o.png").touch()
+    options = entry.parse_arguments(["mask", "-o.png", "-o", "out"])
+    assert [path.name for path in options.inputs] == ["-o.png"]
+    assert options.output.name == "out"
+    assert entry.parse_arguments(["-o.png"]).files == [Path("-o.png")]
+
+
 @pytest.mark.parametrize("encoding", ["cp932", "ascii"])
 def test_what_the_console_cannot_show_is_replaced(encoding: str, tmp_path: Path) -> None:
     gray = np.random.default_rng(0).integers(90, 130, (40, 56)).astype(np.uint8)

@@ -193,7 +193,8 @@ def image_files(folder: str | Path) -> list[Path]:
         for path in folder.rglob("*")
         if path.suffix.lower() in IMAGE_SUFFIXES
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
+        # A link that leads nowhere is an image that is missing, and to be named.
+        and (path.is_file() or (path.is_symlink() and not path.is_dir()))
     )
     return sorted(found, key=lambda path: (natural_key(path.with_suffix("").as_posix()), path))
 

@@ -293,6 +293,21 @@ def test_image_files_of_a_folder(tmp_path: Path) -> None:
     assert found == ["b.png", "c.jpeg", "sub/a.TIF"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="links need rights there")
+def test_links_that_lead_nowhere_are_named(tmp_path: Path, gray: np.ndarray) -> None:
+    """As those into a share that is not there today; links to folders are not followed."""
+    Image.fromarray(gray).save(tmp_path / "a.png")
+    for name, target in (("b.png", "a.png"), ("gone.png", "/share/gone.png"), ("c.png", "c.png")):
+        (tmp_path / name).symlink_to(target)
+    (tmp_path / "up.png").symlink_to(tmp_path, target_is_directory=True)
+    (tmp_path / "folder.png").mkdir()
+    names = ["a.png", "b.png", "c.png", "gone.png"]
+    assert [path.name for path in image_files(tmp_path)] == names
+    for name in ("c.png", "gone.png"):
+        with pytest.raises(InputError, match=rf"{name}: "):
+            read_image(tmp_path / name)
+
+
 @pytest.mark.parametrize("mode", ["L", "RGB", "P", "LA"])
 def test_png_beyond_the_limit_of_pillow(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
