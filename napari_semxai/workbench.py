@@ -23,7 +23,7 @@ from napari_semxai.controllers.project.batch_masks import QueueMasks
 from napari_semxai.controllers.project.images import ImageController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
-from napari_semxai.controllers.project.review import ReviewController
+from napari_semxai.controllers.project.review import GroupReview, ReviewController
 from napari_semxai.controllers.project.review_writer import ReviewWriter
 from napari_semxai.controllers.project.thumbnails import Thumbnails
 from napari_semxai.controllers.project.tools import ProjectTools
@@ -58,6 +58,7 @@ from napari_semxai.widgets.edit import dock as edit_dock
 from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
+from napari_semxai.widgets.project.gallery import SIDE, Gallery
 from napari_semxai.widgets.project.project_panel import ProjectPanel, StoragePanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
 from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
@@ -348,10 +349,13 @@ def _key_actions(bench: Workbench) -> dict[str, Callable[[], object]]:
 def _edit_panels(bench: Workbench) -> dict[str, Panel]:
     """Make the panels of *Edit & review*."""
     session, review = bench.session, bench.review
-    thumbnails = Thumbnails(session, bench.jobs)
+    small = Thumbnails(session, bench.jobs)
+    large = Thumbnails(session, bench.jobs, SIDE, outlined=True)
+    group = GroupReview(session, review, bench.writes)
     queue = QueuePanel(
-        session, bench.projects, bench.queue, bench.images, bench.queue_masks, thumbnails
+        session, bench.projects, bench.queue, bench.images, bench.queue_masks, small
     )
+    queue.add_gallery(Gallery(session, large, group, review, bench.images))
     queue.annotator.setText(bench.choices.annotator)
     sizes = PixelSizeController(session, bench.writes)
     return {
@@ -376,25 +380,14 @@ class _Dock(NamedTuple):
 
 DOCKS = {
     CANDIDATES: _Dock("Candidates", Workbench._make_candidates),
-    EDIT: _Dock(
-        "Edit",
-        lambda bench: EditDock(bench.session, bench.edit, bench.layers, _edit_panels(bench)),
-    ),
-    EXPLAIN: _Dock(
-        "Explain",
-        lambda bench: ExplainDock(bench.session, bench.explaining, bench.explanations),
-    ),
+    EDIT: _Dock("Edit", lambda b: EditDock(b.session, b.edit, b.layers, _edit_panels(b))),
+    EXPLAIN: _Dock("Explain", lambda b: ExplainDock(b.session, b.explaining, b.explanations)),
     SCORES: _Dock("Scores", Workbench._make_scores),
-    SURVEY: _Dock("Survey", lambda bench: SurveyDock(bench.session, bench.survey, bench.jobs)),
+    SURVEY: _Dock("Survey", lambda b: SurveyDock(b.session, b.survey, b.jobs)),
     RESEARCH: _Dock(
         "Research",
-        lambda bench: ResearchDock(
-            bench.session,
-            bench.research,
-            bench.curves,
-            bench.segment,
-            runs=bench.runs,
-            jobs=bench.jobs,
+        lambda b: ResearchDock(
+            b.session, b.research, b.curves, b.segment, runs=b.runs, jobs=b.jobs
         ),
     ),
 }

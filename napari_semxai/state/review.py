@@ -20,6 +20,9 @@ from napari_semxai.types import (
     Scores,
 )
 
+NEED_MASK = (ReviewState.ACCEPTED, ReviewState.CORRECTED)
+"""What cannot be said of an empty mask."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PastReview:
@@ -37,6 +40,8 @@ class PastReview:
         (M, N) of the image.
     seconds : float
         How long the image was looked at.
+    group : int
+        The same for reviews that one undo takes back; 0 for a review of its own.
     """
 
     before: ReviewRecord
@@ -44,6 +49,7 @@ class PastReview:
     bits: NDArray[np.uint8] | None
     shape: tuple[int, int]
     seconds: float = 0.0
+    group: int = 0
 
     def undone(self, now: ReviewRecord) -> ReviewChange:
         """Return the change to the record as it is now that undoes the review.

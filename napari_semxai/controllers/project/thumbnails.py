@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import scipy
 from psygnal import Signal
+
+from napari_semxai.types import colors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -16,6 +19,9 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.project import Project
+    from napari_semxai.types import QueueRow
+
+    _Key = tuple[str, str]
 
 SIDE = 32
 _KEPT = 2000
@@ -23,7 +29,7 @@ _AT_ONCE = 4
 
 
 class Thumbnails:
-    """Grey pictures of at most 32 × 32 pixels, by image.
+    """Small pictures of a project's images.
 
     Parameters
     ----------
@@ -31,55 +37,65 @@ class Thumbnails:
         Tells of another project.
     jobs : Jobs
         Reads images.
+    side : int
+        Pixels of the longer side, at most.
+    outlined : bool
+        Whether the annotator's mask is outlined.
     """
 
     ready = Signal(str)
     """The picture of this image has come."""
 
-    def __init__(self, session: Session, jobs: Jobs) -> None:
+    def __init__(
+        self, session: Session, jobs: Jobs, side: int = SIDE, *, outlined: bool = False
+    ) -> None:
         self._session, self._jobs = session, jobs
-        self._pictures: OrderedDict[str, NDArray[np.uint8]] = OrderedDict()
-        self._wanted: OrderedDict[str, None] = OrderedDict()
-        self._busy: set[str] = set()
+        self.side, self._outlined = side, outlined
+        self._pictures: OrderedDict[_Key, NDArray[np.uint8]] = OrderedDict()
+        self._wanted: OrderedDict[_Key, None] = OrderedDict()
+        self._busy: set[_Key] = set()
         self._project: Project | None = None
         session.events.queue.connect(self._on_queue_changed)
         self._on_queue_changed(session.queue)
 
-    def get(self, image_id: str) -> NDArray[np.uint8] | None:
-        """Return the picture (m, n) of an image, or None and fetch it."""
-        known = self._pictures.get(image_id)
-        if known is None and image_id not in self._busy:
-            self._wanted[image_id] = None
-            self._wanted.move_to_end(image_id)
+    def get(self, row: QueueRow) -> NDArray[np.uint8] | None:
+        """Return the picture (m, n) or (m, n, 3) of a row's image, or None and fetch it."""
+        # A mask is another one after the next word on it.
+        key = row.image, row.time if self._outlined else ""
+        known = self._pictures.get(key)
+        if known is None and key not in self._busy:
+            self._wanted[key] = None
+            self._wanted.move_to_end(key)
             self._fetch()
         return known
 
     def _fetch(self) -> None:
-        project = self._project
-        while project is not None and self._wanted and len(self._busy) < _AT_ONCE:
+        opened = self._session.project
+        while opened is not None and self._wanted and len(self._busy) < _AT_ONCE:
             # What came into sight last is most likely in sight still.
-            image_id = self._wanted.popitem()[0]
-            self._busy.add(image_id)
+            key = self._wanted.popitem()[0]
+            self._busy.add(key)
+            annotator = opened.cache.annotator if self._outlined else None
             self._jobs.run(
-                f"thumbnail {image_id}",
-                partial(_small, project, image_id),
-                partial(self._on_ready, project, image_id),
-                partial(self._on_failed, image_id),
+                f"thumbnail {self.side} {key}",
+                partial(_small, opened.project, key[0], self.side, annotator),
+                partial(self._on_ready, opened.project, key),
+                partial(self._on_failed, key),
             )
 
-    def _on_ready(self, project: Project, image_id: str, pixels: NDArray[np.uint8]) -> None:
-        self._busy.discard(image_id)
+    def _on_ready(self, project: Project, key: _Key, pixels: NDArray[np.uint8]) -> None:
+        self._busy.discard(key)
         if project is self._project:
-            self._pictures[image_id] = pixels
+            self._pictures[key] = pixels
             while len(self._pictures) > _KEPT:
                 self._pictures.popitem(last=False)
-            self.ready.emit(image_id)
+            self.ready.emit(key[0])
         self._fetch()
 
-    def _on_failed(self, image_id: str, message: str) -> None:
+    def _on_failed(self, key: _Key, message: str) -> None:
         # Said where the image is opened; without its picture the row is as good.
-        self._busy.discard(image_id)
-        self._pictures[image_id] = np.zeros((SIDE, SIDE), np.uint8)
+        self._busy.discard(key)
+        self._pictures[key] = np.zeros((self.side, self.side), np.uint8)
         self._fetch()
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
@@ -91,9 +107,24 @@ class Thumbnails:
             self._wanted.clear()
 
 
-def _small(project: Project, image_id: str) -> NDArray[np.uint8]:
+def _small(project: Project, image_id: str, side: int, annotator: str | None) -> NDArray[np.uint8]:
+    """Return the picture of an image, with the outline of an annotator's mask."""
     gray = project.read_image(image_id, check=False).gray
-    step = max(1, -(-max(gray.shape) // SIDE))
-    rows, columns = (size // step * step for size in gray.shape)
-    blocks = gray[:rows, :columns].reshape(rows // step, step, columns // step, step)
-    return np.ascontiguousarray(blocks.mean(axis=(1, 3)).astype(np.uint8))
+    step = max(1, -(-max(gray.shape) // side))
+    small = _blocks(gray, step).mean(axis=(1, 3)).astype(np.uint8)
+    mask = None if annotator is None else project.mask(image_id, annotator)
+    if mask is None:
+        return np.ascontiguousarray(small)
+    held = _blocks(mask, step).any(axis=(1, 3))
+    edge = held & ~scipy.ndimage.binary_erosion(held, border_value=1)
+    picture = np.repeat(small[..., None], 3, axis=2)
+    # A defect of one block has no inside.
+    picture[edge if edge.any() else held] = [
+        int(colors.DEFECT[place : place + 2], 16) for place in (1, 3, 5)
+    ]
+    return picture
+
+
+def _blocks(pixels: NDArray[Any], step: int) -> NDArray[Any]:
+    rows, columns = (size // step * step for size in pixels.shape)
+    return pixels[:rows, :columns].reshape(rows // step, step, columns // step, step)

@@ -214,6 +214,7 @@ class FloatingPanel(QDialog):
 
     def __init__(self, title: str, panel: QWidget, parent: QWidget) -> None:
         super().__init__(parent)
+        self.panel = panel
         self.setWindowTitle(title)
         area = QScrollArea()
         area.setWidgetResizable(True)

@@ -122,12 +122,13 @@ class QueueModel(QAbstractListModel):
         return None
 
     def _icon(self, row: QueueRow) -> QIcon | None:
-        pixels = self._thumbnails.get(row.image)
+        pixels = self._thumbnails.get(row)
         if pixels is None:
             return None
-        rows, columns = pixels.shape
+        rows, columns = pixels.shape[:2]
+        form = QImage.Format.Format_Grayscale8 if pixels.ndim == 2 else QImage.Format.Format_RGB888
         # Bytes a line are given, or Qt would take lines to end at multiples of four.
-        picture = QImage(pixels.tobytes(), columns, rows, columns, QImage.Format.Format_Grayscale8)
+        picture = QImage(pixels.tobytes(), columns, rows, pixels[0].nbytes, form)
         pixmap = QPixmap.fromImage(picture)
         # The state's colour is a stripe beside the picture: text in it could not be read.
         painter = QPainter(pixmap)

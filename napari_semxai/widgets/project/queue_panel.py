@@ -23,9 +23,11 @@ from qtpy.QtWidgets import (
 from napari_semxai.widgets.common.file_dialogs import Dialog, RecentButton, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, Section, button, row
 from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.common.window import FloatingPanel
 from napari_semxai.widgets.project.queue_list import QueueFilters, QueueModel
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from qtpy.QtCore import QModelIndex
@@ -135,6 +137,7 @@ class QueuePanel(Panel):
         thumbnails: Thumbnails,
     ) -> None:
         super().__init__()
+        self._released: list[Callable[[], None]] = []
         self._session, self._projects = session, projects
         self._queue, self._images, self._masks = queue, images, masks
         self.model = QueueModel(thumbnails)
@@ -156,8 +159,17 @@ class QueuePanel(Panel):
         self._timer.timeout.connect(queue.watch)
         self._timer.start(_LOOK_MILLISECONDS)
 
+    def add_gallery(self, gallery: Panel) -> None:
+        """Let a button show large pictures of the images, in a window of their own."""
+        self.gallery = FloatingPanel("Gallery", gallery, self)
+        self.gallery.resize(820, 560)
+        self.bring.clicked.connect(self.gallery.bring)
+        self._released.append(gallery.release)
+
     def release(self) -> None:
         """Disconnect from the session."""
+        for release in self._released:
+            release()
         self._timer.stop()
         for signal, slot in self._outside:
             signal.disconnect(slot)
@@ -187,6 +199,7 @@ class QueuePanel(Panel):
         )
         tip = "Show the next image of the same size where this one is seen; else all of it"
         self.keep_view = button("Keep zoom", tip, checkable=True)
+        self.bring = button("Gallery…", "Choose several images by their pictures, and review")
         self.refresh = button("Refresh", "Load the latest reviews of other annotators")
         self.progress, self.cancel = (
             QProgressBar(),
@@ -199,7 +212,7 @@ class QueuePanel(Panel):
         grid = QGridLayout(browser)
         grid.setContentsMargins(0, 0, 0, 0)
         rows: tuple[tuple[QWidget, ...], ...] = (
-            (another, self.refresh),
+            (another, row(QWidget(), self.refresh, self.bring)),
             (self.filters,),
             (self.keep_view, self.masks),
             (self.list,),

@@ -47,8 +47,8 @@ class Controller:
 class Thumbnails:
     ready = Signal(str)
 
-    def get(self, image_id):
-        return np.full((4, 5), 100, np.uint8) if image_id == "die_1" else None
+    def get(self, row):
+        return np.full((4, 5), 100, np.uint8) if row.image == "die_1" else None
 
 
 @pytest.fixture

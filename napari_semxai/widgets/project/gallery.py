@@ -1,0 +1,159 @@
+"""The queue as a gallery, in which several images are chosen and reviewed at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QSize
+from qtpy.QtWidgets import QGridLayout, QLabel, QListView
+
+from napari_semxai.types import ReviewState
+from napari_semxai.widgets.common.forms import Panel, button, editable_box
+from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.project.queue_list import QueueModel
+
+if TYPE_CHECKING:
+    from qtpy.QtCore import QModelIndex
+
+    from napari_semxai.controllers.project.images import ImageController
+    from napari_semxai.controllers.project.review import GroupReview, ReviewController
+    from napari_semxai.controllers.project.thumbnails import Thumbnails
+    from napari_semxai.state.queue import Queue
+    from napari_semxai.state.session import Session
+    from napari_semxai.widgets.common.forms import Connections
+
+SIDE = 112
+"""Pixels of a picture's longer side."""
+_TEXT = 34
+_STATES = {
+    "Accept": ReviewState.ACCEPTED,
+    "No defect": ReviewState.NO_DEFECT,
+    "Reject": ReviewState.REJECTED,
+    "Unsure": ReviewState.UNSURE,
+}
+
+
+class Gallery(Panel):
+    """Pictures of the images that the filter shows, with outlines of the masks.
+
+    Parameters
+    ----------
+    session : Session
+        Has the queue.
+    pictures : Thumbnails
+        Small pictures.
+    group, review, images
+        The controllers that are called.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        pictures: Thumbnails,
+        group: GroupReview,
+        review: ReviewController,
+        images: ImageController,
+    ) -> None:
+        super().__init__()
+        self._session, self._group, self._images = session, group, images
+        self.model = QueueModel(pictures)
+        self.view = _pictures_view(self.model)
+        self.chosen = StatusText(1)
+        self.states = {
+            title: button(title, f"Set all chosen images to “{state}”")
+            for title, state in _STATES.items()
+        }
+        self.label = editable_box("Class of all chosen images; confirm with ⏎")
+        self.undo = button("Undo review", "Undo the latest review, or all of one click here")
+        self._lay_out()
+        self._outside: Connections = (
+            (session.events.queue, self._on_queue_changed),
+            (session.events.past_reviews, self._on_past_reviews_changed),
+            (pictures.ready, self.model.refresh),
+        )
+        inside: Connections = (
+            (self.view.activated, self._on_activated),
+            (self.view.selectionModel().selectionChanged, self._on_chosen),
+            (self.undo.clicked, review.undo),
+            (self.label.activated, self._on_label_entered),
+            *((part.clicked, self._on_state_wanted) for part in self.states.values()),
+        )
+        for signal, slot in (*self._outside, *inside):
+            signal.connect(slot)
+        self._on_queue_changed(session.queue)
+        self._on_past_reviews_changed()
+
+    def release(self) -> None:
+        """Disconnect from the session."""
+        for signal, slot in self._outside:
+            signal.disconnect(slot)
+
+    def images(self) -> list[str]:
+        """Return the ids of the chosen images, in the order of the list."""
+        rows = sorted(index.row() for index in self.view.selectedIndexes())
+        return [self.model.image_at(row) for row in rows]
+
+    def _lay_out(self) -> None:
+        grid = QGridLayout(self)
+        grid.addWidget(self.view, 0, 0, 1, 7)
+        grid.addWidget(self.chosen, 1, 0, 1, 7)
+        for column, part in enumerate(self.states.values()):
+            grid.addWidget(part, 2, column)
+        grid.addWidget(QLabel("Class"), 2, 4)
+        grid.addWidget(self.label, 2, 5)
+        grid.addWidget(self.undo, 2, 6)
+        grid.setRowStretch(0, 1)
+
+    def _on_queue_changed(self, queue: Queue | None) -> None:
+        self.model.set_rows(() if queue is None else queue.shown)
+        names = {} if queue is None else queue.class_names
+        if [self.label.itemData(i) for i in range(self.label.count())] != list(names):
+            self.label.clear()
+            for label, name in names.items():
+                self.label.addItem(f"{label} {name}".strip(), label)
+            self.label.setCurrentIndex(-1)
+        self._on_chosen()
+
+    def _on_past_reviews_changed(self) -> None:
+        self.undo.setEnabled(bool(self._session.past_reviews))
+
+    def _on_chosen(self) -> None:
+        count = len(self.view.selectedIndexes())
+        for part in (*self.states.values(), self.label):
+            part.setEnabled(count > 0)
+        self.chosen.setText(
+            f"{count:,} of {self.model.rowCount():,} chosen. Drag, Shift or Ctrl+click for "
+            "several, Ctrl+A for all; double click opens one."
+        )
+
+    def _on_state_wanted(self) -> None:
+        pressed = self.sender()
+        for title, state in _STATES.items():
+            if self.states[title] is pressed:
+                self._group.review(self.images(), state)
+
+    def _on_label_entered(self) -> None:
+        text = self.label.currentText().strip()
+        place = self.label.findText(text)
+        label = text if place < 0 or not self.label.itemData(place) else self.label.itemData(place)
+        if label:
+            self._group.set_class(self.images(), label)
+
+    def _on_activated(self, index: QModelIndex) -> None:
+        self._images.go(self.model.image_at(index.row()))
+
+
+def _pictures_view(model: QueueModel) -> QListView:
+    view = QListView()
+    view.setModel(model)
+    view.setViewMode(QListView.ViewMode.IconMode)
+    view.setResizeMode(QListView.ResizeMode.Adjust)
+    view.setMovement(QListView.Movement.Static)
+    view.setSelectionMode(QListView.SelectionMode.ExtendedSelection)
+    # Else Qt would measure all rows, and ask for the picture of each.
+    view.setUniformItemSizes(True)
+    view.setIconSize(QSize(SIDE, SIDE))
+    view.setGridSize(QSize(SIDE + 16, SIDE + _TEXT))
+    view.setWordWrap(True)
+    view.setMinimumSize(3 * (SIDE + 16) + 30, 2 * (SIDE + _TEXT))
+    return view

@@ -1,0 +1,85 @@
+"""The gallery: choose several images by their pictures."""
+
+import numpy as np
+import pytest
+from psygnal import Signal
+from qtpy.QtCore import QItemSelectionModel, Qt
+
+from napari_semxai.state.session import Session
+from napari_semxai.types import ReviewState
+from napari_semxai.widgets.project.gallery import Gallery
+from tests.doubles import Controller
+from tests.queues import queue_of
+
+
+class Pictures:
+    ready = Signal(str)
+
+    def get(self, row):
+        return np.full((40, 50, 3), (200, 20, 20), np.uint8)
+
+
+@pytest.fixture
+def session():
+    return Session()
+
+
+@pytest.fixture
+def controller():
+    return Controller()
+
+
+@pytest.fixture
+def gallery(qtbot, session, controller):
+    gallery = Gallery(session, Pictures(), *[controller] * 3)
+    qtbot.addWidget(gallery)
+    session.queue = queue_of()
+    yield gallery
+    gallery.release()
+
+
+def choose(gallery, *places):
+    for place in places:
+        gallery.view.selectionModel().select(
+            gallery.model.index(place), QItemSelectionModel.SelectionFlag.Select
+        )
+
+
+def test_what_is_chosen_is_reviewed_as_pressed(gallery, controller):
+    assert not any(part.isEnabled() for part in gallery.states.values())
+    choose(gallery, 2, 0)
+    assert gallery.chosen.text().startswith("2 of 3 chosen")
+    for title, state in (
+        ("Accept", ReviewState.ACCEPTED),
+        ("No defect", ReviewState.NO_DEFECT),
+        ("Reject", ReviewState.REJECTED),
+        ("Unsure", ReviewState.UNSURE),
+    ):
+        gallery.states[title].click()
+        assert controller.calls[-1] == ("review", (["die_1", "die_3"], state), {})
+
+
+def test_a_class_is_chosen_or_typed(gallery, controller, session):
+    session.queue = queue_of(class_names={"4": "scratch"})
+    choose(gallery, 1)
+    gallery.label.setCurrentIndex(0)
+    gallery.label.activated.emit(0)
+    assert controller.calls[-1] == ("set_class", (["die_2"], "4"), {})
+    gallery.label.setCurrentText("new one")
+    gallery.label.activated.emit(0)
+    assert controller.calls[-1] == ("set_class", (["die_2"], "new one"), {})
+
+
+def test_pictures_are_in_colour_and_open_by_a_double_click(gallery, controller):
+    icon = gallery.model.data(gallery.model.index(1), Qt.ItemDataRole.DecorationRole)
+    middle = icon.pixmap(64, 64).toImage().pixelColor(25, 20)
+    assert (middle.red(), middle.green()) == (200, 20)
+    gallery.view.activated.emit(gallery.model.index(1))
+    assert controller.calls[-1] == ("go", ("die_2",), {})
+
+
+def test_a_review_keeps_what_is_chosen(gallery, session):
+    choose(gallery, 0, 1)
+    first, *rest = session.queue.shown
+    session.queue = queue_of(shown=(first, *rest))
+    assert gallery.images() == ["die_1", "die_2"]
