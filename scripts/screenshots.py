@@ -19,6 +19,7 @@ import numpy as np
 import tifffile
 from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
+from qtpy.QtCore import QItemSelectionModel
 from qtpy.QtTest import QTest
 
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
@@ -230,7 +231,23 @@ def review(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.clicks.state == "idle")
     take(workbench, folder, "review", EDIT)
     workbench.clicks.activate(False)
+    gallery(workbench, folder)
     annotators(workbench, folder, project.folder, scenes)
+
+
+def gallery(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of the gallery with four images chosen."""
+    panel = workbench.dock(EDIT).panels["Queue"]
+    panel.bring.click()
+    shown = panel.gallery.panel
+    wait(lambda: shown.model.rowCount() == 12)
+    for place in (5, 6, 8, 9):
+        shown.view.selectionModel().select(
+            shown.model.index(place), QItemSelectionModel.SelectionFlag.Select
+        )
+    QTest.qWait(3000)
+    panel.gallery.grab().save(str(folder / "gallery.png"))
+    panel.gallery.close()
 
 
 def annotators(workbench: Workbench, folder: Path, place: Path, scenes: list[Scene]) -> None:

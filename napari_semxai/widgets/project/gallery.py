@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SIDE = 112
 """Pixels of a picture's longer side."""
-_TEXT = 34
+_ITEM = QSize(SIDE + 16, SIDE + 34)
 _STATES = {
     "Accept": ReviewState.ACCEPTED,
     "No defect": ReviewState.NO_DEFECT,
@@ -56,7 +56,7 @@ class Gallery(Panel):
     ) -> None:
         super().__init__()
         self._session, self._group, self._images = session, group, images
-        self.model = QueueModel(pictures)
+        self.model = QueueModel(pictures, _ITEM)
         self.view = _pictures_view(self.model)
         self.chosen = StatusText(1)
         self.states = {
@@ -153,7 +153,7 @@ def _pictures_view(model: QueueModel) -> QListView:
     # Else Qt would measure all rows, and ask for the picture of each.
     view.setUniformItemSizes(True)
     view.setIconSize(QSize(SIDE, SIDE))
-    view.setGridSize(QSize(SIDE + 16, SIDE + _TEXT))
+    view.setGridSize(_ITEM)
     view.setWordWrap(True)
-    view.setMinimumSize(3 * (SIDE + 16) + 30, 2 * (SIDE + _TEXT))
+    view.setMinimumSize(3 * _ITEM.width() + 30, 2 * _ITEM.height())
     return view

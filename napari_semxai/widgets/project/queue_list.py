@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
+    from qtpy.QtCore import QSize
+
     from napari_semxai.controllers.project.queue import QueueController
     from napari_semxai.controllers.project.thumbnails import Thumbnails
     from napari_semxai.state.queue import Queue
@@ -52,11 +54,13 @@ class QueueModel(QAbstractListModel):
     ----------
     thumbnails : Thumbnails
         Small pictures.
+    size : QSize, optional
+        Of every item; by default a view asks the first one.
     """
 
-    def __init__(self, thumbnails: Thumbnails) -> None:
+    def __init__(self, thumbnails: Thumbnails, size: QSize | None = None) -> None:
         super().__init__()
-        self._thumbnails = thumbnails
+        self._thumbnails, self._size = thumbnails, size
         self._rows: tuple[QueueRow, ...] = ()
         self._unreadable: Mapping[str, str] = {}
 
@@ -119,7 +123,8 @@ class QueueModel(QAbstractListModel):
             )
         if role == Qt.ItemDataRole.DecorationRole:
             return self._icon(row)
-        return None
+        # Before the first picture has come a view would leave no room for any.
+        return self._size if role == Qt.ItemDataRole.SizeHintRole else None
 
     def _icon(self, row: QueueRow) -> QIcon | None:
         pixels = self._thumbnails.get(row)

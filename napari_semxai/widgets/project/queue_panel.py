@@ -137,6 +137,7 @@ class QueuePanel(Panel):
         thumbnails: Thumbnails,
     ) -> None:
         super().__init__()
+        self.gallery: FloatingPanel | None = None
         self._released: list[Callable[[], None]] = []
         self._session, self._projects = session, projects
         self._queue, self._images, self._masks = queue, images, masks

@@ -7,7 +7,7 @@ from qtpy.QtCore import QItemSelectionModel, Qt
 
 from napari_semxai.state.session import Session
 from napari_semxai.types import ReviewState
-from napari_semxai.widgets.project.gallery import Gallery
+from napari_semxai.widgets.project.gallery import SIDE, Gallery
 from tests.doubles import Controller
 from tests.queues import queue_of
 
@@ -76,6 +76,12 @@ def test_pictures_are_in_colour_and_open_by_a_double_click(gallery, controller):
     assert (middle.red(), middle.green()) == (200, 20)
     gallery.view.activated.emit(gallery.model.index(1))
     assert controller.calls[-1] == ("go", ("die_2",), {})
+
+
+def test_there_is_room_for_a_picture_before_it_has_come(gallery):
+    gallery.show()
+    place = gallery.view.visualRect(gallery.model.index(0))
+    assert min(place.width(), place.height()) >= SIDE
 
 
 def test_a_review_keeps_what_is_chosen(gallery, session):
