@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.sweep import advice
 from napari_semxai.state.research import RunResult, RunState
-from napari_semxai.store.datasets.results import read_sweep
+from napari_semxai.store.datasets.results import load_map, read_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.types import Heatmap, InputError, JobState
@@ -240,11 +240,8 @@ def _heatmap(stem: str, image: SemImage) -> Heatmap:
 
 
 def _map(path: Path, image: SemImage) -> NDArray[np.float32]:
-    try:
-        values = np.load(path, allow_pickle=False)
-    except (EOFError, OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as an array ({error})") from error
-    if values.shape != image.gray.shape or not np.issubdtype(values.dtype, np.floating):
+    values = load_map(path)
+    if values.shape != image.gray.shape:
         raise InputError(f"{path}: a map holds floats of the image's size, not {values.shape}")
     return np.asarray(values, np.float32)
 

@@ -121,14 +121,27 @@ def read_map(folder: Path, image: TruthImage) -> FloatArray | None:
         When it cannot be read, or holds something else.
     """
     path = folder / f"{image.name}{MAP_ENDING}"
-    if not path.is_file():
-        return None
+    return load_map(path) if path.is_file() else None
+
+
+def load_map(path: Path) -> FloatArray:
+    """Read a map of floats (M, N).
+
+    Raises
+    ------
+    InputError
+        When it cannot be read, or holds something else, or a NaN: that is above no threshold.
+    """
     try:
         values = np.load(path, allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as an array ({error})") from error
     if values.ndim != 2 or not np.issubdtype(values.dtype, np.floating):
-        raise InputError(f"{path}: a map holds floats of shape (M, N), not {values.shape}")
+        raise InputError(
+            f"{path}: a map holds floats of shape (M, N), not {values.dtype} of {values.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise InputError(f"{path}: the map holds NaN or infinite values; compute it again")
     return np.asarray(values)
 
 

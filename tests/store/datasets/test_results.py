@@ -86,9 +86,15 @@ def test_what_is_no_map_is_named(tmp_path, image):
     np.save(tmp_path / "a/1.npy", np.zeros((2, 2, 3)))
     with pytest.raises(InputError, match=r"1\.npy: a map holds floats"):
         read_map(tmp_path, image)
-    (tmp_path / "a/1.npy").write_bytes(b"nothing")
-    with pytest.raises(InputError, match="cannot be read"):
-        read_map(tmp_path, image)
+    # A score of 0, or of everything, would be the map's, and nobody would know why.
+    for value in (np.nan, np.inf):
+        np.save(tmp_path / "a/1.npy", np.array([[0.5, value]]))
+        with pytest.raises(InputError, match=r"1\.npy: the map holds NaN or infinite values"):
+            read_map(tmp_path, image)
+    for content in (b"nothing", b""):
+        (tmp_path / "a/1.npy").write_bytes(content)
+        with pytest.raises(InputError, match="cannot be read"):
+            read_map(tmp_path, image)
     with pytest.raises(InputError, match=r"has no a/1\.npy"):
         read_given_mask(tmp_path, image)
 
