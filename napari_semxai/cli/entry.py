@@ -31,6 +31,7 @@ _COMMANDS = (
     "demo",
     "evaluate",
     "explain",
+    "learn",
     "mask",
     "models",
     "project",

@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.backends.learned.network import LearnedNetwork
 from napari_semxai.backends.sam2.clicks import answer_prompts
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.weights.models import find_model
-from napari_semxai.types import Encoding, GenerateRequest, PredictRequest, WarmRequest
+from napari_semxai.types import (
+    Encoding,
+    GenerateRequest,
+    ModelInfo,
+    PredictRequest,
+    WarmRequest,
+)
+from napari_semxai.types.learned import LearnedMask, LearnedRequest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from napari_semxai.engine.host import Handlers
-    from napari_semxai.types import GenerateUpdate, ModelInfo, PredictedMask
+    from napari_semxai.types import GenerateUpdate, PredictedMask
 
 
 def _segmenter(model: str, device: str) -> Segmenter:
@@ -50,11 +59,24 @@ def _predict(
         yield answer_prompts(segmenter, request.image, request.prompts, request.mask)
 
 
+# Versions are never written over: the path is enough.
+@lru_cache(maxsize=2)
+def _learned(network: str) -> LearnedNetwork:
+    return LearnedNetwork.load(Path(network))
+
+
+def _answer_learned(request: LearnedRequest) -> Generator[ModelInfo | LearnedMask, None, None]:
+    network = _learned(request.network)
+    yield ModelInfo(Path(request.network).stem, network.sha256, "cpu")
+    yield network.answer(request.image)
+
+
 def build() -> Handlers:
     """Return the generator that answers each type of request."""
     handlers: dict[type, Any] = {
         WarmRequest: _warm,
         GenerateRequest: _generate,
         PredictRequest: _predict,
+        LearnedRequest: _answer_learned,
     }
     return handlers

@@ -169,6 +169,22 @@ class CandidatePool:
     def __len__(self) -> int:
         return len(self.areas)
 
+    @classmethod
+    def empty(cls, shape: tuple[int, int]) -> CandidatePool:
+        """Return the pool of an image (M, N) without candidates."""
+        numbers = np.empty(0, np.int64)
+        return cls(
+            shape,
+            runs=np.empty((0, 2), np.int32),
+            run_offsets=np.zeros(1, np.int64),
+            areas=numbers,
+            centroids=np.empty((0, 2)),
+            predicted_iou=np.empty(0, np.float32),
+            area_curves=np.empty((0, len(CURVE_LEVELS)), np.int32),
+            boxes=np.empty((0, 4), np.int32),
+            points=np.empty((0, 2), np.float32),
+        )
+
     def mask(self, index: int) -> BoolMask:
         """Return candidate `index` as a bool array of shape (M, N)."""
         runs = self.runs[self.run_offsets[index] : self.run_offsets[index + 1]]

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 # Recipes and the preferences of users hold these words.
-PAPER, ROBUST = "paper", "robust"
+PAPER, ROBUST, LEARNED = "paper", "robust", "learned"
 ALGORITHMS = (ROBUST, PAPER)
-"""Variants of Algorithm 1 by their stage 2, the default first."""
+"""Variants of Algorithm 1 by their stage 2, the default first; `LEARNED` stands beside them."""
 DEFAULT_ALPHA, DEFAULT_BETA = 2.0, 0.05
 
 
@@ -95,7 +95,10 @@ class AlgorithmSettings:
     ignore_border : int or None
         Pixels on every side; None measures dark and constant strips ("auto").
     algorithm : str
-        One of `ALGORITHMS`: which stage 2.
+        One of `ALGORITHMS`: which stage 2; or `LEARNED`: a network that learned a project's
+        masks answers alone.
+    network : str
+        Path of the learned network.
     """
 
     alpha: float = DEFAULT_ALPHA
@@ -103,6 +106,7 @@ class AlgorithmSettings:
     connectivity: int = 8
     ignore_border: int | None = None
     algorithm: str = ROBUST
+    network: str = ""
 
     def border(self, strips: Border) -> Border:
         """Return the (top, right, bottom, left) to ignore on an image with these `strips`."""
@@ -136,15 +140,19 @@ class MaskSettings:
         Parameters
         ----------
         sha256 : str
-            Digest of the network's weights; "" while it is not known.
+            Digest of the network that answers, SAM 2 or a learned one; "" while it is not known.
         border : tuple of int
             (top, right, bottom, left) that was ignored.
         """
         # Flat, as it was first written: files of users have these keys at the top.
         values = asdict(self.algorithm)
-        width = values.pop("ignore_border")
+        width, network = values.pop("ignore_border"), values.pop("network")
+        # SAM 2 is not asked then: which network answers its clicks is told with each of them.
+        learned = self.algorithm.algorithm == LEARNED
+        if learned:
+            values["network"] = {"path": network, "sha256": sha256}
         return {
-            "model": {"name": self.model, "sha256": sha256},
+            "model": {"name": self.model, "sha256": "" if learned else sha256},
             **asdict(self.generate),
             **asdict(self.filters),
             **values,
@@ -177,6 +185,7 @@ class MaskSettings:
                     None if width == "auto" else int(width),
                     # Recipes from before there was a choice do not name it.
                     values.get("algorithm", PAPER),
+                    values.get("network", {}).get("path", ""),
                 ),
             )
         except (KeyError, TypeError) as error:

@@ -12,10 +12,14 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
     Defect,
     combine,
     defect_in,
+    inside_border,
     no_winner,
     rank,
+    touches,
 )
 from napari_semxai.algorithms.algorithm1.robust import robust_defect
+from napari_semxai.types import GroundTruth
+from napari_semxai.types.learned import UNLIKE
 from napari_semxai.types.settings import PAPER
 
 if TYPE_CHECKING:
@@ -28,9 +32,9 @@ if TYPE_CHECKING:
         BoolMask,
         Border,
         CandidatePool,
-        GroundTruth,
         SemImage,
     )
+    from napari_semxai.types.learned import LearnedMask
 
 
 def automatic_mask(
@@ -99,3 +103,44 @@ def stage_two(
     """
     find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray, pool=pool)
     return partial(find, connectivity=settings.connectivity, border=border)
+
+
+def learned_mask(found: LearnedMask, border: Border) -> GroundTruth:
+    """Return the answer of a learned network as that of Algorithm 1, without candidates.
+
+    Parameters
+    ----------
+    found : LearnedMask
+        What it says.
+    border : tuple of int
+        (top, right, bottom, left) pixels to leave out.
+
+    Returns
+    -------
+    GroundTruth
+        The surface is all but the defects. Of images unlike those that it learned from it is not
+        known how sure it is.
+    """
+    mask = np.zeros_like(found.mask)
+    inside = inside_border(mask.shape, border)
+    mask[inside] = found.mask[inside]
+    unlike = found.unlike > UNLIKE
+    reason = ""
+    if not mask.any():
+        reason = f"the learned network sees no defect, confidence {found.confidence:.2f}"
+        if unlike:
+            reason += "; the image is unlike those that it learned from"
+    nothing = np.empty(0)
+    return GroundTruth(
+        mask=mask,
+        winner=None,
+        scores=nothing,
+        areas=np.empty(0, np.int64),
+        centroids=np.empty((0, 2)),
+        distances=nothing,
+        eligible=np.empty(0, bool),
+        surface=~mask,
+        touches_edge=touches(mask, border),
+        reason=reason,
+        confidence=None if unlike else found.confidence,
+    )

@@ -29,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     )
     parser.add_argument("inputs", nargs="+", type=place, metavar="IMAGE|FOLDER")
     parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
-    add_mask_options(parser)
+    add_mask_options(parser, learned=True)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
 from napari_semxai.cli.works.masks import Pipeline
+from napari_semxai.store.project.learned import same_network
 from napari_semxai.store.project.masks import difference, replay_edits
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, MaskEdit, MaskSettings, Prompts
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_semxai.cli.common.output import Output
     from napari_semxai.store.project.masks import EditReplay
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import BoolMask, SemImage
+    from napari_semxai.types import BoolMask, ModelInfo, SemImage
 
 TOLERANCE = 1e-4
 """Share of pixels in which a mask made again by a network may differ from the stored one.
@@ -138,11 +139,16 @@ class _Replayer:
 
     def _automatic(self, image: SemImage, settings: Mapping[str, Any]) -> BoolMask:
         wanted = MaskSettings.from_json(settings, self._device)
+        network = settings.get("network")
+        if network is not None:
+            # The project may have been moved since.
+            path = same_network(self._project.folder, network["path"], network["sha256"])
+            wanted = replace(wanted, algorithm=replace(wanted.algorithm, network=str(path)))
         # One of each kind of settings: masks of a project mostly share them, and loading takes
         # seconds.
         pipeline = self._pipelines.setdefault(wanted, Pipeline(wanted))
         # Before the network runs: with other weights a difference would prove nothing.
-        self._check_model(pipeline.load(), settings)
+        self._check_model(pipeline.load(), network or settings["model"], wanted.model)
         result = pipeline.run(image)
         # A winner that a person chose is taken as stored: no score leads to it.
         if not settings.get("overridden"):
@@ -165,7 +171,7 @@ class _Replayer:
         if name not in self._segmenters:
             self._segmenters[name] = Segmenter(name, device=self._device)
         segmenter = self._segmenters[name]
-        self._check_model(segmenter, {"model": model})
+        self._check_model(segmenter.info, model, name)
         prompts = Prompts(
             points=tuple(map(tuple, details["points"])),
             foreground=tuple(details["foreground"]),
@@ -177,11 +183,11 @@ class _Replayer:
         return take_answer(before, known, prompted_object(answer.mask, known, prompts))
 
     @staticmethod
-    def _check_model(segmenter: Segmenter, settings: Mapping[str, Any]) -> None:
-        wanted, here = settings["model"]["sha256"], segmenter.info.sha256
+    def _check_model(info: ModelInfo, model: Mapping[str, Any], name: str) -> None:
+        wanted, here = model["sha256"], info.sha256
         if wanted and wanted != here:
             raise InputError(
-                f"the mask was made with other weights of {settings['model']['name']} (sha256 "
+                f"the mask was made with other weights of {name} (sha256 "
                 f"{wanted[:12]}…, here {here[:12]}…); bring those in, or use --no-network"
             )
 

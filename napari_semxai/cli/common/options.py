@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from napari_semxai.algorithms.masks.foreground import AUTO, RULES, ForegroundRule, parse_rule
+from napari_semxai.store.project.learned import find_network
 from napari_semxai.store.weights.models import BUNDLED, model_names
 from napari_semxai.types import (
     AlgorithmSettings,
@@ -20,6 +21,7 @@ from napari_semxai.types.settings import (
     ALGORITHMS,
     DEFAULT_ALPHA,
     DEFAULT_BETA,
+    LEARNED,
     usual_filters,
 )
 
@@ -27,11 +29,16 @@ _SAM2, _BUNDLED = usual_filters(""), usual_filters(BUNDLED)
 
 
 def add_mask_options(
-    parser: argparse.ArgumentParser, *, plane: bool = False, methods: bool = False
+    parser: argparse.ArgumentParser,
+    *,
+    plane: bool = False,
+    methods: bool = False,
+    learned: bool = False,
 ) -> None:
     """Add the arguments of the network, the filters and Algorithm 1.
 
-    With `plane` alpha and beta are left to the command, with `methods` which stage 2.
+    With `plane` alpha and beta are left to the command, with `methods` which stage 2; with
+    `learned` a network that learned a project's masks may answer instead.
     """
     network = parser.add_argument_group("network")
     network.add_argument(
@@ -66,11 +73,19 @@ def add_mask_options(
     if not methods:
         group.add_argument(
             "--algorithm",
-            choices=ALGORITHMS,
+            choices=(*ALGORITHMS, LEARNED) if learned else ALGORITHMS,
             default=ALGORITHMS[0],
             help="stage 2: robust takes all components outside the surface that look like "
-            "defects, or none, with a confidence; paper takes the largest one (default "
-            "%(default)s)",
+            "defects, or none, with a confidence; paper takes the largest one"
+            + ("; learned asks a network of --network instead of SAM 2" if learned else "")
+            + " (default %(default)s)",
+        )
+    if learned:
+        group.add_argument(
+            "--network",
+            type=place,
+            metavar="FILE|PROJECT",
+            help="the learned network: its file, or a project that has one in use",
         )
     _add_component_options(group)
 
@@ -184,6 +199,9 @@ def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> 
         stability_score_thresh=options.stability_score_thresh,
         box_nms_thresh=options.box_nms_thresh,
     )
+    network = getattr(options, "network", None)
+    if network is None and getattr(options, "algorithm", "") == LEARNED:
+        raise InputError(f"--algorithm {LEARNED}: name the network, --network FILE|PROJECT")
     return MaskSettings(
         model=options.model,
         device=options.device,
@@ -197,8 +215,15 @@ def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> 
             options.connectivity,
             options.ignore_border,
             algorithm or options.algorithm,
+            "" if network is None else _network_path(network, options.algorithm),
         ),
     )
+
+
+def _network_path(given: Path, algorithm: str) -> str:
+    if algorithm != LEARNED:
+        raise InputError(f"--network {given}: needs --algorithm {LEARNED}")
+    return str(find_network(given).path)
 
 
 def place(text: str) -> Path:

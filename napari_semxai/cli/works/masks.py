@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, learned_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.cli.batch.workers import KEPT
 from napari_semxai.cli.common.output import plain
@@ -36,10 +36,12 @@ from napari_semxai.types import (
     SemImage,
 )
 from napari_semxai.types.quantities import area_text
+from napari_semxai.types.settings import LEARNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_semxai.backends.learned.network import LearnedNetwork
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.cli.common.sources import Source
     from napari_semxai.store.datasets.dataset import TruthImage
@@ -99,9 +101,23 @@ class Pipeline:
         self.load_seconds = 0.0
         self.on_update: Callable[[GenerateUpdate], None] | None = None
         self._segmenter: Segmenter | None = None
+        self._learned: LearnedNetwork | None = None
 
-    def load(self) -> Segmenter:
-        """Load the network, which imports torch."""
+    def load(self) -> ModelInfo:
+        """Load the network, SAM 2 or a learned one, which imports torch."""
+        if self.settings.algorithm.algorithm != LEARNED:
+            return self.segmenter().info
+        path = Path(self.settings.algorithm.network)
+        if self._learned is None:
+            start = time.perf_counter()
+            from napari_semxai.backends.learned.network import LearnedNetwork
+
+            self._learned = LearnedNetwork.load(path)
+            self.load_seconds = time.perf_counter() - start
+        return ModelInfo(path.stem, self._learned.sha256, "cpu")
+
+    def segmenter(self) -> Segmenter:
+        """Load SAM 2."""
         if self._segmenter is None:
             start = time.perf_counter()
             from napari_semxai.backends.sam2.segmenter import Segmenter
@@ -129,7 +145,15 @@ class Pipeline:
         MaskResult
             With an empty mask and a reason where there is no defect.
         """
-        settings, segmenter = self.settings, self.load()
+        settings, info = self.settings, self.load()
+        border = settings.algorithm.border(auto_border(image))
+        if self._learned is not None:
+            start = time.perf_counter()
+            truth = learned_mask(self._learned.answer(image.gray), border)
+            shape = (image.gray.shape[0], image.gray.shape[1])
+            seconds = {"learned": time.perf_counter() - start}
+            return MaskResult(image, CandidatePool.empty(shape), truth, border, info, seconds)
+        segmenter = self.segmenter()
         start = time.perf_counter()
         # Apart from the decoding only for the sake of the times; `generate` finds the image
         # encoded.
@@ -139,7 +163,6 @@ class Pipeline:
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()
-        border = settings.algorithm.border(auto_border(image))
         truth = automatic_mask(pool, image, settings.algorithm, border)
         seconds = {
             "encoder": encoded - start,
@@ -147,7 +170,7 @@ class Pipeline:
             "filters": filtered - decoded,
             "algorithm_1": time.perf_counter() - filtered,
         }
-        return MaskResult(image, pool, truth, border, segmenter.info, seconds)
+        return MaskResult(image, pool, truth, border, info, seconds)
 
 
 def _candidates(
@@ -192,7 +215,7 @@ class MaskWork:
         mask_path, record_path = (
             Path(f"{self.output / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
         )
-        key = content_key(source.path, source.page, self.settings, pipeline.load().info.sha256)
+        key = content_key(source.path, source.page, self.settings, pipeline.load().sha256)
         known = known_record(record_path, key, [mask_path], "mask")
         if known is not None:
             return _short(known, mask_path, record_path) | {KEPT: True}
@@ -241,7 +264,7 @@ class SweepWork:
         settings = self.settings
         # Of the settings only what decides the candidates: the rest may change from run to run.
         key = content_key(
-            item.path, item.page, settings.generate, settings.filters, pipeline.load().info.sha256
+            item.path, item.page, settings.generate, settings.filters, pipeline.load().sha256
         )
         pool = read_pool(path, key)
         kept = pool is not None
@@ -287,6 +310,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
             "device": result.model.device,
         },
         **{name: values[name] for name in _SETTINGS},
+        **({"network": values["network"]} if "network" in values else {}),
         "versions": versions(*PACKAGES),
         "mask": _mask_values(result),
         "winner": result.truth.winner,

@@ -5,7 +5,8 @@ lie and admits one writer per annotator, `images` is the table of images, `recor
 of a mask, how a change makes a new record, and what an import replaced; `masks` says which mask
 counts, compares annotators and repeats stored edits. `create`, `imports` and `exports` bring
 images and masks in and out, `klarf_export` into a copy of a KLARF file; `originals` guards the
-files a project was made of. `rescue` keeps in files what could not be written. The folder `index`
+files a project was made of. `rescue` keeps in files what could not be written. `learned` holds
+the versions of what was learned from the masks. The folder `index`
 holds the cache that answers the queue's questions.
 
 A new field of a record begins in `types.project` and `records`; a new export in `exports`.

@@ -61,7 +61,7 @@ def test_network_steps_come_out_the_same(project, capsys):
     stroke = base.copy()
     stroke[5:9, 5:30] ^= True
     edits = [mask_patch(base, stroke, "stroke")]
-    edit, mask = click(pipeline.load(), image, stroke, (200.0, 200.0))
+    edit, mask = click(pipeline.segmenter(), image, stroke, (200.0, 200.0))
     settings = mask_record(result, pipeline.settings, "a.png")
     recipe = MaskRecipe(
         "automatic",

@@ -1,0 +1,113 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.backends.learned import learn
+from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
+from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided
+from napari_semxai.store.project.learned import read_version, version_in_use
+from napari_semxai.types import InputError, Progress
+from napari_semxai.types.learned import LearnedVersion, LearnRequest
+from tests.learned import QUICK, SHAPE, lot, reviewed_project
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(learn, "features_folder", lambda: tmp_path / "cache")
+    # Of what was "no defect" no recipe tells it.
+    monkeypatch.setattr(learn, "todays_mask", lambda _, image: ~np.zeros(image.gray.shape, bool))
+    return tmp_path / "cache"
+
+
+def learned(folder, settings=QUICK):
+    (*updates, version) = learn_steps(LearnRequest(folder, settings))
+    assert all(isinstance(update, Progress) for update in updates)
+    assert isinstance(version, LearnedVersion)
+    return version
+
+
+def test_a_project_is_learned_and_the_network_used_where_it_is_better(tmp_path, cache):
+    with reviewed_project(tmp_path) as project:
+        version = learned(project.folder)
+    assert version.verdict.better, version.verdict.reason
+    assert version_in_use(project.folder) == version
+    card = version.card
+    assert [one["id"] for one in card["images"]] == [f"i{n:02}" for n in range(12)]
+    assert card["annotator"] == "consensus"
+    assert card["settings"]["steps"] == QUICK.steps
+    assert list(cache.iterdir()) == []
+
+    network = LearnedNetwork.load(version.path)
+    assert network.sha256 == version.sha256
+    pixels, truth = lot(13)
+    answer = network.answer(pixels)
+    assert answer.mask.shape == SHAPE
+    assert scores(answer.mask, truth).dice > 0.8
+    assert answer.confidence > 0.5
+    strange = np.random.default_rng(0).integers(0, 255, SHAPE, dtype=np.uint8)
+    assert network.answer(strange).unlike > 2 * answer.unlike
+
+
+def test_stopped_and_asked_again_it_goes_on_and_ends_with_the_same_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(learn, "_SAVE_EVERY", 2)
+    settings = replace(QUICK, steps=4)
+    with reviewed_project(tmp_path / "a") as project:
+        steps = learn_steps(LearnRequest(project.folder, settings))
+        for update in steps:
+            if update.stage == "Learn" and update.done >= 5:
+                break
+        steps.close()
+        (*updates, version) = learn_steps(LearnRequest(project.folder, settings))
+    stages = [(update.stage, update.done) for update in updates]
+    assert not any(stage == "Features" for stage, _ in stages)
+    # Both folds had taken two steps when the state was saved last.
+    assert next(done for stage, done in stages if stage == "Learn") == 4
+    first = LearnedNetwork.load(version.path).heads[0].state_dict()
+    with reviewed_project(tmp_path / "b") as project:
+        again = LearnedNetwork.load(learned(project.folder, settings).path).heads[0].state_dict()
+    assert all(bool((first[name] == again[name]).all()) for name in first)
+
+
+def test_masks_that_say_nothing_are_not_used(tmp_path):
+    rng = np.random.default_rng(0)
+    masks = []
+    for _ in range(12):
+        mask = np.zeros(SHAPE, dtype=bool)
+        row, column = rng.integers(0, 60, 2)
+        mask[row : row + 20, column : column + 20] = rng.random() < 0.8
+        masks.append(mask)
+    with reviewed_project(tmp_path, masks=masks) as project:
+        version = learned(project.folder, replace(QUICK, steps=6))
+    assert not version.verdict.better
+    assert version_in_use(project.folder) is None
+    assert read_version(version.path).verdict == version.verdict
+
+
+def test_a_file_of_something_else_is_refused(tmp_path):
+    path = tmp_path / "x.safetensors"
+    path.write_bytes(b"\x80\x04cos\nsystem\n")
+    with pytest.raises(InputError, match="no learned network"):
+        LearnedNetwork.load(path)
+
+
+def test_calibration_stays_near_the_head_where_images_are_few():
+    few = fit_calibration(np.array([3.0, -2.0]), np.array([True, False]))
+    assert few.slope == pytest.approx(1, abs=0.3)
+    strengths = np.linspace(-6, 10, 400)
+    many = fit_calibration(strengths, strengths > 4)
+    assert many.probability(4) == pytest.approx(0.5, abs=0.05)
+    assert many.slope > 1.5
+
+
+def test_no_defect_where_that_is_likelier_and_no_weak_specks_beside_one():
+    logits = np.full((40, 40), -6, np.float32)
+    logits[5:15, 5:15] = 6
+    logits[30:33, 30:33] = 0.5
+    mask, confidence = decided(logits, Calibration(1.0, -2.0))
+    assert mask.sum() == 100
+    assert confidence == pytest.approx(1 / (1 + np.exp(-4)), abs=0.01)
+    nothing, sure = decided(logits - 5, Calibration(1.0, -2.0))
+    assert not nothing.any()
+    assert sure > 0.5
