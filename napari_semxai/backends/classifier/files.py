@@ -45,7 +45,10 @@ def read_classifier(path_or_name: str | Path) -> tuple[nn.Module, ClassifierInfo
     if _is_program(path):
         return read_program(path), info
     state = _weights_of(read_content(path), path)
-    network = build_architecture(info.architecture, len(info.class_names), info.channels)
+    try:
+        network = build_architecture(info.architecture, len(info.class_names), info.channels)
+    except InputError as error:
+        raise InputError(f"{description_path(path)}: {error}") from error
     _fill(network, state, path, info.architecture)
     return network, info
 

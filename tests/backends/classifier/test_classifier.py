@@ -317,6 +317,15 @@ def test_half_precision_weights_run_in_single_precision() -> None:
     assert {p.dtype for p in sx.load_classifier().network.parameters()} == {torch.float32}
 
 
+def test_an_unknown_architecture_is_named_with_its_file(
+    network: torch.nn.Module, tmp_path: Path
+) -> None:
+    path = describe(tmp_path / "a.safetensors", architecture="vgg99")
+    save_file(network.state_dict(), path)
+    with pytest.raises(InputError, match=r"a\.json: architecture 'vgg99': "):
+        sx.load_classifier(path)
+
+
 def test_answers_with_nan_are_an_error(network: torch.nn.Module, tmp_path: Path) -> None:
     damaged = dict(network.state_dict())
     damaged["fc.weight"] = damaged["fc.weight"] * float("nan")
