@@ -144,6 +144,29 @@ class Offer:
     details: Mapping[str, Any]
 
 
+def doubt_text(doubts: AnswerDoubts) -> str:
+    """Say why an answer is only offered, and what can be done."""
+    reasons = []
+    if doubts.missed:
+        reasons.append(f"leaves out {_clicks(doubts.missed)} on the defect")
+    if doubts.held:
+        reasons.append(f"holds {_clicks(doubts.held)} on “not the defect”")
+    if doubts.spilled:
+        reasons.append(f"has {doubts.spilled:.0%} of its area outside the box")
+    if doubts.covered:
+        reasons.append(f"covers {doubts.covered:.0%} of the image")
+    if doubts.emptied:
+        reasons.append("removes the whole object")
+    return (
+        f"⚠ Not applied: the answer {' and '.join(reasons)}. Apply it, discard it, or click again "
+        "to correct it."
+    )
+
+
+def _clicks(number: int) -> str:
+    return "a click" if number == 1 else f"{number} clicks"
+
+
 class ClickState(StrEnum):
     """What the SAM click tool waits for."""
 

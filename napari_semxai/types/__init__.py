@@ -36,7 +36,15 @@ from napari_semxai.types.explain import (
     jet,
     moved_by,
 )
-from napari_semxai.types.image import BoolMask, Border, FloatArray, InputError, IntArray, SemImage
+from napari_semxai.types.image import (
+    BoolMask,
+    Border,
+    FloatArray,
+    InputError,
+    IntArray,
+    Microscope,
+    SemImage,
+)
 from napari_semxai.types.masks import (
     CURVE_LEVELS,
     CandidatePool,
@@ -124,6 +132,7 @@ __all__ = [
     "MaskRecipe",
     "MaskSettings",
     "MaskSize",
+    "Microscope",
     "ModelInfo",
     "Nearest",
     "NearestRequest",

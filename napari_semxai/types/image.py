@@ -19,6 +19,44 @@ class InputError(ValueError):
     """Bad input from a person: one line that names the file or value and says what to do."""
 
 
+@dataclass(frozen=True, slots=True)
+class Microscope:
+    """What a microscope wrote of an image; None, "" and () where it did not.
+
+    Attributes
+    ----------
+    maker, instrument : str
+        Who made it, and what it is called.
+    pixel_size : float or None
+        Edge of one pixel in metres.
+    picture_rows : int or None
+        Rows above the info bar.
+    voltage : float or None
+        Of acceleration, in volts.
+    magnification : float or None
+        As the microscope's own display has it.
+    working_distance : float or None
+        In metres.
+    detector : str
+        Or signal.
+    stage : tuple of float
+        X, Y and Z in metres.
+    date : str
+        When the image was taken, as it was written.
+    """
+
+    maker: str
+    instrument: str = ""
+    pixel_size: float | None = None
+    picture_rows: int | None = None
+    voltage: float | None = None
+    magnification: float | None = None
+    working_distance: float | None = None
+    detector: str = ""
+    stage: tuple[float, ...] = ()
+    date: str = ""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SemImage:
     """One image as it was read, and as the networks and the canvas see it.
@@ -44,6 +82,8 @@ class SemImage:
     turned : int
         Orientation of EXIF or TIFF by which `pixels` were turned from how the file stores them; 1
         where they are as stored.
+    microscope : Microscope or None
+        What the microscope wrote of it, where anything is known.
     """
 
     name: str
@@ -57,3 +97,4 @@ class SemImage:
     pixel_size: float | None = None
     picture_rows: int | None = None
     turned: int = 1
+    microscope: Microscope | None = None

@@ -23,7 +23,7 @@ from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.queue import Queue
-from napari_semxai.state.review import Clicks, Offer
+from napari_semxai.state.review import Clicks, Offer, doubt_text
 from napari_semxai.state.session import (
     AlgorithmSettings,
     Automatic,
@@ -37,6 +37,7 @@ from napari_semxai.types import (
     FilterSettings,
     JobState,
     MaskSize,
+    Microscope,
     ModelInfo,
     Progress,
     Prompts,
@@ -47,7 +48,7 @@ from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.candidates.ranking import ranked, winners
 from napari_semxai.widgets.common.forms import Panel
 from napari_semxai.widgets.edit.dock import CLICKS, DEFECTS, KEYS, SIZE, EditDock
-from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel, doubt_text
+from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel
 from napari_semxai.widgets.explain.masks_panel import MasksPanel
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
@@ -125,6 +126,18 @@ def scores(qtbot, viewer, session, layers):
     yield dock
     dock.release()
     comparison.release()
+
+
+def test_what_the_microscope_wrote_is_shown(edit, session):
+    panel = edit.panels[SIZE]
+    assert panel.microscope.text() == ""
+    known = Microscope("JEOL", "JSM-7800F", voltage=15e3, stage=(1e-3, 2e-3))
+    open_image(session, replace(make_image(), microscope=known))
+    assert (
+        "Microscope: JEOL JSM-7800F · Voltage: 15 kV · Stage: 1, 2 mm" in panel.microscope.text()
+    )
+    open_image(session, make_image())
+    assert panel.microscope.text() == ""
 
 
 def test_whether_clicks_are_previewed_is_remembered(edit, controller, choices):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -81,6 +82,7 @@ def image_values(image: SemImage, source: str) -> dict[str, Any]:
         "page": image.page,
         "shape": image.gray.shape,
         "pixel_size_m": image.pixel_size,
+        **({} if image.microscope is None else {"microscope": asdict(image.microscope)}),
         # Another reader has the pixels as the file stores them.
         **({"turned_from_orientation": image.turned} if image.turned != 1 else {}),
         "sha256": array_digest(image.pixels),

@@ -8,7 +8,8 @@ import os
 import struct
 import warnings
 import zlib
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,15 @@ from PIL import Image
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.exposure import to_gray8
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, natural_key
-from napari_semxai.store.images.tiff import is_tiff, oriented, read_tiff_page, tiff_page_count
-from napari_semxai.types import InputError, SemImage
+from napari_semxai.store.images.microscope import read_sidecar
+from napari_semxai.store.images.tiff import (
+    is_tiff,
+    oriented,
+    read_tiff_page,
+    tiff_microscope,
+    tiff_page_count,
+)
+from napari_semxai.types import InputError, Microscope, SemImage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,8 +68,8 @@ _READ_ERRORS = (
 def read_image(path: str | Path, page: int = 0) -> SemImage:
     """Read one image of a TIFF, JPEG, PNG or BMP file.
 
-    Colour tables are applied; the pixel size and the height of the picture above an info bar
-    are taken from FEI and Zeiss tags.
+    Colour tables are applied; the pixel size, the height of the picture above an info bar and
+    what else the microscope wrote are taken from tags, or from a text file beside the image.
 
     Parameters
     ----------
@@ -79,7 +87,7 @@ def read_image(path: str | Path, page: int = 0) -> SemImage:
     with reading(path):
         if is_tiff(path):
             stored = read_tiff_page(path, page)
-            return _image(
+            image = _image(
                 stored.pixels,
                 page_name(path, page) if stored.page_count > 1 else path.stem,
                 path,
@@ -88,11 +96,59 @@ def read_image(path: str | Path, page: int = 0) -> SemImage:
                 pixel_size=stored.pixel_size,
                 picture_rows=stored.picture_rows,
                 turned=stored.turned,
+                microscope=stored.microscope,
             )
+            return image if stored.microscope is not None else _with_sidecar(image, path)
         if page != 0:
             raise InputError(f"{path}: has 1 page, so there is no page {page}")
         pixels, turned = _read_picture(path)
-        return _image(pixels, path.stem, path, turned=turned)
+        return _with_sidecar(_image(pixels, path.stem, path, turned=turned), path)
+
+
+def _with_sidecar(image: SemImage, path: Path) -> SemImage:
+    """Return an image with what a text file of the microscope beside it says."""
+    known = read_sidecar(path, image.gray.shape)
+    if known is None:
+        return image
+    # A program that wrote a size since knows better.
+    size = known.pixel_size if image.pixel_size is None else image.pixel_size
+    rows = known.picture_rows
+    return replace(image, microscope=known, pixel_size=size, picture_rows=rows)
+
+
+def read_microscope(path: Path, page: int = 0) -> Microscope | None:
+    """Return what the microscope wrote of an image, without its pixels; None where nothing is.
+
+    Its pixel size is none to rely on: that depends on the size of the image.
+
+    Raises
+    ------
+    InputError
+        As `read_image`.
+    """
+    with reading(path):
+        known = tiff_microscope(path, page) if is_tiff(path) else None
+        return known or read_sidecar(path, (1, 1))
+
+
+def microscope_columns(path: Path, page: int = 0) -> dict[str, Any]:
+    """Return what the microscope wrote of an image by column of a table; empty where nothing is.
+
+    Masks alone need no image, so one that is missing or damaged is as one without.
+    """
+    known: Microscope | None = None
+    with suppress(InputError, OSError):
+        known = read_microscope(path, page)
+    one = known or Microscope("")
+    volts, metres = one.voltage, one.working_distance
+    return {
+        "microscope": f"{one.maker} {one.instrument}".strip(),
+        "voltage_kv": None if volts is None else volts / 1e3,
+        "magnification": one.magnification,
+        "working_distance_mm": None if metres is None else metres * 1e3,
+        "detector": one.detector,
+        "taken": one.date,
+    }
 
 
 def page_count(path: str | Path) -> int:
@@ -170,6 +226,7 @@ def without_info_bar(image: SemImage) -> SemImage:
         page=image.page,
         page_count=image.page_count,
         pixel_size=image.pixel_size,
+        microscope=image.microscope,
     )
 
 

@@ -1,8 +1,7 @@
-"""TIFF pages with what FEI/Thermo and Zeiss microscopes write beside the pixels."""
+"""TIFF pages with what microscopes and programs write beside the pixels."""
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 from contextlib import suppress
@@ -13,30 +12,27 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_semxai.store.images.microscope import (
+    METRES,
+    fei_microscope,
+    fei_picture_rows,
+    fei_pixel_size,
+    square_size,
+    tescan_microscope,
+    tescan_text,
+    thermo_microscope,
+    zeiss_microscope,
+    zeiss_pixel_size,
+)
 from napari_semxai.store.images.tiff_limits import check_page, file_state, forget_files, open_tiff
-from napari_semxai.types import InputError
-from napari_semxai.types.quantities import UNITS
+from napari_semxai.types import InputError, Microscope
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 _SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_ZEISS_REFERENCE_WIDTH = 1024
-_LARGEST_PIXEL = 1e-3
-_SAME_SHAPE = 0.01
 _MOST_SIZELESS = 8
 _JPEG = (tifffile.COMPRESSION.JPEG, tifffile.COMPRESSION.OJPEG)
-_METRES = UNITS | {
-    "micron": 1e-6,
-    "microns": 1e-6,
-    "micrometer": 1e-6,
-    "nanometer": 1e-9,
-    "Å": 1e-10,
-    "cm": 1e-2,
-    "m": 1.0,
-    "inch": 2.54e-2,
-}
 _TAG_ERRORS = (
     ArithmeticError,
     AttributeError,
@@ -49,7 +45,7 @@ _TAG_ERRORS = (
 _KNOWN_PAGES: dict[tuple[str, int, int, int], tuple[int, ...]] = {}
 _MOST_KNOWN = 64
 _ORIENTATION = 274
-_FEI_TAGS, _ZEISS_TAGS = (34680, 34682), (34118,)
+_FEI_TAGS, _ZEISS_TAGS, _THERMO_TAG, _TESCAN_TAG = (34680, 34682), (34118,), 34683, 50431
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,6 +64,8 @@ class TiffPage:
         Rows above the info bar, where the tags tell.
     turned : int
         Orientation by which the pixels were turned; 1 where they are as stored.
+    microscope : Microscope or None
+        All that the tags tell.
     """
 
     pixels: NDArray[Any]
@@ -75,6 +73,7 @@ class TiffPage:
     pixel_size: float | None
     picture_rows: int | None
     turned: int
+    microscope: Microscope | None = None
 
 
 def is_tiff(path: Path) -> bool:
@@ -97,34 +96,58 @@ def read_tiff_page(path: Path, page: int) -> TiffPage:
             raise InputError(f"{path}: has {len(pages)} pages, so there is no page {page}")
         shown = tif.pages[pages[page]].aspage()
         pixels = _pixels(shown, page if len(set(pages)) == 1 else 0)
-        size, rows = _known_size(tif, shown, pixels.shape[:2])
+        known = _known(tif, shown, pixels.shape)
+        size = _program_size(tif) if known is None else known.pixel_size
+        rows = None if known is None else known.picture_rows
         turned = _orientation(shown)
-    return TiffPage(pixels, len(pages), size, rows, turned)
+    return TiffPage(pixels, len(pages), size, rows, turned, known)
 
 
-def _known_size(
+def tiff_microscope(path: Path, page: int) -> Microscope | None:
+    """Return what the tags of a page tell, but for what depends on the image's size."""
+    with open_tiff(path) as tif:
+        pages = full_pages(tif, path)
+        return _known(tif, tif.pages[pages[min(page, len(pages) - 1)]].aspage(), (1, 1))
+
+
+def _known(
     tif: tifffile.TiffFile, shown: tifffile.TiffPage, shape: tuple[int, ...]
-) -> tuple[float | None, int | None]:
-    """Return metres per pixel and rows above the info bar; None where no tag can be read.
+) -> Microscope | None:
+    # Microscopes tell it in each page; where one does not, the first page speaks for it. Pages
+    # are asked: to ask the file takes as long as reading a small picture.
+    asked = (_microscope(one, shape) for one in dict.fromkeys((shown, tif.pages[0].aspage())))
+    return next((one for one in asked if one is not None), None)
 
-    Microscopes tell both in each page; where one does not, the first page speaks for it.
-    """
-    # Pages are asked: to ask the file takes as long as reading a small picture.
+
+def _microscope(page: tifffile.TiffPage, shape: tuple[int, ...]) -> Microscope | None:
+    """Return what a microscope wrote in a page's tags; a damaged tag must not cost the picture."""
+    if page.is_fei and (fei := _values_of(page, _FEI_TAGS)):
+        with suppress(*_TAG_ERRORS):
+            return fei_microscope(fei, shape[0])
+        with suppress(*_TAG_ERRORS):
+            rows = fei_picture_rows(fei, shape[0])
+            return Microscope("FEI/Thermo", "", fei_pixel_size(fei), rows)
+    if page.is_sem and (zeiss := _values_of(page, _ZEISS_TAGS)):
+        with suppress(*_TAG_ERRORS):
+            return zeiss_microscope(zeiss, shape)
+        with suppress(*_TAG_ERRORS):
+            return Microscope("Zeiss", "", zeiss_pixel_size(zeiss, shape[1], shape[0]))
+    with suppress(*_TAG_ERRORS):
+        return thermo_microscope(str(page.tags[_THERMO_TAG].value), shape[0])
+    with suppress(*_TAG_ERRORS):
+        return tescan_microscope(tescan_text(page.tags[_TESCAN_TAG].value), shape)
+    return None
+
+
+def _program_size(tif: tifffile.TiffFile) -> float | None:
+    """Return metres per pixel as programs write it."""
     first = tif.pages[0].aspage()
-    # A damaged tag must not cost the picture.
-    for page in dict.fromkeys((shown, first)):
-        with suppress(*_TAG_ERRORS):
-            if page.is_fei and (fei := _values_of(page, _FEI_TAGS)):
-                return fei_pixel_size(fei), fei_picture_rows(fei, shape[0])
-        with suppress(*_TAG_ERRORS):
-            if page.is_sem and (zeiss := _values_of(page, _ZEISS_TAGS)):
-                return zeiss_pixel_size(zeiss, shape[1], shape[0]), None
     with suppress(*_TAG_ERRORS):
         if first.is_ome:
-            return ome_pixel_size(tif.ome_metadata or ""), None
+            return ome_pixel_size(tif.ome_metadata or "")
         if first.is_imagej:
-            return _imagej_pixel_size(tif), None
-    return None, None
+            return _imagej_pixel_size(tif)
+    return None
 
 
 def _values_of(page: tifffile.TiffPage, tags: tuple[int, ...]) -> dict[str, Any]:
@@ -135,45 +158,6 @@ def _values_of(page: tifffile.TiffPage, tags: tuple[int, ...]) -> dict[str, Any]
     return values
 
 
-def fei_pixel_size(metadata: Mapping[str, Any]) -> float | None:
-    """Return metres per pixel from an FEI/Thermo header (``Scan.PixelWidth``)."""
-    return _plausible_size(metadata.get("Scan", {}).get("PixelWidth"))
-
-
-def fei_picture_rows(metadata: Mapping[str, Any], height: int) -> int | None:
-    """Return the rows above the info bar, or None where the picture fills the image."""
-    scan = metadata.get("Scan", {})
-    pixel = _plausible_size(scan.get("PixelHeight"))
-    field = _number(scan.get("VerFieldsize"))
-    if pixel is None or field is None:
-        return None
-    rows = round(field / pixel)
-    return rows if 0 < rows < height else None
-
-
-def zeiss_pixel_size(
-    metadata: Mapping[str, Any], width: int, height: int | None = None
-) -> float | None:
-    """Return metres per pixel from a Zeiss header.
-
-    The unnamed value 3 holds the pixel size of a display 1024 pixels wide; the image may be
-    stored wider or narrower than that. One that was made smaller or larger since it was stored
-    has no known size, and one that was cropped keeps its own.
-    """
-    values = metadata.get("", ())
-    reference = _plausible_size(values[3]) if len(values) > 3 else None
-    if reference is None:
-        return None
-    stored = re.findall(r"\d+", str(metadata.get("dp_image_store", ("", ""))[1]))
-    if len(stored) == 2 and height is not None and int(stored[0]) != width:
-        across, down = int(stored[0]) / width, int(stored[1]) / height
-        if min(across, down) < 1 or abs(across / down - 1) < _SAME_SHAPE:
-            return None
-        width = int(stored[0])
-    # The header tells it for a width of 1024, whatever the image has.
-    return reference * _ZEISS_REFERENCE_WIDTH / width
-
-
 def ome_pixel_size(xml: str) -> float | None:
     """Return metres per pixel from OME-XML; None where they are not square, or differ."""
     found = set()
@@ -182,27 +166,21 @@ def ome_pixel_size(xml: str) -> float | None:
         for axis in "XY":
             size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', pixels)
             unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', pixels)
-            metres = _METRES.get(unit[1] if unit else "µm")
+            metres = METRES.get(unit[1] if unit else "µm")
             sizes.append(float(size[1]) * metres if size and metres else None)
-        found.add(_square(*sizes))
+        found.add(square_size(*sizes))
     return found.pop() if len(found) == 1 else None
 
 
 def _imagej_pixel_size(tif: tifffile.TiffFile) -> float | None:
     """Return metres per pixel of ImageJ, which writes pixels per unit as resolution."""
     unit = str((tif.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
-    tags, metres = tif.pages[0].aspage().tags, _METRES.get(unit)
+    tags, metres = tif.pages[0].aspage().tags, METRES.get(unit)
     sizes: list[float | None] = []
     for name in ("XResolution", "YResolution"):
         numerator, denominator = tags[name].value
         sizes.append(metres * denominator / numerator if metres else None)
-    return _square(*sizes)
-
-
-def _square(across: float | None, down: float | None) -> float | None:
-    if across is None or down is None or abs(across / down - 1) > _SAME_SHAPE:
-        return None
-    return _plausible_size(across)
+    return square_size(*sizes)
 
 
 def full_pages(tif: tifffile.TiffFile, path: Path) -> tuple[int, ...]:
@@ -371,15 +349,3 @@ def through_colormap(indices: NDArray[Any], colormap: NDArray[Any]) -> NDArray[A
     if (table == table[0]).all():
         return np.asarray(table[0][indices])
     return np.asarray(table.T[indices])
-
-
-def _plausible_size(value: object) -> float | None:
-    size = _number(value)
-    # Above a millimetre it is another unit or a placeholder; no size is better than a wrong one.
-    return size if size is not None and 0 < size < _LARGEST_PIXEL else None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, int | float) and math.isfinite(value):
-        return float(value)
-    return None

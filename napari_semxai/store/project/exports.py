@@ -17,7 +17,7 @@ from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import NO_CLASS, category_ids, coco_document, objects_of
 from napari_semxai.store.images.masks import write_mask, write_numbers
-from napari_semxai.store.images.read import page_count
+from napari_semxai.store.images.read import microscope_columns, page_count
 from napari_semxai.store.project.klarf_export import export_klarf
 from napari_semxai.store.project.originals import (
     check_replaceable,
@@ -68,7 +68,7 @@ def export_masks(
         write_mask(path, one.mask)
         rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
     if rows:
-        _write_rows(table, rows)
+        write_table(table, list(rows[0]), [list(row.values()) for row in rows])
     return len(rows)
 
 
@@ -213,10 +213,9 @@ def export_measurements(project: Project, chosen: Iterable[ChosenMask], target: 
     rows: list[dict[str, Any]] = []
     for one in chosen:
         row = _about(project, one, file=one.image.path.name, page=one.image.page)
-        rows.append(row | measure(one.mask, one.image.pixel_size) | {"comment": one.comment})
-    if not rows:
-        raise InputError(f"{project.folder}: no mask to measure")
-    _write_rows(free_place(project.originals, target), rows)
+        said = {"comment": one.comment} | microscope_columns(one.image.path, one.image.page)
+        rows.append(row | measure(one.mask, one.image.pixel_size) | said)
+    _write_rows(project, target, rows, "no mask to measure")
     return len(rows)
 
 
@@ -227,13 +226,12 @@ def export_defects(project: Project, chosen: Iterable[ChosenMask], target: Path)
     for one in chosen:
         masks += 1
         about = _about(project, one, file=one.image.path.name, page=one.image.page)
+        said = {"comment": one.comment} | microscope_columns(one.image.path, one.image.page)
         for defect in find_defects(one.mask):
             measured = measure(defect.part_of(one.mask), one.image.pixel_size)
             del measured["components"]
-            rows.append(about | {"number": defect.number} | measured | {"comment": one.comment})
-    if not rows:
-        raise InputError(f"{project.folder}: no mask with a defect to measure")
-    _write_rows(free_place(project.originals, target), rows)
+            rows.append(about | {"number": defect.number} | measured | said)
+    _write_rows(project, target, rows, "no mask with a defect to measure")
     return masks
 
 
@@ -246,7 +244,10 @@ def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
     return row | {"name": one.image.name}
 
 
-def _write_rows(path: Path, rows: list[dict[str, Any]]) -> None:
+def _write_rows(project: Project, target: Path, rows: list[dict[str, Any]], without: str) -> None:
+    if not rows:
+        raise InputError(f"{project.folder}: {without}")
+    path = free_place(project.originals, target)
     write_table(path, list(rows[0]), [list(row.values()) for row in rows])
 
 

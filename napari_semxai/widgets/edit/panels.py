@@ -18,6 +18,8 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.edit.defects import DEFECT_EDITS
 from napari_semxai.controllers.kept_settings import CLICK_PREVIEW, NO, YES
+from napari_semxai.state.review import doubt_text
+from napari_semxai.store.images.microscope import describe
 from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.numbers import LengthField
@@ -29,7 +31,6 @@ if TYPE_CHECKING:
 
     from qtpy.QtGui import QHideEvent, QShowEvent
 
-    from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
     from napari_semxai.algorithms.masks.components import Defect
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.controllers.edit.defects import DefectsController
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import Clicks
     from napari_semxai.state.session import Session
+    from napari_semxai.types import SemImage
     from napari_semxai.widgets.common.forms import Connections
 
     _Show = Callable[[tuple[int, int, int, int] | None], None]
@@ -132,29 +134,6 @@ class ClickPanel(Panel):
         self.status.setText(text if clicks.offer is None else doubt_text(clicks.offer.doubts))
 
 
-def doubt_text(doubts: AnswerDoubts) -> str:
-    """Say why an answer is only offered, and what can be done."""
-    reasons = []
-    if doubts.missed:
-        reasons.append(f"leaves out {_clicks(doubts.missed)} on the defect")
-    if doubts.held:
-        reasons.append(f"holds {_clicks(doubts.held)} on “not the defect”")
-    if doubts.spilled:
-        reasons.append(f"has {doubts.spilled:.0%} of its area outside the box")
-    if doubts.covered:
-        reasons.append(f"covers {doubts.covered:.0%} of the image")
-    if doubts.emptied:
-        reasons.append("removes the whole object")
-    return (
-        f"⚠ Not applied: the answer {' and '.join(reasons)}. Apply it, discard it, or click again "
-        "to correct it."
-    )
-
-
-def _clicks(number: int) -> str:
-    return "a click" if number == 1 else f"{number} clicks"
-
-
 class SizePanel(Panel):
     """Size of the mask, and the field for the pixel size.
 
@@ -179,9 +158,11 @@ class SizePanel(Panel):
         layout.addRow(self.draw, self.bar)
         layout.addRow(self.for_all)
         layout.addRow(self.text)
+        layout.addRow(self.microscope)
         events = session.events
         self._outside: Connections = (
             (events.size, self._on_size_changed),
+            (events.image, self._on_image_changed),
             (events.pixel_size, self._on_pixel_size_changed),
             (events.queue, self._on_queue_changed),
             (ruler.active_changed, self._on_ruler_changed),
@@ -196,6 +177,7 @@ class SizePanel(Panel):
         for signal, slot in (*self._outside, *inside):
             signal.connect(slot)
         self._on_pixel_size_changed(session.pixel_size)
+        self._on_image_changed(session.image)
         self._on_queue_changed(session.queue)
 
     def release(self) -> None:
@@ -204,7 +186,7 @@ class SizePanel(Panel):
             signal.disconnect(slot)
 
     def _create(self) -> None:
-        self.text = StatusText(2)
+        self.text, self.microscope = StatusText(2), StatusText(3)
         self.pixel_size = LengthField()
         self.pixel_size.setToolTip(
             "Pixel size in pm, nm, µm (um) or mm, from FEI/Zeiss metadata or entered manually "
@@ -224,6 +206,11 @@ class SizePanel(Panel):
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         self.for_all.setVisible(queue is not None)
+
+    def _on_image_changed(self, image: SemImage | None) -> None:
+        known = None if image is None else image.microscope
+        texts = () if known is None else (f"{name}: {text}" for name, text in describe(known))
+        self.microscope.setText(" · ".join(texts))
 
     def _on_size_changed(self) -> None:
         self.text.setText(size_text(self._session.size, self._session.pixel_size))

@@ -10,15 +10,13 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from napari_semxai.store.images.read import page_count, read_image, without_info_bar
-from napari_semxai.store.images.tiff import (
+from napari_semxai.store.images.microscope import (
     fei_picture_rows,
     fei_pixel_size,
-    ome_pixel_size,
-    read_tiff_page,
-    tiff_page_count,
     zeiss_pixel_size,
 )
+from napari_semxai.store.images.read import page_count, read_image, without_info_bar
+from napari_semxai.store.images.tiff import ome_pixel_size, read_tiff_page, tiff_page_count
 from napari_semxai.types import InputError
 from tests.store.images.microscopes import (
     FEI_HELIOS,

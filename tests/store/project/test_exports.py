@@ -168,7 +168,8 @@ def test_measurements(project, tmp_path):
     checked = {*wanted, *lengths, *(name.replace("_px", "_um") for name in lengths)}
     checked |= {"area_um2", "components", "id", "file", "page", "class", "class_name", "lot"}
     checked |= {"wafer", "defect", "class_source", "pixel_size_m", "state", "annotators"}
-    assert set(first) == checked | {"name", "comment"}
+    microscope = {"microscope", "voltage_kv", "magnification", "working_distance_mm"}
+    assert set(first) == checked | microscope | {"detector", "taken", "name", "comment"}
     assert (empty["area_px"], empty["perimeter_px"], empty["state"]) == ("0", "", "no defect")
 
 
