@@ -148,9 +148,8 @@ class Automatic:
 
     @property
     def score(self) -> float | None:
-        """Predicted IoU of the winner; None without one."""
-        winner = self.truth.winner
-        return None if winner is None else float(self.pool.predicted_iou[winner])
+        """How sure the mask is, as `GroundTruth.certainty`."""
+        return self.truth.certainty(self.pool.predicted_iou)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

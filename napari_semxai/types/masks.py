@@ -52,6 +52,18 @@ class GroundTruth:
     reason: str = ""
     confidence: float | None = None
 
+    def certainty(self, predicted_iou: FloatArray) -> float | None:
+        """Return how sure the mask is: the calibrated confidence, else the winner's IoU.
+
+        Parameters
+        ----------
+        predicted_iou : ndarray, shape (n,)
+            Of every candidate, as the network estimates it.
+        """
+        if self.confidence is not None or self.winner is None:
+            return self.confidence
+        return float(predicted_iou[self.winner])
+
 
 @dataclass(frozen=True, slots=True)
 class MaskSize:

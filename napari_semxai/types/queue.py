@@ -82,8 +82,8 @@ def _column(*given: Any, **named: Any) -> dict[str, QueueColumn]:
     return {"column": QueueColumn(*given, **named)}
 
 
-def _two_decimals(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}"
+def _as_certainty(value: float | None) -> str:
+    return "" if value is None else f"mask {value:.2f}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,11 @@ class QueueRow:
     voided: ReviewState | None = field(metadata=_column(ReviewState, attrgetter("voided")))
     label: str = field(metadata=_column(str, attrgetter("label"), "", str, choose="class"))
     confidence: float | None = field(
-        metadata=_column(
-            float, attrgetter("confidence"), sort=("Uncertain first (confidence)", False)
-        )
+        metadata=_column(float, attrgetter("confidence"), sort=("Unsure classes first", False))
     )
     score: float | None = field(
         metadata=_column(
-            float, attrgetter("score"), None, _two_decimals, ("Uncertain first (score)", False)
+            float, attrgetter("score"), None, _as_certainty, ("Unsure masks first", False)
         )
     )
     time: str = field(

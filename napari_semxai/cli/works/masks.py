@@ -347,7 +347,7 @@ def summary(result: MaskResult) -> str:
         # People count from 1; the record's "winner" is a place in its list.
         text += f", surface is candidate {truth.winner + 1} of {len(result.pool)}"
     if truth.confidence is not None:
-        text += f", confidence {truth.confidence:.2f}"
+        text += f", mask confidence {truth.confidence:.2f}"
     return text + (", touches the edge: check it" if truth.touches_edge else "")
 
 

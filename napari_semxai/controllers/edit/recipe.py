@@ -71,7 +71,7 @@ class RecipeRecorder:
 
     @property
     def score(self) -> float | None:
-        """Predicted IoU of the automatic mask that it began with, where that was made here."""
+        """How sure the automatic mask is that it began with, where that was made here."""
         self.settle()
         return self._score
 

@@ -276,7 +276,7 @@ def _write(
         versions=run.versions,
         turned=image.turned,
     )
-    score = None if truth.winner is None else float(chosen.predicted_iou[truth.winner])
+    score = truth.certainty(chosen.predicted_iou)
     # Asked again: minutes have passed since `_read`, and this is the writing thread, so nothing
     # comes between this look and the write.
     by_hand = _by_hand(run.opened.project.record(image_id, run.annotator))

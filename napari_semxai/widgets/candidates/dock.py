@@ -359,7 +359,7 @@ def _verdict(automatic: Automatic) -> str:
         return "⚠ The defect touches the image edge or the ignored border"
     row = ranked(automatic).index(truth.winner) + 1 if truth.winner is not None else 0
     winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
-    sure = "" if truth.confidence is None else f", confidence {truth.confidence:.2f}"
+    sure = "" if truth.confidence is None else f", mask confidence {truth.confidence:.2f}"
     return (
         f"Candidates: {len(automatic.pool)}, {winner}; "
         f"defect {np.count_nonzero(truth.mask)} px{sure}"

@@ -163,10 +163,10 @@ _ORDERS = {
 }
 _LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
 _BELOW: dict[str, dict[str, tuple[float, float]]] = {
-    "Any certainty": {},
+    "Any confidence": {},
     **{
-        f"{name.capitalize()} ≤ {v}": {name: (0.0, v)}
-        for name in ("score", "confidence")
+        f"{title} confidence ≤ {v}": {name: (0.0, v)}
+        for title, name in (("Mask", "score"), ("Class", "confidence"))
         for v in _LIMITS
     },
 }
@@ -252,7 +252,9 @@ class QueueFilters(QWidget):
             self.text: "Show only images with this in name, lot, wafer, defect or comment",
             self.area: "Show only images whose mask has so many pixels: 100-5000, 100- or -5000",
             self.state: "Show only images in this state",
-            self.below: "Score: predicted IoU of the mask. Confidence: of the classifier.",
+            self.below: "Mask confidence: how sure the automatic mask is (its "
+            "predicted IoU, where its algorithm tells no confidence). Class confidence: of the "
+            "classifier.",
             self.order: "Order of the list",
             self.whose: "Whose reviews to show. In blind mode others' stay hidden until you have "
             "reviewed the image.",

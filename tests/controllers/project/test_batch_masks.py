@@ -276,3 +276,11 @@ def test_the_masks_are_those_of_the_command_line(desk):
     recipe = desk.project().record("wafer_1", "Anna").recipe
     assert MaskSettings.from_json(recipe.settings, "auto") == settings
     assert recipe.settings["winner"] == expected.winner
+
+
+def test_the_confidence_of_a_mask_is_its_own_before_the_networks():
+    truth = ground_truth(surface_and_defect(), ignore_border=0)
+    predicted_iou = np.array([0.5, 0.75])
+    assert truth.certainty(predicted_iou) == predicted_iou[truth.winner]
+    assert replace(truth, confidence=0.25).certainty(predicted_iou) == 0.25
+    assert replace(truth, winner=None).certainty(predicted_iou) is None

@@ -91,7 +91,7 @@ def test_it_says_how_fast_one_is(panel, session):
 def test_rows_show_state_class_score_and_void_reviews(panel, session):
     session.queue = queue_of()
     texts = [panel.model.data(panel.model.index(place)) for place in range(3)]
-    assert texts[0].startswith("✓ 1 die_1 · 3 · 0.50")
+    assert texts[0].startswith("✓ 1 die_1 · 3 · mask 0.50")
     assert "void" in texts[1]
     # Text in a state's colour cannot be read on every theme.
     assert panel.model.data(panel.model.index(0), Qt.ItemDataRole.ForegroundRole) is None
@@ -139,8 +139,8 @@ def test_filters_are_handed_on(panel, session, controller):
     session.queue = queue_of()
     panel.filters.state.setCurrentText("unsure")
     panel.filters.label.setCurrentIndex(1)
-    panel.filters.below.setCurrentText("Score ≤ 0.8")
-    panel.filters.order.setCurrentText("Uncertain first (score)")
+    panel.filters.below.setCurrentText("Mask confidence ≤ 0.8")
+    panel.filters.order.setCurrentText("Unsure masks first")
     panel.filters.whose.setCurrentIndex(1)
     panel.filters.state.activated.emit(0)
     [(name, _, chosen)] = controller.calls
