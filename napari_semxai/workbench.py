@@ -21,6 +21,7 @@ from napari_semxai.controllers.kept_settings import ChoicesController, PixelSize
 from napari_semxai.controllers.project.annotators import AnnotatorsController
 from napari_semxai.controllers.project.batch_masks import QueueMasks
 from napari_semxai.controllers.project.images import ImageController
+from napari_semxai.controllers.project.learning import LearningController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
 from napari_semxai.controllers.project.review import GroupReview, ReviewController
@@ -151,6 +152,10 @@ class Workbench:
         self.tools = self._owned(ProjectTools(session, self.projects, jobs, writes), "cancel")
         masks = QueueMasks(session, self.images, self.queue, self.engine, jobs, writes)
         self.queue_masks = self._owned(masks, "cancel")
+        engine = self._owned(
+            self._start_engine("learn", deliver=self.main_thread.deliver), "close"
+        )
+        self.learning = LearningController(session, self.segment, engine, jobs)
 
     def _start_layers(self) -> None:
         viewer, session = self.viewer, self.session
@@ -282,7 +287,9 @@ class Workbench:
             dock.save()
 
     def _make_candidates(self) -> ScrolledDock:
-        dock = CandidatesDock(self.session, self.images, self.segment, self.downloads, self.layers)
+        dock = CandidatesDock(
+            self.session, self.images, self.segment, self.downloads, self.layers, self.learning
+        )
         dock.sample_wanted.connect(self.open_sample)
         dock.welcome.recent.wanted.connect(self.projects.open_recent)
         dock.welcomed.connect(partial(self.images.look_for_leftovers, self.folders.recovery))

@@ -78,7 +78,8 @@ class ChoicesController:
             )
 
     def _on_algorithm_changed(self, now: AlgorithmSettings, before: AlgorithmSettings) -> None:
-        if now.algorithm != before.algorithm:
+        # What a project has learned is no choice for other images.
+        if now.algorithm != before.algorithm and now.algorithm in ALGORITHMS:
             self.set(ALGORITHM, now.algorithm)
 
     def _on_keep_view_changed(self, keep: bool) -> None:

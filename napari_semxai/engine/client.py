@@ -16,6 +16,8 @@ from queue import SimpleQueue
 from threading import RLock, Thread, Timer, current_thread
 from typing import IO, TYPE_CHECKING, Any, cast
 
+import psutil
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -26,6 +28,7 @@ RESTART_SECONDS = 10.0
 """The same, where a kill would cost more than it saves: while a network is being loaded, and
 for a job that made way for a newer one."""
 CLOSE_SECONDS = 1.0
+LOW_PRIORITY = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 10
 _TAIL_BYTES = 4096
 # Minus SIGKILL, a name that Windows lacks.
 _KILLED = -9
@@ -94,6 +97,12 @@ class EngineClient:
         """Start the engine process unless there is one; it imports its networks by itself."""
         with self._lock:
             self._started()
+
+    def lower_priority(self) -> None:
+        """Let whatever else the machine does go before the engine process, where there is one."""
+        with suppress(psutil.Error):
+            if self.pid is not None:
+                psutil.Process(self.pid).nice(LOW_PRIORITY)
 
     def submit(
         self,

@@ -38,6 +38,7 @@ from napari_semxai.types import (
     Scores,
     SemImage,
 )
+from napari_semxai.types.learned import Learned
 from napari_semxai.types.settings import BUNDLED_FILTERS
 
 if TYPE_CHECKING:
@@ -231,6 +232,8 @@ class Session:
     agreement: tuple[PairAgreement, ...] = ()
     blind: bool = True
     batch: Progress = IDLE
+    learned: Learned = field(default_factory=Learned)
+    learning: Progress = IDLE
     recovery: Recovery | None = None
     leftovers: tuple[Recovery, ...] = ()
     defects: tuple[Defect, ...] | None = None

@@ -145,6 +145,32 @@ class LearnedVersion:
         return self.path.stem
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What the open project has learned.
+
+    Attributes
+    ----------
+    versions : tuple of LearnedVersion
+        The oldest first.
+    used : LearnedVersion or None
+        The one in use.
+    """
+
+    versions: tuple[LearnedVersion, ...] = ()
+    used: LearnedVersion | None = None
+
+    @property
+    def back(self) -> str:
+        """The version before the one in use whose verdict was good; "none" without one."""
+        if self.used is None:
+            return ""
+        earlier = [
+            one.name for one in self.versions if one.verdict.better and one.name < self.used.name
+        ]
+        return earlier[-1] if earlier else "none"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LearnedRequest:
     """Ask a learned network for a mask; answered by a `ModelInfo`, then a `LearnedMask`.

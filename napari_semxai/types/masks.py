@@ -182,11 +182,11 @@ class CandidatePool:
         return len(self.areas)
 
     @classmethod
-    def empty(cls, shape: tuple[int, int]) -> CandidatePool:
+    def empty(cls, shape: tuple[int, ...]) -> CandidatePool:
         """Return the pool of an image (M, N) without candidates."""
         numbers = np.empty(0, np.int64)
         return cls(
-            shape,
+            (shape[0], shape[1]),
             runs=np.empty((0, 2), np.int32),
             run_offsets=np.zeros(1, np.int64),
             areas=numbers,

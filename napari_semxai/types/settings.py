@@ -211,6 +211,8 @@ class MaskSettings:
             "alpha": algorithm.alpha,
             "beta": algorithm.beta,
             "algorithm": algorithm.algorithm,
+            # Only the command that makes masks takes it.
+            **({"network": algorithm.network} if algorithm.algorithm == LEARNED else {}),
         }
 
 

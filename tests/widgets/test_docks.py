@@ -11,6 +11,7 @@ from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QInputDialog, QPushButton
 
+from napari_semxai.algorithms.algorithm1.automatic import learned_mask
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
 from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
@@ -34,6 +35,7 @@ from napari_semxai.state.session import (
 )
 from napari_semxai.store.disk.recovery_copies import Recovery
 from napari_semxai.types import (
+    CandidatePool,
     FilterSettings,
     JobState,
     MaskSize,
@@ -43,6 +45,7 @@ from napari_semxai.types import (
     Prompts,
     Scores,
 )
+from napari_semxai.types.learned import Learned, LearnedMask, LearnedVersion, Verdict
 from napari_semxai.widgets.candidates import pickers
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.candidates.ranking import ranked, winners
@@ -82,12 +85,50 @@ def layers(viewer, session, controller):
 
 @pytest.fixture
 def candidates(qtbot, session, controller, layers):
-    dock = CandidatesDock(session, controller, controller, controller, layers)
+    dock = CandidatesDock(session, controller, controller, controller, layers, controller)
     qtbot.addWidget(dock)
     open_image(session, make_image())
     controller.calls.clear()
     yield dock
     dock.release()
+
+
+def test_what_was_learned_is_offered_where_it_is_in_use(
+    candidates, session, controller, tmp_path, qtbot
+):
+    box = candidates.algorithm
+    item = box.model().item(box.findData("learned"))
+    assert not item.isEnabled()
+    assert "Learn from reviews" in item.toolTip()
+    assert candidates.learn.isHidden()
+    session.project = SimpleNamespace(unwritten=(), project=SimpleNamespace(folder=tmp_path))
+    assert not candidates.learn.isHidden()
+    path = tmp_path / "0002.safetensors"
+    made = LearnedVersion(path, "", "", "p", 20, Verdict(True, "0.9 against 0.5"))
+    session.learned = Learned((made,), made)
+    assert item.isEnabled()
+    assert candidates.learn.verdict.text() == "Version 0002 in use: 0.9 against 0.5."
+    assert candidates.learn.back.text() == "Go back to today's proposal"
+    controller.calls.clear()
+    box.setCurrentIndex(box.findData("learned"))
+    wanted = {"algorithm": "learned", "network": str(path)}
+    assert controller.calls == [("set_algorithm", (), wanted)]
+    mask = np.zeros(session.image.gray.shape, dtype=bool)
+    mask[1:4, 5:9] = True
+    for border, said in (
+        (1, "⚠ The defect touches the image edge or the ignored border"),
+        (0, "Learned: defect 12 px, mask confidence 0.90"),
+    ):
+        edges = (border,) * 4
+        truth = learned_mask(LearnedMask(mask, 0.9), edges)
+        pool = CandidatePool.empty(mask.shape)
+        session.automatic = Automatic(pool, np.empty(0, int), truth, edges)
+        assert candidates.warning.text() == said
+    session.learning = Progress("Learn", 3, 9)
+    assert candidates.learn.run.status.text() == "Learn: 3 of 9 …"
+    candidates.learn.back.click()
+    assert controller.calls[-1] == ("use", ("none",), {})
+    session.project = None
 
 
 @pytest.fixture
@@ -185,10 +226,14 @@ def test_sliders_show_and_set_alpha_and_beta(candidates, session, controller):
 def test_the_robust_variant_comes_first_and_the_papers_beside_it(candidates, session, controller):
     box = candidates.algorithm
     titles = [box.itemText(index) for index in range(box.count())]
-    assert titles == ["All defects, or none (robust)", "Largest component (paper)"]
+    assert titles == [
+        "All defects, or none (robust)",
+        "Largest component (paper)",
+        "Learned from this project",
+    ]
     assert box.currentIndex() == 0
     box.setCurrentIndex(1)
-    assert controller.calls == [("set_algorithm", (), {"algorithm": "paper"})]
+    assert controller.calls == [("set_algorithm", (), {"algorithm": "paper", "network": ""})]
     session.algorithm = AlgorithmSettings(algorithm="paper")
     assert box.currentText() == "Largest component (paper)"
     assert len(controller.calls) == 1

@@ -9,8 +9,6 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from napari_semxai.cli.common.options import count, number, whole
 from napari_semxai.cli.common.output import BAD_INPUT, DONE
 from napari_semxai.engine.client import EngineClient
@@ -118,9 +116,8 @@ def learn(request: LearnRequest, output: Output) -> LearnedVersion:
             on_done=lambda: said.put(None),
             on_failed=lambda message: said.put(InputError(message)),
         )
-        if engine.pid is not None:
-            # What a person does meanwhile goes first.
-            psutil.Process(engine.pid).nice(LOW)
+        # What a person does meanwhile goes first.
+        engine.lower_priority()
         made = None
         while (value := said.get()) is not None:
             if isinstance(value, InputError):
@@ -134,10 +131,6 @@ def learn(request: LearnRequest, output: Output) -> LearnedVersion:
     if made is None:
         raise InputError(f"{request.project}: learning ended without a version")
     return made
-
-
-LOW = psutil.BELOW_NORMAL_PRIORITY_CLASS if psutil.WINDOWS else 10
-"""Priority of learning."""
 
 
 def _list(folder: Path, output: Output) -> int:

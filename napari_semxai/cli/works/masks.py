@@ -150,9 +150,9 @@ class Pipeline:
         if self._learned is not None:
             start = time.perf_counter()
             truth = learned_mask(self._learned.answer(image.gray), border)
-            shape = (image.gray.shape[0], image.gray.shape[1])
             seconds = {"learned": time.perf_counter() - start}
-            return MaskResult(image, CandidatePool.empty(shape), truth, border, info, seconds)
+            pool = CandidatePool.empty(truth.mask.shape)
+            return MaskResult(image, pool, truth, border, info, seconds)
         segmenter = self.segmenter()
         start = time.perf_counter()
         # Apart from the decoding only for the sake of the times; `generate` finds the image

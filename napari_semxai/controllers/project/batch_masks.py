@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, learned_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.controllers.edit.recipe import versions
 from napari_semxai.state.session import Found, KeptCandidates, ModelChoice, Origin
@@ -14,6 +14,7 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
     IDLE,
+    CandidatePool,
     Failure,
     GenerateRequest,
     GenerateUpdate,
@@ -25,6 +26,8 @@ from napari_semxai.types import (
     ReviewChange,
     WarmRequest,
 )
+from napari_semxai.types.learned import LearnedMask, LearnedRequest
+from napari_semxai.types.settings import LEARNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
-    from napari_semxai.types import CandidatePool, ReviewRecord, SemImage
+    from napari_semxai.types import ReviewRecord, SemImage
 
 QUEUE = "queue"
 TITLE = "Masks"
@@ -53,11 +56,16 @@ class _Run:
         self.settings, self.model = settings, ModelInfo("", "", "")
         self.waiting, self.total = waiting, len(waiting)
         self.began = time.monotonic()
-        self.pool: CandidatePool | None = None
+        self.pool: CandidatePool | LearnedMask | None = None
         self.made = self.failed = 0
         self.without: list[str] = []
         """Images without a mask at the end, though they were to get one."""
         self.versions = versions()
+
+    @property
+    def learned(self) -> bool:
+        """Whether a learned network answers instead of SAM 2."""
+        return self.settings.algorithm.algorithm == LEARNED
 
 
 class QueueMasks:
@@ -109,6 +117,12 @@ class QueueMasks:
         waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
         run = self._run = _Run(opened, queue.annotator, self._session.settings, waiting)
         self._session.batch = Progress(TITLE, 0, run.total)
+        learned = self._session.learned.used
+        if run.learned and learned is not None:
+            # Its file told the digest.
+            run.model = ModelInfo(learned.name, learned.sha256, "cpu")
+            self._next(run)
+            return
         # Only the network's digest tells which masks it has made before.
         self._engine.submit(
             WarmRequest(run.settings.model, run.settings.device),
@@ -157,8 +171,13 @@ class QueueMasks:
             self._next(run)
             return
         run.pool, settings = None, run.settings
+        request: GenerateRequest | LearnedRequest = GenerateRequest(
+            image.gray, settings.model, settings.device, settings.generate
+        )
+        if run.learned:
+            request = LearnedRequest(image.gray, settings.algorithm.network)
         self._engine.submit(
-            GenerateRequest(image.gray, settings.model, settings.device, settings.generate),
+            request,
             destination=QUEUE,
             on_update=partial(self._on_update, run),
             on_done=partial(self._on_generated, run, image_id, image),
@@ -169,6 +188,8 @@ class QueueMasks:
     def _on_update(self, run: _Run, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
             run.model = answer
+        elif isinstance(answer, LearnedMask):
+            run.pool = answer
         elif isinstance(answer, GenerateUpdate) and answer.pool is not None:
             run.pool = answer.pool
 
@@ -239,7 +260,7 @@ def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
         return False
     return (
         settings == run.settings
-        and made["model"].get("sha256") == run.model.sha256
+        and made.get("network", made["model"]).get("sha256") == run.model.sha256
         # Not of candidates that were still coming.
         and "points_done" not in made
         and recipe.image_sha256 == run.opened.project.image(image_id).sha256
@@ -259,14 +280,17 @@ def _write(
     run: _Run,
     image_id: str,
     image: SemImage,
-    pool: CandidatePool,
+    pool: CandidatePool | LearnedMask,
     is_edited: Callable[[str], bool],
 ) -> KeptCandidates | None:
     """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
     settings = run.settings
-    chosen = pool.take(filter_candidates(pool, settings.filters))
     border = settings.algorithm.border(auto_border(image))
-    truth = automatic_mask(chosen, image, settings.algorithm, border)
+    if isinstance(pool, LearnedMask):
+        chosen, truth = CandidatePool.empty(pool.mask.shape), learned_mask(pool, border)
+    else:
+        chosen = pool.take(filter_candidates(pool, settings.filters))
+        truth = automatic_mask(chosen, image, settings.algorithm, border)
     found = {"winner": truth.winner, "overridden": False}
     recipe = MaskRecipe(
         "automatic",
@@ -287,6 +311,8 @@ def _write(
     run.opened.note(run.opened.project.write_review(image_id, run.annotator, change))
     # It holds the image as it was before this mask.
     run.opened.cache.drop(image_id)
+    if isinstance(pool, LearnedMask):
+        return None
     origin = Origin(ModelChoice(settings.model, settings.device), settings.generate, run.model)
     kept = Found(chosen, None, origin, settings.filters)
     return KeptCandidates(kept, settings.algorithm, recipe.base_sha256)

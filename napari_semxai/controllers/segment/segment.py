@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_two
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, learned_mask, stage_two
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
@@ -24,7 +24,8 @@ from napari_semxai.types import (
     Progress,
     WarmRequest,
 )
-from napari_semxai.types.settings import PAPER, usual_filters
+from napari_semxai.types.learned import LearnedMask, LearnedRequest
+from napari_semxai.types.settings import LEARNED, PAPER, usual_filters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -73,6 +74,7 @@ class SegmentController:
         self._passed: FilterSettings | None = None
         self._strips: Border = (0, 0, 0, 0)
         self._stage_two: StageTwo | None = None
+        self._learned: tuple[LearnedMask, Origin] | None = None
 
     def warm(self) -> None:
         """Start the engine and load the chosen network behind the window."""
@@ -92,7 +94,7 @@ class SegmentController:
         self._engine.forget(CANDIDATES)
         session = self._session
         self._chosen = self._asked = self._origin = None
-        self._filtered = self._stage_two = self._passed = None
+        self._filtered = self._stage_two = self._passed = self._learned = None
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = IDLE
@@ -129,7 +131,10 @@ class SegmentController:
         self._session.generate = settings
 
     def generate(self) -> None:
-        """Ask the engine for candidates of the current image."""
+        """Ask the engine for candidates of the current image, or a learned network for a mask."""
+        if self._session.algorithm.algorithm == LEARNED:
+            self._ask_learned()
+            return
         # Not the floor that an earlier look at weak candidates left.
         usual = GenerateSettings().pred_iou_floor
         self._set_floor(min(usual, self._session.filters.pred_iou_thresh))
@@ -148,6 +153,14 @@ class SegmentController:
         # All but alpha and beta decide what stage 2 makes of a winner.
         if replace(before, alpha=after.alpha, beta=after.beta) != after:
             self._stage_two = None
+        if (before.algorithm, before.network) != (after.algorithm, after.network):
+            self._learned = None
+            if after.algorithm == LEARNED:
+                self._ask_learned()
+            elif before.algorithm == LEARNED:
+                # Its mask is no answer of the other algorithm.
+                self._engine.forget(CANDIDATES)
+                self._session.automatic, self._session.generation = None, IDLE
         self._rank()
 
     def set_filters(self, filters: FilterSettings) -> None:
@@ -200,9 +213,12 @@ class SegmentController:
             return
         if isinstance(answer, ModelInfo):
             self._asked = replace(asked, model=answer)
-            # Another network may have been chosen since.
-            if asked.choice == session.choice:
+            # Another network may have been chosen since; a learned one is not among the choices.
+            if asked.choice == session.choice and session.algorithm.algorithm != LEARNED:
                 session.model = answer
+        elif isinstance(answer, LearnedMask):
+            self._learned = answer, asked
+            self._rank()
         elif isinstance(answer, GenerateUpdate):
             # Not the answer itself, which would keep its pool alive.
             session.generation = Progress(
@@ -233,13 +249,32 @@ class SegmentController:
             return
         self._asked = Origin(choice, settings)
         session.generation = Progress("load", 0, settings.points_per_side**2)
+        self._submit(GenerateRequest(session.image.gray, choice.model, choice.device, settings))
+
+    def _submit(self, request: GenerateRequest | LearnedRequest) -> None:
         self._engine.submit(
-            GenerateRequest(session.image.gray, choice.model, choice.device, settings),
+            request,
             destination=CANDIDATES,
             on_update=self._on_answer,
             on_done=self._on_generated,
             on_failed=self._on_failed,
         )
+
+    def _ask_learned(self) -> None:
+        session = self._session
+        if session.image is None:
+            return
+        self._asked = Origin(session.choice, session.generate)
+        session.generation = Progress("load", 0, 1)
+        self._submit(LearnedRequest(session.image.gray, session.algorithm.network))
+
+    def _show_learned(self) -> None:
+        """Show what the learned network said, without candidates."""
+        if self._learned is not None:
+            (found, origin), border = self._learned, self.border()
+            pool, none = CandidatePool.empty(found.mask.shape), np.empty(0, np.int64)
+            truth = learned_mask(found, border)
+            self._session.automatic = Automatic(pool, none, truth, border, False, origin)
 
     def _set_floor(self, floor: float) -> None:
         if floor != self._session.generate.pred_iou_floor:
@@ -258,7 +293,7 @@ class SegmentController:
 
     def _prepare(self) -> None:
         """Let every winner that alpha and beta can reach be computed before they do."""
-        automatic = self._session.automatic
+        automatic = self._session.automatic if self._learned is None else None
         if self._jobs is not None and self._stage_two is not None and automatic is not None:
             pool, distances = automatic.pool, automatic.truth.distances
             rows = winner_envelope(pool.areas, distances, pool.shape).candidates
@@ -280,6 +315,9 @@ class SegmentController:
     def _rank(self) -> None:
         """Run Algorithm 1 over the pool; the network is not needed."""
         session = self._session
+        if session.algorithm.algorithm == LEARNED:
+            self._show_learned()
+            return
         if session.pool is None or session.image is None or self._origin is None:
             return
         indices, pool = self._filter()

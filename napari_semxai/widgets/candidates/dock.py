@@ -20,7 +20,8 @@ from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.layers.mask.step_layers import STEPS
-from napari_semxai.types.settings import PAPER, ROBUST, AlgorithmSettings
+from napari_semxai.types.settings import LEARNED, PAPER, ROBUST, AlgorithmSettings
+from napari_semxai.widgets.candidates.learn_panel import LearnPanel
 from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker, Welcome
 from napari_semxai.widgets.candidates.ranking import CandidateTable, WinnerMap, ranked
 from napari_semxai.widgets.common.forms import ScrolledDock, button
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_semxai.controllers.project.images import ImageController
+    from napari_semxai.controllers.project.learning import LearningController
     from napari_semxai.controllers.segment.download import DownloadController
     from napari_semxai.controllers.segment.segment import SegmentController
     from napari_semxai.layers.mask.session_layers import SessionLayers
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 ALGORITHM_TITLES = {
     ROBUST: "All defects, or none (robust)",
     PAPER: "Largest component (paper)",
+    LEARNED: "Learned from this project",
 }
 TABLE_MILLISECONDS = 100
 """The table follows sliders at this pace; the mask follows every motion."""
@@ -114,6 +117,8 @@ class CandidatesDock(ScrolledDock):
         The controllers that are called.
     layers : SessionLayers
         Knows the images on offer and shows the steps.
+    learning : LearningController
+        Learns the project's masks.
     """
 
     sample_wanted = Signal()
@@ -127,8 +132,10 @@ class CandidatesDock(ScrolledDock):
         segment: SegmentController,
         downloads: DownloadController,
         layers: SessionLayers,
+        learning: LearningController,
     ) -> None:
         super().__init__()
+        self._learning = learning
         self._session, self._layers, self._segment = session, layers, segment
         self._images, self._downloads = images, downloads
         self.image = ImagePicker(session, images, layers)
@@ -148,6 +155,7 @@ class CandidatesDock(ScrolledDock):
         self._show_table.cancel()
         self._show_map.cancel()
         self._show_reach.cancel()
+        self.learn.release()
         self.image.layer.release()
         super().release()
 
@@ -162,8 +170,9 @@ class CandidatesDock(ScrolledDock):
         self.algorithm.setToolTip(
             "What becomes the mask outside the winner: every component that looks like a defect "
             "(or none), with a confidence; or the largest component. Both use the winner that α "
-            "and β select."
+            "and β select. Or what a network that learned this project's masks says."
         )
+        self.learn = LearnPanel(self._session, self._learning, self.algorithm)
         defaults = AlgorithmSettings()
         self.alpha = NumberSlider(
             0,
@@ -197,6 +206,7 @@ class CandidatesDock(ScrolledDock):
         layout.addRow(self.model)
         layout.addRow(self.run)
         layout.addRow("Algorithm", self.algorithm)
+        layout.addRow(self.learn)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.reach)
@@ -306,14 +316,17 @@ class CandidatesDock(ScrolledDock):
         self._show_reach(self._session.automatic)
 
     def _on_reach_due(self, automatic: Automatic | None) -> None:
-        # Of candidates that more will join nothing is said.
-        if automatic is None or self._session.generation.running:
+        # Of candidates that more will join nothing is said, and a learned network has none.
+        learned = self._session.algorithm.algorithm == LEARNED
+        if automatic is None or learned or self._session.generation.running:
             self.reach.setText("")
         else:
             self.reach.setText(reach_text(automatic, self.alpha.maximum()))
 
     def _on_algorithm_picked(self) -> None:
-        self._segment.set_algorithm(algorithm=self.algorithm.currentData())
+        self._segment.set_algorithm(
+            algorithm=self.algorithm.currentData(), network=self.learn.network
+        )
 
     def _on_alpha_moved(self, value: float) -> None:
         self._segment.set_algorithm(alpha=value)
@@ -357,13 +370,14 @@ def _verdict(automatic: Automatic) -> str:
         return f"⚠ No defect mask: {truth.reason}"
     if truth.touches_edge:
         return "⚠ The defect touches the image edge or the ignored border"
-    row = ranked(automatic).index(truth.winner) + 1 if truth.winner is not None else 0
-    winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
     sure = "" if truth.confidence is None else f", mask confidence {truth.confidence:.2f}"
-    return (
-        f"Candidates: {len(automatic.pool)}, {winner}; "
-        f"defect {np.count_nonzero(truth.mask)} px{sure}"
-    )
+    size = f"defect {np.count_nonzero(truth.mask)} px{sure}"
+    # Only a learned network finds one without candidates.
+    if truth.winner is None:
+        return f"Learned: {size}" + ("" if sure else "; unlike what it learned from")
+    row = ranked(automatic).index(truth.winner) + 1
+    winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
+    return f"Candidates: {len(automatic.pool)}, {winner}; {size}"
 
 
 class AdvancedForms(QCollapsible):

@@ -94,6 +94,7 @@ def progress_text(progress: Progress, unit: str = "") -> str:
 _JOBS = (
     ("generation", "Generating candidates", "points"),
     ("batch", "Project", ""),
+    ("learning", "Learning", ""),
     ("download", "Download", ""),
 )
 _EXPLANATIONS = (

@@ -22,6 +22,7 @@ from qtpy.QtWidgets import (
 from napari_semxai.controllers.research.runs import EXPLANATIONS
 from napari_semxai.reports.sweep import sweep_figure
 from napari_semxai.types import JobState
+from napari_semxai.types.settings import ROBUST
 from napari_semxai.widgets.common.figure_view import FigureView
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder
 from napari_semxai.widgets.common.forms import Panel, button
@@ -53,6 +54,9 @@ RUNS = {
 def settings_of(session: Session, run: Sequence[str]) -> list[str]:
     """Return what the docks are set to as arguments of one of `RUNS`."""
     command, values = run[0], session.settings.to_arguments()
+    if command != "mask" and values.pop("network", ""):
+        # What a project has learned makes masks, and has no alpha and no beta to look for.
+        values["algorithm"] = ROBUST
     explained: dict[str, object] = {"classifier": session.explanation.choice.classifier}
     if command == "explain":
         values = explained

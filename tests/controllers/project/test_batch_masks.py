@@ -19,6 +19,13 @@ from napari_semxai.types import (
     ReviewState,
     WarmRequest,
 )
+from napari_semxai.types.learned import (
+    Learned,
+    LearnedMask,
+    LearnedRequest,
+    LearnedVersion,
+    Verdict,
+)
 from tests.controllers.desk import Desk, surface_and_defect
 
 
@@ -284,3 +291,30 @@ def test_the_confidence_of_a_mask_is_its_own_before_the_networks():
     assert truth.certainty(predicted_iou) == predicted_iou[truth.winner]
     assert replace(truth, confidence=0.25).certainty(predicted_iou) == 0.25
     assert replace(truth, winner=None).certainty(predicted_iou) is None
+
+
+def test_masks_of_a_learned_network_name_its_version_and_are_made_once(desk, tmp_path):
+    session = desk.session
+    path = tmp_path / "0001.safetensors"
+    version = LearnedVersion(path, "f" * 64, "", "p", 20, Verdict(True, ""))
+    session.learned = Learned((version,), version)
+    session.algorithm = replace(session.algorithm, algorithm="learned", network=str(path))
+    desk.masks.start()
+    for _ in range(5):
+        desk.turn(lambda: desk.engine.requests)
+        request, on_update, on_done, _ = desk.engine.requests.pop(0)
+        assert isinstance(request, LearnedRequest)
+        on_update(ModelInfo("0001", "f" * 64, "cpu"))
+        mask = np.zeros(request.image.shape, dtype=bool)
+        mask[4:8, 4:8] = True
+        on_update(LearnedMask(mask, 0.9))
+        on_done()
+    desk.turn(lambda: "ready" in session.message)
+    for image in desk.project().images:
+        record = desk.project().record(image.id, "Anna")
+        assert record.recipe.settings["network"] == {"path": str(path), "sha256": "f" * 64}
+        assert record.area == 16
+    session.message = ""
+    desk.masks.start()
+    desk.turn(lambda: "ready" in session.message)
+    assert not desk.engine.requests

@@ -21,6 +21,7 @@ from napari_semxai.types import (
     GenerateUpdate,
     ModelInfo,
 )
+from napari_semxai.types.learned import UNLIKE, LearnedMask, LearnedRequest
 from napari_semxai.types.settings import usual_filters
 from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks
@@ -355,3 +356,44 @@ def test_motion_to_a_new_winner_finds_its_defect_ready(session, image, monkeypat
         winners.add(session.automatic.truth.winner)
     assert winners == {0, 1}
     jobs.close()
+
+
+def test_a_learned_network_answers_instead_and_the_candidates_stay(
+    session, engine, segment, image, generated
+):
+    engine.finish(CANDIDATES)
+    by_candidates = session.automatic.truth.mask
+    segment.set_algorithm(algorithm="learned", network="/p/learned/0001.safetensors")
+    request, _ = engine.jobs[CANDIDATES]
+    assert isinstance(request, LearnedRequest)
+    assert request.network == "/p/learned/0001.safetensors"
+    assert request.image is image.gray
+    mask = np.zeros(image.gray.shape, dtype=bool)
+    mask[:, 20:30] = True
+    model = session.model
+    engine.answer(CANDIDATES, ModelInfo("0001", "f" * 64, "cpu"), LearnedMask(mask, 0.9))
+    engine.finish(CANDIDATES)
+    automatic = session.automatic
+    np.testing.assert_array_equal(automatic.truth.mask, mask)
+    assert automatic.truth.confidence == 0.9
+    assert automatic.truth.touches_edge
+    assert (len(automatic.pool), automatic.score, automatic.origin.sha256) == (0, 0.9, "f" * 64)
+    # SAM 2 still answers clicks.
+    assert session.model is model
+    segment.set_algorithm(ignore_border=4)
+    assert not session.automatic.truth.mask[:4].any()
+    engine.answer(CANDIDATES, LearnedMask(mask & False, 0.8, unlike=2 * UNLIKE))
+    assert session.automatic.truth.confidence is None
+    assert "unlike" in session.automatic.truth.reason
+
+    segment.set_algorithm(algorithm="paper", network="", ignore_border=None)
+    np.testing.assert_array_equal(session.automatic.truth.mask, by_candidates)
+
+
+def test_without_candidates_nothing_of_the_learned_network_stays(session, engine, segment, image):
+    start_image(segment, image)
+    segment.set_algorithm(algorithm="learned", network="x")
+    engine.answer(CANDIDATES, LearnedMask(np.ones(image.gray.shape, bool), 0.9))
+    segment.set_algorithm(algorithm="robust", network="")
+    assert session.automatic is None
+    assert session.generation.state == "idle"
