@@ -52,6 +52,9 @@ if TYPE_CHECKING:
 
     Steps = Generator[Progress | LearnedVersion, None, None]
 
+MOST_PROPOSALS, MOST_JUDGED = 60, 100
+"""Proposals that are made anew for the comparison, and, where more are unknown, the images, drawn at
+random, that are compared at all: a proposal takes ten seconds."""
 _SAVE_EVERY = 50
 _PRIOR = Calibration(1.0, 0.0)
 
@@ -105,6 +108,10 @@ class Learning:
             settings,
         )
         self._folds = folds_of(self.samples, settings)
+        self._judged = np.arange(len(self.samples))
+        if sum(sample.today is None for sample in self.samples) > MOST_PROPOSALS:
+            rng = np.random.default_rng([settings.seed, 4])
+            self._judged = np.sort(rng.permutation(self._judged)[:MOST_JUDGED])
         self._heads: list[Head] = []
         self._state: dict[str, Any] = self._kept()
 
@@ -120,8 +127,8 @@ class Learning:
     def propose(self) -> Steps:
         """Make today's proposal of each image, unless its recipe tells it."""
         known: dict[str, NDArray[np.uint8]] = self._state.setdefault("today", {})
-        for number, sample in enumerate(self.samples):
-            yield Progress("Today's proposals", number, len(self.samples))
+        for number, sample in enumerate(self.samples[n] for n in self._judged):
+            yield Progress("Today's proposals", number, len(self._judged))
             image = sample.chosen.image
             if sample.today is not None:
                 known[image.id] = np.packbits(sample.today)
@@ -175,19 +182,18 @@ class Learning:
     def conclude(self) -> LearnedVersion:
         """Judge, and write the new version."""
         strengths, learned = self._cross_validate()
-        samples = self.samples
+        samples = [self.samples[number] for number in self._judged]
         today = [
             np.unpackbits(self._state["today"][one.chosen.image.id], count=one.chosen.mask.size)
             .reshape(one.chosen.mask.shape)
             .astype(bool)
             for one in samples
         ]
-        empty = np.array([sample.empty for sample in samples])
         verdict = judge(
             Compared(
                 np.array([_dice(a, b.chosen.mask) for a, b in zip(today, samples, strict=True)]),
-                np.array(learned),
-                empty,
+                np.array(learned)[self._judged],
+                np.array([sample.empty for sample in samples]),
                 groups_of(samples, self._settings.folds),
                 [_class_name(self._project, sample) for sample in samples],
             ),
@@ -196,7 +202,9 @@ class Learning:
         network = LearnedNetwork(
             self._trunk,
             self._heads,
-            fit_calibration(np.array(strengths), ~empty),
+            fit_calibration(
+                np.array(strengths), np.array([not one.empty for one in self.samples])
+            ),
             self._views.grey,
             self._views.pooled(),
         )

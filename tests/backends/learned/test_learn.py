@@ -70,6 +70,23 @@ def test_stopped_and_asked_again_it_goes_on_and_ends_with_the_same_file(tmp_path
     assert all(bool((first[name] == again[name]).all()) for name in first)
 
 
+def test_of_many_unknown_proposals_a_random_part_is_made(tmp_path, monkeypatch):
+    made = []
+
+    def propose(_, image):
+        made.append(image)
+        return np.zeros(image.gray.shape, dtype=bool)
+
+    monkeypatch.setattr(learn, "todays_mask", propose)
+    monkeypatch.setattr(learn, "MOST_PROPOSALS", 1)
+    monkeypatch.setattr(learn, "MOST_JUDGED", 10)
+    with reviewed_project(tmp_path) as project:
+        version = learned(project.folder, replace(QUICK, steps=1))
+    assert version.verdict.rows[0].images == 10
+    assert version.images == 12
+    assert 1 <= len(made) <= 3
+
+
 def test_masks_that_say_nothing_are_not_used(tmp_path):
     rng = np.random.default_rng(0)
     masks = []
