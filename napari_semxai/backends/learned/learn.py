@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     Steps = Generator[Progress | LearnedVersion, None, None]
 
 MOST_PROPOSALS, MOST_JUDGED = 60, 100
-"""Proposals that are made anew for the comparison, and, where more are unknown, the images, drawn at
-random, that are compared at all: a proposal takes ten seconds."""
+"""Proposals made anew for the comparison; where more are unknown, images compared at all, drawn at
+random: a proposal takes ten seconds."""
 _SAVE_EVERY = 50
 _PRIOR = Calibration(1.0, 0.0)
 
