@@ -36,6 +36,7 @@ from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from types import ModuleType
 
     from napari_semxai.types import GroundTruth
 
@@ -95,11 +96,11 @@ def fit(found: Sequence[Case]) -> None:
     CODE.write_text(with_numbers(CODE.read_text()))
 
 
-def with_numbers(code: str) -> str:
-    """Return the module's text with the numbers that it has now."""
+def with_numbers(code: str, module: ModuleType = robust) -> str:
+    """Return a module's text with the numbers that it has now."""
     for name in ("COEFFICIENTS", "INTERCEPT", "PRESENCE"):
-        line = f"{name} = {getattr(robust, name)}"
-        code = re.sub(rf"^{name} = .*$", line, code, flags=re.MULTILINE)
+        line = f"{name} = {getattr(module, name)}"
+        code = re.sub(rf"^{name} = (\([^)]*\)|.*)$", line, code, flags=re.MULTILINE)
     return code
 
 

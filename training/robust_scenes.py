@@ -18,7 +18,7 @@ from napari_semxai.types.settings import BUNDLED_FILTERS
 from training.scenes import SHAPE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from napari_semxai.backends.sam2.segmenter import Segmenter
@@ -71,20 +71,33 @@ def kind_spec(kind: str, rng: np.random.Generator) -> SceneSpec:
             return spec
 
 
-def scenes(stream: int, count: int) -> Iterator[tuple[str, str, Scene]]:
-    """Yield name, kind and scene, `count` of each kind."""
+def descriptions(
+    stream: int, count: int, kinds: Sequence[str] = KINDS
+) -> Iterator[tuple[str, str, SceneSpec, int]]:
+    """Yield name, kind, description and seed, `count` of each kind."""
     for index in range(count):
-        for number, kind in enumerate(KINDS):
+        for kind in kinds:
+            number = KINDS.index(kind)
             rng = np.random.default_rng([stream, number, index])
             spec = kind_spec(kind, rng)
-            yield f"{stream}_{index:03}_{number}", kind, make_scene(spec, int(rng.integers(2**62)))
+            yield f"{stream}_{index:03}_{number}", kind, spec, int(rng.integers(2**62))
 
 
-def cases(segmenter: Segmenter, cache: Path, stream: int, count: int) -> Iterator[Case]:
+def scenes(
+    stream: int, count: int, kinds: Sequence[str] = KINDS
+) -> Iterator[tuple[str, str, Scene]]:
+    """Yield name, kind and scene, `count` of each kind."""
+    for name, kind, spec, seed in descriptions(stream, count, kinds):
+        yield name, kind, make_scene(spec, seed)
+
+
+def cases(
+    segmenter: Segmenter, cache: Path, stream: int, count: int, kinds: Sequence[str] = KINDS
+) -> Iterator[Case]:
     """Yield scenes with their candidates, which are kept in `cache`."""
     settings = GenerateSettings(SIDE, pred_iou_floor=BUNDLED_FILTERS.pred_iou_thresh)
     key = f"{segmenter.info.sha256} {settings}"
-    for name, kind, scene in scenes(stream, count):
+    for name, kind, scene in scenes(stream, count, kinds):
         path = cache / f"{name}.npz"
         pool = read_pool(path, key)
         if pool is None:

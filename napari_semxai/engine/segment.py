@@ -44,7 +44,7 @@ def _warm(request: WarmRequest) -> Generator[ModelInfo, None, None]:
 def _generate(request: GenerateRequest) -> Generator[ModelInfo | GenerateUpdate, None, None]:
     segmenter = _segmenter(request.model, request.device)
     yield segmenter.info
-    yield from segmenter.generate(request.image, request.settings)
+    yield from segmenter.generate(request.image, request.settings, request.prompts)
 
 
 def _predict(

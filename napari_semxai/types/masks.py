@@ -164,6 +164,8 @@ class CandidatePool:
         The prompt (row, column) each candidate answers.
     crop_boxes : ndarray of int32, shape (n, 4), or None
         The part of the image the network saw, as in `boxes`; None where no crops were asked for.
+    proposed : ndarray of bool, shape (n,), or None
+        Which of them a comparison with a reference proposed, beside the grid; None where none.
     """
 
     shape: tuple[int, int]
@@ -177,6 +179,7 @@ class CandidatePool:
     boxes: NDArray[np.int32]
     points: NDArray[np.float32]
     crop_boxes: NDArray[np.int32] | None = None
+    proposed: BoolMask | None = None
 
     def __len__(self) -> int:
         return len(self.areas)
@@ -247,4 +250,35 @@ class CandidatePool:
             boxes=self.boxes[indices],
             points=self.points[indices],
             crop_boxes=None if self.crop_boxes is None else self.crop_boxes[indices],
+            proposed=None if self.proposed is None else self.proposed[indices],
+        )
+
+    def with_proposed(self, other: CandidatePool) -> CandidatePool:
+        """Return the pool with the candidates of another one, marked as `proposed`, at its end."""
+        crops = self.crop_boxes
+        if crops is not None:
+            # They were asked for on the whole image.
+            whole = np.tile(np.array([[0, 0, *self.shape]], np.int32), (len(other), 1))
+            crops = np.concatenate([crops, whole])
+        own = np.zeros(len(self), dtype=bool) if self.proposed is None else self.proposed
+        joined = {
+            name: np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in (
+                "runs",
+                "areas",
+                "centroids",
+                "predicted_iou",
+                "area_curves",
+                "boxes",
+                "points",
+            )
+        }
+        return CandidatePool(
+            shape=self.shape,
+            run_offsets=np.concatenate(
+                [self.run_offsets, self.run_offsets[-1] + other.run_offsets[1:]]
+            ),
+            crop_boxes=crops,
+            proposed=np.concatenate([own, np.ones(len(other), dtype=bool)]),
+            **joined,
         )

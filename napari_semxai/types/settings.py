@@ -24,6 +24,7 @@ PAPER, ROBUST, LEARNED = "paper", "robust", "learned"
 ALGORITHMS = (ROBUST, PAPER)
 """Variants of Algorithm 1 by their stage 2, the default first; `LEARNED` stands beside them."""
 DEFAULT_ALPHA, DEFAULT_BETA = 2.0, 0.05
+AUTO_REFERENCE, NO_REFERENCE, SELF_REFERENCE = "auto", "none", "self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,10 @@ class AlgorithmSettings:
         masks answers alone.
     network : str
         Path of the learned network.
+    reference : str
+        What the robust stage 2 compares an image with: "none", "self" (its own repetitions), a
+        file, a folder of files with equal names, or "auto": a file that is named as the image
+        with "_reference", else itself.
     """
 
     alpha: float = DEFAULT_ALPHA
@@ -107,6 +112,12 @@ class AlgorithmSettings:
     ignore_border: int | None = None
     algorithm: str = ROBUST
     network: str = ""
+    reference: str = NO_REFERENCE
+
+    @property
+    def compares(self) -> bool:
+        """Whether a reference is looked for; only the robust stage 2 knows one."""
+        return self.algorithm == ROBUST and self.reference != NO_REFERENCE
 
     def border(self, strips: Border) -> Border:
         """Return the (top, right, bottom, left) to ignore on an image with these `strips`."""
@@ -151,6 +162,8 @@ class MaskSettings:
         learned = self.algorithm.algorithm == LEARNED
         if learned:
             values["network"] = {"path": network, "sha256": sha256}
+        if self.algorithm.reference == NO_REFERENCE:
+            del values["reference"]
         return {
             "model": {"name": self.model, "sha256": "" if learned else sha256},
             **asdict(self.generate),
@@ -186,6 +199,7 @@ class MaskSettings:
                     # Recipes from before there was a choice do not name it.
                     values.get("algorithm", PAPER),
                     values.get("network", {}).get("path", ""),
+                    values.get("reference", NO_REFERENCE),
                 ),
             )
         except (KeyError, TypeError) as error:
@@ -213,6 +227,7 @@ class MaskSettings:
             "algorithm": algorithm.algorithm,
             # Only the command that makes masks takes it.
             **({"network": algorithm.network} if algorithm.algorithm == LEARNED else {}),
+            "reference": algorithm.reference,
         }
 
 
@@ -258,41 +273,6 @@ class WarmRequest:
     device: str
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class GenerateRequest:
-    """Ask for mask candidates; answered by a `ModelInfo`, then `GenerateUpdate` values.
-
-    Attributes
-    ----------
-    image : ndarray of uint8, shape (M, N)
-        What the network sees.
-    model, device : str
-        As in `WarmRequest`.
-    settings : GenerateSettings
-        What the network is asked for.
-    """
-
-    image: NDArray[np.uint8]
-    model: str
-    device: str
-    settings: GenerateSettings
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GenerateUpdate(Progress):
-    """One message of a running generation: its stage "load", "encode" or "decode", grid points.
-
-    Attributes
-    ----------
-    pool : CandidatePool or None
-        All candidates so far, when a level of the grid is complete.
-    """
-
-    # None = None | With every complete level, so that a mask is there long before the last
-    # point.
-    pool: CandidatePool | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Prompts:
     """Clicks on one object, and a box around it.
@@ -314,6 +294,44 @@ class Prompts:
     def __bool__(self) -> bool:
         # A box alone asks something, too.
         return bool(self.points) or self.box is not None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerateRequest:
+    """Ask for mask candidates; answered by a `ModelInfo`, then `GenerateUpdate` values.
+
+    Attributes
+    ----------
+    image : ndarray of uint8, shape (M, N)
+        What the network sees.
+    model, device : str
+        As in `WarmRequest`.
+    settings : GenerateSettings
+        What the network is asked for.
+    prompts : tuple of Prompts
+        Places that are asked about beside the grid, for `CandidatePool.proposed`.
+    """
+
+    image: NDArray[np.uint8]
+    model: str
+    device: str
+    settings: GenerateSettings
+    prompts: tuple[Prompts, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GenerateUpdate(Progress):
+    """One message of a running generation: its stage "load", "encode" or "decode", grid points.
+
+    Attributes
+    ----------
+    pool : CandidatePool or None
+        All candidates so far, when a level of the grid is complete.
+    """
+
+    # None = None | With every complete level, so that a mask is there long before the last
+    # point.
+    pool: CandidatePool | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,6 +11,7 @@ from napari_semxai.algorithms.synthetic import (
     LABELS,
     PATTERNS,
     SceneSpec,
+    make_reference,
     make_scene,
     sample_spec,
     scene_of_class,
@@ -147,3 +148,29 @@ def test_light_can_be_fixed_and_changes_nothing_else():
     ]
     difference = bumps[0] - bumps[1]
     assert np.abs(difference[drawn.defect]).mean() > 3
+
+
+def test_a_reference_is_the_same_place_without_the_defects():
+    # What follows the defects is drawn the same: a footprint, and the pattern's brightness.
+    for pattern, label in (("lines", 5), ("holes", 1), ("traces", 3), ("none", 4)):
+        spec = SceneSpec(
+            SMALL, label, pattern=pattern, radius=12, noise=0.5, blur=0.8, bumps=0, footprint=25
+        )
+        scene, reference = make_scene(spec, 8), make_reference(spec, 8)
+        one, other = scene.image.astype(float), reference.astype(float)
+        shift = np.random.default_rng([8, 1]).uniform(-6, 6, 2)
+        back = ndimage.shift(other, -shift, order=1)
+        inner = np.s_[14:-14, 14:-14]
+        calm = ~ndimage.binary_dilation(scene.defect, iterations=14)[inner]
+        gain, offset = np.polyfit(back[inner][calm], one[inner][calm], 1)
+        rest = np.abs(one - gain * back - offset)[inner]
+        assert np.median(rest[calm]) < 3
+        assert np.median(rest[scene.defect[inner]]) > 3 * np.median(rest[calm])
+
+
+def test_references_differ_from_shot_to_shot_and_end_in_black_strips():
+    spec = SceneSpec(SMALL, pattern="lines")
+    one, again, other = (make_reference(spec, 3, shot) for shot in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert (one != other).mean() > 0.5
+    assert sum(edge_strips(one)) > 0

@@ -60,6 +60,22 @@ def test_old_recipes_lack_what_was_added_later():
     assert settings.filters == FilterSettings(0.7, 0.9, box_nms_thresh=0.6)
 
 
+def test_a_reference_is_written_where_one_is_wanted():
+    wanted = MaskSettings(algorithm=AlgorithmSettings(reference="/lots/golden"))
+    values = json.loads(json.dumps(wanted.to_json("ab", (0, 0, 0, 0))))
+    assert values["reference"] == "/lots/golden"
+    assert MaskSettings.from_json(values, "auto") == wanted
+    assert wanted.to_arguments()["reference"] == "/lots/golden"
+    assert MaskSettings().to_arguments()["reference"] == "none"
+    assert "reference" not in MaskSettings().to_json("ab", (0, 0, 0, 0))
+
+
+def test_the_paper_compares_with_nothing():
+    assert not AlgorithmSettings().compares
+    assert AlgorithmSettings(reference="auto").compares
+    assert not AlgorithmSettings(algorithm="paper", reference="auto").compares
+
+
 def test_settings_that_lack_something():
     with pytest.raises(InputError, match="settings lack 'alpha'"):
         MaskSettings.from_json({key: STORED[key] for key in STORED if key != "alpha"}, "cpu")

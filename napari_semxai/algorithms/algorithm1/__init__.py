@@ -10,5 +10,9 @@ window, queue and command line ask it alone.
 `winner_map` answers "which candidate wins" for the whole plane of alpha and beta at once, so
 that a slider is a look-up; `sweep` scores that plane against true masks.
 
-A change of the rule begins in `ground_truth` or `robust`; a new filter in `candidates`.
+`reference` compares an image with another picture or with itself, which `registration` brings to
+where it lies; `compared` is the robust stage 2 by the help of that.
+
+A change of the rule begins in `ground_truth`, `robust` or `compared`; a new filter in
+`candidates`.
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.algorithms.algorithm1.compared import compared_defect
 from napari_semxai.algorithms.algorithm1.ground_truth import (
     Defect,
     combine,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.types import (
         AlgorithmSettings,
         BoolMask,
@@ -61,7 +63,8 @@ def automatic_mask(
     winner : int, optional
         The candidate that a person chose, whatever the ranking says.
     known : callable, optional
-        Returns a winner's mask and the defect in it, from a cache of `stage_two`.
+        Returns a winner's mask and the defect in it, from a cache of `stage_two` or by the help
+        of a reference (`known_by`).
 
     Returns
     -------
@@ -95,14 +98,37 @@ def is_flat(gray: NDArray[np.uint8]) -> bool:
 
 
 def stage_two(
-    settings: AlgorithmSettings, gray: NDArray[np.uint8], border: Border, pool: CandidatePool
+    settings: AlgorithmSettings,
+    gray: NDArray[np.uint8],
+    border: Border,
+    pool: CandidatePool,
+    difference: Difference | None = None,
 ) -> Callable[[BoolMask], Defect]:
     """Return the function that finds the defect in a surface; alpha and beta do not matter.
 
     The pool is that of the candidates that passed the filters.
     """
     find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray, pool=pool)
+    if settings.algorithm != PAPER and difference is not None and not difference.reason:
+        find = partial(compared_defect, gray, pool=pool, difference=difference)
     return partial(find, connectivity=settings.connectivity, border=border)
+
+
+def known_by(
+    settings: AlgorithmSettings,
+    gray: NDArray[np.uint8],
+    border: Border,
+    pool: CandidatePool,
+    difference: Difference | None,
+) -> Callable[[int], tuple[BoolMask, Defect]]:
+    """Return `known` of `automatic_mask` for an image that was compared, as for `stage_two`."""
+    find = stage_two(settings, gray, border, pool, difference)
+
+    def known(winner: int) -> tuple[BoolMask, Defect]:
+        surface = pool.mask(winner)
+        return surface, find(surface)
+
+    return known
 
 
 def learned_mask(found: LearnedMask, border: Border) -> GroundTruth:

@@ -7,6 +7,7 @@ References
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,8 +36,14 @@ def filter_candidates(pool: CandidatePool, settings: FilterSettings) -> NDArray[
     Returns
     -------
     ndarray of int64, shape (k,)
-        By falling predicted IoU; with crops, smaller crops first.
+        By falling predicted IoU; with crops, smaller crops first. Candidates that a comparison
+        proposed come last, and all of them: the difference vouches for those.
     """
+    if pool.proposed is not None:
+        grid = np.flatnonzero(~pool.proposed)
+        others = replace(pool.take(grid), proposed=None)
+        passed = grid[filter_candidates(others, settings)]
+        return np.concatenate([passed, np.flatnonzero(pool.proposed)])
     # Comparisons in 32 bits, strict or not, as the reference has them: a candidate that lies
     # exactly on a threshold must fall on the same side.
     keep = np.ones(len(pool), dtype=bool)

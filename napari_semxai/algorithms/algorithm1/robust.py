@@ -52,7 +52,7 @@ LOWEST_LOGIT = -4.0
 """Evidence where there is nothing to judge."""
 
 _MOST_JUDGED = 200
-_SIMILAR = np.log(1.6)
+SIMILAR = np.log(1.6)
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 _STRUCTURES = {4: _CROSS, 8: np.ones((3, 3), dtype=bool)}
 
@@ -153,12 +153,12 @@ def judge_components(
     numbers = order[areas[order] >= SMALLEST]
     boxes = scipy.ndimage.find_objects(labels)
     rows = [
-        _look(gray, surface, labels, number, boxes[number - 1], inside)
-        for number in numbers.tolist()
+        appearance(gray, surface, labels[box] == number, box, inside)
+        for number, box in ((number, boxes[number - 1]) for number in numbers.tolist())
     ]
     size = np.log10(areas[numbers] / surface.size) if numbers.size else np.empty(0)
     looks = np.array(rows).reshape(len(rows), 4)
-    similar = np.abs(size[:, None] - size) * np.log(10) < _SIMILAR
+    similar = np.abs(size[:, None] - size) * np.log(10) < SIMILAR
     repetition = np.log1p(similar.sum(axis=1) - 1)
     contrast, outline, fill, edge = looks.T
     agreement = _agreement(labels, areas, pool)[numbers]
@@ -182,16 +182,10 @@ def _agreement(
     return best
 
 
-def _look(
-    gray: NDArray[np.uint8],
-    surface: BoolMask,
-    labels: NDArray[np.int32],
-    number: int,
-    box: Box,
-    inside: Box,
+def appearance(
+    gray: NDArray[np.uint8], surface: BoolMask, component: BoolMask, box: Box, inside: Box
 ) -> tuple[float, float, float, float]:
-    """Return contrast, outline, fill and edge of one component."""
-    component = labels[box] == number
+    """Return contrast, outline, fill and edge of one component, which is given in its `box`."""
     area = int(np.count_nonzero(component))
     # The surface around it is judged as far away as the component is large.
     reach = max(4, round(0.5 * area**0.5))
@@ -199,7 +193,13 @@ def _look(
         slice(max(part.start - reach - 2, limit.start), min(part.stop + reach + 2, limit.stop))
         for part, limit in zip(box, inside, strict=True)
     )
-    region = labels[wide] == number
+    region = np.zeros(tuple(side.stop - side.start for side in wide), dtype=bool)
+    region[
+        tuple(
+            slice(part.start - side.start, part.stop - side.start)
+            for part, side in zip(box, wide, strict=True)
+        )
+    ] = component
     values = scipy.ndimage.gaussian_filter(gray[wide].astype(np.float32), 1.0)
     # Without the outline itself, whose blur belongs to both.
     around = surface[wide] & ~scipy.ndimage.binary_dilation(region, iterations=2)

@@ -65,26 +65,11 @@ def make_scene(spec: SceneSpec, seed: int) -> Scene:
     if spec.label not in LABELS:
         raise ValueError(f"label {spec.label}: choose one of {sorted(LABELS)}")
     rng = np.random.default_rng(seed)
-    angle = rng.normal(0, 0.6) + (np.pi if rng.random() < 0.5 else 0)
-    if spec.light is not None:
-        angle = spec.light
-    light = (float(np.sin(angle)), float(np.cos(angle)))
-    image = surface_levels(rng, spec)
-    add_bumps(rng, spec, image, light)
-    pattern, painted = _draw_pattern(rng, spec, image)
-    if spec.label in (1, 2, 3, 4):
-        painted = [paint_defect(rng, spec, image, light) for _ in range(spec.defects)]
+    image, pattern, painted = _wafer(rng, spec, clean=False)
     defect = np.zeros(spec.shape, dtype=bool)
     for item in painted:
         defect |= item.mask
-    if spec.footprint:
-        add_footprint(rng, spec, image)
-    if spec.charging:
-        add_charging(rng, spec, image, defect)
-    image = expose(rng, spec, image)
-    strip, bar = _draw_frame(rng, spec, image)
-    if spec.jpeg:
-        image = jpeg_artefacts(np.clip(image, 0, 255), spec.jpeg)
+    image, strip, bar = _microscope(rng, spec, image, defect)
     # What a bar or strip hides can be in no mask.
     visible = ~(strip | bar)
     regions = _regions(pattern, painted, visible)
@@ -94,6 +79,68 @@ def make_scene(spec: SceneSpec, seed: int) -> Scene:
         if mask.any()
     ]
     return Scene(to_uint8(image), defect & visible, spec.label, tuple(regions))
+
+
+def make_reference(spec: SceneSpec, seed: int, shot: int = 1) -> NDArray[np.uint8]:
+    """Make the same place without its defects, as a second picture of a microscope shows it.
+
+    Noise, charging and the info bar differ; the stage stands up to six pixels elsewhere, so that
+    nothing is known of a strip at two edges, which is black; and brightness and contrast are set
+    a little differently.
+
+    Parameters
+    ----------
+    spec, seed
+        As for `make_scene`.
+    shot : int
+        Fixes what differs.
+
+    Returns
+    -------
+    ndarray of uint8, shape (M, N)
+    """
+    image, _, _ = _wafer(np.random.default_rng(seed), spec, clean=True)
+    rng = np.random.default_rng([seed, shot])
+    shift = rng.uniform(-6, 6, 2)
+    image = ndimage.shift(image, shift, order=3, mode="nearest")
+    image = np.float32(rng.uniform(0.85, 1.15)) * image + np.float32(rng.uniform(-10, 10))
+    image, _, _ = _microscope(rng, spec, image, np.zeros(spec.shape, dtype=bool))
+    for by, rows in zip(np.ceil(np.abs(shift)) * np.sign(shift), (image, image.T), strict=True):
+        rows[slice(0, int(by)) if by > 0 else slice(int(by) or len(rows), None)] = 0
+    return to_uint8(image)
+
+
+def _wafer(
+    rng: np.random.Generator, spec: SceneSpec, *, clean: bool
+) -> tuple[Field, BoolMask | None, list[Painted]]:
+    """Return grey levels, pattern and defects; `clean` draws the same and leaves defects out."""
+    angle = rng.normal(0, 0.6) + (np.pi if rng.random() < 0.5 else 0)
+    if spec.light is not None:
+        angle = spec.light
+    light = (float(np.sin(angle)), float(np.cos(angle)))
+    image = surface_levels(rng, spec)
+    add_bumps(rng, spec, image, light)
+    pattern, painted = _draw_pattern(rng, spec, image, clean)
+    if spec.label in (1, 2, 3, 4):
+        # Elsewhere where they are to be left out, so that what follows is drawn the same.
+        canvas = image.copy() if clean else image
+        painted = [paint_defect(rng, spec, canvas, light) for _ in range(spec.defects)]
+    if spec.footprint:
+        add_footprint(rng, spec, image)
+    return image, pattern, painted
+
+
+def _microscope(
+    rng: np.random.Generator, spec: SceneSpec, image: Field, defect: BoolMask
+) -> tuple[Field, BoolMask, BoolMask]:
+    """Return the picture of a wafer, with the masks of its strips and of its info bar."""
+    if spec.charging:
+        add_charging(rng, spec, image, defect)
+    image = expose(rng, spec, image)
+    strip, bar = _draw_frame(rng, spec, image)
+    if spec.jpeg:
+        image = jpeg_artefacts(np.clip(image, 0, 255), spec.jpeg)
+    return image, strip, bar
 
 
 def scene_of_class(
@@ -112,16 +159,18 @@ def scene_of_class(
 
 
 def _draw_pattern(
-    rng: np.random.Generator, spec: SceneSpec, image: Field
+    rng: np.random.Generator, spec: SceneSpec, image: Field, clean: bool
 ) -> tuple[BoolMask | None, list[Painted]]:
     """Paint the pattern and, for class 5, its defects; return pattern pixels and defects."""
     if spec.pattern == "none":
         return None, []
-    field = pattern_field(rng, spec.pattern, spec.shape)
+    field = whole = pattern_field(rng, spec.pattern, spec.shape)
     painted: list[Painted] = []
     for _ in range(spec.defects if spec.label == 5 else 0):
         field, found = pattern_defect(rng, spec, field)
         painted += [found] if found else []
+    # After the defects were drawn, so that what follows is the same with and without them.
+    field = whole if clean else field
     step = rng.choice((-1, 1)) * rng.uniform(12, 0.7 * spec.level)
     image += np.float32(step) * np.clip(field + np.float32(0.5), 0, 1)
     if rng.random() < 0.7:

@@ -10,6 +10,7 @@ generator.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -18,6 +19,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_semxai.types import CURVE_LEVELS, CandidatePool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from napari_semxai.types import Prompts
 
 EDGE_DISTANCE = 20
 """Masks of a crop this near to an edge of it that is not the image's are cut off: dropped."""
@@ -175,6 +181,32 @@ class PoolBuilder:
             points=np.array([x.point for x in every], np.float32).reshape(-1, 2),
             crop_boxes=crop_boxes if self._crops else None,
         )
+
+
+def prompted_pool(
+    shape: tuple[int, int], prompts: Sequence[Prompts], ask: Callable[..., Any]
+) -> CandidatePool:
+    """Return one candidate for each of some prompts, each with a click.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (M, N) of the image.
+    prompts : sequence of Prompts
+        What is asked.
+    ask : callable
+        `Segmenter.predict` of the image.
+    """
+    builder = PoolBuilder(shape)
+    for number, prompt in enumerate(prompts):
+        points, labels = np.array(prompt.points, np.float32), np.array(prompt.foreground)
+        found = ask(points, labels, prompt.box, multimask=False)
+        (measured,) = measure_masks(torch.from_numpy(found.logits), shape)
+        # What the network finds nothing at has no place in a pool.
+        if len(measured.runs):
+            iou = float(found.predicted_iou[0])
+            builder.add((0, number, 0), measured, iou, prompt.points[0], (0, 0, *shape))
+    return builder.build()
 
 
 def _cut_off(

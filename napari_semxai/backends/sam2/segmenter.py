@@ -8,6 +8,7 @@ The network is the ``sam2`` package's own. Its decoder runs in a faster form of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from napari_semxai.backends.sam2.image import (
     image_digest,
 )
 from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
-from napari_semxai.backends.sam2.pool import measure_masks
+from napari_semxai.backends.sam2.pool import measure_masks, prompted_pool
 from napari_semxai.types import (
     CandidatePool,
     GenerateSettings,
@@ -39,7 +40,9 @@ from napari_semxai.types import (
 from napari_semxai.types.settings import usual_filters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
+
+    from napari_semxai.types import Prompts
 
 
 def choose_device(device: str = "auto") -> torch.device:
@@ -240,7 +243,10 @@ class Segmenter:
         return self._embeddings.get(image_digest(image)) is not None
 
     def generate(
-        self, image: NDArray[np.uint8], settings: GenerateSettings
+        self,
+        image: NDArray[np.uint8],
+        settings: GenerateSettings,
+        prompts: Sequence[Prompts] = (),
     ) -> Generator[GenerateUpdate, None, None]:
         """Decode a grid of points coarse to fine.
 
@@ -253,6 +259,8 @@ class Segmenter:
             The image.
         settings : GenerateSettings
             Grid, crops and floor.
+        prompts : sequence of Prompts
+            Asked at last; the answers are `CandidatePool.proposed`.
 
         Yields
         ------
@@ -272,6 +280,10 @@ class Segmenter:
         finally:
             # Also after a cancel: a later generation goes on from there.
             self._progress.put(key, progress)
+        if prompts:
+            answers = prompted_pool(progress.builder.shape, prompts, partial(self.predict, image))
+            pool = progress.builder.build().with_proposed(answers)
+            yield GenerateUpdate("decode", n := sum(map(len, progress.reached)), n, 0.0, pool)
 
     def found(self, image: NDArray[np.uint8], settings: GenerateSettings) -> CandidatePool:
         """Return the candidates a generation has decoded so far, also one that was cancelled."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
 from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
 from napari_semxai.cli.works.masks import Pipeline
@@ -153,8 +153,16 @@ class _Replayer:
         # A winner that a person chose is taken as stored: no score leads to it.
         if not settings.get("overridden"):
             return result.truth.mask
+        known = known_by(
+            wanted.algorithm, image.gray, result.border, result.pool, result.difference
+        )
         return automatic_mask(
-            result.pool, image, wanted.algorithm, result.border, winner=settings["winner"]
+            result.pool,
+            image,
+            wanted.algorithm,
+            result.border,
+            winner=settings["winner"],
+            known=known,
         ).mask
 
     def _click(

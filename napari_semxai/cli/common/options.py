@@ -19,9 +19,12 @@ from napari_semxai.types import (
 from napari_semxai.types.quantities import parse_length, parse_number
 from napari_semxai.types.settings import (
     ALGORITHMS,
+    AUTO_REFERENCE,
     DEFAULT_ALPHA,
     DEFAULT_BETA,
     LEARNED,
+    NO_REFERENCE,
+    SELF_REFERENCE,
     usual_filters,
 )
 
@@ -87,7 +90,22 @@ def add_mask_options(
             metavar="FILE|PROJECT",
             help="the learned network: its file, or a project that has one in use",
         )
+    if not plane and not methods:
+        _add_reference_option(group)
     _add_component_options(group)
+
+
+def _add_reference_option(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--reference",
+        type=reference,
+        default=AUTO_REFERENCE,
+        metavar="auto|none|self|FILE|FOLDER",
+        help="what images are compared with, for the robust stage 2: a picture of the same "
+        "place without defects, a folder of such pictures with equal names, self (the "
+        "pattern's own repetitions), or none; auto, the default, takes <stem>_reference "
+        "beside the image, else self",
+    )
 
 
 def _usual(name: str) -> str:
@@ -216,6 +234,7 @@ def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> 
             options.ignore_border,
             algorithm or options.algorithm,
             "" if network is None else _network_path(network, options.algorithm),
+            getattr(options, "reference", NO_REFERENCE),
         ),
     )
 
@@ -240,6 +259,12 @@ def named_folder(text: str) -> tuple[str, Path]:
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"{folder} is not a folder")
     return (name if equals else path.name), path
+
+
+def reference(text: str) -> str:
+    """Return one of the words for references, or a path as `place` gives it."""
+    words = (AUTO_REFERENCE, NO_REFERENCE, SELF_REFERENCE)
+    return text if text in words else str(place(text))
 
 
 def network_file(text: str) -> str:

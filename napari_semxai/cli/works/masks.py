@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, learned_mask
+from napari_semxai.algorithms.algorithm1.automatic import (
+    automatic_mask,
+    known_by,
+    learned_mask,
+)
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.reference import Difference, prompts_at
 from napari_semxai.cli.batch.workers import KEPT
 from napari_semxai.cli.common.output import plain
 from napari_semxai.cli.common.sources import MASK_ENDING, RECORD_ENDING
 from napari_semxai.cli.works.record import (
     PACKAGES,
+    candidate_rows,
+    compared_text,
+    compared_values,
     content_key,
     image_values,
     known_record,
@@ -26,10 +34,10 @@ from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import auto_border, read_image
+from napari_semxai.store.images.references import compare_image, reference_digests
 from napari_semxai.types import (
     Border,
     CandidatePool,
-    GenerateSettings,
     GroundTruth,
     MaskSettings,
     ModelInfo,
@@ -39,7 +47,7 @@ from napari_semxai.types.quantities import area_text
 from napari_semxai.types.settings import LEARNED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_semxai.backends.learned.network import LearnedNetwork
     from napari_semxai.backends.sam2.segmenter import Segmenter
@@ -54,6 +62,7 @@ DEFAULT_BETAS: Axis = (0.0, 0.8, 41)
 # In the order of the record; the others follow from these.
 _SETTINGS = (
     "algorithm",
+    "reference",
     "alpha",
     "beta",
     "connectivity",
@@ -77,6 +86,10 @@ class MaskResult:
         (top, right, bottom, left) that was ignored.
     seconds : dict
         Seconds each step took.
+    difference : Difference or None
+        How the image differs from its reference; None where none was looked for.
+    reference : str
+        The name of that reference.
     """
 
     image: SemImage
@@ -85,6 +98,8 @@ class MaskResult:
     border: Border
     model: ModelInfo
     seconds: dict[str, float]
+    difference: Difference | None = None
+    reference: str = ""
 
 
 class Pipeline:
@@ -154,33 +169,40 @@ class Pipeline:
             pool = CandidatePool.empty(truth.mask.shape)
             return MaskResult(image, pool, truth, border, info, seconds)
         segmenter = self.segmenter()
+        begin = time.perf_counter()
+        difference, reference = compare_image(image, settings.algorithm)
+        prompts = () if difference is None else prompts_at(difference)
         start = time.perf_counter()
         # Apart from the decoding only for the sake of the times; `generate` finds the image
         # encoded.
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
-        everything = _candidates(segmenter, image, settings.generate, on_update or self.on_update)
+        everything = _candidates(
+            segmenter.generate(image.gray, settings.generate, prompts),
+            on_update or self.on_update,
+        )
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()
-        truth = automatic_mask(pool, image, settings.algorithm, border)
+        known = known_by(settings.algorithm, image.gray, border, pool, difference)
+        truth = automatic_mask(pool, image, settings.algorithm, border, known=known)
         seconds = {
             "encoder": encoded - start,
             "decoder": decoded - encoded,
             "filters": filtered - decoded,
             "algorithm_1": time.perf_counter() - filtered,
         }
-        return MaskResult(image, pool, truth, border, info, seconds)
+        if difference is not None:
+            seconds["reference"] = start - begin
+        return MaskResult(image, pool, truth, border, info, seconds, difference, reference)
 
 
 def _candidates(
-    segmenter: Segmenter,
-    image: SemImage,
-    settings: GenerateSettings,
+    updates: Iterator[GenerateUpdate],
     on_update: Callable[[GenerateUpdate], None] | None,
 ) -> CandidatePool:
     pool = None
-    for update in segmenter.generate(image.gray, settings):
+    for update in updates:
         pool = pool if update.pool is None else update.pool
         if on_update is not None:
             on_update(update)
@@ -215,7 +237,13 @@ class MaskWork:
         mask_path, record_path = (
             Path(f"{self.output / source.stem}{ending}") for ending in (MASK_ENDING, RECORD_ENDING)
         )
-        key = content_key(source.path, source.page, self.settings, pipeline.load().sha256)
+        key = content_key(
+            source.path,
+            source.page,
+            self.settings,
+            pipeline.load().sha256,
+            *reference_digests(source.path, self.settings.algorithm),
+        )
         known = known_record(record_path, key, [mask_path], "mask")
         if known is not None:
             return _short(known, mask_path, record_path) | {KEPT: True}
@@ -309,12 +337,13 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
             "sha256": result.model.sha256,
             "device": result.model.device,
         },
-        **{name: values[name] for name in _SETTINGS},
+        **{name: values[name] for name in _SETTINGS if name in values},
         **({"network": values["network"]} if "network" in values else {}),
         "versions": versions(*PACKAGES),
         "mask": _mask_values(result),
+        "compared": compared_values(result.difference, result.reference),
         "winner": result.truth.winner,
-        "candidates": _candidate_rows(result),
+        "candidates": candidate_rows(result.pool, result.truth),
     }
     return dict(plain(record))
 
@@ -337,8 +366,9 @@ def _short(record: dict[str, Any], mask_path: Path, record_path: Path) -> dict[s
 def summary(result: MaskResult) -> str:
     """Say in one line what was found."""
     truth = result.truth
+    compared = compared_text(result.difference, result.reference)
     if not truth.mask.any():
-        return f"no defect ({truth.reason})"
+        return f"no defect ({truth.reason}){compared}"
     size = size_of(truth.mask)
     text = f"{size.area:,} px, {size.width} x {size.height} px"
     if result.image.pixel_size is not None:
@@ -348,6 +378,7 @@ def summary(result: MaskResult) -> str:
         text += f", surface is candidate {truth.winner + 1} of {len(result.pool)}"
     if truth.confidence is not None:
         text += f", mask confidence {truth.confidence:.2f}"
+    text += compared
     return text + (", touches the edge: check it" if truth.touches_edge else "")
 
 
@@ -362,21 +393,3 @@ def _mask_values(result: MaskResult) -> dict[str, Any]:
         "reason": result.truth.reason,
         "confidence": result.truth.confidence,
     }
-
-
-def _candidate_rows(result: MaskResult) -> list[dict[str, Any]]:
-    pool, truth = result.pool, result.truth
-    columns = {
-        "score": truth.scores,
-        "area": truth.areas,
-        "centroid": truth.centroids,
-        "distance": truth.distances,
-        "eligible": truth.eligible,
-        "predicted_iou": pool.predicted_iou,
-        "stability_score": pool.stability_score,
-        "box": pool.boxes,
-        "point": pool.points,
-    }
-    return [
-        {name: values[index] for name, values in columns.items()} for index in range(len(pool))
-    ]

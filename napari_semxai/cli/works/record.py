@@ -15,13 +15,15 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.cli.common.output import plain
 from napari_semxai.store.disk.digests import array_digest, file_sha256, text_digest
 from napari_semxai.types import InputError, MaskSize
+from napari_semxai.types.settings import SELF_REFERENCE
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
     from pathlib import Path
 
-    from napari_semxai.types import BoolMask, SemImage
+    from napari_semxai.algorithms.algorithm1.reference import Difference
+    from napari_semxai.types import BoolMask, CandidatePool, GroundTruth, SemImage
 
 SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 # Where a run takes place and what it prints decides nothing.
@@ -97,6 +99,28 @@ def versions(*packages: str) -> dict[str, str]:
     }
 
 
+def compared_values(difference: Difference | None, reference: str) -> dict[str, Any] | None:
+    """Return what an image was compared with; None where nothing was to be compared."""
+    if difference is None:
+        return None
+    return {
+        "reference": reference,
+        "correlation": difference.correlation,
+        "parts": int(difference.parts.max(initial=0)),
+        "reason": difference.reason,
+    }
+
+
+def compared_text(difference: Difference | None, reference: str) -> str:
+    """Say what an image was compared with, for the end of a line."""
+    # Most images repeat nowhere; a file that does not fit is worth a word.
+    if difference is None or (difference.reason and reference == SELF_REFERENCE):
+        return ""
+    if difference.reason:
+        return f", {difference.reason}"
+    return f", compared with {reference} (correlation {difference.correlation:.2f})"
+
+
 def size_of(mask: BoolMask) -> MaskSize:
     """Return area, height and width of a mask (M, N)."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -119,3 +143,23 @@ def mask_summary(record: dict[str, Any]) -> str:
     """Say how large the mask of an explanation's record is, and how good where that is known."""
     text = f"mask {record['mask']['area_px']:,} px"
     return f"{text}, Dice {record['scores']['dice']:.3f}" if "scores" in record else text
+
+
+def candidate_rows(pool: CandidatePool, truth: GroundTruth) -> list[dict[str, Any]]:
+    """Return one row for each candidate: what it is and how it scored."""
+    columns = {
+        "score": truth.scores,
+        "area": truth.areas,
+        "centroid": truth.centroids,
+        "distance": truth.distances,
+        "eligible": truth.eligible,
+        "predicted_iou": pool.predicted_iou,
+        "stability_score": pool.stability_score,
+        "box": pool.boxes,
+        "point": pool.points,
+    }
+    if pool.proposed is not None:
+        columns["proposed"] = pool.proposed
+    return [
+        {name: values[index] for name, values in columns.items()} for index in range(len(pool))
+    ]

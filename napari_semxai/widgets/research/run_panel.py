@@ -62,10 +62,11 @@ def settings_of(session: Session, run: Sequence[str]) -> list[str]:
         values = explained
     elif command == "sweep":
         # These are what it looks for.
-        del values["alpha"], values["beta"]
+        del values["alpha"], values["beta"], values["reference"]
     elif command == "evaluate":
         values |= explained
         algorithm = values.pop("algorithm")
+        del values["reference"]
         if "--method" not in run:
             values["method"] = algorithm
     return [f"--{name}={value}" for name, value in values.items()]

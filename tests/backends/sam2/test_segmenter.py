@@ -23,7 +23,13 @@ from napari_semxai.backends.sam2.checkpoints import (
 )
 from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
 from napari_semxai.backends.sam2.segmenter import Segmenter, generate_candidates
-from napari_semxai.types import FilterSettings, GenerateSettings, InputError, ModelInfo
+from napari_semxai.types import (
+    FilterSettings,
+    GenerateSettings,
+    InputError,
+    ModelInfo,
+    Prompts,
+)
 
 OFFSET = 0.125
 ROUNDING = 1e-4
@@ -252,6 +258,36 @@ def test_what_was_decoded_before_a_cancel_is_kept(segmenter, monkeypatch):
     )
     assert 70 <= seen[-1].done < 12 * 12
     assert len(pool) == 3 * seen[-1].done
+
+
+@pytest.mark.parametrize("crops", [0, 1])
+def test_what_a_comparison_proposes_comes_last_and_passes_every_filter(segmenter, crops):
+    image, settings = scene(), GenerateSettings(3, 0.0, crops)
+    prompts = (
+        Prompts(((50.0, 60.0),), (True,), (30.0, 40.0, 80.0, 90.0)),
+        Prompts(((120.0, 200.0),), (True,), (100.0, 180.0, 140.0, 220.0)),
+    )
+    grid = list(segmenter.generate(image, settings))[-1].pool
+    updates = list(segmenter.generate(image, settings, prompts))
+    pool = updates[-1].pool
+    assert updates[-1].done == updates[-1].total
+    assert grid.proposed is None
+    np.testing.assert_array_equal(np.flatnonzero(~pool.proposed), np.arange(len(grid)))
+    np.testing.assert_array_equal(pool.points[len(grid) :], [(50, 60), (120, 200)])
+    for number, prompt in enumerate(prompts):
+        said = segmenter.predict(image, np.array(prompt.points), [1], prompt.box, multimask=False)
+        assert pool.predicted_iou[len(grid) + number] == said.predicted_iou[0]
+        assert (pool.mask(len(grid) + number) == said.masks[0]).mean() > 0.99
+    # Even at thresholds that nothing of the grid passes.
+    passed = filter_candidates(pool, FilterSettings(2.0, 0.0))
+    np.testing.assert_array_equal(passed, [len(grid), len(grid) + 1])
+    usual = FilterSettings(0.0, 0.0)
+    np.testing.assert_array_equal(
+        filter_candidates(pool, usual)[:-2], filter_candidates(grid, usual)
+    )
+    assert pool.take(passed).proposed.all()
+    # The memory of what was decoded is that of the grid alone.
+    assert segmenter.found(image, settings).proposed is None
 
 
 def test_a_second_generation_decodes_nothing(segmenter):

@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 import tifffile
 from PIL import Image
+from scipy.ndimage import label
 
 from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
 from napari_semxai.cli import main
 from napari_semxai.cli.common.sources import find_sources
 from napari_semxai.cli.works import masks
@@ -282,3 +284,78 @@ def test_the_particle_of_the_real_image(tmp_path: Path) -> None:
     found = read_mask(tmp_path / "carinthia_a_mask.png")
     assert not found[:, 477:].any()
     assert scores(found, read_mask(DATA / "carinthia_a_outline.png")).dice >= 0.80
+
+
+@pytest.fixture
+def patterned(tmp_path: Path) -> Path:
+    """An image with a reference in a folder of its own."""
+    spec = SceneSpec(shape=(240, 240), pattern="traces", radius=14, noise=4)
+    (tmp_path / "golden").mkdir()
+    Image.fromarray(make_scene(spec, 4).image).save(tmp_path / "a.png")
+    Image.fromarray(make_reference(spec, 4)).save(tmp_path / "golden/a.png")
+    return tmp_path
+
+
+def test_an_image_is_compared_with_its_reference(
+    patterned: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["mask", str(patterned / "a.png"), "-o", str(patterned / "out"), *quick]
+    assert main([*command, "--reference", str(patterned / "golden")]) == 0
+    record = read(patterned / "out/a.json")
+    assert record["reference"] == str(patterned / "golden")
+    compared = record["compared"]
+    assert (compared["reference"], compared["reason"]) == ("a.png", "")
+    assert compared["correlation"] > 0.9
+    assert any(row["proposed"] for row in record["candidates"])
+    said = f"compared with a.png (correlation {compared['correlation']:.2f})"
+    assert said in capsys.readouterr().out
+    # Another picture under the same name.
+    other = SceneSpec(shape=(240, 240), pattern="holes")
+    Image.fromarray(make_scene(other, 9).image).save(patterned / "golden/a.png")
+    assert main([*command, "--reference", str(patterned / "golden")]) == 0
+    reason = read(patterned / "out/a.json")["compared"]["reason"]
+    assert reason.startswith("the reference does not match: correlation 0.")
+    assert reason in capsys.readouterr().out
+
+
+def test_an_image_without_reference_and_period_is_done_as_without(
+    patterned: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = {}
+    for word in ("auto", "none"):
+        out = patterned / word
+        command = ["mask", str(patterned / "a.png"), "-o", str(out), "--reference", word]
+        assert main([*command, *quick]) == 0
+        found[word] = read(out / "a.json")
+    assert found["auto"]["compared"]["reference"] == "self"
+    assert found["auto"]["compared"]["reason"].startswith("the image has no period")
+    assert found["none"]["compared"] is None
+    assert found["auto"]["mask"] == found["none"]["mask"]
+    assert found["auto"]["candidates"] == found["none"]["candidates"]
+    assert "period" not in capsys.readouterr().out
+
+
+def test_a_missing_reference_fails_the_image_by_name(
+    patterned: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["mask", str(patterned / "a.png"), "-o", str(patterned / "out"), *quick]
+    assert main([*command, "--reference", str(patterned / "no.png")]) != 0
+    assert "no.png: there is no such reference" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_all_known_defects_of_a_patterned_image_are_found(tmp_path: Path) -> None:
+    if not DATA.is_dir() or not BUNDLED_WEIGHTS.is_file():
+        pytest.skip("the real images or the bundled weights are not here")
+    assert main(["mask", str(DATA / "patterned_a.tif"), "-o", str(tmp_path)]) == 0
+    assert read(tmp_path / "patterned_a.json")["compared"]["reference"] == (
+        "patterned_a_reference.tif"
+    )
+    found = read_mask(tmp_path / "patterned_a_mask.png")
+    labels, count = label(found, np.ones((3, 3)))
+    # (x, y) as in the folder's README; what is found lies within a few pixels.
+    known = [(149, 334), (82, 245), (97, 82)]
+    hit = {int(labels[y - 6 : y + 7, x - 6 : x + 7].max()) for x, y in known}
+    assert 0 not in hit
+    assert len(hit) == 3
+    assert count <= 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from contextlib import suppress
 from dataclasses import replace
@@ -30,7 +31,9 @@ def parse(*arguments: str) -> argparse.Namespace:
 def test_defaults_are_those_of_the_docks() -> None:
     # Masks that cannot pass the filters are not made.
     floor = GenerateSettings(pred_iou_floor=MaskSettings().filters.pred_iou_thresh)
-    assert settings_from(parse()) == MaskSettings(generate=floor)
+    # A window shows what it compares, and does not do so unasked.
+    compared = AlgorithmSettings(reference="auto")
+    assert settings_from(parse()) == MaskSettings(generate=floor, algorithm=compared)
 
 
 def test_official_networks_keep_their_thresholds_unless_told() -> None:
@@ -47,9 +50,11 @@ def test_every_argument_of_the_settings_is_an_option() -> None:
         "cpu",
         GenerateSettings(5, pred_iou_floor=0.6),
         FilterSettings(0.6, 0.7, box_nms_thresh=0.9),
-        AlgorithmSettings(3.0, 0.2, 4, 7, "paper"),
+        AlgorithmSettings(3.0, 0.2, 4, 7, "paper", reference="auto"),
     )
-    for one in (settings, MaskSettings(generate=GenerateSettings(pred_iou_floor=0.5))):
+    compared = AlgorithmSettings(reference="self")
+    usual = GenerateSettings(pred_iou_floor=0.5)
+    for one in (settings, MaskSettings(generate=usual, algorithm=compared)):
         arguments = (f"--{name}={value}" for name, value in one.to_arguments().items())
         assert settings_from(parse(*arguments)) == one
 
@@ -138,3 +143,18 @@ def test_lengths_take_units_everywhere() -> None:
     assert options["pixel_size"].type("0,05 µm") == pytest.approx(5e-8)
     assert options["pixel_size"].type("800pm") == pytest.approx(8e-10)
     assert options["pixel_size"].type("0.0005mm") == pytest.approx(5e-7)
+
+
+@pytest.mark.parametrize("word", ["auto", "none", "self"])
+def test_words_for_references(word: str) -> None:
+    assert settings_from(parse("--reference", word)).algorithm.reference == word
+
+
+def test_a_reference_is_a_place_for_workers_in_other_folders() -> None:
+    assert parse("--reference", "golden").reference == os.path.abspath("golden")
+
+
+def test_commands_whose_scores_are_compared_look_for_no_reference() -> None:
+    parser = argparse.ArgumentParser()
+    add_mask_options(parser, methods=True)
+    assert settings_from(parser.parse_args([]), "robust").algorithm.reference == "none"

@@ -1,0 +1,152 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.algorithm1 import compared
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
+from napari_semxai.algorithms.algorithm1.compared import (
+    FEATURES,
+    Suspects,
+    chosen,
+    compared_defect,
+    judge_suspects,
+)
+from napari_semxai.algorithms.algorithm1.reference import Difference
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.store.images.read import image_from_array
+from napari_semxai.types import AlgorithmSettings
+from tests.pools import pool_of
+
+SHAPE = (200, 240)
+SETTINGS = {"connectivity": 8, "border": (0, 0, 0, 0)}
+
+
+def disc(row, column, radius):
+    rows, columns = np.ogrid[: SHAPE[0], : SHAPE[1]]
+    return (rows - row) ** 2 + (columns - column) ** 2 < radius**2
+
+
+def lines():
+    """Dark lines, one of which a bright particle lies on; the ground is the surface."""
+    rng = np.random.default_rng(0)
+    pattern = np.broadcast_to((np.arange(SHAPE[1]) % 60 < 22)[None], SHAPE).copy()
+    particle = disc(100, 70, 14)
+    gray = 140 - 60 * pattern
+    gray = np.where(particle, 220, gray) + rng.normal(0, 4, SHAPE)
+    return np.clip(gray, 0, 255).astype(np.uint8), pattern, particle
+
+
+def difference(*masks, strength=9.0):
+    values = np.abs(np.random.default_rng(1).normal(1, 0.1, SHAPE)).astype(np.float32)
+    parts = np.zeros(SHAPE, np.int32)
+    for number, mask in enumerate(masks, 1):
+        parts[mask] = number
+        values[mask] = strength
+    return Difference(values, parts, 0.95)
+
+
+def column(found, name):
+    return found.features[:, FEATURES.index(name)]
+
+
+def test_what_differs_is_the_defect_though_the_pattern_is_large():
+    gray, pattern, particle = lines()
+    pool = pool_of([~pattern & ~particle, particle])
+    found = compared_defect(gray, pool.mask(0), pool, difference(disc(100, 70, 13)), **SETTINGS)
+    assert scores(found.mask, particle).dice > 0.9
+    assert found.confidence > 0.8
+
+
+def test_a_pattern_that_differs_nowhere_is_no_defect():
+    gray, pattern, particle = lines()
+    gray[particle] = 80
+    pool = pool_of([~pattern])
+    found = compared_defect(gray, pool.mask(0), pool, difference(), **SETTINGS)
+    assert not found.mask.any()
+    assert found.reason == f"nothing differs as a defect does, confidence {found.confidence:.2f}"
+
+
+def test_components_parts_and_candidates_on_them_are_judged():
+    gray, pattern, particle = lines()
+    elsewhere = disc(30, 200, 10)
+    pool = pool_of([~pattern & ~particle, particle, elsewhere])
+    found = judge_suspects(gray, pool.mask(0), pool, difference(disc(100, 70, 12)), **SETTINGS)
+    # Four lines, of which one has the particle; the part; the candidate on it, not the other.
+    assert len(found.boxes) == 6
+    np.testing.assert_array_equal(column(found, "part"), [0, 0, 0, 0, 1, 0])
+    whole = np.zeros(SHAPE, bool)
+    whole[found.boxes[5]] = found.masks[5]
+    np.testing.assert_array_equal(whole, particle)
+    assert column(found, "coverage")[4] == 1
+    assert column(found, "match")[4] == 1
+    expected = scores(particle, disc(100, 70, 12)).iou
+    assert column(found, "match")[5] == pytest.approx(expected)
+    assert column(found, "agreement")[4] == pytest.approx(expected)
+    assert column(found, "difference")[5] > column(found, "difference around")[5] + 1
+    assert column(found, "share")[4] == pytest.approx(1, abs=0.01)
+    # The line that the particle lies on holds it all, and much that does not differ.
+    assert column(found, "share")[0] > 0.9
+    assert column(found, "coverage")[0] < 0.2
+    assert not column(found, "share")[1:4].any()
+
+
+def test_nothing_lies_in_the_ignored_border():
+    gray, pattern, _ = lines()
+    pool = pool_of([~pattern, disc(100, 235, 20)])
+    found = judge_suspects(
+        gray,
+        pool.mask(0),
+        pool,
+        difference(disc(100, 235, 18)),
+        connectivity=8,
+        border=(0, 20, 0, 0),
+    )
+    assert all(box[1].stop <= SHAPE[1] - 20 for box in found.boxes)
+
+
+def test_what_overlaps_with_a_better_one_is_left_out():
+    one, two, apart = disc(60, 60, 20), disc(62, 60, 22), disc(150, 150, 9)
+    full = (slice(0, SHAPE[0]), slice(0, SHAPE[1]))
+    found = Suspects([full] * 3, [one, two, apart], np.empty((3, len(FEATURES))))
+    assert chosen(found, np.array([1.0, 2.0, 0.5])) == [1, 2]
+    # A defect is the strongest at least; the others must be likely by themselves.
+    assert chosen(found, np.array([-1.0, -2.0, -0.5])) == [2]
+
+
+def test_what_differs_beyond_doubt_is_taken_beside_a_defect_in_another_picture():
+    gray, pattern, particle = lines()
+    faint = disc(160, 170, 5)
+    pool = pool_of([~pattern & ~particle, particle])
+    seen = difference(disc(100, 70, 13), faint)
+    for strength, itself, taken in ((6.0, False, True), (4.0, False, False), (6.0, True, False)):
+        seen.strength[faint] = strength
+        shown = replace(seen, itself=itself)
+        found = compared_defect(gray, pool.mask(0), pool, shown, **SETTINGS)
+        assert found.mask[100, 70]
+        assert found.mask[160, 170] == taken
+
+
+def test_the_numbers_are_all_there():
+    assert len(compared.COEFFICIENTS) == len(FEATURES)
+    assert any(compared.COEFFICIENTS)
+    assert compared.PRESENCE[0] > 0
+
+
+def test_the_automatic_mask_uses_a_difference_unless_it_says_why_not():
+    gray, pattern, particle = lines()
+    pool, image = pool_of([~pattern & ~particle, particle]), image_from_array(gray, "lines")
+    settings = AlgorithmSettings(reference="self")
+    where = settings, gray, (0, 0, 0, 0), pool
+
+    def found(shown):
+        known = known_by(*where, shown)
+        return automatic_mask(pool, image, settings, (0, 0, 0, 0), known=known)
+
+    seen = difference(disc(100, 70, 13))
+    assert scores(found(seen).mask, particle).dice > 0.9
+    plain = automatic_mask(pool, image, settings, (0, 0, 0, 0))
+    without = Difference(seen.strength, seen.parts, 0.2, "the reference does not match")
+    for answer in (found(without), found(None)):
+        np.testing.assert_array_equal(answer.mask, plain.mask)
+        assert answer.confidence == plain.confidence

@@ -1,0 +1,256 @@
+"""Fit the robust variant's stage 2 with a reference and compare it with the one without.
+
+``python -m training.compared`` takes the patterned scenes of `training.robust`, with and without
+defects, and compares each with its own repetitions and with a made reference: the same place
+without the defects, shifted, in other light and noise. The bundled SAM 2 answers for what
+differs. It fits on one stream of scenes, writes the numbers to
+``napari_semxai/algorithms/algorithm1/compared.py``, and reports on the other: a Markdown table,
+and rows of every scene in ``training/results/compared.csv``. ``--report-only`` takes the numbers
+as they are. Candidates and answers are kept in ``--cache``, which `training.robust` shares.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GroupKFold
+from sklearn.preprocessing import StandardScaler
+
+from napari_semxai.algorithms.algorithm1 import compared, robust
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.reference import Difference, compare, prompts_at
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.statistics.classification import calibration_error
+from napari_semxai.algorithms.synthetic import make_reference
+from napari_semxai.backends.sam2.pool import prompted_pool
+from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.store.datasets.results import read_pool, write_pool
+from napari_semxai.store.disk.digests import text_digest
+from napari_semxai.types import BoolMask
+from training.robust import _mean, paper_answer, with_numbers
+from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases, descriptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_semxai.types import CandidatePool
+
+KINDS = ("patterned surface", "no defect, patterned")
+REFERENCES = ("itself", "made reference")
+CODE = Path(compared.__file__)
+RESULTS = Path("training/results/compared.csv")
+FOLDS = 9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Compared:
+    """A scene beside a reference, and what may be a defect in it; None without a comparison."""
+
+    case: Case
+    pattern: str
+    reference: str
+    difference: Difference
+    suspects: compared.Suspects | None
+    before: BoolMask
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Answers to one scene; Dice is 1 where truth and answer are empty."""
+
+    name: str
+    kind: str
+    pattern: str
+    reference: str
+    correlation: float
+    defect: bool
+    alone: float
+    without: float
+    compared: float
+    finds: bool
+    confidence: float
+
+
+def compared_cases(
+    segmenter: Segmenter, cache: Path, stream: int, count: int
+) -> Iterator[Compared]:
+    """Yield every scene with each of its references."""
+    named = descriptions(stream, count, KINDS)
+    for (_, _, spec, seed), case in zip(
+        named, cases(segmenter, cache, stream, count, KINDS), strict=True
+    ):
+        image, strips = case.scene.image, edge_strips(case.scene.image)
+        made = make_reference(spec, seed)
+        paper = paper_answer(case)
+        settings = {"connectivity": 8, "border": strips}
+        before, confidence = paper.mask, float("nan")
+        if paper.winner is not None:
+            plain = robust.robust_defect(image, paper.surface, case.pool, **settings)
+            before, confidence = plain.mask, float(plain.confidence)
+        for name, found in zip(
+            REFERENCES,
+            (compare(image, strips), compare(image, strips, made, edge_strips(made))),
+            strict=True,
+        ):
+            suspects = None
+            if not found.reason and paper.winner is not None:
+                pool = asked(segmenter, cache, case, found)
+                suspects = compared.judge_suspects(image, paper.surface, pool, found, **settings)
+            yield Compared(case, spec.pattern, name, found, suspects, before, confidence)
+
+
+def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference) -> CandidatePool:
+    """Return the candidates with the network's answers for what differs, kept in `cache`."""
+    prompts = prompts_at(difference)
+    key = f"{segmenter.info.sha256} {prompts}"
+    path = cache / f"{case.name}_{text_digest(key)[:8]}.npz"
+    answers = read_pool(path, key)
+    if answers is None:
+        ask = partial(segmenter.predict, case.scene.image)
+        answers = prompted_pool(case.pool.shape, prompts, ask)
+        write_pool(path, answers, key)
+    return case.pool.with_proposed(answers)
+
+
+def targets(item: Compared) -> np.ndarray:
+    """Return the best IoU of each suspect with a defect."""
+    found, regions = item.suspects, item.case.scene.regions
+    defects = [region.mask for region in regions if region.kind == "defect"]
+    best = np.zeros(len(found.boxes))
+    for number, (box, mask) in enumerate(zip(found.boxes, found.masks, strict=True)):
+        area = np.count_nonzero(mask)
+        for defect in defects:
+            common = np.count_nonzero(defect[box] & mask)
+            iou = common / (area + np.count_nonzero(defect) - common)
+            best[number] = max(best[number], iou)
+    return best
+
+
+def fit(items: Sequence[Compared]) -> None:
+    """Fit the IoU to expect first, then the presence of a defect; put the numbers in place."""
+    seen = [item for item in items if item.suspects is not None]
+    rows = [item.suspects.features for item in seen]
+    wanted = [targets(item) for item in seen]
+    compared.COEFFICIENTS, compared.INTERCEPT = expected_iou(rows, wanted)
+    # From models that did not see the scene they judge, with whatever reference.
+    groups = [item.case.name for item in seen]
+    strongest = np.full((len(seen), 1), robust.LOWEST_LOGIT)
+    for train, test in GroupKFold(FOLDS).split(strongest, groups=groups):
+        weights, offset = expected_iou([rows[i] for i in train], [wanted[i] for i in train])
+        for index in test:
+            logits = rows[index] @ np.array(weights) + offset
+            strongest[index] = max(logits.max(initial=-np.inf), robust.LOWEST_LOGIT)
+    present = [item.case.scene.defect.any() for item in seen]
+    model = LogisticRegression(C=1.0).fit(strongest, present)
+    compared.PRESENCE = (
+        round(float(model.coef_[0, 0]), 4),
+        round(float(model.intercept_[0]), 4),
+    )
+    print(dict(zip(compared.FEATURES, compared.COEFFICIENTS, strict=True)), compared.PRESENCE)
+    CODE.write_text(with_numbers(CODE.read_text(), compared))
+
+
+def expected_iou(
+    rows: Sequence[np.ndarray], wanted: Sequence[np.ndarray]
+) -> tuple[tuple[float, ...], float]:
+    """Return coefficients and intercept of a logistic model whose targets are IoUs."""
+    features, shares = np.concatenate(rows), np.concatenate(wanted)
+    scaler = StandardScaler().fit(features)
+    scaled = scaler.transform(features)
+    # Every row counts as a defect by its IoU, and as none by the rest.
+    model = LogisticRegression(C=1.0, max_iter=4000).fit(
+        np.concatenate([scaled, scaled]),
+        np.repeat([1, 0], len(scaled)),
+        sample_weight=np.concatenate([shares, 1 - shares]) + 1e-9,
+    )
+    coefficients = model.coef_[0] / scaler.scale_
+    intercept = float(model.intercept_[0] - coefficients @ scaler.mean_)
+    return tuple(round(float(value), 4) for value in coefficients), round(intercept, 4)
+
+
+def answer(item: Compared) -> Row:
+    """Return what is found with and without the reference, and by the difference alone."""
+    truth = item.case.scene.defect
+    mask, confidence = item.before, item.confidence
+    if item.suspects is not None:
+        logits = compared.suspect_logits(item.suspects.features)
+        presence = compared.presence_probability(logits)
+        mask, confidence = np.zeros_like(truth), max(presence, 1 - presence)
+        if presence >= 0.5 and logits.size:
+            mask = compared.mask_of(item.suspects, logits, item.difference)
+    return Row(
+        item.case.name,
+        item.case.kind,
+        item.pattern,
+        item.reference,
+        round(item.difference.correlation, 3),
+        bool(truth.any()),
+        scores(item.difference.parts > 0, truth).dice,
+        scores(item.before, truth).dice,
+        scores(mask, truth).dice,
+        bool(mask.any()),
+        confidence,
+    )
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return the comparison as Markdown."""
+    lines = [
+        "| scenes | compared with | n | no reference, Dice | difference alone, Dice "
+        "| with it, Dice | defect or none right | calibration error |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for reference in REFERENCES:
+        for kinds, title in ((KINDS[:1], KINDS[0]), (KINDS[1:], KINDS[1]), (KINDS, "both")):
+            own = [row for row in rows if row.kind in kinds and row.reference == reference]
+            dice = [
+                _mean([getattr(row, name) for row in own])
+                for name in ("without", "alone", "compared")
+            ]
+            right = sum(row.finds == row.defect for row in own)
+            # The confidence is that of the answer, a defect or none.
+            chances = np.array(
+                [row.confidence if row.finds else 1 - row.confidence for row in own]
+            )
+            error = calibration_error(
+                np.column_stack([1 - chances, chances]), np.array([row.defect for row in own])
+            )
+            lines.append(
+                f"| {title} | {reference} | {len(own)} | {' | '.join(dice)} "
+                f"| {right} of {len(own)} | {error:.3f} |"
+            )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Compare, fit, report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--scenes", type=int, default=36, help="of each kind and stream")
+    parser.add_argument("--cache", type=Path, default=Path("build/robust"))
+    parser.add_argument("--report-only", action="store_true", help="fit nothing")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    segmenter = Segmenter("bundled", device="cpu")
+    options.cache.mkdir(parents=True, exist_ok=True)
+    if not options.report_only:
+        fit(list(compared_cases(segmenter, options.cache, FIT_STREAM, options.scenes)))
+    found = compared_cases(segmenter, options.cache, REPORT_STREAM, options.scenes)
+    rows = [answer(item) for item in found]
+    with RESULTS.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(Row.__slots__)
+        writer.writerows([getattr(row, name) for name in Row.__slots__] for row in rows)
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
