@@ -83,20 +83,23 @@ system_libraries() {
     fi
 }
 
-pip() { .venv/bin/python -m pip --disable-pip-version-check --quiet "$@"; }
+# What is never imported need not be compiled.
+pip_install() {
+    .venv/bin/python -m pip --disable-pip-version-check --quiet install --no-compile "$@"
+}
 
 python_packages() {
     .venv/bin/python -c '' 2>/dev/null || "$python" -m venv --clear .venv
-    pip install --upgrade "pip>=25.1" setuptools wheel "hatchling>=1.26" editables
+    pip_install --upgrade "pip>=25.1" setuptools wheel "hatchling>=1.26" editables
     say "torch (the biggest download)"
     # shellcheck disable=SC2086
-    pip install $torch
+    pip_install $torch
     # sam2 is built against the torch that is there; with isolation pip would fetch another.
     say "sam2"
-    SAM2_BUILD_CUDA=0 pip install --no-build-isolation "sam2>=1.1.0"
+    SAM2_BUILD_CUDA=0 pip_install --no-build-isolation "sam2>=1.1.0"
     say "napari-semxai[$extras]${group:+ and the $group tools}"
     # shellcheck disable=SC2086
-    pip install --no-build-isolation -e ".[$extras]" ${group:+--group "$group"}
+    pip_install --no-build-isolation -e ".[$extras]" ${group:+--group "$group"}
 }
 
 python=$(find_python)
