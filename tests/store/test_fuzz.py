@@ -22,6 +22,7 @@ from PIL import Image
 from napari_semxai.store.datasets.survey import read_survey
 from napari_semxai.store.images.coco import read_coco
 from napari_semxai.store.images.masks import mask_reading
+from napari_semxai.store.images.microscope import read_sidecar
 from napari_semxai.store.images.read import page_count, read_image
 from napari_semxai.store.images.tiff import forget_pages
 from napari_semxai.store.sources.find_images import find_images
@@ -68,6 +69,15 @@ def _tiff(array, **options):
 
 FEI = "[Scan]\r\nPixelWidth=2.5e-09\r\nPixelHeight=2.5e-09\r\nVerFieldsize=5e-08\r\n"
 ZEISS = "0\r\n0\r\n0\r\n2.5e-09\r\n0\r\nDP_IMAGE_STORE\r\nStore resolution = 32 * 24\r\n"
+TESCAN = (
+    b"[MAIN]\r\nDevice=M\r\nImageStripSize=4\r\nPixelSizeX=1e-8\r\nPixelSizeY=1e-8\r\nHV=1e4\r\n"
+)
+THERMO = (
+    "<Metadata><Optics><AccelerationVoltage>2000</AccelerationVoltage></Optics><BinaryResult>"
+    "<PixelSize><X>3E-9</X></PixelSize></BinaryResult></Metadata>"
+)
+HITACHI = b"[SemImageFile]\r\nDataSize=32x20\r\nPixelSize=9.9\r\nWorkingDistance=8100 um\r\n"
+JEOL = b"$CM_FULL_SIZE 32 20\n$CM_ACCEL_VOLT 15.0\n$$SM_MICRON_BAR 12\n$$SM_MICRON_MARKER 1um\n"
 PICTURES = [
     _picture(Image.fromarray(GRAY), "PNG"),
     _picture(Image.fromarray(RGB), "PNG"),
@@ -83,6 +93,8 @@ PICTURES = [
     _tiff(RGB, photometric="rgb", tile=(16, 16), compression="lzw"),
     _tiff(GRAY, photometric="palette", colormap=np.arange(768, dtype=np.uint16).reshape(3, 256)),
     _tiff(GRAY.astype(np.float32), bigtiff=True),
+    _tiff(GRAY, extratags=[(34683, 2, len(THERMO) + 1, THERMO, True)]),
+    _tiff(GRAY, extratags=[(50431, 7, len(TESCAN) + 9, b"\1\2\0\3" * 2 + TESCAN + b"\0", True)]),
 ]
 
 
@@ -106,6 +118,11 @@ def _image(path):
     read_image(path, page_count(path) - 1)
 
 
+def _sidecar(path):
+    if read_sidecar(path.with_suffix(".png"), GRAY.shape) is None:
+        raise InputError("no microscope's text")
+
+
 def _coco(path):
     for image in read_coco(path).images:
         # A results list has no sizes.
@@ -120,6 +137,7 @@ READERS = {
     "image": (_image, ".png", PLAIN),
     "mask": (mask_reading, ".png", MASKS),
     "tiff": (_image, ".tif", TIFFS),
+    "sidecar": (_sidecar, ".txt", [HITACHI, JEOL, TESCAN]),
 }
 _NUMBERS = (b"0", b"-1", b"999999999999", b"1e999", b"nan", b"\xff\xff\xff\x7f", b"\x00" * 4)
 

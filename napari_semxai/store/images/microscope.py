@@ -62,7 +62,7 @@ def plausible_size(value: object) -> float | None:
 
 def square_size(across: float | None, down: float | None) -> float | None:
     """Return the edge of a pixel; None where it is not square."""
-    if across is None or down is None or abs(across / down - 1) > _SAME_SHAPE:
+    if not across or not down or abs(across / down - 1) > _SAME_SHAPE:
         return None
     return plausible_size(across)
 
@@ -301,7 +301,8 @@ def read_sidecar(path: Path, shape: tuple[int, ...]) -> Microscope | None:
     kind = path.suffix.lstrip(".")
     names = (f"{path.stem}.txt", f"{path.stem}.hdr", f"{path.stem}-{kind}.hdr", f"{path.name}.hdr")
     for name in (*names, f"{path.stem}.TXT", f"{path.stem}.Txt"):
-        with suppress(OSError, ValueError):
+        # A damaged text must not cost the picture.
+        with suppress(OSError, ValueError, ArithmeticError):
             file = path.with_name(name)
             if not file.is_file() or file.stat().st_size > _MOST_TEXT:
                 continue

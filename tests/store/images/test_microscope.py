@@ -278,3 +278,12 @@ def test_it_is_read_without_the_pixels(tmp_path: Path) -> None:
     assert set(microscope_columns(tmp_path / "c.tif").values()) == {"", None}
     with pytest.raises(InputError, match="no such file"):
         read_microscope(tmp_path / "c.tif")
+
+
+def test_a_pixel_of_no_height_has_no_size(tmp_path: Path) -> None:
+    path = picture(tmp_path)
+    text = TESCAN.replace("PixelSizeY=1.2e-008", "PixelSizeY=0")
+    path.with_suffix(".hdr").write_text(text)
+    image = read_image(path)
+    assert image.pixel_size is None
+    assert image.microscope.voltage == 10_000
