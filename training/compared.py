@@ -183,7 +183,7 @@ def answer(item: Compared) -> Row:
     mask, confidence = item.before, item.confidence
     if item.suspects is not None:
         logits = compared.suspect_logits(item.suspects.features)
-        presence = compared.presence_probability(logits)
+        presence = robust.defect_probability(logits, compared.PRESENCE)
         mask, confidence = np.zeros_like(truth), max(presence, 1 - presence)
         if presence >= 0.5 and logits.size:
             mask = compared.mask_of(item.suspects, logits, item.difference)

@@ -6,7 +6,7 @@ difference does, whose shadows differ, too. The eight numbers of `robust` and ho
 them differs, inside and around, are turned into the IoU to expect with a defect. The best comes
 first, and what overlaps with a better one is left out.
 
-The numbers are fitted, and written here, by ``python -m training.robust``.
+The numbers are fitted, and written here, by ``python -m training.compared``.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from napari_semxai.algorithms.algorithm1.ground_truth import Defect, inside_border, touches
 from napari_semxai.algorithms.algorithm1.robust import (
     LARGEST,
-    LOWEST_LOGIT,
     SIMILAR,
     SMALLEST,
     Box,
     Components,
     appearance,
+    defect_probability,
     judge_components,
 )
 from napari_semxai.types import BoolMask
@@ -130,7 +130,7 @@ def compared_defect(
         gray, surface, pool, difference, connectivity=connectivity, border=border
     )
     logits = suspect_logits(found.features)
-    presence = presence_probability(logits)
+    presence = defect_probability(logits, PRESENCE)
     if presence < 0.5 or not logits.size:
         reason = f"nothing differs as a defect does, confidence {1 - presence:.2f}"
         return Defect(np.zeros_like(surface), False, reason, 1 - presence)
@@ -161,13 +161,6 @@ def suspect_logits(features: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the log odds of the IoU to expect of each suspect with a defect, shape (n,)."""
     logits: NDArray[np.float64] = features @ np.array(COEFFICIENTS) + INTERCEPT
     return logits
-
-
-def presence_probability(logits: NDArray[np.float64]) -> float:
-    """Return the calibrated probability that an image with these suspects holds a defect."""
-    slope, offset = PRESENCE
-    strongest = max(float(logits.max(initial=LOWEST_LOGIT)), LOWEST_LOGIT)
-    return float(1 / (1 + np.exp(-(slope * strongest + offset))))
 
 
 def chosen(found: Suspects, logits: NDArray[np.float64]) -> list[int]:

@@ -126,9 +126,15 @@ def component_logits(features: NDArray[np.float64]) -> NDArray[np.float64]:
     return logits
 
 
-def defect_probability(logits: NDArray[np.float64]) -> float:
-    """Return the calibrated probability that an image with these components holds a defect."""
-    slope, offset = PRESENCE
+def defect_probability(
+    logits: NDArray[np.float64], presence: tuple[float, float] | None = None
+) -> float:
+    """Return the calibrated probability that an image with these components holds a defect.
+
+    `presence` is slope and offset; by default `PRESENCE`.
+    """
+    # Looked up at the call: fitting puts others in its place.
+    slope, offset = presence or PRESENCE
     strongest = max(float(logits.max(initial=LOWEST_LOGIT)), LOWEST_LOGIT)
     return float(1 / (1 + np.exp(-(slope * strongest + offset))))
 
