@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import astuple, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import scipy
@@ -27,6 +27,7 @@ SPILLED = 0.1
 """Share of the object beyond that from which it is questioned."""
 SPECK = 0.1
 """Share of the object's largest part below which a part may be what an outline left behind."""
+_MOMENTS_KEPT = 60
 
 
 def object_at(mask: BoolMask, row: int, column: int) -> BoolMask:
@@ -195,3 +196,61 @@ def _outside(found: BoolMask, box: tuple[float, float, float, float] | None) -> 
     rows = slice(max(0, round(row0 - high)), max(0, round(row1 + high)))
     columns = slice(max(0, round(column0 - wide)), max(0, round(column1 + wide)))
     return 1 - int(np.count_nonzero(found[rows, columns])) / pixels
+
+
+class Moment(NamedTuple):
+    """A mask, told by its pixels, with the clicks that led to it and the object they made."""
+
+    area: int
+    digest: int
+    prompts: Prompts
+    known: BoolMask | None
+
+
+class ClickHistory:
+    """The masks that answers led from and to.
+
+    napari undoes and redoes strokes as well, and says no more than that pixels changed: where
+    the mask is now is known by its pixels.
+    """
+
+    def __init__(self) -> None:
+        self._moments: list[Moment] = []
+        self._now = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._moments, self._now = [], 0
+
+    def note(self, mask: BoolMask, prompts: Prompts, known: BoolMask | None) -> None:
+        """Add what leads to `mask` (M, N) behind the present; what was undone is no more."""
+        moment = Moment(int(np.count_nonzero(mask)), _digest(mask), prompts, known)
+        kept = self._moments[: self._now + 1]
+        if kept and kept[-1].digest == moment.digest:
+            kept.pop()
+        self._moments = [*kept[-_MOMENTS_KEPT:], moment]
+        self._now = len(self._moments) - 1
+
+    def move(self, mask: BoolMask) -> Moment | None:
+        """Go where `mask` (M, N) is; return that moment, or None where nothing changes.
+
+        Of several with these pixels the nearest in time is meant. A mask with strokes of its own
+        belongs to none, and the present stays.
+        """
+        if not self._moments:
+            return None
+        area = np.count_nonzero(mask)
+        # Strokes come a hundred times a second, and seldom hit an area.
+        places = [place for place, moment in enumerate(self._moments) if moment.area == area]
+        if not places:
+            return None
+        digest = _digest(mask)
+        same = [place for place in places if self._moments[place].digest == digest]
+        if not same or self._now in same:
+            return None
+        self._now = min(same, key=lambda place: abs(place - self._now))
+        return self._moments[self._now]
+
+
+def _digest(mask: BoolMask) -> int:
+    return hash(np.packbits(mask).tobytes())

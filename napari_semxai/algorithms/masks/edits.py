@@ -11,6 +11,7 @@ import scipy
 import skimage
 
 from napari_semxai.algorithms.masks.components import largest_component
+from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.types import BoolMask
 
 
@@ -114,10 +115,10 @@ def _distance(mask: BoolMask) -> np.ndarray[tuple[int, ...], np.dtype[np.float64
 def _in_box(mask: BoolMask, margin: int, edit: Callable[[BoolMask], BoolMask]) -> BoolMask:
     """Apply a local edit to the bounding box of the mask only: most of an image is background."""
     result = np.zeros_like(mask)
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if rows.size:
+    found = bounding_box(mask)
+    if found is not None:
         box = tuple(
-            slice(max(hits[0] - margin - 1, 0), hits[-1] + margin + 2) for hits in (rows, columns)
+            slice(max(side.start - margin - 1, 0), side.stop + margin + 1) for side in found
         )
         result[box] = edit(mask[box])
     return result

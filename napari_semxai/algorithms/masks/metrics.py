@@ -172,12 +172,16 @@ class LiveScores:
 
 def changed_box(before: BoolMask, after: BoolMask) -> Box | None:
     """Return the smallest box that contains every difference of two masks; None for none."""
-    changed = before != after
-    rows = np.flatnonzero(changed.any(axis=1))
+    return bounding_box(before != after)
+
+
+def bounding_box(mask: BoolMask) -> Box | None:
+    """Return the smallest box that contains every pixel of a mask (M, N); None for none."""
+    rows = np.flatnonzero(mask.any(axis=1))
     if rows.size == 0:
         return None
-    # Only the rows that changed: the second pass is short after a stroke.
-    columns = np.flatnonzero(changed[rows[0] : rows[-1] + 1].any(axis=0))
+    # Only the rows with pixels: the second pass is short after a stroke.
+    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 

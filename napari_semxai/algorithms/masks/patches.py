@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.types import MaskEdit
 
 if TYPE_CHECKING:
@@ -47,11 +48,12 @@ def mask_patch(
     if before.shape != after.shape:
         raise ValueError(f"masks of shapes {before.shape} and {after.shape} cannot be compared")
     flipped = before != after
-    rows, columns = np.flatnonzero(flipped.any(axis=1)), np.flatnonzero(flipped.any(axis=0))
-    if not rows.size:
+    found = bounding_box(flipped)
+    if found is None:
         return MaskEdit(name, (0, 0, 0, 0), (), details or {})
-    box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
-    flat = flipped[box[0] : box[2], box[1] : box[3]].ravel()
+    rows, columns = found
+    box = (rows.start, columns.start, rows.stop, columns.stop)
+    flat = flipped[found].ravel()
     borders = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     # Kept and flipped pixels by turns, the first run kept, so that lengths are all that is stored.
     runs = np.diff(np.concatenate([[0], borders, [flat.size]])).tolist()

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from napari_semxai.algorithms.exposure import luminance
 from napari_semxai.algorithms.masks.click_edits import BOX_MARGIN
+from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.types import PredictedMask
 
 if TYPE_CHECKING:
@@ -264,9 +265,9 @@ def _window(mask: BoolMask, prompts: Prompts) -> Window:
     places = [np.array(prompts.points, dtype=np.float64).reshape(-1, 2)]
     if prompts.box is not None:
         places.append(np.array(prompts.box, dtype=np.float64).reshape(2, 2))
-    if mask.any():
-        ends = [np.flatnonzero(mask.any(axis=axis))[[0, -1]] for axis in (1, 0)]
-        places.append(np.array(ends, np.float64).T)
+    box = bounding_box(mask)
+    if box is not None:
+        places.append(np.array([(side.start, side.stop - 1) for side in box], np.float64).T)
     every = np.concatenate(places)
     low, high = np.floor(every.min(0)), np.ceil(every.max(0))
     margin = max(12, int(0.5 * (high - low).max()))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai import __version__
-from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.masks.metrics import bounding_box, scores
 from napari_semxai.cli.common.output import plain
 from napari_semxai.store.disk.digests import array_digest, file_sha256, text_digest
 from napari_semxai.types import InputError, MaskSize
@@ -123,14 +123,11 @@ def compared_text(difference: Difference | None, reference: str) -> str:
 
 def size_of(mask: BoolMask) -> MaskSize:
     """Return area, height and width of a mask (M, N)."""
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    if not rows.size:
+    found = bounding_box(mask)
+    if found is None:
         return MaskSize(0, 0, 0)
-    return MaskSize(
-        int(np.count_nonzero(mask)),
-        int(rows[-1] - rows[0]) + 1,
-        int(columns[-1] - columns[0]) + 1,
-    )
+    height, width = (side.stop - side.start for side in found)
+    return MaskSize(int(np.count_nonzero(mask)), height, width)
 
 
 def score_values(mask: BoolMask, truth: BoolMask) -> dict[str, float]:

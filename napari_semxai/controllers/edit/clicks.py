@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_semxai.algorithms.masks.click_edits import (
+    ClickHistory,
     answered_object,
     heed_newest,
     judge_answer,
@@ -16,6 +17,7 @@ from napari_semxai.algorithms.masks.click_edits import (
     still_there,
     take_answer,
 )
+from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.state.review import ClickState, Offer
 from napari_semxai.state.session import Origin
@@ -39,7 +41,6 @@ if TYPE_CHECKING:
 
 CLICK = "click"
 SAM_CLICK = "SAM click"
-_MOMENTS_KEPT = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -180,10 +181,7 @@ class ClickController:
         if current is None or mask.shape != current.shape or not mask.any():
             self._session.message = f"{title}: no mask of the image's size to start from"
             return
-        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-        box = tuple(map(float, (rows[0], columns[0], rows[-1] + 1, columns[-1] + 1)))
-        prompts = Prompts(box=box)  # type: ignore[arg-type]
-        self._ask(Question(np.zeros_like(mask), prompts, title, mask))
+        self._ask(Question(np.zeros_like(mask), Prompts(box=_box_around(mask)), title, mask))
 
     def cancel(self) -> None:
         """Do not wait for the answer."""
@@ -259,13 +257,7 @@ class ClickController:
             return
         found = answered_object(answer.mask, asked.before, asked.prompts)
         doubts = judge_answer(found, asked.before, asked.prompts)
-        details = {
-            **asdict(asked.prompts),
-            "object": _drawn(asked.before),
-            "prompt": None if asked.mask is None else _drawn(asked.mask),
-            "model": {"name": self._origin.choice.model, "sha256": self._origin.sha256},
-            "predicted_iou": answer.predicted_iou,
-        }
+        details = _details(asked, self._origin, answer.predicted_iou)
         after = heed_newest(found, asked.prompts)
         offer = Offer(asked.before, after, asked.prompts, doubts, asked.title, details)
         if not doubts or np.array_equal(take_answer(mask, asked.before, after), mask):
@@ -328,6 +320,22 @@ class ClickController:
         self._session.clicks = replace(self._session.clicks, **values)
 
 
+def _box_around(mask: BoolMask) -> tuple[float, float, float, float]:
+    rows, columns = bounding_box(mask) or (slice(0, 0), slice(0, 0))
+    return float(rows.start), float(columns.start), float(rows.stop), float(columns.stop)
+
+
+def _details(asked: Question, origin: Origin, predicted_iou: float) -> dict[str, Any]:
+    """Return what a recipe keeps of an answer, as JSON can hold it."""
+    return {
+        **asdict(asked.prompts),
+        "object": _drawn(asked.before),
+        "prompt": None if asked.mask is None else _drawn(asked.mask),
+        "model": {"name": origin.choice.model, "sha256": origin.sha256},
+        "predicted_iou": predicted_iou,
+    }
+
+
 def _drawn(mask: BoolMask) -> dict[str, Any]:
     """Return a mask as the runs that draw it, for the recipe."""
     edit = mask_patch(np.zeros_like(mask), mask, "")
@@ -336,61 +344,3 @@ def _drawn(mask: BoolMask) -> dict[str, Any]:
 
 def _iou(details: Mapping[str, Any]) -> str:
     return f"Predicted IoU {details['predicted_iou']:.2f}"
-
-
-class _Moment(NamedTuple):
-    """A mask, told by its pixels, with the clicks that led to it and the object they made."""
-
-    area: int
-    digest: int
-    prompts: Prompts
-    known: BoolMask | None
-
-
-class ClickHistory:
-    """The masks that answers led from and to.
-
-    napari undoes and redoes strokes as well, and says no more than that pixels changed: where
-    the mask is now is known by its pixels.
-    """
-
-    def __init__(self) -> None:
-        self._moments: list[_Moment] = []
-        self._now = 0
-
-    def clear(self) -> None:
-        """Forget everything."""
-        self._moments, self._now = [], 0
-
-    def note(self, mask: BoolMask, prompts: Prompts, known: BoolMask | None) -> None:
-        """Add what leads to `mask` (M, N) behind the present; what was undone is no more."""
-        moment = _Moment(int(np.count_nonzero(mask)), _digest(mask), prompts, known)
-        kept = self._moments[: self._now + 1]
-        if kept and kept[-1].digest == moment.digest:
-            kept.pop()
-        self._moments = [*kept[-_MOMENTS_KEPT:], moment]
-        self._now = len(self._moments) - 1
-
-    def move(self, mask: BoolMask) -> _Moment | None:
-        """Go where `mask` (M, N) is; return that moment, or None where nothing changes.
-
-        Of several with these pixels the nearest in time is meant. A mask with strokes of its own
-        belongs to none, and the present stays.
-        """
-        if not self._moments:
-            return None
-        area = np.count_nonzero(mask)
-        # Strokes come a hundred times a second, and seldom hit an area.
-        places = [place for place, moment in enumerate(self._moments) if moment.area == area]
-        if not places:
-            return None
-        digest = _digest(mask)
-        same = [place for place in places if self._moments[place].digest == digest]
-        if not same or self._now in same:
-            return None
-        self._now = min(same, key=lambda place: abs(place - self._now))
-        return self._moments[self._now]
-
-
-def _digest(mask: BoolMask) -> int:
-    return hash(np.packbits(mask).tobytes())

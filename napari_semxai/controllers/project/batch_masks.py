@@ -207,7 +207,7 @@ class QueueMasks:
     def _on_written(self, run: _Run, image_id: str, made: KeptCandidates | None) -> None:
         run.made, run.failed = run.made + 1, 0
         if made is not None:
-            self._images.remember(run.opened.cache.key(image_id), made)
+            self._images.candidates.remember(run.opened.cache.key(image_id), made)
         self._images.reopen(image_id)
         self._next(run)
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semxai.controllers.edit.recovery import image_key, leftovers
+from napari_semxai.controllers.segment.candidates import CandidateMemory
 from napari_semxai.state.open_image import OpenImage, SaveStage, SaveState
-from napari_semxai.state.session import Found, KeptCandidates
-from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.state.session import Found
 from napari_semxai.store.images.read import image_from_array, read_image
 from napari_semxai.types import InputError
 
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 _KEPT = 32
 """Images to come back to: each a bit for a pixel, and its candidates' runs."""
-_CANDIDATES_KEPT = 1000
-"""Images of projects whose candidates are kept: about 20 kB each at 480 x 480."""
 _NAMED = 5
 AHEAD = (1, 2, -1)
 """Which neighbours are read before they are asked for."""
@@ -92,7 +90,7 @@ class ImageController:
         self._session, self._jobs = session, jobs
         self._segment, self._edit, self._writer = segment, edit, writer
         self._visits: dict[str, _Visit] = {}
-        self._candidates: dict[str, KeptCandidates] = {}
+        self.candidates = CandidateMemory(session)
         self._wanted: tuple[str, ...] = ()
 
     def open_file(self, path: Path, page: int = 0) -> None:
@@ -208,15 +206,10 @@ class ImageController:
                 entry.record,
             )
         )
-        self._resume_candidates(entry)
+        found = self.candidates.of_current()
+        if found is not None:
+            self._segment.resume(found)
         self._read_ahead(project)
-
-    def remember(self, key: str, candidates: KeptCandidates) -> None:
-        """Keep the candidates of an image of a project, by its key, to come back to."""
-        self._candidates.pop(key, None)
-        self._candidates[key] = candidates
-        while len(self._candidates) > _CANDIDATES_KEPT:
-            del self._candidates[next(iter(self._candidates))]
 
     def reopen(self, image_id: str) -> None:
         """Show the mask that was made behind, unless a person has begun with the image."""
@@ -257,29 +250,8 @@ class ImageController:
             while len(self._visits) > _KEPT:
                 del self._visits[next(iter(self._visits))]
         elif current is not None:
-            self._remember_candidates(current.key)
+            self.candidates.remember_current()
         self._keep_mask()
-
-    def _remember_candidates(self, key: str) -> None:
-        automatic, session = self._session.automatic, self._session
-        if automatic is None or automatic.origin.points is not None:
-            return
-        truth = automatic.truth
-        chosen = truth.winner if automatic.overridden else None
-        found = Found(automatic.pool, chosen, automatic.origin, session.filters)
-        self.remember(key, KeptCandidates(found, session.algorithm, array_digest(truth.mask)))
-
-    def _resume_candidates(self, entry: Entry) -> None:
-        """Bring candidates back where they lead to the mask that is there, or to one beside it."""
-        session = self._session
-        kept = self._candidates.get("" if session.current is None else session.current.key)
-        if kept is None or (kept.found.filters, kept.algorithm) != (
-            session.filters,
-            session.algorithm,
-        ):
-            return
-        if entry.by_hand or entry.record.mask_sha256 == kept.mask_sha256:
-            self._segment.resume(kept.found)
 
     def _keep_mask(self) -> None:
         self._writer.keep(self._edit.leave())

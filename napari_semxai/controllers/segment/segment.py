@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, learned_mask, stage_two
-from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
-from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
+from napari_semxai.algorithms.algorithm1.automatic import learned_mask
+from napari_semxai.algorithms.algorithm1.candidates import same_candidate
+from napari_semxai.controllers.segment.candidates import Ranking
 from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
@@ -25,29 +25,20 @@ from napari_semxai.types import (
     WarmRequest,
 )
 from napari_semxai.types.learned import LearnedMask, LearnedRequest
-from napari_semxai.types.settings import LEARNED, PAPER, usual_filters
+from napari_semxai.types.settings import LEARNED, usual_filters
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from napari_semxai.algorithms.algorithm1.ground_truth import Defect
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.types import (
-        BoolMask,
         Border,
         FilterSettings,
-        IntArray,
         SemImage,
     )
 
 CANDIDATES = "candidates"
 WARM = "warm"
-JOB = "stage 2"
-
-# Two masks each: 256 MB at 4096 x 4096. The whole alpha-beta plane has a handful of winners.
-_WINNERS_KEPT = 8
 
 
 class SegmentController:
@@ -66,14 +57,12 @@ class SegmentController:
     def __init__(self, session: Session, engine: EngineClient, jobs: Jobs | None = None) -> None:
         self._session = session
         self._engine = engine
-        self._jobs = jobs
+        self._ranking = Ranking(session, jobs)
         self._chosen: int | None = None
         self._asked: Origin | None = None
         self._origin: Origin | None = None
-        self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
         self._passed: FilterSettings | None = None
         self._strips: Border = (0, 0, 0, 0)
-        self._stage_two: StageTwo | None = None
         self._learned: tuple[LearnedMask, Origin] | None = None
 
     def warm(self) -> None:
@@ -93,8 +82,8 @@ class SegmentController:
         # Not by force: the engine may be at work for the queue, or hold what comes back soon.
         self._engine.forget(CANDIDATES)
         session = self._session
-        self._chosen = self._asked = self._origin = None
-        self._filtered = self._stage_two = self._passed = self._learned = None
+        self._chosen = self._asked = self._origin = self._passed = self._learned = None
+        self._ranking.forget()
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
         session.automatic = session.preview = session.pool = None
         session.generation = IDLE
@@ -152,7 +141,7 @@ class SegmentController:
         self._session.algorithm = after = replace(before, **change)
         # All but alpha and beta decide what stage 2 makes of a winner.
         if replace(before, alpha=after.alpha, beta=after.beta) != after:
-            self._stage_two = None
+            self._ranking.forget_defects()
         if (before.algorithm, before.network) != (after.algorithm, after.network):
             self._learned = None
             if after.algorithm == LEARNED:
@@ -230,7 +219,7 @@ class SegmentController:
                 points = (answer.done, answer.total) if answer.done < answer.total else None
                 self._origin, self._passed = replace(asked, points=points), None
                 session.pool = answer.pool
-                self._stage_two = None
+                self._ranking.forget_defects()
                 self._rank()
 
     def _on_generated(self) -> None:
@@ -280,38 +269,6 @@ class SegmentController:
         if floor != self._session.generate.pred_iou_floor:
             self._session.generate = replace(self._session.generate, pred_iou_floor=floor)
 
-    def _defect(self, candidate: int) -> tuple[BoolMask, Defect]:
-        session = self._session
-        if session.pool is None or session.image is None:
-            raise RuntimeError("stage 2 was asked for without candidates")
-        if self._stage_two is None:
-            find = stage_two(
-                session.algorithm, session.image.gray, self.border(), self._filter()[1]
-            )
-            self._stage_two = StageTwo(session.pool, find)
-        return self._stage_two.of(candidate)
-
-    def _prepare(self) -> None:
-        """Let every winner that alpha and beta can reach be computed before they do."""
-        automatic = self._session.automatic if self._learned is None else None
-        if self._jobs is not None and self._stage_two is not None and automatic is not None:
-            pool, distances = automatic.pool, automatic.truth.distances
-            rows = winner_envelope(pool.areas, distances, pool.shape).candidates
-            self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
-
-    def _filter(self) -> tuple[IntArray, CandidatePool]:
-        pool, filters = self._session.pool, self._session.filters
-        if pool is None:
-            raise RuntimeError("filters were applied without candidates")
-        if self._filtered is None or self._filtered[:2] != (pool, filters):
-            indices = filter_candidates(pool, filters)
-            before = () if self._filtered is None else self._filtered[2]
-            # The robust variant asks the candidates that pass.
-            if self._session.algorithm.algorithm != PAPER and not np.array_equal(indices, before):
-                self._stage_two = None
-            self._filtered = (pool, filters, indices, pool.take(indices))
-        return self._filtered[2:]
-
     def _rank(self) -> None:
         """Run Algorithm 1 over the pool; the network is not needed."""
         session = self._session
@@ -320,80 +277,16 @@ class SegmentController:
             return
         if session.pool is None or session.image is None or self._origin is None:
             return
-        indices, pool = self._filter()
-        rows = np.flatnonzero(indices == self._chosen)
-        truth = automatic_mask(
-            pool,
-            session.image,
-            session.algorithm,
-            self.border(),
-            winner=int(rows[0]) if rows.size else None,
-            # The cache knows candidates by their place in the whole pool: filters come and go.
-            known=lambda row: self._defect(int(indices[row])),
-        )
-        session.automatic = Automatic(
-            pool, indices, truth, self.border(), bool(rows.size), self._origin
-        )
+        session.automatic = self._ranking.rank(self._chosen, self.border(), self._origin)
         # Of candidates that more will join soon it would be in vain.
-        if not self._session.generation.running:
+        if not session.generation.running:
             self._prepare()
+
+    def _prepare(self) -> None:
+        automatic = self._session.automatic
+        if automatic is not None and self._learned is None:
+            self._ranking.prepare(automatic)
 
 
 def _nothing() -> None:
     """Ignore the end of a warm-up: its one answer has arrived."""
-
-
-class StageTwo:
-    """Winners with their defects, for one pool and one choice of all but alpha and beta.
-
-    Parameters
-    ----------
-    pool : CandidatePool
-        All candidates.
-    find : callable
-        Finds the defect in a surface, see `automatic.stage_two`.
-    """
-
-    def __init__(self, pool: CandidatePool, find: Callable[[BoolMask], Defect]) -> None:
-        self._pool = pool
-        self._find = find
-        self._known: dict[int, tuple[BoolMask, Defect]] = {}
-        self._asked: list[int] = []
-
-    def of(self, candidate: int) -> tuple[BoolMask, Defect]:
-        """Return the mask of a candidate and the defect it leads to."""
-        found = self._known.pop(candidate, None) or self._compute(candidate)
-        # The one used last stands last.
-        self._keep(candidate, found)
-        return found
-
-    def prepare(self, jobs: Jobs, candidates: Iterable[int]) -> None:
-        """Compute the defects of these candidates behind the window, unless that was asked."""
-        wanted = list(candidates)[:_WINNERS_KEPT]
-        if wanted != self._asked:
-            self._asked = wanted
-            missing = [candidate for candidate in wanted if candidate not in self._known]
-            jobs.run(
-                JOB,
-                lambda: [(candidate, self._compute(candidate)) for candidate in missing],
-                self._on_prepared,
-                _said_later,
-            )
-
-    def _on_prepared(self, found: list[tuple[int, tuple[BoolMask, Defect]]]) -> None:
-        for candidate, value in found:
-            if candidate not in self._known:
-                self._keep(candidate, value)
-
-    def _compute(self, candidate: int) -> tuple[BoolMask, Defect]:
-        surface = self._pool.mask(candidate)
-        return surface, self._find(surface)
-
-    def _keep(self, candidate: int, value: tuple[BoolMask, Defect]) -> None:
-        self._known[candidate] = value
-        while len(self._known) > _WINNERS_KEPT:
-            del self._known[next(iter(self._known))]
-
-
-def _said_later(_: str) -> None:
-    """Whoever asks for the winner later is told what is wrong."""

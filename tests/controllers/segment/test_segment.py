@@ -7,12 +7,8 @@ from napari_semxai.algorithms.algorithm1.automatic import stage_two
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.algorithm1.robust import robust_defect
 from napari_semxai.controllers.jobs import Jobs
-from napari_semxai.controllers.segment.segment import (
-    _WINNERS_KEPT,
-    CANDIDATES,
-    SegmentController,
-    StageTwo,
-)
+from napari_semxai.controllers.segment.candidates import _WINNERS_KEPT, StageTwo
+from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentController
 from napari_semxai.state.session import Found, ModelChoice, Origin
 from napari_semxai.types import (
     AlgorithmSettings,
@@ -349,7 +345,7 @@ def test_motion_to_a_new_winner_finds_its_defect_ready(session, image, monkeypat
     def never(*_arguments, **_options):
         raise AssertionError("stage 2 was computed in the motion")
 
-    monkeypatch.setattr("napari_semxai.controllers.segment.segment.StageTwo._compute", never)
+    monkeypatch.setattr("napari_semxai.controllers.segment.candidates.StageTwo._compute", never)
     winners = set()
     for alpha in np.linspace(0, 10, 50):
         segment.set_algorithm(alpha=float(alpha))

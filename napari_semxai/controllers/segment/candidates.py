@@ -1,0 +1,220 @@
+"""Candidates: ranked by Algorithm 1 for the open image, kept for the images that were left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_two
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
+from napari_semxai.state.session import Automatic, Found, KeptCandidates
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.types.settings import PAPER
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from napari_semxai.algorithms.algorithm1.ground_truth import Defect
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import Origin, Session
+    from napari_semxai.types import BoolMask, Border, CandidatePool, FilterSettings, IntArray
+
+JOB = "stage 2"
+
+# Two masks each: 256 MB at 4096 x 4096. The whole alpha-beta plane has a handful of winners.
+_WINNERS_KEPT = 8
+_IMAGES_KEPT = 1000
+"""Images whose candidates are kept: about 20 kB each at 480 x 480."""
+
+
+class Ranking:
+    """Filters and ranks the session's candidates; the network is not needed.
+
+    Parameters
+    ----------
+    session : Session
+        Candidates, thresholds and settings.
+    jobs : Jobs, optional
+        Computes what sliders can lead to before they do.
+    """
+
+    def __init__(self, session: Session, jobs: Jobs | None = None) -> None:
+        self._session, self._jobs = session, jobs
+        self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
+        self._stage_two: StageTwo | None = None
+
+    def forget(self) -> None:
+        """Let all go that belonged to an image."""
+        self._filtered = self._stage_two = None
+
+    def forget_defects(self) -> None:
+        """Let the defects go: something besides alpha and beta has changed."""
+        self._stage_two = None
+
+    def rank(self, chosen: int | None, border: Border, origin: Origin) -> Automatic:
+        """Run Algorithm 1.
+
+        Parameters
+        ----------
+        chosen : int or None
+            The winner that a person chose, by its place in the whole pool.
+        border : tuple of int
+            What is ignored on the image's four sides.
+        origin : Origin
+            What made the candidates.
+
+        Raises
+        ------
+        RuntimeError
+            Without an image or candidates.
+        """
+        session = self._session
+        if session.image is None:
+            raise RuntimeError("candidates were ranked without an image")
+        indices, pool = self._filter()
+        rows = np.flatnonzero(indices == chosen)
+        truth = automatic_mask(
+            pool,
+            session.image,
+            session.algorithm,
+            border,
+            winner=int(rows[0]) if rows.size else None,
+            # The cache knows candidates by their place in the whole pool: filters come and go.
+            known=lambda row: self._defect(int(indices[row]), border),
+        )
+        return Automatic(pool, indices, truth, border, bool(rows.size), origin)
+
+    def prepare(self, automatic: Automatic) -> None:
+        """Let every winner that alpha and beta can reach be computed before they do."""
+        if self._jobs is not None and self._stage_two is not None:
+            pool, distances = automatic.pool, automatic.truth.distances
+            rows = winner_envelope(pool.areas, distances, pool.shape).candidates
+            self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
+
+    def _defect(self, candidate: int, border: Border) -> tuple[BoolMask, Defect]:
+        session = self._session
+        if session.pool is None or session.image is None:
+            raise RuntimeError("stage 2 was asked for without candidates")
+        if self._stage_two is None:
+            find = stage_two(session.algorithm, session.image.gray, border, self._filter()[1])
+            self._stage_two = StageTwo(session.pool, find)
+        return self._stage_two.of(candidate)
+
+    def _filter(self) -> tuple[IntArray, CandidatePool]:
+        pool, filters = self._session.pool, self._session.filters
+        if pool is None:
+            raise RuntimeError("filters were applied without candidates")
+        if self._filtered is None or self._filtered[:2] != (pool, filters):
+            indices = filter_candidates(pool, filters)
+            before = () if self._filtered is None else self._filtered[2]
+            # The robust variant asks the candidates that pass.
+            if self._session.algorithm.algorithm != PAPER and not np.array_equal(indices, before):
+                self._stage_two = None
+            self._filtered = (pool, filters, indices, pool.take(indices))
+        return self._filtered[2:]
+
+
+class StageTwo:
+    """Winners with their defects, for one pool and one choice of all but alpha and beta.
+
+    Parameters
+    ----------
+    pool : CandidatePool
+        All candidates.
+    find : callable
+        Finds the defect in a surface, see `automatic.stage_two`.
+    """
+
+    def __init__(self, pool: CandidatePool, find: Callable[[BoolMask], Defect]) -> None:
+        self._pool = pool
+        self._find = find
+        self._known: dict[int, tuple[BoolMask, Defect]] = {}
+        self._asked: list[int] = []
+
+    def of(self, candidate: int) -> tuple[BoolMask, Defect]:
+        """Return the mask of a candidate and the defect it leads to."""
+        found = self._known.pop(candidate, None) or self._compute(candidate)
+        # The one used last stands last.
+        self._keep(candidate, found)
+        return found
+
+    def prepare(self, jobs: Jobs, candidates: Iterable[int]) -> None:
+        """Compute the defects of these candidates behind the window, unless that was asked."""
+        wanted = list(candidates)[:_WINNERS_KEPT]
+        if wanted != self._asked:
+            self._asked = wanted
+            missing = [candidate for candidate in wanted if candidate not in self._known]
+            jobs.run(
+                JOB,
+                lambda: [(candidate, self._compute(candidate)) for candidate in missing],
+                self._on_prepared,
+                _said_later,
+            )
+
+    def _on_prepared(self, found: list[tuple[int, tuple[BoolMask, Defect]]]) -> None:
+        for candidate, value in found:
+            if candidate not in self._known:
+                self._keep(candidate, value)
+
+    def _compute(self, candidate: int) -> tuple[BoolMask, Defect]:
+        surface = self._pool.mask(candidate)
+        return surface, self._find(surface)
+
+    def _keep(self, candidate: int, value: tuple[BoolMask, Defect]) -> None:
+        self._known[candidate] = value
+        while len(self._known) > _WINNERS_KEPT:
+            del self._known[next(iter(self._known))]
+
+
+def _said_later(_: str) -> None:
+    """Whoever asks for the winner later is told what is wrong."""
+
+
+class CandidateMemory:
+    """The candidates of a project's images, to come back to.
+
+    Parameters
+    ----------
+    session : Session
+        The open image, its candidates, and the settings of now.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._kept: dict[str, KeptCandidates] = {}
+
+    def remember(self, key: str, candidates: KeptCandidates) -> None:
+        """Keep the candidates of an image by its key; the image kept first goes."""
+        self._kept.pop(key, None)
+        self._kept[key] = candidates
+        while len(self._kept) > _IMAGES_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+    def remember_current(self) -> None:
+        """Keep the candidates of the open image, unless their pool is not complete."""
+        session = self._session
+        current, automatic = session.current, session.automatic
+        if current is None or automatic is None or automatic.origin.points is not None:
+            return
+        truth = automatic.truth
+        chosen = truth.winner if automatic.overridden else None
+        found = Found(automatic.pool, chosen, automatic.origin, session.filters)
+        kept = KeptCandidates(found, session.algorithm, array_digest(truth.mask))
+        self.remember(current.key, kept)
+
+    def of_current(self) -> Found | None:
+        """Return what was found on the open image, where it leads to the mask that is there.
+
+        A mask by hand may lie beside it; with other settings it would lead elsewhere.
+        """
+        session, current = self._session, self._session.current
+        kept = None if current is None else self._kept.get(current.key)
+        if current is None or current.entry is None or kept is None:
+            return None
+        if (kept.found.filters, kept.algorithm) != (session.filters, session.algorithm):
+            return None
+        entry = current.entry
+        fits = entry.by_hand or entry.record.mask_sha256 == kept.mask_sha256
+        return kept.found if fits else None
