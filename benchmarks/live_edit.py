@@ -131,7 +131,7 @@ def wait_for_jobs(workbench) -> None:
     """Wait until what was computed behind the window has arrived."""
     arrived = []
     workbench.jobs.run("benchmark", lambda: None, arrived.append, arrived.append)
-    stage = workbench.segment._stage_two
+    stage = workbench.segment._ranking._stage_two
     while not arrived or not set(stage._asked) <= set(stage._known):
         QApplication.processEvents()
 

@@ -1,9 +1,8 @@
-"""The composition root of the window: what the docks of one viewer share, their keys."""
+"""The window: the docks of one viewer, its keys and messages, over the parts they share."""
 
 from __future__ import annotations
 
 import logging
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
@@ -11,43 +10,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
-from napari_semxai.controllers.edit.clicks import ClickController
-from napari_semxai.controllers.edit.defects import DefectsController
-from napari_semxai.controllers.edit.edit import EditController
-from napari_semxai.controllers.edit.preview import ClickPreview
-from napari_semxai.controllers.explain.explain import Explaining
-from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
-from napari_semxai.controllers.project.annotators import AnnotatorsController
-from napari_semxai.controllers.project.batch_masks import QueueMasks
-from napari_semxai.controllers.project.images import ImageController
-from napari_semxai.controllers.project.learning import LearningController
-from napari_semxai.controllers.project.projects import ProjectController
-from napari_semxai.controllers.project.queue import QueueController
-from napari_semxai.controllers.project.review import GroupReview, ReviewController
-from napari_semxai.controllers.project.review_writer import ReviewWriter
+from napari_semxai.controllers.project.review import GroupReview
 from napari_semxai.controllers.project.thumbnails import Thumbnails
-from napari_semxai.controllers.project.tools import ProjectTools
-from napari_semxai.controllers.research.research import ResearchController
-from napari_semxai.controllers.research.runs import RunController
-from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
-from napari_semxai.controllers.scores.evaluate import EvaluateController
-from napari_semxai.controllers.scores.threshold_curves import ThresholdCurvesController
-from napari_semxai.controllers.segment.download import DownloadController
-from napari_semxai.controllers.segment.segment import SegmentController
-from napari_semxai.controllers.survey import SurveyController
 from napari_semxai.engine.client import EngineClient
-from napari_semxai.layers.explain.explanations import ExplanationLayers
-from napari_semxai.layers.mask.click_tool import ClickTool, Ruler
-from napari_semxai.layers.mask.comparison import Comparison, SideBySide
+from napari_semxai.layers.mask.lasso_tool import LASSO, POLYGON
 from napari_semxai.layers.mask.mask_watch import BRUSH_STEP
-from napari_semxai.layers.mask.session_layers import SessionLayers
+from napari_semxai.parts import Parts
 from napari_semxai.state.open_image import SaveStage
-from napari_semxai.state.session import Session
-from napari_semxai.store.disk.folders import Folders
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
-from napari_semxai.widgets.common.progress_bar import MainThread, WorkLine, WorkMonitor
+from napari_semxai.widgets.common.progress_bar import WorkLine, WorkMonitor
 from napari_semxai.widgets.common.window import (
     CanvasRoom,
     ClosingQuestion,
@@ -73,6 +46,7 @@ if TYPE_CHECKING:
 
     import napari
 
+    from napari_semxai.store.disk.folders import Folders
     from napari_semxai.widgets.common.forms import Panel, ScrolledDock
 
 _logger = logging.getLogger(__name__)
@@ -81,11 +55,8 @@ CANDIDATES, EDIT, EXPLAIN = "Mask candidates", "Edit & review", "Explain"
 SCORES, SURVEY, RESEARCH = "Scores", "Survey", "Research"
 
 
-class Workbench:
-    """Session, controllers, engines and layers of one viewer, shared by its docks.
-
-    One method starts each feature, lowest first: a feature knows only those before it. `close`
-    ends them the other way round.
+class Workbench(Parts):
+    """The docks of one viewer over the parts that they share, its keys and messages.
 
     Parameters
     ----------
@@ -103,90 +74,10 @@ class Workbench:
         folders: Folders | None = None,
         start_engine: Callable[..., EngineClient] = EngineClient,
     ) -> None:
-        self.viewer, self.folders, self._start_engine = viewer, folders or Folders(), start_engine
-        self.session = Session()
+        super().__init__(viewer, folders, start_engine)
         self.docks: dict[str, ScrolledDock] = {}
-        self._closing = ExitStack()
-        self._start_threads()
-        self._start_segment()
-        self._start_edit()
-        self._start_project()
-        self._start_layers()
-        self._start_explain()
-        self._start_scores()
-        self._start_research()
         self._start_window()
         self.segment.warm()
-
-    def _start_threads(self) -> None:
-        self.main_thread = self._owned(MainThread(), "close")
-        deliver, say = self.main_thread.deliver, self.session.say
-        self.writes = self._owned(Jobs(deliver, threads=1, say=say), "close")
-        self.jobs = self._owned(Jobs(deliver, say=say), "close")
-        self.explain_engine = self._owned(self._start_engine("explain", deliver=deliver), "close")
-        self.engine = self._owned(self._start_engine("segment", deliver=deliver), "close")
-
-    def _start_segment(self) -> None:
-        session, jobs = self.session, self.jobs
-        self.segment = SegmentController(session, self.engine, jobs)
-        self.downloads = self._owned(DownloadController(session, jobs, self.segment), "cancel")
-
-    def _start_edit(self) -> None:
-        session = self.session
-        self.edit = self._owned(EditController(session, self.jobs, self.folders.recovery), "close")
-        self.clicks = ClickController(session, self.engine, self.edit)
-        self.click_preview = ClickPreview(session, self.engine, self.jobs, self.clicks)
-        self.defects = self._owned(DefectsController(session, self.edit, self.jobs))
-
-    def _start_project(self) -> None:
-        session, jobs, writes = self.session, self.jobs, self.writes
-        writer = ReviewWriter(session, self.edit, writes)
-        self.images = ImageController(session, jobs, self.segment, self.edit, writer)
-        self.review = ReviewController(session, self.images, self.edit, writer, writes)
-        self.queue = QueueController(session, self.images, writes)
-        # Before `edit` closes: the strokes of a project's image are written as it is left.
-        self.projects = self._owned(
-            ProjectController(session, self.images, writer, jobs, writes, self.folders), "close"
-        )
-        self.annotators = AnnotatorsController(session, self.edit, jobs)
-        self.tools = self._owned(ProjectTools(session, self.projects, jobs, writes), "cancel")
-        masks = QueueMasks(session, self.images, self.queue, self.engine, jobs, writes)
-        self.queue_masks = self._owned(masks, "cancel")
-        engine = self._owned(
-            self._start_engine("learn", deliver=self.main_thread.deliver), "close"
-        )
-        self.learning = LearningController(session, self.segment, engine, jobs)
-
-    def _start_layers(self) -> None:
-        viewer, session = self.viewer, self.session
-        self.layers = self._owned(SessionLayers(viewer, session, self.edit))
-        self.layers.mask_closed.connect(self.images.leave_mask)
-        self.side_by_side = self._owned(SideBySide(viewer, session, self.layers))
-        tool = ClickTool(viewer, session, self.layers, self.clicks, self.click_preview)
-        self.click_tool = self._owned(tool)
-        self.ruler = self._owned(Ruler(viewer, session, self.layers, self.clicks))
-
-    def _start_explain(self) -> None:
-        session, engine = self.session, self.explain_engine
-        self.explaining = self._owned(
-            Explaining(session, engine, self.jobs, self.images.open, self.edit, self.clicks)
-        )
-        self.explanations = self._owned(ExplanationLayers(self.viewer, session, self.layers))
-
-    def _start_scores(self) -> None:
-        session, jobs = self.session, self.jobs
-        self.evaluate = EvaluateController(session, jobs)
-        self.table = ComparisonTableController(session, jobs)
-        self.curves = ThresholdCurvesController(
-            session, jobs, self.evaluate, self.explaining.masks
-        )
-        self.comparison = self._owned(Comparison(self.viewer, self.layers, self.evaluate))
-
-    def _start_research(self) -> None:
-        session, jobs = self.session, self.jobs
-        self.research = ResearchController(session, jobs, self.evaluate, self.edit.propose)
-        self.runs = self._owned(RunController(session, self.main_thread.deliver), "close")
-        self.survey = SurveyController(session, jobs)
 
     def _start_window(self) -> None:
         """Say messages, take up what was chosen before, bind the keys."""
@@ -202,11 +93,6 @@ class Workbench:
         self.closing = ClosingQuestion(window, self.edit)
         self.room: CanvasRoom | None = None
         self._help = QShortcut(QKeySequence("?"), window, activated=self.show_keys)
-
-    def _owned(self, part: T, end: str = "release") -> T:
-        """Return a part whose method `end` closes it, before the parts that were made earlier."""
-        self._closing.callback(getattr(part, end))
-        return part
 
     def dock(self, title: str) -> ScrolledDock:
         """Return the dock of this title, created on first use."""
@@ -242,7 +128,7 @@ class Workbench:
             dock.release()
         self.docks = {}
         project = self.session.project
-        self._closing.close()
+        super().close()
         if project is not None:
             # Nobody was told of the last writes: their copies are there still.
             project.unsaved(self.folders.recovery)
@@ -296,6 +182,9 @@ class Workbench:
         dock.welcome_if_empty()
         return dock
 
+    def _make_edit(self) -> ScrolledDock:
+        return EditDock(self.session, self.edit, self.layers, _edit_panels(self), self.lasso)
+
     def _make_scores(self) -> ScrolledDock:
         dock = ScoresDock(self.viewer, self.session, self.evaluate, self.comparison, self.table)
         dock.tau_picked.connect(self.explaining.masks.set_threshold)
@@ -336,6 +225,8 @@ def _key_actions(bench: Workbench) -> dict[str, Callable[[], object]]:
         "move": partial(layers.take_tool, "pan_zoom"),
         "brush": partial(layers.take_tool, "paint"),
         "erase": partial(layers.take_tool, "erase"),
+        "lasso": partial(bench.lasso.activate, LASSO),
+        "polygon": partial(bench.lasso.activate, POLYGON),
         "smaller": partial(layers.tool.scale_brush, 1 / BRUSH_STEP),
         "larger": partial(layers.tool.scale_brush, BRUSH_STEP),
         "undo": layers.undo,
@@ -387,7 +278,7 @@ class _Dock(NamedTuple):
 
 DOCKS = {
     CANDIDATES: _Dock("Candidates", Workbench._make_candidates),
-    EDIT: _Dock("Edit", lambda b: EditDock(b.session, b.edit, b.layers, _edit_panels(b))),
+    EDIT: _Dock("Edit", Workbench._make_edit),
     EXPLAIN: _Dock("Explain", lambda b: ExplainDock(b.session, b.explaining, b.explanations)),
     SCORES: _Dock("Scores", Workbench._make_scores),
     SURVEY: _Dock("Survey", lambda b: SurveyDock(b.session, b.survey, b.jobs)),

@@ -33,3 +33,16 @@ class FakeRuler:
 
     def activate(self, wanted):
         self.calls.append(wanted)
+
+
+class RecordedMarks:
+    """Where outlines are drawn, without a canvas: keeps what was drawn last."""
+
+    def __init__(self):
+        self.path, self.corners = None, None
+
+    def show(self, layer, path, corners):
+        self.path, self.corners = path, corners
+
+    def hide(self):
+        self.path, self.corners = None, None

@@ -20,6 +20,7 @@ from napari_semxai.controllers.kept_settings import CLICK_PREVIEW, NO
 from napari_semxai.controllers.scores.comparison_table import ComparisonTableController
 from napari_semxai.controllers.scores.evaluate import EvaluateController
 from napari_semxai.layers.mask.comparison import Comparison
+from napari_semxai.layers.mask.lasso_tool import LassoTool
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import Heatmaps
 from napari_semxai.state.open_image import SaveStage
@@ -55,7 +56,7 @@ from napari_semxai.widgets.edit.panels import ClickPanel, SizePanel
 from napari_semxai.widgets.explain.masks_panel import MasksPanel
 from napari_semxai.widgets.scores.dock import ScoresDock, size_text
 from tests import explanations as make
-from tests.doubles import Controller, FakeRuler
+from tests.doubles import Controller, FakeRuler, RecordedMarks
 from tests.explanations import NowJobs
 from tests.open_images import automatic_of, make_image, open_image
 from tests.pools import pool_of
@@ -151,7 +152,8 @@ def edit(qtbot, session, controller, layers, ruler, choices):
         DEFECTS: Panel(),
         SIZE: SizePanel(session, controller, ruler),
     }
-    dock = EditDock(session, controller, layers, panels)
+    lasso = LassoTool(layers.viewer, session, layers, controller, RecordedMarks())
+    dock = EditDock(session, controller, layers, panels, lasso)
     qtbot.addWidget(dock)
     open_image(session, make_image())
     yield dock

@@ -70,7 +70,8 @@ class PromptLayers:
 
     def hide(self) -> None:
         """Show nothing."""
-        self._points.visible = self._box.visible = False
+        if "_points" in self.__dict__:
+            self._points.visible = self._box.visible = False
 
     def show_points(
         self, points: tuple[tuple[float, float], ...], foreground: tuple[bool, ...]
@@ -138,14 +139,12 @@ class ClickTool:
         self._rest = QTimer(singleShot=True, interval=REST_MILLISECONDS)
         self._rest.timeout.connect(self._on_rest)
         self._marks = PromptLayers(viewer, layers.layout)
-        self._followed: Labels | None = None
-        self._moving = False
+        self._mouse = layers.mouse
         self._shown = session.clicks.prompts
         self._connections = (
             (session.events.clicks, self._on_clicks_changed),
             (layers.mask_layer_changed, self._on_mask_layer_changed),
-            # "Move" is the mode that the layer has while clicks are taken.
-            (layers.tool_taken, self._on_mode_changed),
+            (layers.mouse.owner_changed, self._on_owner_changed),
             (viewer.events.mouse_over_canvas, self._on_pointer_left),
         )
         for signal, slot in self._connections:
@@ -184,7 +183,7 @@ class ClickTool:
 
     def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
         layer = self._layers.mask_layer
-        active = self._session.clicks.active and not self._moving
+        active = self._session.clicks.active and not self._mouse.moving
         if layer is None or not active or event.button not in (1, 2):
             return
         foreground = event.button == 1 and "Shift" not in event.modifiers
@@ -229,35 +228,20 @@ class ClickTool:
         if self._session.clicks.active:
             self._follow(self._layers.mask_layer)
 
-    def _hold_to_move(self, layer: Labels) -> Generator[None, None, None]:
-        """Let drags move the view while Space is held, as napari does for its own tools."""
-        self._moving = layer.mouse_pan = True
-        yield
-        self._moving = False
-        layer.mouse_pan = layer is not self._followed
-
     def _follow(self, layer: Labels | None) -> None:
         """Take the mouse of a mask layer, until another tool takes it."""
-        known, self._followed = self._followed, layer
-        if known is not None:
-            known.events.mode.disconnect(self._on_mode_changed)
-            known.bind_key("Space", None)
-            # Drags draw boxes while the tool is active; afterwards they move the view again.
-            known.mouse_pan = known.mode == "pan_zoom"
-            if layer is None:
-                self._marks.hide()
         if layer is None:
+            self._mouse.give_back(self)
+            self._marks.hide()
             return
         self._marks.begin(layer)
         layer.visible = True
         self._layers.select_mask()
-        layer.mode = "pan_zoom"
-        layer.mouse_pan = self._moving
-        layer.bind_key("Space", self._hold_to_move, overwrite=True)
-        layer.events.mode.connect(self._on_mode_changed)
+        self._mouse.take(layer, self)
 
-    def _on_mode_changed(self) -> None:
-        self._clicks.activate(False)
+    def _on_owner_changed(self, owner: object) -> None:
+        if owner is not self:
+            self._clicks.activate(False)
 
     def _show_offer(self, offer: Offer | None) -> None:
         """Show an answer that is not in the mask, filled: it may reach the image's edges."""
@@ -280,29 +264,18 @@ class Ruler:
     ----------
     viewer : napari.components.ViewerModel
         Where the line is drawn.
-    session : Session
-        Knows whether another tool takes the mouse.
     layers : SessionLayers
-        Knows the layer whose pixels count.
-    clicks : ClickController
-        Its tool gives the mouse away.
+        Knows the layer whose pixels count, and who has its mouse.
     """
 
     active_changed = Signal(bool)
     measured = Signal(object)
     """Length of the line in pixels; None when it is gone, with its image."""
 
-    def __init__(
-        self,
-        viewer: ViewerModel,
-        session: Session,
-        layers: SessionLayers,
-        clicks: ClickController,
-    ) -> None:
-        self._viewer, self._session = viewer, session
-        self._layers, self._clicks = layers, clicks
+    def __init__(self, viewer: ViewerModel, layers: SessionLayers) -> None:
+        self._viewer, self._layers = viewer, layers
         self._taken: Labels | None = None
-        session.events.clicks.connect(self._on_clicks_changed)
+        layers.mouse.owner_changed.connect(self._on_owner_changed)
         layers.mask_layer_changed.connect(self._on_mask_layer_changed)
         viewer.mouse_drag_callbacks.append(self._on_drag)
 
@@ -313,26 +286,19 @@ class Ruler:
     def release(self) -> None:
         """Listen no longer."""
         self.activate(False)
-        self._session.events.clicks.disconnect(self._on_clicks_changed)
+        self._layers.mouse.owner_changed.disconnect(self._on_owner_changed)
         self._layers.mask_layer_changed.disconnect(self._on_mask_layer_changed)
         self._viewer.mouse_drag_callbacks.remove(self._on_drag)
 
     def activate(self, wanted: bool) -> None:
         """Take the mouse for one line, or give it back."""
-        known, self._taken = self._taken, None
-        if known is not None:
-            known.events.mode.disconnect(self._on_mode_changed)
-            # The SAM tool, where it has just been taken, draws boxes by drags.
-            known.mouse_pan = known.mode == "pan_zoom" and not self._session.clicks.active
-        layer = self._layers.mask_layer
+        layer, self._taken = self._layers.mask_layer, None
         if wanted and layer is not None:
-            self._clicks.activate(False)
             self._begin()
-            layer.mode = "pan_zoom"
-            # A drag would move the picture instead.
-            layer.mouse_pan = False
-            layer.events.mode.connect(self._on_mode_changed)
+            self._layers.mouse.take(layer, self)
             self._taken = layer
+        else:
+            self._layers.mouse.give_back(self)
         self.active_changed.emit(self._taken is not None)
 
     def _on_drag(self, _viewer: object, event: Any) -> Generator[None, None, None]:
@@ -376,11 +342,8 @@ class Ruler:
             self._line.visible = False
         self.measured.emit(None)
 
-    def _on_mode_changed(self) -> None:
-        self.activate(False)
-
-    def _on_clicks_changed(self, clicks: Clicks, _: Clicks) -> None:
-        if clicks.active and self._taken is not None:
+    def _on_owner_changed(self, owner: object) -> None:
+        if owner is not self and self._taken is not None:
             self.activate(False)
 
 

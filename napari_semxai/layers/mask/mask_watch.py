@@ -5,13 +5,17 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from napari.components._viewer_mouse_bindings import double_click_to_zoom
 from napari.utils.interactions import mouse_release_callbacks
 from psygnal import Signal
 
 from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange, changed_box
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     import numpy as np
+    from napari.components import ViewerModel
     from napari.layers import Labels
     from numpy.typing import NDArray
 
@@ -182,3 +186,65 @@ class MaskTool:
         """Keep the brush at the one label of the mask: napari's X and − make it an eraser."""
         if self._layer is not None and self._layer.selected_label != 1:
             self._layer.selected_label = 1
+
+
+class TakenMouse:
+    """The mouse on the mask layer in the hand of one tool: drags move the view no longer.
+
+    One tool has it at a time. It is lost to the next tool, or to one of napari's, and the view
+    moves while Space is held.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Whose double click, which zooms, would come between two quick clicks.
+    """
+
+    owner_changed = Signal(object)
+    """The tool that has the mouse now; None for napari's own."""
+
+    def __init__(self, viewer: ViewerModel) -> None:
+        self._viewer = viewer
+        self._layer: Labels | None = None
+        self.owner: object = None
+        self.moving = False
+        """Whether Space is held."""
+
+    def take(self, layer: Labels, owner: object) -> None:
+        """Take the mouse on a layer for a tool."""
+        self._let_go()
+        self._layer, before, self.owner = layer, self.owner, owner
+        layer.mode = "pan_zoom"
+        layer.mouse_pan = self.moving
+        layer.bind_key("Space", self._hold_to_move, overwrite=True)
+        layer.events.mode.connect(self._on_mode_changed)
+        doubles = self._viewer.mouse_double_click_callbacks
+        if double_click_to_zoom in doubles:
+            doubles.remove(double_click_to_zoom)
+        if before is not owner:
+            self.owner_changed.emit(owner)
+
+    def give_back(self, owner: object = None) -> None:
+        """Let drags move the view again; not where another tool than `owner` has the mouse."""
+        if self.owner is not None and owner in (None, self.owner):
+            self._let_go()
+            self._viewer.mouse_double_click_callbacks.insert(0, double_click_to_zoom)
+            self.owner = None
+            self.owner_changed.emit(None)
+
+    def _let_go(self) -> None:
+        layer, self._layer = self._layer, None
+        if layer is not None:
+            layer.events.mode.disconnect(self._on_mode_changed)
+            layer.bind_key("Space", None)
+            layer.mouse_pan = layer.mode == "pan_zoom"
+
+    def _hold_to_move(self, layer: Labels) -> Generator[None, None, None]:
+        """Let drags move the view while Space is held, as napari does for its own tools."""
+        self.moving = layer.mouse_pan = True
+        yield
+        self.moving = False
+        layer.mouse_pan = layer is not self._layer
+
+    def _on_mode_changed(self) -> None:
+        self.give_back()

@@ -12,7 +12,7 @@ from psygnal import Signal
 
 from napari_semxai.layers.files import SAY
 from napari_semxai.layers.layout import Layout
-from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch
+from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch, TakenMouse
 from napari_semxai.layers.mask.step_layers import StepLayers
 from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_visible
 from napari_semxai.types import colors
@@ -187,8 +187,6 @@ class SessionLayers:
     """The defect mask is now another layer, or none."""
     mask_closed = Signal()
     """A person removed the layer of the defect mask."""
-    tool_taken = Signal()
-    """One of napari's tools was taken, which may be the one that the layer has already."""
     truth_added = Signal(object)
     """A Labels layer that holds the truth came into the viewer."""
 
@@ -201,6 +199,7 @@ class SessionLayers:
         self._queued = False
         self.watch: MaskWatch | None = None
         self.tool = MaskTool()
+        self.mouse = TakenMouse(viewer)
         self.planes = Planes(viewer)
         self.layout = Layout(viewer)
         self.owned = OwnedLayers(viewer, self.layout)
@@ -244,7 +243,8 @@ class SessionLayers:
             layer.visible = True
             self.owned.hide(BEFORE)
             self.select_mask()
-            self.tool_taken.emit()
+            # It may be the mode that the layer has already.
+            self.mouse.give_back()
             layer.mode = mode
 
     def toggle_mask(self) -> None:

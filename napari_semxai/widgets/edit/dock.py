@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
+from napari_semxai.layers.mask.lasso_tool import LASSO, POLYGON
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_mask, ask_open
 from napari_semxai.widgets.common.forms import MASK_FILTER, ScrolledDock, Section, button, row
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
 
     from napari_semxai.controllers.edit.edit import EditController
+    from napari_semxai.layers.mask.lasso_tool import LassoTool
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.open_image import SaveState
     from napari_semxai.state.queue import Queue
@@ -42,9 +44,15 @@ TOOLS = (
     ("paint", "Brush", "Paint the defect"),
     ("erase", "Erase", "Erase with the brush"),
     (
-        "polygon",
+        POLYGON,
         "Polygon",
-        "Click to add corners, right-click to remove the last, double-click to close",
+        "Click corners, drag them, double-click to close (Alt+Shift+L); with Shift to erase; "
+        "Ctrl+click takes up a defect's outline",
+    ),
+    (
+        LASSO,
+        "Lasso",
+        "As the polygon, with lines that follow the edges of the picture (Alt+L)",
     ),
     ("fill", "Fill", "Fill the region under the mouse"),
 )
@@ -78,6 +86,8 @@ class EditDock(ScrolledDock):
         Knows the layer that is painted.
     panels : dict of str to QWidget
         More parts by title; those of a project are shown while one is open.
+    lasso : LassoTool
+        The two tools that are not napari's.
     """
 
     def __init__(
@@ -86,11 +96,12 @@ class EditDock(ScrolledDock):
         edit: EditController,
         layers: SessionLayers,
         panels: Mapping[str, Panel],
+        lasso: LassoTool,
     ) -> None:
         super().__init__()
         self.panels = panels
         self._session, self._layers = session, layers
-        self._edit = edit
+        self._edit, self._lasso = edit, lasso
         self._layer: Labels | None = None
         self._create()
         self._lay_out()
@@ -194,6 +205,7 @@ class EditDock(ScrolledDock):
             (events.save, self._on_save_changed),
             (events.recovery, self._on_recovery_changed),
             (self._layers.mask_layer_changed, self._on_mask_layer_changed),
+            (self._lasso.kind_changed, self._on_mode_changed),
         )
 
     def _inside_table(self) -> Connections:
@@ -228,8 +240,9 @@ class EditDock(ScrolledDock):
         self._follow(self._layers.mask_layer)
         self.editing.setEnabled(self._layer is not None)
 
-    def _on_mode_changed(self) -> None:
-        tool = self.tools.get(str(self._layer.mode)) if self._layer is not None else None
+    def _on_mode_changed(self, _: object = None) -> None:
+        mode = self._lasso.kind or ("" if self._layer is None else str(self._layer.mode))
+        tool = self.tools.get(mode)
         # An exclusive group always keeps one button down, but napari has modes without a button
         # here.
         self.modes.setExclusive(False)
@@ -246,9 +259,11 @@ class EditDock(ScrolledDock):
 
     def _on_tool_clicked(self) -> None:
         if self._layer is not None:
-            self._layers.take_tool(
-                next(mode for mode, part in self.tools.items() if part.isChecked())
-            )
+            chosen = next(mode for mode, part in self.tools.items() if part.isChecked())
+            if chosen in (POLYGON, LASSO):
+                self._lasso.activate(chosen)
+            else:
+                self._layers.take_tool(chosen)
             # A tool that napari refuses is not shown as taken.
             self._on_mode_changed()
 

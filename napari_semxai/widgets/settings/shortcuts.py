@@ -137,6 +137,8 @@ SHORTCUTS = (
     Shortcut("move", "Alt-I", "Move and zoom the image (or hold Space)"),
     Shortcut("brush", "Alt-B", "Brush"),
     Shortcut("erase", "Alt-E", "Eraser"),
+    Shortcut("lasso", "Alt-L", "Lasso: outline along the edges of the picture"),
+    Shortcut("polygon", "Alt-Shift-L", "Polygon: outline of straight lines"),
     Shortcut("smaller", "Alt-,", "Smaller brush"),
     Shortcut("larger", "Alt-.", "Larger brush"),
     Shortcut("undo", "Ctrl-Z", "Undo the latest edit"),

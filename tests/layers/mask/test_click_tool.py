@@ -238,7 +238,7 @@ def test_move_puts_clicks_away(tool):
 
 @pytest.fixture
 def ruler(tool):
-    ruler = Ruler(tool.viewer, tool.session, tool.layers, tool.clicks)
+    ruler = Ruler(tool.viewer, tool.layers)
     tool.lengths, tool.active = [], []
     ruler.measured.connect(tool.lengths.append)
     ruler.active_changed.connect(tool.active.append)
