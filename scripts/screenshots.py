@@ -22,7 +22,9 @@ from PIL import Image
 from qtpy.QtCore import QItemSelectionModel
 from qtpy.QtTest import QTest
 
+from napari_semxai.algorithms.masks.lasso import Outline
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
+from napari_semxai.layers.mask.lasso_tool import LASSO
 from napari_semxai.plugin import open_workbench
 from napari_semxai.sample_data import KNOWN_LIGHT, sample_six_classes
 from napari_semxai.state.explanation import CamSettings, CraftSettings
@@ -90,7 +92,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", EDIT)
     take(workbench, folder, "scores", "Scores")
-    for part in (research, explain, robust, defects, review, survey, pages, run):
+    for part in (research, explain, robust, defects, lasso, review, survey, pages, run):
         part(workbench, folder)
 
 
@@ -338,7 +340,28 @@ def defects(workbench: Workbench, folder: Path) -> None:
     take(workbench, folder, "defects", EDIT, panel)
 
 
-ALONE = {"defects": defects, "explain": explained, "review": review, "robust": robust, "run": run}
+def lasso(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of a lasso around a defect, before it is closed."""
+    scene = make_scene(SceneSpec(shape=(480, 480), label=1, radius=90), seed=3)
+    workbench.images.show(image_from_array(scene.image, "particle", pixel_size=2e-9))
+    wait(lambda: workbench.layers.mask_layer is not None)
+    workbench.viewer.reset_view()
+    workbench.lasso.activate(LASSO)
+    outline = Outline.around(scene.defect).path()
+    for corner in outline[:: len(outline) // 7][:6]:
+        workbench.lasso.add((float(corner[0]), float(corner[1])))
+    take(workbench, folder, "lasso", EDIT)
+    workbench.lasso.activate("")
+
+
+ALONE = {
+    "defects": defects,
+    "lasso": lasso,
+    "explain": explained,
+    "review": review,
+    "robust": robust,
+    "run": run,
+}
 
 
 def turn_to(pages: QTabWidget, title: str) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 from PIL import Image
-from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtCore import QEvent, QObject, QPoint, Qt
 from qtpy.QtGui import QKeyEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
@@ -247,6 +247,42 @@ def test_tools_stay_in_the_hand(
     press(workbench, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: number(workbench) == 4)
     assert workbench.layers.mask_layer.data[10, 20:31].all()
+
+
+def test_a_polygon_by_mouse_is_drawn_corrected_and_taken_up(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+) -> None:
+    open_queue(workbench, make_images(1), qtbot)
+    workbench.dock("Edit & review").tools["polygon"].click()
+    canvas = workbench.viewer.window._qt_viewer.canvas
+    zoom, left = workbench.viewer.scene.camera.zoom, Qt.MouseButton.LeftButton
+
+    def place(row: float, column: float) -> QPoint:
+        return canvas_place(workbench, row, column)
+
+    for corner in ((10, 20), (10, 60), (50, 60), (50, 20)):
+        QTest.mouseClick(canvas.native, left, pos=place(*corner))
+    drag(workbench, (50, 60), (70, 80))
+    line, corners = workbench.lasso._marks._nodes
+    # Both are drawn beside the mask, in its view.
+    for node in (line, corners):
+        assert node.visible
+        assert node.parent is canvas.layer_to_visual[workbench.layers.mask_layer].node.parent
+    assert workbench.lasso.outline.corners[2] == pytest.approx((70, 80), abs=1)
+    # A double click closes it, and does not zoom.
+    QTest.mouseDClick(canvas.native, left, pos=place(50, 20))
+    mask = workbench.layers.mask_layer.data
+    assert mask[30, 40] == mask[60, 65] == 1
+    assert mask[62, 30] == 0
+    assert workbench.viewer.scene.camera.zoom == zoom
+    before = mask.copy()
+    QTest.mouseClick(canvas.native, left, Qt.KeyboardModifier.ControlModifier, pos=place(30, 40))
+    assert workbench.lasso.outline.closed
+    QTest.keyClick(canvas.native, Qt.Key.Key_Return)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, before)
+    press(workbench, Qt.Key.Key_B)
+    assert not workbench.dock("Edit & review").tools["polygon"].isChecked()
+    assert not line.visible
 
 
 def test_the_click_tool_is_taken_by_its_key_on_every_image(

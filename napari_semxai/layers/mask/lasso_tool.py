@@ -163,6 +163,12 @@ class LassoTool:
             self._layers.mouse.give_back(self)
         self.kind_changed.emit(kind)
 
+    def add(self, place: Place) -> None:
+        """Put a corner at a place (row, column); a lasso's moves to the edge beside it."""
+        if not self.outline.closed:
+            self.outline.add(self._snapped(place), self._link)
+            self._show()
+
     def apply(self, *, erase: bool = False) -> None:
         """Bring the outline into the mask as one undoable edit.
 
@@ -269,9 +275,8 @@ class LassoTool:
             self.take_up(place)
         elif corner == 0 and len(outline.corners) > 2 and not outline.closed:
             self.apply(erase="Shift" in modifiers)
-        elif corner is None and not outline.closed:
-            outline.add(self._snapped(place), self._link)
-            self._show()
+        elif corner is None:
+            self.add(place)
 
     def _on_double_click(self, _viewer: object, event: Any) -> None:
         # Its first click has set the last corner.

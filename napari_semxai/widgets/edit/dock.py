@@ -46,13 +46,13 @@ TOOLS = (
     (
         POLYGON,
         "Polygon",
-        "Click corners, drag them, double-click to close (Alt+Shift+L); with Shift to erase; "
+        "Click corners, drag them, double-click to close (Alt+Shift+O); with Shift to erase; "
         "Ctrl+click takes up a defect's outline",
     ),
     (
         LASSO,
         "Lasso",
-        "As the polygon, with lines that follow the edges of the picture (Alt+L)",
+        "As the polygon, with lines that follow the edges of the picture (Alt+Shift+L)",
     ),
     ("fill", "Fill", "Fill the region under the mouse"),
 )
