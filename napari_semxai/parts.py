@@ -17,6 +17,7 @@ from napari_semxai.controllers.project.images import ImageController
 from napari_semxai.controllers.project.learning import LearningController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
+from napari_semxai.controllers.project.rankings import Rankings
 from napari_semxai.controllers.project.review import ReviewController
 from napari_semxai.controllers.project.review_writer import ReviewWriter
 from napari_semxai.controllers.project.tools import ProjectTools
@@ -89,8 +90,7 @@ class Parts:
         deliver, say = self.main_thread.deliver, self.session.say
         self.writes = self._owned(Jobs(deliver, threads=1, say=say), "close")
         self.jobs = self._owned(Jobs(deliver, say=say), "close")
-        self.explain_engine = self._owned(self._start_engine("explain", deliver=deliver), "close")
-        self.engine = self._owned(self._start_engine("segment", deliver=deliver), "close")
+        self.explain_engine, self.engine = self._engine("explain"), self._engine("segment")
 
     def _start_segment(self) -> None:
         session, jobs = self.session, self.jobs
@@ -109,7 +109,8 @@ class Parts:
         writer = ReviewWriter(session, self.edit, writes)
         self.images = ImageController(session, jobs, self.segment, self.edit, writer)
         self.review = ReviewController(session, self.images, self.edit, writer, writes)
-        self.queue = QueueController(session, self.images, writes)
+        self.rankings = self._owned(Rankings(session, self._engine("learn"), jobs), "cancel")
+        self.queue = QueueController(session, self.images, writes, self.rankings)
         # Before `edit` closes: the strokes of a project's image are written as it is left.
         self.projects = self._owned(
             ProjectController(session, self.images, writer, jobs, writes, self.folders), "close"
@@ -118,10 +119,7 @@ class Parts:
         self.tools = self._owned(ProjectTools(session, self.projects, jobs, writes), "cancel")
         masks = QueueMasks(session, self.images, self.queue, self.engine, jobs, writes)
         self.queue_masks = self._owned(masks, "cancel")
-        engine = self._owned(
-            self._start_engine("learn", deliver=self.main_thread.deliver), "close"
-        )
-        self.learning = LearningController(session, self.segment, engine, jobs)
+        self.learning = LearningController(session, self.segment, self._engine("learn"), jobs)
 
     def _start_layers(self) -> None:
         viewer, session = self.viewer, self.session
@@ -155,6 +153,9 @@ class Parts:
         self.research = ResearchController(session, jobs, self.evaluate, self.edit.propose)
         self.runs = self._owned(RunController(session, self.main_thread.deliver), "close")
         self.survey = SurveyController(session, jobs)
+
+    def _engine(self, service: str) -> EngineClient:
+        return self._owned(self._start_engine(service, deliver=self.main_thread.deliver), "close")
 
     def _owned(self, part: T, end: str = "release") -> T:
         """Return a part whose method `end` closes it, before the parts that were made earlier."""

@@ -253,7 +253,7 @@ def _edit_panels(bench: Workbench) -> dict[str, Panel]:
     queue = QueuePanel(
         session, bench.projects, bench.queue, bench.images, bench.queue_masks, small
     )
-    queue.add_gallery(Gallery(session, large, group, review, bench.images))
+    queue.add_gallery(Gallery(session, large, group, review, bench.images, bench.queue))
     queue.annotator.setText(bench.choices.annotator)
     sizes = PixelSizeController(session, bench.writes)
     return {

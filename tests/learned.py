@@ -56,3 +56,22 @@ def write_review(project, image_id, proposed, mask):
     )
     state = ReviewState.CORRECTED if mask.any() else ReviewState.NO_DEFECT
     project.write_review(image_id, "anna", ReviewChange(state, mask, recipe))
+
+
+class Engine:
+    """An engine of the learning service that a test answers for."""
+
+    def __init__(self):
+        self.asked, self.closed, self.low = None, 0, False
+
+    def submit(self, request, *, destination, **callbacks):
+        self.asked = request, callbacks
+
+    def lower_priority(self):
+        self.low = True
+
+    def forget(self, destination):
+        self.asked = None
+
+    def close(self):
+        self.closed += 1

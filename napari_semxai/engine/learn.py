@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_semxai.backends.learned.learn import learn_steps
-from napari_semxai.types.learned import LearnRequest
+from napari_semxai.backends.learned.learn import features_steps, learn_steps
+from napari_semxai.types.learned import FeaturesRequest, LearnRequest
 
 if TYPE_CHECKING:
     from napari_semxai.engine.host import Handlers
@@ -19,5 +19,5 @@ def build() -> Handlers:
     """Return the generator that answers each type of request."""
     # More hardly make the small layers faster, and clicks need cores meanwhile.
     torch.set_num_threads(min(_THREADS, torch.get_num_threads()))
-    handlers: dict[type, Any] = {LearnRequest: learn_steps}
+    handlers: dict[type, Any] = {LearnRequest: learn_steps, FeaturesRequest: features_steps}
     return handlers

@@ -62,6 +62,19 @@ class LearnRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class FeaturesRequest:
+    """Ask what the encoder sees in the images of a project; answered by `Progress` values.
+
+    Attributes
+    ----------
+    project : Path
+        Its folder, which gets what is new.
+    """
+
+    project: Path
+
+
+@dataclass(frozen=True, slots=True)
 class GateRow:
     """Learned masks against today's proposal on some of the reviewed images.
 

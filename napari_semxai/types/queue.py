@@ -28,12 +28,14 @@ class QueueFilter:
     text : str
         Part of a name, id, lot, wafer, defect or comment, in any case.
     order : str
-        Name of the column to sort by; images without the value come last.
+        Name of the column to sort by, images without the value last; or of what made `ranked`.
     descending : bool
         Largest or latest first.
     hidden_from : str or None
         Who is blind: of images that this annotator has not reviewed, only their own record
         counts, whoever `annotator` is.
+    ranked : mapping or None
+        The only images to show, in this order, each with the reason in words.
     """
 
     annotator: str | None = None
@@ -44,6 +46,7 @@ class QueueFilter:
     order: str = "number"
     descending: bool = False
     hidden_from: str | None = None
+    ranked: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

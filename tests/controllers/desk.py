@@ -14,6 +14,7 @@ from napari_semxai.controllers.project.annotators import AnnotatorsController
 from napari_semxai.controllers.project.images import ImageController
 from napari_semxai.controllers.project.projects import ProjectController
 from napari_semxai.controllers.project.queue import QueueController
+from napari_semxai.controllers.project.rankings import Rankings
 from napari_semxai.controllers.project.review import ReviewController
 from napari_semxai.controllers.project.review_writer import ReviewWriter
 from napari_semxai.controllers.project.tools import ProjectTools
@@ -62,7 +63,8 @@ class Desk:
         self.review = ReviewController(session, self.images, self.edit, self.writer, self.writes)
         # Tests act faster than anybody sees; that is tested where it is the point.
         self.review.seen_at_least = 0.0
-        self.queue = QueueController(session, self.images, self.writes)
+        self.rankings = Rankings(session, Engine(), self.jobs)
+        self.queue = QueueController(session, self.images, self.writes, self.rankings)
         folders = Folders(recovery=folder / "recovery", projects=folder / "projects")
         self.projects = ProjectController(
             session, self.images, self.writer, self.jobs, self.writes, folders

@@ -243,6 +243,20 @@ def pooled(levels: Sequence[Tensor]) -> Tensor:
     return levels[-1].float().mean((0, 2, 3))
 
 
+def described(levels: Sequence[Tensor]) -> NDArray[np.float16]:
+    """Return what images are compared by, shape (3 c,): mean, strongest and weakest answers.
+
+    A defect fills few cells, which the mean alone would not tell.
+    """
+    cells = levels[-1].float()[0].flatten(1)
+    few = max(1, cells.shape[1] // 64)
+    parts = [
+        cells.mean(1),
+        *(cells.topk(few, 1, largest=top).values.mean(1) for top in (True, False)),
+    ]
+    return np.asarray(torch.cat(parts).half().numpy())
+
+
 def sized(logits: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return logits (1, 1, m, n) at the image's own size (M, N)."""
     size = [shape[0], shape[1]]

@@ -15,7 +15,12 @@ from napari_semxai.engine.client import EngineClient
 from napari_semxai.store.project.learned import learned_versions, use_version, version_in_use
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, Progress
-from napari_semxai.types.learned import LearnedVersion, LearnRequest, LearnSettings
+from napari_semxai.types.learned import (
+    FeaturesRequest,
+    LearnedVersion,
+    LearnRequest,
+    LearnSettings,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -107,6 +112,20 @@ def learn(request: LearnRequest, output: Output) -> LearnedVersion:
     InputError
         With what the process said went wrong.
     """
+    made = ask_engine(request, output)
+    if not isinstance(made, LearnedVersion):
+        raise InputError(f"{request.project}: learning ended without a version")
+    return made
+
+
+def ask_engine(request: LearnRequest | FeaturesRequest, output: Output) -> Any:
+    """Return the last answer of the learning engine that is no progress, in a process of its own.
+
+    Raises
+    ------
+    InputError
+        With what the process said went wrong.
+    """
     said: SimpleQueue[Any] = SimpleQueue()
     with closing(EngineClient("learn")) as engine:
         engine.submit(
@@ -122,14 +141,12 @@ def learn(request: LearnRequest, output: Output) -> LearnedVersion:
         while (value := said.get()) is not None:
             if isinstance(value, InputError):
                 raise value
-            if isinstance(value, LearnedVersion):
+            if not isinstance(value, Progress):
                 made = value
-            elif isinstance(value, Progress):
-                left = value.seconds_left
-                more = "" if left is None else f", {left / 60:.0f} min left"
-                output.progress(f"{value.stage} {value.done}/{value.total}{more}")
-    if made is None:
-        raise InputError(f"{request.project}: learning ended without a version")
+                continue
+            left = value.seconds_left
+            more = "" if left is None else f", {left / 60:.0f} min left"
+            output.progress(f"{value.stage} {value.done}/{value.total}{more}")
     return made
 
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.cli.commands import project_replay
+from napari_semxai.cli.commands import project_ranked, project_replay
 from napari_semxai.cli.common.options import add_foreground_option, fraction, length
 from napari_semxai.cli.common.output import DONE
 from napari_semxai.store.project.exports import EXPORT_FORMATS, export
@@ -46,6 +46,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     _add_import(add("import", run_import, "import existing masks as reviews"))
     _add_restore(add("restore", run_restore, "restore reviews that an import replaced"))
     _add_export(add("export", run_export, "export masks, COCO JSON, a data set or measurements"))
+    project_ranked.add_actions(add)
     _add_replay(add("replay", project_replay.run, "recompute masks from their recipes"))
 
 

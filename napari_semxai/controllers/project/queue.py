@@ -7,12 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.store.disk.names import name_key
+from napari_semxai.store.project.ranked import RANKINGS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.project.images import ImageController
+    from napari_semxai.controllers.project.rankings import Rankings
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
@@ -29,10 +31,15 @@ class QueueController:
         Opens images.
     writes : Jobs
         Asks the index after the writes that were asked for before.
+    rankings : Rankings
+        Works out the orders that the index does not know.
     """
 
-    def __init__(self, session: Session, images: ImageController, writes: Jobs) -> None:
+    def __init__(
+        self, session: Session, images: ImageController, writes: Jobs, rankings: Rankings
+    ) -> None:
         self._session, self._images, self._writes = session, images, writes
+        self._rankings = rankings
         session.events.blind.connect(self._on_blind_changed)
 
     def step(self, by: int) -> None:
@@ -68,8 +75,27 @@ class QueueController:
         self._go_or_say(onward, f"No image {text!r} in this project")
 
     def set_filter(self, **change: Any) -> None:
-        """Change fields of the `QueueFilter`; the open image stays open."""
-        self._ask(change)
+        """Change fields of the `QueueFilter`; the open image stays open.
+
+        An order of `RANKINGS` is worked out first, when it is not the present one already; the
+        list stays as it is until then.
+        """
+        queue, order = self._session.queue, change.get("order")
+        if order in RANKINGS and queue is not None and order != queue.filter.order:
+            self.rank(order, **change)
+        else:
+            ranked = {} if order is None or order in RANKINGS else {"ranked": None}
+            self._ask(change | ranked)
+
+    def rank(self, name: str, **change: Any) -> None:
+        """Work out an order of `RANKINGS` anew, and show the list in it."""
+        self._rankings.rank(
+            name, lambda ranked: self._ask({**change, "order": name, "ranked": ranked})
+        )
+
+    def cancel(self) -> None:
+        """Stop making what an order needs."""
+        self._rankings.cancel()
 
     def refresh(self, *, retry: bool = True) -> None:
         """Look at every file for what others wrote, and apply the filter again.

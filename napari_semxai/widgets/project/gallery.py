@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSize
-from qtpy.QtWidgets import QGridLayout, QLabel, QListView
+from qtpy.QtCore import QItemSelection, QItemSelectionModel, QSize
+from qtpy.QtWidgets import QGridLayout, QLabel, QListView, QSpinBox
 
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.common.forms import Panel, button, editable_box
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QModelIndex
 
     from napari_semxai.controllers.project.images import ImageController
+    from napari_semxai.controllers.project.queue import QueueController
     from napari_semxai.controllers.project.review import GroupReview, ReviewController
     from napari_semxai.controllers.project.thumbnails import Thumbnails
     from napari_semxai.state.queue import Queue
@@ -42,7 +43,7 @@ class Gallery(Panel):
         Has the queue.
     pictures : Thumbnails
         Small pictures.
-    group, review, images
+    group, review, images, queue
         The controllers that are called.
     """
 
@@ -53,9 +54,11 @@ class Gallery(Panel):
         group: GroupReview,
         review: ReviewController,
         images: ImageController,
+        queue: QueueController,
     ) -> None:
         super().__init__()
-        self._session, self._group, self._images = session, group, images
+        self._session, self._group = session, group
+        self._images, self._queue = images, queue
         self.model = QueueModel(pictures, _ITEM)
         self.view = _pictures_view(self.model)
         self.chosen = StatusText(1)
@@ -65,6 +68,13 @@ class Gallery(Panel):
         }
         self.label = editable_box("Class of all chosen images; confirm with ⏎")
         self.undo = button("Undo review", "Undo the latest review, or all of one click here")
+        self.similar = button(
+            "Like the open image", "Order the list by how much its images look like the open one"
+        )
+        self.first = button("Choose first", "Choose so many images from the start of the list")
+        self.count = QSpinBox()
+        self.count.setRange(1, 999)
+        self.count.setValue(20)
         self._lay_out()
         self._outside: Connections = (
             (session.events.queue, self._on_queue_changed),
@@ -76,6 +86,8 @@ class Gallery(Panel):
             (self.view.selectionModel().selectionChanged, self._on_chosen),
             (self.undo.clicked, review.undo),
             (self.label.activated, self._on_label_entered),
+            (self.similar.clicked, self._on_similar_wanted),
+            (self.first.clicked, self._on_first_wanted),
             *((part.clicked, self._on_state_wanted) for part in self.states.values()),
         )
         for signal, slot in (*self._outside, *inside):
@@ -96,7 +108,9 @@ class Gallery(Panel):
     def _lay_out(self) -> None:
         grid = QGridLayout(self)
         grid.addWidget(self.view, 0, 0, 1, 7)
-        grid.addWidget(self.chosen, 1, 0, 1, 7)
+        grid.addWidget(self.chosen, 1, 0, 1, 4)
+        for column, part in enumerate((self.similar, self.first, self.count), start=4):
+            grid.addWidget(part, 1, column)
         for column, part in enumerate(self.states.values()):
             grid.addWidget(part, 2, column)
         grid.addWidget(QLabel("Class"), 2, 4)
@@ -105,7 +119,10 @@ class Gallery(Panel):
         grid.setRowStretch(0, 1)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
-        self.model.set_rows(() if queue is None else queue.shown)
+        if queue is None:
+            self.model.set_rows(())
+        else:
+            self.model.set_rows(queue.shown, reasons=queue.filter.ranked)
         names = {} if queue is None else queue.class_names
         if [self.label.itemData(i) for i in range(self.label.count())] != list(names):
             self.label.clear()
@@ -138,6 +155,17 @@ class Gallery(Panel):
         label = text if place < 0 or not self.label.itemData(place) else self.label.itemData(place)
         if label:
             self._group.set_class(self.images(), label)
+
+    def _on_similar_wanted(self) -> None:
+        self._queue.rank("similar")
+
+    def _on_first_wanted(self) -> None:
+        last = min(self.count.value(), self.model.rowCount()) - 1
+        if last >= 0:
+            chosen = QItemSelection(self.model.index(0), self.model.index(last))
+            mode = QItemSelectionModel.SelectionFlag.ClearAndSelect
+            self.view.selectionModel().select(chosen, mode)
+            self.view.scrollToTop()
 
     def _on_activated(self, index: QModelIndex) -> None:
         self._images.go(self.model.image_at(index.row()))

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import QComboBox, QGridLayout, QLineEdit, QWidget
 from superqt.utils import signals_blocked
 
 from napari_semxai.store.project.files import annotator_key
+from napari_semxai.store.project.ranked import RANKINGS
 from napari_semxai.types import QUEUE_COLUMNS, QueueFilter, ReviewState, colors
 
 if TYPE_CHECKING:
@@ -63,12 +64,20 @@ class QueueModel(QAbstractListModel):
         self._thumbnails, self._size = thumbnails, size
         self._rows: tuple[QueueRow, ...] = ()
         self._unreadable: Mapping[str, str] = {}
+        self._reasons: Mapping[str, str] = {}
 
     def set_rows(
-        self, rows: tuple[QueueRow, ...], unreadable: Mapping[str, str] = MappingProxyType({})
+        self,
+        rows: tuple[QueueRow, ...],
+        unreadable: Mapping[str, str] = MappingProxyType({}),
+        reasons: Mapping[str, str] | None = None,
     ) -> None:
-        """Show these rows; `unreadable` says of images that cannot be read why."""
+        """Show these rows; `unreadable` and `reasons` say why they cannot be read, or stand there.
+
+        Reasons change with their rows only.
+        """
         before, self._unreadable = self._unreadable, unreadable
+        self._reasons = reasons or {}
         # The queue is replaced at every step, mostly with the same rows.
         if rows is self._rows and unreadable == before:
             return
@@ -109,7 +118,8 @@ class QueueModel(QAbstractListModel):
         row = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             void = " (review void)" if row.voided is not None else ""
-            texts = (show(getattr(row, name)) for name, show in _SHOWN)
+            texts = [show(getattr(row, name)) for name, show in _SHOWN]
+            texts.append(self._reasons.get(row.image, ""))
             shown = "".join(f" · {text}" for text in texts if text)
             # What cannot be opened counts before what was once said of it.
             unreadable = row.image in self._unreadable
@@ -117,10 +127,9 @@ class QueueModel(QAbstractListModel):
             return f"{mark} {row.number:,} {row.name or row.image}{shown}{end}"
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._unreadable.get(row.image, "")
-            comment = row.comment and f"\n{row.comment}"
-            return f"{row.name or row.image}: {row.state}{_review(row)}{comment}" + (
-                why and f"\n{why}"
-            )
+            told = (row.comment, self._reasons.get(row.image, ""), why)
+            more = "".join(f"\n{text}" for text in told if text)
+            return f"{row.name or row.image}: {row.state}{_review(row)}{more}"
         if role == Qt.ItemDataRole.DecorationRole:
             return self._icon(row)
         # Before the first picture has come a view would leave no room for any.
@@ -160,7 +169,7 @@ _ORDERS = {
     column.sort[0]: (column.name, column.sort[1])
     for column in sorted(QUEUE_COLUMNS, key=lambda column: column.name != "number")
     if column.sort is not None
-}
+} | {ranking.title: (name, False) for name, ranking in RANKINGS.items()}
 _LIMITS = (0.5, 0.7, 0.8, 0.9, 0.95)
 _BELOW: dict[str, dict[str, tuple[float, float]]] = {
     "Any confidence": {},
@@ -233,6 +242,11 @@ class QueueFilters(QWidget):
         if queue.filter.annotator in self._annotators:
             with signals_blocked(self.whose):
                 self.whose.setCurrentIndex(self._annotators.index(queue.filter.annotator))
+        # Worked out in the background, and asked for from the gallery, too.
+        shown = (queue.filter.order, queue.filter.descending)
+        if queue.filter.ranked is not None and shown in _ORDERS.values():
+            with signals_blocked(self.order):
+                self.order.setCurrentIndex(list(_ORDERS.values()).index(shown))
         # A project that was just opened has no filter, whatever the boxes showed for the last
         # one.
         if queue.filter == QueueFilter(annotator=queue.annotator):
@@ -255,7 +269,8 @@ class QueueFilters(QWidget):
             self.below: "Mask confidence: how sure the automatic mask is (its "
             "predicted IoU, where its algorithm tells no confidence). Class confidence: of the "
             "classifier.",
-            self.order: "Order of the list",
+            self.order: "Order of the list; “most to gain” and “like the open image” stay until "
+            "they are chosen anew",
             self.whose: "Whose reviews to show. In blind mode others' stay hidden until you have "
             "reviewed the image.",
             **{

@@ -269,7 +269,7 @@ class QueuePanel(Panel):
             self.where.setText(_WELCOME)
             self.summary.setText("")
             return
-        self.model.set_rows(queue.shown, queue.unreadable)
+        self.model.set_rows(queue.shown, queue.unreadable, queue.filter.ranked)
         self.annotator.setText(queue.annotator)
         self.where.setText(_where(queue))
         self._show_summary()
@@ -319,9 +319,9 @@ class QueuePanel(Panel):
         self._images.go(self.model.image_at(index.row()))
 
     def _on_cancel_wanted(self) -> None:
-        # One button for whichever of the two runs; the other ignores it.
-        self._projects.cancel()
-        self._masks.cancel()
+        # One button for whichever of them runs; the others ignore it.
+        for part in (self._projects, self._masks, self._queue):
+            part.cancel()
 
 
 def _where(queue: Queue) -> str:

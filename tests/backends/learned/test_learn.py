@@ -7,9 +7,11 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.learned import learn
 from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
 from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided
+from napari_semxai.store.project.features import known_features
 from napari_semxai.store.project.learned import read_version, version_in_use
+from napari_semxai.store.project.ranked import without_features
 from napari_semxai.types import InputError, Progress
-from napari_semxai.types.learned import LearnedVersion, LearnRequest
+from napari_semxai.types.learned import FeaturesRequest, LearnedVersion, LearnRequest
 from tests.learned import QUICK, SHAPE, lot, reviewed_project
 
 
@@ -128,3 +130,19 @@ def test_no_defect_where_that_is_likelier_and_no_weak_specks_beside_one():
     nothing, sure = decided(logits - 5, Calibration(1.0, -2.0))
     assert not nothing.any()
     assert sure > 0.5
+
+
+def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path):
+    with reviewed_project(tmp_path, count=1) as project:
+        steps = learn.features_steps(FeaturesRequest(project.folder))
+        assert [next(steps).done for _ in range(2)] == [0, 1]
+        steps.close()
+        assert without_features(project) == 2
+        (tmp_path / "images" / "i02.png").unlink()
+        steps = list(learn.features_steps(FeaturesRequest(project.folder)))
+        assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3)]
+        # One cannot be read.
+        images, features = known_features(project)
+        assert [image.id for image in images] == ["i00", "i01"]
+        assert features.shape == (2, 720)
+        assert np.isfinite(features).all()

@@ -8,9 +8,12 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.cli import main
+from napari_semxai.cli.commands import project_ranked
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.project.features import write_features
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
+from napari_semxai.types.learned import FeaturesRequest
 
 SHAPE = (20, 24)
 
@@ -171,3 +174,30 @@ def test_masks_that_come_with_a_table(images, tmp_path, capsys):
     assert (answer["empty"], answer["full"], answer["foreground"]) == (0, 1, {"zero": 3})
     said = run(capsys, "init", *arguments[:3], "--foreground", "x", code=2)
     assert "is none of nonzero, zero" in said
+
+
+def test_similar_and_next_make_the_features_they_need(project, monkeypatch, capsys):
+    asked = []
+
+    def ask(request, output):
+        asked.append(request)
+        write_features(
+            project.folder,
+            {
+                image.sha256: np.array([np.cos(n**2), np.sin(n**2)], np.float16)
+                for n, image in enumerate(project.images)
+            },
+        )
+
+    monkeypatch.setattr(project_ranked, "ask_engine", ask)
+    project.write_review("b", "anna", ReviewChange(ReviewState.ACCEPTED, square(4)))
+    answer = run(capsys, "similar", project.folder, "a", "-n", "1")
+    assert [row["id"] for row in answer["images"]] == ["b"]
+    assert answer["images"][0]["reason"].startswith("similarity")
+    answer = run(capsys, "next", project.folder)
+    assert {row["id"] for row in answer["images"]} == {"a", "c"}
+    assert answer["annotator"] == "anna"
+    # The second command found them in the project.
+    assert asked == [FeaturesRequest(project.folder)]
+    project.write_review("b", "bert", ReviewChange(ReviewState.ACCEPTED, square(4)))
+    assert "name one" in run(capsys, "next", project.folder, code=2)

@@ -10,23 +10,7 @@ from napari_semxai.state.review import Tally
 from napari_semxai.types import Progress, ReviewState
 from napari_semxai.types.learned import Learned, LearnedVersion, LearnRequest, Verdict
 from tests.controllers.desk import Desk
-
-
-class Engine:
-    def __init__(self):
-        self.asked, self.closed, self.low = None, 0, False
-
-    def submit(self, request, *, destination, **callbacks):
-        self.asked = request, callbacks
-
-    def lower_priority(self):
-        self.low = True
-
-    def forget(self, destination):
-        self.asked = None
-
-    def close(self):
-        self.closed += 1
+from tests.learned import Engine
 
 
 class Segment:

@@ -6,10 +6,10 @@ from psygnal import Signal
 from qtpy.QtCore import QItemSelectionModel, Qt
 
 from napari_semxai.state.session import Session
-from napari_semxai.types import ReviewState
+from napari_semxai.types import QueueFilter, ReviewState
 from napari_semxai.widgets.project.gallery import SIDE, Gallery
 from tests.doubles import Controller
-from tests.queues import queue_of
+from tests.queues import queue_of, rows
 
 
 class Pictures:
@@ -31,7 +31,7 @@ def controller():
 
 @pytest.fixture
 def gallery(qtbot, session, controller):
-    gallery = Gallery(session, Pictures(), *[controller] * 3)
+    gallery = Gallery(session, Pictures(), *[controller] * 4)
     qtbot.addWidget(gallery)
     session.queue = queue_of()
     yield gallery
@@ -89,3 +89,21 @@ def test_a_review_keeps_what_is_chosen(gallery, session):
     first, *rest = session.queue.shown
     session.queue = queue_of(shown=(first, *rest))
     assert gallery.images() == ["die_1", "die_2"]
+
+
+def test_the_first_of_those_that_look_alike_are_chosen_at_once(gallery, controller, session):
+    gallery.similar.click()
+    assert controller.calls[-1] == ("rank", ("similar",), {})
+    ranked = {"die_3": "the image", "die_1": "similarity 0.93", "die_2": "similarity 0.41"}
+    one, two, three = rows()
+    chosen = QueueFilter(annotator="anna", order="similar", ranked=ranked)
+    session.queue = queue_of(shown=(three, one, two), filter=chosen)
+    assert "similarity 0.93" in gallery.model.data(gallery.model.index(1))
+    gallery.count.setValue(2)
+    gallery.first.click()
+    assert gallery.images() == ["die_3", "die_1"]
+    gallery.states["Accept"].click()
+    assert controller.calls[-1] == ("review", (["die_3", "die_1"], ReviewState.ACCEPTED), {})
+    gallery.count.setValue(99)
+    gallery.first.click()
+    assert len(gallery.images()) == 3

@@ -216,6 +216,8 @@ def _value(column: QueueColumn) -> sa.ColumnElement[Any]:
 
 
 def _order(wanted: QueueFilter, values: dict[str, Any]) -> list[sa.ColumnElement[Any]]:
+    if wanted.ranked is not None:
+        return [IMAGES.c.number]
     column = IMAGES.c.natural if wanted.order == "image" else values[wanted.order]
     if isinstance(column.type, sa.Text):
         column = sa.func.lower(sa.func.nullif(column, ""))

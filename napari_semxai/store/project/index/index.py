@@ -187,7 +187,12 @@ class ProjectIndex:
             map(_STATES.get, column) if known.kind is ReviewState else column
             for known, column in zip(QUEUE_COLUMNS, zip(*rows, strict=True), strict=False)
         )
-        return tuple(map(QueueRow, *values)) if rows else ()
+        found = tuple(map(QueueRow, *values)) if rows else ()
+        if wanted.ranked is None:
+            return found
+        places = {image: place for place, image in enumerate(wanted.ranked)}
+        ranked = (row for row in found if row.image in places)
+        return tuple(sorted(ranked, key=lambda row: places[row.image]))
 
     def status(self) -> ProjectStatus:
         """Count the reviews of every annotator."""

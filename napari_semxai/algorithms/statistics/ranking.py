@@ -1,0 +1,98 @@
+"""Orders of images by what a network sees in them: the most alike, and those with most to gain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_semxai.types import BoolMask, FloatArray, IntArray
+
+FARTHEST = 2.0
+MOST_PICKED = 300
+"""Images that are chosen one after the other by variety; nobody labels more before asking anew."""
+
+
+def _standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return features (n, c) with mean 0 and deviation 1 in every channel."""
+    return np.asarray((features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6))
+
+
+def nearest(features: NDArray[np.float32], to: int) -> tuple[IntArray, FloatArray]:
+    """Return all other images, the most alike first, with their cosine similarity.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, c)
+        Of every image.
+    to : int
+        Row of the image in question.
+
+    Examples
+    --------
+    >>> order, _ = nearest(np.array([[0.0, 1], [1, 0], [0.1, 1]], np.float32), 0)
+    >>> order.tolist()
+    [2, 1]
+    """
+    rows = _standardised(features)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6
+    alike = rows @ rows[to]
+    order = np.argsort(-alike, kind="stable")
+    order = order[order != to]
+    return order, alike[order].astype(float)
+
+
+def most_to_gain(
+    features: NDArray[np.float32], doubt: FloatArray, reviewed: BoolMask
+) -> tuple[IntArray, FloatArray]:
+    """Return the images that are not reviewed, those with most to gain first.
+
+    The next one is that of the largest product of doubt and distance to the nearest image that is
+    reviewed or was chosen before it: unsure, and unlike what is known by then. After
+    `MOST_PICKED` the rest follows by that product.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, c)
+        Of every image.
+    doubt : ndarray of float, shape (n,)
+        How unsure its mask is, in [0, 1].
+    reviewed : ndarray of bool, shape (n,)
+        Whether somebody has looked at it.
+
+    Returns
+    -------
+    ndarray of int, ndarray of float
+        Rows in this order, and how far each was from what was known then: 1 is usual of two
+        images, and `FARTHEST` the most that counts.
+
+    References
+    ----------
+    .. [1] O. Sener and S. Savarese, "Active Learning for Convolutional Neural Networks: A
+       Core-Set Approach", ICLR 2018 (k-center greedy).
+    """
+    # So that two images of independent features are 1 apart.
+    rows = _standardised(features) / np.sqrt(np.float32(2 * features.shape[1]))
+    apart = np.full(len(rows), FARTHEST, np.float32)
+    for row in np.flatnonzero(reviewed).tolist():
+        apart = np.minimum(apart, _distances(rows, row))
+    weight = np.maximum(doubt, 1e-3)
+    waiting = ~reviewed
+    picked: list[int] = []
+    found: list[float] = []
+    for _ in range(min(int(waiting.sum()), MOST_PICKED)):
+        best = int(np.argmax(np.where(waiting, weight * apart, -1.0)))
+        picked.append(best)
+        found.append(float(apart[best]))
+        waiting[best] = False
+        apart = np.minimum(apart, _distances(rows, best))
+    rest = np.flatnonzero(waiting)
+    rest = rest[np.argsort(-(weight * apart)[rest], kind="stable")]
+    return np.array([*picked, *rest], int), np.array([*found, *apart[rest]])
+
+
+def _distances(rows: NDArray[np.float32], row: int) -> NDArray[np.float32]:
+    return np.asarray(np.linalg.norm(rows - rows[row], axis=1))

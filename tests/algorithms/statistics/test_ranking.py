@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
+
+
+def groups(rng, sizes):
+    """Return features of images in groups that look alike, and the group of each."""
+    middles = rng.normal(0, 4, (len(sizes), 24))
+    label = np.repeat(np.arange(len(sizes)), sizes)
+    noise = rng.normal(0, 1, (len(label), 24))
+    return (middles[label] + noise).astype(np.float32), label
+
+
+def test_the_nearest_are_of_the_same_group_and_never_the_image_itself():
+    features, label = groups(np.random.default_rng(0), (12, 12, 12))
+    order, alike = nearest(features, 13)
+    assert sorted([13, *order]) == list(range(36))
+    assert set(label[order[:11]]) == {1}
+    assert np.all(np.diff(alike) <= 0)
+
+
+def test_a_channel_of_large_numbers_does_not_decide():
+    features, label = groups(np.random.default_rng(1), (8, 8))
+    loud = np.random.default_rng(2).normal(0, 1e4, (16, 1)).astype(np.float32)
+    order, _ = nearest(np.hstack([features, loud]), 0)
+    assert (label[order[:7]] == 0).mean() > 0.8
+
+
+def test_every_group_comes_before_any_comes_twice():
+    features, label = groups(np.random.default_rng(3), (30, 5, 5, 5))
+    reviewed = np.zeros(45, bool)
+    reviewed[:2] = True
+    order, _ = most_to_gain(features, np.full(45, 0.5), reviewed)
+    assert sorted(order) == list(range(2, 45))
+    # Two of the large group are known already, so that the others have more to tell.
+    assert set(label[order[:3]]) == {1, 2, 3}
+
+
+def test_of_images_that_look_alike_the_unsure_one_comes_first():
+    features = np.ones((6, 8), np.float32) + np.eye(6, 8, dtype=np.float32) * 0.01
+    doubt = np.array([0.1, 0.2, 0.9, 0.1, 0.2, 0.1])
+    order, _ = most_to_gain(features, doubt, np.zeros(6, bool))
+    assert order[0] == 2
+
+
+@pytest.mark.parametrize("count", [1, 700])
+def test_all_are_ordered_whether_few_or_more_than_are_picked(count):
+    features, _ = groups(np.random.default_rng(4), (count,))
+    order, apart = most_to_gain(features, np.ones(count), np.zeros(count, bool))
+    assert len(set(order.tolist())) == count == len(apart)
