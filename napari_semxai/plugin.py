@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import napari
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_semxai.widgets.common.window import hush_pyqt5
+from napari_semxai.widgets.common.window import garbage_left, hush_pyqt5
 from napari_semxai.workbench import (
     CANDIDATES,
     EDIT,
@@ -52,8 +52,9 @@ def open_workbench(
     viewer: napari.Viewer | None = None, folders: Folders | None = None
 ) -> Workbench:
     """Open all docks in a viewer, by default the current one or a new one."""
-    workbench = workbench_of(viewer, folders)
-    workbench.show()
+    with garbage_left():
+        workbench = workbench_of(viewer, folders)
+        workbench.show()
     return workbench
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -50,6 +51,20 @@ def test_menu_items_and_workbench_share_their_docks(viewer: napari.Viewer, qtbot
     _menu_item("open_workbench")
     qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS)
     assert len(viewer.window.dock_widgets) == len(DOCKS)
+
+
+def test_no_garbage_is_looked_for_while_the_docks_open(viewer: napari.Viewer) -> None:
+    from napari_semxai.plugin import open_workbench
+
+    generations = []
+    gc.callbacks.append(lambda _, info: generations.append(info["generation"]))
+    try:
+        open_workbench(viewer)
+        assert gc.isenabled()
+        # One may run before the docks are begun with; they make hundreds.
+        assert len(generations) < 10
+    finally:
+        gc.callbacks.pop()
 
 
 def test_docks_fit_a_small_laptop(viewer: napari.Viewer, qtbot: QtBot) -> None:

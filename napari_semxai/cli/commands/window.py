@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -54,6 +55,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     images, failed = _read_all(files, output)
     if failed and not images and source is None:
         return BAD_INPUT
+    # All that is imported stays: looking for garbage among it would be in vain, now and later.
+    gc.disable()
     import napari
 
     from napari_semxai.widgets.common.window import hush_pyqt5
@@ -63,6 +66,8 @@ def run(options: argparse.Namespace, output: Output) -> int:
     if options.sample:
         viewer.open_sample("napari-semxai", "defect")
     show(viewer, images, source)
+    gc.freeze()
+    gc.enable()
     napari.run()
     return SOME_FAILED if failed else DONE
 
