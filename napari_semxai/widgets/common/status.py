@@ -97,9 +97,9 @@ class StatusText(QLabel):
         return bool(needed.height() <= self._height() and needed.width() <= box.width())
 
     def _fit(self) -> None:
-        shown = self._said
+        shown, rich = self._said, "</" in self._said
         # Rich text is cut at the end of its room.
-        if "</" not in shown and not self._fits(shown):
+        if not rich and not self._fits(shown):
             # By halves: each try lays the text out anew, and a path may be long.
             low, high = 0, len(shown)
             while low < high:
@@ -110,7 +110,10 @@ class StatusText(QLabel):
                     high = middle - 1
             shown = f"{shown[:low]}…"
         super().setText(shown)
-        cut = shown != self._said or super().heightForWidth(self.width()) > self._height()
+        # Plain text was measured above: a second time would make every stroke of a brush slower.
+        cut = shown != self._said
+        if rich:
+            cut = super().heightForWidth(self.width()) > self._height()
         super().setToolTip(self._said if cut else self._tip)
 
 
