@@ -191,8 +191,7 @@ class Workbench(Parts):
         return dock
 
     def _on_dock_destroyed(self, title: str) -> None:
-        dock = self.docks.pop(title, None)
-        if dock is not None:
+        if (dock := self.docks.pop(title, None)) is not None:
             dock.release()
 
 
@@ -220,6 +219,7 @@ def _key_actions(bench: Workbench) -> dict[str, Callable[[], object]]:
         "next heat map": bench.explaining.heatmaps.show_next,
         "before": layers.toggle_before,
         "beside": bench.side_by_side.toggle,
+        "reference": layers.references.blink,
         "outline": layers.tool.toggle_outline,
         "opacity": layers.tool.next_opacity,
         "move": partial(layers.take_tool, "pan_zoom"),

@@ -181,6 +181,7 @@ def answer(item: Compared) -> Row:
     """Return what is found with and without the reference, and by the difference alone."""
     truth = item.case.scene.defect
     mask, confidence = item.before, item.confidence
+    alone = item.difference.parts > 0 if item.difference.parts.size else np.zeros_like(truth)
     if item.suspects is not None:
         logits = compared.suspect_logits(item.suspects.features)
         presence = robust.defect_probability(logits, compared.PRESENCE)
@@ -194,7 +195,7 @@ def answer(item: Compared) -> Row:
         item.reference,
         round(item.difference.correlation, 3),
         bool(truth.any()),
-        scores(item.difference.parts > 0, truth).dice,
+        scores(alone, truth).dice,
         scores(item.before, truth).dice,
         scores(mask, truth).dice,
         bool(mask.any()),

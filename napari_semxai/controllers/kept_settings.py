@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk import folders
 from napari_semxai.store.disk.preferences import read_choices, remember_recent, write_choice
+from napari_semxai.store.project.create import keep_reference
 from napari_semxai.types import Failure, InputError
 from napari_semxai.types.settings import ALGORITHMS
 
@@ -30,7 +31,8 @@ class ChoicesController:
     """Begin with what was chosen last, by name, and remember what is chosen now.
 
     The variant of Algorithm 1, the annotator, and whether the view stays from image to image are
-    followed in the session; docks ask for theirs. What is opened is remembered, too.
+    followed in the session; docks ask for theirs. What is opened is remembered, too. What images
+    are compared with is kept in their project.
 
     Parameters
     ----------
@@ -81,6 +83,14 @@ class ChoicesController:
         # What a project has learned is no choice for other images.
         if now.algorithm != before.algorithm and now.algorithm in ALGORITHMS:
             self.set(ALGORITHM, now.algorithm)
+        project = self._session.project
+        if now.reference != before.reference and project is not None:
+            folder = project.project.folder
+            self._writes.run(
+                f"reference of {folder}",
+                partial(keep_reference, folder, now.reference),
+                on_failed=partial(self._on_failed, "reference"),
+            )
 
     def _on_keep_view_changed(self, keep: bool) -> None:
         self.set(KEEP_VIEW, YES if keep else NO)
@@ -98,8 +108,12 @@ class ChoicesController:
             self._note_opened(image.path, "")
 
     def _on_project_changed(self, project: OpenProject | None) -> None:
-        if project is not None:
-            self._note_opened(project.project.folder, project.cache.annotator)
+        if project is None:
+            return
+        self._note_opened(project.project.folder, project.cache.annotator)
+        kept, algorithm = project.project.info.reference, self._session.algorithm
+        if kept and kept != algorithm.reference:
+            self._session.algorithm = replace(algorithm, reference=kept)
 
     def _note_opened(self, path: Path, annotator: str) -> None:
         note = partial(remember_recent, folders.recent_file(), path.absolute(), annotator)

@@ -6,22 +6,27 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.algorithms.algorithm1.reference import prompts_at
 from napari_semxai.backends.learned.network import LearnedNetwork
 from napari_semxai.backends.sam2.clicks import answer_prompts
 from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.store.images.references import compared
 from napari_semxai.store.weights.models import find_model
 from napari_semxai.types import (
     Encoding,
     GenerateRequest,
     ModelInfo,
     PredictRequest,
+    Prompts,
     WarmRequest,
 )
 from napari_semxai.types.learned import LearnedMask, LearnedRequest
+from napari_semxai.types.reference import CompareRequest
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.engine.host import Handlers
     from napari_semxai.types import GenerateUpdate, PredictedMask
 
@@ -41,10 +46,23 @@ def _warm(request: WarmRequest) -> Generator[ModelInfo, None, None]:
     yield _segmenter(request.model, request.device).info
 
 
-def _generate(request: GenerateRequest) -> Generator[ModelInfo | GenerateUpdate, None, None]:
+def _generate(
+    request: GenerateRequest,
+) -> Generator[ModelInfo | Difference | GenerateUpdate, None, None]:
     segmenter = _segmenter(request.model, request.device)
     yield segmenter.info
-    yield from segmenter.generate(request.image, request.settings, request.prompts)
+    prompts: tuple[Prompts, ...] = ()
+    if request.compare is not None:
+        difference = compared(request.image, request.compare)
+        yield difference
+        prompts = prompts_at(difference)
+    yield from segmenter.generate(request.image, request.settings, prompts)
+
+
+def _compare(request: CompareRequest) -> Generator[Difference, None, None]:
+    if request.image is None:
+        raise ValueError("a comparison was asked for without an image")
+    yield compared(request.image, request)
 
 
 def _predict(
@@ -76,6 +94,7 @@ def build() -> Handlers:
     handlers: dict[type, Any] = {
         WarmRequest: _warm,
         GenerateRequest: _generate,
+        CompareRequest: _compare,
         PredictRequest: _predict,
         LearnedRequest: _answer_learned,
     }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from psygnal import Signal, SignalGroup, SignalGroupDescriptor
 
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.algorithms.explanations.localisation import ThresholdCurve
 from napari_semxai.algorithms.masks.components import Defect
 from napari_semxai.algorithms.statistics.survey import SurveyReport
@@ -39,7 +40,7 @@ from napari_semxai.types import (
     SemImage,
 )
 from napari_semxai.types.learned import Learned
-from napari_semxai.types.settings import BUNDLED_FILTERS
+from napari_semxai.types.settings import AUTO_REFERENCE, BUNDLED_FILTERS
 
 if TYPE_CHECKING:
     from napari_semxai.store.project.cache import Entry
@@ -94,12 +95,15 @@ class Found:
         What made them.
     filters : FilterSettings or None
         Those that the candidates passed, where the others are not kept.
+    difference : Difference or None
+        From the reference, `Difference.light`.
     """
 
     pool: CandidatePool
     chosen: int | None
     origin: Origin
     filters: FilterSettings | None = None
+    difference: Difference | None = None
 
 
 class KeptCandidates(NamedTuple):
@@ -138,6 +142,8 @@ class Automatic:
         Whether a person chose the winner.
     origin : Origin
         What made the candidates.
+    difference : Difference or None
+        What the image was compared with; None for nothing.
     """
 
     pool: CandidatePool
@@ -146,6 +152,7 @@ class Automatic:
     border: Border
     overridden: bool = False
     origin: Origin = field(default_factory=Origin)
+    difference: Difference | None = None
 
     @property
     def score(self) -> float | None:
@@ -220,7 +227,11 @@ class Session:
     generation: Progress = IDLE
     pool: CandidatePool | None = None
     filters: FilterSettings = BUNDLED_FILTERS
-    algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
+    # As the command line does by itself.
+    algorithm: AlgorithmSettings = field(
+        default_factory=lambda: AlgorithmSettings(reference=AUTO_REFERENCE)
+    )
+    difference: Difference | None = None
     automatic: Automatic | None = None
     preview: BoolMask | None = None
     proposal: Proposal | None = None

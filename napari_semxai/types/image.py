@@ -84,6 +84,8 @@ class SemImage:
         where they are as stored.
     microscope : Microscope or None
         What the microscope wrote of it, where anything is known.
+    reference : Path or None
+        The picture to compare it with, where its project names one.
     """
 
     name: str
@@ -98,3 +100,4 @@ class SemImage:
     picture_rows: int | None = None
     turned: int = 1
     microscope: Microscope | None = None
+    reference: Path | None = None

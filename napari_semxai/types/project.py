@@ -55,6 +55,8 @@ class ProjectInfo:
         Folder or file that the project was made from.
     class_names : mapping
         Class label to the name shown for it.
+    reference : str
+        As `AlgorithmSettings.reference`, where somebody chose it; else "".
     """
 
     id: str
@@ -62,6 +64,7 @@ class ProjectInfo:
     created: str
     source: str
     class_names: Mapping[str, str]
+    reference: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,8 @@ class ProjectImage:
         name has such.
     turned : int
         See `SemImage.turned`.
+    reference : Path or None
+        See `SemImage.reference`.
     """
 
     id: str
@@ -109,6 +114,7 @@ class ProjectImage:
     name: str = ""
     stem: str = ""
     turned: int = 1
+    reference: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

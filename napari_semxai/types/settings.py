@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from napari_semxai.types.image import BoolMask, Border, InputError
 from napari_semxai.types.masks import CandidatePool
 from napari_semxai.types.progress import Progress
+from napari_semxai.types.reference import CompareRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,8 +103,8 @@ class AlgorithmSettings:
         Path of the learned network.
     reference : str
         What the robust stage 2 compares an image with: "none", "self" (its own repetitions), a
-        file, a folder of files with equal names, or "auto": a file that is named as the image
-        with "_reference", else itself.
+        file, a folder of files with equal names, or "auto": the file that its project names, else
+        one that is named as the image with "_reference", else itself.
     """
 
     alpha: float = DEFAULT_ALPHA
@@ -308,15 +309,16 @@ class GenerateRequest:
         As in `WarmRequest`.
     settings : GenerateSettings
         What the network is asked for.
-    prompts : tuple of Prompts
-        Places that are asked about beside the grid, for `CandidatePool.proposed`.
+    compare : CompareRequest or None
+        What it is compared with first, which is answered; the network is then asked about what
+        differs, too.
     """
 
     image: NDArray[np.uint8]
     model: str
     device: str
     settings: GenerateSettings
-    prompts: tuple[Prompts, ...] = ()
+    compare: CompareRequest | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

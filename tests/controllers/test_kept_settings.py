@@ -182,3 +182,20 @@ def test_the_annotator_is_found_in_the_next_window(window, monkeypatch):
     session.queue = queue_of()
     writes.close()
     assert window()[2].annotator == "anna"
+
+
+def test_what_images_are_compared_with_is_kept_in_their_project(folder, tmp_path):
+    desk = Desk(folder)
+    choices = ChoicesController(desk.session, desk.writes, tmp_path / "choices.json")
+    desk.open()
+    SegmentController(desk.session, None).set_algorithm(reference="self")
+    desk.close()
+    assert choices.get("reference") == ""
+    again = Desk(folder)
+    kept = ChoicesController(again.session, again.writes, tmp_path / "choices.json")
+    assert again.session.algorithm.reference == "auto"
+    again.projects.open(folder / "projects" / "images", "Anna")
+    again.turn(lambda: again.session.queue is not None)
+    assert again.session.algorithm.reference == "self"
+    again.close()
+    assert kept.annotator == "Anna"

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from napari_semxai.algorithms.algorithm1.reference import Difference
+from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
 from napari_semxai.engine import segment
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.store.disk.digests import file_sha256
@@ -23,6 +27,7 @@ from napari_semxai.types import (
     Prompts,
     WarmRequest,
 )
+from napari_semxai.types.reference import CompareRequest
 from tests.engine.local import LocalEngine
 
 if TYPE_CHECKING:
@@ -156,3 +161,31 @@ def test_a_replaced_checkpoint_is_loaded_anew(weights: Path, tmp_path: Path) -> 
     torch.save({"model": {name: 2 * tensor for name, tensor in state.items()}}, path)
     second = segment._segmenter(str(path), "cpu")
     assert second.info.sha256 == file_sha256(path) != first.info.sha256
+
+
+def test_what_differs_is_asked_about_in_the_engine(
+    client: EngineClient, inbox: Inbox, weights: Path, tmp_path: Path
+) -> None:
+    spec = SceneSpec(shape=(160, 160), pattern="holes", radius=14, noise=4, contrast=1.2)
+    Image.fromarray(make_reference(spec, 5)).save(tmp_path / "golden.png")
+    image = make_scene(spec, 5).image
+    compare = CompareRequest(str(tmp_path / "golden.png"), (7, 7, 7, 7))
+    request = GenerateRequest(image, str(weights), "cpu", SETTINGS, compare)
+    client.submit(request, destination="compared", **inbox.of("compared"))
+    events = inbox.until("compared", "done")
+    updates = [value for _, kind, value in events if kind == "update"]
+    found = updates[1]
+    assert isinstance(found, Difference)
+    assert (found.name, found.reason) == ("golden.png", "")
+    assert found.picture is not None
+    last = updates[-1]
+    assert isinstance(last, GenerateUpdate)
+    assert last.pool is not None
+    assert last.pool.proposed is not None
+    assert last.pool.proposed.sum() >= 1
+    # Alone for an image that one comes back to.
+    alone = replace(compare, image=image)
+    client.submit(alone, destination="alone", **inbox.of("alone"))
+    ((_, _, again), _) = inbox.until("alone", "done")
+    assert isinstance(again, Difference)
+    np.testing.assert_array_equal(again.parts, found.parts)

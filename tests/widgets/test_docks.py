@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QInputDialog, Q
 
 from napari_semxai.algorithms.algorithm1.automatic import learned_mask
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.algorithms.masks.foreground import parse_rule
@@ -47,7 +48,7 @@ from napari_semxai.types import (
     Scores,
 )
 from napari_semxai.types.learned import Learned, LearnedMask, LearnedVersion, Verdict
-from napari_semxai.widgets.candidates import pickers
+from napari_semxai.widgets.candidates import pickers, reference_panel
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.candidates.ranking import ranked, winners
 from napari_semxai.widgets.common.forms import Panel
@@ -130,6 +131,42 @@ def test_what_was_learned_is_offered_where_it_is_in_use(
     candidates.learn.back.click()
     assert controller.calls[-1] == ("use", ("none",), {})
     session.project = None
+
+
+def test_the_reference_is_chosen_and_its_fit_is_said(
+    candidates, session, controller, viewer, tmp_path, monkeypatch
+):
+    panel = candidates.reference
+    assert panel.choice.currentData() == "auto"
+    golden = tmp_path / "golden.png"
+    monkeypatch.setattr(reference_panel, "ask_open", lambda *_: golden)
+    controller.calls.clear()
+    panel.choice.setCurrentIndex(panel.choice.findData("file"))
+    panel.choice.activated.emit(panel.choice.currentIndex())
+    assert controller.calls == [("set_algorithm", (), {"reference": str(golden)})]
+    session.algorithm = AlgorithmSettings(reference=str(golden))
+    assert panel.choice.currentText() == "Reference: golden.png"
+    # Whoever thinks better of it keeps what was chosen.
+    monkeypatch.setattr(reference_panel, "ask_folder", lambda *_: None)
+    panel.choice.setCurrentIndex(panel.choice.findData("folder"))
+    panel.choice.activated.emit(panel.choice.currentIndex())
+    assert panel.choice.currentText() == "Reference: golden.png"
+    assert len(controller.calls) == 1
+    shape = session.image.gray.shape
+    planes = np.full(shape, 2, np.float32), np.zeros(shape, np.int32)
+    picture = np.zeros(shape, np.uint8)
+    session.difference = Difference(*planes, 0.987, picture=picture, name="golden.png")
+    assert panel.said.text() == "Compared with golden.png, correlation 0.99"
+    panel.boxes["difference"].setChecked(True)
+    assert viewer.layers["difference"].visible
+    said = "the reference does not match: correlation 0.21"
+    session.difference = Difference(*planes, 0.21, said, name="golden.png")
+    assert panel.said.text() == f"⚠ golden.png: {said}"
+    assert not panel.boxes["difference"].isEnabled()
+    session.difference = Difference(*planes, 0.1, "the image has no period", name="self")
+    assert panel.said.text() == "Not compared: the image has no period"
+    session.algorithm = AlgorithmSettings(algorithm="paper")
+    assert not panel.isEnabled()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ on how steep the edges are, because no two edges are equally rough.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy
@@ -27,6 +27,7 @@ from napari_semxai.algorithms.algorithm1.registration import (
 from napari_semxai.types import Prompts
 
 if TYPE_CHECKING:
+    from napari_semxai.algorithms.algorithm1.robust import Box
     from napari_semxai.types import Border
 
 _WORK = 2048
@@ -53,6 +54,12 @@ class Difference:
         Why there is no comparison; "" when there is one.
     itself : bool
         Whether the image is its own reference, whose edges are less alike than another picture's.
+    picture : ndarray of uint8, shape (M, N), or None
+        The reference as it lies on the image, in its own brightness; 0 where it shows nothing.
+    name, sha256 : str
+        What the reference is called, and the digest of its file; "" of what has none.
+
+    With a reason all arrays are empty, and once it is `light`.
     """
 
     strength: Picture
@@ -60,6 +67,20 @@ class Difference:
     correlation: float
     reason: str = ""
     itself: bool = False
+    picture: NDArray[np.uint8] | None = None
+    name: str = ""
+    sha256: str = ""
+
+    @property
+    def light(self) -> Difference:
+        """All but the arrays: what is kept of an image that was left."""
+        empty = np.empty((0, 0), np.float32), np.empty((0, 0), np.int32)
+        return replace(self, strength=empty[0], parts=empty[1], picture=None)
+
+    @property
+    def is_light(self) -> bool:
+        """Whether the comparison has to be made again."""
+        return not self.reason and not self.strength.size
 
 
 def compare(
@@ -92,12 +113,12 @@ def compare(
         if reference.shape != gray.shape:
             sizes = [f"{rows} x {columns}" for rows, columns in (reference.shape, gray.shape)]
             reason = f"the reference has {sizes[0]} pixels, the image {sizes[1]}"
-            return _nothing(gray.shape, 0.0, reason)
+            return _nothing(0.0, reason)
         common = tuple(map(max, border, reference_border))
         window = inside_border(gray.shape, (common[0], common[1], common[2], common[3]))
     image = reduced(gray[window], step)
     if min(image.shape) < 32:
-        return _nothing(gray.shape, 0.0, "the image is too small to be compared")
+        return _nothing(0.0, "the image is too small to be compared")
     if reference is None:
         expected, correlation = repeated(image)
         least, what = LEAST_REPETITION, "the image has no period"
@@ -105,20 +126,30 @@ def compare(
         expected, correlation = registered(image, reduced(reference[window], step))
         least, what = LEAST_CORRELATION, "the reference does not match"
     if correlation < least:
-        return _nothing(gray.shape, correlation, f"{what}: correlation {correlation:.2f}")
+        return _nothing(correlation, f"{what}: correlation {correlation:.2f}")
     strength = noise_units(image, expected)
-    parts = clear_parts(strength)
-    found = _nothing(gray.shape, correlation, "")
-    for whole, part in ((found.strength, strength), (found.parts, parts)):
-        large = part.repeat(step, axis=0).repeat(step, axis=1)
-        whole[window][: large.shape[0], : large.shape[1]] = large
-    return replace(found, itself=reference is None)
+    picture = np.clip(np.nan_to_num(expected), 0, 255).astype(np.uint8)
+    strength, parts, picture = (
+        _whole(part, gray.shape, window, step)
+        for part in (strength, clear_parts(strength), picture)
+    )
+    return Difference(strength, parts, correlation, itself=reference is None, picture=picture)
+
+
+def _whole(part: NDArray[Any], shape: tuple[int, ...], window: Box, step: int) -> NDArray[Any]:
+    """Return what was found in a window of an image, of which `step` pixels were taken as one."""
+    whole = np.zeros(shape, part.dtype)
+    large = part.repeat(step, axis=0).repeat(step, axis=1)
+    whole[window][: large.shape[0], : large.shape[1]] = large
+    return whole
 
 
 def prompts_at(difference: Difference) -> tuple[Prompts, ...]:
     """Return what to ask the network about the clearest parts: a box around, a click inside."""
-    prompts = []
-    for number, box in enumerate(scipy.ndimage.find_objects(difference.parts)[:_ASKED], 1):
+    prompts: list[Prompts] = []
+    # What was not compared has no pixels, which SciPy does not take.
+    boxes = scipy.ndimage.find_objects(difference.parts) if difference.parts.size else []
+    for number, box in enumerate(boxes[:_ASKED], 1):
         part = np.pad(difference.parts[box] == number, 1)
         depth = scipy.ndimage.distance_transform_edt(part)[1:-1, 1:-1]
         row, column = np.unravel_index(int(np.argmax(depth)), depth.shape)
@@ -129,9 +160,11 @@ def prompts_at(difference: Difference) -> tuple[Prompts, ...]:
     return tuple(prompts)
 
 
-def _nothing(shape: tuple[int, ...], correlation: float, reason: str) -> Difference:
-    empty = np.zeros(shape, np.float32), np.zeros(shape, np.int32)
-    return Difference(*empty, correlation, reason)
+def _nothing(correlation: float, reason: str) -> Difference:
+    # Kept with the candidates of every image that was left: most repeat nowhere.
+    return Difference(
+        np.empty((0, 0), np.float32), np.empty((0, 0), np.int32), correlation, reason
+    )
 
 
 def noise_units(image: Picture, expected: Picture) -> Picture:

@@ -150,6 +150,13 @@ class _Replayer:
         # Before the network runs: with other weights a difference would prove nothing.
         self._check_model(pipeline.load(), network or settings["model"], wanted.model)
         result = pipeline.run(image)
+        compared = (settings.get("compared") or {}).get("sha256", "")
+        here = "" if result.difference is None else result.difference.sha256
+        if compared and compared != here:
+            raise InputError(
+                f"the mask was made by another reference (sha256 {compared[:12]}…, here "
+                f"{here[:12] or 'none'}…); bring that back, or use --no-network"
+            )
         # A winner that a person chose is taken as stored: no score leads to it.
         if not settings.get("overridden"):
             return result.truth.mask

@@ -22,6 +22,7 @@ from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, printable
 from napari_semxai.store.images.masks import MaskFile, write_mask
 from napari_semxai.store.images.read import image_files, page_count, page_name
+from napari_semxai.store.images.references import is_reference
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
 from napari_semxai.store.sources.image_tables import find_table
@@ -119,6 +120,8 @@ class Source:
         Where its results go, without ending, as seen from the output folder.
     truth : MaskFile or None
         The file of its true mask, where a command scores and there is one.
+    reference : Path or None
+        See `SemImage.reference`.
     """
 
     path: Path
@@ -126,6 +129,7 @@ class Source:
     name: str
     stem: Path
     truth: MaskFile | None = None
+    reference: Path | None = None
 
     @property
     def label(self) -> str:
@@ -234,13 +238,17 @@ def _lists_images(given: Path) -> bool:
 def _listed(given: Path, below: Path, failed: dict[str, str]) -> list[Source]:
     """Return the images of a project, a download, a table or a KLARF file."""
     if (given / PROJECT_FILE).is_file():
-        found = [(image.path, image.page, image.stem) for image in open_project(given).images]
+        found = [
+            (image.path, image.page, image.stem, image.reference)
+            for image in open_project(given).images
+        ]
     else:
         source = find_images(given)
         failed.update(source.failed)
-        found = [(image.path, image.page, image.name) for image in source.images]
+        found = [(image.path, image.page, image.name, image.reference) for image in source.images]
     return [
-        Source(path, page, (below / name).as_posix(), below / name) for path, page, name in found
+        Source(path, page, (below / name).as_posix(), below / name, reference=reference)
+        for path, page, name, reference in found
     ]
 
 
@@ -252,7 +260,9 @@ def _images_of(given: Path) -> list[Path]:
     # A data set: its true masks are no images.
     pairs = (given / "images").is_dir() and (given / "masks").is_dir()
     folder = given / "images" if pairs else given
-    found = [path for path in image_files(folder) if not _is_result(path)]
+    files = image_files(folder)
+    stems = {path.with_suffix("") for path in files}
+    found = [path for path in files if not (_is_result(path) or is_reference(path, stems))]
     if not found:
         raise InputError(f"{given}: no TIFF, JPEG, PNG or BMP image in this folder")
     return found

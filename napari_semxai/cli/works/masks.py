@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,6 @@ from napari_semxai.cli.works.record import (
     PACKAGES,
     candidate_rows,
     compared_text,
-    compared_values,
     content_key,
     image_values,
     known_record,
@@ -34,7 +33,11 @@ from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import auto_border, read_image
-from napari_semxai.store.images.references import compare_image, reference_digests
+from napari_semxai.store.images.references import (
+    compare_image,
+    compared_values,
+    reference_digests,
+)
 from napari_semxai.types import (
     Border,
     CandidatePool,
@@ -88,8 +91,6 @@ class MaskResult:
         Seconds each step took.
     difference : Difference or None
         How the image differs from its reference; None where none was looked for.
-    reference : str
-        The name of that reference.
     """
 
     image: SemImage
@@ -99,7 +100,6 @@ class MaskResult:
     model: ModelInfo
     seconds: dict[str, float]
     difference: Difference | None = None
-    reference: str = ""
 
 
 class Pipeline:
@@ -170,7 +170,7 @@ class Pipeline:
             return MaskResult(image, pool, truth, border, info, seconds)
         segmenter = self.segmenter()
         begin = time.perf_counter()
-        difference, reference = compare_image(image, settings.algorithm)
+        difference = compare_image(image, settings.algorithm)
         prompts = () if difference is None else prompts_at(difference)
         start = time.perf_counter()
         # Apart from the decoding only for the sake of the times; `generate` finds the image
@@ -194,7 +194,7 @@ class Pipeline:
         }
         if difference is not None:
             seconds["reference"] = start - begin
-        return MaskResult(image, pool, truth, border, info, seconds, difference, reference)
+        return MaskResult(image, pool, truth, border, info, seconds, difference)
 
 
 def _candidates(
@@ -242,12 +242,13 @@ class MaskWork:
             source.page,
             self.settings,
             pipeline.load().sha256,
-            *reference_digests(source.path, self.settings.algorithm),
+            *reference_digests(source.path, self.settings.algorithm, source.reference),
         )
         known = known_record(record_path, key, [mask_path], "mask")
         if known is not None:
             return _short(known, mask_path, record_path) | {KEPT: True}
-        result = pipeline.run(read_image(source.path, source.page))
+        image = replace(read_image(source.path, source.page), reference=source.reference)
+        result = pipeline.run(image)
         record = mask_record(result, pipeline.settings, source.name)
         record |= {"key": key, "summary": summary(result)}
         # The mask first: a record without its mask would be taken for done.
@@ -341,7 +342,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
         **({"network": values["network"]} if "network" in values else {}),
         "versions": versions(*PACKAGES),
         "mask": _mask_values(result),
-        "compared": compared_values(result.difference, result.reference),
+        "compared": compared_values(result.difference),
         "winner": result.truth.winner,
         "candidates": candidate_rows(result.pool, result.truth),
     }
@@ -366,7 +367,7 @@ def _short(record: dict[str, Any], mask_path: Path, record_path: Path) -> dict[s
 def summary(result: MaskResult) -> str:
     """Say in one line what was found."""
     truth = result.truth
-    compared = compared_text(result.difference, result.reference)
+    compared = compared_text(result.difference)
     if not truth.mask.any():
         return f"no defect ({truth.reason}){compared}"
     size = size_of(truth.mask)

@@ -99,26 +99,14 @@ def versions(*packages: str) -> dict[str, str]:
     }
 
 
-def compared_values(difference: Difference | None, reference: str) -> dict[str, Any] | None:
-    """Return what an image was compared with; None where nothing was to be compared."""
-    if difference is None:
-        return None
-    return {
-        "reference": reference,
-        "correlation": difference.correlation,
-        "parts": int(difference.parts.max(initial=0)),
-        "reason": difference.reason,
-    }
-
-
-def compared_text(difference: Difference | None, reference: str) -> str:
+def compared_text(difference: Difference | None) -> str:
     """Say what an image was compared with, for the end of a line."""
     # Most images repeat nowhere; a file that does not fit is worth a word.
-    if difference is None or (difference.reason and reference == SELF_REFERENCE):
+    if difference is None or (difference.reason and difference.name == SELF_REFERENCE):
         return ""
     if difference.reason:
         return f", {difference.reason}"
-    return f", compared with {reference} (correlation {difference.correlation:.2f})"
+    return f", compared with {difference.name} (correlation {difference.correlation:.2f})"
 
 
 def size_of(mask: BoolMask) -> MaskSize:

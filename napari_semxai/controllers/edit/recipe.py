@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_semxai.algorithms.masks.patches import apply_patches, mask_patch
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.references import compared_values
 from napari_semxai.types import MaskRecipe
 
 if TYPE_CHECKING:
@@ -139,7 +140,8 @@ def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]
     if origin.points is not None:
         values["points_done"], values["points_total"] = origin.points
     chosen = {"winner": automatic.truth.winner, "overridden": automatic.overridden}
-    return values | chosen
+    compared = compared_values(automatic.difference)
+    return values | chosen | ({} if compared is None else {"compared": compared})
 
 
 def versions() -> dict[str, str]:

@@ -6,12 +6,18 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, learned_mask
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by, learned_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.edit.recipe import versions
 from napari_semxai.state.session import Found, KeptCandidates, ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.read import auto_border
+from napari_semxai.store.images.references import (
+    compared_values,
+    comparison_of,
+    reference_digests,
+)
 from napari_semxai.types import (
     IDLE,
     CandidatePool,
@@ -57,6 +63,7 @@ class _Run:
         self.waiting, self.total = waiting, len(waiting)
         self.began = time.monotonic()
         self.pool: CandidatePool | LearnedMask | None = None
+        self.difference: Difference | None = None
         self.made = self.failed = 0
         self.without: list[str] = []
         """Images without a mask at the end, though they were to get one."""
@@ -170,9 +177,10 @@ class QueueMasks:
         if image is None:
             self._next(run)
             return
-        run.pool, settings = None, run.settings
+        run.pool, run.difference, settings = None, None, run.settings
+        compare = comparison_of(image, settings.algorithm)
         request: GenerateRequest | LearnedRequest = GenerateRequest(
-            image.gray, settings.model, settings.device, settings.generate
+            image.gray, settings.model, settings.device, settings.generate, compare
         )
         if run.learned:
             request = LearnedRequest(image.gray, settings.algorithm.network)
@@ -188,6 +196,8 @@ class QueueMasks:
     def _on_update(self, run: _Run, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
             run.model = answer
+        elif isinstance(answer, Difference):
+            run.difference = answer
         elif isinstance(answer, LearnedMask):
             run.pool = answer
         elif isinstance(answer, GenerateUpdate) and answer.pool is not None:
@@ -196,7 +206,9 @@ class QueueMasks:
     def _on_generated(self, run: _Run, image_id: str, image: SemImage) -> None:
         if run.pool is None or run is not self._run:
             return
-        write = partial(_write, run, image_id, image, run.pool, self._images.is_edited)
+        write = partial(
+            _write, run, image_id, image, run.pool, run.difference, self._images.is_edited
+        )
         self._writes.run(
             f"mask {image_id}",
             write,
@@ -258,12 +270,15 @@ def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
         settings = MaskSettings.from_json(made, run.settings.device)
     except InputError:
         return False
+    image = run.opened.project.image(image_id)
+    digests = reference_digests(image.path, settings.algorithm, image.reference)
     return (
         settings == run.settings
+        and [(made.get("compared") or {}).get("sha256", "")] == (digests or [""])
         and made.get("network", made["model"]).get("sha256") == run.model.sha256
         # Not of candidates that were still coming.
         and "points_done" not in made
-        and recipe.image_sha256 == run.opened.project.image(image_id).sha256
+        and recipe.image_sha256 == image.sha256
         and recipe.versions == run.versions
     )
 
@@ -281,6 +296,7 @@ def _write(
     image_id: str,
     image: SemImage,
     pool: CandidatePool | LearnedMask,
+    difference: Difference | None,
     is_edited: Callable[[str], bool],
 ) -> KeptCandidates | None:
     """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
@@ -290,8 +306,11 @@ def _write(
         chosen, truth = CandidatePool.empty(pool.mask.shape), learned_mask(pool, border)
     else:
         chosen = pool.take(filter_candidates(pool, settings.filters))
-        truth = automatic_mask(chosen, image, settings.algorithm, border)
-    found = {"winner": truth.winner, "overridden": False}
+        known = known_by(settings.algorithm, image.gray, border, chosen, difference)
+        truth = automatic_mask(chosen, image, settings.algorithm, border, known=known)
+    found: dict[str, Any] = {"winner": truth.winner, "overridden": False}
+    compared = compared_values(difference)
+    found |= {} if compared is None else {"compared": compared}
     recipe = MaskRecipe(
         "automatic",
         array_digest(truth.mask),
@@ -314,5 +333,5 @@ def _write(
     if isinstance(pool, LearnedMask):
         return None
     origin = Origin(ModelChoice(settings.model, settings.device), settings.generate, run.model)
-    kept = Found(chosen, None, origin, settings.filters)
+    kept = Found(chosen, None, origin, settings.filters, difference and difference.light)
     return KeptCandidates(kept, settings.algorithm, recipe.base_sha256)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Origin, Session
     from napari_semxai.types import BoolMask, Border, CandidatePool, FilterSettings, IntArray
+
+    _Filtered: TypeAlias = tuple[CandidatePool, FilterSettings, bool, IntArray, CandidatePool]
 
 JOB = "stage 2"
 
@@ -42,7 +44,7 @@ class Ranking:
 
     def __init__(self, session: Session, jobs: Jobs | None = None) -> None:
         self._session, self._jobs = session, jobs
-        self._filtered: tuple[CandidatePool, FilterSettings, IntArray, CandidatePool] | None = None
+        self._filtered: _Filtered | None = None
         self._stage_two: StageTwo | None = None
 
     def forget(self) -> None:
@@ -84,7 +86,8 @@ class Ranking:
             # The cache knows candidates by their place in the whole pool: filters come and go.
             known=lambda row: self._defect(int(indices[row]), border),
         )
-        return Automatic(pool, indices, truth, border, bool(rows.size), origin)
+        difference = session.difference if session.algorithm.compares else None
+        return Automatic(pool, indices, truth, border, bool(rows.size), origin, difference)
 
     def prepare(self, automatic: Automatic) -> None:
         """Let every winner that alpha and beta can reach be computed before they do."""
@@ -98,7 +101,9 @@ class Ranking:
         if session.pool is None or session.image is None:
             raise RuntimeError("stage 2 was asked for without candidates")
         if self._stage_two is None:
-            find = stage_two(session.algorithm, session.image.gray, border, self._filter()[1])
+            gray, compares = session.image.gray, session.algorithm.compares
+            difference = session.difference if compares else None
+            find = stage_two(session.algorithm, gray, border, self._filter()[1], difference)
             self._stage_two = StageTwo(session.pool, find)
         return self._stage_two.of(candidate)
 
@@ -106,14 +111,18 @@ class Ranking:
         pool, filters = self._session.pool, self._session.filters
         if pool is None:
             raise RuntimeError("filters were applied without candidates")
-        if self._filtered is None or self._filtered[:2] != (pool, filters):
+        compares = self._session.algorithm.compares
+        if self._filtered is None or self._filtered[:3] != (pool, filters, compares):
             indices = filter_candidates(pool, filters)
-            before = () if self._filtered is None else self._filtered[2]
+            if pool.proposed is not None and not compares:
+                # What only the comparison asked about is no candidate without it.
+                indices = indices[~pool.proposed[indices]]
+            before = () if self._filtered is None else self._filtered[3]
             # The robust variant asks the candidates that pass.
             if self._session.algorithm.algorithm != PAPER and not np.array_equal(indices, before):
                 self._stage_two = None
-            self._filtered = (pool, filters, indices, pool.take(indices))
-        return self._filtered[2:]
+            self._filtered = (pool, filters, compares, indices, pool.take(indices))
+        return self._filtered[3:]
 
 
 class StageTwo:
@@ -200,7 +209,8 @@ class CandidateMemory:
             return
         truth = automatic.truth
         chosen = truth.winner if automatic.overridden else None
-        found = Found(automatic.pool, chosen, automatic.origin, session.filters)
+        difference = automatic.difference and automatic.difference.light
+        found = Found(automatic.pool, chosen, automatic.origin, session.filters, difference)
         kept = KeptCandidates(found, session.algorithm, array_digest(truth.mask))
         self.remember(current.key, kept)
 

@@ -9,9 +9,11 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import learned_mask
 from napari_semxai.algorithms.algorithm1.candidates import same_candidate
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.segment.candidates import Ranking
 from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
 from napari_semxai.store.images.read import auto_border
+from napari_semxai.store.images.references import comparison_of
 from napari_semxai.types import (
     IDLE,
     CandidatePool,
@@ -32,10 +34,12 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.types import (
+        AlgorithmSettings,
         Border,
         FilterSettings,
         SemImage,
     )
+    from napari_semxai.types.reference import CompareRequest
 
 CANDIDATES = "candidates"
 WARM = "warm"
@@ -85,7 +89,7 @@ class SegmentController:
         self._chosen = self._asked = self._origin = self._passed = self._learned = None
         self._ranking.forget()
         self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
-        session.automatic = session.preview = session.pool = None
+        session.automatic = session.preview = session.pool = session.difference = None
         session.generation = IDLE
 
     @property
@@ -94,14 +98,20 @@ class SegmentController:
         pool, origin = self._session.pool, self._origin
         if pool is None or origin is None:
             return None
-        return Found(pool, self._chosen, origin, self._passed)
+        difference = self._session.difference and self._session.difference.light
+        return Found(pool, self._chosen, origin, self._passed, difference)
 
     def resume(self, found: Found) -> None:
         """Bring back what was `found` on the current image."""
         self._chosen, self._asked, self._origin = found.chosen, found.origin, found.origin
         self._passed = found.filters
         self._session.pool = found.pool
-        self._rank()
+        self._session.difference = found.difference
+        if found.difference is not None and found.difference.is_light:
+            # Another mask follows from candidates that are compared with nothing.
+            self._compare()
+        else:
+            self._rank()
 
     def choose_model(self, choice: ModelChoice) -> None:
         """Use another network or device from now on.
@@ -150,7 +160,21 @@ class SegmentController:
                 # Its mask is no answer of the other algorithm.
                 self._engine.forget(CANDIDATES)
                 self._session.automatic, self._session.generation = None, IDLE
+        self._set_reference(before, after)
         self._rank()
+
+    def _set_reference(self, before: AlgorithmSettings, after: AlgorithmSettings) -> None:
+        """Compare with another reference; what differs is asked about anew, too."""
+        session = self._session
+        if before.reference != after.reference:
+            session.difference = None
+        asked = session.pool is not None or session.generation.running
+        missing = session.difference is None and (after.compares, after.reference) != (
+            before.compares,
+            before.reference,
+        )
+        if after.compares and missing and asked and self._asked is not None:
+            self._ask(self._asked.choice, self._asked.generate)
 
     def set_filters(self, filters: FilterSettings) -> None:
         """Change the thresholds that select candidates and apply them at once.
@@ -205,6 +229,11 @@ class SegmentController:
             # Another network may have been chosen since; a learned one is not among the choices.
             if asked.choice == session.choice and session.algorithm.algorithm != LEARNED:
                 session.model = answer
+        elif isinstance(answer, Difference):
+            session.difference = answer
+            self._ranking.forget_defects()
+            if not session.generation.running:
+                self._rank()
         elif isinstance(answer, LearnedMask):
             self._learned = answer, asked
             self._rank()
@@ -238,9 +267,17 @@ class SegmentController:
             return
         self._asked = Origin(choice, settings)
         session.generation = Progress("load", 0, settings.points_per_side**2)
-        self._submit(GenerateRequest(session.image.gray, choice.model, choice.device, settings))
+        compare = comparison_of(session.image, session.algorithm)
+        gray = session.image.gray
+        self._submit(GenerateRequest(gray, choice.model, choice.device, settings, compare))
 
-    def _submit(self, request: GenerateRequest | LearnedRequest) -> None:
+    def _compare(self) -> None:
+        image = self._session.image
+        request = None if image is None else comparison_of(image, self._session.algorithm)
+        if image is not None and request is not None:
+            self._submit(replace(request, image=image.gray))
+
+    def _submit(self, request: GenerateRequest | LearnedRequest | CompareRequest) -> None:
         self._engine.submit(
             request,
             destination=CANDIDATES,

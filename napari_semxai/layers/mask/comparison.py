@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari.layers import Labels
     from numpy.typing import NDArray
 
+    from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange
     from napari_semxai.controllers.scores.evaluate import EvaluateController
     from napari_semxai.layers.mask.session_layers import SessionLayers
@@ -185,6 +186,7 @@ class SideBySide:
         self._connections = (
             (session.events.others, self._on_others_changed),
             (session.events.image, self._on_image_changed),
+            (session.events.difference, self._on_difference_changed),
             (viewer.layers.events.removed, self._on_layer_removed),
         )
         for signal, slot in self._connections:
@@ -196,10 +198,18 @@ class SideBySide:
             signal.disconnect(slot)
 
     def toggle(self) -> None:
-        """Show the image without its mask beside it, also of the next images, or nothing."""
+        """Show the image without its mask, and its reference, beside it, or nothing.
+
+        Also of the next images.
+        """
         self.plain = not self.plain
         self._show_plain()
         self._viewer.reset_view()
+
+    def _on_difference_changed(self, _: Difference | None) -> None:
+        # Pictures of other annotators go before.
+        if not self._session.others:
+            self._on_image_changed(self._session.image)
 
     def _on_image_changed(self, _: SemImage | None) -> None:
         if self.plain:
@@ -223,8 +233,12 @@ class SideBySide:
 
     def _show_plain(self) -> None:
         image = self._session.image
+        found = self._session.difference
         if self.plain and image is not None:
-            self._show(np.repeat(image.gray[..., None], 3, axis=2), "without mask")
+            panels = [_rgb(image.gray)]
+            if found is not None and found.picture is not None:
+                panels += [_gap(image.gray), _rgb(found.picture)]
+            self._show(np.concatenate(panels, axis=1), "without mask")
         elif self.layer is not None:
             set_visible(self.layer, False)
 
@@ -264,8 +278,7 @@ def side_by_side(
     ndarray of uint8, shape (M, P, 3)
         What both hold, only the other and only the edited mask, each in a colour.
     """
-    gap = np.full((gray.shape[0], round(_GAP * gray.shape[1]), 3), 0, np.uint8)
-    panels = []
+    gap, panels = _gap(gray), []
     for name, mask in others.items():
         parts = (
             (edited & mask, colors.BOTH),
@@ -274,6 +287,14 @@ def side_by_side(
         )
         panels += [_panel(gray, name, parts), gap]
     return np.concatenate(panels[:-1], axis=1)
+
+
+def _rgb(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.repeat(gray[..., None], 3, axis=2)
+
+
+def _gap(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.zeros((gray.shape[0], round(_GAP * gray.shape[1]), 3), np.uint8)
 
 
 def _panel(

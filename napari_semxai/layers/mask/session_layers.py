@@ -13,6 +13,7 @@ from psygnal import Signal
 from napari_semxai.layers.files import SAY
 from napari_semxai.layers.layout import Layout
 from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch, TakenMouse
+from napari_semxai.layers.mask.reference_layers import ReferenceLayers
 from napari_semxai.layers.mask.step_layers import StepLayers
 from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_visible
 from napari_semxai.types import colors
@@ -219,6 +220,7 @@ class SessionLayers:
         for signal, slot in self._connections:
             signal.connect(slot)
         self.steps = StepLayers(session, self.owned)
+        self.references = ReferenceLayers(viewer, session, self.layout)
         SAY[viewer] = session.say
 
     def release(self) -> None:
@@ -227,6 +229,7 @@ class SessionLayers:
         for signal, slot in self._connections:
             signal.disconnect(slot)
         self.steps.release()
+        self.references.release()
         self.layout.release()
         self._leave_mask()
 

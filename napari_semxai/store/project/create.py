@@ -187,6 +187,28 @@ def name_classes(folder: str | Path, names: Mapping[str, str]) -> ProjectInfo:
     return info
 
 
+def keep_reference(folder: str | Path, wanted: str) -> None:
+    """Keep what the images of a project are compared with.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the project.
+    wanted : str
+        As in `AlgorithmSettings.reference`.
+
+    Raises
+    ------
+    InputError
+        When the project cannot be written.
+    """
+    folder = Path(folder)
+    with changing(folder):
+        info = read_info(folder)
+        if info.reference != wanted:
+            write_info(folder, replace(info, reference=wanted))
+
+
 class _Steps:
     """Counts images read and masks written."""
 
@@ -278,4 +300,5 @@ def _project_image(
         pixel_size=next((size for size in sizes if size is not None), None),
         name=unicodedata.normalize("NFC", source.name),
         turned=image.turned,
+        reference=source.reference,
     )

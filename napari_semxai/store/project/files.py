@@ -252,6 +252,7 @@ def write_info(project: Path, info: ProjectInfo) -> None:
             "created": info.created,
             "source": info.source,
             "class_names": dict(info.class_names),
+            **({"reference": info.reference} if info.reference else {}),
         },
     )
 
@@ -279,6 +280,7 @@ def read_info(project: Path) -> ProjectInfo:
             created=str(values["created"]),
             source=str(values["source"]),
             class_names={str(key): str(name) for key, name in values["class_names"].items()},
+            reference=str(values.get("reference", "")),
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is damaged ({error!r})") from error

@@ -38,6 +38,7 @@ _COLUMNS = (
     "pixel_size_m",
     "name",
     "turned_from_orientation",
+    "reference",
 )
 
 
@@ -47,9 +48,12 @@ def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
     for image in images:
         row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
         known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
-        rows.append((*row, *known, image.pixel_size, image.name, image.turned))
-    # Few projects have turned images; the table of all others stays as it always was.
-    width = len(_COLUMNS) - all(image.turned == 1 for image in images)
+        reference = image.reference and _portable(project, image.reference)
+        rows.append((*row, *known, image.pixel_size, image.name, image.turned, reference))
+    # Few projects have turned images or references; the table of others stays as it always was.
+    width = len(_COLUMNS)
+    if all(image.reference is None for image in images):
+        width -= 1 + all(image.turned == 1 for image in images)
     write_table(project / IMAGES_FILE, _COLUMNS[:width], [row[:width] for row in rows])
 
 
@@ -180,7 +184,7 @@ def store_pixel_size(
 def _image(root: str, row: dict[str, str]) -> ProjectImage:
     return ProjectImage(
         id=row["id"],
-        path=Path(os.path.normpath(os.path.join(root, row["path"]))),
+        path=_absolute(root, row["path"]),
         page=int(row["page"]),
         shape=(int(row["rows"]), int(row["columns"])),
         sha256=row["sha256"],
@@ -192,7 +196,12 @@ def _image(root: str, row: dict[str, str]) -> ProjectImage:
         pixel_size=size_of(row["pixel_size_m"], "pixel_size_m"),
         name=row.get("name", ""),
         turned=int(row.get("turned_from_orientation") or 1),
+        reference=_absolute(root, row["reference"]) if row.get("reference") else None,
     )
+
+
+def _absolute(root: str, path: str) -> Path:
+    return Path(os.path.normpath(os.path.join(root, path)))
 
 
 def _portable(project: Path, path: Path) -> str:

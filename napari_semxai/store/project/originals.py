@@ -32,6 +32,7 @@ def original_files(info: ProjectInfo, images: Iterable[ProjectImage]) -> frozens
     """Return the real paths of a project's images, tables and the masks that these name."""
     images = tuple(images)
     found = {image.path for image in images}
+    found |= {image.reference for image in images if image.reference is not None}
     for table in _tables(Path(info.source), images):
         found.add(table)
         try:

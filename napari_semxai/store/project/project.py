@@ -160,7 +160,8 @@ class Project:
             )
         if check and stamp is not None:
             self._stamps[image_id] = stamp
-        return image if entry.pixel_size is None else replace(image, pixel_size=entry.pixel_size)
+        size = image.pixel_size if entry.pixel_size is None else entry.pixel_size
+        return replace(image, pixel_size=size, reference=entry.reference)
 
     def set_pixel_size(self, image_id: str | None, metres: float) -> None:
         """Store the pixel size that a person gave.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.names import FileFinder, path_parts, printable
 from napari_semxai.store.disk.tables import all_reasons
 from napari_semxai.store.images.masks import MASK_SUFFIXES, image_stem
 from napari_semxai.store.images.read import image_files, page_count, page_name
+from napari_semxai.store.images.references import is_reference
 from napari_semxai.store.sources.image_tables import (
     ImageSource,
     SourceImage,
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.store.sources.klarf import Klarf, KlarfDefect
+
+
+_REFERENCES = "REFERENCEIMAGE", "REFERENCEFILE", "REFERENCE"
+_NO_REFERENCE = "", "0", "-", "N/A"
 
 
 def klarf_images(path: Path) -> ImageSource:
@@ -51,7 +57,8 @@ def klarf_images(path: Path) -> ImageSource:
         for number, (name, page) in enumerate(defect.images, start=1):
             label = f"defect_{stem}" + (f"_{number}" if len(defect.images) > 1 else "")
             try:
-                images.append(_source_image(label, defect, *finder.find(name, page)))
+                image = _source_image(label, defect, *finder.find(name, page))
+                images.append(replace(image, reference=finder.reference(defect)))
             except InputError as error:
                 failed[label] = f"{path} line {defect.line}: {error}"
     if not images:
@@ -83,6 +90,12 @@ class _Finder:
         # How many images a file is said to have.
         self._said = Counter(name for name, _ in numbers)
         self._pages: dict[Path, int] = {}
+
+    def reference(self, defect: KlarfDefect) -> Path | None:
+        """Return the picture that a column names for comparison."""
+        words = (defect.cells[name].text for name in _REFERENCES if name in defect.cells)
+        name = next((word for word in words if word not in _NO_REFERENCE), "")
+        return self._files.find(name) if name else None
 
     def find(self, name: str, number: int) -> tuple[Path, int]:
         """Return the file and page of an image."""
@@ -139,7 +152,7 @@ def _is_mask(path: Path, beside: set[Path]) -> bool:
 
 
 def _folder_images(folder: Path) -> ImageSource:
-    """Every image below a folder but masks beside them; every page of a TIFF is one."""
+    """Every image below a folder but masks and references; every page of a TIFF is one."""
     images: list[SourceImage] = []
     failed: dict[str, str] = {}
     # Masks of a project that lies among the images are no images.
@@ -147,7 +160,9 @@ def _folder_images(folder: Path) -> ImageSource:
     files = image_files(folder)
     beside = {path.with_suffix("") for path in files}
     for path in files:
-        if not projects.isdisjoint(path.parents) or _is_mask(path, beside):
+        if not projects.isdisjoint(path.parents) or (
+            _is_mask(path, beside) or is_reference(path, beside)
+        ):
             continue
         name = path.relative_to(folder)
         try:

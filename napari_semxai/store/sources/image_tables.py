@@ -46,6 +46,7 @@ _NAMES = {
     "defect": ("defect", "defectid"),
     "state": ("state",),
     "comment": ("comment",),
+    "reference": ("reference_path", "reference_image", "reference"),
 }
 
 
@@ -65,6 +66,8 @@ class SourceImage:
         A mask that comes with the image.
     state, comment : str
         What an export wrote of that mask.
+    reference : Path or None
+        The picture to compare it with.
     """
 
     path: Path
@@ -79,6 +82,7 @@ class SourceImage:
     mask: Path | None = None
     state: str = ""
     comment: str = ""
+    reference: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +129,9 @@ def table_images(table: Path) -> ImageSource:
     Columns are found by name, in any order and case: ``image_path`` and ``file_name`` (either or
     both, with or without ending), and where there are ``mask_path``, ``label``, ``page`` (from
     0), ``lot``, ``wafer``, ``defect``, ``pixel_size_nm`` (or m, mm, um, pm), and of the mask
-    ``state`` and ``comment``. Paths start at the table's folder or the one above it. An image is
-    taken from the first row that names it; later ones are among `ImageSource.failed`.
+    ``state`` and ``comment``, and ``reference_path`` of the picture to compare with.
+    Paths start at the table's folder or the one above it. An image is taken from the first row
+    that names it; later ones are among `ImageSource.failed`.
 
     Raises
     ------
@@ -225,6 +230,7 @@ def _source_image(
         mask=mask,
         state=state,
         comment=values.get("comment", ""),
+        reference=files.find(values["reference"]) if values.get("reference") else None,
     )
 
 

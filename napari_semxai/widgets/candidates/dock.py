@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
     QCheckBox,
@@ -18,12 +17,17 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 from superqt.utils import qthrottled, signals_blocked
 
-from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.layers.mask.step_layers import STEPS
 from napari_semxai.types.settings import LEARNED, PAPER, ROBUST, AlgorithmSettings
 from napari_semxai.widgets.candidates.learn_panel import LearnPanel
 from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker, Welcome
-from napari_semxai.widgets.candidates.ranking import CandidateTable, WinnerMap, ranked
+from napari_semxai.widgets.candidates.ranking import (
+    CandidateTable,
+    WinnerMap,
+    reach_text,
+    verdict_text,
+)
+from napari_semxai.widgets.candidates.reference_panel import ReferencePanel
 from napari_semxai.widgets.common.forms import ScrolledDock, button
 from napari_semxai.widgets.common.numbers import NumberSlider, SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar
@@ -139,6 +143,7 @@ class CandidatesDock(ScrolledDock):
         self._session, self._layers, self._segment = session, layers, segment
         self._images, self._downloads = images, downloads
         self.image = ImagePicker(session, images, layers)
+        self.reference = ReferencePanel(session, segment, layers.references)
         self._create()
         self._lay_out()
         # α moves a hundred times a second: the mask follows each motion, these only every 100
@@ -156,6 +161,7 @@ class CandidatesDock(ScrolledDock):
         self._show_map.cancel()
         self._show_reach.cancel()
         self.learn.release()
+        self.reference.release()
         self.image.layer.release()
         super().release()
 
@@ -207,6 +213,7 @@ class CandidatesDock(ScrolledDock):
         layout.addRow(self.run)
         layout.addRow("Algorithm", self.algorithm)
         layout.addRow(self.learn)
+        layout.addRow(self.reference)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.reach)
@@ -310,7 +317,7 @@ class CandidatesDock(ScrolledDock):
         self._show_map(automatic)
         self._show_reach(automatic)
         self.ranked.setEnabled(automatic is not None and automatic.overridden)
-        self.warning.setText("" if automatic is None else _verdict(automatic))
+        self.warning.setText("" if automatic is None else verdict_text(automatic))
 
     def _on_generation_changed(self) -> None:
         self._show_reach(self._session.automatic)
@@ -351,33 +358,6 @@ class CandidatesDock(ScrolledDock):
 def _trailing(show: Callable[[Automatic | None], None]) -> Any:
     """Return `show` at the table's pace, never within the motion itself."""
     return qthrottled(show, timeout=TABLE_MILLISECONDS, leading=False)
-
-
-def reach_text(automatic: Automatic, alpha_limit: float) -> str:
-    """Say where the sliders cannot lead to another winner, and what can; else nothing."""
-    truth = automatic.truth
-    envelope = winner_envelope(truth.areas, truth.distances, automatic.pool.shape)
-    number = len(envelope.reached(alpha_limit))
-    if number > 1:
-        return ""
-    found = "The same candidate wins at every α and β." if number else "No candidate passes β."
-    return f"{found} Try lower thresholds (Advanced), a SAM click or another network."
-
-
-def _verdict(automatic: Automatic) -> str:
-    truth = automatic.truth
-    if truth.reason:
-        return f"⚠ No defect mask: {truth.reason}"
-    if truth.touches_edge:
-        return "⚠ The defect touches the image edge or the ignored border"
-    sure = "" if truth.confidence is None else f", mask confidence {truth.confidence:.2f}"
-    size = f"defect {np.count_nonzero(truth.mask)} px{sure}"
-    # Only a learned network finds one without candidates.
-    if truth.winner is None:
-        return f"Learned: {size}" + ("" if sure else "; unlike what it learned from")
-    row = ranked(automatic).index(truth.winner) + 1
-    winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
-    return f"Candidates: {len(automatic.pool)}, {winner}; {size}"
 
 
 class AdvancedForms(QCollapsible):

@@ -273,3 +273,31 @@ def _picture(found: NDArray[np.int64]) -> QImage:
         color = _NOBODY if place is None else QColor(SERIES[place % len(SERIES)])
         image.setPixelColor(column, row, color)
     return image
+
+
+def reach_text(automatic: Automatic, alpha_limit: float) -> str:
+    """Say where the sliders cannot lead to another winner, and what can; else nothing."""
+    truth = automatic.truth
+    envelope = winner_envelope(truth.areas, truth.distances, automatic.pool.shape)
+    number = len(envelope.reached(alpha_limit))
+    if number > 1:
+        return ""
+    found = "The same candidate wins at every α and β." if number else "No candidate passes β."
+    return f"{found} Try lower thresholds (Advanced), a SAM click or another network."
+
+
+def verdict_text(automatic: Automatic) -> str:
+    """Say what the automatic mask is, or why it is empty."""
+    truth = automatic.truth
+    if truth.reason:
+        return f"⚠ No defect mask: {truth.reason}"
+    if truth.touches_edge:
+        return "⚠ The defect touches the image edge or the ignored border"
+    sure = "" if truth.confidence is None else f", mask confidence {truth.confidence:.2f}"
+    size = f"defect {np.count_nonzero(truth.mask)} px{sure}"
+    # Only a learned network finds one without candidates.
+    if truth.winner is None:
+        return f"Learned: {size}" + ("" if sure else "; unlike what it learned from")
+    row = ranked(automatic).index(truth.winner) + 1
+    winner = f"row {row} chosen by hand" if automatic.overridden else f"winner in row {row}"
+    return f"Candidates: {len(automatic.pool)}, {winner}; {size}"

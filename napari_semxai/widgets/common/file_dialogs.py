@@ -25,6 +25,7 @@ class Dialog(StrEnum):
     """What is asked for."""
 
     IMAGE = "image"
+    REFERENCE = "reference"
     LOAD_MASK = "load mask"
     SAVE_MASK = "save mask"
     TRUTH = "truth"

@@ -40,6 +40,7 @@ FIELDS = (QLineEdit, QComboBox, QAbstractSpinBox)
 """What a person types into, or picks from."""
 _OPEN, _FOLDED = "open", "folded"
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
+IMAGE_FILTER = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 MASK_SET_FILTER = "COCO JSON and tables (*.json *.csv *.tsv);;All files (*)"
 TABLE_FILTER = "KLARF and tables (*.klarf *.klf *.001 *.000 *.csv *.tsv);;All files (*)"
 

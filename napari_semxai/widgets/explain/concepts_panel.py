@@ -30,7 +30,7 @@ from napari_semxai.widgets.common.file_dialogs import (
     ask_open_many,
     ask_save,
 )
-from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.forms import IMAGE_FILTER, button
 from napari_semxai.widgets.common.numbers import SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import Passage, StatusText
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import FitImage
     from napari_semxai.types import ConceptBank, ConceptMaps, NetworkLayers, SweepAdvice, SweepRow
 
-IMAGE_FILTER = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 BANK_FILTER = "Concepts (*.safetensors)"
 _FIELDS: dict[str, dict[str, Any]] = {
     "n_concepts": {

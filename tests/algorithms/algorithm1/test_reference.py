@@ -49,6 +49,7 @@ def test_no_period_and_another_place_are_said_with_a_number(scene):
     assert alone.reason == f"the image has no period: correlation {alone.correlation:.2f}"
     assert not alone.parts.any()
     assert not alone.strength.any()
+    assert prompts_at(alone) == ()
     other = compare(plain, NO_BORDER, scene[1])
     assert other.reason == f"the reference does not match: correlation {other.correlation:.2f}"
 

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.controllers.project.batch_masks import QueueMasks
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.references import compared
 from napari_semxai.types import (
     IDLE,
     GenerateUpdate,
@@ -32,6 +34,7 @@ from tests.controllers.desk import Desk, surface_and_defect
 class Engine:
     def __init__(self):
         self.requests, self.forgotten, self.asked, self.sha256 = [], [], 0, "abc"
+        self.compares = False
 
     def submit(self, request, *, destination, on_update, on_done, on_failed, background):
         assert (destination, background) == ("queue", True)
@@ -46,8 +49,10 @@ class Engine:
         self.forgotten.append(destination)
 
     def answer(self):
-        _, on_update, on_done, _ = self.requests.pop(0)
+        request, on_update, on_done, _ = self.requests.pop(0)
         on_update(ModelInfo("fake", self.sha256, "cpu"))
+        if self.compares:
+            on_update(compared(request.image, request.compare))
         on_update(GenerateUpdate("decode", 1, 1, 0.0, surface_and_defect()))
         on_done()
 
@@ -318,3 +323,19 @@ def test_masks_of_a_learned_network_name_its_version_and_are_made_once(desk, tmp
     desk.masks.start()
     desk.turn(lambda: "ready" in session.message)
     assert not desk.engine.requests
+
+
+def test_masks_for_all_are_compared_with_references(desk):
+    """By file, whose digest tells whether a mask would be another one."""
+    golden = desk.folder / "images" / "wafer_1_reference.png"
+    pixels = np.full((24, 32), 90, np.uint8)
+    Image.fromarray(pixels).save(golden)
+    desk.engine.compares = True
+    make_all(desk, 5)
+    recipe = desk.project().record("wafer_1", "Anna").recipe
+    assert recipe.settings["compared"]["reference"] == golden.name
+    assert "too small" in recipe.settings["compared"]["reason"]
+    assert desk.project().record("wafer_2", "Anna").recipe.settings["compared"]["sha256"] == ""
+    make_all(desk, 0)
+    Image.fromarray(pixels + 1).save(golden)
+    make_all(desk, 1)

@@ -5,11 +5,16 @@ import pytest
 
 from napari_semxai.algorithms.algorithm1.automatic import stage_two
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.algorithms.algorithm1.reference import compare
 from napari_semxai.algorithms.algorithm1.robust import robust_defect
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
+from napari_semxai.controllers.edit.recipe import automatic_settings
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.controllers.segment.candidates import _WINNERS_KEPT, StageTwo
 from napari_semxai.controllers.segment.segment import CANDIDATES, SegmentController
 from napari_semxai.state.session import Found, ModelChoice, Origin
+from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import (
     AlgorithmSettings,
     FilterSettings,
@@ -18,6 +23,7 @@ from napari_semxai.types import (
     ModelInfo,
 )
 from napari_semxai.types.learned import UNLIKE, LearnedMask, LearnedRequest
+from napari_semxai.types.reference import CompareRequest
 from napari_semxai.types.settings import usual_filters
 from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks
@@ -241,6 +247,72 @@ def test_candidates_are_left_and_come_back(session, segment, generated, image):
     segment.resume(found)
     assert session.automatic.overridden
     np.testing.assert_array_equal(session.automatic.truth.mask, before.truth.mask)
+
+
+@pytest.fixture
+def compared(session, engine, segment):
+    """A pattern with its candidates, of which the last was proposed, and what differs."""
+    spec = SceneSpec(shape=(240, 240), pattern="holes", radius=14, noise=4, contrast=1.2)
+    scene = make_scene(spec, 5)
+    found = compare(scene.image, (7, 7, 7, 7), make_reference(spec, 5))
+    start_image(segment, image_from_array(scene.image, "pattern"))
+    segment.generate()
+    pool = pool_of(~scene.defect[None]).with_proposed(pool_of(scene.defect[None]))
+    update = GenerateUpdate("decode", 1024, 1024, 0.0, pool)
+    engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"), found, update)
+    engine.finish(CANDIDATES)
+    return scene, found
+
+
+def test_what_differs_from_the_reference_is_the_mask(session, engine, segment, compared):
+    scene, found = compared
+    request = engine.jobs[CANDIDATES][0]
+    assert request.compare.wanted == "auto"
+    assert session.difference is session.automatic.difference is found
+    assert scores(session.automatic.truth.mask, scene.defect).dice > 0.8
+    settings = automatic_settings(session, session.automatic)
+    assert settings["reference"] == "auto"
+    assert settings["compared"]["correlation"] == found.correlation
+
+
+def test_without_a_reference_what_it_proposed_is_no_candidate(session, engine, segment, compared):
+    segment.set_algorithm(reference="none")
+    assert session.difference is None
+    assert len(session.automatic.pool) == 1
+    assert session.automatic.difference is None
+    segment.set_algorithm(reference="auto")
+    request = engine.jobs[CANDIDATES][0]
+    assert (request.compare.wanted, session.generation.running) == ("auto", True)
+
+
+def test_the_comparison_is_made_again_for_an_image_one_comes_back_to(
+    session, engine, segment, compared
+):
+    _scene, found = compared
+    image, mask, left = session.image, session.automatic.truth.mask, segment.found
+    assert left.difference.is_light
+    start_image(segment, None)
+    assert session.difference is None
+    start_image(segment, image)
+    segment.resume(left)
+    # Another mask would follow from the candidates alone.
+    assert session.automatic is None
+    request = engine.jobs[CANDIDATES][0]
+    assert isinstance(request, CompareRequest)
+    np.testing.assert_array_equal(request.image, image.gray)
+    engine.answer(CANDIDATES, found)
+    np.testing.assert_array_equal(session.automatic.truth.mask, mask)
+
+
+def test_another_reference_is_asked_for_before_candidates_are_there(
+    session, engine, segment, image
+):
+    start_image(segment, image)
+    segment.set_algorithm(reference="self")
+    assert engine.jobs == {}
+    segment.generate()
+    segment.set_algorithm(reference="auto")
+    assert engine.jobs[CANDIDATES][0].compare.wanted == "auto"
 
 
 def test_previews_are_masks_of_rows(session, segment, generated):

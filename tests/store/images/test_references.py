@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
+from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.images.references import (
     compare_image,
     find_reference,
+    is_reference,
     reference_digests,
 )
 from napari_semxai.types import AlgorithmSettings, InputError
@@ -69,15 +72,54 @@ def test_an_image_is_compared_as_the_settings_say(tmp_path: Path) -> None:
     Image.fromarray(make_scene(spec, 4).image).save(tmp_path / "a.png")
     image = read_image(tmp_path / "a.png")
     auto = AlgorithmSettings(reference="auto")
-    found, name = compare_image(image, auto)
+    found = compare_image(image, auto)
     assert found is not None
-    assert (found.reason[:23], name) == ("the image has no period", "self")
+    assert (found.reason[:23], found.name) == ("the image has no period", "self")
     Image.fromarray(make_reference(spec, 4)).save(tmp_path / "a_reference.png")
-    found, name = compare_image(image, auto)
+    found = compare_image(image, auto)
     assert found is not None
-    assert (found.reason, name) == ("", "a_reference.png")
+    assert (found.reason, found.name) == ("", "a_reference.png")
+    assert found.sha256 == file_sha256(tmp_path / "a_reference.png")
     assert found.parts.any()
-    assert compare_image(image, AlgorithmSettings()) == (None, "")
+    assert compare_image(image, AlgorithmSettings()) is None
+
+
+def test_the_projects_reference_goes_before_the_one_beside_the_image(lot: Path) -> None:
+    known = lot / "golden/b.png"
+    assert find_reference(lot / "a.tif", "auto", known) == known
+    assert find_reference(lot / "a.tif", "self", known) is None
+    with pytest.raises(InputError, match="gone"):
+        find_reference(lot / "a.tif", "auto", lot / "gone.png")
+
+
+def test_no_image_is_its_own_golden_picture(lot: Path) -> None:
+    """Nothing differs from itself: each image would be without a defect."""
+    assert find_reference(lot / "a.tif", str(lot / "a.tif")) is None
+    with pytest.raises(InputError, match="holds no reference for b"):
+        find_reference(lot / "b.tif", str(lot))
+    assert find_reference(lot / "a.tif", str(lot)) == lot / "a_reference.png"
+
+
+def test_a_page_is_compared_with_the_same_page(tmp_path: Path) -> None:
+    spec = SceneSpec(shape=(240, 240), pattern="holes", radius=14, noise=4)
+    scenes, references = (
+        [make(spec, seed) for seed in (4, 5)]
+        for make in (lambda spec, seed: make_scene(spec, seed).image, make_reference)
+    )
+    for name, pages in (("a", scenes), ("a_reference", references)):
+        tifffile.imwrite(tmp_path / f"{name}.tif", np.stack(pages), photometric="minisblack")
+    for page in range(2):
+        image = read_image(tmp_path / "a.tif", page)
+        found = compare_image(image, AlgorithmSettings(reference="auto"))
+        assert found is not None
+        assert found.correlation > 0.9
+
+
+def test_references_are_told_from_images(lot: Path) -> None:
+    stems = {path.with_suffix("") for path in lot.iterdir()}
+    named = {path.name for path in lot.iterdir() if is_reference(path, stems)}
+    assert named == {"a_reference.png", "a_reference.txt"}
+    assert not is_reference(lot / "c_reference.png", stems)
 
 
 def test_the_digest_is_that_of_the_references_content(lot: Path, gray: np.ndarray) -> None:

@@ -7,7 +7,12 @@ import tifffile
 from PIL import Image
 
 from napari_semxai.store.project import files as project_files
-from napari_semxai.store.project.create import add_images, create_project, name_classes
+from napari_semxai.store.project.create import (
+    add_images,
+    create_project,
+    keep_reference,
+    name_classes,
+)
 from napari_semxai.store.project.exports import export
 from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.store.project.project import open_project
@@ -160,3 +165,22 @@ def test_masks_of_a_later_table_come_along(images, tmp_path):
     assert (image.id, image.label) == ("A-2", "7")
     (annotator,) = now.annotators()
     np.testing.assert_array_equal(now.mask(image.id, annotator), np.eye(8, 9))
+
+
+def test_references_beside_their_images_are_no_images(images, tmp_path):
+    for name in ("A_reference.tif", "sub/a_reference_2.png", "b_reference.png"):
+        Image.fromarray(np.full((8, 9), 200, np.uint8)).save(images / name)
+    with closing(create_project(tmp_path / "project", images)) as project:
+        names = [image.name for image in project.images]
+    assert "b_reference" in names
+    assert not any(name.endswith(("A_reference", "a_reference_2")) for name in names)
+
+
+def test_what_images_are_compared_with_is_kept(images, tmp_path):
+    folder = tmp_path / "project"
+    create_project(folder, images).close()
+    before = (folder / "project.json").read_text()
+    assert "reference" not in before
+    assert open_project(folder).info.reference == ""
+    keep_reference(folder, "self")
+    assert open_project(folder).info.reference == "self"

@@ -265,3 +265,20 @@ def test_a_cell_of_several_lines_is_named_in_one(tmp_path):
     (tmp_path / "t.csv").write_text('image_path;label\n"a\nb.png";1\n')
     with pytest.raises(InputError, match=r"line 2: a b\.png: no such file"):
         table_images(tmp_path / "t.csv")
+
+
+def test_a_table_names_references(download, tmp_path):
+    table = download / "mine.csv"
+    images = [f"data/images/{name}.jpg" for name in NAMES]
+    rows = [f"{images[0]},{images[2]}", f"{images[1]},", f"{images[2]},data/images/none.jpg"]
+    table.write_text("\n".join(["path,reference_path", *rows]))
+    failed = {}
+    project = create_project(tmp_path / "project", table, failed=failed)
+    assert [image.reference for image in project.images] == [download / images[2], None]
+    assert "none.jpg" in failed["mine.csv line 4"]
+    # The table of a project without any stays as it was.
+    assert open_project(tmp_path / "project").images == project.images
+    table.write_text(f"path\n{images[0]}\n")
+    create_project(tmp_path / "plain", table)
+    assert "reference" not in (tmp_path / "plain/images.csv").read_text()
+    assert str((download / images[2]).resolve()) in project.originals

@@ -404,3 +404,16 @@ def test_a_file_of_many_defects_is_opened_once(tmp_path, monkeypatch):
     )
     assert len(find_images.find_images(path).images) == 29
     assert opened == [tmp_path / "a.tif"]
+
+
+@FLAT
+def test_a_column_names_the_reference_of_a_defect(write, stack, tmp_path, version):
+    Image.fromarray(stack[0]).save(tmp_path / "golden.png")
+    spec = SPEC.replace("6 DEFECTID", "7 DEFECTID").replace(
+        "IMAGECOUNT", "REFERENCEIMAGE IMAGECOUNT"
+    )
+    rows = ' 1 0 7 0 "GOLDEN.png" 1 1 1 0\n 2 0 7 0 - 1 1 2 0;\n'
+    body = "TiffFileName Lot.tif;\n" + spec + "DefectList\n" + rows + "EndOfFile;\n"
+    project = create_project(tmp_path / "project", write(head(version) + body))
+    assert [image.reference for image in project.images] == [tmp_path / "golden.png", None]
+    assert project.read_image("defect_1").reference == tmp_path / "golden.png"
