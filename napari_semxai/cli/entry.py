@@ -35,6 +35,7 @@ _COMMANDS = (
     "mask",
     "models",
     "project",
+    "report",
     "survey",
     "sweep",
     "train-classifier",

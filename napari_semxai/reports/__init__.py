@@ -1,1 +1,1 @@
-"""Figures and tables to files: matplotlib without windows."""
+"""Figures, tables and reports to files: matplotlib and HTML without windows."""

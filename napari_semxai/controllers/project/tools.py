@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import PairAgreement, ProjectImage, ProjectInfo
 
     Tell = Callable[[int, int], None]
+    WriteReport = Callable[[list[Project], Path, Tell, dict[str, str]], int]
 
 T = TypeVar("T")
 _TOOL = "project tool"
@@ -143,6 +144,25 @@ class ProjectTools:
         if edits is not None:
             choices = {"choices": KlarfChoices(sizes=sizes), "edits": edits}
         self._begin("Export", work, partial(self._on_exported, target, failed, edits))
+
+    def report(self, write: WriteReport, target: Path) -> None:
+        """Write a report of the project into one HTML file.
+
+        Parameters
+        ----------
+        write : callable
+            `reports.lot_report.write_report`, which lies beside the controllers.
+        target : Path
+            The file.
+        """
+
+        def work(opened: OpenProject, tell: Tell) -> int:
+            return write([opened.project], target, tell, failed)
+
+        failed: dict[str, str] = {}
+        # It names who reviewed what.
+        if not self._blind():
+            self._begin("Report", work, partial(self._on_reported, target, failed))
 
     def add(self, source: Path) -> None:
         """Put the images of a folder, table or KLARF file behind those of the project."""
@@ -294,6 +314,10 @@ class ProjectTools:
         said += f"; {len(edits):,} values differ from the original"
         self._session.message = said + _but(failed, "left as they were")
         self.copied.emit((target, tuple(edits), failed))
+
+    def _on_reported(self, target: Path, failed: Mapping[str, str], count: int) -> None:
+        said = f"Report of {count:,} images written to {target}"
+        self._session.say(said + _but(failed, "cannot be read"))
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
         said = f"{len(added):,} images added"

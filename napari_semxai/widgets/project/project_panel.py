@@ -17,6 +17,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.reports.lot_report import write_report
 from napari_semxai.store.disk.folders import clear_caches, stored_files
 from napari_semxai.store.project.exports import EXPORT_FORMATS
 from napari_semxai.store.project.files import annotator_key
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     KlarfCopied: TypeAlias = tuple[Path, tuple[KlarfEdit, ...], Mapping[str, str]]
 
+REPORT_FILTER = "Report (*.html)"
 _JOB = "files of the program"
 _ROW_HEIGHT = 22
 _ROWS = 4
@@ -71,6 +73,7 @@ class ProjectPanel(Panel):
         inside: Connections = (
             (self.form.currentIndexChanged, self._on_form_chosen),
             (self.export.clicked, self._on_export_wanted),
+            (self.report.clicked, self._on_report_wanted),
             (self.folder.triggered, self._on_folder_wanted),
             (self.table.triggered, self._on_table_wanted),
             (self.masks_folder.triggered, self._on_masks_folder_wanted),
@@ -110,6 +113,10 @@ class ProjectPanel(Panel):
         )
         self.sizes.hide()
         self.export = button("Export…", "Export masks marked accepted, corrected or no defect")
+        self.report = button(
+            "Report…",
+            "Write wafer map, sizes, classes and a table with pictures into one HTML file",
+        )
         self.add = button("Add images…", "Add images at the end of this project")
         menu = QMenu(self.add)
         self.folder = menu.addAction("Folder of images…")
@@ -136,7 +143,7 @@ class ProjectPanel(Panel):
         rows: tuple[tuple[QWidget, ...], ...] = (
             (self.form, self.whose),
             (self.every, self.export),
-            (self.sizes,),
+            (self.sizes, self.report),
             (self.names,),
             (self.add, self.bring),
         )
@@ -209,6 +216,11 @@ class ProjectPanel(Panel):
             path = ask_save(self, Dialog.EXPORT, "Export", "", files)
         if path is not None:
             self.export_to(path)
+
+    def _on_report_wanted(self) -> None:
+        path = ask_save(self, Dialog.EXPORT, "Write a report", "report.html", REPORT_FILTER)
+        if path is not None:
+            self._tools.report(write_report, path)
 
     def _on_masks_folder_wanted(self) -> None:
         path = ask_folder(self, Dialog.IMPORT, "A folder of masks, named as the images")

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.masks.foreground import parse_rule
+from napari_semxai.reports.lot_report import write_report
 from napari_semxai.store.project.imports import ImportChoices
 from napari_semxai.types import IDLE, ReviewChange, ReviewState
 from tests.controllers.desk import SHAPE
@@ -95,3 +96,26 @@ def test_a_folder_without_masks_is_said_and_asks_nothing(desk, folder, asked):
     desk.turn(lambda: "holds no" in desk.session.message)
     assert desk.session.batch == IDLE
     assert asked == []
+
+
+def test_a_report_is_written_behind_the_window_and_can_be_cancelled(desk, folder):
+    desk.open()
+    desk.stroke(3, 5)
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.number == 2)
+    target = folder / "lot.html"
+    desk.tools.report(write_report, target)
+    # Others' reviews are hidden until one's own are done.
+    assert "hidden until you have reviewed all images" in desk.session.message
+    assert desk.session.batch == IDLE
+    desk.session.blind = False
+    desk.tools.report(write_report, target)
+    assert desk.session.batch.stage == "Report"
+    desk.turn(lambda: "Report of 5 images" in desk.session.message)
+    assert desk.session.batch == IDLE
+    assert "<td>Anna<" in target.read_text("utf-8")
+    target.unlink()
+    desk.tools.report(write_report, target)
+    desk.tools.cancel()
+    desk.turn(lambda: "cancelled" in desk.session.message)
+    assert not target.exists()

@@ -1,0 +1,222 @@
+"""A report of reviewed projects: one HTML file that needs no network and prints to PDF.
+
+`lot_rows` reads the projects into plain values; `lot_report.html` draws them. Only that page knows
+HTML, and jinja2 escapes all that it puts in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from contextlib import suppress
+from importlib import resources
+from itertools import accumulate
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_semxai import __version__
+from napari_semxai.reports.lot_rows import BY_RULE, Row, rows_of
+from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.project.masks import project_agreement
+from napari_semxai.store.project.originals import free_place
+from napari_semxai.store.project.records import utc_now
+from napari_semxai.types import InputError, ReviewState, colors
+from napari_semxai.types.quantities import length_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from napari_semxai.store.project.project import Project
+
+    Tell = Callable[[int, int], None]
+
+_BINS = 12
+_MOST_CLASSES = len(colors.SERIES)
+_MOST_WAFERS = 24
+
+
+def write_report(
+    projects: Sequence[Project],
+    target: Path,
+    progress: Tell | None = None,
+    failed: dict[str, str] | None = None,
+) -> int:
+    """Write the report of some projects and return how many images it shows.
+
+    Parameters
+    ----------
+    projects : sequence of Project
+        One, or several lots.
+    target : Path
+        The HTML file.
+    progress : callable, optional
+        Called with the number of images done and all of them; may raise to stop.
+    failed : dict, optional
+        Gets the message of each image that cannot be read; without it the first one raises.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written, or is one of a project's own.
+    """
+    for project in projects:
+        free_place(project.originals, target)
+    total, rows = sum(len(project.images) for project in projects), []
+    for project in projects:
+        for row in rows_of(project, failed):
+            rows.append(row)
+            if progress is not None:
+                progress(len(rows), total)
+    text = page(rows, list(_agreement(projects)), ", ".join(p.info.name for p in projects))
+    try:
+        with atomic_write(target) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise InputError(f"{target}: cannot be written ({error.strerror or error})") from error
+    return len(rows)
+
+
+def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str) -> str:
+    """Return the page that shows some rows."""
+    # Only who writes a report waits for it.
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["in_unit"] = length_text
+    environment.globals["number"] = lambda value: "–" if math.isnan(value) else f"{value:.3f}"
+    environment.globals["square"] = lambda area: f"{area * 1e12:,.3g}"
+    template = (
+        resources.files("napari_semxai.reports").joinpath("lot_report.html").read_text("utf-8")
+    )
+    labels = [label for label, _ in Counter(row.label for row in rows).most_common()]
+    # Beyond the palette all are one colour: no two classes may share one.
+    palette = {
+        label: colors.SERIES[place] if place < _MOST_CLASSES else colors.GREY
+        for place, label in enumerate(labels)
+    }
+    values = {
+        "title": title,
+        "version": __version__,
+        "made": utc_now()[:16].replace("T", " "),
+        "rows": rows,
+        "palette": palette,
+        "colors": colors,
+        "wafers": _wafers(rows),
+        "most_wafers": _MOST_WAFERS,
+        "sizes": histogram([row.diameter for row in rows if row.diameter]),
+        "by_count": pareto(Counter(row.label for row in rows if row.state != "no defect")),
+        "by_area": pareto(_areas(rows)),
+        "classes": _classes(rows),
+        "lots": _lots(rows),
+        "states": Counter(row.state for row in rows).most_common(),
+        "agreement": agreement,
+        "settings": Counter(row.settings for row in rows if row.settings).most_common(),
+        "microscopes": _microscopes(rows),
+        "seen": sum(row.seen for row in rows),
+        "by_rule": sum(row.state == BY_RULE for row in rows),
+    }
+    return environment.from_string(template).render(**values)
+
+
+def _wafers(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return a map for each wafer whose defects have a place, in the order of the rows."""
+    found: dict[tuple[str, str], list[tuple[int, Row]]] = {}
+    for number, row in enumerate(rows):
+        if row.place is not None:
+            found.setdefault((row.lot, row.wafer), []).append((number, row))
+    maps = []
+    for (lot, wafer), members in found.items():
+        far = max(math.hypot(*(row.place or (0, 0))) for _, row in members)
+        radius = max(far * 1.02, next((row.radius for _, row in members if row.radius), far), 1e-9)
+        points = [
+            {
+                "x": 100 * row.place[0] / radius,
+                "y": -100 * row.place[1] / radius,
+                "row": row,
+                "number": number,
+            }
+            for number, row in members
+            if row.place is not None
+        ]
+        maps.append({"lot": lot, "wafer": wafer, "radius": radius, "points": points})
+    return maps
+
+
+def histogram(values: Sequence[float]) -> list[dict[str, Any]]:
+    """Return bins of equal ratio with their counts; the last one has its end."""
+    if not values:
+        return []
+    low, high = min(values), max(values)
+    edges = (
+        np.geomspace(low, high * (1 + 1e-9), _BINS + 1)
+        if high > low
+        else np.array([low, low * 1.1])
+    )
+    counts, edges = np.histogram(values, edges)
+    return [
+        {"from": float(low), "to": float(high), "count": int(count)}
+        for low, high, count in zip(edges[:-1], edges[1:], counts, strict=True)
+    ]
+
+
+def pareto(weights: Mapping[str, float]) -> list[dict[str, Any]]:
+    """Return names by falling weight, each with the share of all up to it."""
+    ordered = sorted(weights.items(), key=lambda item: -item[1])
+    total = sum(weights.values()) or 1
+    sums = accumulate(weight for _, weight in ordered)
+    return [
+        {"name": name, "weight": weight, "share": so_far / total}
+        for (name, weight), so_far in zip(ordered, sums, strict=True)
+    ]
+
+
+def _areas(rows: Sequence[Row]) -> dict[str, float]:
+    areas: dict[str, float] = {}
+    for row in rows:
+        if row.area:
+            areas[row.label] = areas.get(row.label, 0.0) + row.area
+    return areas
+
+
+def _classes(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    table = []
+    for label, count in Counter(row.label for row in rows).most_common():
+        sizes = [row.diameter for row in rows if row.label == label and row.diameter]
+        texts = ("", "") if not sizes else (length_text(median(sizes)), length_text(max(sizes)))
+        table.append({"name": label, "count": count, "median": texts[0], "largest": texts[1]})
+    return table
+
+
+def _lots(rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Return the classes of each lot, in the order of the rows."""
+    lots = []
+    for lot in dict.fromkeys(row.lot for row in rows):
+        members = [row for row in rows if row.lot == lot]
+        counts = Counter(row.label for row in members if row.state != ReviewState.NO_DEFECT)
+        lots.append(
+            {"name": lot, "images": len(members), "counts": counts, "total": counts.total()}
+        )
+    return lots
+
+
+def _microscopes(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    """Return what images have in common, each with their number; not place and time of each."""
+    said = (
+        "; ".join(
+            f"{name} {text}" for name, text in row.microscope if name not in ("Stage", "Taken")
+        )
+        for row in rows
+    )
+    return Counter(text for text in said if text).most_common()
+
+
+def _agreement(projects: Sequence[Project]) -> Iterator[dict[str, Any]]:
+    for project in projects:
+        names = project.annotators()
+        if len(names) > 1:
+            with suppress(InputError):
+                for pair in project_agreement(project, names):
+                    yield {"project": project.info.name, "pair": pair}

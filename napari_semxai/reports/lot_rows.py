@@ -1,0 +1,252 @@
+"""What a report says of one image: its latest review, size, place on the wafer and picture."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy
+from PIL import Image
+
+from napari_semxai.algorithms.masks.metrics import bounding_box
+from napari_semxai.store.images.microscope import describe
+from napari_semxai.store.sources.klarf import is_klarf, read_klarf
+from napari_semxai.types import InputError, ReviewState, colors
+from napari_semxai.types.quantities import area_text, length_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from napari_semxai.store.project.project import Project
+    from napari_semxai.store.sources.klarf import Klarf, KlarfDefect
+    from napari_semxai.types import BoolMask, ProjectImage, ReviewRecord, SemImage
+
+    Tell = Callable[[int, int], None]
+
+BY_RULE = "accepted by rule"
+"""State of what no person looked at; only some projects know it."""
+SIDE = 150
+"""Longer edge of a picture: 2,000 of them stay below 20 MB."""
+_AROUND = 1.6
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One image of a report; what is not known is "" or None.
+
+    Attributes
+    ----------
+    project, name, lot, wafer, defect, label : str
+        Where it comes from, and its class by name.
+    state, by, when, comment : str
+        The latest word of an annotator.
+    seen : bool
+        Whether a person has reviewed it.
+    area, diameter : float or None
+        Of the mask, in m² and m (of a circle of that area); None without a mask or a pixel size.
+    size : str
+        Area and extents in the unit that fits, else in pixels.
+    place : tuple of float or None
+        x and y on the wafer in metres, from its centre.
+    radius : float or None
+        Of that wafer in metres.
+    microscope : tuple of (str, str)
+        Name and text of what is known of the image.
+    settings : str
+        What made the mask.
+    picture : str
+        Data of a picture, with the mask's outline.
+    """
+
+    project: str
+    name: str
+    lot: str
+    wafer: str
+    defect: str
+    label: str
+    state: str
+    by: str
+    when: str
+    comment: str
+    seen: bool
+    area: float | None
+    diameter: float | None
+    size: str
+    place: tuple[float, float] | None
+    radius: float | None
+    microscope: tuple[tuple[str, str], ...]
+    settings: str
+    picture: str
+
+
+def rows_of(project: Project, failed: dict[str, str] | None) -> Iterator[Row]:
+    """Yield what is known of each image; what cannot be read goes to `failed`, or raises."""
+    defects, klarf = _defects(project)
+    names = project.annotators()
+    for image in project.images:
+        try:
+            yield _row(
+                project, image, names, defects.get((image.lot, image.wafer, image.defect)), klarf
+            )
+        except InputError as error:
+            if failed is None:
+                raise
+            failed[image.name] = str(error)
+
+
+def _row(
+    project: Project,
+    image: ProjectImage,
+    names: Sequence[str],
+    defect: KlarfDefect | None,
+    klarf: Klarf | None,
+) -> Row:
+    record = _latest(record for name in names if (record := project.record(image.id, name)))
+    mask = None if record is None else project.mask(image.id, record.annotator)
+    shown = project.read_image(image.id, check=False)
+    label = (record.label if record else "") or image.label
+    area, diameter, size = _size(mask, shown.pixel_size)
+    place, radius = (None, None) if defect is None or klarf is None else on_wafer(defect, klarf)
+    state = "" if record is None else str(record.state)
+    seen = record is not None and record.state.is_reviewed and state != BY_RULE
+    return Row(
+        project.info.name,
+        image.name,
+        image.lot or project.info.name,
+        image.wafer,
+        image.defect,
+        project.info.class_names.get(label, label) or "no class",
+        state or str(ReviewState.CANDIDATE),
+        "" if record is None else record.annotator,
+        "" if record is None else record.time[:16].replace("T", " "),
+        "" if record is None else record.comment,
+        seen,
+        area,
+        diameter,
+        size,
+        place,
+        radius,
+        () if shown.microscope is None else tuple(describe(shown.microscope)),
+        _settings(record),
+        picture(shown, mask),
+    )
+
+
+def _latest(records: Iterable[ReviewRecord]) -> ReviewRecord | None:
+    """Return the latest review, else the latest mask."""
+    found = sorted(records, key=lambda record: (record.state.is_reviewed, record.time))
+    return found[-1] if found else None
+
+
+def _size(mask: BoolMask | None, pixel: float | None) -> tuple[float | None, float | None, str]:
+    box = None if mask is None else bounding_box(mask)
+    if mask is None or box is None:
+        return None, None, ""
+    area = int(np.count_nonzero(mask))
+    height, width = (side.stop - side.start for side in box)
+    if pixel is None:
+        return None, None, f"{area:,} px, {width} × {height} px"
+    square = area * pixel**2
+    extents = f"{length_text(width * pixel)} × {length_text(height * pixel)}"
+    return square, 2 * math.sqrt(square / math.pi), f"{area_text(square)}, {extents}"
+
+
+def picture(image: SemImage, mask: BoolMask | None) -> str:
+    """Return an image around its mask, outlined, as the data of a JPEG picture."""
+    gray, box = image.gray, None if mask is None else bounding_box(mask)
+    window = (slice(None), slice(None))
+    if box is not None:
+        sides = [side.stop - side.start for side in box]
+        half = round(max(SIDE / 2, _AROUND * max(sides) / 2))
+        middles = [(side.start + side.stop) // 2 for side in box]
+        rows, columns = (slice(max(0, at - half), at + half) for at in middles)
+        window = rows, columns
+    part = Image.fromarray(np.ascontiguousarray(gray[window])).convert("RGB")
+    scale = min(1.0, SIDE / max(part.size))
+    size = max(1, round(part.width * scale)), max(1, round(part.height * scale))
+    small = np.array(part.resize(size, Image.Resampling.BOX))
+    if mask is not None and box is not None:
+        held = (
+            Image.fromarray(np.ascontiguousarray(mask[window]))
+            .convert("L")
+            .resize(size, Image.Resampling.BOX)
+        )
+        inside = np.asarray(held) > 0
+        edge = inside & ~scipy.ndimage.binary_erosion(inside, border_value=1)
+        color = [int(colors.DEFECT[place : place + 2], 16) for place in (1, 3, 5)]
+        small[edge if edge.any() else inside] = color
+    with io.BytesIO() as file:
+        Image.fromarray(small).save(file, "JPEG", quality=80)
+        return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _settings(record: ReviewRecord | None) -> str:
+    """Say in one line what made a mask."""
+    recipe = None if record is None else record.recipe
+    if recipe is None or recipe.base != "automatic":
+        return ""
+    made = recipe.settings
+    network = made.get("network") or made.get("model") or {}
+    name = network.get("name") or Path(str(network.get("path", ""))).stem
+    compared = (made.get("compared") or {}).get("reference", "")
+    words = (
+        f"{name} ({str(network.get('sha256', ''))[:12]})",
+        made.get("algorithm", "paper"),
+        f"α {made.get('alpha', 0):g}, β {made.get('beta', 0):g}",
+        f"compared with {compared}" if compared else "",
+        *(f"{package} {version}" for package, version in recipe.versions.items()),
+    )
+    return "; ".join(word for word in words if word)
+
+
+def _defects(
+    project: Project,
+) -> tuple[dict[tuple[str, str, str], KlarfDefect], Klarf | None]:
+    """Return the defects of the KLARF file that a project was made from, where it is there."""
+    source = Path(project.info.source)
+    with suppress(InputError, OSError):
+        if source.is_file() and is_klarf(source):
+            klarf = read_klarf(source)
+            return {(one.lot, one.wafer, one.defect): one for one in klarf.defects}, klarf
+    return {}, None
+
+
+def on_wafer(defect: KlarfDefect, klarf: Klarf) -> tuple[tuple[float, float] | None, float | None]:
+    """Return where a defect lies on its wafer and the wafer's radius, in metres.
+
+    Lengths are in the file's unit from the corner of the die; dies are counted from the one in
+    whose coordinates the wafer's centre is given. Version 1.8 gives the diameter in that unit,
+    too, the flat versions a shape and millimetres.
+    """
+    fields = {
+        name: [float(word) for word in words]
+        for name, words in defect.wafer_fields.items()
+        if all(_is_number(word) for word in words)
+    }
+    pitch, centre = fields.get("diepitch", []), fields.get("samplecenterlocation", [])
+    sample = fields.get("samplesize", [])
+    cells = [defect.cells.get(name) for name in ("XREL", "YREL", "XINDEX", "YINDEX")]
+    words = [cell.text if cell is not None else "" for cell in cells]
+    if len(pitch) != 2 or len(centre) != 2 or not all(map(_is_number, words)):
+        return None, None
+    x, y, column, row = map(float, words)
+    place = (
+        (column * pitch[0] + x - centre[0]) * klarf.unit,
+        (row * pitch[1] + y - centre[1]) * klarf.unit,
+    )
+    if not sample:
+        return place, None
+    diameter = sample[0] * klarf.unit if sample[0] > 1000 else sample[-1] * 1e-3
+    return place, diameter / 2 if diameter > 0 else None
+
+
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        return math.isfinite(float(text))
+    return False

@@ -1,0 +1,163 @@
+"""The report: what it counts, and what a browser makes of it."""
+
+import json
+import re
+import shutil
+import subprocess
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_semxai.cli import main
+from napari_semxai.reports.lot_report import histogram, page, pareto, write_report
+from napari_semxai.reports.lot_rows import Row, on_wafer
+from napari_semxai.store.project.create import create_project
+from napari_semxai.store.sources.klarf import read_klarf
+from napari_semxai.types import InputError, ReviewChange, ReviewState
+
+KLARF = """FileVersion 1 2;
+LotID "L<1>";
+WaferID "W7";
+SampleSize 1 200;
+DiePitch 1.0e+004 2.0e+004;
+SampleCenterLocation 5.0e+003 0;
+TiffFileName lot.tif;
+ClassLookup 2
+ 1 "particle & co"
+ 2 "scratch";
+DefectRecordSpec 8 DEFECTID XREL YREL XINDEX YINDEX CLASSNUMBER IMAGECOUNT IMAGELIST ;
+DefectList
+ 1 5000 0 0 0 1 1 1 1 0
+ 2 5000 10000 3 -1 2 1 1 2 0
+ 3 0 0 -4 2 1 1 1 3 0;
+EndOfFile;
+"""
+
+
+@pytest.fixture
+def project(tmp_path):
+    random = np.random.default_rng(0)
+    pages = random.integers(60, 200, (3, 48, 64), dtype=np.uint8)
+    tifffile.imwrite(tmp_path / "lot.tif", pages, photometric="minisblack")
+    (tmp_path / "lot.001").write_text(KLARF)
+    with closing(
+        create_project(tmp_path / "project", tmp_path / "lot.001", pixel_size=2.5e-9)
+    ) as project:
+        mask = np.zeros((48, 64), bool)
+        mask[10:20, 20:40] = True
+        said = ReviewChange(ReviewState.ACCEPTED, mask, comment="<script>alert(1)</script>")
+        project.write_review("defect_1", "Anna", said)
+        project.write_review("defect_2", "Anna", ReviewChange(mask=mask))
+        project.write_review("defect_3", "Bert", ReviewChange(ReviewState.NO_DEFECT))
+        yield project
+
+
+def test_a_place_on_the_wafer_is_counted_from_its_centre(project, tmp_path):
+    klarf = read_klarf(tmp_path / "lot.001")
+    places = [on_wafer(defect, klarf) for defect in klarf.defects]
+    assert places[0] == ((0.0, 0.0), 0.1)
+    np.testing.assert_allclose(places[1][0], (0.03, -0.01))
+    np.testing.assert_allclose(places[2][0], (-0.045, 0.04))
+    # Version 1.8 has nanometres, and the diameter in them.
+    fields = {"diepitch": ("1e7", "2e7"), "samplecenterlocation": ("0", "0")}
+    fields["samplesize"] = ("300000000", "0")
+    defect = replace(klarf.defects[1], wafer_fields=fields)
+    place, radius = on_wafer(defect, replace(klarf, unit=1e-9))
+    np.testing.assert_allclose((*place, radius), (0.030005, -0.01999, 0.15))
+    assert on_wafer(replace(defect, wafer_fields={}), klarf) == (None, None)
+
+
+def test_all_is_in_one_file_that_asks_for_nothing(project, tmp_path):
+    calls, target = [], tmp_path / "lot.html"
+    assert write_report([project], target, lambda *call: calls.append(call)) == 3
+    assert calls[-1] == (3, 3)
+    text = target.read_text("utf-8")
+    assert not re.search(r"(src|href)=\"(?!data:|#)|url\(|@import", text)
+    assert text.count("data:image/jpeg;base64,") == 3
+    assert "<script" not in text
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    for words in (
+        "L&lt;1&gt;, wafer W7",
+        "particle &amp; co",
+        "1,250 nm²",
+        "50 nm × 25 nm",
+        "accepted",
+        "no defect",
+        "not seen by a person",
+        "Classes by number",
+        "<td>Anna<",
+        'href="#d1"',
+    ):
+        assert words in text, words
+    assert "Accepted by rule" not in text
+    assert "Agreement of annotators" in text
+    with pytest.raises(InputError, match="choose another place"):
+        write_report([project], tmp_path / "lot.001")
+
+
+def test_the_command_names_what_it_cannot_read(project, tmp_path, capsys):
+    record = project.folder / "reviews/anna/records/defect_1.json"
+    record.write_text("damaged")
+    target = tmp_path / "lot.html"
+    command = ["report", str(project.folder), "-o", str(target), "--json"]
+    assert main(command) == 3
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["images"] == 2
+    assert "damaged" in answer["failed"]["defect_1"]
+    assert target.is_file()
+
+
+def row(**values):
+    usual = dict.fromkeys(Row.__dataclass_fields__, "") | {
+        "state": "accepted", "label": "scratch", "lot": "A", "seen": True, "area": 1e-14,
+        "diameter": 1e-7, "place": None, "radius": None, "microscope": (), "picture": "data:,",
+    }  # fmt: skip
+    return Row(**usual | values)
+
+
+def test_lots_stand_beside_each_other_and_an_unknown_state_is_shown():
+    rows = [row(), row(lot="B", state="accepted by rule", seen=False, diameter=3e-7), row(lot="B")]
+    text = page(rows, [], "three")
+    assert "trend of lots" in text
+    assert "1 of 3 masks were accepted by a rule" in text
+    assert "2 of 2" in text
+    assert "trend of lots" not in page(rows[:1], [], "one")
+    # Nothing known at all.
+    bare = row(area=None, diameter=None, state="candidate", seen=False)
+    assert "histogram" not in page([bare], [], "bare")
+    assert "0</b>images" in page([], [], "none")
+
+
+def test_more_classes_than_colors_share_grey_and_no_color():
+    rows = [row(label=f"class {number}") for number in range(9)]
+    text = page(rows, [], "many")
+    assert text.count("Σ 100 %") == 2
+
+
+def test_bins_hold_everything_and_shares_end_at_one():
+    bins = histogram([1e-9, 2e-9, 1e-6])
+    assert sum(one["count"] for one in bins) == 3
+    assert histogram([2e-9, 2e-9])[0]["count"] == 2
+    assert histogram([]) == []
+    found = pareto({"a": 1, "b": 3})
+    assert [(one["name"], one["share"]) for one in found] == [("b", 0.75), ("a", 1.0)]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_a_browser_has_nothing_to_say_and_asks_for_nothing(project, tmp_path):
+    target, printed = tmp_path / "lot.html", tmp_path / "lot.pdf"
+    write_report([project], target)
+    command = [
+        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+        f"--log-net-log={tmp_path / 'net.json'}", f"--user-data-dir={tmp_path / 'profile'}",
+        f"--print-to-pdf={printed}", target.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "CONSOLE" not in done.stderr
+    assert printed.read_bytes().startswith(b"%PDF")
+    # The browser's own services are not the page's.
+    asked = re.findall(r'"url":"(https?://[^"]+)"', (tmp_path / "net.json").read_text())
+    assert not [url for url in asked if "google" not in url and "gvt1" not in url], asked
