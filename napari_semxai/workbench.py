@@ -11,6 +11,7 @@ from qtpy.QtGui import QKeySequence
 from qtpy.QtWidgets import QShortcut
 
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
+from napari_semxai.controllers.project.certify import CertifyController
 from napari_semxai.controllers.project.review import GroupReview
 from napari_semxai.controllers.project.thumbnails import Thumbnails
 from napari_semxai.engine.client import EngineClient
@@ -32,6 +33,7 @@ from napari_semxai.widgets.edit import dock as edit_dock
 from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
+from napari_semxai.widgets.project.certify_panel import CertifyPanel
 from napari_semxai.widgets.project.gallery import SIDE, Gallery
 from napari_semxai.widgets.project.project_panel import ProjectPanel, StoragePanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
@@ -250,6 +252,7 @@ def _edit_panels(bench: Workbench) -> dict[str, Panel]:
     small = Thumbnails(session, bench.jobs)
     large = Thumbnails(session, bench.jobs, SIDE, outlined=True)
     group = GroupReview(session, review, bench.writes)
+    certify = CertifyController(session, bench.queue, group, bench.writes)
     queue = QueuePanel(
         session, bench.projects, bench.queue, bench.images, bench.queue_masks, small
     )
@@ -260,6 +263,7 @@ def _edit_panels(bench: Workbench) -> dict[str, Panel]:
         QUEUE: queue,
         REVIEW: ReviewPanel(session, review),
         edit_dock.ANNOTATORS: AnnotatorsPanel(session, bench.annotators, bench.tools),
+        edit_dock.CERTIFY: CertifyPanel(session, certify),
         edit_dock.PROJECT: ProjectPanel(session, bench.tools),
         edit_dock.CLICKS: ClickPanel(session, bench.clicks, bench.click_preview, bench.choices),
         edit_dock.KEYS: KeysPanel(bench.keys),

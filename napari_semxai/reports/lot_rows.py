@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     Tell = Callable[[int, int], None]
 
-BY_RULE = "accepted by rule"
+BY_RULE = str(ReviewState.BY_RULE)
 """State of what no person looked at; only some projects know it."""
 SIDE = 150
 """Longer edge of a picture: 2,000 of them stay below 20 MB."""
@@ -114,7 +114,7 @@ def _row(
     area, diameter, size = _size(mask, shown.pixel_size)
     place, radius = (None, None) if defect is None or klarf is None else on_wafer(defect, klarf)
     state = "" if record is None else str(record.state)
-    seen = record is not None and record.state.is_reviewed and state != BY_RULE
+    seen = record is not None and record.state.is_reviewed
     return Row(
         project.info.name,
         image.name,

@@ -27,11 +27,13 @@ class ReviewState(StrEnum):
     NO_DEFECT = "no defect"
     REJECTED = "rejected"
     UNSURE = "unsure"
+    # In no file: earlier programs read a candidate there, see `ReviewRecord.rule`.
+    BY_RULE = "accepted by rule"
 
     @property
     def is_reviewed(self) -> bool:
         """Whether somebody has said what the mask is worth."""
-        return self is not ReviewState.CANDIDATE
+        return self not in (ReviewState.CANDIDATE, ReviewState.BY_RULE)
 
     @property
     def is_truth(self) -> bool:
@@ -235,7 +237,7 @@ class ReviewEvent:
     time : str
         UTC, ISO 8601.
     kind : str
-        "review", "edit", "note" or "undo" (of a review).
+        "review", "edit", "note", "rule" (accepted by one) or "undo" (of a review).
     state : ReviewState
         After the event.
     label, comment : str
@@ -286,6 +288,8 @@ class ReviewRecord:
         Oldest first; only ever grows.
     parts : tuple of MaskPart
         Objects of the mask, where it came in with several.
+    rule : str
+        Certificate by which the mask was accepted unseen; "" for none.
     """
 
     image: str
@@ -304,6 +308,7 @@ class ReviewRecord:
     recipe: MaskRecipe | None = None
     history: tuple[ReviewEvent, ...] = ()
     parts: tuple[MaskPart, ...] = ()
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -325,6 +330,8 @@ class ReviewChange:
         none. Only the history stays and grows; nothing else of the change counts.
     parts : tuple of MaskPart or None
         Objects of `mask`.
+    rule : str
+        Certificate by which the mask is accepted, with `ReviewState.BY_RULE`.
     """
 
     state: ReviewState | None = None
@@ -338,6 +345,7 @@ class ReviewChange:
     classifier_synthetic: bool | None = None
     back: ReviewRecord | None = None
     parts: tuple[MaskPart, ...] | None = None
+    rule: str = ""
 
     def classified(self, known: Classification | None) -> ReviewChange:
         """Return the change with what a classifier says of the image, where that is known."""

@@ -77,7 +77,7 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         type=ReviewState,
-        choices=list(ReviewState),
+        choices=[state for state in ReviewState if state is not ReviewState.BY_RULE],
         help="of masks with foreground (default: as exported, else accepted)",
     )
     parser.add_argument(
@@ -110,6 +110,11 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "--every-state",
         action="store_true",
         help="export candidates, rejected and unsure masks too",
+    )
+    parser.add_argument(
+        "--by-rule",
+        action="store_true",
+        help="export masks accepted by rule too, as candidates whose comment names the rule",
     )
     klarf = parser.add_argument_group("a copy of a KLARF file (--format klarf)")
     klarf.add_argument(
@@ -302,7 +307,11 @@ def run_export(options: argparse.Namespace, output: Output) -> int:
     project = open_project(options.project)
     failed: dict[str, str] = {}
     chosen = chosen_masks(
-        project, options.annotator, every_state=options.every_state, failed=failed
+        project,
+        options.annotator,
+        every_state=options.every_state,
+        by_rule=options.by_rule,
+        failed=failed,
     )
     count = export(project, chosen, target, form, failed, **more)
     result = {"output": target, "format": form, "masks": count, "failed": failed}

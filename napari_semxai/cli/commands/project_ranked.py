@@ -1,13 +1,25 @@
-"""``semxai project similar`` and ``next``: images in an order that has to be worked out."""
+"""Large projects: what is alike, what comes next, what may be accepted unseen."""
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.algorithms.statistics.certificate import Promise
 from napari_semxai.cli.commands.learn import ask_engine
-from napari_semxai.cli.common.options import count
+from napari_semxai.cli.common.options import count, fraction, whole
 from napari_semxai.cli.common.output import DONE
+from napari_semxai.store.project.certificates import (
+    Audit,
+    accept_by_rule,
+    draw_certificate,
+    latest_certificate,
+    note_decision,
+    read_audit,
+    take_back,
+)
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.ranked import RANKINGS, without_features
 from napari_semxai.types import InputError
@@ -31,6 +43,7 @@ def add_actions(add: _Add) -> None:
     ahead = add("next", run_next, "list the unreviewed images with most to gain from a review")
     _add_annotator(ahead)
     _add_number(ahead)
+    _add_certify(add("certify", run_certify, "accept masks unseen after an audit of a sample"))
 
 
 def _add_number(parser: argparse.ArgumentParser) -> None:
@@ -43,6 +56,92 @@ def _add_annotator(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--annotator", metavar="NAME", help="whose reviews; needed where there are several"
     )
+
+
+def _add_certify(parser: argparse.ArgumentParser) -> None:
+    usual = Promise()
+    parser.description = (
+        "Draw a random audit sample (--draw), review it, and accept (--accept) as many of the "
+        "other automatic masks as can be wrong no more often than promised. Without these, say "
+        "where it stands."
+    )
+    _add_annotator(parser)
+    parser.add_argument("--draw", type=count, metavar="N", help="draw N images, for example 120")
+    for name, text in (
+        ("--most-wrong", "share of accepted masks that may be wrong"),
+        ("--confidence", "that the promise holds"),
+        ("--iou", "overlap with the expert's mask below which a mask is wrong"),
+    ):
+        value = getattr(usual, name[2:].replace("-", "_"))
+        help_text = f"with --draw: {text} (default %(default)s)"
+        parser.add_argument(name, type=fraction, default=value, metavar="X", help=help_text)
+    parser.add_argument(
+        "--whole-defects-only",
+        action="store_true",
+        help="with --draw: a part missed or invented beside others does not make a mask wrong",
+    )
+    parser.add_argument("--seed", type=whole, help="with --draw: of the draw (default: random)")
+    parser.add_argument("--accept", action="store_true", help="accept what may be accepted")
+    parser.add_argument(
+        "--take-back", action="store_true", help="make all that was accepted so candidates again"
+    )
+
+
+def run_certify(options: argparse.Namespace, output: Output) -> int:
+    """Draw an audit sample, accept by it, take that back, or say where it stands."""
+    with closing(open_project(options.project)) as project:
+        name = annotator_of(project, options.annotator)
+        if not name:
+            raise InputError(f"{project.folder}: nobody has masks in it yet")
+        result: dict[str, Any] = {"project": project.folder, "annotator": name}
+        if options.take_back:
+            count = len(take_back(project, name))
+            output.say(f"{count} masks that were accepted by rule are candidates again")
+            output.result(result | {"taken_back": count})
+            return DONE
+        if options.draw is not None:
+            promise = Promise(
+                options.most_wrong, options.confidence, options.iou, not options.whole_defects_only
+            )
+            certificate = draw_certificate(project, name, options.draw, promise, options.seed)
+        else:
+            known = latest_certificate(project, name)
+            if known is None:
+                raise InputError(f"{project.folder}: {name} has no audit sample; --draw makes one")
+            certificate = known
+        audit = read_audit(project, certificate)
+        accepted = _accept(project, audit) if options.accept else audit.accepted
+    output.say(f"certificate {certificate.name}: {audit}")
+    for image_id in audit.waiting:
+        output.say(f"to audit: {project.image(image_id).name}")
+    output.result(
+        result
+        | {
+            "certificate": certificate.path,
+            "promise": asdict(certificate.promise),
+            "waiting": audit.waiting,
+            "wrong": audit.wrong,
+            "proof": None if audit.proof is None else asdict(audit.proof),
+            "can_be_accepted": len(audit.images),
+            "accepted": accepted,
+        }
+    )
+    return DONE
+
+
+def _accept(project: Project, audit: Audit) -> int:
+    """Accept what an audit allows, and return how many masks its rule has accepted then."""
+    certificate, accepted = audit.certificate, audit.accepted
+    if audit.waiting:
+        raise InputError(f"{certificate.path}: {audit}; nothing is accepted before all are")
+    note_decision(project, audit)
+    for image_id in audit.images:
+        record = project.record(image_id, certificate.annotator)
+        if record is not None:
+            change = accept_by_rule(certificate, record)
+            project.write_review(image_id, certificate.annotator, change)
+            accepted += 1
+    return accepted
 
 
 def run_similar(options: argparse.Namespace, output: Output) -> int:

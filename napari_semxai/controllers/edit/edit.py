@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -19,8 +18,9 @@ from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.recovery_copies import discard_recovery, load_recovery
 from napari_semxai.store.disk.safety_net import LONGEST_WAIT
 from napari_semxai.store.images.masks import read_mask, write_mask
+from napari_semxai.store.project.cache import voided_by_edit
 from napari_semxai.store.project.originals import check_replaceable
-from napari_semxai.types import InputError, ReviewState
+from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -333,9 +333,7 @@ class EditController:
 
 def _voided(record: ReviewRecord | None) -> ReviewRecord | None:
     """Return a record as it is shown from the first stroke on; it is written with the mask."""
-    if record is None or not record.state.is_reviewed:
-        return record
-    return replace(record, state=ReviewState.CANDIDATE, voided=record.state)
+    return None if record is None else voided_by_edit(record)
 
 
 def _write(path: Path, image: Path | None, mask: BoolMask) -> None:

@@ -6,5 +6,5 @@ behind the window; `review` says what the annotator says of a mask, or of many a
 opens or makes a project, which the session then holds; `queue` filters and steps. `batch_masks`
 makes masks for the whole queue, `annotators` compares people, `thumbnails` makes small pictures,
 `tools` exports and imports. `learning` learns from the reviews, and `rankings` works out orders of
-the queue, each in an engine of its own.
+the queue, each in an engine of its own. `certify` accepts masks by an audit.
 """

@@ -30,6 +30,7 @@ from napari_semxai.types import (
     ModelInfo,
     Progress,
     ReviewChange,
+    ReviewState,
     WarmRequest,
 )
 from napari_semxai.types.learned import LearnedMask, LearnedRequest
@@ -121,7 +122,7 @@ class QueueMasks:
             )
             return
         # Reversed, because the next one is taken from the end.
-        waiting = [row.image for row in reversed(queue.shown) if not row.state.is_reviewed]
+        waiting = [row.image for row in reversed(queue.shown) if _open(row.state)]
         run = self._run = _Run(opened, queue.annotator, self._session.settings, waiting)
         self._session.batch = Progress(TITLE, 0, run.total)
         learned = self._session.learned.used
@@ -257,7 +258,12 @@ def _by_hand(record: ReviewRecord | None) -> bool:
     recipe = record.recipe
     automatic = recipe is not None and recipe.base != "mask" and not recipe.edits
     chosen = recipe is not None and bool(recipe.settings.get("overridden"))
-    return record.state.is_reviewed or chosen or not automatic
+    return not _open(record.state) or chosen or not automatic
+
+
+def _open(state: ReviewState) -> bool:
+    """Return whether nothing is decided of an image; what a rule accepted stays as it is, too."""
+    return state is ReviewState.CANDIDATE
 
 
 def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_semxai.state.review import NEED_MASK, PastReview
 from napari_semxai.store.project.cache import after_change
+from napari_semxai.store.project.certificates import accept_by_rule
 from napari_semxai.types import InputError, ReviewChange, ReviewRecord, ReviewState
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.review_writer import ReviewWriter
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.cache import Entry
+    from napari_semxai.store.project.certificates import Certificate
     from napari_semxai.store.project.index.open_project import OpenProject
     from napari_semxai.types import BoolMask, QueueFilter, SemImage
 
@@ -288,6 +290,11 @@ class GroupReview:
         if len(others) < len(images):
             self._review.annotate(label=label)
         self._run(others, lambda _record, _mask: ReviewChange(label=label), f"class {label}")
+
+    def accept_by_rule(self, images: Sequence[str], certificate: Certificate) -> None:
+        """Accept masks unseen that a certificate allows; the open image is left to its person."""
+        change = partial(accept_by_rule, certificate)
+        self._run(self._begin(images), change, str(ReviewState.BY_RULE))
 
     def _begin(self, images: Sequence[str]) -> list[str]:
         self._groups += 1

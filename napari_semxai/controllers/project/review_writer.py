@@ -139,7 +139,8 @@ class ReviewWriter:
     def _is_new(self, entry: Entry, mask: BoolMask) -> bool:
         """Return whether an automatic mask is to be kept that was not there before."""
         session = self._session
-        if entry.record.state.is_reviewed or session.automatic is None or session.edited:
+        settled = entry.record.state is not ReviewState.CANDIDATE
+        if settled or session.automatic is None or session.edited:
             return False
         return bool(mask.any()) if entry.mask is None else not np.array_equal(mask, entry.mask)
 

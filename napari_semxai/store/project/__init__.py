@@ -7,8 +7,8 @@ counts, compares annotators and repeats stored edits. `create`, `imports` and `e
 images and masks in and out, `klarf_export` into a copy of a KLARF file; `originals` guards the
 files a project was made of. `rescue` keeps in files what could not be written. `learned` holds
 the versions of what was learned from the masks, `features` what the network sees in each image,
-`ranked` the orders that are worked out of all these. The folder `index` holds the cache that
-answers the queue's questions.
+`certificates` what may be accepted unseen, and `ranked` the orders that are worked out of these.
+The folder `index` holds the cache that answers the queue's questions.
 
 A new field of a record begins in `types.project` and `records`; a new export in `exports`.
 """

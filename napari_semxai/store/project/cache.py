@@ -140,6 +140,12 @@ class ProjectCache:
         return entry
 
 
+def voided_by_edit(record: ReviewRecord) -> ReviewRecord:
+    """Return a record as it is from the first change of its mask on."""
+    voided = record.state if record.state.is_reviewed else record.voided
+    return replace(record, state=ReviewState.CANDIDATE, voided=voided, rule="")
+
+
 def after_change(entry: Entry, change: ReviewChange) -> Entry:
     """Return an entry as it will be once `change` is written."""
     if change.back is not None:
@@ -147,12 +153,12 @@ def after_change(entry: Entry, change: ReviewChange) -> Entry:
     record, mask = entry.record, entry.mask
     if change.mask is not None:
         edited = change.mask.any() if mask is None else not np.array_equal(change.mask, mask)
-        if edited and record.state.is_reviewed:
-            record = replace(record, state=ReviewState.CANDIDATE, voided=record.state)
+        if edited:
+            record = voided_by_edit(record)
         score = record.score if change.score is None else change.score
         mask, record = change.mask, replace(record, recipe=change.recipe, score=score)
     if change.state is not None:
-        record = replace(record, state=change.state, voided=None)
+        record = replace(record, state=change.state, voided=None, rule=change.rule)
     if change.label is not None:
         record = replace(record, label=change.label)
     if change.comment is not None:

@@ -32,6 +32,7 @@ def chosen_masks(
     annotator: str | None = None,
     *,
     every_state: bool = False,
+    by_rule: bool = False,
     failed: dict[str, str] | None = None,
 ) -> Iterator[ChosenMask]:
     """Yield the images that have a mask to stand for them, in the project's order.
@@ -45,6 +46,9 @@ def chosen_masks(
         annotators.
     every_state : bool
         Whether candidates, rejected and unsure masks are yielded too, not only truth.
+    by_rule : bool
+        Whether masks that were accepted by rule are yielded too, as candidates whose comment names
+        the rule; for one annotator only, because nobody's vote is behind them.
     failed : dict, optional
         Gets the message of each image whose mask or record cannot be read; without it the first
         one raises.
@@ -66,9 +70,11 @@ def chosen_masks(
         raise InputError(f"{project.folder}: {annotator!r} has no masks, but {', '.join(names)}")
     if wanted != CONSENSUS:
         names = [wanted or names[0]]
+    elif by_rule:
+        raise InputError(f"masks accepted by rule have no part in the {CONSENSUS}; name one")
     for image in project.images:
         try:
-            chosen = _chosen(project, image, names, every_state)
+            chosen = _chosen(project, image, names, every_state, by_rule)
         except InputError as error:
             if failed is None:
                 raise
@@ -79,16 +85,22 @@ def chosen_masks(
 
 
 def _chosen(
-    project: Project, image: ProjectImage, names: list[str], every_state: bool
+    project: Project, image: ProjectImage, names: list[str], every_state: bool, by_rule: bool
 ) -> list[ChosenMask]:
     found = []
     for name in names:
         record, mask = project.record(image.id, name), project.mask(image.id, name)
-        if record is None or mask is None or not (every_state or record.state.is_truth):
+        if record is None or mask is None:
+            continue
+        ruled = record.state is ReviewState.BY_RULE
+        if not (every_state or record.state.is_truth or (by_rule and ruled)):
             continue
         label = (record.label, name) if record.label else (image.label, image.label_source)
-        told = (*label, record.comment, record.parts)
-        found.append(ChosenMask(image, mask, record.state, (name,), *told))
+        # Another program would take a word that it does not know for a person's "accepted".
+        state = ReviewState.CANDIDATE if ruled else record.state
+        rule = f"{ReviewState.BY_RULE} {record.rule}" if ruled else ""
+        comment = "; ".join(filter(None, (rule, record.comment)))
+        found.append(ChosenMask(image, mask, state, (name,), *label, comment, record.parts))
     return found
 
 
@@ -153,7 +165,7 @@ def project_agreement(
             first, second = (records[name] for name in pair)
             if first is None or second is None:
                 continue
-            if ReviewState.CANDIDATE not in (first.state, second.state):
+            if first.state.is_reviewed and second.state.is_reviewed:
                 states[pair].append((first.state, second.state))
             if first.label and second.label:
                 labels[pair].append((first.label, second.label))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
+from napari_semxai.store.project.certificates import audit_sample
 from napari_semxai.store.project.features import known_features, read_features
 from napari_semxai.store.project.project import Project
 from napari_semxai.types import InputError
@@ -82,5 +83,6 @@ def _why(score: float | None, apart: float) -> str:
 RANKINGS = {
     "similar": Ranking("Like the open image", similar, by_features=True),
     "gain": Ranking("Most to gain first", gain, by_features=True),
+    "audit": Ranking("Audit sample", audit_sample),
 }
 """By the name that `QueueFilter.order` gives them."""

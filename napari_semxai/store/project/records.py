@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 _FORMAT = "napari-semxai record"
 _VERSION = 1
 _REPLACED_FOLDER = "replaced"
+_RULE = "rule"
 
 
 def utc_now() -> str:
@@ -90,6 +91,9 @@ def imported_state(
         What a person wants for masks with foreground.
     """
     implied = ReviewState.ACCEPTED if mask.any() else ReviewState.NO_DEFECT
+    if told == ReviewState.BY_RULE:
+        # The certificate that it rests on did not come along.
+        told = ReviewState.CANDIDATE
     state = wanted or next((state for state in ReviewState if state == told), implied)
     empty_truth = wanted is not None and wanted.is_truth and not mask.any()
     return implied if state is ReviewState.NO_DEFECT or empty_truth else state
@@ -122,7 +126,7 @@ def next_record(
     if change.state is not None:
         state, voided = change.state, None
     elif edited and old.state is not ReviewState.CANDIDATE:
-        state, voided = ReviewState.CANDIDATE, old.state
+        state, voided = ReviewState.CANDIDATE, old.state if old.state.is_reviewed else None
     parts = old.parts if change.parts is None else change.parts
     record = replace(
         old,
@@ -137,6 +141,7 @@ def next_record(
         recipe=_next_recipe(image, old, change, mask, edited),
         # An edit cuts them where they are written; nothing is left of them in an empty mask.
         parts=() if change.state is ReviewState.NO_DEFECT else parts,
+        rule=(change.rule or old.rule) if state is ReviewState.BY_RULE else "",
     )
     if change.confidence is not None:
         record = replace(
@@ -146,6 +151,7 @@ def next_record(
             classifier_synthetic=change.classifier_synthetic,
         )
     kind = "review" if change.state is not None else "edit" if edited else "note"
+    kind = _RULE if change.state is ReviewState.BY_RULE else kind
     return _with_event(record, old, kind)
 
 
@@ -174,7 +180,7 @@ def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
     digest = "" if mask is None else array_digest(mask)
     if digest == record.mask_sha256:
         return record
-    reviewed = record.state is not ReviewState.CANDIDATE
+    reviewed = record.state.is_reviewed
     return replace(
         record,
         state=ReviewState.CANDIDATE,
@@ -182,6 +188,7 @@ def voided_by_hand(record: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
         mask_sha256=digest,
         area=0 if mask is None else int(np.count_nonzero(mask)),
         recipe=None,
+        rule="",
     )
 
 
@@ -226,16 +233,21 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
     """Return a record as JSON holds it."""
     values = asdict(record)
     values["recipe"] = record.recipe and recipe_values(record.recipe)
-    history = [{**entry, "state": str(entry["state"])} for entry in values.pop("history")]
+    history = [{**entry, "state": _stored(entry["state"])} for entry in values.pop("history")]
     return {
         "format": _FORMAT,
         "version": _VERSION,
         **values,
-        "state": str(record.state),
+        "state": _stored(record.state),
         "voided": None if record.voided is None else str(record.voided),
         "mask_file_sha256": mask_file_sha256,
         "history": history,
     }
+
+
+def _stored(state: ReviewState) -> str:
+    """Return a state as files hold it: earlier programs must not take a rule for a person."""
+    return str(ReviewState.CANDIDATE if state is ReviewState.BY_RULE else state)
 
 
 def recipe_values(recipe: MaskRecipe) -> dict[str, Any]:
@@ -268,10 +280,11 @@ def read_record(path: Path) -> tuple[ReviewRecord, str]:
 def record_of(values: dict[str, Any]) -> ReviewRecord:
     """Return a record from what `record_values` made of it."""
     voided, recipe = values["voided"], values["recipe"]
+    state, rule = ReviewState(values["state"]), values.get("rule", "")
     return ReviewRecord(
         image=values["image"],
         annotator=values["annotator"],
-        state=ReviewState(values["state"]),
+        state=ReviewState.BY_RULE if rule and state is ReviewState.CANDIDATE else state,
         voided=None if voided is None else ReviewState(voided),
         label=values["label"],
         comment=values["comment"],
@@ -285,11 +298,19 @@ def record_of(values: dict[str, Any]) -> ReviewRecord:
         score=values["score"],
         recipe=None if recipe is None else read_recipe(recipe),
         history=tuple(
-            ReviewEvent(**{**entry, "state": ReviewState(entry["state"])})
+            ReviewEvent(
+                **{
+                    **entry,
+                    "state": ReviewState.BY_RULE
+                    if entry["kind"] == _RULE
+                    else ReviewState(entry["state"]),
+                }
+            )
             for entry in values["history"]
         ),
         # Earlier records know of no parts.
         parts=tuple(MaskPart(**part) for part in values.get("parts", ())),
+        rule=rule if state is ReviewState.CANDIDATE else "",
     )
 
 

@@ -108,6 +108,7 @@ def save_change(
         "classifier_sha256": change.classifier_sha256,
         "classifier_synthetic": change.classifier_synthetic,
         "back": change.back and record_values(change.back, ""),
+        "rule": change.rule,
         "parts": None if change.parts is None else [asdict(part) for part in change.parts],
     }
     info = {"name": image.id, "path": str(image.path), "page": image.page}

@@ -58,16 +58,17 @@ TOOLS = (
 )
 CLICKS, KEYS, SIZE, DEFECTS = "SAM click", "Keys", "Size", "Defects"
 QUEUE, REVIEW, ANNOTATORS, PROJECT = "Queue", "Review", "Annotators", "Project"
-STORAGE = "Storage"
+STORAGE, CERTIFY = "Storage", "Certify"
 _FOLDED = {
     DEFECTS: "List of defects",
     SIZE: "Size and pixel size",
     ANNOTATORS: "Annotators",
+    CERTIFY: "Certified accept",
     PROJECT: "Export, import, classes",
     STORAGE: "Storage",
 }
 """Panels that fold away, and their titles."""
-_OF_MASK, _OF_PROJECT = (DEFECTS, SIZE), (ANNOTATORS, PROJECT)
+_OF_MASK, _OF_PROJECT = (DEFECTS, SIZE), (ANNOTATORS, CERTIFY, PROJECT)
 
 
 class EditDock(ScrolledDock):

@@ -35,6 +35,7 @@ COLORS = {
     ReviewState.NO_DEFECT: colors.SKY,
     ReviewState.REJECTED: colors.VERMILION,
     ReviewState.UNSURE: colors.ORANGE,
+    ReviewState.BY_RULE: colors.BLUE,
 }
 MARKS = {
     ReviewState.CANDIDATE: "○",
@@ -43,6 +44,7 @@ MARKS = {
     ReviewState.NO_DEFECT: "∅",
     ReviewState.REJECTED: "✗",
     ReviewState.UNSURE: "?",
+    ReviewState.BY_RULE: "≈",
 }
 """A state is told by its mark, too, not by its colour alone."""
 _SHOWN = tuple((column.name, column.show) for column in QUEUE_COLUMNS if column.show)

@@ -14,6 +14,7 @@ from napari_semxai.store.project.features import write_features
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 from napari_semxai.types.learned import FeaturesRequest
+from tests.store.project.projects import propose
 
 SHAPE = (20, 24)
 
@@ -201,3 +202,31 @@ def test_similar_and_next_make_the_features_they_need(project, monkeypatch, caps
     assert asked == [FeaturesRequest(project.folder)]
     project.write_review("b", "bert", ReviewChange(ReviewState.ACCEPTED, square(4)))
     assert "name one" in run(capsys, "next", project.folder, code=2)
+
+
+def test_certify_draws_audits_accepts_and_takes_back(images, tmp_path, capsys):
+    for number in range(50):
+        tifffile.imwrite(images / f"n{number:02}.tif", np.full(SHAPE, number, dtype=np.uint8))
+    assert main(["project", "init", str(tmp_path / "q"), "--from", str(images)]) == 0
+    with closing(open_project(tmp_path / "q")) as project:
+        assert "nobody has masks" in run(capsys, "certify", project.folder, code=2)
+        for image in project.images:
+            propose(project, image.id, square(5))
+        assert "--draw makes one" in run(capsys, "certify", project.folder, code=2)
+    loose = ("--draw", 20, "--most-wrong", 0.4, "--confidence", 0.8, "--seed", 1)
+    waiting = run(capsys, "certify", project.folder, *loose)["waiting"]
+    assert len(waiting) == 20
+    refused = run(capsys, "certify", project.folder, "--accept", code=2)
+    assert "0 of 20 images of the sample are audited" in refused
+    with closing(open_project(tmp_path / "q")) as project:
+        for image_id in waiting:
+            project.write_review(image_id, "anna", ReviewChange(ReviewState.ACCEPTED))
+    assert run(capsys, "certify", project.folder)["can_be_accepted"] == 33
+    assert run(capsys, "certify", project.folder, "--accept")["accepted"] == 33
+    states = run(capsys, "status", project.folder)["states"]["anna"]
+    assert states == {"accepted": 20, "accepted by rule": 33}
+    export = ("export", project.folder, "-o")
+    assert run(capsys, *export, tmp_path / "truth")["masks"] == 20
+    assert run(capsys, *export, tmp_path / "all", "--by-rule")["masks"] == 53
+    assert run(capsys, "certify", project.folder, "--take-back")["taken_back"] == 33
+    assert run(capsys, "status", project.folder)["states"]["anna"]["candidate"] == 33

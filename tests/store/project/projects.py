@@ -6,8 +6,9 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.project.create import create_project
-from napari_semxai.types import ReviewChange, ReviewState
+from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 
 SHAPE = (24, 32)
 MIXED = (24, 30)
@@ -55,3 +56,10 @@ def mixed_project(folder):
         write("stack_p0002", "anna", ReviewChange(ReviewState.NO_DEFECT))
         write("stack_p0003", "anna", ReviewChange(ReviewState.REJECTED, blob(4)))
         yield project
+
+
+def propose(project, image_id, mask, score=0.5, annotator="anna"):
+    """Write an automatic mask that nobody has reviewed."""
+    recipe = MaskRecipe("automatic", array_digest(mask), project.image(image_id).sha256)
+    change = ReviewChange(mask=mask, recipe=recipe, score=score)
+    return project.write_review(image_id, annotator, change)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import QueueColumn, QueueFilter
 
-_VERSION = 5
+_VERSION = 6
 _LOCK_SECONDS = 5.0
 _KEPT_SECONDS = 90 * 24 * 3600.0
 """An index that was not opened for so long is removed; opening its project makes it again."""
@@ -53,6 +53,7 @@ FOLDERS = sa.Table(
     sa.Column("masks", sa.BigInteger, nullable=False),
 )
 _TYPES = {str: sa.Text, int: sa.Integer, ReviewState: sa.Text, float: sa.Float, bool: sa.Boolean}
+NOT_REVIEWED = tuple(state.value for state in ReviewState if not state.is_reviewed)
 _KEYS = ("image", "annotator")
 REVIEWS = sa.Table(
     "reviews",
@@ -162,7 +163,8 @@ def find_latest(connection: sa.Connection, images: Iterable[str]) -> None:
     first = (
         sa.select(other.c.annotator)
         .where(other.c.image == REVIEWS.c.image)
-        .order_by(other.c.state == ReviewState.CANDIDATE.value, other.c.time.desc())
+        # No "in", which many questions at once may not hold.
+        .order_by(sa.or_(*(other.c.state == state for state in NOT_REVIEWED)), other.c.time.desc())
         .limit(1)
         .scalar_subquery()
     )
@@ -180,7 +182,7 @@ def _whose(wanted: QueueFilter) -> sa.ColumnElement[bool]:
     if wanted.hidden_from is None:
         return shown
     me, other = annotator_key(wanted.hidden_from), REVIEWS.alias()
-    mine = sa.and_(other.c.annotator == me, other.c.state != ReviewState.CANDIDATE.value)
+    mine = sa.and_(other.c.annotator == me, other.c.state.not_in(NOT_REVIEWED))
     reviewed = IMAGES.c.id.in_(sa.select(other.c.image).where(mine))
     return sa.case((reviewed, shown), else_=REVIEWS.c.annotator == me)
 

@@ -29,6 +29,7 @@ from napari_semxai.store.project.files import (
 )
 from napari_semxai.store.project.index.database import (
     FOLDERS,
+    NOT_REVIEWED,
     REVIEWS,
     file_database,
     find_latest,
@@ -202,7 +203,7 @@ class ProjectIndex:
             REVIEWS.c.annotator, REVIEWS.c.state, sa.func.count(), sa.func.count(REVIEWS.c.voided)
         ).where(REVIEWS.c.damaged.is_(None))
         reviewed = sa.select(sa.func.count(REVIEWS.c.image.distinct())).where(
-            REVIEWS.c.state != ReviewState.CANDIDATE
+            REVIEWS.c.state.not_in(NOT_REVIEWED)
         )
         damaged = sa.select(REVIEWS.c.damaged).where(REVIEWS.c.damaged.is_not(None))
         with self._reading() as connection:

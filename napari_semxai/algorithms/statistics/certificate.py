@@ -1,0 +1,200 @@
+"""How many masks can be accepted unseen: what an audit of a random sample proves of the others.
+
+All images are ranked by how sure their masks are, and divided into layers of equal size. As many
+images of every layer are drawn at random, and looked at. Layer by layer, the surest first, it is
+then tested whether so many masks of all layers so far are wrong as one must not accept; the first
+layer for which that cannot be ruled out ends it. Because the order of the tests is fixed before
+anybody has looked, all that passed hold together with the confidence of one of them.
+
+References
+----------
+.. [1] C. J. Clopper and E. S. Pearson, "The use of confidence or fiducial limits illustrated in
+   the case of the binomial", Biometrika 26(4), 1934.
+.. [2] W. Hoeffding, "On the distribution of the number of successes in independent trials",
+   Annals of Mathematical Statistics 27(3), 1956: the binomial bound holds for such layers, too.
+.. [3] A. N. Angelopoulos, S. Bates, E. J. Candès, M. I. Jordan and L. Lei, "Learn then Test:
+   Calibrating Predictive Algorithms to Achieve Risk Control", Annals of Applied Statistics 19(2),
+   2025, section on fixed-sequence testing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+from scipy.stats import beta, binom
+
+from napari_semxai.algorithms.masks.metrics import scores
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_semxai.types import BoolMask, FloatArray
+
+LAYERS = 20
+_TOUCHING = np.ones((3, 3))
+
+
+@dataclass(frozen=True, slots=True)
+class Promise:
+    """What is to hold of the masks that are accepted unseen.
+
+    Attributes
+    ----------
+    most_wrong : float
+        Share of them that may be wrong, in (0, 1).
+    confidence : float
+        Probability that the promise holds, at least 0.8.
+    iou : float
+        A mask whose IoU with the expert's is below this is wrong; 0 where it does not matter.
+    defects : bool
+        Whether a mask is wrong that misses a connected part of the expert's, or has one that
+        touches nothing of it. A whole defect missed or invented always is.
+    """
+
+    most_wrong: float = 0.05
+    confidence: float = 0.95
+    iou: float = 0.8
+    defects: bool = True
+
+    def is_wrong(self, mask: BoolMask, truth: BoolMask) -> bool:
+        """Return whether a mask (M, N) is wrong by the expert's."""
+        if mask.any() != truth.any():
+            return True
+        if not truth.any():
+            return False
+        apart = self.defects and (_alone(truth, mask) or _alone(mask, truth))
+        return apart or bool(scores(mask, truth).iou < self.iou)
+
+    def __str__(self) -> str:
+        """Say what is promised, and what wrong means."""
+        parts = "a connected part or " if self.defects else ""
+        overlap = f"an IoU below {self.iou:g}, or " if self.iou else ""
+        return (
+            f"at most {self.most_wrong:.1%} wrong with {self.confidence:.0%} confidence (wrong: "
+            f"{overlap}{parts}a defect missed or invented)"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What an audit proves.
+
+    Attributes
+    ----------
+    layers : int
+        Layers whose images can be accepted, from the surest on; 0 for none.
+    audited, wrong : int
+        Images of these that were looked at, and those among them whose mask was wrong; where
+        nothing can be accepted, of the layers that the first test took.
+    bound : float
+        Upper Clopper-Pearson bound of the share of wrong masks in these layers.
+    reason : str
+        Why it ends there.
+    """
+
+    layers: int
+    audited: int
+    wrong: int
+    bound: float
+    reason: str
+
+
+def draw_layers(
+    confidence: FloatArray, count: int, seed: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Rank images by confidence, divide them into layers, and draw as many of each.
+
+    Parameters
+    ----------
+    confidence : ndarray of float, shape (n,)
+        NaN where unknown, which is taken for the least sure.
+    count : int
+        Images to draw; rounded up to as many of every layer.
+    seed : int
+        Of the draw, and of the order of images that are equally sure.
+
+    Returns
+    -------
+    list, list
+        The images of each layer, the surest first, and those drawn of it in random order.
+
+    Raises
+    ------
+    ValueError
+        When there are too few images.
+    """
+    rng = np.random.default_rng([seed, len(confidence)])
+    each = -(-count // LAYERS)
+    if each < 1 or len(confidence) < 2 * each * LAYERS:
+        raise ValueError(
+            f"{len(confidence)} images are too few to draw {max(count, 1)} of them; at least "
+            f"twice as many are needed, and {2 * LAYERS}"
+        )
+    shuffled = rng.permutation(len(confidence))
+    sure = np.nan_to_num(confidence[shuffled], nan=-np.inf)
+    ranked = shuffled[np.argsort(-sure, kind="stable")]
+    layers = [part.tolist() for part in np.array_split(ranked, LAYERS)]
+    return layers, [rng.choice(layer, each, replace=False).tolist() for layer in layers]
+
+
+def prove(
+    sizes: Sequence[int],
+    audited: int,
+    wrong: Sequence[int],
+    left: Sequence[int],
+    promise: Promise,
+) -> Proof:
+    """Return how many layers can be accepted.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Images of each layer when it was drawn, the surest layer first.
+    audited : int
+        Images drawn of each layer.
+    wrong : sequence of int
+        Those of them whose mask was wrong.
+    left : sequence of int
+        Images of each layer that would be accepted: neither audited nor changed since.
+    promise : Promise
+        What is to hold of these.
+    """
+    layer = np.arange(1, len(sizes) + 1)
+    looked, found, rest = audited * layer, np.cumsum(wrong), np.cumsum(left)
+    # Of the whole layers, so that even if all that is wrong is among the rest the promise holds
+    # of the rest.
+    level = promise.most_wrong * rest / (layer * max(sizes))
+    doubt = 1 - promise.confidence
+    able = np.flatnonzero(binom.cdf(0, looked, level) <= doubt)
+    # Where even no wrong mask would not do, a test could only end it; by the numbers drawn alone.
+    first = int(able[0]) if len(able) else len(sizes)
+    last = first
+    while last < len(sizes) and binom.cdf(found[last], looked[last], level[last]) <= doubt:
+        last += 1
+    end = min(max(last - 1, first), len(sizes) - 1)
+    said = f"{found[end]} of {looked[end]} audited masks were wrong"
+    if not len(able):
+        said += f": too few audited, or too few others ({rest[end]}), to prove it; draw more"
+    elif last == first:
+        said += ": too many already among the surest"
+    elif last < len(sizes):
+        said += "; with images less sure than these it is not shown"
+    layers = last if last > first else 0
+    bound = _upper(int(found[end]), int(looked[end]), promise)
+    return Proof(layers, int(looked[end]), int(found[end]), bound, said)
+
+
+def _upper(wrong: int, audited: int, promise: Promise) -> float:
+    """Return the one-sided Clopper-Pearson bound of a share."""
+    if wrong == audited:
+        return 1.0
+    return float(beta.ppf(promise.confidence, wrong + 1, audited - wrong))
+
+
+def _alone(mask: BoolMask, other: BoolMask) -> bool:
+    """Return whether a connected part of a mask touches nothing of another."""
+    labels, count = ndimage.label(mask, _TOUCHING)
+    return len(np.setdiff1d(np.unique(labels[other]), [0])) < int(count)
