@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     Tell = Callable[[int, int], None]
 
 BY_RULE = str(ReviewState.BY_RULE)
-"""State of what no person looked at; only some projects know it."""
 SIDE = 150
 """Longer edge of a picture: 2,000 of them stay below 20 MB."""
 _AROUND = 1.6
