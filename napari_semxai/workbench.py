@@ -6,9 +6,10 @@ import logging
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
-from qtpy.QtCore import Qt
+from qtpy.compat import isalive
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QShortcut
+from qtpy.QtWidgets import QShortcut, QWidget
 
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
 from napari_semxai.controllers.project.certify import CertifyController
@@ -55,6 +56,8 @@ _logger = logging.getLogger(__name__)
 T = TypeVar("T")
 CANDIDATES, EDIT, EXPLAIN = "Mask candidates", "Edit & review", "Explain"
 SCORES, SURVEY, RESEARCH = "Scores", "Survey", "Research"
+_MOMENT = 50
+"""Milliseconds that the window has for itself before another dock is made."""
 
 
 class Workbench(Parts):
@@ -78,6 +81,9 @@ class Workbench(Parts):
     ) -> None:
         super().__init__(viewer, folders, start_engine)
         self.docks: dict[str, ScrolledDock] = {}
+        self._places: dict[str, QWidget] = {}
+        self._later = QTimer(singleShot=True, interval=_MOMENT)
+        self._later.timeout.connect(self._make_next)
         self._start_window()
         self.segment.warm()
 
@@ -103,13 +109,21 @@ class Workbench(Parts):
             dock.keep_sections(self.choices)
             dock.set_foot(WorkLine(self.monitor, self.show_log))
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
+            place = self._places.pop(title, None)
+            if place is not None and isalive(place):
+                place.parentWidget().setWidget(dock)
+                place.deleteLater()
         return self.docks[title]
 
     def show(self) -> None:
-        """Open all docks as tabs on the right."""
+        """Open all docks as tabs on the right.
+
+        The one in front is there at once; the others are made while nothing else is to be done,
+        or when they are asked for.
+        """
         with settings_saved_once():
             for title, entry in DOCKS.items():
-                widget = self.dock(title)
+                widget = self._dock_or_place(title)
                 if widget.parent() is None:
                     # The name that napari's menus give it, so that they toggle this same dock.
                     name = f"{title} (SEMXAI)"
@@ -121,11 +135,30 @@ class Workbench(Parts):
         front = self.dock(CANDIDATES).parent()
         front.raise_()
         self.room = self.room or CanvasRoom(self.viewer.window._qt_window, front)
+        self._later.start()
         # Single keys are the image's.
         self.viewer.window._qt_viewer.canvas.native.setFocus()
 
+    def _dock_or_place(self, title: str) -> QWidget:
+        """Return a dock, or what stands in its place until it is made."""
+        if title in self.docks or title == CANDIDATES:
+            return self.dock(title)
+        if title not in self._places or not isalive(self._places[title]):
+            self._places[title] = QWidget()
+        return self._places[title]
+
+    def _make_next(self) -> None:
+        """Make one more dock, and go on when everything else has had its turn."""
+        title = next(iter(self._places), None)
+        if title is not None:
+            if isalive(self._places[title]):
+                self.dock(title)
+            self._places.pop(title, None)
+            self._later.start()
+
     def close(self) -> None:
         """Write what is unsaved, end the engines and let go of the viewer."""
+        self._later.stop()
         for dock in self.docks.values():
             dock.release()
         self.docks = {}

@@ -231,7 +231,7 @@ def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot, folders):
 
 @pytest.mark.usefixtures("engine_on_demand")
 def test_opening_twice_opens_once(workbench, viewer):
-    docks = dict(workbench.docks)
+    docks = {title: workbench.dock(title) for title in DOCKS}
     assert plugin.open_workbench(viewer) is workbench
     assert plugin.make_scores_dock(viewer) is docks["Scores"]
     assert workbench.docks == docks
@@ -240,7 +240,7 @@ def test_opening_twice_opens_once(workbench, viewer):
 
 @pytest.mark.usefixtures("engine_on_demand")
 def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
-    old = workbench.docks["Scores"]
+    old = workbench.dock("Scores")
     viewer.window.remove_dock_widget(old)
     old.deleteLater()
     del old

@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QLineEdit, QWidget
 
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.widgets.common.numbers import LengthField, NumberField, WholeField
+from napari_semxai.workbench import DOCKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +40,7 @@ def locale(request: pytest.FixtureRequest, qapp: Any) -> Iterator[None]:
 def fields(locale: None, workbench: Workbench) -> list[Any]:
     """All of them, with an image open and whatever else they wait for taken as done."""
     workbench.images.show(image_from_array(np.zeros((64, 80), np.uint8), "scene"))
-    docks = workbench.docks.values()
+    docks = [workbench.dock(title) for title in DOCKS]
     for widget in (one for dock in docks for one in dock.findChildren(QWidget)):
         widget.setEnabled(True)
     return [field for dock in docks for field in dock.findChildren(QAbstractSpinBox)]

@@ -30,7 +30,7 @@ def files(tmp_path: Path) -> list[Path]:
     return [tmp_path / "b.tif", tmp_path / "a.png"]
 
 
-def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
+def test_images_and_docks(make_napari_viewer: Any, qtbot: Any, files: list[Path]) -> None:
     from napari_semxai.plugin import close_workbench, workbench_of
     from napari_semxai.workbench import DOCKS
 
@@ -42,7 +42,9 @@ def test_images_and_docks(make_napari_viewer: Any, files: list[Path]) -> None:
     assert session.pixel_size == 2e-9
     assert [layer.name for layer in viewer.layers][:2] == ["b", "a"]
     assert [layer.name for layer in viewer.layers if layer.visible] == ["b", "defect mask"]
-    assert set(DOCKS) <= set(workbench_of(viewer).docks)
+    # The first at once, the others after a moment.
+    assert set(workbench_of(viewer).docks) == {"Mask candidates"}
+    qtbot.waitUntil(lambda: set(workbench_of(viewer).docks) == set(DOCKS))
     close_workbench(workbench_of(viewer))
 
 

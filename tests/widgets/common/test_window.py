@@ -15,6 +15,7 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_semxai import plugin
 from napari_semxai.types import Failure, ReviewRecord
 from napari_semxai.widgets.common import window as window_module
+from napari_semxai.workbench import DOCKS
 from tests.queues import queue_of
 
 if TYPE_CHECKING:
@@ -163,9 +164,10 @@ def test_messages_lie_over_the_canvas_and_go_by_themselves(
 
 def test_the_log_can_be_opened_from_every_dock(workbench: Workbench, qtbot: QtBot) -> None:
     workbench.session.say("3 masks exported")
-    for title, dock in workbench.docks.items():
-        assert dock.foot.text.text() == "3 masks exported", title
-    workbench.docks["Scores"].foot.log.click()
+    # Docks that are made later, too, know what was said.
+    for title in DOCKS:
+        assert workbench.dock(title).foot.text.text() == "3 masks exported", title
+    workbench.dock("Scores").foot.log.click()
     logs = window_of(workbench).findChildren(window_module.FloatingPanel)
     (log,) = [own for own in logs if own.windowTitle() == "Messages"]
     assert "3 masks exported" in log.findChild(QLabel).text()
