@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QSize
-from qtpy.QtWidgets import QGridLayout, QLabel, QListView, QSpinBox
+from qtpy.QtWidgets import QGridLayout, QLabel, QListView
 
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.common.forms import Panel, button, editable_box
+from napari_semxai.widgets.common.numbers import whole_field
 from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.project.queue_list import QueueModel
 
@@ -72,8 +73,7 @@ class Gallery(Panel):
             "Like the open image", "Order the list by how much its images look like the open one"
         )
         self.first = button("Choose first", "Choose so many images from the start of the list")
-        self.count = QSpinBox()
-        self.count.setRange(1, 999)
+        self.count = whole_field(1, 999, "How many of the first to choose")
         self.count.setValue(20)
         self._lay_out()
         self._outside: Connections = (
