@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai import __version__
-from napari_semxai.reports.lot_rows import BY_RULE, Row, rows_of
+from napari_semxai.reports.lot_rows import Row, rows_of
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.project.masks import project_agreement
 from napari_semxai.store.project.originals import free_place
@@ -116,7 +116,7 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
         "settings": Counter(row.settings for row in rows if row.settings).most_common(),
         "microscopes": _microscopes(rows),
         "seen": sum(row.seen for row in rows),
-        "by_rule": sum(row.state == BY_RULE for row in rows),
+        "by_rule": sum(row.state == ReviewState.BY_RULE for row in rows),
     }
     return environment.from_string(template).render(**values)
 

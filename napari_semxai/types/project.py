@@ -244,6 +244,10 @@ class ReviewEvent:
         After the event.
     mask_sha256 : str
         Digest of the mask after the event; "" without a mask.
+    image_sha256, recipe_sha256 : str
+        Of the image's pixels, and of what made the mask; "" in earlier histories.
+    previous : str
+        Digest of the event before; "" in earlier histories.
     """
 
     time: str
@@ -252,6 +256,9 @@ class ReviewEvent:
     label: str
     comment: str
     mask_sha256: str
+    image_sha256: str = ""
+    recipe_sha256: str = ""
+    previous: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.commands import project_ranked, project_replay
 from napari_semxai.cli.common.options import add_foreground_option, fraction, length
-from napari_semxai.cli.common.output import DONE
+from napari_semxai.cli.common.output import BAD_INPUT, DONE
 from napari_semxai.store.project.exports import EXPORT_FORMATS, export
 from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.types import InputError, ReviewState
@@ -43,6 +43,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     classes = add("classes", run_classes, "print or set the names of classes")
     classes.add_argument("names", nargs="*", metavar="LABEL=NAME", help="for example 3=scratch")
     add("status", run_status, "count reviews and report the agreement of annotators")
+    add("verify", run_verify, "say what was changed outside this program")
     _add_import(add("import", run_import, "import existing masks as reviews"))
     _add_restore(add("restore", run_restore, "restore reviews that an import replaced"))
     _add_export(add("export", run_export, "export masks, COCO JSON, a data set or measurements"))
@@ -253,6 +254,23 @@ def run_status(options: argparse.Namespace, output: Output) -> int:
         )
     output.result(asdict(status) | {"agreement": [asdict(pair) for pair in pairs]})
     return output.conclude({name: name for name in status.damaged})
+
+
+def run_verify(options: argparse.Namespace, output: Output) -> int:
+    """Compare all files with their digests; exit code 2 where something was changed."""
+    from napari_semxai.store.project.project import open_project
+    from napari_semxai.store.project.verify import verify_project
+
+    project = open_project(options.project)
+    found = verify_project(project, lambda done, total: output.progress(f"{done}/{total}"))
+    counts = f"{found.images} images, {found.records} records, {found.exports} exports"
+    if found.unchained:
+        counts += f"; {found.unchained} histories began before there were digests in them"
+    output.say(f"{options.project}: {counts}; {len(found.changed)} changed outside the program")
+    for name, said in found.changed:
+        output.say(f"  {name}: {said}")
+    output.result(asdict(found))
+    return BAD_INPUT if found.changed else DONE
 
 
 def run_import(options: argparse.Namespace, output: Output) -> int:

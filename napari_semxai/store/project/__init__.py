@@ -8,6 +8,7 @@ images and masks in and out, `klarf_export` into a copy of a KLARF file; `origin
 files a project was made of. `rescue` keeps in files what could not be written. `learned` holds
 the versions of what was learned from the masks, `features` what the network sees in each image,
 `certificates` what may be accepted unseen, and `ranked` the orders that are worked out of these.
+`verify` finds what was changed outside the program, by digests of `recipes`, and lists exports.
 The folder `index` holds the cache that answers the queue's questions.
 
 A new field of a record begins in `types.project` and `records`; a new export in `exports`.

@@ -25,6 +25,7 @@ from napari_semxai.store.project.originals import (
     free_place,
 )
 from napari_semxai.store.project.records import imported_state
+from napari_semxai.store.project.verify import ExportNote
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
@@ -165,10 +166,10 @@ def export_labelme(
             for group, (label, _, mask) in enumerate(objects_of(one), start=1)
             for corners in outlines(mask)
         ]
-        told = {str(one.state): True}
-        document: dict[str, Any] = {"version": _LABELME, "flags": told, "shapes": shapes}
+        document: dict[str, Any] = {"version": _LABELME, "shapes": shapes}
         sides = {"imageHeight": one.mask.shape[0], "imageWidth": one.mask.shape[1]}
-        document |= {"imagePath": image.name, "imageData": None, **sides}
+        told = {"flags": {str(one.state): True}, "imageData": None}
+        document |= {"imagePath": image.name, **told, **sides}
         write_json(free_place(project.originals, image.with_suffix(".json")), document)
         count += 1
     return count
@@ -247,8 +248,8 @@ def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
 def _write_rows(project: Project, target: Path, rows: list[dict[str, Any]], without: str) -> None:
     if not rows:
         raise InputError(f"{project.folder}: {without}")
-    path = free_place(project.originals, target)
-    write_table(path, list(rows[0]), [list(row.values()) for row in rows])
+    values = [list(row.values()) for row in rows]
+    write_table(free_place(project.originals, target), list(rows[0]), values)
 
 
 def _known(one: ChosenMask) -> tuple[str, str, str, str, str]:
@@ -391,10 +392,9 @@ def export(
     """
     if form not in EXPORT_FORMATS:
         raise InputError(f"{form}: no such format; choose one of {', '.join(EXPORT_FORMATS)}")
-    entry = EXPORT_FORMATS[form]
-    count = entry.write(project, chosen, target, *([failed] if entry.tells else []), **choices)
+    entry, note = EXPORT_FORMATS[form], ExportNote(project, chosen)
+    count = entry.write(project, note, target, *([failed] if entry.tells else []), **choices)
     if not count:
-        reasons = all_reasons((failed or {}).values())
         none = f"{project.folder}: no mask is accepted, corrected or without defect"
-        raise InputError(reasons or none)
-    return count
+        raise InputError(all_reasons((failed or {}).values()) or none)
+    return note.write(target, form, count)

@@ -74,6 +74,7 @@ class AnnotatorLocks:
 
 
 IMAGES_FILE = "images.csv"
+EXPORTS_FILE = "exports.jsonl"
 REVIEWS_FOLDER = "reviews"
 MASKS_FOLDER = "masks"
 RECORDS_FOLDER = "records"

@@ -12,6 +12,7 @@ import numpy as np
 from napari_semxai.store.images.coco import count_images
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.files import (
+    EXPORTS_FILE,
     IMAGES_FILE,
     REVIEWS_FOLDER,
     reaching,
@@ -126,7 +127,7 @@ def check_not_project_file(path: Path) -> None:
     # Found from the path alone: no project need be open to be in the way.
     path = Path(os.path.realpath(path))
     for folder in path.parents:
-        project_files = {folder / PROJECT_FILE, folder / IMAGES_FILE}
+        project_files = {folder / name for name in (PROJECT_FILE, IMAGES_FILE, EXPORTS_FILE)}
         if (path in project_files or folder / REVIEWS_FOLDER in path.parents) and (
             folder / PROJECT_FILE
         ).is_file():

@@ -20,10 +20,16 @@ from napari_semxai.store.project.files import (
     read_json,
     record_path,
 )
+from napari_semxai.store.project.recipes import (
+    history_digest,
+    read_recipe,
+    recipe_digest,
+    recipe_values,
+    stored_state,
+)
 from napari_semxai.types import (
     BoolMask,
     InputError,
-    MaskEdit,
     MaskPart,
     MaskRecipe,
     ReviewChange,
@@ -119,7 +125,7 @@ def next_record(
         As `new_mask` answered.
     """
     if change.back is not None:
-        return _with_event(_as_before(change.back, mask), old, "undo")
+        return _with_event(image, _as_before(change.back, mask), old, "undo")
     digest = old.mask_sha256 if mask is None else array_digest(mask)
     edited = digest != old.mask_sha256
     state, voided = old.state, old.voided
@@ -152,7 +158,7 @@ def next_record(
         )
     kind = "review" if change.state is not None else "edit" if edited else "note"
     kind = _RULE if change.state is ReviewState.BY_RULE else kind
-    return _with_event(record, old, kind)
+    return _with_event(image, record, old, kind)
 
 
 def _as_before(back: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
@@ -163,11 +169,14 @@ def _as_before(back: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
     return replace(back, time=utc_now(), mask_sha256=digest, area=area)
 
 
-def _with_event(record: ReviewRecord, old: ReviewRecord, kind: str) -> ReviewRecord:
+def _with_event(
+    image: ProjectImage, record: ReviewRecord, old: ReviewRecord, kind: str
+) -> ReviewRecord:
     """Return a record with the history of `old` and what has happened now."""
     event = ReviewEvent(
-        record.time, kind, record.state, record.label, record.comment, record.mask_sha256
-    )
+        record.time, kind, record.state, record.label, record.comment, record.mask_sha256,
+        image.sha256, recipe_digest(record.recipe), history_digest(image.id, old.history),
+    )  # fmt: skip
     return replace(record, history=(*old.history, event))
 
 
@@ -233,33 +242,17 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
     """Return a record as JSON holds it."""
     values = asdict(record)
     values["recipe"] = record.recipe and recipe_values(record.recipe)
-    history = [{**entry, "state": _stored(entry["state"])} for entry in values.pop("history")]
+    history = [{**entry, "state": stored_state(entry["state"])} for entry in values.pop("history")]
     return {
         "format": _FORMAT,
         "version": _VERSION,
         **values,
-        "state": _stored(record.state),
+        "state": stored_state(record.state),
         "voided": None if record.voided is None else str(record.voided),
         "mask_file_sha256": mask_file_sha256,
         "history": history,
+        "history_sha256": history_digest(record.image, record.history),
     }
-
-
-def _stored(state: ReviewState) -> str:
-    """Return a state as files hold it: earlier programs must not take a rule for a person."""
-    return str(ReviewState.CANDIDATE if state is ReviewState.BY_RULE else state)
-
-
-def recipe_values(recipe: MaskRecipe) -> dict[str, Any]:
-    """Return a recipe as JSON holds it."""
-    values = asdict(recipe)
-    if recipe.turned == 1:
-        # Earlier versions read the files of all images that lie as they are stored.
-        del values["turned"]
-    for edit in values["edits"]:
-        # One line a run would make the file long for people and machines.
-        edit["runs"] = " ".join(map(str, edit["runs"]))
-    return values
 
 
 def read_record(path: Path) -> tuple[ReviewRecord, str]:
@@ -270,9 +263,16 @@ def read_record(path: Path) -> tuple[ReviewRecord, str]:
     InputError
         When it cannot be read or is damaged.
     """
+    record, values = read_stored(path)
+    return record, str(values["mask_file_sha256"])
+
+
+def read_stored(path: Path) -> tuple[ReviewRecord, dict[str, Any]]:
+    """Read a record, and all that its file holds, see `read_record`."""
     values = read_json(path, _FORMAT, _VERSION)
     try:
-        return record_of(values), str(values["mask_file_sha256"])
+        str(values["mask_file_sha256"])
+        return record_of(values), values
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is damaged ({error!r}); bring back a copy of it") from error
 
@@ -312,20 +312,6 @@ def record_of(values: dict[str, Any]) -> ReviewRecord:
         parts=tuple(MaskPart(**part) for part in values.get("parts", ())),
         rule=rule if state is ReviewState.CANDIDATE else "",
     )
-
-
-def read_recipe(values: dict[str, Any]) -> MaskRecipe:
-    """Return a recipe from what `recipe_values` made of it."""
-    edits = tuple(
-        MaskEdit(
-            edit["name"],
-            tuple(edit["box"]),
-            tuple(map(int, edit["runs"].split())),
-            edit["details"],
-        )
-        for edit in values["edits"]
-    )
-    return MaskRecipe(**{**values, "edits": edits})
 
 
 def _next_recipe(

@@ -18,9 +18,8 @@ from napari_semxai.store.disk.recovery_copies import (
     save_recovery,
 )
 from napari_semxai.store.project.files import annotator_key
+from napari_semxai.store.project.recipes import read_recipe, recipe_values
 from napari_semxai.store.project.records import (
-    read_recipe,
-    recipe_values,
     record_of,
     record_values,
 )

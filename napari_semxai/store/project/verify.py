@@ -1,0 +1,208 @@
+"""What was changed outside the program: images, masks, records, histories, the list of exports.
+
+Every event of a history holds the digests of what it rests on and of the event before; the
+record holds that of the last one. Exports are listed the same way. That finds what another
+program or a slip changed, not somebody who computes the digests anew.
+"""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.disk.digests import array_digest, file_sha256, text_digest
+from napari_semxai.store.images.masks import read_white_mask
+from napari_semxai.store.project.files import (
+    EXPORTS_FILE,
+    annotator_folder,
+    changing,
+    mask_path,
+    reaching,
+    record_path,
+)
+from napari_semxai.store.project.recipes import history_digest, recipe_digest, stored_state
+from napari_semxai.store.project.records import read_stored, utc_now
+from napari_semxai.types import ChosenMask, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    from napari_semxai.store.project.project import Project
+    from napari_semxai.types import ProjectImage, ReviewRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What was looked at, and what is not as the program left it.
+
+    Attributes
+    ----------
+    images, records, exports : int
+        How many were looked at.
+    unchained : int
+        Records whose history began before events held digests, at least in part.
+    changed : tuple of (str, str)
+        Name of what was changed, and how.
+    """
+
+    images: int
+    records: int
+    exports: int
+    unchained: int
+    changed: tuple[tuple[str, str], ...]
+
+
+def verify_project(
+    project: Project, progress: Callable[[int, int], None] | None = None
+) -> Verified:
+    """Compare images, masks, records and histories with the digests that were written of them.
+
+    Parameters
+    ----------
+    project : Project
+        Only read.
+    progress : callable, optional
+        Called with the number of images done and all of them.
+    """
+    records = unchained = 0
+    changed: list[tuple[str, str]] = []
+    names = project.annotators()
+    for number, image in enumerate(project.images, start=1):
+        try:
+            project.read_image(image.id)
+        except InputError as error:
+            changed.append((image.name, f"image: {error}"))
+        for name in names:
+            folder = annotator_folder(project.folder, name)
+            known, chained, found = _verify_record(folder, image)
+            records, unchained = records + known, unchained + (known and not chained)
+            changed += [(f"{image.name} ({name})", said) for said in found]
+        if progress is not None:
+            progress(number, len(project.images))
+    exports, found = _verify_exports(project)
+    changed += [(EXPORTS_FILE, said) for said in found]
+    return Verified(len(project.images), records, exports, unchained, tuple(changed))
+
+
+def _verify_record(folder: Path, image: ProjectImage) -> tuple[bool, bool, list[str]]:
+    """Return whether there is a record, whether all of it is chained, and what was changed."""
+    path, mask = record_path(folder, image.id), mask_path(folder, image.id)
+    with reaching(folder):
+        if not path.exists():
+            return False, True, ["mask: has no record"] if mask.exists() else []
+    try:
+        record, values = read_stored(path)
+    except InputError as error:
+        return True, True, [f"record: {error}"]
+    found = [*_mask_changes(mask, record, values["mask_file_sha256"], image.shape)]
+    found += _history_changes(image, record, values.get("history_sha256", ""))
+    return True, all(event.previous for event in record.history), found
+
+
+def _mask_changes(
+    path: Path, record: ReviewRecord, file_digest: str, shape: tuple[int, int]
+) -> Iterator[str]:
+    with reaching(path):
+        there = path.exists()
+    if there != bool(record.mask_sha256):
+        yield "mask: was removed" if record.mask_sha256 else "mask: was added"
+    elif there and file_sha256(path) != file_digest:
+        # The same pixels in another file are the same mask.
+        try:
+            if array_digest(read_white_mask(path, shape)) != record.mask_sha256:
+                yield "mask: has other pixels than its record says"
+        except InputError as error:
+            yield f"mask: {error}"
+
+
+def _history_changes(image: ProjectImage, record: ReviewRecord, head: str) -> Iterator[str]:
+    history, chained = record.history, False
+    for number, event in enumerate(history):
+        before = history_digest(image.id, history[:number])
+        if (event.previous or chained) and event.previous != before:
+            yield f"history: line {number + 1} does not follow from the lines before it"
+        chained = chained or bool(event.previous)
+    # Histories from before have neither.
+    if (head or chained) and head != history_digest(image.id, history):
+        yield "history: its last line was changed, or lines were added or removed"
+    if not history:
+        return
+    last = history[-1]
+    fields = "time", "label", "comment", "mask_sha256"
+    other = [name for name in fields if getattr(record, name) != getattr(last, name)]
+    if stored_state(record.state) != stored_state(last.state):
+        other.insert(0, "state")
+    if other:
+        yield f"record: {', '.join(other)} not as in the last line of the history"
+    if last.previous and last.recipe_sha256 != recipe_digest(record.recipe):
+        yield "record: the recipe of the mask was changed"
+    if last.previous and last.image_sha256 != image.sha256:
+        yield "images.csv: the image is not the one of the review"
+
+
+class ExportNote:
+    """Pass masks on to an export, and list it in the project with the digest of them all.
+
+    Parameters
+    ----------
+    project : Project
+        Theirs.
+    chosen : iterable of ChosenMask
+        What is exported.
+    """
+
+    def __init__(self, project: Project, chosen: Iterable[ChosenMask]) -> None:
+        self._project, self._chosen = project, chosen
+        self._digests: list[str] = []
+
+    def __iter__(self) -> Iterator[ChosenMask]:
+        """Yield the masks."""
+        for one in self._chosen:
+            parts = one.image.id, one.image.sha256, array_digest(one.mask), one.state, one.label
+            self._digests.append(text_digest(*map(str, parts)))
+            yield one
+
+    def write(self, target: Path, form: str, count: int) -> int:
+        """Put an export of so many masks at the end of the list, and return their number.
+
+        A project that cannot be written has no list.
+        """
+        path = self._project.folder / EXPORTS_FILE
+        with suppress(InputError, OSError), changing(self._project.folder):
+            lines = path.read_text("utf-8").splitlines() if path.exists() else []
+            entry = {
+                "time": utc_now(),
+                "target": str(target),
+                "format": form,
+                "masks": count,
+                "masks_sha256": text_digest(*self._digests),
+                "previous": text_digest(lines[-1] if lines else self._project.info.id),
+            }
+            lines.append(json.dumps(entry | {"sha256": text_digest(json.dumps(entry))}))
+            with atomic_write(path) as file:
+                file.write("".join(f"{line}\n" for line in lines).encode())
+        return count
+
+
+def _verify_exports(project: Project) -> tuple[int, list[str]]:
+    """Return how many exports are listed, and which lines were changed, added or removed."""
+    path, found = project.folder / EXPORTS_FILE, []
+    with reaching(path):
+        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    before = project.info.id
+    for number, line in enumerate(lines, start=1):
+        try:
+            entry = json.loads(line)
+            digest = entry.pop("sha256")
+        except (AttributeError, KeyError, TypeError, ValueError):
+            entry, digest = {}, ""
+        if digest != text_digest(json.dumps(entry)):
+            found.append(f"line {number} was changed")
+        elif entry.get("previous") != text_digest(before):
+            found.append(f"line {number} does not follow from the line before it")
+        before = line
+    return len(lines), found
