@@ -10,13 +10,13 @@ import math
 from collections import Counter
 from contextlib import suppress
 from importlib import resources
+from importlib.metadata import version
 from itertools import accumulate
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai import __version__
 from napari_semxai.reports.lot_rows import Row, rows_of
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.project.masks import project_agreement
@@ -99,7 +99,7 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
     }
     values = {
         "title": title,
-        "version": __version__,
+        "version": version("napari-semxai"),
         "made": utc_now()[:16].replace("T", " "),
         "rows": rows,
         "palette": palette,
