@@ -253,7 +253,7 @@ class Learning:
             self._views.pooled(),
         )
         made = write_version(
-            self._project.folder, network.content(card_text(verdict, self._card(network)))
+            self._project.folder, network.content(card_text(verdict, self._card(network, learned)))
         )
         for path in (self._views_path, self._state_path):
             path.unlink(missing_ok=True)
@@ -286,7 +286,7 @@ class Learning:
                 dice[number] = _dice(decided(full, calibration)[0], truth)
         return strengths.tolist(), dice.tolist()
 
-    def _card(self, network: LearnedNetwork) -> dict[str, Any]:
+    def _card(self, network: LearnedNetwork, dice: list[float]) -> dict[str, Any]:
         info = self._project.info
         return {
             "created": utc_now(),
@@ -303,8 +303,10 @@ class Learning:
                     "sha256": sample.chosen.image.sha256,
                     "mask_sha256": array_digest(sample.chosen.mask),
                     "state": str(sample.chosen.state),
+                    # Of the head that has not seen it.
+                    "dice": round(out_of_fold, 4),
                 }
-                for sample in self.samples
+                for sample, out_of_fold in zip(self.samples, dice, strict=True)
             ],
             "versions": {name: version(name) for name in ("napari-semxai", "torch", "numpy")},
             "seconds": round(time.monotonic() - self._began, 1),

@@ -43,6 +43,9 @@ def add_actions(add: _Add) -> None:
     ahead = add("next", run_next, "list the unreviewed images with most to gain from a review")
     _add_annotator(ahead)
     _add_number(ahead)
+    check = add("check", run_check, "list the reviewed masks that look wrong, with a reason each")
+    _add_annotator(check)
+    _add_number(check)
     _add_certify(add("certify", run_certify, "accept masks unseen after an audit of a sample"))
 
 
@@ -158,6 +161,14 @@ def run_next(options: argparse.Namespace, output: Output) -> int:
     project = open_project(options.project)
     annotator = annotator_of(project, options.annotator)
     ranked = _ranked("gain", project, annotator, "", output)
+    return _say(project, ranked, options.number, output, annotator=annotator)
+
+
+def run_check(options: argparse.Namespace, output: Output) -> int:
+    """List the reviewed masks that look wrong."""
+    project = open_project(options.project)
+    annotator = annotator_of(project, options.annotator)
+    ranked = _ranked("wrong", project, annotator, "", output)
     return _say(project, ranked, options.number, output, annotator=annotator)
 
 

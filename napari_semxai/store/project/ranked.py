@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
+from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
+from napari_semxai.algorithms.statistics.suspects import measured, suspicion
 from napari_semxai.store.project.certificates import audit_sample
 from napari_semxai.store.project.features import known_features, read_features
+from napari_semxai.store.project.files import annotator_key
+from napari_semxai.store.project.learned import learned_versions
+from napari_semxai.store.project.masks import replay_edits, truth_masks
 from napari_semxai.store.project.project import Project
-from napari_semxai.types import InputError
+from napari_semxai.types import BoolMask, InputError, ReviewRecord
 
 _UNKNOWN_DOUBT = 1.0
+_NEIGHBOURS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +87,82 @@ def _why(score: float | None, apart: float) -> str:
     return f"{sure}; {apart:.2f} from the nearest image before it"
 
 
+def wrong(project: Project, annotator: str, _image_id: str) -> dict[str, str]:
+    """Return the masks of an annotator that are truth, those that look wrong first.
+
+    Raises
+    ------
+    InputError
+        When there are none.
+    """
+    records = [project.record(image.id, annotator) for image in project.images]
+    truth = [one for one in records if one is not None and one.state.is_truth]
+    if not truth:
+        raise InputError(f"{project.folder}: {annotator or 'nobody'} has reviewed no mask yet")
+    learned, alike = _learned_overlaps(project), _alike(project, truth)
+    others = [name for name in project.annotators() if name != annotator_key(annotator)]
+    masks, images = [], []
+    for record in truth:
+        image = project.image(record.image)
+        # What cannot be read is said where it is opened.
+        with suppress(InputError):
+            mask = project.mask(image.id, annotator)
+            if mask is None:
+                continue
+            theirs = truth_masks(project, image.id, others).values()
+            known = {
+                "overlap": learned.get((image.id, record.mask_sha256), np.nan),
+                "agreed": min((scores(mask, other).dice for other in theirs), default=np.nan),
+                "alike": alike.get(image.id, np.nan),
+            }
+            if np.isnan(known["overlap"]) and record.recipe is not None:
+                known["overlap"] = _proposed_overlap(project, record, mask)
+            gray = project.read_image(image.id, check=False).gray
+            masks.append(measured(gray, mask, record.label or image.label, **known))
+            images.append(image.id)
+    told = suspicion(masks)
+    order = sorted(range(len(told)), key=lambda number: -told[number][0])
+    return {images[number]: told[number][1] or "nothing unusual" for number in order}
+
+
+def _learned_overlaps(project: Project) -> dict[tuple[str, str], float]:
+    """Return the Dice of masks that were learned from other images, by image and digest."""
+    found = {}
+    for version in learned_versions(project.folder):
+        for one in version.card["images"]:
+            # Earlier versions do not tell it.
+            if "dice" in one:
+                found[one["id"], one["mask_sha256"]] = float(one["dice"])
+    return found
+
+
+def _proposed_overlap(project: Project, record: ReviewRecord, mask: BoolMask) -> float:
+    """Return the Dice with the automatic mask that an annotator began with; NaN for none."""
+    if record.recipe is not None and record.recipe.base == "automatic":
+        with suppress(InputError):
+            steps = replay_edits(project, record.image, record.annotator).steps
+            return scores(mask, steps[0]).dice
+    return float("nan")
+
+
+def _alike(project: Project, truth: list[ReviewRecord]) -> dict[str, float]:
+    """Return the share of "no defect" among the reviewed images that look most like each."""
+    images, features = known_features(project)
+    empty = {one.image: not one.area for one in truth}
+    rows = [row for row, image in enumerate(images) if image.id in empty]
+    if len(rows) <= 2 * _NEIGHBOURS:
+        return {}
+    none = np.array([empty[images[row].id] for row in rows])
+    return {
+        images[row].id: float(none[nearest(features[rows], place)[0][:_NEIGHBOURS]].mean())
+        for place, row in enumerate(rows)
+    }
+
+
 RANKINGS = {
     "similar": Ranking("Like the open image", similar, by_features=True),
     "gain": Ranking("Most to gain first", gain, by_features=True),
+    "wrong": Ranking("Looks wrong first", wrong, by_features=True),
     "audit": Ranking("Audit sample", audit_sample),
 }
 """By the name that `QueueFilter.order` gives them."""

@@ -38,6 +38,7 @@ def test_a_project_is_learned_and_the_network_used_where_it_is_better(tmp_path, 
     card = version.card
     assert [one["id"] for one in card["images"]] == [f"i{n:02}" for n in range(12)]
     assert card["annotator"] == "consensus"
+    assert all(0 <= one["dice"] <= 1 for one in card["images"])
     assert card["settings"]["steps"] == QUICK.steps
     assert list(cache.iterdir()) == []
 

@@ -198,7 +198,9 @@ def test_similar_and_next_make_the_features_they_need(project, monkeypatch, caps
     answer = run(capsys, "next", project.folder)
     assert {row["id"] for row in answer["images"]} == {"a", "c"}
     assert answer["annotator"] == "anna"
-    # The second command found them in the project.
+    answer = run(capsys, "check", project.folder)
+    assert answer["images"] == [{"id": "b", "name": "b", "reason": "nothing unusual"}]
+    # The other commands found them in the project.
     assert asked == [FeaturesRequest(project.folder)]
     project.write_review("b", "bert", ReviewChange(ReviewState.ACCEPTED, square(4)))
     assert "name one" in run(capsys, "next", project.folder, code=2)

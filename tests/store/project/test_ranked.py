@@ -1,8 +1,13 @@
 """Orders that have to be worked out, on features that a test has written."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from safetensors.numpy import save
 
+from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.store.project import ranked
 from napari_semxai.store.project.features import (
     features_file,
     known_features,
@@ -10,9 +15,17 @@ from napari_semxai.store.project.features import (
     write_features,
 )
 from napari_semxai.store.project.index.index import ProjectIndex
-from napari_semxai.store.project.ranked import RANKINGS, gain, similar, without_features
+from napari_semxai.store.project.learned import CARD, card_text, write_version
+from napari_semxai.store.project.ranked import (
+    RANKINGS,
+    gain,
+    similar,
+    without_features,
+    wrong,
+)
 from napari_semxai.types import InputError, QueueFilter, ReviewChange, ReviewState
-from tests.store.project.projects import square, three_images
+from napari_semxai.types.learned import Verdict
+from tests.store.project.projects import propose, square, three_images
 
 
 @pytest.fixture
@@ -81,3 +94,57 @@ def test_the_index_shows_what_is_ranked_in_its_order_and_filters_it(project, tmp
 
 def test_every_ranking_has_a_title_of_its_own():
     assert len({ranking.title for ranking in RANKINGS.values()}) == len(RANKINGS)
+
+
+def test_reviewed_masks_that_look_wrong_come_first_with_the_reason(project):
+    """By the Dice of what was learned from other images, for the very mask that it is of."""
+    see(project, a=0.0, b=1.0, c=2.0)
+    for image_id in "abc":
+        project.write_review(image_id, "anna", ReviewChange(ReviewState.ACCEPTED, square()))
+    write_review = project.write_review
+    for image_id, dice in (("a", 0.9), ("b", 0.1), ("c", 0.91)):
+        learn_dice(project, image_id, dice)
+    found = wrong(project, "anna", "")
+    assert set(found) == {"a", "b", "c"}
+    assert next(iter(found)) == "b"
+    assert "unlike what was proposed or learned" in found["b"]
+    # What was rejected is no truth, and so not checked; nor is a mask compared that was changed.
+    write_review("c", "anna", ReviewChange(ReviewState.REJECTED))
+    assert set(wrong(project, "anna", "")) == {"a", "b"}
+    write_review("b", "anna", ReviewChange(ReviewState.CORRECTED, square(side=6)))
+    assert "proposed" not in wrong(project, "anna", "")["b"]
+    with pytest.raises(InputError, match="has reviewed no mask yet"):
+        wrong(project, "carl", "")
+
+
+def test_a_corrected_mask_is_compared_with_what_was_proposed(project):
+    see(project, a=0.0, b=1.0, c=2.0)
+    for image_id, row in (("a", 4), ("b", 4), ("c", 16)):
+        proposed = square(row=row)
+        propose(project, image_id, proposed)
+        recipe = project.record(image_id, "anna").recipe
+        edits = (mask_patch(proposed, square(), "stroke"),)
+        change = ReviewChange(ReviewState.CORRECTED, square(), replace(recipe, edits=edits))
+        project.write_review(image_id, "anna", change)
+    found = wrong(project, "anna", "")
+    assert next(iter(found)) == "c"
+    assert "unlike what was proposed" in found["c"]
+
+
+def test_the_neighbours_of_an_image_tell_what_is_missing(project, monkeypatch):
+    monkeypatch.setattr(ranked, "_NEIGHBOURS", 1)
+    see(project, a=0.0, b=0.01, c=2.0)
+    for image_id in "ac":
+        project.write_review(image_id, "anna", ReviewChange(ReviewState.ACCEPTED, square()))
+    project.write_review("b", "anna", ReviewChange(ReviewState.NO_DEFECT))
+    found = wrong(project, "anna", "")
+    assert "no defect, but it looks like images with one" in found["b"]
+
+
+def learn_dice(project, image_id, dice):
+    """Let a learned version tell how its out-of-fold mask of an image agrees."""
+    digest = project.record(image_id, "anna").mask_sha256
+    image = {"id": image_id, "mask_sha256": digest, "dice": dice}
+    card = card_text(Verdict(False, "no better"), {"created": "", "project": {"name": ""},
+                                                   "images": [image]})  # fmt: skip
+    write_version(project.folder, save({"x": np.zeros(1)}, {CARD: card}))
