@@ -63,12 +63,12 @@ def make_lot(folder: Path, defects: int, lot: str = "LOT-A") -> Path:
     return project
 
 
-def opened(report: Path, folder: Path) -> float:
+def opened(report: Path, folder: Path, picture: Path | None = None) -> float:
     """Return the seconds that Chromium takes to start, show all of a page and take a picture."""
-    begin = time.perf_counter()
+    begin, target = time.perf_counter(), (picture or folder / "page.png").absolute()
     command = [
         "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--window-size=1280,900",
-        f"--user-data-dir={folder / 'profile'}", f"--screenshot={folder / 'page.png'}",
+        f"--user-data-dir={folder / 'profile'}", f"--screenshot={target}",
         report.as_uri(),
     ]  # fmt: skip
     subprocess.run(command, check=True, capture_output=True)
@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--defects", type=int, default=2000)
     parser.add_argument("--keep", type=Path)
+    parser.add_argument("--picture", type=Path, help="save the top of the page")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.keep or Path(temporary)
@@ -98,7 +99,8 @@ def main() -> None:
             empty.write_text("<!DOCTYPE html><title>empty</title>")
             opened(empty, folder)
             alone = opened(empty, folder)
-            print(f"opened in {opened(report, folder) - alone:.1f} s more than an empty page")
+            shown = opened(report, folder, options.picture)
+            print(f"opened in {shown - alone:.1f} s more than an empty page")
 
 
 if __name__ == "__main__":

@@ -23,7 +23,13 @@ from qtpy.QtCore import QItemSelectionModel
 from qtpy.QtTest import QTest
 
 from napari_semxai.algorithms.masks.lasso import Outline
-from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, scene_of_class
+from napari_semxai.algorithms.synthetic import (
+    Scene,
+    SceneSpec,
+    make_reference,
+    make_scene,
+    scene_of_class,
+)
 from napari_semxai.layers.mask.lasso_tool import LASSO
 from napari_semxai.plugin import open_workbench
 from napari_semxai.sample_data import KNOWN_LIGHT, sample_six_classes
@@ -92,7 +98,7 @@ def tour(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", EDIT)
     take(workbench, folder, "scores", "Scores")
-    for part in (research, explain, robust, defects, lasso, review, survey, pages, run):
+    for part in (research, explain, robust, reference, defects, lasso, review, survey, pages, run):
         part(workbench, folder)
 
 
@@ -201,6 +207,25 @@ def robust(workbench: Workbench, folder: Path) -> None:
     workbench.segment.generate()
     wait(lambda: workbench.session.generation.state == "done")
     take(workbench, folder, "robust", CANDIDATES)
+
+
+def reference(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of a patterned image and how it differs from its reference."""
+    place = Path(tempfile.mkdtemp())
+    spec = SceneSpec(pattern="traces", noise=5.0, radius=24, contrast=1.2)
+    Image.fromarray(make_scene(spec, 4).image).save(place / "die_3.png")
+    Image.fromarray(make_reference(spec, 4)).save(place / "die_3_reference.png")
+    workbench.images.open_file(place / "die_3.png")
+    wait(lambda: workbench.session.image and workbench.session.image.name == "die_3")
+    workbench.viewer.reset_view()
+    workbench.segment.generate()
+    wait(lambda: workbench.session.generation.state == "done")
+    panel = workbench.dock(CANDIDATES).reference
+    panel.boxes["difference"].setChecked(True)
+    workbench.side_by_side.toggle()
+    take(workbench, folder, "reference", CANDIDATES)
+    workbench.side_by_side.toggle()
+    panel.boxes["difference"].setChecked(False)
 
 
 def review(workbench: Workbench, folder: Path) -> None:
@@ -358,6 +383,7 @@ ALONE = {
     "defects": defects,
     "lasso": lasso,
     "explain": explained,
+    "reference": reference,
     "review": review,
     "robust": robust,
     "run": run,
