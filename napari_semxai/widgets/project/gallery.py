@@ -73,7 +73,7 @@ class Gallery(Panel):
             "Like the open image", "Order the list by how much its images look like the open one"
         )
         self.first = button("Choose first", "Choose so many images from the start of the list")
-        self.count = whole_field(1, 999, "How many of the first to choose")
+        self.count = whole_field(1, 999, "Number of images to choose")
         self.count.setValue(20)
         self._lay_out()
         self._outside: Connections = (
