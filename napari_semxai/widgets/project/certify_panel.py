@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import QCheckBox, QDoubleSpinBox, QGridLayout, QLabel, QSpinBox
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel
 
 from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise
 from napari_semxai.widgets.common.forms import Panel, button, note, set_note
+from napari_semxai.widgets.common.numbers import NumberField, whole_field
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QShowEvent
@@ -40,14 +41,13 @@ class CertifyPanel(Panel):
         super().__init__()
         self._session, self._certify = session, certify
         usual = Promise()
-        self.count, self.wrong, self.iou = QSpinBox(), QSpinBox(), QDoubleSpinBox()
-        self.count.setRange(LAYERS, 9999)
+        self.count = whole_field(
+            LAYERS, 9999, f"Number of images to audit; rounded up to a multiple of {LAYERS}"
+        )
         self.count.setValue(120)
-        self.count.setToolTip(f"Images to audit; rounded up to a multiple of {LAYERS}")
-        self.wrong.setRange(1, 50)
+        self.wrong = whole_field(1, 50, "Share of the accepted masks that may be wrong")
         self.wrong.setValue(round(100 * usual.most_wrong))
-        self.wrong.setSuffix(" %")
-        self.wrong.setToolTip("Share of the accepted masks that may be wrong")
+        self.iou = NumberField()
         self.iou.setRange(0.0, 1.0)
         self.iou.setSingleStep(0.05)
         self.iou.setValue(usual.iou)
@@ -91,7 +91,7 @@ class CertifyPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         set_note(promise, _PROMISE)
         layout.addWidget(promise, 0, 0, 1, 4)
-        fields = (("Audit", self.count), ("Wrong", self.wrong), ("IoU below", self.iou))
+        fields = (("Audit", self.count), ("Wrong, %", self.wrong), ("IoU below", self.iou))
         for place, (text, field) in enumerate(fields):
             row, column = 1 + place // 2, 2 * (place % 2)
             layout.addWidget(QLabel(text), row, column)
