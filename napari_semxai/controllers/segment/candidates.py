@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_two
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.ground_truth import rank
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.state.session import Automatic, Found, KeptCandidates
 from napari_semxai.store.disk.digests import array_digest
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     _Filtered: TypeAlias = tuple[CandidatePool, FilterSettings, bool, IntArray, CandidatePool]
 
 JOB = "stage 2"
+WINNER = "winner beside a reference"
 
 # Two masks each: 256 MB at 4096 x 4096. The whole alpha-beta plane has a handful of winners.
 _WINNERS_KEPT = 8
@@ -46,6 +49,7 @@ class Ranking:
         self._session, self._jobs = session, jobs
         self._filtered: _Filtered | None = None
         self._stage_two: StageTwo | None = None
+        self._awaited = False
 
     def forget(self) -> None:
         """Let all go that belonged to an image."""
@@ -96,7 +100,50 @@ class Ranking:
             rows = winner_envelope(pool.areas, distances, pool.shape).candidates
             self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
 
+    def waits(self, chosen: int | None, border: Border, again: Callable[[], None]) -> bool:
+        """Return whether the winner's defect is computed behind the window, and `again` called.
+
+        Beside a reference that takes up to seconds. Arguments as for `rank`.
+        """
+        session = self._session
+        compares = session.algorithm.compares and session.difference is not None
+        if self._jobs is None or not compares or session.difference.reason:  # type: ignore[union-attr]
+            return False
+        indices, pool = self._filter()
+        alpha, beta = session.algorithm.alpha, session.algorithm.beta
+        ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=alpha, beta=beta)
+        winner = chosen if chosen in indices else None
+        if winner is None and ranking.winner is not None:
+            winner = int(indices[ranking.winner])
+        stage = self._stage(border)
+        if winner is None or stage.knows(winner):
+            return False
+        # One at a time: candidates come faster than the defects in them.
+        if not self._awaited:
+            self._awaited = True
+            done = partial(self._on_awaited, stage, winner, again)
+            self._jobs.run(WINNER, partial(stage.compute, winner), done, self._on_await_failed)
+        return True
+
+    def _on_awaited(
+        self,
+        stage: StageTwo,
+        winner: int,
+        again: Callable[[], None],
+        found: tuple[BoolMask, Defect],
+    ) -> None:
+        self._awaited = False
+        stage.keep(winner, found)
+        again()
+
+    def _on_await_failed(self, message: str) -> None:
+        self._awaited = False
+        self._session.say(message)
+
     def _defect(self, candidate: int, border: Border) -> tuple[BoolMask, Defect]:
+        return self._stage(border).of(candidate)
+
+    def _stage(self, border: Border) -> StageTwo:
         session = self._session
         if session.pool is None or session.image is None:
             raise RuntimeError("stage 2 was asked for without candidates")
@@ -105,7 +152,7 @@ class Ranking:
             difference = session.difference if compares else None
             find = stage_two(session.algorithm, gray, border, self._filter()[1], difference)
             self._stage_two = StageTwo(session.pool, find)
-        return self._stage_two.of(candidate)
+        return self._stage_two
 
     def _filter(self) -> tuple[IntArray, CandidatePool]:
         pool, filters = self._session.pool, self._session.filters
@@ -144,10 +191,14 @@ class StageTwo:
 
     def of(self, candidate: int) -> tuple[BoolMask, Defect]:
         """Return the mask of a candidate and the defect it leads to."""
-        found = self._known.pop(candidate, None) or self._compute(candidate)
+        found = self._known.pop(candidate, None) or self.compute(candidate)
         # The one used last stands last.
-        self._keep(candidate, found)
+        self.keep(candidate, found)
         return found
+
+    def knows(self, candidate: int) -> bool:
+        """Return whether a candidate's defect is there already."""
+        return candidate in self._known
 
     def prepare(self, jobs: Jobs, candidates: Iterable[int]) -> None:
         """Compute the defects of these candidates behind the window, unless that was asked."""
@@ -157,7 +208,7 @@ class StageTwo:
             missing = [candidate for candidate in wanted if candidate not in self._known]
             jobs.run(
                 JOB,
-                lambda: [(candidate, self._compute(candidate)) for candidate in missing],
+                lambda: [(candidate, self.compute(candidate)) for candidate in missing],
                 self._on_prepared,
                 _said_later,
             )
@@ -165,13 +216,15 @@ class StageTwo:
     def _on_prepared(self, found: list[tuple[int, tuple[BoolMask, Defect]]]) -> None:
         for candidate, value in found:
             if candidate not in self._known:
-                self._keep(candidate, value)
+                self.keep(candidate, value)
 
-    def _compute(self, candidate: int) -> tuple[BoolMask, Defect]:
+    def compute(self, candidate: int) -> tuple[BoolMask, Defect]:
+        """Return what `of` does, without the cache; may run behind the window."""
         surface = self._pool.mask(candidate)
         return surface, self._find(surface)
 
-    def _keep(self, candidate: int, value: tuple[BoolMask, Defect]) -> None:
+    def keep(self, candidate: int, value: tuple[BoolMask, Defect]) -> None:
+        """Put what was computed into the cache; what was used longest ago goes."""
         self._known[candidate] = value
         while len(self._known) > _WINNERS_KEPT:
             del self._known[next(iter(self._known))]

@@ -314,6 +314,8 @@ class SegmentController:
             return
         if session.pool is None or session.image is None or self._origin is None:
             return
+        if self._ranking.waits(self._chosen, self.border(), self._rank):
+            return
         session.automatic = self._ranking.rank(self._chosen, self.border(), self._origin)
         # Of candidates that more will join soon it would be in vain.
         if not session.generation.running:

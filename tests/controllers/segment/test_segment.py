@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -275,6 +276,28 @@ def test_what_differs_from_the_reference_is_the_mask(session, engine, segment, c
     assert settings["compared"]["correlation"] == found.correlation
 
 
+def test_beside_a_reference_the_winner_is_computed_behind_the_window(session, engine):
+    """In a large image it takes seconds."""
+    spec = SceneSpec(shape=(240, 240), pattern="holes", radius=14, noise=4, contrast=1.2)
+    scene, waiting = make_scene(spec, 5), []
+    jobs = SimpleNamespace(run=lambda name, *rest: waiting.append((name, *rest)))
+    segment = SegmentController(session, engine, jobs)
+    found = compare(scene.image, (7, 7, 7, 7), make_reference(spec, 5))
+    start_image(segment, image_from_array(scene.image, "pattern"))
+    segment.generate()
+    update = GenerateUpdate("decode", 8, 16, 0.0, pool_of(~scene.defect[None]))
+    engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"), found, update, update)
+    assert session.automatic is None
+    # One at a time, however fast candidates come.
+    [(_, work, done, _)] = waiting
+    waiting.clear()
+    done(work())
+    # Of the candidates that came since, which have no defect yet.
+    [(_, work, done, _)] = waiting
+    done(work())
+    assert scores(session.automatic.truth.mask, scene.defect).dice > 0.7
+
+
 def test_without_a_reference_what_it_proposed_is_no_candidate(session, engine, segment, compared):
     segment.set_algorithm(reference="none")
     assert session.difference is None
@@ -417,7 +440,7 @@ def test_motion_to_a_new_winner_finds_its_defect_ready(session, image, monkeypat
     def never(*_arguments, **_options):
         raise AssertionError("stage 2 was computed in the motion")
 
-    monkeypatch.setattr("napari_semxai.controllers.segment.candidates.StageTwo._compute", never)
+    monkeypatch.setattr("napari_semxai.controllers.segment.candidates.StageTwo.compute", never)
     winners = set()
     for alpha in np.linspace(0, 10, 50):
         segment.set_algorithm(alpha=float(alpha))
