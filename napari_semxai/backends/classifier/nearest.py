@@ -100,8 +100,23 @@ def nearest_steps(
     InputError
         When none of the files can be read.
     """
-    kept = FeatureFile(classifier)
-    there = {key_of(file): file for file in files if file.path.is_file()}
+    kept = yield from feature_steps(classifier, files)
+    there = _there(files)
+    keys = [key for key in there if key in kept.known]
+    if not keys:
+        raise InputError("none of the images to compare with can be read")
+    similarities = np.stack([kept.known[key] for key in keys]) @ classifier.features(image)
+    best = np.argsort(-similarities, kind="stable")[:count]
+    found = tuple(there[keys[number]] for number in best)
+    crops = [cv2.resize(read_image(one.path, one.page).gray, (SIDE, SIDE)) for one in found]
+    return Nearest(found, similarities[best], np.array(crops, np.uint8))
+
+
+def feature_steps(
+    classifier: Classifier, files: Sequence[ReviewedFile]
+) -> Generator[Progress, None, FeatureFile]:
+    """Look at all files that are not known yet, and return the features of all."""
+    kept, there = FeatureFile(classifier), _there(files)
     missing = [key for key in there if key not in kept.known]
     for done, key in enumerate(missing):
         yield Progress("features", done, len(missing))
@@ -113,11 +128,8 @@ def nearest_steps(
             kept.save()
     if missing and kept.known:
         kept.save()
-    keys = [key for key in there if key in kept.known]
-    if not keys:
-        raise InputError("none of the images to compare with can be read")
-    similarities = np.stack([kept.known[key] for key in keys]) @ classifier.features(image)
-    best = np.argsort(-similarities, kind="stable")[:count]
-    found = tuple(there[keys[number]] for number in best)
-    crops = [cv2.resize(read_image(one.path, one.page).gray, (SIDE, SIDE)) for one in found]
-    return Nearest(found, similarities[best], np.array(crops, np.uint8))
+    return kept
+
+
+def _there(files: Sequence[ReviewedFile]) -> dict[str, ReviewedFile]:
+    return {key_of(file): file for file in files if file.path.is_file()}

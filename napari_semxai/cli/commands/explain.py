@@ -65,6 +65,13 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
         help="also compare every map with those of randomised weights, another class and noise: "
         "six more maps an image",
     )
+    parser.add_argument(
+        "--nearest",
+        type=place,
+        metavar="FOLDER|PROJECT|TABLE",
+        help="also name, in the record, the five images there that the classifier sees as most "
+        "like each input, with their class and review",
+    )
     add_explain_options(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)

@@ -26,7 +26,8 @@ from napari_semxai.store.images.references import is_reference
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
 from napari_semxai.store.sources.image_tables import find_table
-from napari_semxai.types import PROJECT_FILE, InputError
+from napari_semxai.store.sources.labelled_images import class_of
+from napari_semxai.types import PROJECT_FILE, InputError, ReviewedFile
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -189,6 +190,28 @@ def with_truths(
         replace(source, truth=truths.get((_absolute(source.path), source.page)))
         for source in sources
     ]
+
+
+def reviewed_files(given: Path) -> tuple[ReviewedFile, ...]:
+    """List images to compare with: of a project with their latest reviews, else with classes.
+
+    Raises
+    ------
+    InputError
+        When nothing is listed there.
+    """
+    if not (given / PROJECT_FILE).is_file():
+        return tuple(
+            ReviewedFile(image.path, image.page, image.name, class_of(given, image))
+            for image in find_images(given).images
+        )
+    project, found = open_project(given), []
+    for image in project.images:
+        records = (project.record(image.id, name) for name in project.annotators())
+        known = [(one.time, one.label, str(one.state)) for one in records if one is not None]
+        _, label, state = max(known, default=("", image.label, ""))
+        found.append(ReviewedFile(image.path, image.page, image.stem, label, state))
+    return tuple(found)
 
 
 def _apart(sources: Sequence[Source]) -> list[Source]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.algorithms.explanations.concepts import doubts
@@ -13,11 +14,12 @@ from napari_semxai.backends.cam.gradcam import check_target, method_of
 from napari_semxai.backends.classifier.classifier import load_classifier
 from napari_semxai.backends.classifier.layers.outputs import layers_of
 from napari_semxai.backends.classifier.layers.tree import seconds_per_pass
+from napari_semxai.backends.classifier.nearest import feature_steps
 from napari_semxai.backends.concepts.bank import bank_for, read_bank, write_bank
 from napari_semxai.backends.concepts.craft import fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
 from napari_semxai.cli.batch.batch import batch_options, run_batch
-from napari_semxai.cli.common.sources import find_sources
+from napari_semxai.cli.common.sources import find_sources, reviewed_files
 from napari_semxai.cli.works.explainers import ExplainWork, run_steps
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import InputError
@@ -31,7 +33,7 @@ if TYPE_CHECKING:
     from napari_semxai.backends.classifier.classifier import Classifier
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
-    from napari_semxai.types import CamMethod, ConceptBank
+    from napari_semxai.types import CamMethod, ConceptBank, Progress
 
 
 SYNTHETIC = "The explained classifier was trained on synthetic images only."
@@ -77,7 +79,13 @@ def explain_work(
         bank = _bank(options, sources, classifier, output)
     elif options.method != "craft":
         _say_cost(classifier, method_of(options.method), options.layer, output)
+    compared = getattr(options, "nearest", None)
+    files = () if compared is None else reviewed_files(compared)
+    if files:
+        # Once, before several processes would do the same.
+        run_steps(feature_steps(classifier, files), partial(_show, output))
     return ExplainWork(
+        nearest=files,
         classifier=options.classifier,
         method=options.method,
         target=target,
@@ -187,7 +195,7 @@ def _fit(
     )
     bank: ConceptBank = run_steps(
         fit_steps(images, classifier, settings),
-        lambda update: output.progress(f"{update.stage} {update.done}/{update.total}"),
+        partial(_show, output),
     )
     output.say(
         f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
@@ -213,6 +221,10 @@ def _say_cost(
     output.say(
         f"{method.title}: {passes:.0f} forward passes, about {seconds:.0f} s, for each image"
     )
+
+
+def _show(output: Output, update: Progress) -> None:
+    output.progress(f"{update.stage} {update.done}/{update.total}")
 
 
 def _say_doubts(bank: ConceptBank, output: Output) -> None:

@@ -14,6 +14,7 @@ from napari_semxai.algorithms.explanations.masks import threshold_mask, weighted
 from napari_semxai.backends.cam.evaluation import faithfulness, sanity
 from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
+from napari_semxai.backends.classifier.nearest import nearest_steps
 from napari_semxai.backends.concepts.bank import read_bank, transform_steps
 from napari_semxai.cli.batch.workers import KEPT
 from napari_semxai.cli.common.output import plain
@@ -28,6 +29,7 @@ from napari_semxai.cli.works.record import (
     image_values,
     known_record,
     mask_summary,
+    nearest_values,
     score_values,
     size_of,
     versions,
@@ -44,6 +46,7 @@ from napari_semxai.types import (
     Heatmap,
     InputError,
     Progress,
+    ReviewedFile,
     jet,
     moved_by,
 )
@@ -143,6 +146,8 @@ class ExplainWork:
         Whether maps are compared with those that they should and should not be like.
     as_drawn : bool
         Whether maps are left where the library draws them.
+    nearest : tuple of ReviewedFile
+        Images to compare with.
     """
 
     classifier: str
@@ -156,6 +161,7 @@ class ExplainWork:
     output: Path
     sanity: bool = False
     as_drawn: bool = False
+    nearest: tuple[ReviewedFile, ...] = ()
 
     def load(self) -> Explainer:
         """Load the classifier."""
@@ -185,6 +191,8 @@ class ExplainWork:
             record["scores"] = score_values(mask, true_mask) | asdict(localisation)
         if self.sanity:
             record["sanity"] = explainer.sanity(image.gray, self, answer.target)
+        if self.nearest:
+            record["nearest"] = explainer.nearest(image.gray, source, self.nearest)
         record = dict(plain(record | {"key": key}))
         _write_array(Path(stem + MAP_ENDING), values)
         if isinstance(answer, ConceptMaps):
@@ -208,7 +216,9 @@ class ExplainWork:
         """What decides an explanation, beside the image and the network."""
         explained = self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
         # With the way maps are placed, so that those of versions that moved none are made anew.
-        return *explained, self.sanity, "as drawn" if self.as_drawn else "registered"
+        placed = "as drawn" if self.as_drawn else "registered"
+        # Only where they are asked for, so that earlier results stay.
+        return *explained, self.sanity, placed, *self.nearest
 
 
 class Explainer:
@@ -262,6 +272,15 @@ class Explainer:
         found = sanity(gray, explain, self._classifier, target)
         values: dict[str, float | None] = dict(asdict(found))
         return values if work.bank is None else values | {"other_class": None}
+
+    def nearest(
+        self, gray: NDArray[np.uint8], source: Source, files: tuple[ReviewedFile, ...]
+    ) -> list[dict[str, Any]]:
+        """Return the other files that the classifier sees as most like an image (M, N)."""
+        own = source.path.resolve(), source.page
+        others = [one for one in files if (one.path.resolve(), one.page) != own]
+        steps = nearest_steps(gray, self._classifier, others, 5)
+        return nearest_values(run_steps(steps, self.on_update))
 
     def record(
         self, image: SemImage, source: Source, answer: Heatmap | ConceptMaps

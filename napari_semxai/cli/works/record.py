@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.algorithms.algorithm1.reference import Difference
-    from napari_semxai.types import BoolMask, CandidatePool, GroundTruth, SemImage
+    from napari_semxai.types import BoolMask, CandidatePool, GroundTruth, Nearest, SemImage
 
 SCORES = ("dice", "iou", "precision", "recall", "accuracy")
 # Where a run takes place and what it prints decides nothing.
@@ -147,4 +147,14 @@ def candidate_rows(pool: CandidatePool, truth: GroundTruth) -> list[dict[str, An
         columns["proposed"] = pool.proposed
     return [
         {name: values[index] for name, values in columns.items()} for index in range(len(pool))
+    ]
+
+
+def nearest_values(found: Nearest) -> list[dict[str, Any]]:
+    """Return what a record says of the images most like one."""
+    names = {"image": "name", "page": "page", "class": "label", "review": "state"}
+    return [
+        {key: getattr(file, name) for key, name in names.items()}
+        | {"similarity": float(similarity)}
+        for file, similarity in zip(found.files, found.similarities, strict=True)
     ]

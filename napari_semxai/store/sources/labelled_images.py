@@ -77,7 +77,7 @@ def labelled_images(
     failed = dict(found.failed)
     kept: list[tuple[SourceImage, str]] = []
     for number, image in enumerate(found.images, start=1):
-        label = image.label or _folder_label(source, image)
+        label = class_of(source, image)
         try:
             if not label:
                 raise InputError(f"{image.path}: has no class")
@@ -105,10 +105,10 @@ def labelled_images(
     )
 
 
-def _folder_label(source: Path, image: SourceImage) -> str:
-    """Return the folder that an image lies in below the data set's, "" for none."""
+def class_of(source: Path, image: SourceImage) -> str:
+    """Return the class of an image: as listed, else its folder below `source`; "" for none."""
     folder, _, rest = image.name.partition("/")
-    return folder if source.is_dir() and rest else ""
+    return image.label or (folder if source.is_dir() and rest else "")
 
 
 def _class_names(

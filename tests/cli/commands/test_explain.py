@@ -15,6 +15,7 @@ from PIL import Image
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.cam.evaluation import sanity
+from napari_semxai.backends.classifier import nearest
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.runtime.libraries import craft_missing
@@ -25,6 +26,8 @@ from napari_semxai.cli.common.sources import find_sources
 from napari_semxai.cli.works.explain_setup import works_of_classes
 from napari_semxai.cli.works.explainers import Explainer
 from napari_semxai.store.images.masks import read_mask
+from napari_semxai.store.project.create import create_project
+from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,6 +225,38 @@ def test_sanity_of_a_map(tmp_path: Path) -> None:
         1,
     )
     assert record["sanity"] == pytest.approx(asdict(expected), abs=1e-4)
+
+
+def test_the_nearest_images_with_class_and_review(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nearest, "features_folder", lambda: tmp_path / "cache")
+    for seed, name in enumerate(("pit/a.png", "pit/b.png", "scratch/c.png")):
+        save(tmp_path / "known" / name, seed)
+    shutil.copy(tmp_path / "known/pit/b.png", tmp_path / "new.png")
+    command = ["explain", str(tmp_path / "new.png"), "-o", str(tmp_path / "out"), "--nearest"]
+    assert main([*command, str(tmp_path / "known")]) == 0
+    record = json.loads((tmp_path / "out/new.json").read_text("utf-8"))
+    first, *others = record["nearest"]
+    assert (first["image"], first["class"], first["review"]) == ("pit/b", "pit", "")
+    assert first["similarity"] == pytest.approx(1, abs=1e-4)
+    assert {one["image"] for one in others} == {"pit/a", "scratch/c"}
+    # An image is not compared with itself; its review is that of the newest record.
+    project = create_project(tmp_path / "p", tmp_path / "known")
+    image = project.images[1]
+    project.write_review(
+        image.id, "ana", ReviewChange(state=ReviewState.REJECTED, label="scratch")
+    )
+    project.close()
+    again = ["explain", str(image.path), "-o", str(tmp_path / "again"), "--nearest"]
+    assert main([*again, str(tmp_path / "p")]) == 0
+    record = json.loads((tmp_path / f"again/{image.path.stem}.json").read_text("utf-8"))
+    assert image.stem not in {one["image"] for one in record["nearest"]}
+    assert len(record["nearest"]) == 2
+    assert main([*command, str(tmp_path / "p")]) == 0
+    record = json.loads((tmp_path / "out/new.json").read_text("utf-8"))
+    reviewed = next(one for one in record["nearest"] if one["review"])
+    assert (reviewed["class"], reviewed["review"]) == ("scratch", "rejected")
 
 
 def test_pictures_of_heat_maps_made_elsewhere(tmp_path: Path) -> None:
