@@ -9,6 +9,7 @@ from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
 from napari_semxai.controllers.explain.sources import MapSource, NamedMap
 from napari_semxai.types import (
     CAM_METHODS,
+    Checks,
     Classification,
     ClassifierInfo,
     ConceptBank,
@@ -18,6 +19,7 @@ from napari_semxai.types import (
     LayerNode,
     Nearest,
     NetworkLayers,
+    Sanity,
 )
 
 NAMES = tuple(f"Class {number}" for number in range(1, 7))
@@ -124,6 +126,11 @@ def heatmap(target=2, method="gradcam", raw_maximum=3.5, place=(40, 50), shape=S
         ("layer4",),
         INFO.sha256,
     )
+
+
+def checks(randomised=0.05, deletion=0.2):
+    areas = {"grey": (0.7, deletion), "blurred": (0.6, 0.3)}
+    return Checks(areas, Sanity(randomised, 0.1, 0.97))
 
 
 def colors_of(k):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai.backends.cam.evaluation import check_steps
 from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.backends.classifier.files import description_path
@@ -20,6 +21,7 @@ from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import (
+    ChecksRequest,
     Classification,
     ClassifyRequest,
     CraftFitRequest,
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.engine.host import Handlers, Steps
-    from napari_semxai.types import ClassifierInfo, ConceptBank, NetworkLayers
+    from napari_semxai.types import ClassifierInfo, ConceptBank, FloatArray, NetworkLayers
 
 
 def _classifier(name: str, device: str) -> Classifier:
@@ -94,6 +96,27 @@ def _gradcam(request: GradcamRequest) -> Steps:
     )
 
 
+def _checks(request: ChecksRequest) -> Steps:
+    asked, shown = request.asked, request.heatmap
+    classifier = _classifier(asked.classifier, asked.device)
+
+    def explain(image: NDArray[np.uint8], network: Classifier, target: int) -> FloatArray:
+        # As drawn: where the layers of a network in disorder look nobody needs to measure.
+        steps = gradcam_steps(
+            image,
+            network,
+            target=target,
+            layers=asked.layers,
+            method=asked.method,
+            mask=asked.mask,
+            as_drawn=True,
+        )
+        return finish(steps).values
+
+    steps = check_steps(asked.image, shown.values, classifier, shown.target, explain)
+    yield from _answers(steps)
+
+
 def _fit(request: CraftFitRequest) -> Steps:
     classifier = _classifier(request.classifier, request.device)
     settings = CraftSettings(
@@ -143,6 +166,7 @@ def build() -> Handlers:
         LayersRequest: _layers,
         NearestRequest: _nearest,
         GradcamRequest: _gradcam,
+        ChecksRequest: _checks,
         CraftFitRequest: _fit,
         CraftOpenRequest: _open,
         CraftTransformRequest: _transform,

@@ -13,6 +13,7 @@ from psygnal import SignalGroupDescriptor
 from napari_semxai.types import (
     IDLE,
     BoolMask,
+    Checks,
     Classification,
     ConceptBank,
     ConceptMaps,
@@ -175,6 +176,7 @@ class Explanation:
 
     `image_key` names the current image by its pixels once that is known; "" before. `alone` is
     `HEAT_MAP` or `CONCEPTS` where a person looks at one of them without the other, else "".
+    `compare` draws all heat maps by one scale, with a map of how the first two differ.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -189,6 +191,9 @@ class Explanation:
     cam: CamSettings = field(default_factory=CamSettings)
     follow: bool = True
     heatmaps: Heatmaps = field(default_factory=Heatmaps)
+    compare: bool = False
+    # Of the active heat map.
+    checks: Checks | None = None
     craft: CraftSettings = field(default_factory=CraftSettings)
     fit_images: tuple[FitImage, ...] = ()
     bank: ConceptBank | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from pathlib import Path
 
 from napari_semxai.types import QUEUE_COLUMNS, QueueFilter, QueueRow, ReviewRecord, ReviewState
@@ -115,3 +116,36 @@ class Queue:
         counted = int(row.state.is_reviewed) - int(before.state.is_reviewed)
         shown = tuple(row if each is before else each for each in self.shown)
         return replace(self, shown=shown, reviewed=self.reviewed + counted)
+
+
+def examples(rows: Sequence[QueueRow], column: str, count: int = 3) -> dict[QueueRow, str]:
+    """Return the best, the most typical and the worst images of each class.
+
+    Parameters
+    ----------
+    rows : sequence of QueueRow
+        Where to look; those without the score are left out.
+    column : str
+        "score" (of the mask) or "confidence" (of the class).
+    count : int
+        How many of each; no image stands twice.
+
+    Returns
+    -------
+    dict of QueueRow to str
+        Class after class, each with "best", "typical" or "worst".
+    """
+    classes: dict[str, list[QueueRow]] = {}
+    for row in sorted(rows, key=attrgetter("label")):
+        if getattr(row, column) is not None:
+            classes.setdefault(row.label, []).append(row)
+    found: dict[QueueRow, str] = {}
+    for of_class in classes.values():
+        ranked = sorted(of_class, key=attrgetter(column), reverse=True)
+        # Of few images each kind gets its share.
+        each = min(count, max(1, len(ranked) // 3))
+        middle = min(max((len(ranked) - each) // 2, each), len(ranked))
+        end = max(len(ranked) - each, min(middle + each, len(ranked)))
+        kinds = ("best", ranked[:each]), ("typical", ranked[middle : middle + each])
+        found |= {row: kind for kind, part in (*kinds, ("worst", ranked[end:])) for row in part}
+    return found

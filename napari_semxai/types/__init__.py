@@ -28,6 +28,8 @@ from napari_semxai.types.concepts import (
 from napari_semxai.types.explain import (
     CAM_METHODS,
     CamMethod,
+    Checks,
+    ChecksRequest,
     Faithfulness,
     GradcamRequest,
     Heatmap,
@@ -101,6 +103,8 @@ __all__ = [
     "Border",
     "CamMethod",
     "CandidatePool",
+    "Checks",
+    "ChecksRequest",
     "ChosenMask",
     "Classification",
     "ClassifierInfo",

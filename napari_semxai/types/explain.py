@@ -93,6 +93,8 @@ class Heatmap:
         Whether the map was left where the library draws it.
     drawn : ndarray of uint8, shape (M, N), or None
         The map as the library draws it, from 0 to 255, where `values` are moved.
+    classifier : str
+        What the classifier is called.
     """
 
     values: NDArray[np.float32]
@@ -106,6 +108,7 @@ class Heatmap:
     registrations: tuple[Registration, ...] = ()
     as_drawn: bool = False
     drawn: NDArray[np.uint8] | None = None
+    classifier: str = ""
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the map in pure JET colours, shape (M, N, 3): what Algorithm 2 reads.
@@ -154,6 +157,23 @@ class Sanity:
     randomised: float
     other_class: float
     noise: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checks:
+    """What is known of how far a heat map can be believed.
+
+    Attributes
+    ----------
+    areas : dict of str to (float, float)
+        Insertion and deletion as in `Faithfulness`, by what stands for the pixels that are not
+        there: "grey", the image's mean, and "blurred", the image out of focus.
+    sanity : Sanity
+        Its maps as the library draws them.
+    """
+
+    areas: dict[str, tuple[float, float]]
+    sanity: Sanity
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +319,22 @@ class GradcamRequest:
     mask: BoolMask | None = None
     device: str = "auto"
     as_drawn: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChecksRequest:
+    """Ask how far a heat map can be believed; answered by `Checks`.
+
+    Attributes
+    ----------
+    asked : GradcamRequest
+        What the map answered.
+    heatmap : Heatmap
+        The map.
+    """
+
+    asked: GradcamRequest
+    heatmap: Heatmap
 
 
 def moved_by(answer: Heatmap | ConceptMaps) -> dict[str, list[float]]:

@@ -15,6 +15,8 @@ from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.host import Scheduler
 from napari_semxai.types import (
+    Checks,
+    ChecksRequest,
     Classification,
     ClassifyRequest,
     CraftFitRequest,
@@ -117,6 +119,18 @@ def test_warm_classify_and_layers(inbox: Inbox) -> None:
     assert classification.info.synthetic
     assert isinstance(layers, NetworkLayers)
     assert layers.concepts_default
+
+
+def test_a_heat_map_is_checked(inbox: Inbox) -> None:
+    engine = LocalEngine("explain")
+    asked = GradcamRequest(IMAGE, "bundled", 0)
+    shown = sx.gradcam(IMAGE, sx.load_classifier(), target=0)
+    engine.submit(ChecksRequest(asked, shown), destination="a", **inbox.of("a"))
+    *progress, checks = [value for _, kind, value in inbox.rest() if kind == "update"]
+    assert {update.total for update in progress} == {9}
+    assert isinstance(checks, Checks)
+    assert set(checks.areas) == {"grey", "blurred"}
+    assert checks.sanity.noise > checks.sanity.randomised
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from napari_semxai.state.queue import Queue
+from napari_semxai.state.queue import Queue, examples
 from napari_semxai.types import QueueRow, ReviewState
 
 
@@ -47,3 +48,20 @@ def test_next_unreviewed_goes_round_and_never_stays():
     queue = queue_of(row(1), row(2, done), row(3), row(4, done), current="i3")
     assert queue.unreviewed() == ("i1",)
     assert queue_of(row(1), row(2, done), current="i1").unreviewed() == ()
+
+
+def test_examples_of_each_class_are_best_typical_and_worst():
+    scores = np.linspace(0, 1, 21)
+    order = (*range(1, 21, 2), *range(0, 21, 2))
+    rows = [replace(row(n), label="b", score=float(scores[n])) for n in order]
+    rows += [replace(row(30), label="a", score=0.3), replace(row(31), label="a")]
+    found = examples(rows, "score")
+    assert [(one.number, kind) for one, kind in found.items()] == [
+        (30, "best"),
+        *((n, "best") for n in (20, 19, 18)),
+        *((n, "typical") for n in (11, 10, 9)),
+        *((n, "worst") for n in (2, 1, 0)),
+    ]
+    few = examples(rows[:4], "score")
+    assert list(few.values()) == ["best", "typical", "worst"]
+    assert examples(rows, "confidence") == {}

@@ -26,11 +26,12 @@ from scipy.stats import rankdata
 from torch.nn import functional
 
 from napari_semxai.backends.classifier.classifier import Classifier
+from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
-from napari_semxai.types import Faithfulness, Sanity
+from napari_semxai.types import Checks, Faithfulness, Progress, Sanity
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -75,6 +76,20 @@ def faithfulness(
     -------
     Faithfulness
     """
+    inputs, ranks = _ranked(image, values, classifier)
+    plane = inputs[0].numpy()
+    grey, blurred = _fills(plane).values()
+    return Faithfulness(
+        insertion=_area(classifier, target, ranks, blurred, plane),
+        deletion=_area(classifier, target, ranks, plane, grey),
+        road=_road(inputs, ranks, classifier, target),
+    )
+
+
+def _ranked(
+    image: NDArray[Any], values: FloatArray, classifier: Classifier
+) -> tuple[Tensor, NDArray[np.int64]]:
+    """Return the network's input, and the rank of each of its pixels."""
     inputs = classifier.to_input(image)
     small = functional.interpolate(
         torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None],
@@ -82,24 +97,70 @@ def faithfulness(
         mode="bilinear",
         antialias=True,
     )[0, 0]
-    ranks = relevance_ranks(small.numpy())
-    plane = inputs[0].numpy()
+    return inputs, relevance_ranks(small.numpy())
+
+
+def _fills(plane: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+    """Return what may stand for pixels that are not there, by name; each (C, H, W)."""
     mean = np.broadcast_to(plane.mean(axis=(1, 2), keepdims=True), plane.shape)
     sigma = BLUR * min(plane.shape[1:])
-    blurred = gaussian_filter(plane, (0, sigma, sigma))
+    return {"grey": mean, "blurred": gaussian_filter(plane, (0, sigma, sigma))}
 
-    def area(start: NDArray[np.float32], end: NDArray[np.float32]) -> float:
-        steps = [np.where(ranks < share * ranks.size, end, start) for share in FRACTIONS]
-        batch = torch.from_numpy(np.stack(steps).astype(np.float32))
-        with classifier.lock, torch.inference_mode():
-            found = classifier.probabilities(classifier.network(batch))[:, target]
-        return float(np.trapezoid(found.numpy(), FRACTIONS))
 
-    return Faithfulness(
-        insertion=area(blurred, plane),
-        deletion=area(plane, mean),
-        road=_road(inputs, ranks, classifier, target),
-    )
+def _area(
+    classifier: Classifier,
+    target: int,
+    ranks: NDArray[np.int64],
+    start: NDArray[np.float32],
+    end: NDArray[np.float32],
+) -> float:
+    """Return the area under the class's probability while pixels go from `start` to `end`."""
+    steps = [np.where(ranks < share * ranks.size, end, start) for share in FRACTIONS]
+    batch = torch.from_numpy(np.stack(steps).astype(np.float32))
+    with classifier.lock, torch.inference_mode():
+        found = classifier.probabilities(classifier.network(batch))[:, target]
+    return float(np.trapezoid(found.numpy(), FRACTIONS))
+
+
+def check_steps(
+    image: NDArray[np.uint8],
+    values: FloatArray,
+    classifier: Classifier,
+    target: int,
+    explain: Explain,
+) -> Generator[Progress, None, Checks]:
+    """Check one map by insertion and deletion with two fills, and by `sanity`.
+
+    Parameters
+    ----------
+    image, values, classifier, target
+        As in `faithfulness`.
+    explain : callable
+        As in `sanity`.
+
+    Yields
+    ------
+    Progress
+        Before each part, so that it can be stopped there.
+    """
+    inputs, ranks = _ranked(image, values, classifier)
+    plane, areas = inputs[0].numpy(), dict[str, tuple[float, float]]()
+    fills = _fills(plane)
+    total = len(fills) + 3 + _NOISY
+    for done, (name, fill) in enumerate(fills.items()):
+        yield Progress("insertion and deletion", done, total)
+        areas[name] = (
+            _area(classifier, target, ranks, fill, plane),
+            _area(classifier, target, ranks, plane, fill),
+        )
+    steps, done = sanity_steps(image, explain, classifier, target), len(fills)
+    try:
+        while True:
+            next(steps)
+            yield Progress("sanity", done, total)
+            done += 1
+    except StopIteration as end:
+        return Checks(areas, end.value)
 
 
 def relevance_ranks(values: NDArray[np.float32]) -> NDArray[np.int64]:
@@ -147,15 +208,31 @@ def sanity(
     -------
     Sanity
     """
-    values = explain(image, classifier, target)
+    return finish(sanity_steps(image, explain, classifier, target))
+
+
+def sanity_steps(
+    image: NDArray[np.uint8], explain: Explain, classifier: Classifier, target: int
+) -> Generator[None, None, Sanity]:
+    """Do the same as `sanity` as a generator that yields before every map."""
     others = classifier.predict(image).copy()
     others[target] = -1
     rng = np.random.default_rng(0)
-    noisy = [explain(_with_noise(image, rng), classifier, target) for _ in range(_NOISY)]
+    asked = [
+        (image, classifier, target),
+        (image, randomised(classifier), target),
+        (image, classifier, int(others.argmax())),
+        *((_with_noise(image, rng), classifier, target) for _ in range(_NOISY)),
+    ]
+    maps = []
+    for one in asked:
+        yield
+        maps.append(explain(*one))
+    first, mixed, other, *noisy = maps
     return Sanity(
-        randomised=rank_correlation(values, explain(image, randomised(classifier), target)),
-        other_class=rank_correlation(values, explain(image, classifier, int(others.argmax()))),
-        noise=float(np.mean([rank_correlation(values, other) for other in noisy])),
+        randomised=rank_correlation(first, mixed),
+        other_class=rank_correlation(first, other),
+        noise=float(np.mean([rank_correlation(first, one) for one in noisy])),
     )
 
 

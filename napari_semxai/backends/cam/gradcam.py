@@ -239,6 +239,7 @@ def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
         registrations=places,
         as_drawn=as_drawn,
         drawn=np.rint(drawn * 255).astype(np.uint8) if any(map(any, shifts)) else None,
+        classifier=classifier.info.name,
     )
 
 

@@ -6,6 +6,6 @@ masks equal to maps and thresholds. `classify` loads a classifier and predicts; 
 cache.
 
 Everything beyond the panels sees a family of explanations as a `MapSource` (`sources`), which
-names its maps and makes its masks: `HeatmapSource` in `heatmaps`, the others in
-`concept_sources`. A new family begins with an entry of `SOURCES` in `explain`.
+names its maps and makes its masks: `HeatmapSource` in `heatmap_source`, the others
+in `concept_sources`. A new family begins with an entry of `SOURCES` in `explain`.
 """

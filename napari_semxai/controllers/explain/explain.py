@@ -15,7 +15,8 @@ from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
 from napari_semxai.controllers.explain.classify import ClassifyController
 from napari_semxai.controllers.explain.concept_sources import ConceptSource, PictureSource
 from napari_semxai.controllers.explain.concepts import ConceptController
-from napari_semxai.controllers.explain.heatmaps import HeatmapController, HeatmapSource
+from napari_semxai.controllers.explain.heatmap_source import HeatmapSource
+from napari_semxai.controllers.explain.heatmaps import HeatmapController
 from napari_semxai.controllers.explain.request_tracker import ResultCache
 from napari_semxai.state.explanation import HEAT_MAP, ExplanationMasks, ExplanationPicture
 from napari_semxai.store.images.read import read_image

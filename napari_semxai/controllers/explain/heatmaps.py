@@ -1,192 +1,26 @@
-"""Heat maps: why the classifier says what it says, by Grad-CAM and its relatives."""
+"""Heat maps are asked for, kept and chosen: Grad-CAM and its relatives."""
 
 from __future__ import annotations
 
-from collections import Counter
-from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from napari_semxai.algorithms.explanations.masks import gradcam_mask, threshold_mask
 from napari_semxai.controllers.explain.classify import target_of
 from napari_semxai.controllers.explain.request_tracker import RequestTracker
-from napari_semxai.controllers.explain.sources import MapSource, NamedMap
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Heatmaps
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.types import CAM_METHODS, GradcamRequest, Heatmap, colors, moved_by
+from napari_semxai.types import ChecksRequest, GradcamRequest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Callable, Hashable
 
     from napari_semxai.controllers.explain.request_tracker import ResultCache
-    from napari_semxai.controllers.explain.sources import Made
     from napari_semxai.engine.client import EngineClient
-    from napari_semxai.state.explanation import CamSettings, Explanation
+    from napari_semxai.state.explanation import CamSettings, ClassifierChoice
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask, NetworkLayers
+    from napari_semxai.types import BoolMask, Checks, Heatmap, NetworkLayers, SemImage
 
-_TITLES = {method.name: method.title for method in CAM_METHODS}
-
-
-def heat_names(heatmaps: Sequence[Heatmap], *, with_class: bool = False) -> dict[Heatmap, str]:
-    """Return a name for each heat map of an image.
-
-    Parameters
-    ----------
-    heatmaps : sequence of Heatmap
-        All that there are.
-    with_class : bool
-        Whether to name the class also where all explain the same one.
-
-    Returns
-    -------
-    dict of Heatmap to str
-        The method; its target layers where maps of one method differ by them; whether it looks
-        inside the mask only. No name comes twice.
-    """
-    with_class |= len({heatmap.target for heatmap in heatmaps}) > 1
-    names: dict[Heatmap, str] = {}
-    seen: Counter[str] = Counter()
-    for heatmap in heatmaps:
-        name = _TITLES.get(heatmap.method, heatmap.method)
-        if len({other.layers for other in heatmaps if other.method == heatmap.method}) > 1:
-            name += f", {' + '.join(heatmap.layers) or 'all layers'}"
-        if heatmap.inside_mask:
-            name += ", inside the mask"
-        if heatmap.as_drawn:
-            name += ", as drawn"
-        if with_class:
-            name += f": {heatmap.class_name}"
-        seen[name] += 1
-        names[heatmap] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return names
-
-
-PAPER_MAP = "heat map, rendered (Algorithm 2)"
-
-
-class HeatmapSource(MapSource):
-    """Heat maps: the one that is looked at, and all that were made of the image."""
-
-    family, field, mask_title = HEAT_MAP, "heatmaps", "heat map mask"
-
-    def __init__(self) -> None:
-        # Of the heat map shown now, and of the one before it.
-        render = lru_cache(maxsize=2)(Heatmap.rgb)
-        self._mask = lru_cache(maxsize=1)(partial(heat_mask, render=render))
-
-    def maps(self, explanation: Explanation) -> list[NamedMap]:
-        """Return all heat maps, and the active one as Algorithm 2 sees it in paper mode."""
-        active = explanation.heatmaps.active
-        maps = [
-            NamedMap(name, heatmap, partial(getattr, heatmap, "values"), heatmap.sha256)
-            for heatmap, name in heat_names(explanation.heatmaps.all).items()
-        ]
-        if explanation.mask_settings.paper and active is not None:
-            maps.append(NamedMap(PAPER_MAP, (active, "red"), partial(_red, active), active.sha256))
-        return maps
-
-    def layers(self, explanation: Explanation) -> list[list[NamedMap]]:
-        """Return each heat map for a tile of its own, the active one or nothing first."""
-        active = explanation.heatmaps.active
-        names = heat_names(explanation.heatmaps.all, with_class=True)
-        shown = sorted(explanation.heatmaps.all, key=lambda found: found is not active)
-        layers = []
-        for number, heatmap in enumerate(shown):
-            role = HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
-            values = partial(heat_values, heatmap)
-            layers.append([NamedMap(names[heatmap], heatmap, values, heatmap.sha256, role=role)])
-        return [[], *layers] if active is None and layers else layers
-
-    def masks(self, explanation: Explanation, shape: tuple[int, int]) -> Made:
-        """Return the mask of the active heat map."""
-        settings, active = explanation.mask_settings, explanation.heatmaps.active
-        if active is None:
-            return {}, None
-        mask = self._mask(active, settings.tau, settings.paper)
-        return {HEAT_MAP: mask}, mask
-
-    def judged(self, explanation: Explanation) -> dict[str, tuple[Callable[[], BoolMask], str]]:
-        """Return the masks of all heat maps, not of the active one alone."""
-        settings, names = explanation.mask_settings, heat_names(explanation.heatmaps.all)
-        return {
-            HEAT_MAP if len(names) == 1 else f"{HEAT_MAP}, {name}": (
-                partial(heat_mask, heatmap, settings.tau, settings.paper),
-                heatmap.sha256,
-            )
-            for heatmap, name in names.items()
-        }
-
-    def palette(self, explanation: Explanation) -> tuple[str, ...]:
-        """Return the one colour of heat."""
-        return (colors.HEAT,)
-
-    def classifier(self, explanation: Explanation) -> str:
-        """Return that of the active heat map."""
-        active = explanation.heatmaps.active
-        return "" if active is None else active.sha256
-
-    def details(self, explanation: Explanation, name: str) -> dict[str, Any]:
-        """Return method, layers, class and threshold of the active heat map."""
-        heatmap, settings = explanation.heatmaps.active, explanation.mask_settings
-        if heatmap is None:
-            return {}
-        return {
-            "method": heatmap.method,
-            "layers": list(heatmap.layers),
-            "target": heatmap.target,
-            "class": heatmap.class_name,
-            "classifier_sha256": heatmap.sha256,
-            "inside_mask": heatmap.inside_mask,
-            "moved_by": {} if settings.paper else moved_by(heatmap),
-            "paper": settings.paper,
-            "tau": settings.tau,
-        }
-
-
-def heat_mask(
-    heatmap: Heatmap,
-    tau: float,
-    paper: bool,
-    render: Callable[[Heatmap], NDArray[np.uint8]] = Heatmap.rgb,
-) -> BoolMask:
-    """Return the mask that a heat map gives.
-
-    Parameters
-    ----------
-    heatmap : Heatmap
-        The map.
-    tau, paper
-        See `ExplanationMaskSettings`.
-    render : callable
-        Returns the map in JET colours; one that remembers them, where they are needed often.
-
-    Returns
-    -------
-    ndarray of bool, shape (M, N)
-    """
-    if paper:
-        return gradcam_mask(render(heatmap), tau)
-    return threshold_mask(heatmap.values, tau)
-
-
-def heat_values(heatmap: Heatmap) -> NDArray[np.float32]:
-    """Return a map in the unit of its method, shape (M, N).
-
-    A mean over several layers, each scaled to its own range first, has no unit: from 0 to 1.
-    """
-    # A mean over layers is of maps that were scaled to 1 each: it has no unit to go back to.
-    unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
-    return heatmap.values * np.float32(unit)
-
-
-def _red(heatmap: Heatmap) -> NDArray[np.float32]:
-    return heatmap.rgb()[..., 0].astype(np.float32)
-
-
+CHECKS = "checks of the heat map"
 QUICK_SECONDS = 3.0
 """Heat maps that take no longer follow the image, the class and the settings by themselves."""
 
@@ -220,9 +54,11 @@ class HeatmapController:
         # By settings: the same method at other layers is another map, and asking again replaces
         # it.
         self._shown: dict[CamSettings, Heatmap] = {}
+        # Of this image by the classifiers that were chosen before, to compare with.
+        self._others: dict[ClassifierChoice, tuple[Heatmap, ...]] = {}
         events = session.explanation.events
         self._connections = (
-            (events.choice, self.clear),
+            (events.choice, self._on_choice_changed),
             (events.image_key, self._on_key_changed),
             (events.classification, self._refresh),
             (events.network, self._refresh),
@@ -282,15 +118,33 @@ class HeatmapController:
         """Show heat map and concepts over each other, or the heat map alone."""
         self._explanation.alone = "" if together else HEAT_MAP
 
+    def set_compare(self, compare: bool) -> None:
+        """Draw all heat maps by one scale, and how the first two differ."""
+        self._explanation.compare = compare
+
     def clear(self) -> None:
         """Show no heat map any more."""
         self._tracker.forget()
-        self._wanted = []
+        self._wanted, self._others = [], {}
         self._show({})
 
     def cancel(self) -> None:
         """Stop what is running; the heat maps so far stay."""
         self._tracker.cancel()
+
+    def check(self) -> None:
+        """Find out how far the heat map that is looked at can be believed."""
+        explanation, image = self._explanation, self._session.image
+        shown, settings = explanation.heatmaps.active, explanation.cam
+        if shown is None or image is None:
+            self._session.message = "Compute a heat map first: the one looked at is checked"
+            return
+        mask = self._mask_for(settings)
+        asked = _asked(image, explanation.choice, settings, shown.target, mask)
+        self._tracker.ask(ChecksRequest(asked, shown), CHECKS, self._on_checks)
+
+    def _on_checks(self, found: Checks) -> None:
+        self._explanation.checks = found
 
     def _on_key_changed(self, key: str) -> None:
         if key:
@@ -298,7 +152,17 @@ class HeatmapController:
         else:
             # Another image.
             self._tracker.forget()
+            self._others = {}
             self._show({})
+
+    def _on_choice_changed(self, choice: ClassifierChoice, before: ClassifierChoice) -> None:
+        """Keep the maps of the classifier before; the new one is asked for the same."""
+        self._tracker.forget()
+        self._others[before] = tuple(self._shown.values())
+        self._others.pop(choice, None)
+        # Layers are those of one network.
+        self._wanted = [settings for settings in self._wanted if not settings.layers]
+        self._show({})
 
     def _refresh(self) -> None:
         """Show what is known of the wanted heat maps and ask for the quick ones of the rest."""
@@ -332,18 +196,8 @@ class HeatmapController:
         if image is None or (asked and not settings.inside_mask):
             return
         mask = self._mask_for(settings)
-        request = GradcamRequest(
-            image=image.gray,
-            classifier=choice.classifier,
-            target=target,
-            layers=settings.layers,
-            method=settings.method,
-            mask=mask,
-            device=choice.device,
-            as_drawn=settings.as_drawn,
-        )
         self._tracker.ask(
-            request,
+            _asked(image, choice, settings, target, mask),
             _destination(settings, target),
             partial(self._on_heatmap, settings, mask),
         )
@@ -364,7 +218,12 @@ class HeatmapController:
     def _show(self, heatmaps: dict[CamSettings, Heatmap]) -> None:
         self._shown = heatmaps
         active = heatmaps.get(self._explanation.cam)
-        self._explanation.heatmaps = Heatmaps(active, tuple(heatmaps.values()))
+        if active is not self._explanation.heatmaps.active:
+            # They are of the map that was looked at.
+            self._tracker.forget(CHECKS)
+            self._explanation.checks = None
+        others = (heatmap for found in self._others.values() for heatmap in found)
+        self._explanation.heatmaps = Heatmaps(active, (*heatmaps.values(), *others))
 
     def _is_quick(self, settings: CamSettings) -> bool:
         # What happens inside a mask would otherwise run after every stroke.
@@ -381,6 +240,25 @@ class HeatmapController:
         # By its pixels: an undo that brings the mask back finds its heat map again.
         inside = "" if mask is None else array_digest(mask)
         return self._explanation.image_key, self._explanation.choice, settings, target, inside
+
+
+def _asked(
+    image: SemImage,
+    choice: ClassifierChoice,
+    settings: CamSettings,
+    target: int | None,
+    mask: BoolMask | None,
+) -> GradcamRequest:
+    return GradcamRequest(
+        image=image.gray,
+        classifier=choice.classifier,
+        target=target,
+        layers=settings.layers,
+        method=settings.method,
+        mask=mask,
+        device=choice.device,
+        as_drawn=settings.as_drawn,
+    )
 
 
 def _destination(settings: CamSettings, target: int | None) -> str:

@@ -51,6 +51,8 @@ class NamedMap:
         Of the layer that shows it, by default its name; layers are used again by their role.
     rank : int
         Layers of lower rank lie above.
+    signed : bool
+        Whether it is a difference, from -1 to 1.
     """
 
     name: str
@@ -61,6 +63,7 @@ class NamedMap:
     threshold: str = "tau"
     role: str = ""
     rank: int = 0
+    signed: bool = False
 
     def __post_init__(self) -> None:
         """Take the name for the role where there is none."""

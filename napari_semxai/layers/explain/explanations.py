@@ -92,6 +92,7 @@ class ExplanationLayers:
             # Concepts have the names of their bank.
             (events.bank, self._on_others_changed),
             (events.alone, self._show),
+            (events.compare, self._show),
             (events.mask_settings, self._on_mask_settings_changed),
             (events.masks, self._show_masks),
             (events.focus, self._on_focus_changed),

@@ -35,11 +35,12 @@ _STEPS = np.linspace(0, 1, 12)
 
 
 class LegendEntry(NamedTuple):
-    """What a legend says of a map on show: its name, its colours from 0 on, its maximum."""
+    """What a legend says of a map on show: its name, its colours, its minimum and maximum."""
 
     name: str
     colors: tuple[str, ...]
     maximum: float
+    minimum: float = 0.0
 
 
 class FloatLayers:
@@ -121,12 +122,11 @@ class FloatLayers:
             Row and column in the grid of pictures side by side; (0, 0) lies over the image.
         """
         role, layer = shown.role, self._layers.get(shown.role)
-        colormap = heat_colormap() if shown.color is None else concept_colormap(shown.color)
+        colormap = _colormap_of(shown)
         if layer is None:
             layer = self._add(shown, colormap, tile)
         elif self._keys.get(role) != shown.key:
-            values = shown.values()
-            _set_values(layer, with_holes(values), _limits(values))
+            _set_values(layer, *_drawn(shown))
         self._raise(layer, shown.rank)
         self._keys[role] = shown.key
         layer.metadata[CLASSIFIER] = shown.classifier
@@ -148,12 +148,13 @@ class FloatLayers:
             self.legend_changed.emit(legend)
 
     def _add(self, shown: NamedMap, colormap: Colormap, tile: tuple[int, int]) -> Image:
-        active, values = self._viewer.layers.selection.active, shown.values()
+        active = self._viewer.layers.selection.active
+        values, limits = _drawn(shown)
         layer = Image(
-            with_holes(values),
+            values,
             name=shown.name,
             colormap=colormap,
-            contrast_limits=_limits(values),
+            contrast_limits=limits,
             opacity=OPACITY,
             blending="translucent",
             metadata={ROLE: EXPLANATION},
@@ -184,7 +185,8 @@ def _entry(layer: Image) -> LegendEntry:
     # The darkest is nearly transparent on the image.
     steps = np.round(255 * layer.colormap.map(_STEPS)[:, :3]).astype(int).tolist()
     colors = tuple(dict.fromkeys(map(hex_color, steps)))
-    return LegendEntry(layer.name, colors, float(layer.contrast_limits[1]))
+    low, high = map(float, layer.contrast_limits)
+    return LegendEntry(layer.name, colors, high, low)
 
 
 def _set_values(layer: Image, data: NDArray[np.float32], limits: tuple[float, float]) -> None:
@@ -203,6 +205,18 @@ def _limits(values: NDArray[np.float32]) -> tuple[float, float]:
     return 0.0, max(float(np.fmax.reduce(values, axis=None)), float(np.finfo(np.float32).tiny))
 
 
+def _drawn(shown: NamedMap) -> tuple[NDArray[np.float32], tuple[float, float]]:
+    """Return what a layer holds of a map, and the ends of its colours."""
+    values = shown.values()
+    return (values, (-1.0, 1.0)) if shown.signed else (with_holes(values), _limits(values))
+
+
+def _colormap_of(shown: NamedMap) -> Colormap:
+    if shown.signed:
+        return difference_colormap()
+    return heat_colormap() if shown.color is None else concept_colormap(shown.color)
+
+
 def with_holes(values: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return a map with NaN, which napari leaves out, where it holds nothing."""
     holes: NDArray[np.float32] = np.where(values > 0, values, np.float32(np.nan))
@@ -215,6 +229,15 @@ def heat_colormap() -> Colormap:
     colors = ensure_colormap("inferno").map(np.linspace(0.25, 1.0, 128))
     colors[:, 3] = np.clip(np.linspace(0, 1 / _FADE, 128), 0, 1)
     return Colormap(colors, name="semxai heat")
+
+
+@lru_cache(maxsize=1)
+def difference_colormap() -> Colormap:
+    """Return a map from blue over nothing to orange, which colour-blind people tell apart."""
+    ends = np.array([[0.0, 0.45, 0.70], [0.90, 0.62, 0.0]])
+    share = np.linspace(-1, 1, 129)
+    colors = np.column_stack([ends[(share > 0).astype(int)], np.clip(np.abs(share) / _FADE, 0, 1)])
+    return Colormap(colors, name="semxai difference")
 
 
 @lru_cache(maxsize=64)

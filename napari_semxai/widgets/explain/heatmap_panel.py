@@ -19,15 +19,16 @@ from qtpy.QtWidgets import (
 from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
-from napari_semxai.controllers.explain.heatmaps import QUICK_SECONDS, heat_names, seconds_of
+from napari_semxai.controllers.explain.heatmap_source import heat_names
+from napari_semxai.controllers.explain.heatmaps import QUICK_SECONDS, seconds_of
 from napari_semxai.state.explanation import CamSettings, Heatmaps
 from napari_semxai.types import CAM_METHODS
-from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.forms import Section, button
 from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
-    from napari_semxai.types import Heatmap, LayerNode, NetworkLayers
+    from napari_semxai.types import Checks, Heatmap, LayerNode, NetworkLayers
 
 _COMPARED, _SAME = 64, 1e-3
 
@@ -133,6 +134,12 @@ class GradcamPanel(QWidget):
             "Next heat map",
             "Show the next heat map of this image, then its concepts (Alt+Shift+X)",
         )
+        self.check = button(
+            "Check this heat map",
+            "Insertion and deletion with two fills; randomised weights, another class, noise: "
+            "seven maps more, for methods that take less than 3 s",
+        )
+        self.checks = StatusText(4)
         self.clear = button("Clear heat maps", "Remove all heat maps of this image")
         self._lay_out()
         self._fill_methods()
@@ -174,6 +181,12 @@ class GradcamPanel(QWidget):
         self.result.setText(result_text(heatmaps))
         shown = heatmaps.active
         self.place.setText("" if shown is None else place_text(shown))
+        seconds = seconds_of(self._network, self._settings)
+        self.check.setEnabled(shown is not None and (seconds or 0) <= QUICK_SECONDS)
+
+    def set_checks(self, checks: Checks | None) -> None:
+        """Say how far the heat map that is looked at can be believed."""
+        self.checks.setText("" if checks is None else checks_text(checks))
 
     def set_concepts(self, known: bool) -> None:
         """Offer to go on to the concepts of this image, where there are any."""
@@ -205,6 +218,7 @@ class GradcamPanel(QWidget):
         layout.addRow(self.result)
         layout.addRow(self.place)
         layout.addRow(row)
+        layout.addRow(Section("Checks of this heat map", self.check, self.checks))
 
     def _fill_methods(self) -> None:
         with signals_blocked(self.method):
@@ -263,6 +277,30 @@ def result_text(heatmaps: Heatmaps) -> str:
     same = [title for other, title in _titles(heatmaps) if _same_map(shown, other)]
     equal = f" · same map as {', '.join(same)}" if same else ""
     return f"{shown.class_name} · {layers} · {top} · {place}{equal}"
+
+
+def checks_text(checks: Checks) -> str:
+    """Return what was found, a line each, with a mark where it speaks against the map."""
+    sanity = checks.sanity
+    lines = [
+        _marked(
+            f"{fill} fill: insertion {insertion:.2f}, deletion {deletion:.2f}",
+            "" if insertion > deletion else "the class does not need what the map shows",
+        )
+        for fill, (insertion, deletion) in checks.areas.items()
+    ]
+    limit, stable = 0.5, 0.8
+    mixed, other, noise = sanity.randomised, sanity.other_class, sanity.noise
+    against = "the weights hardly matter" if mixed > limit else ""
+    against = against or ("the class hardly matters" if other > stable else "")
+    lines.append(_marked(f"like randomised weights {mixed:.2f}, other class {other:.2f}", against))
+    unstable = "a little noise changes it" if noise < stable else ""
+    lines.append(_marked(f"like itself under noise {noise:.2f}", unstable))
+    return "<br>".join(lines)
+
+
+def _marked(text: str, against: str) -> str:
+    return f"⚠ {text}: {against}" if against else text
 
 
 def _titles(heatmaps: Heatmaps) -> list[tuple[Heatmap, str]]:

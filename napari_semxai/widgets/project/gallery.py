@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QItemSelection, QItemSelectionModel, QSize
-from qtpy.QtWidgets import QGridLayout, QLabel, QListView
+from qtpy.QtWidgets import QComboBox, QGridLayout, QLabel, QListView
 
+from napari_semxai.state.queue import examples
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.common.forms import Panel, button, editable_box
 from napari_semxai.widgets.common.numbers import whole_field
@@ -32,6 +33,11 @@ _STATES = {
     "No defect": ReviewState.NO_DEFECT,
     "Reject": ReviewState.REJECTED,
     "Unsure": ReviewState.UNSURE,
+}
+_ORDERS = {
+    "All, as in the queue": "",
+    "Each class: best, typical, worst mask": "score",
+    "Each class: surest, typical, least sure class": "confidence",
 }
 
 
@@ -62,6 +68,10 @@ class Gallery(Panel):
         self._images, self._queue = images, queue
         self.model = QueueModel(pictures, _ITEM)
         self.view = _pictures_view(self.model)
+        self.order = QComboBox()
+        self.order.setToolTip("Three examples of each kind, by the confidence of mask or class")
+        for title, column in _ORDERS.items():
+            self.order.addItem(title, column)
         self.chosen = StatusText(1)
         self.states = {
             title: button(title, f"Set all chosen images to “{state}”")
@@ -85,6 +95,7 @@ class Gallery(Panel):
             (self.view.activated, self._on_activated),
             (self.view.selectionModel().selectionChanged, self._on_chosen),
             (self.undo.clicked, review.undo),
+            (self.order.activated, self._on_order_activated),
             (self.label.activated, self._on_label_entered),
             (self.similar.clicked, self._on_similar_wanted),
             (self.first.clicked, self._on_first_wanted),
@@ -111,6 +122,7 @@ class Gallery(Panel):
         grid.addWidget(self.chosen, 1, 0, 1, 4)
         for column, part in enumerate((self.similar, self.first, self.count), start=4):
             grid.addWidget(part, 1, column)
+        grid.addWidget(self.order, 3, 0, 1, 7)
         for column, part in enumerate(self.states.values()):
             grid.addWidget(part, 2, column)
         grid.addWidget(QLabel("Class"), 2, 4)
@@ -119,10 +131,10 @@ class Gallery(Panel):
         grid.setRowStretch(0, 1)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
-        if queue is None:
-            self.model.set_rows(())
-        else:
-            self.model.set_rows(queue.shown, reasons=queue.filter.ranked)
+        rows, column = () if queue is None else queue.shown, self.order.currentData()
+        self.model.notes = examples(rows, column) if column else {}
+        reasons = None if queue is None else queue.filter.ranked
+        self.model.set_rows(tuple(self.model.notes) if column else rows, reasons=reasons)
         names = {} if queue is None else queue.class_names
         if [self.label.itemData(i) for i in range(self.label.count())] != list(names):
             self.label.clear()
@@ -130,6 +142,11 @@ class Gallery(Panel):
                 self.label.addItem(f"{label} {name}".strip(), label)
             self.label.setCurrentIndex(-1)
         self._on_chosen()
+
+    def _on_order_activated(self) -> None:
+        self._on_queue_changed(self._session.queue)
+        # The same rows may have other notes.
+        self.view.viewport().update()
 
     def _on_past_reviews_changed(self) -> None:
         self.undo.setEnabled(bool(self._session.past_reviews))

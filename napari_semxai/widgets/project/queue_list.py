@@ -67,6 +67,7 @@ class QueueModel(QAbstractListModel):
         self._rows: tuple[QueueRow, ...] = ()
         self._unreadable: Mapping[str, str] = {}
         self._reasons: Mapping[str, str] = {}
+        self.notes: Mapping[QueueRow, str] = {}
 
     def set_rows(
         self,
@@ -126,7 +127,8 @@ class QueueModel(QAbstractListModel):
             # What cannot be opened counts before what was once said of it.
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
-            return f"{mark} {row.number:,} {row.name or row.image}{shown}{end}"
+            note = f"{self.notes[row]} · " if row in self.notes else ""
+            return f"{note}{mark} {row.number:,} {row.name or row.image}{shown}{end}"
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._unreadable.get(row.image, "")
             told = (row.comment, self._reasons.get(row.image, ""), why)

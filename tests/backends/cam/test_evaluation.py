@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from napari_semxai.backends.cam import evaluation as module
 from napari_semxai.backends.cam.evaluation import (
     FRACTIONS,
+    check_steps,
     faithfulness,
     randomised,
     rank_correlation,
@@ -151,6 +152,34 @@ def test_a_map_of_the_network_passes() -> None:
     assert found.randomised < 0.7
     assert found.other_class < 0.9
     torch.testing.assert_close(classifier.predict(IMAGE), before)
+
+
+def test_checks_are_areas_with_two_fills_and_sanity(bright, picture) -> None:
+    image, values = picture
+
+    def explain(image, network, target):
+        return gradcam(image, network, target=target, as_drawn=True).values
+
+    steps = check_steps(image, values, bright, 1, explain)
+    stages = [next(steps).stage]
+    try:
+        while True:
+            stages.append(next(steps).stage)
+    except StopIteration as end:
+        checks = end.value
+    assert stages == ["insertion and deletion"] * 2 + ["sanity"] * 7
+    known = faithfulness(image, values, bright, 1)
+    assert checks.areas["grey"][1] == pytest.approx(known.deletion)
+    assert checks.areas["blurred"][0] == pytest.approx(known.insertion)
+    # The other two by hand: from grey to the image, and from the image to a blurred one.
+    plane = bright.to_input(image)[0].numpy()
+    grey = np.broadcast_to(plane.mean(axis=(1, 2), keepdims=True), plane.shape)[0]
+    inserted = [probability(bright, changed(grey, plane[0], values, s)) for s in FRACTIONS]
+    assert checks.areas["grey"][0] == pytest.approx(np.trapezoid(inserted, FRACTIONS), abs=1e-5)
+    blurred = gaussian_filter(plane[0], SIDE / 20)
+    deleted = [probability(bright, changed(plane[0], blurred, values, s)) for s in FRACTIONS]
+    assert checks.areas["blurred"][1] == pytest.approx(np.trapezoid(deleted, FRACTIONS), abs=1e-5)
+    assert checks.sanity == sanity(image, explain, bright, 1)
 
 
 def test_a_map_of_the_image_alone_does_not() -> None:

@@ -37,6 +37,7 @@ from napari_semxai.state.explanation import (
 )
 from napari_semxai.state.queue import Queue
 from napari_semxai.types import (
+    ChecksRequest,
     ClassifyRequest,
     CraftFitRequest,
     CraftOpenRequest,
@@ -186,6 +187,31 @@ def test_another_classifier_starts_again(session, engine, classify, explained):
     assert explained.network is explained.classification is explained.heatmaps.active is None
     assert engine.request(LayersRequest).classifier == "own.safetensors"
     assert engine.request(ClassifyRequest).classifier == "own.safetensors"
+
+
+def test_maps_of_two_classifiers_stand_side_by_side(engine, classify, heat, explained):
+    first, old = explained.heatmaps.active, explained.choice
+    classify.choose_classifier(ClassifierChoice("own.safetensors"))
+    assert explained.heatmaps.all == (first,)
+    engine.answer(LayersRequest, make.network())
+    engine.answer(ClassifyRequest, make.classification())
+    # The same is asked of the other network without being told.
+    assert engine.request(GradcamRequest).classifier == "own.safetensors"
+    own = replace(make.heatmap(), sha256="cd" * 32)
+    engine.answer(GradcamRequest, own)
+    assert explained.heatmaps.active is own
+    assert explained.heatmaps.all == (own, first)
+    classify.choose_classifier(old)
+    assert explained.heatmaps.all == (first, own)
+    heat.clear()
+    assert explained.heatmaps.all == ()
+
+
+def test_maps_of_another_classifier_go_with_their_image(session, classify, explained):
+    classify.choose_classifier(ClassifierChoice("own.safetensors"))
+    assert explained.heatmaps.all
+    open_image(session, another_image())
+    assert explained.heatmaps.all == ()
 
 
 def test_an_edited_description_is_another_classifier(tmp_path, engine, classify, explained):
@@ -357,6 +383,25 @@ def test_nothing_follows_unless_wanted(session, explained, heat, engine):
     open_image(session, another_image())
     engine.answer(ClassifyRequest, make.classification())
     assert engine.jobs == {}
+
+
+def test_the_heat_map_looked_at_is_checked(session, explained, heat, engine, image):
+    heat.check()
+    request = engine.request(ChecksRequest)
+    assert request.heatmap is explained.heatmaps.active
+    assert (request.asked.method, request.asked.target) == ("gradcam", 2)
+    assert request.asked.image is image.gray
+    engine.answer(ChecksRequest, make.checks())
+    assert explained.checks.sanity.noise == 0.97
+    # They are not those of another map, which has none until it is asked.
+    heat.set_cam(LAYERCAM)
+    engine.answer(GradcamRequest, make.heatmap(method="layercam"))
+    assert explained.checks is None
+    heat.check()
+    heat.clear()
+    assert engine.request(ChecksRequest) is None
+    heat.check()
+    assert "Compute a heat map first" in session.message
 
 
 def test_why_inside_this_mask(session, explained, heat, engine, defect, image):

@@ -1,6 +1,6 @@
 from dataclasses import replace
 
-from napari_semxai.controllers.explain.heatmaps import heat_names
+from napari_semxai.controllers.explain.heatmap_source import heat_names
 from tests import explanations as make
 
 

@@ -8,7 +8,7 @@ from napari_semxai.algorithms.explanations.localisation import RankedMap, trivia
 from napari_semxai.algorithms.explanations.masks import gradcam_mask, threshold_mask
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.controllers.explain.explain import ExplanationMaskController
-from napari_semxai.controllers.explain.heatmaps import PAPER_MAP
+from napari_semxai.controllers.explain.heatmap_source import PAPER_MAP
 from napari_semxai.controllers.scores.comparison_table import (
     ComparisonTableController,
     table_lines,

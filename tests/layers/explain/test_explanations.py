@@ -241,6 +241,31 @@ def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
     assert corner(beside) == (0, 0)
 
 
+def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
+    one = make.heatmap()
+    other = replace(make.heatmap(raw_maximum=9.0, place=(60, 90)), sha256="cd" * 32)
+    shown.set_look(Look(side_by_side=True))
+    show_heat(session, one, replace(other, classifier="own"))
+    names = [f"Grad-CAM, {name}: Class 3" for name in (one.sha256[:8], "own")]
+    limits = [viewer.layers[name].contrast_limits for name in names]
+    assert limits == [[0, 3.5], [0, 9]]
+    session.explanation.compare = True
+    assert [viewer.layers[name].contrast_limits for name in names] == [[0, 1], [0, 1]]
+    np.testing.assert_allclose(np.nan_to_num(viewer.layers[names[1]].data), other.values)
+    difference = viewer.layers[f"{names[0]} − {names[1]}"]
+    np.testing.assert_allclose(difference.data, one.values - other.values)
+    assert difference.contrast_limits == [-1, 1]
+    assert tile_of(viewer, difference) == (1, 0)
+    # Nothing is drawn where they agree, and the two signs have colours of their own.
+    low, middle, high = difference.colormap.map([0, 0.5, 1])
+    assert (low[3], middle[3], high[3]) == (1, 0, 1)
+    assert low[2] > low[0]
+    assert high[0] > high[2]
+    session.explanation.compare = False
+    assert viewer.layers[names[1]].contrast_limits == [0, 9]
+    assert not difference.visible
+
+
 def corner(layer):
     """Return where the first pixel of a layer lies in the world."""
     return tuple(layer.data_to_world((0, 0)))

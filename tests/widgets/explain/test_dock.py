@@ -41,8 +41,9 @@ from napari_semxai.types import (
 )
 from napari_semxai.types.colors import chip
 from napari_semxai.widgets.common.forms import row
+from napari_semxai.widgets.explain.classifier_panel import SYNTHETIC
 from napari_semxai.widgets.explain.concept_list import ConceptList
-from napari_semxai.widgets.explain.dock import SYNTHETIC, ExplainDock
+from napari_semxai.widgets.explain.dock import ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
 from tests import explanations as make
 from tests.doubles import Controller, Edit
@@ -186,6 +187,25 @@ def test_what_a_heat_map_says(dock, state):
     several = replace(found, layers=("layer3", "layer4"))
     state.heatmaps = Heatmaps(several, (several,))
     assert dock.gradcam.result.text() == "Class 3 · layers layer3, layer4 · mean · heat map 1 of 1"
+
+
+def test_a_heat_map_is_checked(dock, state, controllers):
+    assert not dock.gradcam.check.isEnabled()
+    state.network = make.network()
+    found = make.heatmap()
+    state.heatmaps = Heatmaps(found, (found,))
+    dock.gradcam.check.click()
+    assert controllers.heatmaps.calls[-1][0] == "check"
+    state.checks = make.checks()
+    said = dock.gradcam.checks.text()
+    assert "grey fill: insertion 0.70, deletion 0.20" in said
+    assert "noise 0.97" in said
+    assert "⚠" not in said
+    state.checks = make.checks(randomised=0.9, deletion=0.8)
+    assert dock.gradcam.checks.text().count("⚠") == 2
+    assert "the weights hardly matter" in dock.gradcam.checks.text()
+    state.checks = None
+    assert dock.gradcam.checks.text() == ""
 
 
 def test_methods_that_say_the_same_are_named(dock, state):
@@ -404,6 +424,15 @@ def test_what_is_on_show(dock, shown):
     assert shown.look == Look(side_by_side=True)
     shown.toggle()
     assert not dock.looks["visible"].isChecked()
+
+
+def test_heat_maps_are_compared(dock, state, controllers, shown):
+    dock.compare.setChecked(True)
+    assert controllers.heatmaps.calls[-1] == ("set_compare", (True,), {})
+    assert shown.look.side_by_side
+    state.compare = True
+    state.compare = False
+    assert not dock.compare.isChecked()
 
 
 def test_one_thing_after_the_other(dock, state, controllers):

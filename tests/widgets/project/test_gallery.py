@@ -1,5 +1,7 @@
 """The gallery: choose several images by their pictures."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from psygnal import Signal
@@ -107,3 +109,23 @@ def test_the_first_of_those_that_look_alike_are_chosen_at_once(gallery, controll
     gallery.count.setValue(99)
     gallery.first.click()
     assert len(gallery.images()) == 3
+
+
+def test_examples_of_each_class(gallery, session):
+    rows = tuple(
+        replace(row, label=label, score=score)
+        for row, label, score in zip(session.queue.shown, "433", (0.9, 0.2, 0.8), strict=True)
+    )
+    session.queue = queue_of(shown=rows)
+    assert [gallery.model.image_at(place) for place in range(3)] == ["die_1", "die_2", "die_3"]
+    gallery.order.setCurrentIndex(gallery.order.findData("score"))
+    gallery.order.activated.emit(gallery.order.currentIndex())
+    texts = [gallery.model.data(gallery.model.index(place)) for place in range(3)]
+    assert [gallery.model.image_at(place) for place in range(3)] == ["die_3", "die_2", "die_1"]
+    assert [text.split(" ")[0] for text in texts] == ["best", "typical", "best"]
+    # A review shows at once, in the place where its image now belongs.
+    session.queue = queue_of(shown=(*rows[:2], replace(rows[2], score=0.1)))
+    assert gallery.model.image_at(0) == "die_2"
+    gallery.order.setCurrentIndex(0)
+    gallery.order.activated.emit(0)
+    assert "best" not in gallery.model.data(gallery.model.index(0))
