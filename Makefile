@@ -10,15 +10,19 @@ CHECKS := "ruff check" "ruff format --check" mypy lint-imports typos \
 workers = $(if $(filter-out 0,$(CRAFT)),0,$(WORKERS))
 extras = $(if $(filter-out 0,$(CRAFT)),all,$(lean))
 
-.PHONY: demo test test-slow lint docs setup-demo setup-dev clean
+.PHONY: demo test test-pyqt5 test-pyqt6 test-slow lint docs setup-demo setup-dev clean
 
 demo: CRAFT ?= 1
 demo: setup-demo
 	$(BIN)/semxai demo $(DEMO)
 
-# One short run on PyQt6 follows the suite on PyQt5.
-test: setup-dev
+# One short run on PyQt6 follows the suite on PyQt5, or goes beside it with `--jobs`.
+test: test-pyqt5 test-pyqt6
+
+test-pyqt5: setup-dev
 	$(BIN)/python -m pytest -n $(workers) --dist loadscope
+
+test-pyqt6: setup-dev
 	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest -m "qt6 and not slow"
 
 test-slow: setup-dev
