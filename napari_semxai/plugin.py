@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import atexit
+import gc
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -10,7 +12,7 @@ from weakref import WeakKeyDictionary
 import napari
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_semxai.widgets.common.window import garbage_left, hush_pyqt5
+from napari_semxai.widgets.common.window import hush_pyqt5
 from napari_semxai.workbench import (
     CANDIDATES,
     EDIT,
@@ -22,7 +24,7 @@ from napari_semxai.workbench import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_semxai.store.disk.folders import Folders
 
@@ -48,11 +50,23 @@ def workbench_of(viewer: napari.Viewer | None = None, folders: Folders | None = 
     return _workbenches[viewer]
 
 
+@contextmanager
+def _garbage_left() -> Iterator[None]:
+    """Look for no garbage while thousands of parts are made that stay: 0.3 s at a time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def open_workbench(
     viewer: napari.Viewer | None = None, folders: Folders | None = None
 ) -> Workbench:
     """Open all docks in a viewer, by default the current one or a new one."""
-    with garbage_left():
+    with _garbage_left():
         workbench = workbench_of(viewer, folders)
         workbench.show()
     return workbench

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
@@ -109,18 +108,6 @@ def settings_saved_once() -> Iterator[None]:
     finally:
         settings._save_on_change = saves
         settings._maybe_save()
-
-
-@contextmanager
-def garbage_left() -> Iterator[None]:
-    """Look for no garbage while thousands of parts are made that stay: 0.3 s at a time."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Notices(QObject):
