@@ -73,6 +73,9 @@ class Queue:
             # Counted in the direction of the walk, so that one slice serves both.
             behind = self.position if by > 0 else len(rows) - 1 - self.position
             return tuple(row.image for row in rows[behind + abs(by) :])
+        if self.filter.ranked is not None:
+            # Its place in the project says nothing where the order was worked out.
+            return tuple(row.image for row in rows)
         # The open image has left the filter: go on from its place in the project.
         beyond = [row.image for row in rows if (row.number > self.number) is (by > 0)]
         return tuple(beyond or (row.image for row in self.shown))

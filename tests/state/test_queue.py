@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.state.queue import Queue, examples
-from napari_semxai.types import QueueRow, ReviewState
+from napari_semxai.types import QueueFilter, QueueRow, ReviewState
 
 
 def row(number, state=ReviewState.CANDIDATE):
@@ -65,3 +65,10 @@ def test_examples_of_each_class_are_best_typical_and_worst():
     few = examples(rows[:4], "score")
     assert list(few.values()) == ["best", "typical", "worst"]
     assert examples(rows, "confidence") == {}
+
+
+def test_an_image_outside_an_order_that_was_worked_out_is_gone_on_from_at_its_start():
+    queue = queue_of(row(7), row(1), row(3), current="i4", number=4)
+    ranked = replace(queue, filter=QueueFilter(ranked={"i7": "", "i1": "", "i3": ""}))
+    assert ranked.onward(1) == ("i7", "i1", "i3")
+    assert ranked.onward(-1) == ("i3", "i1", "i7")

@@ -136,12 +136,11 @@ class ReviewController:
             return
         count = sum(one.group == past[-1].group for one in past) if past[-1].group else 1
         self._session.past_reviews, last = past[:-count], past[-count:]
-        entry = self._session.entry
+        entry, queue = self._session.entry, self._session.queue
         for one in last:
             if count == 1 or (entry is not None and entry.id == one.before.image):
                 self._undo_one(project, one)
         others = [one for one in last if entry is None or entry.id != one.before.image]
-        queue = self._session.queue
         if count > 1 and others and queue is not None:
             self._undone += 1
             self._writes.run(
@@ -171,9 +170,14 @@ class ReviewController:
         left = f"; changed since, and left: {', '.join(changed[:3])}" if changed else ""
         self._session.say(f"Undone: reviews of {undone:,} images{left}")
 
-    def annotate(self, *, label: str | None = None, comment: str | None = None) -> None:
-        """Set class or comment of the current image."""
+    def annotate(
+        self, *, label: str | None = None, comment: str | None = None, group: int = 0
+    ) -> None:
+        """Set class or comment of the current image; with a group, its undo takes that back."""
+        before = self._session.entry
         self._writer.write(ReviewChange(label=label, comment=comment))
+        if group and before is not None:
+            self._note(before, group, counted=False)
 
     def type(self, field: str, text: str | None) -> None:
         """Remember what is being typed as "label" or "comment"; None where it is as it was."""
@@ -221,15 +225,16 @@ class ReviewController:
     def _on_image_changed(self, _: SemImage | None) -> None:
         self._shown_at, self._asked = time.monotonic(), ""
 
-    def _note(self, before: Entry, group: int) -> None:
+    def _note(self, before: Entry, group: int, *, counted: bool = True) -> None:
         entry = self._session.entry
         if entry is not None:
             bits = None if before.mask is None else np.packbits(before.mask)
-            looked = min(time.monotonic() - self._shown_at, LONGEST_LOOK)
+            looked = min(time.monotonic() - self._shown_at, LONGEST_LOOK) if counted else 0.0
             shape = before.image.gray.shape
             past = PastReview(before.record, entry.record, bits, shape, looked, group)
             self.remember(past)
-            self._session.tally = self._session.tally.with_review(past)
+            if counted:
+                self._session.tally = self._session.tally.with_review(past)
 
     def _take_back(self, project: OpenProject, past: PastReview, read: Entry) -> None:
         session, current = self._session, self._session.entry
@@ -239,10 +244,11 @@ class ReviewController:
         entry = project.cache.get(read.id) or read
         is_open = current is not None and current.id == entry.id
         what = f"“{past.after.state}” of {project.name(entry.id)}"
-        if entry.record.state is not past.after.state or (is_open and self._edit.unsaved):
+        if _is_other(entry.record, past.after) or (is_open and self._edit.unsaved):
             session.say(f"{what} was not undone: its mask or review has changed since")
             return
-        session.tally = session.tally.with_review(past, -1)
+        if past.seconds:
+            session.tally = session.tally.with_review(past, -1)
         change = past.undone(entry.record)
         # Another image to the window, so that it opens anew where it is open.
         entry = replace(after_change(entry, change), image=replace(entry.image))
@@ -288,7 +294,7 @@ class GroupReview:
         """Set the class of images by id."""
         others = self._begin(images)
         if len(others) < len(images):
-            self._review.annotate(label=label)
+            self._review.annotate(label=label, group=self._groups)
         self._run(others, lambda _record, _mask: ReviewChange(label=label), f"class {label}")
 
     def accept_by_rule(self, images: Sequence[str], certificate: Certificate) -> None:
@@ -343,10 +349,7 @@ def _write_all(
 ) -> tuple[list[PastReview], dict[str, str], dict[str, Any]]:
     """Write the same change of many images; for the writing thread.
 
-    Returns
-    -------
-    list of PastReview, dict, dict
-        What can be undone, why an image was left out, and the fields of `Queue` afterwards.
+    What can be undone is returned, why an image was left out, and fields of `Queue` afterwards.
     """
     past, left = [], {}
     annotator = project.cache.annotator
@@ -370,23 +373,25 @@ def _write_all(
     return past, left, project.ask(shown, annotator)
 
 
+def _is_other(now: ReviewRecord, after: ReviewRecord) -> bool:
+    # Of a mask without a review no state tells that it was worked on since.
+    same = after.state.is_reviewed or now.mask_sha256 == after.mask_sha256
+    return now.state is not after.state or not same
+
+
 def _take_all_back(
     project: OpenProject, shown: QueueFilter, past: Sequence[PastReview]
 ) -> tuple[int, list[str], dict[str, Any]]:
     """Undo reviews of images that are not open; for the writing thread.
 
-    Returns
-    -------
-    int, list of str, dict
-        How many were undone, the names of images whose review has changed since, and the fields
-        of `Queue` afterwards.
+    The answer is how many were, names of images that changed since, and fields of `Queue`.
     """
     undone, changed = 0, []
     annotator = project.cache.annotator
     for one in past:
         image_id = one.before.image
         record = project.project.record(image_id, annotator)
-        if record is None or record.state is not one.after.state:
+        if record is None or _is_other(record, one.after):
             changed.append(project.name(image_id))
             continue
         project.note(project.project.write_review(image_id, annotator, one.undone(record)))

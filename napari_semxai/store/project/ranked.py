@@ -65,7 +65,7 @@ def similar(project: Project, _annotator: str, image_id: str) -> dict[str, str]:
         raise InputError(f"{project.image(image_id).name}: could not be read for its features")
     order, alike = nearest(features, ids.index(image_id))
     found = {ids[row]: f"similarity {value:.2f}" for row, value in zip(order, alike, strict=True)}
-    return {image_id: "the image that the others are compared with", **found}
+    return {image_id: "this image", **found}
 
 
 def gain(project: Project, annotator: str, _image_id: str) -> dict[str, str]:

@@ -121,8 +121,9 @@ class QueueModel(QAbstractListModel):
         row = self._rows[index.row()]
         if role == Qt.ItemDataRole.DisplayRole:
             void = " (review void)" if row.voided is not None else ""
-            texts = [show(getattr(row, name)) for name, show in _SHOWN]
-            texts.append(self._reasons.get(row.image, ""))
+            # Why it stands there goes first: a picture leaves room for few words.
+            texts = [self._reasons.get(row.image, "")]
+            texts += [show(getattr(row, name)) for name, show in _SHOWN]
             shown = "".join(f" · {text}" for text in texts if text)
             # What cannot be opened counts before what was once said of it.
             unreadable = row.image in self._unreadable

@@ -81,6 +81,29 @@ def test_a_class_is_set_and_what_was_said_since_is_not_undone(desk):
     assert [row.label for row in desk.session.queue.shown] == ["", "", "7", "", ""]
 
 
+def test_a_mask_that_was_painted_after_its_class_was_set_stays(desk):
+    desk.group.set_class(desk.ids[1:3], "7")
+    desk.turn(lambda: "class 7" in desk.session.message)
+    project = desk.session.project.project
+    project.write_review(desk.ids[2], "Anna", ReviewChange(mask=stored_mask(15)))
+    desk.review.undo()
+    desk.turn(lambda: "changed since, and left: wafer_2" in desk.session.message)
+    np.testing.assert_array_equal(project.mask(desk.ids[2], "Anna"), stored_mask(15))
+    assert project.record(desk.ids[1], "Anna").label == ""
+
+
+def test_the_class_of_the_open_image_is_undone_with_the_others(desk):
+    desk.group.set_class(desk.ids[:2], "7")
+    desk.turn(lambda: [row.label for row in desk.session.queue.shown][:2] == ["7", "7"])
+    tally = desk.session.tally
+    desk.review.undo()
+    desk.turn(lambda: [row.label for row in desk.session.queue.shown][:2] == ["", ""])
+    assert desk.project().record(desk.ids[0], "Anna").label == ""
+    # Nothing was reviewed, and so nothing is counted back.
+    assert desk.session.tally == tally
+    assert desk.session.past_reviews == ()
+
+
 def test_reviews_before_a_group_are_undone_one_by_one(desk):
     desk.review.review(ReviewState.REJECTED)
     desk.turn(lambda: desk.session.queue.number == 2)
