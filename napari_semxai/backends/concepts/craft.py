@@ -219,7 +219,8 @@ def fit_steps(
         return read_bank(key.path)[0]
     split = new_split(classifier, layer)
     inputs = torch.cat([classifier.to_input(image) for image in images])
-    factors = yield from factor_steps(split, inputs, settings)
+    alike = key.classifier, key.layer, key.patch_size, key.images
+    factors = yield from factor_steps(split, inputs, settings, alike)
     # Most important first everywhere but in the stored vectors, which keep the fit's own order.
     order = np.argsort(-factors.importances, kind="stable")
     crops = best_crops(

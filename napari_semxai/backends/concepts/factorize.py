@@ -27,7 +27,7 @@ from napari_semxai.backends.runtime.stepwise import numpy_seed, stepwise
 from napari_semxai.types import Progress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Hashable
 
     from torch import Tensor
 
@@ -77,10 +77,34 @@ class Factors:
     classes: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Activations:
+    """What the network says of images before any concepts: the slow part of a fit.
+
+    Attributes
+    ----------
+    crops : ndarray of float32, shape (crops, D)
+        As xplique takes them.
+    latents, classes
+        See `Factors`.
+    """
+
+    crops: NDArray[np.float32]
+    latents: NDArray[np.float32]
+    classes: NDArray[np.int64]
+
+
+# Of the last fit alone, some 100 MB for 100 images: a slider moves the number of concepts of one.
+_known: dict[Hashable, Activations] = {}
+
+
 def factor_steps(
-    split: Split, inputs: Tensor, settings: CraftSettings
+    split: Split, inputs: Tensor, settings: CraftSettings, key: Hashable = None
 ) -> Generator[Progress, None, Factors]:
-    """Factorize the activations of crops, then weigh the concepts on the whole images."""
+    """Factorize the activations of crops, then weigh the concepts on the whole images.
+
+    Fits of the same `key`, of network, layer, patch and images, share the activations.
+    """
     yield Progress("import", 0, 1)
     craft_class = craft_torch()
     fitted = craft_class(
@@ -91,7 +115,33 @@ def factor_steps(
         patch_size=settings.patch_size,
         device="cpu",
     )
-    crop_values, vectors = yield from _fit(fitted, split.g, inputs, settings)
+    known = _known.get(key)
+    if known is None:
+        known = yield from _activation_steps(fitted, split, inputs, settings)
+        if key is not None:
+            _known.clear()
+            _known[key] = known
+    yield Progress("factorize", 0, 1)
+    # The network's part of xplique's fit is known; the factorization is its own.
+    fitted._extract_patches = lambda given: (given[:0], known.crops)
+    with warnings.catch_warnings(), numpy_seed(settings.seed), one_thread():
+        # xplique stops after 200 iterations, converged or not.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        _, values, vectors = fitted.fit(inputs, class_id=settings.target)
+    vectors = np.asarray(vectors, np.float32)
+    found = coefficients(known.latents, vectors)
+    # In closed form all images cost nothing; by running the head a few must do.
+    chosen = found if split.linear else found[_spread(len(found))]
+    importances = yield from _importances(split, chosen, vectors, settings.target)
+    mean = importances.mean(axis=0, dtype=np.float64).astype(np.float32)
+    crop_values = np.asarray(values, np.float32)
+    return Factors(vectors, crop_values, known.latents, found, mean, known.classes)
+
+
+def _activation_steps(
+    fitted: Any, split: Split, inputs: Tensor, settings: CraftSettings
+) -> Generator[Progress, None, Activations]:
+    crops = yield from _crop_steps(fitted, split.g, inputs, settings)
     latents, classes = [], []
     for start in range(0, len(inputs), _BATCH):
         yield Progress("images", start, len(inputs))
@@ -99,13 +149,7 @@ def factor_steps(
         latents.append(latents_of(split, batch))
         with torch.no_grad():
             classes.append(split.h(split.g(batch)).argmax(1).numpy())
-    everything = np.concatenate(latents)
-    found = coefficients(everything, vectors)
-    # In closed form all images cost nothing; by running the head a few must do.
-    chosen = found if split.linear else found[_spread(len(found))]
-    importances = yield from _importances(split, chosen, vectors, settings.target)
-    mean = importances.mean(axis=0, dtype=np.float64).astype(np.float32)
-    return Factors(vectors, crop_values, everything, found, mean, np.concatenate(classes))
+    return Activations(crops, np.concatenate(latents), np.concatenate(classes))
 
 
 def _importances(
@@ -122,35 +166,30 @@ def _importances(
         return indices
 
 
-def _fit(
+def _crop_steps(
     fitted: Any, g: nn.Module, inputs: Tensor, settings: CraftSettings
-) -> Generator[Progress, None, tuple[NDArray[np.float32], NDArray[np.float32]]]:
+) -> Generator[Progress, None, NDArray[np.float32]]:
     stride = int(0.8 * settings.patch_size)
     per_image = math.prod((side - settings.patch_size) // stride + 1 for side in inputs.shape[2:])
     total = -(-len(inputs) * per_image // _BATCH)
 
-    def work(checkpoint: Callable[[], None]) -> tuple[NDArray[Any], NDArray[Any]]:
+    def work(checkpoint: Callable[[], None]) -> NDArray[np.float32]:
         # xplique tells nothing of its progress and cannot be stopped; each run of the network can.
         handle = g.register_forward_hook(lambda *_: checkpoint())
         try:
-            with warnings.catch_warnings(), numpy_seed(settings.seed), one_thread():
-                # xplique stops after 200 iterations, converged or not.
-                warnings.simplefilter("ignore", ConvergenceWarning)
-                _, values, vectors = fitted.fit(inputs, class_id=settings.target)
+            return np.asarray(fitted._extract_patches(inputs)[1], np.float32)
         finally:
             handle.remove()
-        return values, vectors
 
     steps, start = stepwise(work), time.perf_counter()
     try:
         while True:
             done = next(steps)
             left = (time.perf_counter() - start) / done * (total - done)
-            stage = "crops" if done < total else "factorize"
-            yield Progress(stage, done, total, left if done < total else None)
+            yield Progress("crops", done, total, left)
     except StopIteration as end:
-        values, vectors = end.value
-        return np.asarray(values, np.float32), np.asarray(vectors, np.float32)
+        crops: NDArray[np.float32] = end.value
+        return crops
     finally:
         steps.close()
 

@@ -112,6 +112,8 @@ class ConceptController:
     def set_craft(self, settings: CraftSettings) -> None:
         """Choose how concepts are fitted next time and how their maps are refined now."""
         before, self._explanation.craft = self._explanation.craft, settings
+        if before.n_concepts != settings.n_concepts:
+            self._fit_live()
         if (before.refinement, before.as_drawn) != (settings.refinement, settings.as_drawn):
             self._reveal()
             self._refresh()
@@ -123,7 +125,19 @@ class ConceptController:
         if target is None or not images:
             self._session.message = "Choose a target class, and add images that show it to fit on"
             return
-        craft, choice = explanation.craft, explanation.choice
+        self._ask_fit(images, target)
+
+    def _fit_live(self) -> None:
+        """Show another number of concepts at once: the engine knows what the network says."""
+        craft, bank = self._explanation.craft, self._explanation.bank
+        if bank is not None and self._explanation.bank_images:
+            layer = craft.layer or bank.layer
+            same = (bank.layer, bank.patch_size, bank.seed)
+            if (layer, craft.patch_size, craft.seed) == same:
+                self._ask_fit(self._explanation.bank_images, bank.target)
+
+    def _ask_fit(self, images: tuple[FitImage, ...], target: int) -> None:
+        craft, choice = self._explanation.craft, self._explanation.choice
         request = CraftFitRequest(
             images=_as_requested(images),
             classifier=choice.classifier,
@@ -198,7 +212,7 @@ class ConceptController:
         named = replace(bank, names=tuple(names))
         self._banks[explanation.choice, bank.target] = (named, explanation.bank_images)
         explanation.bank = named
-        self._jobs.run("name concepts", partial(name_concepts, bank.path, names), _done)
+        self._jobs.run("name concepts", partial(name_concepts, bank.path, names))
 
     def cancel(self) -> None:
         """Stop what is running; the concepts so far stay."""
@@ -308,10 +322,6 @@ class ConceptController:
         """Show concepts that somebody asks for, also where the heat map was looked at alone."""
         if self._explanation.alone == HEAT_MAP:
             self._explanation.alone = ""
-
-
-def _done(_nothing: None) -> None:
-    """Leave it at that: only a failure is told."""
 
 
 _Fitted = tuple[ConceptBank, tuple["FitImage", ...]]

@@ -46,7 +46,8 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "label": "Concepts (k)",
         "min": 2,
         "max": 25,
-        "tooltip": "Number of concepts; used by the next fit",
+        "widget_type": "Slider",
+        "tooltip": "Number of concepts; concepts on show are fitted anew at once",
     },
     "patch_size": {
         "label": "Patch size",

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from napari_semxai.backends.concepts import bank as concept_bank
+from napari_semxai.backends.concepts import factorize
 from napari_semxai.backends.concepts.bank import new_split, read_bank
 from napari_semxai.backends.concepts.craft import craft, fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
@@ -34,6 +35,8 @@ IMAGES = [random_image(seed) for seed in range(4)]
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(concept_bank, "concepts_folder", lambda: tmp_path)
+    # What one test has looked at is not known to the next.
+    monkeypatch.setattr(factorize, "_known", {})
     return tmp_path
 
 
@@ -58,6 +61,24 @@ def test_equal_to_xplique_called_directly(cache: Path, layer: str) -> None:
     best = np.argsort(-values[:, order[0]], kind="stable")[0]
     # 5 x 5 crops an image.
     assert ours.bank.crop_images[0, 0] == best // 25
+
+
+def test_another_k_needs_no_network_and_is_the_same(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = small_classifier()
+    list(fit_steps(IMAGES, classifier, CraftSettings(1, "last", 3, 16)))
+    slid = list(fit_steps(IMAGES, classifier, CraftSettings(1, "last", 5, 16)))
+    assert {update.stage for update in slid} == {"import", "factorize"}
+    (path,) = (one for one in cache.glob("*.json") if '"n_concepts": 5' in one.read_text("utf-8"))
+    vectors = read_bank(path.with_suffix(".safetensors"))[1].vectors
+    # Other images are looked at, and so are these after them.
+    assert "crops" in {
+        u.stage for u in fit_steps(IMAGES[:3], classifier, CraftSettings(1, "last", 5, 16))
+    }
+    path.unlink()
+    anew = craft(IMAGES, classifier, target=1, layer="last", n_concepts=5, patch_size=16)
+    np.testing.assert_array_equal(read_bank(anew.bank.path)[1].vectors, vectors)
 
 
 def test_more_concepts_than_xplique_has_colours_for(cache: Path) -> None:

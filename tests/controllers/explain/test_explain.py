@@ -463,6 +463,24 @@ def test_a_fit_is_asked_for_and_shown(warm, craft, engine, image):
     assert warm.fitting.state == "done"
 
 
+def test_another_number_of_concepts_is_shown_at_once(fitted, craft, engine):
+    images = fitted.bank_images
+    # What is chosen for the next fit is not what the concepts on show were found in.
+    craft.add_images([Path("later.png")])
+    settings = replace(fitted.craft, patch_size=fitted.bank.patch_size, seed=fitted.bank.seed)
+    craft.set_craft(settings)
+    assert engine.request(CraftFitRequest) is None
+    craft.set_craft(replace(settings, n_concepts=4))
+    request = engine.request(CraftFitRequest)
+    assert (request.n_concepts, len(request.images)) == (4, len(images))
+    engine.answer(CraftFitRequest, make.bank(4, key="four"))
+    assert fitted.bank.n_concepts == 4
+    assert fitted.bank_images == images
+    # Another patch is another fit, which takes its time.
+    craft.set_craft(replace(settings, n_concepts=5, patch_size=settings.patch_size + 8))
+    assert engine.request(CraftFitRequest) is None
+
+
 def test_concepts_follow_the_image_and_the_class(session, fitted, classify, engine, image):
     first = fitted.concepts
     open_image(session, another_image())
