@@ -173,7 +173,7 @@ class ExportNote:
         """
         path = self._project.folder / EXPORTS_FILE
         with suppress(InputError, OSError), changing(self._project.folder):
-            lines = path.read_text("utf-8").splitlines() if path.exists() else []
+            lines = _lines(path)
             entry = {
                 "time": utc_now(),
                 "target": str(target),
@@ -182,17 +182,23 @@ class ExportNote:
                 "masks_sha256": text_digest(*self._digests),
                 "previous": text_digest(lines[-1] if lines else self._project.info.id),
             }
-            lines.append(json.dumps(entry | {"sha256": text_digest(json.dumps(entry))}))
+            line = json.dumps(entry | {"sha256": text_digest(json.dumps(entry))})
+            known = path.read_bytes() if lines else b""
             with atomic_write(path) as file:
-                file.write("".join(f"{line}\n" for line in lines).encode())
+                file.write(known.removesuffix(b"\n") + b"\n" * bool(known) + f"{line}\n".encode())
         return count
+
+
+def _lines(path: Path) -> list[str]:
+    """Return the lines of the list; bytes that another program has put in are told as a change."""
+    return path.read_text("utf-8", "backslashreplace").splitlines() if path.exists() else []
 
 
 def _verify_exports(project: Project) -> tuple[int, list[str]]:
     """Return how many exports are listed, and which lines were changed, added or removed."""
     path, found = project.folder / EXPORTS_FILE, []
     with reaching(path):
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
+        lines = _lines(path)
     before = project.info.id
     for number, line in enumerate(lines, start=1):
         try:

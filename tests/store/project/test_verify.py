@@ -114,6 +114,12 @@ def test_a_listed_export_that_was_changed_is_found(project):
     assert said(project) == ["line 1 does not follow from the line before it"]
     path.write_text(f"{first}\nno json\n")
     assert said(project) == ["line 2 was changed"]
+    path.write_bytes(f"{first}\n".encode() + b"\xff\n")
+    assert said(project) == ["line 2 was changed"]
+    export(project, chosen_masks(project, "Anna"), project.folder.parent / "again", "png")
+    # What was put in stays, and the next export goes on from it.
+    assert path.read_bytes().splitlines()[1] == b"\xff"
+    assert said(project) == ["line 2 was changed"]
 
 
 def test_an_earlier_history_has_no_digests_and_is_no_error(project, capsys):
