@@ -23,8 +23,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
-from scipy.stats import beta, binom
+import scipy
 
 from napari_semxai.algorithms.masks.metrics import scores
 
@@ -168,11 +167,14 @@ def prove(
     # of the rest.
     level = promise.most_wrong * rest / (layer * max(sizes))
     doubt = 1 - promise.confidence
-    able = np.flatnonzero(binom.cdf(0, looked, level) <= doubt)
+    able = np.flatnonzero(scipy.stats.binom.cdf(0, looked, level) <= doubt)
     # Where even no wrong mask would not do, a test could only end it; by the numbers drawn alone.
     first = int(able[0]) if len(able) else len(sizes)
     last = first
-    while last < len(sizes) and binom.cdf(found[last], looked[last], level[last]) <= doubt:
+    while (
+        last < len(sizes)
+        and scipy.stats.binom.cdf(found[last], looked[last], level[last]) <= doubt
+    ):
         last += 1
     end = min(max(last - 1, first), len(sizes) - 1)
     said = f"{found[end]} of {looked[end]} audited masks were wrong"
@@ -191,10 +193,10 @@ def _upper(wrong: int, audited: int, promise: Promise) -> float:
     """Return the one-sided Clopper-Pearson bound of a share."""
     if wrong == audited:
         return 1.0
-    return float(beta.ppf(promise.confidence, wrong + 1, audited - wrong))
+    return float(scipy.stats.beta.ppf(promise.confidence, wrong + 1, audited - wrong))
 
 
 def _alone(mask: BoolMask, other: BoolMask) -> bool:
     """Return whether a connected part of a mask touches nothing of another."""
-    labels, count = ndimage.label(mask, _TOUCHING)
+    labels, count = scipy.ndimage.label(mask, _TOUCHING)
     return len(np.setdiff1d(np.unique(labels[other]), [0])) < int(count)

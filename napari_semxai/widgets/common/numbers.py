@@ -342,7 +342,7 @@ class SettingsForm(Generic[S]):
 def _entry(name: str, settings: object, options: dict[str, Any]) -> Any:
     label, value = options.get("label"), getattr(settings, name)
     rest = {key: option for key, option in options.items() if key not in ("label", "decimals")}
-    if "choices" in rest or "widget_type" in rest or isinstance(value, bool):
+    if "choices" in rest or isinstance(value, bool):
         return create_widget(value=value, name=name, label=label, options=rest)
     kind = _Number if isinstance(value, float) else _Whole
     entry: Any = RangedWidget(widget_type=kind, value=value, name=name, label=label, **rest)

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
     QAbstractItemView,
     QCheckBox,
@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QGridLayout,
     QHBoxLayout,
+    QSlider,
     QTableWidget,
     QTableWidgetItem,
     QVBoxLayout,
@@ -46,7 +47,6 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "label": "Concepts (k)",
         "min": 2,
         "max": 25,
-        "widget_type": "Slider",
         "tooltip": "Number of concepts; concepts on show are fitted anew at once",
     },
     "patch_size": {
@@ -99,6 +99,10 @@ class ConceptsPanel(QWidget):
             "Layer at which the network is split; earlier layers give finer maps"
         )
         self.form = SettingsForm(self._settings, _FIELDS)
+        # The number beside it is the form's, which reads any locale.
+        self.count = QSlider(Qt.Orientation.Horizontal)
+        self.count.setRange(_FIELDS["n_concepts"]["min"], _FIELDS["n_concepts"]["max"])
+        self.count.setToolTip(_FIELDS["n_concepts"]["tooltip"])
         self.bar = JobBar("Fit concepts", "Find the concepts of the class in these images")
         self.open = button("Open concepts…", "Open concepts from a file")
         self.save = button("Save concepts…", "Save these concepts to a file")
@@ -112,7 +116,8 @@ class ConceptsPanel(QWidget):
         self.files.clicked.connect(self._on_files_wanted)
         self.folder.clicked.connect(self._on_folder_wanted)
         self.layer.activated.connect(self._on_layer_activated)
-        self.form.changed.connect(self.settings_picked.emit)
+        self.form.changed.connect(self._on_form_changed)
+        self.count.valueChanged.connect(self._on_count_moved)
         self.open.clicked.connect(self._on_open_wanted)
         self.save.clicked.connect(self._on_save_wanted)
 
@@ -138,6 +143,8 @@ class ConceptsPanel(QWidget):
         """Show settings, without telling."""
         self._settings = settings
         self.form.set_settings(settings)
+        with signals_blocked(self.count):
+            self.count.setValue(settings.n_concepts)
         with signals_blocked(self.layer):
             self.layer.setCurrentIndex(max(self.layer.findData(settings.layer), 0))
 
@@ -165,6 +172,14 @@ class ConceptsPanel(QWidget):
             values = None if maps is None else maps.local_importances
         self.concepts.set_importances(values)
 
+    def _on_form_changed(self, settings: CraftSettings) -> None:
+        with signals_blocked(self.count):
+            self.count.setValue(settings.n_concepts)
+        self.settings_picked.emit(settings)
+
+    def _on_count_moved(self, count: int) -> None:
+        self.form["n_concepts"].value = count
+
     def _lay_out(self) -> None:
         layout, buttons, files = QFormLayout(self), QGridLayout(), QHBoxLayout()
         files.addWidget(self.open)
@@ -176,6 +191,7 @@ class ConceptsPanel(QWidget):
         layout.addRow(buttons)
         layout.addRow("Layer", self.layer)
         layout.addRow(self.form.native)
+        layout.addRow("k", self.count)
         layout.addRow(self.bar)
         layout.addRow(files)
         layout.addRow(self.quality)

@@ -254,6 +254,9 @@ def test_settings_of_craft(dock, state, controllers):
     assert controllers.concepts.calls[-1] == ("set_craft", (CraftSettings("layer3"),), {})
     dock.concepts.form["n_concepts"].value = 7
     assert controllers.concepts.calls[-1][1][0].n_concepts == 7
+    assert dock.concepts.count.value() == 7
+    dock.concepts.count.setValue(9)
+    assert controllers.concepts.calls[-1][1][0].n_concepts == 9
     state.craft = CraftSettings("layer4", 5, 32, 1, "guided")
     assert dock.concepts.form["patch_size"].value == 32
     assert dock.concepts.layer.currentData() == "layer4"
