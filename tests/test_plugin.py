@@ -388,6 +388,17 @@ def test_strokes_survive_a_kill_and_are_offered(tmp_path, folders, make_napari_v
     plugin.close_workbench(workbench)
 
 
+def test_what_only_some_jobs_need_is_not_loaded_at_the_start():
+    script = (
+        "import sys, napari_semxai.plugin\n"
+        "late = 'scipy.stats', 'scipy.ndimage', 'scipy.optimize', 'sklearn', 'torch'\n"
+        "print([name for name in late if name in sys.modules])"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", script]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
 def test_opening_the_workbench_is_quick(tmp_path):
     """A share of napari's own start, in processor time: machines differ, and are busy."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
+import scipy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,9 +83,9 @@ def measured(
     top, left = max(rows.min() - _AROUND, 0), max(columns.min() - _AROUND, 0)
     window = np.s_[top : rows.max() + _AROUND + 1, left : columns.max() + _AROUND + 1]
     part = mask[window]
-    steep = ndimage.gaussian_gradient_magnitude(gray[window].astype(np.float32), 1.5)
+    steep = scipy.ndimage.gaussian_gradient_magnitude(gray[window].astype(np.float32), 1.5)
     # Distances to the outline: within two pixels of it on one side, well off it on the other.
-    inside, outside = (ndimage.distance_transform_edt(side) for side in (part, ~part))
+    inside, outside = (scipy.ndimage.distance_transform_edt(side) for side in (part, ~part))
     off = inside + outside
     near, far = off <= 2, (inside > 4) | ((outside > 4) & (outside <= 10))
     edge = np.log((steep[near].mean() + 1e-3) / (steep[far].mean() + 1e-3)) if far.any() else 0.0
