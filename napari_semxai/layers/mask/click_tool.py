@@ -87,7 +87,9 @@ class PromptLayers:
 
     def show_box(self, box: tuple[float, float, float, float] | None) -> None:
         """Show a box (row0, column0, row1, column1), or none."""
-        self._box.data = []
+        if len(self._box.data):
+            # Of an empty layer, too, it would take as long as the network's answer.
+            self._box.data = []
         if box is not None:
             self._box.add_rectangles(
                 [np.array(box).reshape(2, 2) - 0.5],
