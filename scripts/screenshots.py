@@ -194,6 +194,8 @@ def concepts(workbench: Workbench, folder: Path) -> None:
     dock.ensureWidgetVisible(dock.looks["side_by_side"])
     take(workbench, folder, "side-by-side", "Explain")
     dock.looks["side_by_side"].setChecked(False)
+    # They would follow to the images of the other pictures.
+    explaining.heatmaps.clear()
 
 
 def robust(workbench: Workbench, folder: Path) -> None:
