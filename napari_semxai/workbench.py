@@ -63,14 +63,7 @@ _MOMENT = 50
 class Workbench(Parts):
     """The docks of one viewer over the parts that they share, its keys and messages.
 
-    Parameters
-    ----------
-    viewer : napari.Viewer
-        The viewer.
-    folders : Folders, optional
-        Where what outlives the window is kept; by default the user's own.
-    start_engine : callable, optional
-        Makes the client of an engine of this name.
+    Parameters are those of `Parts`.
     """
 
     def __init__(

@@ -1,30 +1,9 @@
 import numpy as np
 import pytest
-from napari.components import ViewerModel
 
 from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.layers.mask.comparison import SideBySide
-from napari_semxai.layers.mask.session_layers import SessionLayers
-from napari_semxai.state.session import Session
-from tests.doubles import Edit
 from tests.open_images import make_image, open_image
-
-
-@pytest.fixture
-def viewer():
-    return ViewerModel()
-
-
-@pytest.fixture
-def session():
-    return Session()
-
-
-@pytest.fixture
-def layers(viewer, session):
-    layers = SessionLayers(viewer, session, Edit())
-    yield layers
-    layers.release()
 
 
 @pytest.fixture
