@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
-    from napari_semxai.types import ReviewRecord, SemImage
+    from napari_semxai.types import Border, ReviewRecord, SemImage
 
 QUEUE = "queue"
 TITLE = "Masks"
@@ -174,12 +174,13 @@ class QueueMasks:
             partial(self._on_read_failed, run, image_id),
         )
 
-    def _on_read(self, run: _Run, image_id: str, image: SemImage | None) -> None:
-        if image is None:
+    def _on_read(self, run: _Run, image_id: str, read: tuple[SemImage, Border] | None) -> None:
+        if read is None:
             self._next(run)
             return
+        image, border = read
         run.pool, run.difference, settings = None, None, run.settings
-        compare = comparison_of(image, settings.algorithm)
+        compare = comparison_of(image, settings.algorithm, border)
         request: GenerateRequest | LearnedRequest = GenerateRequest(
             image.gray, settings.model, settings.device, settings.generate, compare
         )
@@ -289,12 +290,13 @@ def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
     )
 
 
-def _read(run: _Run, image_id: str) -> SemImage | None:
-    """Read an image; None where its mask is a person's, or made by these settings."""
+def _read(run: _Run, image_id: str) -> tuple[SemImage, Border] | None:
+    """Read an image, and find its border; None where its mask is a person's, or made already."""
     record = run.opened.project.record(image_id, run.annotator)
     if _by_hand(record) or _made_before(run, image_id, record):
         return None
-    return run.opened.project.read_image(image_id)
+    image = run.opened.project.read_image(image_id)
+    return image, run.settings.algorithm.border(auto_border(image))
 
 
 def _write(

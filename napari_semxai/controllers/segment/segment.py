@@ -267,13 +267,15 @@ class SegmentController:
             return
         self._asked = Origin(choice, settings)
         session.generation = Progress("load", 0, settings.points_per_side**2)
-        compare = comparison_of(session.image, session.algorithm)
+        compare = comparison_of(session.image, session.algorithm, self.border())
         gray = session.image.gray
         self._submit(GenerateRequest(gray, choice.model, choice.device, settings, compare))
 
     def _compare(self) -> None:
         image = self._session.image
-        request = None if image is None else comparison_of(image, self._session.algorithm)
+        request = (
+            None if image is None else comparison_of(image, self._session.algorithm, self.border())
+        )
         if image is not None and request is not None:
             self._submit(replace(request, image=image.gray))
 

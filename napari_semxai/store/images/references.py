@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.algorithm1.reference import Difference
-    from napari_semxai.types import AlgorithmSettings, SemImage
+    from napari_semxai.types import AlgorithmSettings, Border, SemImage
 
 _ENDING = "_reference"
 
@@ -100,11 +100,12 @@ def is_reference(path: Path, stems: Collection[Path]) -> bool:
     return bool(image and ending) and path.with_name(image) in stems
 
 
-def comparison_of(image: SemImage, settings: AlgorithmSettings) -> CompareRequest | None:
+def comparison_of(
+    image: SemImage, settings: AlgorithmSettings, border: Border
+) -> CompareRequest | None:
     """Return what the settings want an image to be compared with; None for nothing."""
     if not settings.compares:
         return None
-    border = settings.border(auto_border(image))
     return CompareRequest(settings.reference, border, image.path, image.page, image.reference)
 
 
@@ -127,7 +128,9 @@ def compare_image(image: SemImage, settings: AlgorithmSettings) -> Difference | 
     InputError
         When a named reference is missing or cannot be read.
     """
-    request = comparison_of(image, settings)
+    if not settings.compares:
+        return None
+    request = comparison_of(image, settings, settings.border(auto_border(image)))
     return None if request is None else compared(image.gray, request)
 
 
