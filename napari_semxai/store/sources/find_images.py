@@ -85,17 +85,26 @@ class _Finder:
 
     def __init__(self, folder: Path, klarf: Klarf) -> None:
         self._files = FileFinder(folder)
-        numbers = Counter(image for defect in klarf.defects for image in defect.images)
+        numbers = Counter(
+            image for defect in klarf.defects for image in (*defect.images, *defect.references)
+        )
         self._from_zero = {name for name, number in numbers if number == 0}
         # How many images a file is said to have.
         self._said = Counter(name for name, _ in numbers)
         self._pages: dict[Path, int] = {}
 
     def reference(self, defect: KlarfDefect) -> Path | None:
-        """Return the picture that a column names for comparison."""
+        """Return the picture that a column, or the list of images, names for comparison."""
         words = (defect.cells[name].text for name in _REFERENCES if name in defect.cells)
         name = next((word for word in words if word not in _NO_REFERENCE), "")
-        return self._files.find(name) if name else None
+        if name:
+            return self._files.find(name)
+        for image in defect.references:
+            path, _ = self.find(*image)
+            # Of a file of many pages it would not be said which.
+            if self._pages[path] == 1:
+                return path
+        return None
 
     def find(self, name: str, number: int) -> tuple[Path, int]:
         """Return the file and page of an image."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ _MICRO, _NANO = 1e-6, 1e-9
 _START = 4096
 WAFER_FIELDS = ("samplesize", "diepitch", "samplecenterlocation", "orientationmarklocation")
 """What the flat grammar says of a wafer, in small letters; kept beside each defect."""
+_REFERENCE = re.compile(r"\bref(erence)?\b", re.IGNORECASE)
 _PIXEL_SIZE_COLUMNS = ("PIXELSIZE", "PIXELSIZEX")
 
 
@@ -46,6 +48,8 @@ class KlarfDefect:
         Class number, and the column that it came from.
     images : tuple of (str, int)
         File as the KLARF names it, and image number in it, counted from 1.
+    references : tuple of (str, int)
+        The same of pictures to compare these with.
     pixel_size : float or None
         Metres, where a column tells.
     line : int
@@ -62,6 +66,7 @@ class KlarfDefect:
     label: str
     label_source: str
     images: tuple[tuple[str, int], ...]
+    references: tuple[tuple[str, int], ...]
     pixel_size: float | None
     line: int
     cells: Mapping[str, Token]
@@ -267,13 +272,15 @@ def _defect(
     if "DEFECTID" not in values:
         raise ValueError("the defect list has no column DEFECTID")
     label, source = _class_of(values)
+    images, references = _images_of(row) or ((), ())
     return KlarfDefect(
         lot=lot,
         wafer=wafer,
         defect=values["DEFECTID"],
         label=label,
         label_source=source,
-        images=_images_of(row) or (),
+        images=images,
+        references=references,
         pixel_size=_pixel_size(values, unit),
         line=row.line,
         cells=row.cells,
@@ -281,17 +288,23 @@ def _defect(
     )
 
 
-def _images_of(row: DefectRow) -> tuple[tuple[str, int], ...] | None:
-    """Return a row's images: none where it counts 0 of them; None where it says nothing."""
+def _images_of(
+    row: DefectRow,
+) -> tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]] | None:
+    """Return a row's images and references: none where it counts 0; None where it says nothing."""
     count = row.cells[IMAGE_COUNT].text if IMAGE_COUNT in row.cells else ""
     if is_number(count) and float(count) == 0:
-        return ()
+        return (), ()
     if row.images is None:
         return None
-    wrong = next((number for _, number in row.images if not number.lstrip("-").isdecimal()), None)
-    if wrong is not None:
-        raise ValueError(f"{IMAGE_LIST}: “{wrong}” is no image number")
-    return tuple((name, int(number)) for name, number in row.images)
+    found: tuple[list[tuple[str, int]], list[tuple[str, int]]] = [], []
+    for name, number, kind in row.images:
+        if not number.lstrip("-").isdecimal():
+            raise ValueError(f"{IMAGE_LIST}: “{number}” is no image number")
+        found[_REFERENCE.search(kind) is not None].append((name, int(number)))
+    images, references = map(tuple, found)
+    # Alone they are what there is to look at.
+    return (images, references) if images else (references, ())
 
 
 def _class_of(values: Mapping[str, str]) -> tuple[str, str]:

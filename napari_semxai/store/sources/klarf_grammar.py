@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Row: TypeAlias = dict[str, str]
-ImageEntry: TypeAlias = tuple[str, str]
+ImageEntry: TypeAlias = tuple[str, str, str]
 _TOKEN = re.compile(r'"[^"]*"|[{};,]|[^\s{};,"]+')
 _COMMENTS = ("#", "//")
 IMAGE_COUNT, IMAGE_LIST = "IMAGECOUNT", "IMAGELIST"
@@ -58,9 +58,9 @@ class DefectRow:
     ----------
     cells : dict
         Without the image list.
-    images : tuple of (str, str), or None
-        File name ("" where the file says it elsewhere) and image number; None where the list has
-        no column for it.
+    images : tuple of (str, str, str), or None
+        File name ("" where the file says it elsewhere), image number, and what kind of image the
+        nested grammar calls it; None where the list has no column for it.
     line : int
         Counted from 1.
     """
@@ -211,7 +211,8 @@ def _image_numbers(
     end = place + 2 * count
     if end > len(tokens):
         raise CutOffError(f"{tokens[-1].place}: the row is cut off before its {IMAGE_LIST} ends")
-    return tuple(("", tokens[at].text) for at in range(place, end, 2)), end
+    # What the second number says differs from site to site.
+    return tuple(("", tokens[at].text, "") for at in range(place, end, 2)), end
 
 
 def _count(token: Token) -> int:
@@ -338,7 +339,7 @@ class NestedParser:
 
     def _images(self) -> tuple[ImageEntry, ...]:
         """Either ``N``, or ``Images n { "file" "type" number "kind", … }``."""
-        if self._next().text.casefold() != "images":
+        if self._next().text.casefold() not in ("images", "image"):
             return ()
         self._next()
         self._expect("{")
@@ -348,7 +349,9 @@ class NestedParser:
                 entries.append([])
             else:
                 entries[-1].append(self._next().text)
-        return tuple((entry[0], entry[2] if len(entry) > 2 else "1") for entry in entries if entry)
+        # Some tools leave out what comes last.
+        whole = ([*entry, *("", "1", "")[len(entry) - 1 :]] for entry in entries if entry)
+        return tuple((entry[0], entry[2], entry[3]) for entry in whole)
 
     def _braced(self) -> list[str]:
         self._expect("{")

@@ -417,3 +417,37 @@ def test_a_column_names_the_reference_of_a_defect(write, stack, tmp_path, versio
     project = create_project(tmp_path / "project", write(head(version) + body))
     assert [image.reference for image in project.images] == [tmp_path / "golden.png", None]
     assert project.read_image("defect_1").reference == tmp_path / "golden.png"
+
+
+REFERENCES_1_8 = """Record FileRecord "1.8" {{ Record LotRecord "L" {{ Record WaferRecord "A" {{
+ List DefectList {{ Columns 2 {{ int32 DEFECTID, ImageList IMAGEINFO }} Data 4 {{
+  1 Images 2 {{ "a.png" "PNG" 1 "{0}", "golden.png" "PNG" 1 "{1}" }};
+  2 Image 1 {{ "b.png" "PNG" 1 "24" }};
+  3 Images 2 {{ "c.png" "PNG" 1 "{0}", "Lot.tif" "TIF" 2 "{1}" }};
+  4 Images 1 {{ "golden.png" "PNG" 1 "{1}" }};
+ }} }} }} }} }}
+EndOfFile;"""
+
+
+@pytest.mark.parametrize("kind", ["Reference", "REF", "SEM reference 1"])
+def test_the_list_of_images_calls_a_picture_a_reference(write, stack, tmp_path, kind):
+    """It is no image of its own, unless it is all there is; of a page nobody says which."""
+    for name in ("a", "b", "c", "golden"):
+        Image.fromarray(stack[0]).save(tmp_path / f"{name}.png")
+    path = write(REFERENCES_1_8.format("Patch", kind))
+    project = create_project(tmp_path / "project", path)
+    assert [(image.path.name, image.reference) for image in project.images] == [
+        ("a.png", tmp_path / "golden.png"),
+        ("b.png", None),
+        ("c.png", None),
+        ("golden.png", None),
+    ]
+    assert project.read_image("defect_1").reference == tmp_path / "golden.png"
+
+
+@pytest.mark.parametrize("kind", ["24", "Refined", "dummy", ""])
+def test_a_number_or_another_word_makes_no_reference(write, stack, tmp_path, kind):
+    for name in ("a", "b", "c", "golden"):
+        Image.fromarray(stack[0]).save(tmp_path / f"{name}.png")
+    images = find_images.find_images(write(REFERENCES_1_8.format("23", kind))).images
+    assert [image.reference for image in images] == [None] * 6
