@@ -20,7 +20,7 @@ from scipy import ndimage
 
 from benchmarks.learning import LAYER, make_image, make_layer
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.algorithms.statistics.ranking import nearest
+from napari_semxai.algorithms.statistics.ranking import nearest, standardised
 from napari_semxai.algorithms.statistics.suspects import measured, suspicion
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def main() -> None:
     parser.add_argument("--layer", type=int, default=LAYER)
     options = parser.parse_args()
     images, masks, labels, today, features = scenes(options.layer, options.scenes)
-    features = features.astype(np.float32)
+    features = standardised(features.astype(np.float32))
     like = [nearest(features, n)[0][:_NEIGHBOURS] for n in range(len(images))]
     hits: dict[str, list[bool]] = {kind: [] for kind in KINDS}
     for seed in range(options.seeds):

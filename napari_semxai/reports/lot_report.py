@@ -70,7 +70,11 @@ def write_report(
             rows.append(row)
             if progress is not None:
                 progress(len(rows), total)
-    text = page(rows, list(_agreement(projects)), ", ".join(p.info.name for p in projects))
+    agreement = list(_agreement(projects, progress))
+    # Where that was stopped, so is the report.
+    if progress is not None:
+        progress(total, total)
+    text = page(rows, agreement, ", ".join(project.info.name for project in projects))
     try:
         with atomic_write(target) as file:
             file.write(text.encode())
@@ -213,10 +217,10 @@ def _microscopes(rows: Sequence[Row]) -> list[tuple[str, int]]:
     return Counter(text for text in said if text).most_common()
 
 
-def _agreement(projects: Sequence[Project]) -> Iterator[dict[str, Any]]:
+def _agreement(projects: Sequence[Project], tell: Tell | None) -> Iterator[dict[str, Any]]:
     for project in projects:
         names = project.annotators()
         if len(names) > 1:
             with suppress(InputError):
-                for pair in project_agreement(project, names):
+                for pair in project_agreement(project, names, tell):
                     yield {"project": project.info.name, "pair": pair}

@@ -98,6 +98,20 @@ def test_all_is_in_one_file_that_asks_for_nothing(project, tmp_path):
         write_report([project], tmp_path / "lot.001")
 
 
+def test_it_can_be_stopped_while_annotators_are_compared(project, tmp_path):
+    told = []
+
+    def tell(done, total):
+        told.append((done, total))
+        if len(told) > 3:
+            raise InputError("cancelled")
+
+    with pytest.raises(InputError, match="cancelled"):
+        write_report([project], tmp_path / "lot.html", tell)
+    assert told[:4] == [(1, 3), (2, 3), (3, 3), (1, 3)]
+    assert not (tmp_path / "lot.html").exists()
+
+
 def test_the_command_names_what_it_cannot_read(project, tmp_path, capsys):
     record = project.folder / "reviews/anna/records/defect_1.json"
     record.write_text("damaged")

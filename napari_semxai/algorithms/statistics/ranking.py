@@ -16,7 +16,7 @@ MOST_PICKED = 300
 """Images that are chosen one after the other by variety; nobody labels more before asking anew."""
 
 
-def _standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
+def standardised(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return features (n, c) with mean 0 and deviation 1 in every channel."""
     return np.asarray((features - features.mean(axis=0)) / (features.std(axis=0) + 1e-6))
 
@@ -27,19 +27,19 @@ def nearest(features: NDArray[np.float32], to: int) -> tuple[IntArray, FloatArra
     Parameters
     ----------
     features : ndarray, shape (n, c)
-        Of every image.
+        Of every image, `standardised`.
     to : int
         Row of the image in question.
 
     Examples
     --------
-    >>> order, _ = nearest(np.array([[0.0, 1], [1, 0], [0.1, 1]], np.float32), 0)
+    >>> rows = standardised(np.array([[0.0, 1], [1, 0], [0.1, 1]], np.float32))
+    >>> order, _ = nearest(rows, 0)
     >>> order.tolist()
     [2, 1]
     """
-    rows = _standardised(features)
-    rows /= np.linalg.norm(rows, axis=1, keepdims=True) + 1e-6
-    alike = rows @ rows[to]
+    lengths = np.linalg.norm(features, axis=1) + 1e-6
+    alike = features @ features[to] / (lengths * lengths[to])
     order = np.argsort(-alike, kind="stable")
     order = order[order != to]
     return order, alike[order].astype(float)
@@ -57,7 +57,7 @@ def most_to_gain(
     Parameters
     ----------
     features : ndarray, shape (n, c)
-        Of every image.
+        Of every image, `standardised`.
     doubt : ndarray of float, shape (n,)
         How unsure its mask is, in [0, 1].
     reviewed : ndarray of bool, shape (n,)
@@ -75,7 +75,7 @@ def most_to_gain(
        Core-Set Approach", ICLR 2018 (k-center greedy).
     """
     # So that two images of independent features are 1 apart.
-    rows = _standardised(features) / np.sqrt(np.float32(2 * features.shape[1]))
+    rows = features / np.sqrt(np.float32(2 * features.shape[1]))
     apart = np.full(len(rows), FARTHEST, np.float32)
     for row in np.flatnonzero(reviewed).tolist():
         apart = np.minimum(apart, _distances(rows, row))

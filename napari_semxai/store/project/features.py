@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import zipfile
 from contextlib import suppress
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.algorithms.statistics.ranking import standardised
 from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.store.disk.digests import file_sha256
+from napari_semxai.store.disk.digests import file_sha256, file_stamp
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_semxai.store.disk.digests import FileStamp
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import ProjectImage
 
@@ -30,7 +33,13 @@ FEATURES_FOLDER = "features"
 
 def features_file(project: Path) -> Path:
     """Return the file of the encoder that this program brings; another encoder has another."""
-    return project / FEATURES_FOLDER / f"{file_sha256(BUNDLED_WEIGHTS)[:16]}.npz"
+    return project / FEATURES_FOLDER / f"{_encoder()[:16]}.npz"
+
+
+@cache
+def _encoder() -> str:
+    # Its digest takes longer than a query of thousands of images.
+    return file_sha256(BUNDLED_WEIGHTS)
 
 
 def read_features(project: Path) -> dict[str, NDArray[np.float16]]:
@@ -50,7 +59,25 @@ def write_features(project: Path, features: Mapping[str, NDArray[np.float16]]) -
 
 
 def known_features(project: Project) -> tuple[Sequence[ProjectImage], NDArray[np.float32]]:
-    """Return the images of a project whose features are known, and these, shape (n, c)."""
-    features = read_features(project.folder)
-    images = [image for image in project.images if image.sha256 in features]
-    return images, np.array([features[image.sha256] for image in images], np.float32)
+    """Return the images of a project whose features are known, and these, shape (n, c).
+
+    Of every channel mean and deviation over these images are 0 and 1.
+    """
+    stamp = file_stamp(features_file(project.folder))
+    digests = tuple(image.sha256 for image in project.images)
+    rows, features = _standardised(project.folder, stamp, digests)
+    return [project.images[row] for row in rows], features
+
+
+# What one looks for is asked again and again, and reading takes longer than the answer.
+@lru_cache(maxsize=1)
+def _standardised(
+    project: Path, _stamp: FileStamp | None, digests: tuple[str, ...]
+) -> tuple[list[int], NDArray[np.float32]]:
+    features = read_features(project)
+    rows = [row for row, digest in enumerate(digests) if digest in features]
+    if not rows:
+        return rows, np.empty((0, 0), np.float32)
+    found = standardised(np.array([features[digests[row]] for row in rows], np.float32))
+    found.setflags(write=False)
+    return rows, found

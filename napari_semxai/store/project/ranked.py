@@ -12,7 +12,7 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
 from napari_semxai.algorithms.statistics.suspects import measured, suspicion
 from napari_semxai.store.project.certificates import audit_sample
-from napari_semxai.store.project.features import known_features, read_features
+from napari_semxai.store.project.features import known_features
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.store.project.learned import learned_versions
 from napari_semxai.store.project.masks import replay_edits, truth_masks
@@ -45,8 +45,8 @@ class Ranking:
 
 def without_features(project: Project) -> int:
     """Return how many images of a project have no features yet."""
-    known = read_features(project.folder)
-    return len({image.sha256 for image in project.images} - known.keys())
+    known = {image.sha256 for image in known_features(project)[0]}
+    return len({image.sha256 for image in project.images} - known)
 
 
 def similar(project: Project, _annotator: str, image_id: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
+from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest, standardised
 
 
 def groups(rng, sizes):
@@ -9,7 +9,7 @@ def groups(rng, sizes):
     middles = rng.normal(0, 4, (len(sizes), 24))
     label = np.repeat(np.arange(len(sizes)), sizes)
     noise = rng.normal(0, 1, (len(label), 24))
-    return (middles[label] + noise).astype(np.float32), label
+    return standardised((middles[label] + noise).astype(np.float32)), label
 
 
 def test_the_nearest_are_of_the_same_group_and_never_the_image_itself():
@@ -23,7 +23,7 @@ def test_the_nearest_are_of_the_same_group_and_never_the_image_itself():
 def test_a_channel_of_large_numbers_does_not_decide():
     features, label = groups(np.random.default_rng(1), (8, 8))
     loud = np.random.default_rng(2).normal(0, 1e4, (16, 1)).astype(np.float32)
-    order, _ = nearest(np.hstack([features, loud]), 0)
+    order, _ = nearest(standardised(np.hstack([features, loud])), 0)
     assert (label[order[:7]] == 0).mean() > 0.8
 
 

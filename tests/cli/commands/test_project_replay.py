@@ -13,7 +13,7 @@ from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.cli import main
 from napari_semxai.cli.works.masks import Pipeline, mask_record
 from napari_semxai.sample_data import sample_image
-from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.disk.digests import array_digest, file_sha256
 from napari_semxai.store.project.create import create_project
 from napari_semxai.types import MaskRecipe, MaskSettings, Prompts, ReviewChange, ReviewState
 
@@ -109,3 +109,39 @@ def test_a_mask_of_a_partial_run_is_no_failure(project, capsys):
     assert main([*arguments, "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)["replayed"]
     assert list(answer["network_steps"].values()) == [None, None]
+
+
+def test_a_mask_made_by_another_reference_is_refused(tmp_path, capsys):
+    """Changed, or gone, so that the image would be compared with itself; back, it is repeated."""
+    (tmp_path / "images").mkdir()
+    pixels = np.asarray(sample_image()[0][0])[100:260, 100:260]
+    Image.fromarray(pixels).save(tmp_path / "images" / "a.png")
+    reference = tmp_path / "images" / "a_reference.png"
+    Image.fromarray(pixels).save(reference)
+    kept = reference.read_bytes()
+    with closing(create_project(tmp_path / "project", tmp_path / "images")) as project:
+        settings = {**SETTINGS, "algorithm": "robust", "reference": "auto"}
+        pipeline = Pipeline(MaskSettings.from_json(settings, "cpu"))
+        result = pipeline.run(project.read_image("a"))
+        made = mask_record(result, pipeline.settings, "a.png")
+        assert made["compared"]["reference"] == "a_reference.png"
+        mask = result.truth.mask
+        recipe = MaskRecipe("automatic", array_digest(mask), project.image("a").sha256, made)
+        project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, mask, recipe))
+    replay = ["project", "replay", str(tmp_path / "project"), "--json"]
+    assert main(replay) == 0
+    assert "automatic mask" in capsys.readouterr().out
+
+    Image.fromarray(255 - pixels).save(reference)
+    assert main(replay) == 2
+    said = json.loads(capsys.readouterr().out)["failed"]["a (anna)"]
+    digests = made["compared"]["sha256"][:12], file_sha256(reference)[:12]
+    assert "another reference (sha256 {}…, here {}…)".format(*digests) in said
+    reference.unlink()
+    assert main(replay) == 2
+    assert "here none" in json.loads(capsys.readouterr().out)["failed"]["a (anna)"]
+    # Without the network nothing is compared, and edits are repeated.
+    assert main([*replay, "--no-network"]) == 0
+    capsys.readouterr()
+    reference.write_bytes(kept)
+    assert main(replay) == 0
