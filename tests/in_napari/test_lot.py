@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pytest
 from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
@@ -14,12 +13,14 @@ from napari_semxai.store.images.read import auto_border
 from napari_semxai.store.images.references import compared
 from napari_semxai.types import PROJECT_FILE
 from napari_semxai.types.reference import CompareRequest
+from napari_semxai.widgets.edit.dock import QUEUE
 from tests.in_napari.gestures import ALT, SHAPE, discs, open_queue, press
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import pytest
     from pytestqt.qtbot import QtBot
 
     from napari_semxai.workbench import Workbench
@@ -35,8 +36,8 @@ def test_the_report_button_writes_reports_progress_and_can_be_stopped(
     open_queue(workbench, make_images(3), qtbot)
     session = workbench.session
     session.blind = False
-    button = workbench.dock("Edit & review").panels["Project"].report
-    cancel = workbench.dock("Image list").cancel
+    panels = workbench.dock("Edit & review").panels
+    button, cancel = panels["Project"].report, panels[QUEUE].cancel
     target, answers, seen = tmp_path / "lot.html", [""], list[tuple[str, int, int]]()
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (answers[-1], ""))
     session.events.batch.connect(lambda batch: seen.append((batch.stage, batch.done, batch.total)))
