@@ -246,15 +246,12 @@ def pooled(levels: Sequence[Tensor]) -> Tensor:
 def described(levels: Sequence[Tensor]) -> NDArray[np.float16]:
     """Return what images are compared by, shape (3 c,): mean, strongest and weakest answers.
 
-    A defect fills few cells, which the mean alone would not tell.
+    Of all levels, each at the resolution of the coarsest: a defect fills few cells, which the mean
+    alone would not tell, and classes differ in what only the fine levels see.
     """
-    cells = levels[-1].float()[0].flatten(1)
-    few = max(1, cells.shape[1] // 64)
-    parts = [
-        cells.mean(1),
-        *(cells.topk(few, 1, largest=top).values.mean(1) for top in (True, False)),
-    ]
-    return np.asarray(torch.cat(parts).half().numpy())
+    coarse = [functional.adaptive_avg_pool2d(level.float(), CELLS) for level in levels]
+    cells = torch.cat(coarse, 1)[0].flatten(1)
+    return np.asarray(torch.cat([cells.mean(1), cells.amax(1), cells.amin(1)]).half().numpy())
 
 
 def sized(logits: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:

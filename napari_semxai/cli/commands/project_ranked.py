@@ -39,6 +39,7 @@ def add_actions(add: _Add) -> None:
     """Register the actions; `add` makes the parser of one."""
     alike = add("similar", run_similar, "list the images that look most like one of them")
     alike.add_argument("image", metavar="IMAGE", help="name of an image, or a part of it")
+    _add_annotator(alike)
     _add_number(alike)
     ahead = add("next", run_next, "list the unreviewed images with most to gain from a review")
     _add_annotator(ahead)
@@ -151,9 +152,11 @@ def run_similar(options: argparse.Namespace, output: Output) -> int:
     """List the images that look most like one."""
     project = open_project(options.project)
     image = project.find(options.image, options.image)
-    ranked = _ranked("similar", project, "", image.id, output)
+    annotator = annotator_of(project, options.annotator)
+    ranked = _ranked("similar", project, annotator, image.id, output)
     del ranked[image.id]
-    return _say(project, ranked, options.number, output, image=image.id)
+    about = {"annotator": annotator, "image": image.id}
+    return _say(project, ranked, options.number, output, **about)
 
 
 def run_next(options: argparse.Namespace, output: Output) -> int:

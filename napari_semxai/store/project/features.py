@@ -29,11 +29,13 @@ if TYPE_CHECKING:
     from napari_semxai.types import ProjectImage
 
 FEATURES_FOLDER = "features"
+_VERSION = 2
+"""Of what is taken from the encoder; files of earlier versions are made again."""
 
 
 def features_file(project: Path) -> Path:
     """Return the file of the encoder that this program brings; another encoder has another."""
-    return project / FEATURES_FOLDER / f"{_encoder()[:16]}.npz"
+    return project / FEATURES_FOLDER / f"{_encoder()[:16]}-{_VERSION}.npz"
 
 
 @cache

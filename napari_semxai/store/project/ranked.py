@@ -13,14 +13,21 @@ from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
 from napari_semxai.algorithms.statistics.suspects import measured, suspicion
 from napari_semxai.store.project.certificates import audit_sample
 from napari_semxai.store.project.features import known_features
-from napari_semxai.store.project.files import annotator_key
+from napari_semxai.store.project.files import (
+    RECORD_SUFFIX,
+    RECORDS_FOLDER,
+    annotator_folder,
+    annotator_key,
+)
 from napari_semxai.store.project.learned import learned_versions
 from napari_semxai.store.project.masks import replay_edits, truth_masks
 from napari_semxai.store.project.project import Project
-from napari_semxai.types import BoolMask, InputError, ReviewRecord
+from napari_semxai.types import BoolMask, InputError, ReviewRecord, ReviewState
 
 _UNKNOWN_DOUBT = 1.0
 _NEIGHBOURS = 10
+_MOST_READ = 200
+"""Records from which likeness is learned: reading more takes longer than one waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,8 @@ def without_features(project: Project) -> int:
     return len({image.sha256 for image in project.images} - known)
 
 
-def similar(project: Project, _annotator: str, image_id: str) -> dict[str, str]:
-    """Return an image and all others, the most alike first.
+def similar(project: Project, annotator: str, image_id: str) -> dict[str, str]:
+    """Return an image and all others, the most alike first by features and reviewed classes.
 
     Raises
     ------
@@ -63,9 +70,31 @@ def similar(project: Project, _annotator: str, image_id: str) -> dict[str, str]:
     ids = [image.id for image in images]
     if image_id not in ids:
         raise InputError(f"{project.image(image_id).name}: could not be read for its features")
-    order, alike = nearest(features, ids.index(image_id))
+    classes = _reviewed_classes(project, annotator)
+    known = [classes.get(one, "") for one in ids]
+    order, alike = nearest(features, ids.index(image_id), known)
     found = {ids[row]: f"similarity {value:.2f}" for row, value in zip(order, alike, strict=True)}
     return {image_id: "this image", **found}
+
+
+def _reviewed_classes(project: Project, annotator: str) -> dict[str, str]:
+    """Return the class that an annotator gave, by image; of few enough to be read at once."""
+    if not annotator:
+        return {}
+    folder = annotator_folder(project.folder, annotator) / RECORDS_FOLDER
+    # One listing, because thousands of questions for a file each take longer than the answer.
+    names = {path.name.removesuffix(RECORD_SUFFIX) for path in folder.glob(f"*{RECORD_SUFFIX}")}
+    written = [image for image in project.images if image.id in names]
+    found: dict[str, str] = {}
+    for place in np.random.default_rng(0).permutation(len(written)).tolist()[:_MOST_READ]:
+        image, record = written[place], None
+        # What cannot be read is said where it is opened.
+        with suppress(InputError):
+            record = project.record(image.id, annotator)
+        if record is not None and record.state.is_truth:
+            none = record.state is ReviewState.NO_DEFECT
+            found[image.id] = record.state if none else record.label or image.label
+    return found
 
 
 def gain(project: Project, annotator: str, _image_id: str) -> dict[str, str]:

@@ -27,6 +27,50 @@ def test_a_channel_of_large_numbers_does_not_decide():
     assert (label[order[:7]] == 0).mean() > 0.8
 
 
+def faint_groups(seed):
+    """Return features in which classes differ in three of 120 channels, and the class of each."""
+    rng = np.random.default_rng(seed)
+    label = np.arange(160) % 4
+    features = rng.normal(0, 1, (160, 120))
+    features[:, :3] += 3 * rng.normal(0, 1, (4, 3))[label]
+    return standardised(features.astype(np.float32)), label.astype(str)
+
+
+def same(features, label, row, classes=()):
+    """Return how many of the ten nearest are of the class of an image, which nobody is told."""
+    known = ["" if number == row else name for number, name in enumerate(classes)]
+    return (label[nearest(features, row, known)[0][:10]] == label[row]).mean()
+
+
+def test_known_classes_tell_what_counts():
+    features, label = faint_groups(5)
+    reviewed = np.where(np.arange(160) < 80, label, "")
+    rows = range(80, 160)
+    plain = np.mean([same(features, label, row) for row in rows])
+    learned = np.mean([same(features, label, row, reviewed) for row in rows])
+    assert plain < 0.75
+    assert learned > plain + 0.15
+
+
+@pytest.mark.parametrize(
+    "classes", [[], ["1"] * 160, ["1", "2"] * 15 + [""] * 130, ["1"] * 60 + ["2", "2"] + [""] * 98]
+)
+def test_too_few_known_classes_change_nothing(classes):
+    """None, one, too few images, a class of too few."""
+    features, _ = faint_groups(6)
+    plain, order = nearest(features, 159), nearest(features, 159, classes)
+    np.testing.assert_array_equal(order[0], plain[0])
+    np.testing.assert_allclose(order[1], plain[1])
+
+
+def test_two_classes_are_told_apart_too():
+    features, label = faint_groups(7)
+    pair = np.isin(label, ["0", "1"])
+    features, label = features[pair], label[pair]
+    plain = np.mean([same(features, label, row) for row in range(80)])
+    assert np.mean([same(features, label, row, label) for row in range(80)]) > plain + 0.1
+
+
 def test_every_group_comes_before_any_comes_twice():
     features, label = groups(np.random.default_rng(3), (30, 5, 5, 5))
     reviewed = np.zeros(45, bool)

@@ -55,6 +55,36 @@ def test_the_most_alike_come_first_with_their_similarity(project):
         similar(project, "", "")
 
 
+def test_reviewed_classes_of_the_annotator_count(tmp_path, monkeypatch):
+    """By the label of the review, else of the source; "no defect" is a class of its own."""
+    asked = []
+
+    def nearest(features, to, classes):
+        asked.append(list(classes))
+        return np.array([1, 2]), np.array([0.5, 0.4])
+
+    monkeypatch.setattr(ranked, "nearest", nearest)
+    with three_images(tmp_path) as project:
+        see(project, a=0.0, b=1.0, c=2.0)
+        project.write_review("a", "anna", ReviewChange(ReviewState.ACCEPTED, square(), label="7"))
+        project.write_review("b", "anna", ReviewChange(ReviewState.NO_DEFECT, label="7"))
+        project.write_review("c", "anna", ReviewChange(ReviewState.REJECTED, square(), label="7"))
+        project.write_review("c", "ben", ReviewChange(ReviewState.ACCEPTED, square(), label="8"))
+        for name in ("anna", "ben", "carl", ""):
+            similar(project, name, "a")
+    assert asked == [["7", "no defect", ""], ["", "", "8"], ["", "", ""], ["", "", ""]]
+
+
+def test_features_are_read_once_until_they_are_made_anew(project, monkeypatch):
+    see(project, a=0.0, b=1.0)
+    images, values = known_features(project)
+    assert [image.id for image in images] == ["a", "b"]
+    np.testing.assert_allclose(values.mean(axis=0), 0, atol=1e-3)
+    assert known_features(project)[1] is values
+    see(project, a=0.0, b=1.0, c=2.0)
+    assert [image.id for image in known_features(project)[0]] == ["a", "b", "c"]
+
+
 def test_what_has_no_features_is_counted_and_left_out(project):
     see(project, a=0.0, c=1.0)
     assert without_features(project) == 1
