@@ -6,7 +6,8 @@ ones are reviewed with their exact masks, and learned by `semxai learn`; the res
     python -m benchmarks.learning --masks 20 100 --unreviewed 880
 
 prints, for each number of masks, the mean Dice on unreviewed images of what is learned and of
-today's proposal, with seconds and memory of learning. Today's proposal of an image takes ten
+today's proposal, with seconds and memory of learning; `--pattern lines` takes a layer with a
+pattern. Today's proposal of an image takes ten
 seconds of a core: `--compared N` makes it for the first N unreviewed ones only, and the others
 count for the learned masks alone. With `--random 20` as many lots get random masks, from which
 nothing can be learned: it prints how often the gate let them pass.
@@ -136,7 +137,9 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layer", type=int, default=LAYER, help="seed of the layer")
-    parser.add_argument("--pattern", default="", help="instead of the one that is drawn")
+    parser.add_argument(
+        "--pattern", choices=PATTERNS, default="", help="instead of the one that is drawn"
+    )
     parser.add_argument("--masks", type=int, nargs="+", default=[20, 100])
     parser.add_argument("--unreviewed", type=int, default=880)
     parser.add_argument("--compared", type=int, default=60)
@@ -162,11 +165,15 @@ def _compare(options: argparse.Namespace, settings: LearnSettings) -> None:
 
     layer, first = make_layer(options.layer, options.pattern), max(options.masks)
     print(f"layer {layer.seed}: {layer.spec}")
+    # Before all else, whose memory would be taken for that of learning; fewer masks first.
+    learned = {
+        masks: _learned(options.layer, options.pattern, masks, settings)
+        for masks in sorted(options.masks)
+    }
     rest = [make_image(layer, first + number) for number in range(options.unreviewed)]
     today = _of_today(rest[: options.compared])
     labels = np.array([label for _, _, label in rest])
-    for masks in options.masks:
-        _, path, said = _learned(options.layer, options.pattern, masks, settings)
+    for masks, (_, path, said) in learned.items():
         network = LearnedNetwork.load(path)
         dice = np.array(
             [scores(network.answer(pixels).mask, truth).dice for pixels, truth, _ in rest]
