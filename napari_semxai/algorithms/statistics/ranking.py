@@ -55,7 +55,7 @@ def nearest(
     alike = _cosines(features, to)
     said = _class_scores(features, np.asarray(classes, str))
     if said is not None:
-        alike = (alike + 2 * _cosines(said, to)) / 3
+        alike = np.asarray((alike + 2 * _cosines(said, to)) / 3, np.float32)
     order = np.argsort(-alike, kind="stable")
     order = order[order != to]
     return order, alike[order].astype(float)
