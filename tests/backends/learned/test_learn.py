@@ -145,5 +145,5 @@ def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path):
         # One cannot be read.
         images, features = known_features(project)
         assert [image.id for image in images] == ["i00", "i01"]
-        assert features.shape == (2, 720)
+        assert features.shape == (2, 1248)
         assert np.isfinite(features).all()
