@@ -84,6 +84,28 @@ def _on_canvas(viewer, widget, place):
     )
 
 
+@pytest.mark.parametrize(("key", "shown"), [("defect", "SEM defect"), ("six_classes", "class 1")])
+def test_a_sample_over_an_open_image_is_what_the_docks_work_on(workbench, key, shown, qtbot):
+    workbench.viewer.add_image(np.full((64, 80), 90, np.uint8), name="mine")
+    qtbot.waitUntil(lambda: workbench.session.image is not None)
+    assert workbench.session.image.name == "mine"
+    first = next(
+        layer
+        for layer in reversed(workbench.viewer.open_sample("napari-semxai", key))
+        if isinstance(layer, napari.layers.Image)
+    )
+    qtbot.waitUntil(lambda: shown in workbench.session.image.name)
+    assert workbench.layers.image_layer is first
+    assert first.visible
+    np.testing.assert_array_equal(workbench.session.image.gray, first.data)
+    assert workbench.dock("Mask candidates").image.layer.layer is first
+    # Whoever picks another image is not called back to the sample by what happens to the layers.
+    workbench.dock("Mask candidates").image.open_layer(workbench.viewer.layers["mine"])
+    qtbot.waitUntil(lambda: workbench.session.image.name == "mine")
+    workbench.viewer.add_image(np.zeros((8, 8), np.uint8), name="other")
+    assert workbench.session.image.name == "mine"
+
+
 def test_the_main_job(generated, qtbot, tmp_path):
     workbench, session = generated, generated.session
     assert session.model.name == "bundled"

@@ -115,6 +115,7 @@ class ImagePicker(QWidget):
         self._viewer, self._session = layers.viewer, session
         self._images, self._layers = images, layers
         self.layer = LayerCombo(self._viewer, Image, "The SEM image to work on")
+        self._offered = self.layer.layers
         self.open = button("Open…", "Open an SEM image file (TIFF, PNG, JPEG, BMP)")
         self.previous = button("◀", "Previous page of the file")
         self.page, self.following = QLabel(), button("▶", "Next page of the file")
@@ -158,11 +159,19 @@ class ImagePicker(QWidget):
         self.following.setEnabled(page < count - 1)
 
     def refresh(self) -> None:
-        """Follow the layers on offer; without an image the newest becomes the current one."""
+        """Follow the layers on offer: a new sample, or the newest without an image, is opened."""
         self.layer.set_layer(self._layers.image_layer)
-        offered = self.layer.layers
-        if self._session.image is None and offered:
-            self.open_layer(offered[-1])
+        known, self._offered = self._offered, self.layer.layers
+        # What napari's menu opens lies over everything: the docks must not speak of another.
+        samples = [
+            layer
+            for layer in self._offered
+            if layer not in known and layer.visible and "exact_mask" in layer.metadata
+        ]
+        if samples:
+            self.open_layer(samples[-1])
+        elif self._session.image is None and self._offered:
+            self.open_layer(self._offered[-1])
 
     def open_file(self) -> None:
         """Ask for an image file and open it."""
