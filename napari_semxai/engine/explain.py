@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semxai.algorithms.algorithm1.edge_strips import picture_border
 from napari_semxai.backends.cam.evaluation import check_steps
 from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
@@ -32,6 +33,7 @@ from napari_semxai.types import (
     InputError,
     LayersRequest,
     NearestRequest,
+    SemImage,
     WarmRequest,
 )
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.engine.host import Handlers, Steps
-    from napari_semxai.types import ClassifierInfo, ConceptBank, FloatArray, NetworkLayers
+    from napari_semxai.types import Border, ClassifierInfo, ConceptBank, FloatArray, NetworkLayers
 
 
 def _classifier(name: str, device: str) -> Classifier:
@@ -92,6 +94,7 @@ def _gradcam(request: GradcamRequest) -> Steps:
             method=request.method,
             mask=request.mask,
             as_drawn=request.as_drawn,
+            border=picture_border(request.image, request.picture_rows),
         )
     )
 
@@ -122,7 +125,9 @@ def _fit(request: CraftFitRequest) -> Steps:
     settings = CraftSettings(
         request.target, request.layer, request.n_concepts, request.patch_size, request.seed
     )
-    yield from _answers(fit_steps(_read(request.images), classifier, settings))
+    images, borders = _read(request.images)
+    borders = [] if request.as_drawn else borders
+    yield from _answers(fit_steps(images, classifier, settings, borders))
 
 
 def _open(request: CraftOpenRequest) -> Generator[ConceptBank, None, None]:
@@ -138,13 +143,15 @@ def _transform(request: CraftTransformRequest) -> Steps:
             request.bank,
             request.refinement,
             as_drawn=request.as_drawn,
+            border=picture_border(request.image, request.picture_rows),
         )
     )
 
 
 def _sweep(request: CraftSweepRequest) -> Steps:
     classifier = _classifier(request.classifier, request.device)
-    yield from _answers(sweep_steps(_read(request.images), classifier, request))
+    images, borders = _read(request.images)
+    yield from _answers(sweep_steps(images, classifier, request, borders))
 
 
 # The host sends what is yielded; a generator's return value would be lost on the way.
@@ -154,8 +161,18 @@ def _answers(steps: Generator[Any, None, Any]) -> Steps:
     yield result
 
 
-def _read(images: tuple[Path | NDArray[np.uint8], ...]) -> list[NDArray[np.uint8]]:
-    return [read_image(image).gray if isinstance(image, Path) else image for image in images]
+def _read(
+    images: tuple[Path | SemImage | NDArray[np.uint8], ...],
+) -> tuple[list[NDArray[np.uint8]], list[Border]]:
+    """Return images and what lies around the picture in each."""
+    grays, borders = [], []
+    for image in images:
+        known = read_image(image) if isinstance(image, Path) else image
+        gray = known.gray if isinstance(known, SemImage) else known
+        rows = known.picture_rows if isinstance(known, SemImage) else None
+        grays.append(gray)
+        borders.append(picture_border(gray, rows))
+    return grays, borders
 
 
 def build() -> Handlers:

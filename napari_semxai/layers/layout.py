@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
+    from numpy.typing import NDArray
 
     from napari_semxai.layers.placement import Tile
 
@@ -135,6 +136,13 @@ class Layout:
         self._tiles[layer] = tile
         self._place(layer)
 
+    def corner(self, tile: Tile) -> NDArray[np.float64]:
+        """Return the pixel (row, column) of the picture at which a tile begins."""
+        shape = np.array(_shape(self.picture), float)
+        # A line of text has room between two tiles.
+        corner: NDArray[np.float64] = (shape + np.ceil(shape.max() / 20)) * tile
+        return corner
+
     def placement_of(self, layer: Layer) -> Placement:
         """Return where a layer was put by whoever made or moved it."""
         now = Placement.of(layer)
@@ -160,12 +168,10 @@ class Layout:
         tile = self._tiles.get(layer)
         if layer is self.picture:
             return self.placement
-        shape = np.array(_shape(self.picture))
         if tile is not None:
-            gap = np.ceil(shape.max() / 40)
-            return self.placement.shifted((shape + gap) * tile)
+            return self.placement.shifted(self.corner(tile))
         # What others made of this image without a word of its size belongs on top of it.
-        if placed.is_default and _shape(layer) == tuple(shape):
+        if placed.is_default and _shape(layer) == _shape(self.picture):
             return self.placement
         return placed.beside(self.placement)
 

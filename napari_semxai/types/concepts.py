@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.image import BoolMask
+from napari_semxai.types.image import BoolMask, Border, SemImage
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -31,7 +31,7 @@ class CraftSweepRequest:
         Runs to compare for stability.
     """
 
-    images: tuple[Path | NDArray[np.uint8], ...]
+    images: tuple[Path | SemImage | NDArray[np.uint8], ...]
     classifier: str
     target: int
     layers: tuple[str, ...] = ()
@@ -105,8 +105,8 @@ class CraftFitRequest:
 
     Attributes
     ----------
-    images : tuple of Path or ndarray of uint8, shape (M, N)
-        Images of the class; files are read in the engine.
+    images : tuple of Path, SemImage, or ndarray of uint8, shape (M, N)
+        Images of the class; files are read in the engine. Their borders are left out.
     classifier, device : str
         See the module.
     target : int
@@ -119,9 +119,11 @@ class CraftFitRequest:
         Side of the square crops in pixels of the network's input.
     seed : int
         Of the factorization.
+    as_drawn : bool
+        Take the images whole, as the library does.
     """
 
-    images: tuple[Path | NDArray[np.uint8], ...]
+    images: tuple[Path | SemImage | NDArray[np.uint8], ...]
     classifier: str
     target: int
     layer: str = ""
@@ -129,6 +131,7 @@ class CraftFitRequest:
     patch_size: int = 64
     seed: int = 0
     device: str = "auto"
+    as_drawn: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +229,10 @@ class CraftTransformRequest:
         "none"; "guided": upsampling that follows the edges of the image; or "fine": put where
         the network looks, sharpened by an earlier layer, and guided.
     as_drawn : bool
-        Leave the maps where the library draws them, instead of where the layer looks.
+        Leave the maps where the library draws them, instead of where the layer looks, and take
+        the image whole.
+    picture_rows : int or None
+        Rows above a known info bar.
     """
 
     image: NDArray[np.uint8]
@@ -235,6 +241,7 @@ class CraftTransformRequest:
     refinement: str = "none"
     device: str = "auto"
     as_drawn: bool = False
+    picture_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,7 +304,8 @@ class ConceptMaps:
         How strongly each concept acts at each pixel, not negative, in the bank's own unit, so
         that maps of different images compare; all 0 where a concept is absent.
     low_maps : ndarray of float32, shape (k, m, n)
-        The same at the resolution of the split layer, before upsampling.
+        The same at the resolution of the split layer, before upsampling; of what lies inside
+        `border` alone.
     importances : ndarray of float32, shape (k,)
         Total Sobol indices over the bank's images (global).
     local_importances : ndarray of float32, shape (k,)
@@ -321,6 +329,9 @@ class ConceptMaps:
         Of the split layers.
     as_drawn : bool
         Whether `maps` were left where the library draws them; `rendering` always is.
+    border : tuple of int
+        (top, right, bottom, left): info bars and edge strips that no concept was looked for in;
+        `maps` and `rendering` are 0 there.
     """
 
     maps: NDArray[np.float32]
@@ -337,6 +348,7 @@ class ConceptMaps:
     refinement: str = "none"
     registrations: tuple[Registration, ...] = ()
     as_drawn: bool = False
+    border: Border = (0, 0, 0, 0)
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the picture of all concepts, shape (M, N, 3): what Algorithm 3 reads."""

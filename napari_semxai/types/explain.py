@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 
 from napari_semxai.types.classifier import ClassifierInfo, LayerNode
 from napari_semxai.types.concepts import ConceptMaps, Registration
-from napari_semxai.types.image import BoolMask
+from napari_semxai.types.image import BoolMask, Border
 
 if TYPE_CHECKING:
     from napari_semxai.types.image import FloatArray
@@ -92,9 +92,11 @@ class Heatmap:
     as_drawn : bool
         Whether the map was left where the library draws it.
     drawn : ndarray of uint8, shape (M, N), or None
-        The map as the library draws it, from 0 to 255, where `values` are moved.
+        The map as the library draws it, from 0 to 255, where `values` are not.
     classifier : str
         What the classifier is called.
+    border : tuple of int
+        (top, right, bottom, left): info bars and edge strips, in which `values` are 0.
     """
 
     values: NDArray[np.float32]
@@ -109,6 +111,7 @@ class Heatmap:
     as_drawn: bool = False
     drawn: NDArray[np.uint8] | None = None
     classifier: str = ""
+    border: Border = (0, 0, 0, 0)
 
     def rgb(self) -> NDArray[np.uint8]:
         """Return the map in pure JET colours, shape (M, N, 3): what Algorithm 2 reads.
@@ -308,7 +311,10 @@ class GradcamRequest:
     mask : ndarray of bool, shape (M, N), or None
         Explain the class's evidence inside this mask only.
     as_drawn : bool
-        Leave the map where the library draws it, instead of where the layers look.
+        Leave the map where the library draws it, instead of where the layers look, and show it in
+        the border, too.
+    picture_rows : int or None
+        Rows above a known info bar.
     """
 
     image: NDArray[np.uint8]
@@ -319,6 +325,7 @@ class GradcamRequest:
     mask: BoolMask | None = None
     device: str = "auto"
     as_drawn: bool = False
+    picture_rows: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

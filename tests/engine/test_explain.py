@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 import napari_semxai as sx
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.algorithms.synthetic.wide.scene import draw_bar
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.host import Scheduler
@@ -119,6 +121,24 @@ def test_warm_classify_and_layers(inbox: Inbox) -> None:
     assert classification.info.synthetic
     assert isinstance(layers, NetworkLayers)
     assert layers.concepts_default
+
+
+def test_known_and_drawn_info_bars_are_left_out(inbox: Inbox) -> None:
+    gray = scene_of_class(1, 0).image.astype(np.float32)
+    bar = draw_bar(np.random.default_rng(0), gray)[0].mask
+    image = np.rint(gray.clip(0, 255)).astype(np.uint8)
+    rows = int((~bar).all(axis=1).sum())
+    engine = LocalEngine("explain")
+    for asked in ({}, {"picture_rows": 400}, {"picture_rows": 400, "as_drawn": True}):
+        request = GradcamRequest(image, "bundled", 0, **asked)
+        engine.submit(request, destination="a", **inbox.of("a"))
+    drawn, known, whole = [value for _, kind, value in inbox.rest() if kind == "update"]
+    for found, end in ((drawn, rows), (known, 400)):
+        assert found.border[2] == 480 - end
+        assert found.values[:end].any()
+        assert not found.values[end:].any()
+    assert whole.border == (0, 0, 0, 0)
+    assert whole.values[rows:].any()
 
 
 def test_a_heat_map_is_checked(inbox: Inbox) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from napari_semxai.algorithms.algorithm1.edge_strips import framed, picture_border, within
 from napari_semxai.backends.cam.methods import CamRun, run_cam
 from napari_semxai.backends.classifier.classifier import answers_with_nan
 from napari_semxai.backends.classifier.layers.outputs import cam_fault, layers_of, registrations
@@ -28,6 +29,7 @@ from napari_semxai.backends.runtime.stepwise import finish, stepwise
 from napari_semxai.types import (
     CAM_METHODS,
     BoolMask,
+    Border,
     CamMethod,
     Heatmap,
     InputError,
@@ -165,8 +167,8 @@ def gradcam(  # noqa: PLR0913 - what decides a map
     mask : ndarray of bool, shape (M, N), optional
         Explain only the evidence that the network finds inside this mask.
     as_drawn : bool
-        Leave the map where the library draws it. By default it is moved to where the layers look,
-        which is measured once for each layer.
+        Leave the map as the library draws it. By default it is moved to where the layers look,
+        which is measured once for each layer, and 0 in info bars and edge strips.
 
     Returns
     -------
@@ -188,6 +190,7 @@ def gradcam(  # noqa: PLR0913 - what decides a map
             method=method,
             mask=mask,
             as_drawn=as_drawn,
+            border=picture_border(image),
         )
     )
 
@@ -201,8 +204,12 @@ def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
     method: str = "gradcam",
     mask: BoolMask | None = None,
     as_drawn: bool = False,
+    border: Border = (0, 0, 0, 0),
 ) -> Generator[Progress, None, Heatmap]:
-    """Do the same as `gradcam` as a generator; the slow methods yield after every batch."""
+    """Do the same as `gradcam` as a generator; the slow methods yield after every batch.
+
+    Shows nothing in the `border` (top, right, bottom, left), unless as the library draws it.
+    """
     chosen = method_of(method)
     target = _target_of(image, classifier, target)
     layers = () if chosen.whole_network else layers or (classifier.default_layer,)
@@ -213,6 +220,7 @@ def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
         _check_mask(mask, (rows, columns), chosen, last=layers == (classifier.default_layer,))
     places = registrations(classifier, layers)
     shifts = () if as_drawn else tuple(place.shift for place in places)
+    border = (0, 0, 0, 0) if as_drawn else border
     question = _Question(inputs, layers, chosen, target, mask, classifier.default_layer, shifts)
     if chosen.batch > 1:
         run = yield from _slow(classifier, question)
@@ -228,7 +236,7 @@ def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
         for one in (run.values, run.drawn)
     )
     return Heatmap(
-        values=values,
+        values=framed(within(values, border)[None], border)[0],
         raw_maximum=run.raw_maximum,
         method=chosen.name,
         target=target,
@@ -238,8 +246,9 @@ def gradcam_steps(  # noqa: PLR0913 - as `gradcam`
         inside_mask=mask is not None,
         registrations=places,
         as_drawn=as_drawn,
-        drawn=np.rint(drawn * 255).astype(np.uint8) if any(map(any, shifts)) else None,
+        drawn=np.rint(drawn * 255).astype(np.uint8) if any(map(any, (*shifts, border))) else None,
         classifier=classifier.info.name,
+        border=border,
     )
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
+from napari_semxai.algorithms.algorithm1.edge_strips import framed, within
 from napari_semxai.backends.classifier.layers.outputs import layers_of, registrations
 from napari_semxai.backends.classifier.layers.split import Split, split_network
 from napari_semxai.backends.classifier.layers.tree import DETAIL, fine_layer
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.types import Border
 
 _ARRAYS = ("importances", "colors", "crops", "crop_images", "crop_boxes")
 _VECTORS, _ORDER = "vectors", "order"
@@ -65,7 +67,7 @@ class BankKey:
     layer, target, n_concepts, patch_size, seed
         As in `CraftFitRequest`.
     images : str
-        Digest of the images in their order.
+        Digest of the images in their order, and of their borders.
     """
 
     classifier: str
@@ -171,6 +173,7 @@ def transform_steps(
     refinement: str = "none",
     *,
     as_drawn: bool = False,
+    border: Border = (0, 0, 0, 0),
 ) -> Generator[ConceptMaps | Progress, None, ConceptMaps]:
     """Find the concepts of a bank in an image.
 
@@ -185,7 +188,10 @@ def transform_steps(
     refinement : str
         "none", "guided" by the image's edges, or "fine": sharpened by an earlier layer too.
     as_drawn : bool
-        Leave the maps where the library draws them, instead of where the layer looks.
+        Leave the maps where the library draws them, instead of where the layer looks, and look
+        in the border, too.
+    border : tuple of int
+        (top, right, bottom, left): what the network is not shown, and no concept is looked for in.
 
     Yields
     ------
@@ -205,16 +211,19 @@ def transform_steps(
     """
     check_refinement(refinement)
     bank, concepts = bank_for(path, classifier)
+    border = (0, 0, 0, 0) if as_drawn else border
+    picture = within(image, border)
     with classifier.lock:
         split = _split(classifier, bank.layer)
-        found = coefficients(latents_of(split, classifier.to_input(image)), concepts.vectors)
+        found = coefficients(latents_of(split, classifier.to_input(picture)), concepts.vectors)
     low = np.ascontiguousarray(found[0].transpose(2, 0, 1)[concepts.order], dtype=np.float32)
-    large = refined(low, image, classifier, split, refinement, as_drawn=as_drawn)
+    large = refined(low, picture, classifier, split, refinement, as_drawn=as_drawn)
     maps = replace(
-        _concept_maps(bank, low, large),
+        _concept_maps(bank, low, large, border),
         refinement=refinement,
         registrations=registrations(classifier, (bank.layer,)),
         as_drawn=as_drawn,
+        border=border,
     )
     if not split.linear:
         yield maps
@@ -287,15 +296,16 @@ def _split(classifier: Classifier, layer: str) -> Split:
 
 
 def _concept_maps(
-    bank: ConceptBank, low: NDArray[np.float32], maps: NDArray[np.float32]
+    bank: ConceptBank, low: NDArray[np.float32], maps: NDArray[np.float32], border: Border
 ) -> ConceptMaps:
+    drawn = rendering(low, maps.shape[1:], bank.colors)
     return ConceptMaps(
-        maps=maps,
+        maps=framed(maps, border),
         low_maps=low,
         importances=bank.importances,
         local_importances=np.full(len(low), np.nan, np.float32),
         colors=bank.colors,
-        rendering=rendering(low, maps.shape[1:], bank.colors),
+        rendering=np.moveaxis(framed(np.moveaxis(drawn, 2, 0), border), 0, 2),
         target=bank.target,
         layers=(bank.layer,),
         sha256=bank.sha256,

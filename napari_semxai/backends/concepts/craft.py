@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from napari_semxai.algorithms.algorithm1.edge_strips import picture_border, within
 from napari_semxai.backends.cam.gradcam import check_target
 from napari_semxai.backends.classifier.layers.tree import check_concept_layer
 from napari_semxai.backends.concepts.bank import (
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from napari_semxai.backends.classifier.classifier import Classifier
-    from napari_semxai.types import ConceptMaps
+    from napari_semxai.types import Border, ConceptMaps
 
 
 CROPS = 10
@@ -145,17 +146,23 @@ class Concepts:
             "none", "guided" for maps that follow the edges of the image, or "fine" for maps
             that an earlier layer of the network sharpens too.
         as_drawn : bool
-            Leave the maps where the library draws them, instead of where the layer looks.
+            Leave the maps where the library draws them, instead of where the layer looks, and
+            look in info bars and edge strips, too.
 
         Returns
         -------
         ConceptMaps
             With ``.maps`` (k, M, N), ``.importances``, ``.local_importances`` and ``.rgb()``.
         """
-        path = self.bank.path
-        return finish(
-            transform_steps(image, self._classifier, path, refinement, as_drawn=as_drawn)
+        steps = transform_steps(
+            image,
+            self._classifier,
+            self.bank.path,
+            refinement,
+            as_drawn=as_drawn,
+            border=picture_border(image),
         )
+        return finish(steps)
 
 
 def craft(  # noqa: PLR0913 - what decides the concepts
@@ -167,6 +174,7 @@ def craft(  # noqa: PLR0913 - what decides the concepts
     n_concepts: int = 10,
     patch_size: int = 64,
     seed: int = 0,
+    as_drawn: bool = False,
 ) -> Concepts:
     """Find the concepts that a classifier uses for a class; kept in a cache.
 
@@ -186,6 +194,9 @@ def craft(  # noqa: PLR0913 - what decides the concepts
         Side of the square crops in pixels of the network's input.
     seed : int
         Of the factorization.
+    as_drawn : bool
+        Take the images whole, as the library does. By default info bars and edge strips are left
+        out, or what is written there becomes a concept.
 
     Returns
     -------
@@ -197,14 +208,23 @@ def craft(  # noqa: PLR0913 - what decides the concepts
         For a class or layer that cannot be used, or when xplique is not installed.
     """
     settings = CraftSettings(target, layer or "", n_concepts, patch_size, seed)
-    return Concepts(finish(fit_steps(images, classifier, settings)), classifier)
+    borders = () if as_drawn else [picture_border(image) for image in images]
+    return Concepts(finish(fit_steps(images, classifier, settings, borders)), classifier)
 
 
 def fit_steps(
-    images: Sequence[NDArray[Any]], classifier: Classifier, settings: CraftSettings
+    images: Sequence[NDArray[Any]],
+    classifier: Classifier,
+    settings: CraftSettings,
+    borders: Sequence[Border] = (),
 ) -> Generator[Progress, None, ConceptBank]:
-    """Do the same as `craft` as a generator that yields between batches."""
+    """Do the same as `craft` as a generator that yields between batches.
+
+    What lies in the `borders` (top, right, bottom, left) of the images is left out; () for none.
+    """
     layer = check_settings(images, classifier, settings)
+    borders = borders or [(0, 0, 0, 0)] * len(images)
+    left_out = (f"{number}: {one}" for number, one in enumerate(borders) if any(one))
     key = BankKey(
         classifier.info.key,
         layer,
@@ -212,20 +232,22 @@ def fit_steps(
         settings.n_concepts,
         settings.patch_size,
         settings.seed,
-        text_digest(*map(array_digest, images)),
+        text_digest(*map(array_digest, images), *left_out),
     )
     # The key holds all that decides the concepts, so the same question is answered from the cache.
     if bank_exists(key.path):
         return read_bank(key.path)[0]
     split = new_split(classifier, layer)
-    inputs = torch.cat([classifier.to_input(image) for image in images])
+    pictures = [within(*pair) for pair in zip(images, borders, strict=True)]
+    inputs = torch.cat([classifier.to_input(picture) for picture in pictures])
     alike = key.classifier, key.layer, key.patch_size, key.images
     factors = yield from factor_steps(split, inputs, settings, alike)
     # Most important first everywhere but in the stored vectors, which keep the fit's own order.
     order = np.argsort(-factors.importances, kind="stable")
     crops = best_crops(
-        images, factors.crop_values[:, order], inputs.shape[2:], settings.patch_size
+        pictures, factors.crop_values[:, order], inputs.shape[2:], settings.patch_size
     )
+    corners = np.array([(top, left) * 2 for top, _, _, left in borders], np.int32)
     bank = ConceptBank(
         path=key.path,
         key=key.digest,
@@ -240,7 +262,7 @@ def fit_steps(
         colors=concept_colors(settings.n_concepts),
         crops=crops.pixels,
         crop_images=crops.images,
-        crop_boxes=crops.boxes,
+        crop_boxes=crops.boxes + corners[crops.images],
         r2=reconstruction_r2(factors),
         agreement=reconstruction_agreement(split, factors),
         n_images=len(images),

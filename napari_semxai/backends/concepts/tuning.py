@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from napari_semxai.algorithms.algorithm1.edge_strips import within
 from napari_semxai.algorithms.explanations.concepts import best_mean_iou, matched_cosine, suggest
 from napari_semxai.algorithms.explanations.masks import weighted_map
 from napari_semxai.backends.classifier.layers.outputs import layers_of
@@ -36,14 +38,17 @@ if TYPE_CHECKING:
     from napari_semxai.backends.classifier.classifier import Classifier
     from napari_semxai.backends.classifier.layers.split import Split
     from napari_semxai.backends.concepts.factorize import Factors
-    from napari_semxai.types import BoolMask, CraftSweepRequest
+    from napari_semxai.types import BoolMask, Border, CraftSweepRequest
 
 IMPORTANT = 0.01
 """A concept counts when its total Sobol index is above this."""
 
 
 def sweep_steps(
-    images: Sequence[NDArray[Any]], classifier: Classifier, request: CraftSweepRequest
+    images: Sequence[NDArray[Any]],
+    classifier: Classifier,
+    request: CraftSweepRequest,
+    borders: Sequence[Border] = (),
 ) -> Generator[Progress | SweepRow, None, SweepAdvice]:
     """Try every combination of the request's settings.
 
@@ -55,6 +60,8 @@ def sweep_steps(
         Whose concepts are found.
     request : CraftSweepRequest
         What to try.
+    borders : sequence of tuple of int
+        (top, right, bottom, left) of each image, which is left out; () for none.
 
     Yields
     ------
@@ -71,6 +78,7 @@ def sweep_steps(
         When not one of the settings can run, or masks are not those of the images.
     """
     _check(images, request)
+    images, request = _inside(images, request, borders)
     layers = request.layers or stage_layers(classifier)
     settings = list(product(layers, request.n_concepts, request.patch_sizes))
     rows: list[SweepRow] = []
@@ -103,6 +111,18 @@ def _check(images: Sequence[NDArray[Any]], request: CraftSweepRequest) -> None:
             raise InputError(
                 f"the mask of image {number} is of shape {mask.shape}, the image {image.shape[:2]}"
             )
+
+
+def _inside(
+    images: Sequence[NDArray[Any]], request: CraftSweepRequest, borders: Sequence[Border]
+) -> tuple[Sequence[NDArray[Any]], CraftSweepRequest]:
+    """Return images and their masks without the borders."""
+    if not borders:
+        return images, request
+    masks = zip(request.masks, borders, strict=False)
+    inner = tuple(None if mask is None else within(mask, border) for mask, border in masks)
+    pictures = [within(*pair) for pair in zip(images, borders, strict=True)]
+    return pictures, replace(request, masks=inner)
 
 
 def stage_layers(classifier: Classifier) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.algorithms.algorithm1.edge_strips import picture_border
 from napari_semxai.algorithms.explanations.concepts import doubts
 from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.backends.cam.gradcam import check_target, method_of
@@ -27,13 +28,10 @@ from napari_semxai.types import InputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from napari_semxai.backends.classifier.classifier import Classifier
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
-    from napari_semxai.types import CamMethod, ConceptBank, Progress
+    from napari_semxai.types import CamMethod, ConceptBank, Progress, SemImage
 
 
 SYNTHETIC = "The explained classifier was trained on synthetic images only."
@@ -185,16 +183,18 @@ def _fit(
         if failed:
             raise InputError(next(iter(failed.values())))
     # Some tens are enough: evenly through the set, not its beginning.
-    images = [image for _, image in _readable(sources[:: -(-len(sources) // _MOST_FITTED)])]
+    images = list(_readable(sources[:: -(-len(sources) // _MOST_FITTED)]))
     target = _target_of(options.target, classifier)
     if target is None and images:
-        votes = Counter(int(classifier.predict(image).argmax()) for image in images)
+        votes = Counter(int(classifier.predict(image.gray).argmax()) for image in images)
         target = votes.most_common(1)[0][0]
     settings = CraftSettings(
         target or 0, "".join(options.layer), options.concepts, options.patch_size, options.seed
     )
+    whole = options.as_drawn
+    borders = [] if whole else [picture_border(one.gray, one.picture_rows) for one in images]
     bank: ConceptBank = run_steps(
-        fit_steps(images, classifier, settings),
+        fit_steps([image.gray for image in images], classifier, settings, borders),
         partial(_show, output),
     )
     output.say(
@@ -232,11 +232,11 @@ def _say_doubts(bank: ConceptBank, output: Output) -> None:
         output.say(f"warning: {doubt}")
 
 
-def _readable(sources: Iterable[Source]) -> Iterator[tuple[Source, NDArray[np.uint8]]]:
+def _readable(sources: Iterable[Source]) -> Iterator[SemImage]:
     """Yield images; the others are named when it is their turn to be explained."""
     for source in sources:
         try:
-            yield source, read_image(source.path, source.page).gray
+            yield read_image(source.path, source.page)
         except InputError:
             continue
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from napari_semxai.algorithms.algorithm1.edge_strips import picture_border
 from napari_semxai.algorithms.explanations.concepts import doubts
 from napari_semxai.algorithms.explanations.localisation import RankedMap
 from napari_semxai.algorithms.explanations.masks import threshold_mask, weighted_map
@@ -180,7 +181,7 @@ class ExplainWork:
             return _short(known, stem) | {KEPT: True}
         image = read_image(source.path, source.page)
         true_mask = None if source.truth is None else source.truth.read(image.gray.shape)
-        answer = explainer.answer(image.gray, self)
+        answer = explainer.answer(image.gray, self, image.picture_rows)
         values = map_of(answer)
         mask = threshold_mask(values, self.tau)
         record = explainer.record(image, source, answer)
@@ -215,8 +216,8 @@ class ExplainWork:
     def settings(self) -> tuple[object, ...]:
         """What decides an explanation, beside the image and the network."""
         explained = self.method, self.target, self.layers, self.tau, self.refinement, self.bank_key
-        # With the way maps are placed, so that those of versions that moved none are made anew.
-        placed = "as drawn" if self.as_drawn else "registered"
+        # With the way maps are placed, so that those of versions that did otherwise are made anew.
+        placed = "as drawn" if self.as_drawn else "registered, without the border"
         # Only where they are asked for, so that earlier results stay.
         return *explained, self.sanity, placed, *self.nearest
 
@@ -244,21 +245,17 @@ class Explainer:
         """What the classifier is."""
         return self._classifier.info.key
 
-    def answer(self, gray: NDArray[np.uint8], work: ExplainWork) -> Heatmap | ConceptMaps:
-        """Explain an image (M, N)."""
+    def answer(
+        self, gray: NDArray[np.uint8], work: ExplainWork, picture_rows: int | None = None
+    ) -> Heatmap | ConceptMaps:
+        """Explain an image (M, N), of which so many rows are known to be above an info bar."""
+        placed: dict[str, Any] = {"as_drawn": work.as_drawn}
+        placed["border"] = picture_border(gray, picture_rows)
         if work.bank is not None:
-            concepts = transform_steps(
-                gray, self._classifier, work.bank, work.refinement, as_drawn=work.as_drawn
-            )
-            return run_steps(concepts, self.on_update)
-        heatmap = gradcam_steps(
-            gray,
-            self._classifier,
-            target=work.target,
-            layers=work.layers,
-            method=work.method,
-            as_drawn=work.as_drawn,
-        )
+            asked = gray, self._classifier, work.bank, work.refinement
+            return run_steps(transform_steps(*asked, **placed), self.on_update)
+        placed |= {"target": work.target, "layers": work.layers, "method": work.method}
+        heatmap = gradcam_steps(gray, self._classifier, **placed)
         return run_steps(heatmap, self.on_update)
 
     def sanity(
@@ -355,7 +352,8 @@ def overlay_of(gray: NDArray[np.uint8], answer: Heatmap | ConceptMaps) -> NDArra
 
 
 def _details(answer: Heatmap | ConceptMaps, path: Path | None) -> dict[str, Any]:
-    placed = {"moved_by": moved_by(answer), "registration": _places(answer)}
+    placed: dict[str, Any] = {"moved_by": moved_by(answer), "registration": _places(answer)}
+    placed["border"] = answer.border
     if isinstance(answer, Heatmap):
         return {"raw_maximum": answer.raw_maximum, **placed}
     quality = {} if path is None else _quality(path)

@@ -139,7 +139,7 @@ class ConceptController:
     def _ask_fit(self, images: tuple[FitImage, ...], target: int) -> None:
         craft, choice = self._explanation.craft, self._explanation.choice
         request = CraftFitRequest(
-            images=_as_requested(images),
+            images=images,
             classifier=choice.classifier,
             target=target,
             layer=craft.layer,
@@ -147,6 +147,7 @@ class ConceptController:
             patch_size=craft.patch_size,
             seed=craft.seed,
             device=choice.device,
+            as_drawn=craft.as_drawn,
         )
         self._tracker.ask(request, FIT, partial(self._on_fitted, choice, images))
 
@@ -166,7 +167,7 @@ class ConceptController:
 
         def ask(masks: tuple[BoolMask | None, ...]) -> None:
             request = CraftSweepRequest(
-                images=_as_requested(images),
+                images=images,
                 classifier=choice.classifier,
                 target=target,
                 masks=masks,
@@ -315,6 +316,7 @@ class ConceptController:
             craft.refinement,
             choice.device,
             craft.as_drawn,
+            image.picture_rows,
         )
         self._tracker.ask(request, MAPS, partial(self._on_maps, key))
 
@@ -325,10 +327,6 @@ class ConceptController:
 
 
 _Fitted = tuple[ConceptBank, tuple["FitImage", ...]]
-
-
-def _as_requested(images: Sequence[FitImage]) -> tuple[Any, ...]:
-    return tuple(image.gray if isinstance(image, SemImage) else image for image in images)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -178,8 +178,12 @@ def heat_values(heatmap: Heatmap, *, share: bool = False) -> NDArray[np.float32]
 
     A mean over several layers, each scaled to its own range first, has no unit: from 0 to 1.
     """
+    if share:
+        # Resizing, moving and the border take the maximum itself away.
+        peak = float(heatmap.values.max(initial=0.0))
+        return heatmap.values / np.float32(peak if peak > 0 else 1.0)
     # A mean over layers is of maps that were scaled to 1 each: it has no unit to go back to.
-    unit = heatmap.raw_maximum if len(heatmap.layers) < 2 and not share else 1.0
+    unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
     return heatmap.values * np.float32(unit)
 
 
@@ -188,7 +192,7 @@ def _difference(one: Heatmap, other: Heatmap, names: dict[Heatmap, str]) -> Name
     return NamedMap(
         f"{names[one]} − {names[other]}",
         (one, other),
-        lambda: one.values - other.values,
+        lambda: heat_values(one, share=True) - heat_values(other, share=True),
         one.sha256,
         role=f"{HEAT_MAP} difference",
         signed=True,

@@ -258,6 +258,7 @@ def _asked(
         mask=mask,
         device=choice.device,
         as_drawn=settings.as_drawn,
+        picture_rows=image.picture_rows,
     )
 
 

@@ -15,7 +15,7 @@ from superqt.utils import qdebounced
 from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.controllers.project.images import is_same_file
-from napari_semxai.layers.explain.float_layers import CLASSIFIER, FloatLayers
+from napari_semxai.layers.explain.float_layers import CLASSIFIER, FloatLayers, TileTitles
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, role_colormap
 from napari_semxai.layers.placement import Tile
 from napari_semxai.state.explanation import HEAT_MAP
@@ -80,6 +80,7 @@ class ExplanationLayers:
         self._sources = make_sources()
         self._masks = ExplanationMaskLayers(layers, session.explanation, self._sources)
         self._copies = ImageCopies(viewer, session, layers.layout)
+        self._titles = TileTitles(viewer, layers.layout)
         self.look = Look()
         # Deferred by one event-loop turn: with the heat map they are too many layers for one.
         self._others_soon = qdebounced(self.show_others, timeout=0)
@@ -164,6 +165,7 @@ class ExplanationLayers:
         """Show the heat maps, or those of all other families, and hide what is not on show."""
         arranged = self._arranged()
         self._copies.lay(self._layers.image_layer, arranged.copies)
+        self._titles.show(arranged.maps)
         for source in self._sources:
             if not (heat if source.family == HEAT_MAP else others):
                 continue
@@ -203,6 +205,7 @@ class ExplanationLayers:
     def _on_layer_removed(self, event: Any) -> None:
         self._floats.forget(event.value)
         self._copies.forget(event.value)
+        self._titles.forget(event.value)
         self._masks.forget(event.value)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
 import numpy as np
-from napari.layers import Image
+from napari.layers import Image, Points
 from napari.utils.colormaps import Colormap, ensure_colormap
 from psygnal import Signal
 from superqt.utils import qdebounced
@@ -16,7 +16,7 @@ from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, refresh_pixels, set_visible
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.controllers.explain.sources import NamedMap
     from napari_semxai.layers.layout import Layout
+    from napari_semxai.layers.placement import Tile
 
 CLASSIFIER = "classifier_sha256"
 """Entry of a layer's metadata: digest of the weights that an explanation is of."""
@@ -32,6 +33,7 @@ _FADE = 0.35
 _TINT = 0.4
 """How opaque a concept is at its maximum, within `OPACITY`: several let the picture through."""
 _STEPS = np.linspace(0, 1, 12)
+_TITLE, _TITLE_SIZE = "#e69f00", 9
 
 
 class LegendEntry(NamedTuple):
@@ -179,6 +181,62 @@ class FloatLayers:
         lower = [index for index, other in known.items() if other < rank]
         under = [] if self._picture is None else [layers.index(self._picture)]
         return min(lower) if lower else max([*known, *under], default=-1) + 1
+
+
+class TileTitles:
+    """The name of each map above its tile, where there are several tiles.
+
+    Parameters
+    ----------
+    viewer : napari.components.ViewerModel
+        Where their layer goes.
+    layout : Layout
+        Knows where tiles lie.
+    """
+
+    def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
+        self._viewer, self._layout = viewer, layout
+        self._layer: Points | None = None
+
+    def show(self, maps: Mapping[str, Iterable[tuple[NamedMap, Tile]]]) -> None:
+        """Name the maps of each family, concepts of one tile by their family."""
+        titles: dict[Tile, str] = {}
+        for family, laid in maps.items():
+            for shown, tile in laid:
+                name = "difference" if shown.signed else shown.name
+                titles[tile] = f"{family}s" if tile in titles else name
+        if len(titles) > 1:
+            self._name(titles)
+        elif self._layer is not None:
+            set_visible(self._layer, False)
+
+    def forget(self, gone: Layer) -> None:
+        """Drop the layer where it was removed by hand."""
+        self._layer = None if gone is self._layer else self._layer
+
+    def _name(self, titles: dict[Tile, str]) -> None:
+        corners = np.array([self._layout.corner(tile) for tile in titles])
+        if self._layer is None:
+            active = self._viewer.layers.selection.active
+            self._layer = Points(
+                np.zeros((0, 2)),
+                name="titles",
+                face_color="transparent",
+                border_color="transparent",
+                metadata={ROLE: EXPLANATION},
+            )
+            self._layout.lay(self._layer)
+            self._viewer.add_layer(self._layer)
+            self._viewer.layers.selection.active = active
+        self._layer.data = corners
+        self._layer.text = {
+            "string": list(titles.values()),
+            "color": _TITLE,
+            "size": _TITLE_SIZE,
+            "anchor": "upper_left",
+        }
+        self._layout.lay(self._layer)
+        set_visible(self._layer, True)
 
 
 def _entry(layer: Image) -> LegendEntry:

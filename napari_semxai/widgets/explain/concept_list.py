@@ -200,7 +200,8 @@ class Legend(StatusText):
     """The maps on show: colours, name, and their maximum or importance."""
 
     def __init__(self) -> None:
-        super().__init__(2)
+        # Two heat maps that are compared, and how they differ.
+        super().__init__(3)
         self._entries: tuple[LegendEntry, ...] = ()
         self._shares: dict[str, float] = {}
         self.setToolTip(

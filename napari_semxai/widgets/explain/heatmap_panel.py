@@ -258,7 +258,8 @@ def cost_text(network: NetworkLayers | None, settings: CamSettings) -> str:
 def place_text(shown: Heatmap) -> str:
     """Return where the layers of a heat map were measured to look, and what is done about it."""
     shape = (shown.values.shape[0], shown.values.shape[1])
-    return "; ".join(place.text(shape, shown.as_drawn) for place in shown.registrations)
+    places = [place.text(shape, shown.as_drawn) for place in shown.registrations]
+    return "; ".join([*places, *["info bar and edge strips left out"] * any(shown.border)])
 
 
 def result_text(heatmaps: Heatmaps) -> str:

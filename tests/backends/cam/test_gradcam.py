@@ -19,6 +19,7 @@ from napari_semxai.backends.cam.gradcam import gradcam, gradcam_steps
 from napari_semxai.backends.cam.methods import Perturbation
 from napari_semxai.backends.classifier.layers import tree
 from napari_semxai.backends.classifier.layers.outputs import moved
+from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.types import CAM_METHODS, CamMethod, InputError, moved_by
 from tests.networks import (
     NAMES,
@@ -362,3 +363,19 @@ def test_two_threads_on_one_network_do_not_mix() -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+def test_nothing_is_shown_in_the_border() -> None:
+    classifier = small_classifier()
+    asked = {"target": 1, "layers": ("middle",)}
+    whole = finish(gradcam_steps(IMAGE, classifier, **asked))
+    inside = finish(gradcam_steps(IMAGE, classifier, **asked, border=(4, 0, 10, 6)))
+    inner = (slice(4, IMAGE.shape[0] - 10), slice(6, IMAGE.shape[1]))
+    np.testing.assert_array_equal(inside.values[inner], whole.values[inner])
+    assert inside.values.sum() == pytest.approx(whole.values[inner].sum())
+    assert inside.raw_maximum == whole.raw_maximum
+    # What Algorithm 2 reads stays as the library draws it.
+    np.testing.assert_array_equal(inside.rgb(), whole.rgb())
+    drawn = finish(gradcam_steps(IMAGE, classifier, **asked, border=(4, 0, 10, 6), as_drawn=True))
+    assert drawn.border == (0, 0, 0, 0)
+    np.testing.assert_array_equal(drawn.rgb(), whole.rgb())

@@ -10,18 +10,23 @@ import numpy as np
 import pytest
 import torch
 
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.algorithms.synthetic.wide.scene import draw_bar
+from napari_semxai.backends.classifier.classifier import load_classifier
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.concepts import factorize
 from napari_semxai.backends.concepts.bank import new_split, read_bank
 from napari_semxai.backends.concepts.craft import craft, fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
 from napari_semxai.backends.concepts.tuning import sweep_steps
-from napari_semxai.backends.runtime.libraries import craft_missing, craft_torch
+from napari_semxai.backends.runtime.libraries import craft_missing, craft_torch, cv2
 from napari_semxai.types import CraftSweepRequest, Progress, SweepRow
 from tests.networks import convnext_classifier, random_image, small_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_semxai.types import ConceptBank
 
 pytestmark = [
     pytest.mark.slow,
@@ -61,6 +66,36 @@ def test_equal_to_xplique_called_directly(cache: Path, layer: str) -> None:
     best = np.argsort(-values[:, order[0]], kind="stable")[0]
     # 5 x 5 crops an image.
     assert ours.bank.crop_images[0, 0] == best // 25
+
+
+def test_no_concept_is_of_an_info_bar(cache: Path) -> None:
+    classifier = load_classifier()
+    images, bars = [], []
+    for seed in range(4):
+        gray = scene_of_class(1, seed).image.astype(np.float32)
+        bars.append(draw_bar(np.random.default_rng(seed), gray)[0].mask)
+        images.append(np.rint(gray.clip(0, 255)).astype(np.uint8))
+
+    def in_bars(bank: ConceptBank) -> int:
+        places = zip(
+            bank.crop_images.ravel(), bank.crop_boxes.reshape(-1, 4).tolist(), strict=True
+        )
+        return sum(bool(bars[n][a:c, b:d].any()) for n, (a, b, c, d) in places)
+
+    asked = {"target": 0, "n_concepts": 3, "patch_size": 64}
+    whole = craft(images, classifier, as_drawn=True, **asked)
+    without = craft(images, classifier, **asked)
+    assert in_bars(whole.bank) > 0
+    assert in_bars(without.bank) == 0
+    assert without.bank.key != whole.bank.key
+    # Boxes are of the whole images, and the crops are what lies there.
+    number, box = without.bank.crop_images[0, 0], without.bank.crop_boxes[0, 0]
+    piece = images[number][box[0] : box[2], box[1] : box[3]]
+    crop = cv2.resize(piece, (64, 64), interpolation=cv2.INTER_AREA)
+    np.testing.assert_array_equal(without.bank.crops[0, 0], crop)
+    found = without.explain(images[0])
+    assert found.maps.any()
+    assert not found.maps[:, bars[0]].any()
 
 
 def test_another_k_needs_no_network_and_is_the_same(

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 
 from napari_semxai.backends.classifier.layers.outputs import moved
+from napari_semxai.backends.concepts.bank import transform_steps
 from napari_semxai.backends.concepts.craft import Concepts
 from napari_semxai.backends.concepts.maps import activity, sharpened
+from napari_semxai.backends.runtime.stepwise import finish
 from tests.backends.concepts.banks import make_bank
 from tests.networks import small_classifier, strided_classifier
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from napari_semxai.types import ConceptMaps
 
 
 def test_activity_is_what_differs_from_most_of_the_image() -> None:
@@ -76,3 +80,29 @@ def test_plain_maps_are_put_where_the_layer_looks(tmp_path: Path) -> None:
     # What Algorithm 3 reads stays where it is drawn, and so do the maps of the layer itself.
     for unmoved in ("rendering", "low_maps"):
         np.testing.assert_array_equal(getattr(placed, unmoved), getattr(drawn, unmoved))
+
+
+@pytest.mark.parametrize("refinement", ["none", "guided", "fine"])
+def test_no_concept_is_looked_for_in_the_border(tmp_path: Path, refinement: str) -> None:
+    classifier = small_classifier()
+    image = np.random.default_rng(0).integers(0, 200, (80, 112)).astype(np.uint8)
+    bank = make_bank(tmp_path / "b.safetensors", "last", 16)
+    border = (3, 5, 20, 0)
+    inner = (slice(3, 60), slice(0, 107))
+
+    def maps(given: np.ndarray, **asked: object) -> ConceptMaps:
+        return finish(transform_steps(given, classifier, bank.path, refinement, **asked))
+
+    found, alone = maps(image, border=border), maps(image[inner])
+    assert found.border == border
+    assert found.maps.shape == (3, 80, 112)
+    np.testing.assert_array_equal(found.maps[:, *inner], alone.maps)
+    np.testing.assert_array_equal(found.rendering[inner], alone.rendering)
+    np.testing.assert_array_equal(found.local_importances, alone.local_importances)
+    for outside in (found.maps.any(axis=0), found.rendering.any(axis=2)):
+        outside[inner] = False
+        assert not outside.any()
+    # As the library draws it the whole image is looked at.
+    drawn, whole = maps(image, border=border, as_drawn=True), maps(image, as_drawn=True)
+    assert drawn.border == (0, 0, 0, 0)
+    np.testing.assert_array_equal(drawn.maps, whole.maps)

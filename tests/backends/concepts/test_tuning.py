@@ -113,3 +113,16 @@ def test_stages_end_with_the_default() -> None:
 
 def test_networks_without_rectifiers_have_stages_too() -> None:
     assert stage_layers(convnext_classifier())
+
+
+def test_settings_are_tried_without_the_border(tried: list[CraftSettings]) -> None:
+    masks = (MASK, None, MASK)
+    borders = [(2, 3, 8, 1), (0, 0, 0, 0), (2, 3, 8, 1)]
+    inner = [
+        image[2:32, 1:53] if any(b) else image for image, b in zip(IMAGES, borders, strict=True)
+    ]
+    cut = tuple(None if mask is None else mask[2:32, 1:53] for mask in masks)
+    given = finish(sweep_steps(IMAGES, small_classifier(), request(masks=masks), borders))
+    alone = finish(sweep_steps(inner, small_classifier(), request(masks=cut)))
+    assert given.rows[0].iou == alone.rows[0].iou > 0
+    assert len(tried) == 4

@@ -90,7 +90,7 @@ def test_what_is_there_is_not_made_again(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(
         Explainer,
         "answer",
-        lambda own, gray, work: asked.append(names[gray.tobytes()]) or answer(own, gray, work),
+        lambda own, gray, *rest: asked.append(names[gray.tobytes()]) or answer(own, gray, *rest),
     )
     assert main(command) == 0
     assert asked == []

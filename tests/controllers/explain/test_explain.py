@@ -447,7 +447,7 @@ def test_a_fit_is_asked_for_and_shown(warm, craft, engine, image):
     craft.set_craft(CraftSettings("layer3", 7, 48, 3, "guided"))
     craft.fit()
     request = engine.request(CraftFitRequest)
-    assert request.images == (image.gray, Path("a.png"))
+    assert request.images == (image, Path("a.png"))
     assert (request.layer, request.n_concepts, request.patch_size, request.seed) == (
         "layer3",
         7,

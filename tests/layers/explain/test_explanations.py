@@ -244,26 +244,39 @@ def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
 def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
     one = make.heatmap()
     other = replace(make.heatmap(raw_maximum=9.0, place=(60, 90)), sha256="cd" * 32)
+    # Where a map was moved, its maximum is no longer 1.
+    other = replace(other, values=other.values * np.float32(0.8))
     shown.set_look(Look(side_by_side=True))
     show_heat(session, one, replace(other, classifier="own"))
     names = [f"Grad-CAM, {name}: Class 3" for name in (one.sha256[:8], "own")]
     limits = [viewer.layers[name].contrast_limits for name in names]
-    assert limits == [[0, 3.5], [0, 9]]
+    assert limits == [[0, 3.5], [0, pytest.approx(7.2)]]
     session.explanation.compare = True
     assert [viewer.layers[name].contrast_limits for name in names] == [[0, 1], [0, 1]]
-    np.testing.assert_allclose(np.nan_to_num(viewer.layers[names[1]].data), other.values)
+    np.testing.assert_allclose(
+        np.nan_to_num(viewer.layers[names[1]].data), other.values / 0.8, rtol=1e-6
+    )
     difference = viewer.layers[f"{names[0]} − {names[1]}"]
-    np.testing.assert_allclose(difference.data, one.values - other.values)
+    np.testing.assert_allclose(difference.data, one.values - other.values / 0.8, atol=1e-6)
     assert difference.contrast_limits == [-1, 1]
     assert tile_of(viewer, difference) == (1, 0)
+    # Each tile has its name above it.
+    titles = viewer.layers["titles"]
+    texts = dict(zip(titles.text.values.tolist(), titles.data.tolist(), strict=True))
+    assert list(texts) == [*names, "difference"]
+    for place, name in zip(texts.values(), [*names, difference.name], strict=True):
+        np.testing.assert_allclose(titles.data_to_world(place), corner(viewer.layers[name]))
     # Nothing is drawn where they agree, and the two signs have colours of their own.
     low, middle, high = difference.colormap.map([0, 0.5, 1])
     assert (low[3], middle[3], high[3]) == (1, 0, 1)
     assert low[2] > low[0]
     assert high[0] > high[2]
     session.explanation.compare = False
-    assert viewer.layers[names[1]].contrast_limits == [0, 9]
+    assert viewer.layers[names[1]].contrast_limits == [0, pytest.approx(7.2)]
     assert not difference.visible
+    assert titles.visible
+    shown.set_look(Look())
+    assert not titles.visible
 
 
 def corner(layer):
