@@ -255,6 +255,8 @@ def _key_actions(bench: Workbench) -> dict[str, Callable[[], object]]:
         "erase": partial(layers.take_tool, "erase"),
         "lasso": partial(bench.lasso.activate, LASSO),
         "polygon": partial(bench.lasso.activate, POLYGON),
+        "ignore": bench.edit.toggle_ignoring,
+        "ignored": layers.tool.toggle_ignored,
         "smaller": partial(layers.tool.scale_brush, 1 / BRUSH_STEP),
         "larger": partial(layers.tool.scale_brush, BRUSH_STEP),
         "undo": layers.undo,

@@ -21,6 +21,7 @@ from napari._qt.dialogs.qt_notification import NapariQtNotification
 from PIL import Image
 from qtpy.QtCore import QItemSelectionModel
 from qtpy.QtTest import QTest
+from skimage.draw import ellipse
 
 from napari_semxai.algorithms.masks.lasso import Outline
 from napari_semxai.algorithms.synthetic import (
@@ -381,8 +382,28 @@ def lasso(workbench: Workbench, folder: Path) -> None:
     workbench.lasso.activate("")
 
 
+def ignored(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of a label and a smear that are ignored, beside a defect."""
+    scene = make_scene(SceneSpec(shape=(480, 480), label=1, radius=60), seed=3)
+    image = scene.image.copy()
+    image[400:450, 20:190] = 235
+    smear = ellipse(90, 360, 40, 90, shape=image.shape)
+    image[smear] = np.minimum(255, image[smear] + 60)
+    workbench.images.show(image_from_array(image, "particle", pixel_size=2e-9))
+    wait(lambda: workbench.layers.mask_layer is not None)
+    workbench.viewer.reset_view()
+    workbench.edit.propose(scene.defect, "paint")
+    region = np.zeros_like(scene.defect)
+    region[395:455, 15:195] = region[smear] = True
+    workbench.edit.toggle_ignoring()
+    workbench.edit.draw(region, "paint")
+    take(workbench, folder, "ignored", EDIT)
+    workbench.edit.toggle_ignoring()
+
+
 ALONE = {
     "defects": defects,
+    "ignored": ignored,
     "lasso": lasso,
     "explain": explained,
     "reference": reference,

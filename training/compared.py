@@ -34,7 +34,7 @@ from napari_semxai.backends.sam2.pool import prompted_pool
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.store.disk.digests import text_digest
-from napari_semxai.types import BoolMask
+from napari_semxai.types import BoolMask, LeftOut
 from training.robust import _mean, paper_answer, with_numbers
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases, descriptions
 
@@ -91,7 +91,7 @@ def compared_cases(
         image, strips = case.scene.image, edge_strips(case.scene.image)
         made = make_reference(spec, seed)
         paper = paper_answer(case)
-        settings = {"connectivity": 8, "border": strips}
+        settings = {"connectivity": 8, "left_out": LeftOut(strips)}
         before, confidence = paper.mask, float("nan")
         if paper.winner is not None:
             plain = robust.robust_defect(image, paper.surface, case.pool, **settings)

@@ -39,6 +39,7 @@ from napari_semxai.types import (
     BoolMask,
     CandidatePool,
     GenerateSettings,
+    LeftOut,
     ModelInfo,
 )
 from napari_semxai.types.settings import BUNDLED_FILTERS
@@ -173,7 +174,7 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         flagged = float(answer.touches_edge or not answer.mask.any())
         offered = offer(pool, scene, truth)
         picture = image_from_array(scene.image, "scene")
-        default = automatic_mask(pool, picture, AlgorithmSettings(), border).mask
+        default = automatic_mask(pool, picture, AlgorithmSettings(), LeftOut(border)).mask
         default_dice = float("nan") if nothing else scores(default, scene.defect).dice
         default_none = float(not default.any()) if nothing else float("nan")
     regions = np.stack([region.mask for region in scene.regions])

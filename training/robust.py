@@ -32,6 +32,7 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.evaluation import bootstrap_interval
 from napari_semxai.algorithms.statistics.paired import paired_test
 from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.types import LeftOut
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases
 
 if TYPE_CHECKING:
@@ -60,14 +61,14 @@ class Row:
 
 def paper_answer(case: Case) -> GroundTruth:
     """Return the answer of the paper's version with the defaults."""
-    return ground_truth(case.pool, ignore_border=edge_strips(case.scene.image))
+    return ground_truth(case.pool, ignore_left_out=LeftOut(edge_strips(case.scene.image)))
 
 
 def judge(case: Case, paper: GroundTruth) -> robust.Components:
     """Return what the robust variant sees."""
     strips = edge_strips(case.scene.image)
     return robust.judge_components(
-        case.scene.image, paper.surface, case.pool, connectivity=8, border=strips
+        case.scene.image, paper.surface, case.pool, connectivity=8, left_out=LeftOut(strips)
     )
 
 
@@ -137,7 +138,7 @@ def compare(found: Iterable[Case]) -> list[Row]:
                 paper.surface,
                 case.pool,
                 connectivity=8,
-                border=edge_strips(case.scene.image),
+                left_out=LeftOut(edge_strips(case.scene.image)),
             )
             mask, confidence = answer.mask, float(answer.confidence)
         rows.append(
@@ -206,7 +207,9 @@ def real(segmenter: Segmenter, image: Path, outline: Path) -> str:
     truth, border = read_mask(outline, picture.gray.shape), auto_border(picture)
     pool = candidates(segmenter, picture.gray)
     paper = ground_truth(pool, ignore_border=border)
-    answer = robust.robust_defect(picture.gray, paper.surface, pool, connectivity=8, border=border)
+    answer = robust.robust_defect(
+        picture.gray, paper.surface, pool, connectivity=8, left_out=LeftOut(border)
+    )
     return (
         f"{image.stem}: paper Dice {scores(paper.mask, truth).dice:.3f}, robust Dice "
         f"{scores(answer.mask, truth).dice:.3f}, components in the mask "

@@ -18,6 +18,7 @@ import torch
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.ground_truth import defect_in, rank
 from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.types import LeftOut
 from training.evaluate import candidates, largest_defect, load_segmenter
 from training.scenes import validation
 
@@ -47,7 +48,7 @@ def dices(scene: Scene, pool: CandidatePool) -> Iterator[tuple[Setting, float]]:
                         if ranked.winner is not None:
                             surface = pool.mask(ranked.winner)
                             mask = defect_in(
-                                surface, connectivity=connectivity, border=ignored
+                                surface, connectivity=connectivity, left_out=LeftOut(ignored)
                             ).mask
                         known[key] = scores(mask, truth).dice
                     yield (alpha, beta, border, connectivity), known[key]

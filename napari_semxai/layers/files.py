@@ -15,9 +15,11 @@ from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.layers.placement import Placement
 from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import count_images, read_coco, write_mask_document
+from napari_semxai.store.images.ignored import ignored_path, write_ignored
 from napari_semxai.store.images.masks import MASK_SUFFIXES, read_mask, write_mask
 from napari_semxai.store.images.read import read_image
-from napari_semxai.store.project.exports import CARINTHIA_COLUMNS, write_image
+from napari_semxai.store.images.tiff import write_image
+from napari_semxai.store.project.exports import CARINTHIA_COLUMNS
 from napari_semxai.store.project.files import unique_ids
 from napari_semxai.store.project.originals import (
     check_not_project_file,
@@ -26,15 +28,19 @@ from napari_semxai.store.project.originals import (
     check_replaceable_table,
 )
 from napari_semxai.store.sources.image_tables import table_images
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from napari_semxai.types import BoolMask
+
     LayerData: TypeAlias = tuple[NDArray[Any], dict[str, Any], str]
 
+ROLE, DEFECT = "semxai_role", "defect"
+"""Key of a layer's metadata, and what it says of the mask that is edited."""
 _MOST_LAYERS = 16
 SAY: WeakKeyDictionary[Any, Callable[[str], None]] = WeakKeyDictionary()
 """What shows a message beside the docks of a viewer; others get napari's own."""
@@ -108,14 +114,17 @@ def read_table_layers(path: str) -> list[LayerData]:
 def write_mask_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) -> list[str]:
     """Write the foreground of a labels layer as 0 and 255; never over another picture."""
     check_replaceable(Path(path))
-    write_mask(path, data)
+    mask, ignored = _parts(data, attributes)
+    check_replaceable(ignored_path(Path(path)))
+    write_ignored(Path(path), ignored)
+    write_mask(path, mask)
     return [path]
 
 
 def write_coco_layer(path: str, data: NDArray[Any], attributes: dict[str, Any]) -> list[str]:
     """Write the foreground of a labels layer as a COCO data set of one image."""
     check_replaceable_coco(Path(path))
-    write_mask_document(Path(path), np.asarray(data) != 0, str(attributes.get("name", "mask")))
+    write_mask_document(Path(path), *_parts(data, attributes), str(attributes.get("name", "mask")))
     return [path]
 
 
@@ -124,7 +133,7 @@ def write_measurements_layer(
 ) -> list[str]:
     """Write size, place and shape of the foreground of a labels layer as a table of one row."""
     check_replaceable_table(Path(path))
-    mask = np.asarray(data) != 0
+    mask, _ = _parts(data, attributes)
     if mask.ndim != 2:
         raise InputError(f"{path}: a mask has shape (M, N), not {mask.shape}")
     row = {"name": attributes.get("name", "mask")} | measure(mask, _pixel_size(attributes))
@@ -143,7 +152,8 @@ def write_carinthia_layers(path: str, layers: list[LayerData]) -> list[str]:
         One image layer and one labels layer of its size.
     """
     given = {kind: (np.asarray(data), attributes) for data, attributes, kind in layers}
-    (pixels, attributes), (mask, _) = given["image"], given["labels"]
+    (pixels, attributes), labels = given["image"], given["labels"]
+    mask, _ = _parts(*labels)
     if mask.shape != pixels.shape[:2]:
         raise InputError(f"{path}: image of shape {pixels.shape}, mask of shape {mask.shape}")
     name = unique_ids([str(attributes.get("name", "image"))])[0]
@@ -158,6 +168,15 @@ def write_carinthia_layers(path: str, layers: list[LayerData]) -> list[str]:
     row = (*(place.as_posix() for place in places), name, "")
     write_table(files[0], CARINTHIA_COLUMNS, [row], delimiter=";")
     return [str(file) for file in files]
+
+
+def _parts(data: Any, attributes: dict[str, Any]) -> tuple[BoolMask, BoolMask | None]:
+    """Return the foreground of a labels layer, and what is ignored of the defect mask."""
+    labels = np.asarray(data)
+    if attributes.get("metadata", {}).get(ROLE) != DEFECT:
+        return labels != 0, None
+    mask, ignored = parted(labels)
+    return mask, ignored if ignored.any() else None
 
 
 def _pixel_size(attributes: dict[str, Any]) -> float | None:

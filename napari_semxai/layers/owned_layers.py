@@ -8,6 +8,8 @@ import numpy as np
 from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
+from napari_semxai.layers.files import DEFECT, ROLE
+
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
@@ -15,9 +17,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.layers.layout import Layout
 
-ROLE = "semxai_role"
 EXPLANATION = "explanation"
-DEFECT = "defect"
 DEFECT_OPACITY = 0.55
 
 

@@ -59,6 +59,8 @@ class OpenImage:
         Names image and annotator in recovery copies; "" goes by the image's pixels.
     mask : ndarray of bool, shape (M, N), or None
         The mask it is opened with.
+    ignored : ndarray of bool, shape (M, N), or None
+        The pixels it is opened with that count for nothing.
     edited : bool
         Whether a person made the mask: sliders must not change it.
     pixel_size : float or None
@@ -74,6 +76,7 @@ class OpenImage:
     image: SemImage
     key: str = ""
     mask: BoolMask | None = None
+    ignored: BoolMask | None = None
     edited: bool = False
     pixel_size: float | None = None
     save: SaveState = field(default_factory=SaveState)
@@ -111,9 +114,12 @@ class UnsavedMask:
         Of the image, where it has a file.
     mask : ndarray of bool, shape (M, N)
         A copy.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that count for nothing.
     """
 
     key: str
     name: str
     path: Path | None
     mask: BoolMask
+    ignored: BoolMask | None = None

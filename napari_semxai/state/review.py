@@ -38,6 +38,8 @@ class PastReview:
         The mask before, bit by bit: many are kept. None without a mask.
     shape : tuple of int
         (M, N) of the image.
+    ignored : ndarray of uint8 or None
+        What was ignored before, bit by bit; None where the review left it as it was.
     seconds : float
         How long the image was looked at.
     group : int
@@ -50,6 +52,7 @@ class PastReview:
     shape: tuple[int, int]
     seconds: float = 0.0
     group: int = 0
+    ignored: NDArray[np.uint8] | None = None
 
     def undone(self, now: ReviewRecord) -> ReviewChange:
         """Return the change to the record as it is now that undoes the review.
@@ -62,12 +65,16 @@ class PastReview:
             # Given after the review, so not part of what is undone.
             if getattr(now, name) != getattr(self.after, name)
         }
-        mask: BoolMask | None = None
-        if self.bits is not None:
-            # The last byte has bits to spare, which are no pixels.
-            flat = np.unpackbits(self.bits, count=self.shape[0] * self.shape[1])
-            mask = flat.reshape(self.shape).astype(bool)
-        return ReviewChange(mask=mask, back=replace(self.before, **kept))
+        mask, ignored = (unpacked(bits, self.shape) for bits in (self.bits, self.ignored))
+        return ReviewChange(mask=mask, back=replace(self.before, **kept), ignored=ignored)
+
+
+def unpacked(bits: NDArray[np.uint8] | None, shape: tuple[int, ...]) -> BoolMask | None:
+    """Return a mask (M, N) that was kept bit by bit; None for none."""
+    if bits is None:
+        return None
+    # The last byte has bits to spare, which are no pixels.
+    return np.unpackbits(bits, count=shape[0] * shape[1]).reshape(shape).astype(bool)
 
 
 @dataclass(frozen=True, slots=True)

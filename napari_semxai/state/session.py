@@ -24,12 +24,12 @@ from napari_semxai.types import (
     IDLE,
     AlgorithmSettings,
     BoolMask,
-    Border,
     CandidatePool,
     FilterSettings,
     GenerateSettings,
     GroundTruth,
     IntArray,
+    LeftOut,
     MaskSettings,
     MaskSize,
     ModelInfo,
@@ -136,8 +136,8 @@ class Automatic:
         Where they stand in the whole pool.
     truth : GroundTruth
         Algorithm 1's answer over `pool`.
-    border : tuple of int
-        The border that was ignored.
+    left_out : LeftOut
+        What was ignored.
     overridden : bool
         Whether a person chose the winner.
     origin : Origin
@@ -149,7 +149,7 @@ class Automatic:
     pool: CandidatePool
     indices: IntArray
     truth: GroundTruth
-    border: Border
+    left_out: LeftOut
     overridden: bool = False
     origin: Origin = field(default_factory=Origin)
     difference: Difference | None = None
@@ -172,11 +172,14 @@ class Proposal:
         What the edit is called.
     details : mapping
         What the edit was asked for, as JSON can hold it.
+    ignored : ndarray of bool, shape (M, N), or None
+        The pixels to ignore from now on; None leaves them.
     """
 
     mask: BoolMask
     title: str
     details: Mapping[str, Any] = field(default_factory=dict)
+    ignored: BoolMask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,6 +238,10 @@ class Session:
     automatic: Automatic | None = None
     preview: BoolMask | None = None
     proposal: Proposal | None = None
+    # Pixels of the open image that count for nothing, None for none; and whether the tools mark
+    # such pixels now, instead of the defect.
+    ignored: BoolMask | None = None
+    ignoring: bool = False
     clicks: Clicks = field(default_factory=Clicks)
     queue: Queue | None = None
     past_reviews: tuple[PastReview, ...] = ()

@@ -44,16 +44,20 @@ from napari_semxai.types.image import (
     FloatArray,
     InputError,
     IntArray,
+    LeftOut,
     Microscope,
     SemImage,
 )
 from napari_semxai.types.masks import (
     CURVE_LEVELS,
+    IGNORED,
     CandidatePool,
     GroundTruth,
     MaskSize,
     Scores,
+    mask_labels,
     mask_of_runs,
+    parted,
 )
 from napari_semxai.types.progress import IDLE, Failure, JobState, Progress
 from napari_semxai.types.project import (
@@ -96,6 +100,7 @@ __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
     "IDLE",
+    "IGNORED",
     "PROJECT_FILE",
     "QUEUE_COLUMNS",
     "AlgorithmSettings",
@@ -131,6 +136,7 @@ __all__ = [
     "JobState",
     "LayerNode",
     "LayersRequest",
+    "LeftOut",
     "MaskEdit",
     "MaskPart",
     "MaskRecipe",
@@ -165,6 +171,8 @@ __all__ = [
     "SweepRow",
     "WarmRequest",
     "jet",
+    "mask_labels",
     "mask_of_runs",
     "moved_by",
+    "parted",
 ]

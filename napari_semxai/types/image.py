@@ -15,6 +15,49 @@ IntArray: TypeAlias = NDArray[np.integer[Any]]
 Border: TypeAlias = tuple[int, int, int, int]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LeftOut:
+    """What of an image counts for nothing: strips at its sides, and a region that a person marked.
+
+    Attributes
+    ----------
+    border : tuple of int
+        (top, right, bottom, left) pixels.
+    region : ndarray of bool, shape (M, N), or None
+        Ignored pixels; None for none.
+    """
+
+    border: Border = (0, 0, 0, 0)
+    region: BoolMask | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Return whether the same pixels are left out."""
+        if not isinstance(other, LeftOut) or self.border != other.border:
+            return False
+        one, two = self.region, other.region
+        return one is two or (one is not None and two is not None and np.array_equal(one, two))
+
+    def __hash__(self) -> int:
+        """Return a number that equal values share."""
+        return hash(self.border)
+
+    def window(self, shape: tuple[int, ...]) -> tuple[slice, slice]:
+        """Return the rows and columns of an image (M, N) within the border."""
+        top, right, bottom, left = self.border
+        return slice(top, max(shape[0] - bottom, top)), slice(left, max(shape[1] - right, left))
+
+    def seen(self, mask: BoolMask) -> BoolMask:
+        """Return a mask (M, N) without the region; itself where there is none."""
+        return mask if self.region is None else mask & ~self.region
+
+    def kept(self, mask: BoolMask) -> BoolMask:
+        """Return a mask (M, N) without all that is left out."""
+        found = np.zeros_like(mask)
+        window = self.window(mask.shape)
+        found[window] = self.seen(mask)[window]
+        return found
+
+
 class InputError(ValueError):
     """Bad input from a person: one line that names the file or value and says what to do."""
 
@@ -86,6 +129,8 @@ class SemImage:
         What the microscope wrote of it, where anything is known.
     reference : Path or None
         The picture to compare it with, where its project names one.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that count for nothing, as a person marked them; None for none.
     """
 
     name: str
@@ -101,3 +146,4 @@ class SemImage:
     turned: int = 1
     microscope: Microscope | None = None
     reference: Path | None = None
+    ignored: BoolMask | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ class GroundTruth:
     surface : ndarray of bool, shape (M, N)
         M_k, all False without a winner.
     touches_edge : bool
-        Whether `mask` meets the image's edge or the ignored border.
+        Whether `mask` meets the image's edge or what is ignored.
     reason : str
         Why the mask is empty; "" when it is not.
     confidence : float or None
@@ -101,8 +102,9 @@ class Scores:
 
     @property
     def accuracy(self) -> float:
-        """(TP + TN) / all pixels."""
-        return (self.tp + self.tn) / (self.tp + self.fp + self.fn + self.tn)
+        """(TP + TN) / all pixels that count; NaN without any."""
+        total = self.tp + self.fp + self.fn + self.tn
+        return (self.tp + self.tn) / total if total else float("nan")
 
     @property
     def precision(self) -> float:
@@ -127,6 +129,24 @@ class Scores:
         """TP / (TP + FP + FN); 1 when both masks are empty."""
         union = self.tp + self.fp + self.fn
         return self.tp / union if union else 1.0
+
+
+IGNORED = 2
+"""Label of ignored pixels, where one array holds them and the mask, whose label is 1."""
+
+
+def mask_labels(mask: BoolMask, ignored: BoolMask | None) -> NDArray[np.uint8]:
+    """Return 1 for the mask (M, N), `IGNORED` for ignored pixels, of the mask or not, else 0."""
+    labels = mask.astype(np.uint8)
+    if ignored is not None:
+        labels[ignored] = IGNORED
+    return labels
+
+
+def parted(labels: NDArray[Any]) -> tuple[BoolMask, BoolMask]:
+    """Return the mask and the ignored pixels of labels (M, N) as `mask_labels` joins them."""
+    ignored = labels == IGNORED
+    return (labels != 0) & ~ignored, ignored
 
 
 def mask_of_runs(runs: NDArray[np.int32], shape: tuple[int, int]) -> BoolMask:

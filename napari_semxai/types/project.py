@@ -162,6 +162,8 @@ class ChosenMask:
         The annotator's.
     parts : tuple of MaskPart
         Objects of the mask, where it came in with several.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that count for nothing, as any of the annotators marked them; None for none.
     """
 
     image: ProjectImage
@@ -172,6 +174,7 @@ class ChosenMask:
     label_source: str
     comment: str
     parts: tuple[MaskPart, ...] = ()
+    ignored: BoolMask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,6 +300,8 @@ class ReviewRecord:
         Objects of the mask, where it came in with several.
     rule : str
         Certificate by which the mask was accepted unseen; "" for none.
+    ignored : str
+        Pixels that count for nothing, as COCO's compressed run lengths; "" for none.
     """
 
     image: str
@@ -316,6 +321,7 @@ class ReviewRecord:
     history: tuple[ReviewEvent, ...] = ()
     parts: tuple[MaskPart, ...] = ()
     rule: str = ""
+    ignored: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -339,6 +345,8 @@ class ReviewChange:
         Objects of `mask`.
     rule : str
         Certificate by which the mask is accepted, with `ReviewState.BY_RULE`.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that count for nothing, with `mask`; an empty region takes them back.
     """
 
     state: ReviewState | None = None
@@ -353,6 +361,7 @@ class ReviewChange:
     back: ReviewRecord | None = None
     parts: tuple[MaskPart, ...] | None = None
     rule: str = ""
+    ignored: BoolMask | None = None
 
     def classified(self, known: Classification | None) -> ReviewChange:
         """Return the change with what a classifier says of the image, where that is known."""

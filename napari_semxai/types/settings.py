@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.image import BoolMask, Border, InputError
+from napari_semxai.types.image import BoolMask, Border, InputError, LeftOut
 from napari_semxai.types.masks import CandidatePool
 from napari_semxai.types.progress import Progress
 from napari_semxai.types.reference import CompareRequest
@@ -124,6 +124,10 @@ class AlgorithmSettings:
         """Return the (top, right, bottom, left) to ignore on an image with these `strips`."""
         width = self.ignore_border
         return strips if width is None else (width, width, width, width)
+
+    def left_out(self, strips: Border, region: BoolMask | None) -> LeftOut:
+        """Return what counts for nothing on an image with these `strips` and ignored `region`."""
+        return LeftOut(self.border(strips), region)
 
 
 @dataclass(frozen=True, slots=True)

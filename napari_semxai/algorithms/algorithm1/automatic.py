@@ -13,7 +13,6 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
     Defect,
     combine,
     defect_in,
-    inside_border,
     no_winner,
     rank,
     touches,
@@ -32,8 +31,8 @@ if TYPE_CHECKING:
     from napari_semxai.types import (
         AlgorithmSettings,
         BoolMask,
-        Border,
         CandidatePool,
+        LeftOut,
         SemImage,
     )
     from napari_semxai.types.learned import LearnedMask
@@ -43,7 +42,7 @@ def automatic_mask(
     pool: CandidatePool,
     image: SemImage,
     settings: AlgorithmSettings,
-    border: Border,
+    left_out: LeftOut,
     *,
     winner: int | None = None,
     known: Callable[[int], tuple[BoolMask, Defect]] | None = None,
@@ -57,9 +56,9 @@ def automatic_mask(
     image : SemImage
         Theirs.
     settings : AlgorithmSettings
-        Alpha, beta and the variant; what they say of the border is in `border`.
-    border : tuple of int
-        (top, right, bottom, left) pixels of the complement to leave out.
+        Alpha, beta and the variant; what they say of the border is in `left_out`.
+    left_out : LeftOut
+        Pixels of the complement that count for nothing.
     winner : int, optional
         The candidate that a person chose, whatever the ranking says.
     known : callable, optional
@@ -87,7 +86,7 @@ def automatic_mask(
         surface, defect = known(ranking.winner)
     else:
         surface = pool.mask(ranking.winner)
-        defect = stage_two(settings, image.gray, border, pool)(surface)
+        defect = stage_two(settings, image.gray, left_out, pool)(surface)
     return combine(ranking, pool.areas, pool.centroids, surface, defect)
 
 
@@ -100,7 +99,7 @@ def is_flat(gray: NDArray[np.uint8]) -> bool:
 def stage_two(
     settings: AlgorithmSettings,
     gray: NDArray[np.uint8],
-    border: Border,
+    left_out: LeftOut,
     pool: CandidatePool,
     difference: Difference | None = None,
 ) -> Callable[[BoolMask], Defect]:
@@ -111,18 +110,18 @@ def stage_two(
     find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray, pool=pool)
     if settings.algorithm != PAPER and difference is not None and not difference.reason:
         find = partial(compared_defect, gray, pool=pool, difference=difference)
-    return partial(find, connectivity=settings.connectivity, border=border)
+    return partial(find, connectivity=settings.connectivity, left_out=left_out)
 
 
 def known_by(
     settings: AlgorithmSettings,
     gray: NDArray[np.uint8],
-    border: Border,
+    left_out: LeftOut,
     pool: CandidatePool,
     difference: Difference | None,
 ) -> Callable[[int], tuple[BoolMask, Defect]]:
     """Return `known` of `automatic_mask` for an image that was compared, as for `stage_two`."""
-    find = stage_two(settings, gray, border, pool, difference)
+    find = stage_two(settings, gray, left_out, pool, difference)
 
     def known(winner: int) -> tuple[BoolMask, Defect]:
         surface = pool.mask(winner)
@@ -131,15 +130,15 @@ def known_by(
     return known
 
 
-def learned_mask(found: LearnedMask, border: Border) -> GroundTruth:
+def learned_mask(found: LearnedMask, left_out: LeftOut) -> GroundTruth:
     """Return the answer of a learned network as that of Algorithm 1, without candidates.
 
     Parameters
     ----------
     found : LearnedMask
         What it says.
-    border : tuple of int
-        (top, right, bottom, left) pixels to leave out.
+    left_out : LeftOut
+        Pixels that count for nothing.
 
     Returns
     -------
@@ -147,9 +146,7 @@ def learned_mask(found: LearnedMask, border: Border) -> GroundTruth:
         The surface is all but the defects. Of images unlike those that it learned from it is not
         known how sure it is.
     """
-    mask = np.zeros_like(found.mask)
-    inside = inside_border(mask.shape, border)
-    mask[inside] = found.mask[inside]
+    mask = left_out.kept(found.mask)
     unlike = found.unlike > UNLIKE
     reason = ""
     if not mask.any():
@@ -166,7 +163,7 @@ def learned_mask(found: LearnedMask, border: Border) -> GroundTruth:
         distances=nothing,
         eligible=np.empty(0, bool),
         surface=~mask,
-        touches_edge=touches(mask, border),
+        touches_edge=touches(mask, left_out),
         reason=reason,
         confidence=None if unlike else found.confidence,
     )

@@ -11,14 +11,14 @@ The numbers are fitted, and written here, by ``python -m training.compared``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.algorithm1.ground_truth import Defect, inside_border, touches
+from napari_semxai.algorithms.algorithm1.ground_truth import Defect, touches
 from napari_semxai.algorithms.algorithm1.robust import (
     LARGEST,
     SIMILAR,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_semxai.algorithms.algorithm1.reference import Difference
-    from napari_semxai.types import Border, CandidatePool
+    from napari_semxai.types import CandidatePool, LeftOut
 
 FEATURES = (
     "contrast",
@@ -107,7 +107,7 @@ def compared_defect(
     difference: Difference,
     *,
     connectivity: int,
-    border: Border,
+    left_out: LeftOut,
 ) -> Defect:
     """Return all defects by the help of a reference, or none, with a confidence.
 
@@ -123,11 +123,11 @@ def compared_defect(
         From the reference, without a reason.
     connectivity : {8, 4}
         Neighbourhood of the components.
-    border : tuple of int
-        (top, right, bottom, left) pixels to leave out.
+    left_out : LeftOut
+        Pixels that count for nothing.
     """
     found = judge_suspects(
-        gray, surface, pool, difference, connectivity=connectivity, border=border
+        gray, surface, pool, difference, connectivity=connectivity, left_out=left_out
     )
     logits = suspect_logits(found.features)
     presence = defect_probability(logits, PRESENCE)
@@ -135,7 +135,7 @@ def compared_defect(
         reason = f"nothing differs as a defect does, confidence {1 - presence:.2f}"
         return Defect(np.zeros_like(surface), False, reason, 1 - presence)
     mask = mask_of(found, logits, difference)
-    return Defect(mask, touches(mask, border), confidence=presence)
+    return Defect(mask, touches(mask, left_out), confidence=presence)
 
 
 def mask_of(found: Suspects, logits: NDArray[np.float64], difference: Difference) -> BoolMask:
@@ -185,15 +185,19 @@ def judge_suspects(
     difference: Difference,
     *,
     connectivity: int,
-    border: Border,
+    left_out: LeftOut,
 ) -> Suspects:
     """Describe what may be a defect; arguments as for `compared_defect`."""
-    inside = inside_border(surface.shape, border)
-    components = judge_components(gray, surface, pool, connectivity=connectivity, border=border)
+    inside, shown = left_out.window(surface.shape), left_out.seen(surface)
+    if left_out.region is not None:
+        difference = _outside(difference, left_out.region)
+    components = judge_components(
+        gray, surface, pool, connectivity=connectivity, left_out=left_out
+    )
     kinds = [
         _components(components),
         _parts(difference, inside),
-        _candidates(pool, difference, inside),
+        _candidates(pool, difference, left_out),
     ]
     boxes = [box for kind in kinds for box in kind[0]]
     masks = [mask for kind in kinds for mask in kind[1]]
@@ -204,7 +208,7 @@ def judge_suspects(
     total = float(np.maximum(difference.strength - 1.5, 0).sum()) + 1
     part_areas = np.bincount(difference.parts.ravel())
     for number, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
-        contrast, outline, fill, edge = appearance(gray, surface, mask, box, inside)
+        contrast, outline, fill, edge = appearance(gray, shown, mask, box, inside)
         size = float(np.log10(areas[number] / surface.size))
         inner, around = _differs(log_strength, mask, box)
         similar = np.abs(np.log(areas / areas[number])) < SIMILAR
@@ -227,6 +231,12 @@ def judge_suspects(
     return suspects
 
 
+def _outside(difference: Difference, region: BoolMask) -> Difference:
+    """Return a difference that shows nothing in a region (M, N)."""
+    strength = np.where(region, np.float32(0), difference.strength)
+    return replace(difference, strength=strength, parts=np.where(region, 0, difference.parts))
+
+
 def _components(found: Components) -> tuple[list[Box], list[BoolMask]]:
     boxes = scipy.ndimage.find_objects(found.labels)
     numbers = found.numbers[:_MOST_COMPONENTS].tolist()
@@ -238,6 +248,9 @@ def _components(found: Components) -> tuple[list[Box], list[BoolMask]]:
 def _parts(difference: Difference, inside: Box) -> tuple[list[Box], list[BoolMask]]:
     boxes, masks = [], []
     for number, box in enumerate(scipy.ndimage.find_objects(difference.parts)[:_MOST_PARTS], 1):
+        if box is None:
+            # All of it is ignored.
+            continue
         rows, columns = (
             slice(max(side.start, limit.start), min(side.stop, limit.stop))
             for side, limit in zip(box, inside, strict=True)
@@ -250,10 +263,11 @@ def _parts(difference: Difference, inside: Box) -> tuple[list[Box], list[BoolMas
 
 
 def _candidates(
-    pool: CandidatePool, difference: Difference, inside: Box
+    pool: CandidatePool, difference: Difference, left_out: LeftOut
 ) -> tuple[list[Box], list[BoolMask]]:
     """Return the candidates that lie on what differs."""
     boxes, masks = [], []
+    inside = left_out.window(difference.parts.shape)
     fitting = (pool.areas >= SMALLEST) & (pool.areas <= LARGEST * difference.parts.size)
     for index in np.flatnonzero(fitting).tolist():
         row0, column0, row1, column1 = pool.boxes[index].tolist()
@@ -264,6 +278,8 @@ def _candidates(
         if rows.start >= rows.stop or columns.start >= columns.stop:
             continue
         mask = pool.mask_rows(index, row0, row1)[rows.start - row0 : rows.stop - row0, columns]
+        if left_out.region is not None:
+            mask &= ~left_out.region[rows, columns]
         differs = np.count_nonzero(difference.parts[rows, columns][mask])
         area = np.count_nonzero(mask)
         if area >= SMALLEST and differs > min(SMALLEST, 0.2 * area):

@@ -21,6 +21,7 @@ from napari_semxai.types import (
     FloatArray,
     GroundTruth,
     IntArray,
+    LeftOut,
 )
 from napari_semxai.types.settings import DEFAULT_ALPHA, DEFAULT_BETA
 
@@ -57,7 +58,7 @@ class Defect:
     mask : ndarray of bool, shape (M, N)
         The component.
     touches_edge : bool
-        Whether it meets the image's edge or the ignored border.
+        Whether it meets the image's edge or what is ignored.
     reason : str
         Why `mask` is empty; "" when it is not.
     confidence : float or None
@@ -77,6 +78,7 @@ def ground_truth(
     beta: float = DEFAULT_BETA,
     connectivity: int = 8,
     ignore_border: int | Border = 0,
+    ignored: BoolMask | None = None,
 ) -> GroundTruth:
     """Choose the surface among mask candidates and return the defect in it (Algorithm 1).
 
@@ -97,6 +99,8 @@ def ground_truth(
         Neighbourhood of the components.
     ignore_border : int or tuple of int (top, right, bottom, left)
         Pixels taken from the complement only; areas and centroids stay those of the image.
+    ignored : ndarray of bool, shape (M, N), optional
+        More such pixels, anywhere.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def ground_truth(
     6
     """
     check_connectivity(connectivity)
-    border = as_border(ignore_border)
+    left_out = LeftOut(as_border(ignore_border), ignored)
     if isinstance(masks, np.ndarray) and masks.dtype != bool:
         # ~1 would be foreground, too.
         masks = masks != 0
@@ -127,7 +131,7 @@ def ground_truth(
     if ranking.winner is None:
         defect = no_winner(shape, len(areas), beta)
     else:
-        defect = defect_in(surface, connectivity=connectivity, border=border)
+        defect = defect_in(surface, connectivity=connectivity, left_out=left_out)
     return combine(ranking, areas, centroids, surface, defect)
 
 
@@ -181,7 +185,7 @@ def rank(
     return Ranking(scores, distances, eligible, winner)
 
 
-def defect_in(surface: BoolMask, *, connectivity: int, border: Border) -> Defect:
+def defect_in(surface: BoolMask, *, connectivity: int, left_out: LeftOut) -> Defect:
     """Return the largest component of a surface's complement (Algorithm 1, stage 2).
 
     Parameters
@@ -190,24 +194,22 @@ def defect_in(surface: BoolMask, *, connectivity: int, border: Border) -> Defect
         The winner M_k.
     connectivity : {8, 4}
         Neighbourhood of the components.
-    border : tuple of int
-        (top, right, bottom, left) pixels of the complement to leave out.
+    left_out : LeftOut
+        Pixels of the complement that count for nothing.
 
     Returns
     -------
     Defect
         The component, or an empty mask with a reason.
     """
-    inside = inside_border(surface.shape, border)
-    complement = np.zeros_like(surface)
     # Only the complement is cut: areas, centroids and beta are those of the full image.
-    complement[inside] = ~surface[inside]
-    mask = largest_component(complement, connectivity)
+    mask = largest_component(left_out.kept(~surface), connectivity)
     if mask.any():
-        return Defect(mask, touches(mask, border))
+        return Defect(mask, touches(mask, left_out))
     if surface.all():
         return Defect(mask, False, "the winning candidate covers the whole image: no defect")
-    return Defect(mask, False, "outside the winning candidate lies only the ignored border")
+    what = "the ignored border" if left_out.region is None else "what is ignored"
+    return Defect(mask, False, f"outside the winning candidate lies only {what}")
 
 
 def no_winner(shape: tuple[int, int], candidates: int, beta: float) -> Defect:
@@ -269,15 +271,22 @@ def _shape(masks: BoolMask | CandidatePool) -> tuple[int, int]:
     return rows, columns
 
 
-def inside_border(shape: tuple[int, ...], border: Border) -> tuple[slice, slice]:
-    """Return the rows and columns within an ignored border."""
-    top, right, bottom, left = border
-    return slice(top, max(shape[0] - bottom, top)), slice(left, max(shape[1] - right, left))
-
-
-def touches(mask: BoolMask, border: Border) -> bool:
-    """Return whether a mask meets the image's edge or the ignored border."""
+def touches(mask: BoolMask, left_out: LeftOut) -> bool:
+    """Return whether a mask meets the image's edge or what is left out."""
     # What ends at the ignored border is cut off as much as what ends at the edge.
-    core = mask[inside_border(mask.shape, border)]
+    core = mask[left_out.window(mask.shape)]
     sides = (core[:1], core[-1:], core[:, :1], core[:, -1:])
-    return any(bool(side.any()) for side in sides)
+    if any(bool(side.any()) for side in sides):
+        return True
+    region = left_out.region
+    if region is None:
+        return False
+    return any(
+        bool(pixels.any())
+        for pixels in (
+            mask[1:] & region[:-1],
+            mask[:-1] & region[1:],
+            mask[:, 1:] & region[:, :-1],
+            mask[:, :-1] & region[:, 1:],
+        )
+    )

@@ -14,7 +14,6 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.algorithm1.ground_truth import inside_border
 from napari_semxai.algorithms.algorithm1.registration import (
     LEAST_CORRELATION,
     LEAST_REPETITION,
@@ -24,7 +23,7 @@ from napari_semxai.algorithms.algorithm1.registration import (
     registered,
     repeated,
 )
-from napari_semxai.types import Prompts
+from napari_semxai.types import LeftOut, Prompts
 
 if TYPE_CHECKING:
     from napari_semxai.algorithms.algorithm1.robust import Box
@@ -108,14 +107,14 @@ def compare(
         With a reason where the picture cannot be registered, or the image has no period.
     """
     step = -(-max(gray.shape) // _WORK)
-    window = inside_border(gray.shape, border)
+    window = LeftOut(border).window(gray.shape)
     if reference is not None:
         if reference.shape != gray.shape:
             sizes = [f"{rows} x {columns}" for rows, columns in (reference.shape, gray.shape)]
             reason = f"the reference has {sizes[0]} pixels, the image {sizes[1]}"
             return _nothing(0.0, reason)
         common = tuple(map(max, border, reference_border))
-        window = inside_border(gray.shape, (common[0], common[1], common[2], common[3]))
+        window = LeftOut((common[0], common[1], common[2], common[3])).window(gray.shape)
     image = reduced(gray[window], step)
     if min(image.shape) < 32:
         return _nothing(0.0, "the image is too small to be compared")

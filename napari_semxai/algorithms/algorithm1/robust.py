@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 
 from napari_semxai.algorithms.algorithm1.ground_truth import (
     Defect,
-    inside_border,
     touches,
 )
 
 if TYPE_CHECKING:
-    from napari_semxai.types import BoolMask, Border, CandidatePool
+    from napari_semxai.types import BoolMask, CandidatePool, LeftOut
 
 FEATURES = (
     "contrast",
@@ -84,7 +83,7 @@ def robust_defect(
     pool: CandidatePool,
     *,
     connectivity: int,
-    border: Border,
+    left_out: LeftOut,
 ) -> Defect:
     """Return all defects in a surface, or none, with a confidence.
 
@@ -98,15 +97,15 @@ def robust_defect(
         The candidates that passed the filters.
     connectivity : {8, 4}
         Neighbourhood of the components.
-    border : tuple of int
-        (top, right, bottom, left) pixels of the complement to leave out.
+    left_out : LeftOut
+        Pixels of the complement that count for nothing.
 
     Returns
     -------
     Defect
         With `Defect.confidence`, the probability that "defect" or "no defect" is right.
     """
-    found = judge_components(gray, surface, pool, connectivity=connectivity, border=border)
+    found = judge_components(gray, surface, pool, connectivity=connectivity, left_out=left_out)
     logits = component_logits(found.features)
     presence = defect_probability(logits)
     if presence < 0.5 or not logits.size:
@@ -117,7 +116,7 @@ def robust_defect(
     # An image that holds a defect has at least its strongest component.
     chosen[found.numbers[(logits >= 0) | (logits == logits.max())]] = True
     mask: BoolMask = chosen[found.labels]
-    return Defect(mask, touches(mask, border), confidence=presence)
+    return Defect(mask, touches(mask, left_out), confidence=presence)
 
 
 def component_logits(features: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -145,12 +144,11 @@ def judge_components(
     pool: CandidatePool,
     *,
     connectivity: int,
-    border: Border,
+    left_out: LeftOut,
 ) -> Components:
     """Describe the components of a surface's complement; arguments as for `robust_defect`."""
-    inside = inside_border(surface.shape, border)
-    complement = np.zeros_like(surface)
-    complement[inside] = ~surface[inside]
+    inside, shown = left_out.window(surface.shape), left_out.seen(surface)
+    complement = left_out.kept(~surface)
     labels, _ = scipy.ndimage.label(complement, structure=_STRUCTURES[connectivity])
     areas = np.bincount(labels.ravel())
     areas[0] = 0
@@ -159,7 +157,7 @@ def judge_components(
     numbers = order[areas[order] >= SMALLEST]
     boxes = scipy.ndimage.find_objects(labels)
     rows = [
-        appearance(gray, surface, labels[box] == number, box, inside)
+        appearance(gray, shown, labels[box] == number, box, inside)
         for number, box in ((number, boxes[number - 1]) for number in numbers.tolist())
     ]
     size = np.log10(areas[numbers] / surface.size) if numbers.size else np.empty(0)

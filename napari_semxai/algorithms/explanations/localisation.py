@@ -6,6 +6,7 @@ One sort of the map answers all questions; a truth that is painted on costs a lo
 from __future__ import annotations
 
 import math
+from copy import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -76,10 +77,30 @@ class RankedMap:
         self._shape = values.shape
         self._order = np.argsort(-flat, kind="stable").astype(np.int32)
         self._falling = flat[self._order]
-        # Where a run of equal values ends: a threshold cannot part equal values.
-        self._ends = np.append(np.flatnonzero(np.diff(self._falling)) + 1, flat.size)
-        self._levels = self._falling[self._ends - 1].astype(np.float64)
+        self._find_levels()
         self.maximum = float(self._falling[0])
+
+    def _find_levels(self) -> None:
+        # Where a run of equal values ends: a threshold cannot part equal values.
+        last = [self._falling.size] if self._falling.size else []
+        self._ends = np.append(np.flatnonzero(np.diff(self._falling)) + 1, last).astype(np.int64)
+        self._levels = self._falling[self._ends - 1].astype(np.float64)
+
+    def without(self, ignored: BoolMask | None) -> RankedMap:
+        """Return the ranking of the pixels that count; of all, where None is ignored.
+
+        Parameters
+        ----------
+        ignored : ndarray of bool, shape (M, N), or None
+            Pixels that count for nothing. Thresholds stay shares of the maximum of all.
+        """
+        if ignored is None:
+            return self
+        found = copy(self)
+        kept = ~ignored.ravel()[self._order]
+        found._order, found._falling = self._order[kept], self._falling[kept]
+        found._find_levels()
+        return found
 
     @property
     def nbytes(self) -> int:
@@ -112,8 +133,8 @@ class RankedMap:
         (2018): pointing game. Theiner, Müller-Budack, Ewerth, "Interpretable semantic photo
         geolocation", WACV 2022: top-k intersection.
         """
-        inside = self._hits(truth)
-        positives, pixels = float(inside[-1]), self._falling.size
+        inside, pixels = self._hits(truth), self._falling.size
+        positives = float(inside[-1]) if pixels else 0.0
         if positives == 0:
             return UNDEFINED
         precision = inside / self._ends

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.masks.metrics import either, scores
 from napari_semxai.types import PairAgreement
 
 if TYPE_CHECKING:
@@ -16,21 +16,28 @@ if TYPE_CHECKING:
     from napari_semxai.types import BoolMask, Scores
 
 
-def pair_scores(masks: Mapping[str, BoolMask]) -> dict[tuple[str, str], Scores]:
+def pair_scores(
+    masks: Mapping[str, BoolMask], ignored: Mapping[str, BoolMask] | None = None
+) -> dict[tuple[str, str], Scores]:
     """Compare every two masks of one image.
 
     Parameters
     ----------
     masks : mapping of str to ndarray of bool, shape (M, N)
         One mask for each annotator.
+    ignored : mapping of str to ndarray of bool, shape (M, N), optional
+        What an annotator ignores; it is not counted in any of that one's pairs.
 
     Returns
     -------
     dict
         Pairs of names, in the order of `masks`; Dice and IoU are the same either way round.
     """
+    regions = ignored or {}
     return {
-        (first, second): scores(masks[first], masks[second])
+        (first, second): scores(
+            masks[first], masks[second], either(regions.get(first), regions.get(second))
+        )
         for first, second in combinations(masks, 2)
     }
 

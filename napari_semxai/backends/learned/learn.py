@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.gate import Compared, judge
 from napari_semxai.backends.learned.network import (
     Calibration,
@@ -36,12 +35,13 @@ from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.store.disk.folders import features_folder
+from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.store.project.features import read_features, write_features
 from napari_semxai.store.project.learned import card_text, write_version
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.records import utc_now
-from napari_semxai.types import BoolMask, InputError, MaskSettings, Progress
+from napari_semxai.types import IGNORED, BoolMask, InputError, MaskSettings, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -148,7 +148,7 @@ class Learning:
         self._views = Views(
             self._views_path,
             [sample.gray for sample in self.samples],
-            [sample.small_mask() for sample in self.samples],
+            [sample.small_labels() for sample in self.samples],
             settings,
         )
         self._folds = folds_of(self.samples, settings)
@@ -177,7 +177,8 @@ class Learning:
             if sample.today is not None:
                 known[image.id] = np.packbits(sample.today)
             elif image.id not in known:
-                found = todays_mask(self._segmenter, self._project.read_image(image.id))
+                seen = replace(self._project.read_image(image.id), ignored=sample.chosen.ignored)
+                found = todays_mask(self._segmenter, seen)
                 known[image.id] = np.packbits(found)
                 if number % 10 == 9:
                     self._save()
@@ -235,7 +236,7 @@ class Learning:
         ]
         verdict = judge(
             Compared(
-                np.array([_dice(a, b.chosen.mask) for a, b in zip(today, samples, strict=True)]),
+                np.array([sample.dice(mask) for mask, sample in zip(today, samples, strict=True)]),
                 np.array(learned)[self._judged],
                 np.array([sample.empty for sample in samples]),
                 groups_of(samples, self._settings.folds),
@@ -270,6 +271,8 @@ class Learning:
                     pixels = pixels_of(sample.gray, *self._views.grey)
                     found = head(pixels, self._views.levels(view))
                 logits[number] = sized(found, sample.gray.shape).astype(np.float16)
+                # What it sees where nothing counts makes no image one with a defect.
+                logits[number][sample.small_labels() == IGNORED] = logits[number].min()
         count = len(self.samples)
         strengths = np.array([strongest(logits[n].astype(np.float32)) for n in range(count)])
         defect = np.array([not sample.empty for sample in self.samples])
@@ -283,7 +286,7 @@ class Learning:
                 full = sized(
                     torch.from_numpy(logits[number].astype(np.float32))[None, None], truth.shape
                 )
-                dice[number] = _dice(decided(full, calibration)[0], truth)
+                dice[number] = self.samples[number].dice(decided(full, calibration)[0])
         return strengths.tolist(), dice.tolist()
 
     def _card(self, network: LearnedNetwork, dice: list[float]) -> dict[str, Any]:
@@ -346,8 +349,8 @@ def todays_mask(segmenter: Segmenter, image: SemImage) -> BoolMask:
     if pool is None:
         raise RuntimeError("the network ended without a pool of candidates")
     chosen = pool.take(filter_candidates(pool, settings.filters))
-    border = settings.algorithm.border(auto_border(image))
-    return automatic_mask(chosen, image, settings.algorithm, border).mask
+    left_out = settings.algorithm.left_out(auto_border(image), image.ignored)
+    return automatic_mask(chosen, image, settings.algorithm, left_out).mask
 
 
 def fit_calibration(strengths: NDArray[np.float64], defect: BoolMask) -> Calibration:
@@ -386,10 +389,7 @@ def _key(samples: list[Sample], settings: LearnSettings) -> str:
     """Return the digest of all that a learning depends on."""
     content = [
         f"{one.chosen.image.id} {one.chosen.image.sha256} {array_digest(one.chosen.mask)}"
+        f"{region_counts(one.chosen.ignored)}"
         for one in samples
     ]
     return text_digest(version("napari-semxai"), repr(settings), *content)
-
-
-def _dice(mask: BoolMask, truth: BoolMask) -> float:
-    return scores(mask, truth).dice

@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
+from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.learned.network import LARGEST
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.project.masks import chosen_masks, replay_edits
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
-from napari_semxai.types import BoolMask, ChosenMask, InputError, MaskSettings
+from napari_semxai.types import BoolMask, ChosenMask, InputError, MaskSettings, mask_labels
 
 if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
@@ -48,9 +49,16 @@ class Sample:
         """Whether it is "no defect"."""
         return not self.chosen.mask.any()
 
-    def small_mask(self) -> BoolMask:
-        """Return the mask at the size of `gray`."""
-        return np.asarray(_smaller(self.chosen.mask.astype(np.uint8) * 255) > 127)
+    def small_labels(self) -> NDArray[np.uint8]:
+        """Return mask and ignored pixels at the size of `gray`, see `mask_labels`."""
+        ignored = self.chosen.ignored
+        return mask_labels(
+            _halved(self.chosen.mask), None if ignored is None else _halved(ignored)
+        )
+
+    def dice(self, mask: BoolMask) -> float:
+        """Return the Dice of a mask (M, N) with that of the image, where it counts."""
+        return scores(mask, self.chosen.mask, self.chosen.ignored).dice
 
 
 def read_samples(project: Project, settings: LearnSettings) -> list[Sample]:
@@ -75,6 +83,11 @@ def read_samples(project: Project, settings: LearnSettings) -> list[Sample]:
         Sample(one, _smaller(project.read_image(one.image.id).gray), _known_proposal(project, one))
         for one in chosen
     ]
+
+
+def _halved(mask: BoolMask) -> BoolMask:
+    """Return a mask (M, N) no larger than the head sees, where at least half of a pixel is in."""
+    return np.asarray(_smaller(mask.astype(np.uint8) * 255) > 127)
 
 
 def _smaller(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:

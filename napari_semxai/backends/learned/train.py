@@ -20,7 +20,7 @@ from napari_semxai.backends.learned.network import (
     pixels_of,
     pooled,
 )
-from napari_semxai.types import BoolMask
+from napari_semxai.types import IGNORED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,15 +50,15 @@ class View:
         Number of the image.
     gray : ndarray of uint8, shape (m, n)
         What is seen.
-    mask : ndarray of bool, shape (m, n)
-        What is to be found.
+    labels : ndarray of uint8, shape (m, n)
+        What is to be found, and what counts for nothing, see `mask_labels`.
     place : int
         Where its features stand in the file.
     """
 
     image: int
     gray: NDArray[np.uint8]
-    mask: BoolMask
+    labels: NDArray[np.uint8]
     place: int
 
 
@@ -69,7 +69,7 @@ class Views:
     ----------
     path : Path
         The file; what an earlier run of the same images left in it is used.
-    images, masks : sequence of ndarray, shape (m, n)
+    images, labels : sequence of ndarray, shape (m, n)
         What is learned from.
     settings : LearnSettings
         How many views, and the seed.
@@ -79,21 +79,21 @@ class Views:
         self,
         path: Path,
         images: Sequence[NDArray[np.uint8]],
-        masks: Sequence[BoolMask],
+        labels: Sequence[NDArray[np.uint8]],
         settings: LearnSettings,
     ) -> None:
         self._path = path
         copies = max(1, min(settings.copies, MOST_VIEWS // len(images)))
         rng = np.random.default_rng([settings.seed, 1])
         self.views: list[View] = []
-        for number, (gray, mask) in enumerate(zip(images, masks, strict=True)):
+        for number, (gray, marked) in enumerate(zip(images, labels, strict=True)):
             # The first view is the image itself: by it images are told apart later.
             for turn in (0, *rng.permutation(np.arange(1, 8))[: copies - 1]):
                 look = (1.0, 0.0) if turn == 0 else (rng.uniform(0.88, 1.12), rng.uniform(-14, 14))
                 seen = np.clip(np.rint(_turned(gray, int(turn)) * look[0] + look[1]), 0, 255)
                 place = len(self.views)
                 self.views.append(
-                    View(number, seen.astype(np.uint8), _turned(mask, int(turn)), place)
+                    View(number, seen.astype(np.uint8), _turned(marked, int(turn)), place)
                 )
         values = np.concatenate([view.gray.ravel()[::7] for view in self.views])
         self.grey = float(values.mean()), float(values.std()) + 1.0
@@ -199,8 +199,8 @@ class HeadTraining:
 
     def _window(self, view: View, rng: np.random.Generator) -> tuple[Tensor, list[Tensor], Tensor]:
         """Return half of the height and width of a view, mostly with some of the defect in it."""
-        rows, columns = view.mask.shape
-        inside = np.argwhere(view.mask[::8, ::8])
+        rows, columns = view.labels.shape
+        inside = np.argwhere(view.labels[::8, ::8] == 1)
         half = CELLS // 2
         if len(inside) and rng.random() < _ON_DEFECT:
             cell = inside[rng.integers(len(inside))] * 8 * CELLS / (rows, columns)
@@ -217,7 +217,7 @@ class HeadTraining:
             ]
             levels.append(level[..., part[0], part[1]])
         pixels = pixels_of(view.gray, *self._views.grey)[..., window[0], window[1]]
-        truth = torch.from_numpy(view.mask[window].astype(np.float32))[None, None]
+        truth = torch.from_numpy(view.labels[window].astype(np.float32))[None, None]
         return pixels, levels, truth
 
 
@@ -228,7 +228,14 @@ def _turned(values: NDArray[Any], turn: int) -> NDArray[Any]:
 
 
 def _loss(logits: Tensor, truth: Tensor) -> Tensor:
-    """Binary cross entropy, and Dice, which counts little where there is nothing to find."""
+    """Binary cross entropy, and Dice, which counts little where there is nothing to find.
+
+    Pixels that are `IGNORED` in the truth count nowhere.
+    """
+    known = truth != IGNORED
+    if not known.all():
+        # A pixel too many keeps the mean of none from being no number.
+        logits, truth = (functional.pad(part[known], (0, 1)) for part in (logits, truth))
     entropy = functional.binary_cross_entropy_with_logits(logits, truth)
     chance = torch.sigmoid(logits)
     overlap = (2 * (chance * truth).sum() + 1) / (chance.sum() + truth.sum() + 1)

@@ -117,7 +117,7 @@ def _say_steps(
     output.say(f"Network {model.name} on {model.device}, sha256 {model.sha256[:12]}…")
     for step, took in seconds.items():
         output.say(f"  {step.replace('_', ' '):12}{took:8.2f} s")
-    top, right, bottom, left = result.border
+    top, right, bottom, left = result.left_out.border
     output.say(f"Candidates: {len(result.pool)}")
     output.say(f"Ignored border: top {top}, right {right}, bottom {bottom}, left {left} px")
     if truth.winner is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.cli.batch.batch import add_batch_options, batch_options, do_each
 from napari_semxai.cli.common.options import add_mask_options, place, settings_from
-from napari_semxai.cli.common.sources import find_sources
+from napari_semxai.cli.common.sources import find_sources, with_ignored
 from napari_semxai.cli.works.masks import MaskWork
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.add_argument("inputs", nargs="+", type=place, metavar="IMAGE|FOLDER")
     parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     add_mask_options(parser, learned=True)
+    parser.add_argument(
+        "--ignore",
+        type=place,
+        metavar="FILE|FOLDER",
+        help="pixels where no defect is looked for, white: a picture for all images, or a folder "
+        "of <stem>_ignored.png or <stem>.png",
+    )
     add_batch_options(parser)
     parser.set_defaults(run=run)
 
@@ -37,7 +44,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
 def run(options: argparse.Namespace, output: Output) -> int:
     """Do every image; what fails is named, and the rest is done."""
     failed: dict[str, str] = {}
-    sources = find_sources(options.inputs, failed)
+    sources = with_ignored(find_sources(options.inputs, failed), options.ignore)
     work = MaskWork(settings_from(options), options.output)
     outcome = do_each(
         work, sources, failed, batch_options(options), output, partial(_show, output)

@@ -11,6 +11,7 @@ from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_
 from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
 from napari_semxai.algorithms.masks.patches import apply_patch
 from napari_semxai.cli.works.masks import Pipeline
+from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.project.learned import same_network
 from napari_semxai.store.project.masks import difference, replay_edits
 from napari_semxai.store.project.project import open_project
@@ -149,7 +150,8 @@ class _Replayer:
         pipeline = self._pipelines.setdefault(wanted, Pipeline(wanted))
         # Before the network runs: with other weights a difference would prove nothing.
         self._check_model(pipeline.load(), network or settings["model"], wanted.model)
-        result = pipeline.run(image)
+        region = region_mask(settings.get("ignored", ""), image.gray.shape)
+        result = pipeline.run(replace(image, ignored=region))
         compared = (settings.get("compared") or {}).get("sha256", "")
         here = "" if result.difference is None else result.difference.sha256
         if compared and compared != here:
@@ -161,13 +163,13 @@ class _Replayer:
         if not settings.get("overridden"):
             return result.truth.mask
         known = known_by(
-            wanted.algorithm, image.gray, result.border, result.pool, result.difference
+            wanted.algorithm, image.gray, result.left_out, result.pool, result.difference
         )
         return automatic_mask(
             result.pool,
             image,
             wanted.algorithm,
-            result.border,
+            result.left_out,
             winner=settings["winner"],
             known=known,
         ).mask

@@ -17,12 +17,13 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
-from napari_semxai.store.datasets.dataset import open_dataset
+from napari_semxai.store.datasets.dataset import find_by_stem, open_dataset
 from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, printable
-from napari_semxai.store.images.masks import MaskFile, write_mask
-from napari_semxai.store.images.read import image_files, page_count, page_name
-from napari_semxai.store.images.references import is_reference
+from napari_semxai.store.images.masks import MaskFile, read_mask, write_mask
+from napari_semxai.store.images.read import image_files, page_count, page_name, read_image
+from napari_semxai.store.images.references import is_reference, reference_digests
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.sources.find_images import find_images
 from napari_semxai.store.sources.image_tables import find_table
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.cli.common.output import Output
     from napari_semxai.store.datasets.dataset import TruthImage
+    from napari_semxai.types import AlgorithmSettings, SemImage
 
 
 DATASET_HELP = (
@@ -103,6 +105,7 @@ def write_scenes(folder: Path, count: int, output: Output) -> Path:
 
 
 MASK_ENDING, OVERLAY_ENDING = "_mask.png", "_overlay.png"
+IGNORED_ENDING = "_mask_ignored.png"
 RENDERING_ENDING = "_rendering.png"
 RECORD_ENDING = ".json"
 
@@ -123,6 +126,8 @@ class Source:
         The file of its true mask, where a command scores and there is one.
     reference : Path or None
         See `SemImage.reference`.
+    ignored : Path or None
+        File of the pixels that count for nothing, in white.
     """
 
     path: Path
@@ -131,6 +136,18 @@ class Source:
     stem: Path
     truth: MaskFile | None = None
     reference: Path | None = None
+    ignored: Path | None = None
+
+    def read(self) -> SemImage:
+        """Read the image with all that is known of it."""
+        image = read_image(self.path, self.page)
+        region = None if self.ignored is None else read_mask(self.ignored, image.gray.shape)
+        return replace(image, reference=self.reference, ignored=region)
+
+    def digests(self, settings: AlgorithmSettings) -> list[str]:
+        """Return those of the files, besides the image, that decide its mask."""
+        known = reference_digests(self.path, settings, self.reference)
+        return known if self.ignored is None else [*known, f"ignored {file_sha256(self.ignored)}"]
 
     @property
     def label(self) -> str:
@@ -170,6 +187,31 @@ def find_sources(inputs: Sequence[Path], failed: dict[str, str]) -> list[Source]
         except InputError as error:
             failed[str(given)] = str(error)
     return _apart([*_found(paths, places, failed), *listed])
+
+
+def with_ignored(sources: Sequence[Source], place: Path | None) -> list[Source]:
+    """Add what is to be ignored: a file for all images, or those of a folder by their names.
+
+    Raises
+    ------
+    InputError
+        When there is no such place, or the folder has nothing for any of the images.
+    """
+    if place is None:
+        return list(sources)
+    if not place.exists():
+        raise InputError(f"{place}: no such file or folder")
+    found = [replace(source, ignored=_ignored_of(source, place)) for source in sources]
+    if sources and all(source.ignored is None for source in found):
+        raise InputError(f"{place}: has no {sources[0].stem.name}_ignored.png or the like")
+    return found
+
+
+def _ignored_of(source: Source, place: Path) -> Path | None:
+    if place.is_file():
+        return place
+    names = (f"{source.stem.as_posix()}{ending}" for ending in ("_ignored", "_mask_ignored", ""))
+    return next((path for name in names if (path := find_by_stem(place, name))), None)
 
 
 def with_truths(
@@ -295,7 +337,7 @@ def _is_result(path: Path) -> bool:
     return any(
         path.name.endswith(ending)
         and path.with_name(path.name.removesuffix(ending) + RECORD_ENDING).is_file()
-        for ending in (MASK_ENDING, OVERLAY_ENDING, RENDERING_ENDING)
+        for ending in (MASK_ENDING, IGNORED_ENDING, OVERLAY_ENDING, RENDERING_ENDING)
     )
 
 

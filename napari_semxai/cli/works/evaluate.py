@@ -113,10 +113,11 @@ class Reading:
         values = read_map(self.folder, image)
         if values is not None and values.shape != truth.shape:
             raise InputError(f"{self.folder}: the map of {image.name} has not the image's size")
+        ignored = image.region((truth.shape[0], truth.shape[1]))
         localisation: Localisation | None = None
         # Localisation is of the float map, and belongs to its row, not to that of the rendering.
         if values is not None and not self.algorithm:
-            localisation = RankedMap(values).localisation(truth)
+            localisation = RankedMap(values).without(ignored).localisation(truth)
         if self.algorithm:
             default = DEFAULT_DELTA if self.algorithm == ALGORITHM_3 else DEFAULT_TAU
             threshold = default if self.threshold is None else self.threshold
@@ -127,7 +128,7 @@ class Reading:
             )
         else:
             mask = read_given_mask(self.folder, image)
-        counted = scores(_fitted(mask, truth), truth)
+        counted = scores(_fitted(mask, truth), truth, ignored)
         return ImageScores(image.name, image.label, self.method, counted, localisation)
 
 
@@ -149,10 +150,10 @@ class EvaluateWork:
     def do(self, loaded: None, image: TruthImage) -> dict[str, Any]:
         """Return the scores of every method and baseline."""
         gray = read_image(image.path, image.page).gray
-        truth = image.truth.read(gray.shape)
+        truth, ignored = image.truth.read(gray.shape), image.region(gray.shape)
         rows = [reading.scored(image, truth) for reading in self.readings]
         rows += [
-            ImageScores(image.name, image.label, name, scores(mask, truth))
+            ImageScores(image.name, image.label, name, scores(mask, truth, ignored))
             for name, mask in trivial_baselines(gray).items()
         ]
         return {"rows": rows}
@@ -183,15 +184,18 @@ class TuneWork:
         if self.reading.algorithm:
             masks = self.reading.masks(image, thresholds)
             truth = image.truth.read()
-            return {"curve": [scores(_fitted(mask, truth), truth).dice for mask in masks]}
+            ignored = image.region((truth.shape[0], truth.shape[1]))
+            fitted = (_fitted(mask, truth) for mask in masks)
+            return {"curve": [scores(mask, truth, ignored).dice for mask in fitted]}
         values = read_map(self.reading.folder, image)
         if values is None:
             if self.complete:
                 # Raises where there is no mask either.
                 read_given_mask(self.reading.folder, image)
             return {"curve": ()}
-        truth = image.truth.read((values.shape[0], values.shape[1]))
-        return {"curve": RankedMap(values).dice_curve(truth, thresholds)}
+        shape = values.shape[0], values.shape[1]
+        ranked = RankedMap(values).without(image.region(shape))
+        return {"curve": ranked.dice_curve(image.truth.read(shape), thresholds)}
 
 
 def _fitted(mask: BoolMask, truth: BoolMask) -> BoolMask:

@@ -31,17 +31,18 @@ from napari_semxai.cli.works.record import (
 )
 from napari_semxai.store.datasets.results import read_pool, write_pool
 from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.images.ignored import write_ignored
+from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import auto_border, read_image
 from napari_semxai.store.images.references import (
     compare_image,
     compared_values,
-    reference_digests,
 )
 from napari_semxai.types import (
-    Border,
     CandidatePool,
     GroundTruth,
+    LeftOut,
     MaskSettings,
     ModelInfo,
     SemImage,
@@ -85,8 +86,8 @@ class MaskResult:
     ----------
     image, pool, truth, model
         What went in and what each step gave.
-    border : tuple of int
-        (top, right, bottom, left) that was ignored.
+    left_out : LeftOut
+        What was ignored.
     seconds : dict
         Seconds each step took.
     difference : Difference or None
@@ -96,7 +97,7 @@ class MaskResult:
     image: SemImage
     pool: CandidatePool
     truth: GroundTruth
-    border: Border
+    left_out: LeftOut
     model: ModelInfo
     seconds: dict[str, float]
     difference: Difference | None = None
@@ -161,13 +162,13 @@ class Pipeline:
             With an empty mask and a reason where there is no defect.
         """
         settings, info = self.settings, self.load()
-        border = settings.algorithm.border(auto_border(image))
+        left_out = settings.algorithm.left_out(auto_border(image), image.ignored)
         if self._learned is not None:
             start = time.perf_counter()
-            truth = learned_mask(self._learned.answer(image.gray), border)
+            truth = learned_mask(self._learned.answer(image.gray), left_out)
             seconds = {"learned": time.perf_counter() - start}
             pool = CandidatePool.empty(truth.mask.shape)
-            return MaskResult(image, pool, truth, border, info, seconds)
+            return MaskResult(image, pool, truth, left_out, info, seconds)
         segmenter = self.segmenter()
         begin = time.perf_counter()
         difference = compare_image(image, settings.algorithm)
@@ -184,8 +185,8 @@ class Pipeline:
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()
-        known = known_by(settings.algorithm, image.gray, border, pool, difference)
-        truth = automatic_mask(pool, image, settings.algorithm, border, known=known)
+        known = known_by(settings.algorithm, image.gray, left_out, pool, difference)
+        truth = automatic_mask(pool, image, settings.algorithm, left_out, known=known)
         seconds = {
             "encoder": encoded - start,
             "decoder": decoded - encoded,
@@ -194,7 +195,7 @@ class Pipeline:
         }
         if difference is not None:
             seconds["reference"] = start - begin
-        return MaskResult(image, pool, truth, border, info, seconds, difference)
+        return MaskResult(image, pool, truth, left_out, info, seconds, difference)
 
 
 def _candidates(
@@ -242,16 +243,16 @@ class MaskWork:
             source.page,
             self.settings,
             pipeline.load().sha256,
-            *reference_digests(source.path, self.settings.algorithm, source.reference),
+            *source.digests(self.settings.algorithm),
         )
         known = known_record(record_path, key, [mask_path], "mask")
         if known is not None:
             return _short(known, mask_path, record_path) | {KEPT: True}
-        image = replace(read_image(source.path, source.page), reference=source.reference)
-        result = pipeline.run(image)
+        result = pipeline.run(source.read())
         record = mask_record(result, pipeline.settings, source.name)
         record |= {"key": key, "summary": summary(result)}
-        # The mask first: a record without its mask would be taken for done.
+        # The masks first: a record without its mask would be taken for done.
+        write_ignored(mask_path, result.image.ignored)
         write_mask(mask_path, result.truth.mask)
         write_json(record_path, record)
         return _short(record, mask_path, record_path)
@@ -289,6 +290,7 @@ class SweepWork:
         from napari_semxai.algorithms.algorithm1.sweep import sweep_image
 
         image = read_image(item.path, item.page)
+        image = replace(image, ignored=item.region((image.gray.shape[0], image.gray.shape[1])))
         path = self.pools / f"{item.name}.npz"
         settings = self.settings
         # Of the settings only what decides the candidates: the rest may change from run to run.
@@ -300,14 +302,13 @@ class SweepWork:
         if pool is None:
             pool = pipeline.run(image).pool
             write_pool(path, pool, key)
+        left_out = settings.algorithm.left_out(auto_border(image), image.ignored)
         plane = sweep_image(
             pool,
-            item.truth.read(pool.shape),
+            left_out.seen(item.truth.read(pool.shape)),
             np.linspace(*self.alphas),
             np.linspace(*self.betas),
-            stage_two(
-                settings.algorithm, image.gray, settings.algorithm.border(auto_border(image)), pool
-            ),
+            stage_two(settings.algorithm, image.gray, left_out, pool),
         )
         return {"plane": plane, KEPT: kept}
 
@@ -329,7 +330,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
     dict
         Image, model, settings, versions, mask, winner and candidates.
     """
-    values = settings.to_json(result.model.sha256, result.border)
+    values = settings.to_json(result.model.sha256, result.left_out.border)
     record = {
         "command": "mask",
         "image": image_values(result.image, source),
@@ -342,6 +343,7 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
         **({"network": values["network"]} if "network" in values else {}),
         "versions": versions(*PACKAGES),
         "mask": _mask_values(result),
+        "ignored": region_counts(result.image.ignored),
         "compared": compared_values(result.difference),
         "winner": result.truth.winner,
         "candidates": candidate_rows(result.pool, result.truth),

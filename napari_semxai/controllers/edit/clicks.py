@@ -25,6 +25,7 @@ from napari_semxai.types import (
     BoolMask,
     Encoding,
     Failure,
+    LeftOut,
     ModelInfo,
     PredictedMask,
     PredictRequest,
@@ -260,7 +261,8 @@ class ClickController:
         details = _details(asked, self._origin, answer.predicted_iou)
         after = heed_newest(found, asked.prompts)
         offer = Offer(asked.before, after, asked.prompts, doubts, asked.title, details)
-        if not doubts or np.array_equal(take_answer(mask, asked.before, after), mask):
+        taken = LeftOut(region=self._session.ignored).seen(take_answer(mask, asked.before, after))
+        if not doubts or np.array_equal(taken, mask):
             self._apply(offer, mask)
             return
         self._change(offer=offer, message=_iou(details))
@@ -269,7 +271,10 @@ class ClickController:
 
     def _apply(self, offer: Offer, mask: BoolMask) -> None:
         """Bring an answer into the mask as one undoable edit."""
-        result = take_answer(mask, offer.before, offer.after)
+        # An answer may cross what is ignored, but not fill it.
+        result = LeftOut(region=self._session.ignored).seen(
+            take_answer(mask, offer.before, offer.after)
+        )
         self._history.note(mask, self._answered, self._known)
         self._history.note(result, offer.prompts, offer.after)
         self._known, self._answered = offer.after, offer.prompts

@@ -17,16 +17,17 @@ from napari_semxai.state.open_image import Left, SaveStage, SaveState
 from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.recovery_copies import discard_recovery, load_recovery
 from napari_semxai.store.disk.safety_net import LONGEST_WAIT
+from napari_semxai.store.images.ignored import ignored_path, read_ignored, write_ignored
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.project.cache import voided_by_edit
 from napari_semxai.store.project.originals import check_replaceable
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, LeftOut, parted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_semxai.algorithms.masks.metrics import LiveMask
+    from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.open_image import UnsavedMask
     from napari_semxai.state.session import Session
@@ -120,6 +121,14 @@ class EditController:
         return None if self._open is None else self._open.mask.mask
 
     @property
+    def drawn(self) -> BoolMask | None:
+        """What the tools draw on: the mask, or the pixels to ignore, (M, N)."""
+        if self._open is None or not self._session.ignoring:
+            return self.mask
+        ignored = self._session.ignored
+        return np.zeros_like(self._open.mask.mask) if ignored is None else ignored
+
+    @property
     def unsaved(self) -> bool:
         """Whether there are strokes that no file but the recovery copy holds."""
         return self._strokes != self._kept
@@ -147,17 +156,19 @@ class EditController:
         self._strokes = self._kept = 0
         self._session.recovery = None
         self._session.size = mask.size
-        stored, on_disk = mask.mask.copy(), current.save.on_disk
+        stored, on_disk = mask.labels, current.save.on_disk
         find = partial(self.copies.find, self._key, mask, stored, on_disk=on_disk)
         self._jobs.run("recovery", find, self._on_copy_found)
 
     def mask_changed(self) -> None:
-        """Show the size of the mask after any change."""
+        """Show the size of the mask after any change, and what is ignored."""
         if self._open is not None:
             self._session.size = self._open.mask.size
+            if self._session.ignored is not self._open.mask.ignored:
+                self._session.ignored = self._open.mask.ignored
 
-    def stroked(self) -> None:
-        """Note a change a person made: it forks the mask and is copied soon."""
+    def stroked(self, change: MaskChange | None = None) -> None:
+        """Note a change a person made: it is copied soon, and forks the mask if it draws on it."""
         current = self._session.current
         if current is None:
             return
@@ -165,9 +176,10 @@ class EditController:
         self._strokes += 1
         first = self._strokes == self._kept + 1
         # Strokes come a hundred times a second: most of them change nothing of this.
-        if first or not current.edited or current.save.state != SaveStage.UNSAVED:
+        edited = current.edited or change is None or change.drawn
+        if first or edited != current.edited or current.save.state != SaveStage.UNSAVED:
             self._session.update_image(
-                edited=True,
+                edited=edited,
                 save=SaveState(SaveStage.UNSAVED, message="Unsaved strokes"),
                 record=_voided(current.record) if first else current.record,
             )
@@ -176,19 +188,19 @@ class EditController:
         self.edited.emit()
 
     def edit(self, name: str, **parameters: int) -> None:
-        """Run one of `MASK_EDITS` on the mask; the answer is an undoable edit."""
+        """Run one of `MASK_EDITS` on what is drawn on; the answer is an undoable edit."""
         opened, strokes = self._open, self._strokes
         if opened is None:
             return
 
         def done(result: BoolMask) -> None:
             if opened is self._open and strokes == self._strokes:
-                self.propose(result, name)
+                self.draw(result, name)
             elif opened is self._open:
                 # Painted meanwhile: the edit is repeated on what is there now.
                 self.edit(name, **parameters)
 
-        before = opened.mask.mask.copy()
+        before = np.array(self.drawn)
         self._jobs.run("edit", lambda: _EDITS[name](before, **parameters), done)
 
     def apply_automatic(self) -> None:
@@ -197,6 +209,21 @@ class EditController:
         if automatic is not None:
             details = automatic_settings(self._session, automatic)
             self.propose(automatic.truth.mask, "apply automatic mask", details)
+
+    def toggle_ignoring(self) -> None:
+        """Let the tools mark what is to be ignored, or draw the defect again."""
+        self._session.ignoring = not self._session.ignoring
+
+    def draw(
+        self, drawn: BoolMask, title: str, details: Mapping[str, Any] = MappingProxyType({})
+    ) -> None:
+        """Bring in another value of `drawn` as one undoable edit; arguments as for `propose`."""
+        mask = self.mask
+        if mask is None or not self._session.ignoring:
+            self.propose(drawn, title, details)
+            return
+        # What lay below is lost to the mask, until the edit is undone.
+        self._bring(title, mask, drawn, details)
 
     def propose(
         self, mask: BoolMask, title: str, details: Mapping[str, Any] = MappingProxyType({})
@@ -212,13 +239,24 @@ class EditController:
         details : mapping
             What it was asked for, as JSON can hold it.
         """
+        self._bring(title, mask, None, details)
+
+    def _bring(
+        self,
+        title: str,
+        mask: BoolMask,
+        ignored: BoolMask | None,
+        details: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        """Bring in a mask and what is to be ignored, None for what is ignored now."""
         image = self._session.image
         if image is None or mask.shape != image.gray.shape:
             self._session.say(f"{title}: the mask does not have the image's size")
             return
+        mask = LeftOut(region=self._session.ignored if ignored is None else ignored).seen(mask)
         if self.mask is not None:
             self.recorder.note(self.mask, mask, title, details)
-        self._session.proposal = Proposal(mask, title, details)
+        self._session.proposal = Proposal(mask, title, details, ignored)
 
     def load(self, path: Path) -> None:
         """Bring a mask file in as one undoable edit."""
@@ -226,8 +264,8 @@ class EditController:
         if image is not None:
             self._jobs.run(
                 "load mask",
-                partial(read_mask, path, image.gray.shape),
-                lambda mask: self.propose(mask, f"load {path.name}"),
+                lambda: (read_mask(path, image.gray.shape), read_ignored(path, image.gray.shape)),
+                lambda found: self._bring(f"load {path.name}", *found),
             )
 
     def save(self, path: Path) -> None:
@@ -236,7 +274,9 @@ class EditController:
         if opened is not None:
             self._jobs.run(
                 "save mask",
-                partial(_write, path, opened.image.path, opened.mask.mask.copy()),
+                partial(
+                    _write, path, opened.image.path, opened.mask.mask.copy(), opened.mask.ignored
+                ),
                 lambda _: self._on_saved(path, opened, strokes),
                 self._on_save_failed,
             )
@@ -266,7 +306,7 @@ class EditController:
         InputError
             When the file cannot be written, or is the image.
         """
-        _write(path, unsaved.path, unsaved.mask)
+        _write(path, unsaved.path, unsaved.mask, unsaved.ignored)
         self.copies.forget(unsaved.key)
         if unsaved.key == self._key:
             saved = SaveState(SaveStage.SAVED, path, f"Saved to {path.name}")
@@ -284,7 +324,7 @@ class EditController:
             self._jobs.run(
                 "restore",
                 partial(load_recovery, recovery.path),
-                lambda found: self.propose(found[0] != 0, "restore unsaved strokes"),
+                lambda found: self._bring("restore unsaved strokes", *parted(found[0])),
             )
             self.copies.restored.add(recovery.path)
 
@@ -336,9 +376,12 @@ def _voided(record: ReviewRecord | None) -> ReviewRecord | None:
     return None if record is None else voided_by_edit(record)
 
 
-def _write(path: Path, image: Path | None, mask: BoolMask) -> None:
-    """Write a mask, but never over its own image."""
-    check_replaceable(path)
+def _write(path: Path, image: Path | None, mask: BoolMask, ignored: BoolMask | None) -> None:
+    """Write a mask and what is ignored, but never over its own image."""
+    for file in (path, ignored_path(path)):
+        check_replaceable(file)
     if image is not None and os.path.realpath(path) == os.path.realpath(image):
         raise InputError(f"{path}: this is the open image; choose another name")
+    # First: the mask alone would be taken for all of it.
+    write_ignored(path, ignored)
     write_mask(path, mask)

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_semxai.algorithms.masks.patches import apply_patches, mask_patch
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.references import compared_values
 from napari_semxai.types import MaskRecipe
 
@@ -136,7 +137,9 @@ def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]
         device=origin.choice.device,
         generate=origin.generate,
     )
-    values = made.to_json(origin.sha256, automatic.border)
+    values = made.to_json(origin.sha256, automatic.left_out.border)
+    if automatic.left_out.region is not None:
+        values["ignored"] = region_counts(automatic.left_out.region)
     if origin.points is not None:
         values["points_done"], values["points_total"] = origin.points
     chosen = {"winner": automatic.truth.winner, "overridden": automatic.overridden}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -18,14 +18,16 @@ from napari_semxai.store.disk.recovery_copies import (
     save_recovery,
 )
 from napari_semxai.store.disk.safety_net import LONGEST_WAIT, SafetyNet
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from numpy.typing import NDArray
+
     from napari_semxai.algorithms.masks.metrics import LiveMask
     from napari_semxai.store.disk.recovery_copies import Recovery
-    from napari_semxai.types import BoolMask, SemImage
+    from napari_semxai.types import SemImage
 
 
 _IMAGE_KEY = re.compile("[0-9a-f]{64}")
@@ -106,9 +108,12 @@ class StrokeCopies(SafetyNet[str, Strokes]):
                     discard_recovery(copy.path)
 
     def find(
-        self, key: str, mask: LiveMask, stored: BoolMask, *, on_disk: bool
+        self, key: str, mask: LiveMask, stored: NDArray[np.uint8], *, on_disk: bool
     ) -> Recovery | None:
-        """Return the newest copy of a mask that is not the stored one, which goes if on disk."""
+        """Return the newest copy of a mask that is not as stored, with what is ignored.
+
+        One that is goes if that is on disk.
+        """
         # A copy of strokes on the mask as it is now would take the place of the one looked for.
         if not any(strokes.mask is mask for strokes in self.waiting(key)):
             self.flush(key)
@@ -117,7 +122,9 @@ class StrokeCopies(SafetyNet[str, Strokes]):
             if copy.key != key or (copy.is_change and copy.from_this_process):
                 continue
             found = load_recovery(copy.path)[0]
-            if found.size and not np.array_equal(found != 0, stored):
+            # Earlier copies are of other types, without anything ignored.
+            labels = found if found.dtype == np.uint8 else found != 0
+            if found.size and not np.array_equal(labels, stored):
                 return copy
             if on_disk and not copy.is_change:
                 discard_recovery(copy.path)
@@ -138,21 +145,26 @@ class StrokeCopies(SafetyNet[str, Strokes]):
         self.flush()
         found = []
         if key in self._alone and strokes is not None and not on_disk:
-            image, mask = strokes.image, strokes.mask.mask.copy()
-            found.append(UnsavedMask(key, image.name, image.path, mask))
+            image, labels = strokes.image, strokes.mask.labels
+            found.append(_unsaved(key, image.name, image.path, labels))
         keys = self._alone - {key}
         for copy in list_recoveries(self._folder) if keys else ():
             if copy.key in keys and copy.from_this_process and not copy.is_change:
                 path, name = copy.info["path"], str(copy.info["name"])
                 # One that was damaged or taken away since can be asked about by nobody.
                 with suppress(InputError):
-                    mask = load_recovery(copy.path)[0] != 0
-                    found.append(UnsavedMask(copy.key, name, Path(path) if path else None, mask))
-        return [unsaved for unsaved in found if unsaved.mask.any()]
+                    labels = load_recovery(copy.path)[0]
+                    found.append(_unsaved(copy.key, name, Path(path) if path else None, labels))
+        return [one for one in found if one.mask.any() or one.ignored is not None]
 
     def _write_copy(self, key: str, strokes: Strokes) -> None:
-        state = write_copy(self._folder, key, strokes.image, strokes.mask.mask.copy())
+        state = write_copy(self._folder, key, strokes.image, strokes.mask.labels)
         self._on_copied(strokes.mask, state)
+
+
+def _unsaved(key: str, name: str, path: Path | None, labels: NDArray[Any]) -> UnsavedMask:
+    mask, region = parted(labels)
+    return UnsavedMask(key, name, path, mask, region if region.any() else None)
 
 
 def image_key(image: SemImage) -> str:
@@ -160,8 +172,8 @@ def image_key(image: SemImage) -> str:
     return array_digest(image.gray)
 
 
-def write_copy(folder: Path, key: str, image: SemImage, mask: BoolMask) -> SaveState:
-    """Write the copy of a mask (M, N), and return what to say of it."""
+def write_copy(folder: Path, key: str, image: SemImage, mask: NDArray[Any]) -> SaveState:
+    """Write the copy of a mask (M, N) or of its labels, and return what to say of it."""
     info = {"name": image.name, "path": str(image.path or ""), "page": image.page}
     try:
         path = save_recovery(folder, key, mask, info)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from napari_semxai.algorithms.statistics.agreement import pair_scores
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.store.project.masks import consensus_mask, truth_masks
+from napari_semxai.store.project.masks import consensus_mask, ignored_regions, truth_masks
 
 if TYPE_CHECKING:
     from napari_semxai.controllers.edit.edit import EditController
@@ -111,4 +111,4 @@ def _read(project: Project, image_id: str, me: str) -> OtherMasks:
     masks = truth_masks(project, image_id, project.annotators())
     this_annotator = annotator_key(me)
     others = {name: mask for name, mask in masks.items() if name != this_annotator}
-    return OtherMasks(others, pair_scores(masks))
+    return OtherMasks(others, pair_scores(masks, ignored_regions(project, image_id, masks)))

@@ -12,6 +12,7 @@ from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.edit.recipe import versions
 from napari_semxai.state.session import Found, KeptCandidates, ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.mask_parts import region_counts, region_mask
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.store.images.references import (
     compared_values,
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
-    from napari_semxai.types import Border, ReviewRecord, SemImage
+    from napari_semxai.types import BoolMask, Border, ReviewRecord, SemImage
 
 QUEUE = "queue"
 TITLE = "Masks"
@@ -270,7 +271,7 @@ def _open(state: ReviewState) -> bool:
 def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
     """Return whether this run would make the automatic mask that is there."""
     recipe = None if record is None else record.recipe
-    if recipe is None or recipe.base != "automatic":
+    if record is None or recipe is None or recipe.base != "automatic":
         return False
     made = recipe.settings
     try:
@@ -285,6 +286,7 @@ def _made_before(run: _Run, image_id: str, record: ReviewRecord | None) -> bool:
         and made.get("network", made["model"]).get("sha256") == run.model.sha256
         # Not of candidates that were still coming.
         and "points_done" not in made
+        and made.get("ignored", "") == record.ignored
         and recipe.image_sha256 == image.sha256
         and recipe.versions == run.versions
     )
@@ -299,6 +301,12 @@ def _read(run: _Run, image_id: str) -> tuple[SemImage, Border] | None:
     return image, run.settings.algorithm.border(auto_border(image))
 
 
+def _ignored(run: _Run, image_id: str, image: SemImage) -> BoolMask | None:
+    """Return what the annotator has marked to be ignored, as it is stored now."""
+    record = run.opened.project.record(image_id, run.annotator)
+    return None if record is None else region_mask(record.ignored, image.gray.shape)
+
+
 def _write(
     run: _Run,
     image_id: str,
@@ -309,21 +317,23 @@ def _write(
 ) -> KeptCandidates | None:
     """Run Algorithm 1 and store its mask, unless a person made one meanwhile."""
     settings = run.settings
-    border = settings.algorithm.border(auto_border(image))
+    region = _ignored(run, image_id, image)
+    left_out = settings.algorithm.left_out(auto_border(image), region)
     if isinstance(pool, LearnedMask):
-        chosen, truth = CandidatePool.empty(pool.mask.shape), learned_mask(pool, border)
+        chosen, truth = CandidatePool.empty(pool.mask.shape), learned_mask(pool, left_out)
     else:
         chosen = pool.take(filter_candidates(pool, settings.filters))
-        known = known_by(settings.algorithm, image.gray, border, chosen, difference)
-        truth = automatic_mask(chosen, image, settings.algorithm, border, known=known)
+        known = known_by(settings.algorithm, image.gray, left_out, chosen, difference)
+        truth = automatic_mask(chosen, image, settings.algorithm, left_out, known=known)
     found: dict[str, Any] = {"winner": truth.winner, "overridden": False}
+    found |= {} if region is None else {"ignored": region_counts(region)}
     compared = compared_values(difference)
     found |= {} if compared is None else {"compared": compared}
     recipe = MaskRecipe(
         "automatic",
         array_digest(truth.mask),
         array_digest(image.pixels),
-        settings.to_json(run.model.sha256, border) | found,
+        settings.to_json(run.model.sha256, left_out.border) | found,
         versions=run.versions,
         turned=image.turned,
     )

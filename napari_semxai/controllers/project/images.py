@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from napari_semxai.controllers.edit.recovery import image_key, leftovers
 from napari_semxai.controllers.segment.candidates import CandidateMemory
 from napari_semxai.state.open_image import OpenImage, SaveStage, SaveState
+from napari_semxai.state.review import unpacked
 from napari_semxai.state.session import Found
 from napari_semxai.store.images.read import image_from_array, read_image
 from napari_semxai.types import InputError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.cache import Entry
     from napari_semxai.store.project.index.open_project import OpenProject
-    from napari_semxai.types import BoolMask, SemImage
+    from napari_semxai.types import SemImage
 
 _KEPT = 32
 """Images to come back to: each a bit for a pixel, and its candidates' runs."""
@@ -41,9 +42,10 @@ _OPEN = "open image"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Visit:
-    """What was there when an image outside all projects was left; the mask bit by bit."""
+    """What was there when an image outside all projects was left; masks bit by bit."""
 
     bits: NDArray[np.uint8] | None = None
+    ignored: NDArray[np.uint8] | None = None
     edited: bool = False
     save: SaveState = field(default_factory=SaveState)
     pixel_size: float | None = None
@@ -51,12 +53,8 @@ class _Visit:
 
     def open(self, image: SemImage, key: str) -> OpenImage:
         """Return the image as it was left."""
-        mask: BoolMask | None = None
-        if self.bits is not None:
-            shape = image.gray.shape
-            flat = np.unpackbits(self.bits, count=shape[0] * shape[1])
-            mask = flat.reshape(shape).astype(bool)
-        return OpenImage(image, key, mask, self.edited, self.pixel_size, self.save)
+        mask, ignored = (unpacked(bits, image.gray.shape) for bits in (self.bits, self.ignored))
+        return OpenImage(image, key, mask, ignored, self.edited, self.pixel_size, self.save)
 
 
 class ImageController:
@@ -199,6 +197,7 @@ class ImageController:
                 entry.image,
                 project.cache.key(entry.id),
                 entry.mask,
+                entry.ignored,
                 entry.by_hand,
                 entry.image.pixel_size if typed is None else typed,
                 unwritten if project.cache.unwritten(entry.id) else SaveState(),
@@ -219,11 +218,11 @@ class ImageController:
             self._jobs.run("read again", read, partial(self._on_read_again, project))
 
     def is_edited(self, image_id: str) -> bool:
-        """Return whether an image of the project is open with a person's mask; in any thread."""
+        """Return whether an image of the project is open with a person's work; in any thread."""
         current = self._session.current
         if current is None or current.entry is None:
             return False
-        return current.entry.id == image_id and current.edited
+        return current.entry.id == image_id and (current.edited or self._edit.unsaved)
 
     def leave_mask(self) -> None:
         """Let the mask of the current image go, which a person closed; its strokes are kept."""
@@ -239,8 +238,10 @@ class ImageController:
         """Keep what the current image is left with: here, or in its project."""
         current, mask = self._session.current, self._edit.mask
         if current is not None and current.entry is None:
+            ignored = self._session.ignored
             self._visits[current.key] = _Visit(
                 None if mask is None else np.packbits(mask),
+                None if ignored is None else np.packbits(ignored),
                 current.edited,
                 current.save,
                 current.pixel_size,
@@ -263,6 +264,7 @@ class ImageController:
         if opening is not None:
             recipe = None if entry is None else entry.record.recipe
             self._edit.recorder.start_image(opening.image, opening.mask, recipe)
+        session.ignored = None if opening is None else opening.ignored
         session.current = opening
         if session.queue is not None and session.project is not None:
             if entry is not None:
@@ -291,7 +293,7 @@ class ImageController:
     def _is_untouched(self, image_id: str) -> bool:
         """Return whether an image of the project is open, and nothing was done to it so far."""
         session, entry = self._session, self._session.entry
-        if entry is None or entry.id != image_id or session.edited:
+        if entry is None or entry.id != image_id or session.edited or self._edit.unsaved:
             return False
         return entry.mask is None and session.automatic is None
 

@@ -226,12 +226,12 @@ class ReviewController:
         self._shown_at, self._asked = time.monotonic(), ""
 
     def _note(self, before: Entry, group: int, *, counted: bool = True) -> None:
-        entry = self._session.entry
+        entry, shape = self._session.entry, before.image.gray.shape
         if entry is not None:
             bits = None if before.mask is None else np.packbits(before.mask)
             looked = min(time.monotonic() - self._shown_at, LONGEST_LOOK) if counted else 0.0
-            shape = before.image.gray.shape
-            past = PastReview(before.record, entry.record, bits, shape, looked, group)
+            region = np.packbits(np.zeros(shape) > 0 if before.ignored is None else before.ignored)
+            past = PastReview(before.record, entry.record, bits, shape, looked, group, region)
             self.remember(past)
             if counted:
                 self._session.tally = self._session.tally.with_review(past)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.state.open_image import SaveStage, SaveState
-from napari_semxai.store.project.cache import after_change
+from napari_semxai.store.project.cache import after_change, same_region
 from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ class ReviewWriter:
         """Return the open image's entry with the mask that the window shows."""
         mask = self._edit.mask
         stored = np.zeros(entry.image.gray.shape, bool) if entry.mask is None else entry.mask
-        if mask is None or np.array_equal(mask, stored):
+        ignored = self._session.ignored
+        if mask is None or (np.array_equal(mask, stored) and same_region(ignored, entry.ignored)):
             return entry
         return after_change(entry, self._with_mask(ReviewChange(), mask))
 
@@ -131,9 +132,17 @@ class ReviewWriter:
             self._writes.run("count", question, counted, _ignore)
 
     def _with_mask(self, change: ReviewChange, mask: BoolMask) -> ReviewChange:
-        recorder = self._edit.recorder
+        recorder, entry = self._edit.recorder, self._session.entry
+        ignored = self._session.ignored
+        if ignored is None and entry is not None and entry.ignored is not None:
+            # It was taken back.
+            ignored = np.zeros_like(mask)
         return replace(
-            change, mask=mask.copy(), recipe=recorder.recipe(mask), score=recorder.score
+            change,
+            mask=mask.copy(),
+            recipe=recorder.recipe(mask),
+            score=recorder.score,
+            ignored=ignored,
         )
 
     def _is_new(self, entry: Entry, mask: BoolMask) -> bool:

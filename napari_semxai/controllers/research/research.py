@@ -123,7 +123,7 @@ class ResearchController:
     def _basis(self, automatic: Automatic) -> tuple[object, ...]:
         """Return all that the plane follows from, besides the truth; not where the sliders are."""
         settings, candidates = self._session.algorithm, tuple(automatic.indices.tolist())
-        stage_two = settings.algorithm, settings.connectivity, automatic.border
+        stage_two = settings.algorithm, settings.connectivity, automatic.left_out
         return self._session.pool, candidates, *stage_two
 
     def _forget(self) -> None:
@@ -143,7 +143,7 @@ def _kind(heatmap: Heatmap) -> tuple[object, ...]:
 def _sweep(
     automatic: Automatic, truth: BoolMask, gray: NDArray[np.uint8], settings: AlgorithmSettings
 ) -> ImageSweep:
-    find = stage_two(settings, gray, automatic.border, automatic.pool)
+    find = stage_two(settings, gray, automatic.left_out, automatic.pool)
     plane = sweep_image(automatic.pool, truth, ALPHAS, BETAS, find)
     result = sweep_set([plane], ALPHAS, BETAS)
     return ImageSweep(result, plane, advice(result))

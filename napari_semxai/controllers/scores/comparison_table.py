@@ -35,6 +35,7 @@ class _Judged:
     image: SemImage
     truth_name: str
     truth: BoolMask
+    ignored: BoolMask | None
     masks: dict[str, tuple[Callable[[], BoolMask], str]]
     maps: list[NamedMap]
 
@@ -85,7 +86,7 @@ class ComparisonTableController:
         maps = [one for source in self._sources for one in source.maps(explanation)]
         for source in self._sources:
             makers |= source.judged(explanation)
-        judged = _Judged(image, truth[0], truth[1].copy(), makers, maps)
+        judged = _Judged(image, truth[0], truth[1].copy(), self._session.ignored, makers, maps)
         self._jobs.run("comparison", partial(self._compare, judged), self._on_compared)
 
     def save(self, path: Path) -> None:
@@ -95,16 +96,16 @@ class ComparisonTableController:
 
     def _compare(self, judged: _Judged) -> ComparisonTable:
         rows = [
-            MaskRow(name, scores(make(), judged.truth), classifier=classifier)
+            MaskRow(name, scores(make(), judged.truth, judged.ignored), classifier=classifier)
             for name, (make, classifier) in judged.masks.items()
         ]
         rows += [
-            MaskRow(name, scores(mask, judged.truth), trivial=True)
+            MaskRow(name, scores(mask, judged.truth, judged.ignored), trivial=True)
             for name, mask in self._baselines(judged.image).items()
         ]
         maps = []
         for one in judged.maps:
-            ranked = self._ranked(one)
+            ranked = self._ranked(one).without(judged.ignored)
             maps.append(
                 MapRow(
                     one.name,

@@ -65,7 +65,7 @@ class ThresholdCurvesController:
                 "is chosen in Scores."
             )
             return
-        draw_all = partial(_curves, maps, rendered, truth)
+        draw_all = partial(_curves, maps, rendered, truth, self._session.ignored)
         self._jobs.run("curves", draw_all, self._on_drawn)
 
     def use(self, parameter: str, threshold: float) -> None:
@@ -94,9 +94,14 @@ class ThresholdCurvesController:
         self._session.curves = curves
 
 
-def _curves(maps: Sequence[NamedMap], rendered: Sequence[Drawn], truth: BoolMask) -> Curves:
+def _curves(
+    maps: Sequence[NamedMap],
+    rendered: Sequence[Drawn],
+    truth: BoolMask,
+    ignored: BoolMask | None,
+) -> Curves:
     found = []
     for one in maps:
-        curve = RankedMap(one.values()).dice_curve(truth, TAUS)
+        curve = RankedMap(one.values()).without(ignored).dice_curve(truth, TAUS)
         found.append(ThresholdCurve(one.name, one.threshold, TAUS, curve))
     return (*found, *(curve for draw in rendered for curve in draw(truth)))

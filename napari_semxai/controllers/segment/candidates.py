@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.algorithm1.ground_truth import Defect
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Origin, Session
-    from napari_semxai.types import BoolMask, Border, CandidatePool, FilterSettings, IntArray
+    from napari_semxai.types import BoolMask, CandidatePool, FilterSettings, IntArray, LeftOut
 
     _Filtered: TypeAlias = tuple[CandidatePool, FilterSettings, bool, IntArray, CandidatePool]
 
@@ -59,15 +59,15 @@ class Ranking:
         """Let the defects go: something besides alpha and beta has changed."""
         self._stage_two = None
 
-    def rank(self, chosen: int | None, border: Border, origin: Origin) -> Automatic:
+    def rank(self, chosen: int | None, left_out: LeftOut, origin: Origin) -> Automatic:
         """Run Algorithm 1.
 
         Parameters
         ----------
         chosen : int or None
             The winner that a person chose, by its place in the whole pool.
-        border : tuple of int
-            What is ignored on the image's four sides.
+        left_out : LeftOut
+            What is ignored on the image.
         origin : Origin
             What made the candidates.
 
@@ -85,13 +85,13 @@ class Ranking:
             pool,
             session.image,
             session.algorithm,
-            border,
+            left_out,
             winner=int(rows[0]) if rows.size else None,
             # The cache knows candidates by their place in the whole pool: filters come and go.
-            known=lambda row: self._defect(int(indices[row]), border),
+            known=lambda row: self._defect(int(indices[row]), left_out),
         )
         difference = session.difference if session.algorithm.compares else None
-        return Automatic(pool, indices, truth, border, bool(rows.size), origin, difference)
+        return Automatic(pool, indices, truth, left_out, bool(rows.size), origin, difference)
 
     def prepare(self, automatic: Automatic) -> None:
         """Let every winner that alpha and beta can reach be computed before they do."""
@@ -100,14 +100,16 @@ class Ranking:
             rows = winner_envelope(pool.areas, distances, pool.shape).candidates
             self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
 
-    def waits(self, chosen: int | None, border: Border, again: Callable[[], None]) -> bool:
+    def waits(self, chosen: int | None, left_out: LeftOut, again: Callable[[], None]) -> bool:
         """Return whether the winner's defect is computed behind the window, and `again` called.
 
-        Beside a reference that takes up to seconds. Arguments as for `rank`.
+        Beside a reference that takes up to seconds, and while a person marks what is to be
+        ignored each stroke asks anew. Arguments as for `rank`.
         """
         session = self._session
-        compares = session.algorithm.compares and session.difference is not None
-        if self._jobs is None or not compares or session.difference.reason:  # type: ignore[union-attr]
+        difference = session.difference if session.algorithm.compares else None
+        compares = difference is not None and not difference.reason
+        if self._jobs is None or not (compares or left_out.region is not None):
             return False
         indices, pool = self._filter()
         alpha, beta = session.algorithm.alpha, session.algorithm.beta
@@ -115,7 +117,7 @@ class Ranking:
         winner = chosen if chosen in indices else None
         if winner is None and ranking.winner is not None:
             winner = int(indices[ranking.winner])
-        stage = self._stage(border)
+        stage = self._stage(left_out)
         if winner is None or stage.knows(winner):
             return False
         # One at a time: candidates come faster than the defects in them.
@@ -140,17 +142,17 @@ class Ranking:
         self._awaited = False
         self._session.say(message)
 
-    def _defect(self, candidate: int, border: Border) -> tuple[BoolMask, Defect]:
-        return self._stage(border).of(candidate)
+    def _defect(self, candidate: int, left_out: LeftOut) -> tuple[BoolMask, Defect]:
+        return self._stage(left_out).of(candidate)
 
-    def _stage(self, border: Border) -> StageTwo:
+    def _stage(self, left_out: LeftOut) -> StageTwo:
         session = self._session
         if session.pool is None or session.image is None:
             raise RuntimeError("stage 2 was asked for without candidates")
         if self._stage_two is None:
             gray, compares = session.image.gray, session.algorithm.compares
             difference = session.difference if compares else None
-            find = stage_two(session.algorithm, gray, border, self._filter()[1], difference)
+            find = stage_two(session.algorithm, gray, left_out, self._filter()[1], difference)
             self._stage_two = StageTwo(session.pool, find)
         return self._stage_two
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         AlgorithmSettings,
         Border,
         FilterSettings,
+        LeftOut,
         SemImage,
     )
     from napari_semxai.types.reference import CompareRequest
@@ -68,6 +69,7 @@ class SegmentController:
         self._passed: FilterSettings | None = None
         self._strips: Border = (0, 0, 0, 0)
         self._learned: tuple[LearnedMask, Origin] | None = None
+        session.events.ignored.connect(self._on_ignored_changed)
 
     def warm(self) -> None:
         """Start the engine and load the chosen network behind the window."""
@@ -217,6 +219,15 @@ class SegmentController:
         """Return the border that Algorithm 1 ignores on the current image."""
         return self._session.algorithm.border(self._strips)
 
+    @property
+    def left_out(self) -> LeftOut:
+        """What counts for nothing on the current image: the border, and what a person marked."""
+        return self._session.algorithm.left_out(self._strips, self._session.ignored)
+
+    def _on_ignored_changed(self) -> None:
+        self._ranking.forget_defects()
+        self._rank()
+
     def _on_warm(self, answer: ModelInfo) -> None:
         self._session.model = answer
 
@@ -299,10 +310,10 @@ class SegmentController:
     def _show_learned(self) -> None:
         """Show what the learned network said, without candidates."""
         if self._learned is not None:
-            (found, origin), border = self._learned, self.border()
+            (found, origin), left_out = self._learned, self.left_out
             pool, none = CandidatePool.empty(found.mask.shape), np.empty(0, np.int64)
-            truth = learned_mask(found, border)
-            self._session.automatic = Automatic(pool, none, truth, border, False, origin)
+            truth = learned_mask(found, left_out)
+            self._session.automatic = Automatic(pool, none, truth, left_out, False, origin)
 
     def _set_floor(self, floor: float) -> None:
         if floor != self._session.generate.pred_iou_floor:
@@ -316,9 +327,9 @@ class SegmentController:
             return
         if session.pool is None or session.image is None or self._origin is None:
             return
-        if self._ranking.waits(self._chosen, self.border(), self._rank):
+        if self._ranking.waits(self._chosen, self.left_out, self._rank):
             return
-        session.automatic = self._ranking.rank(self._chosen, self.border(), self._origin)
+        session.automatic = self._ranking.rank(self._chosen, self.left_out, self._origin)
         # Of candidates that more will join soon it would be in vain.
         if not session.generation.running:
             self._prepare()

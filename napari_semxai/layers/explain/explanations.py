@@ -16,7 +16,8 @@ from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.controllers.project.images import is_same_file
 from napari_semxai.layers.explain.float_layers import CLASSIFIER, FloatLayers, TileTitles
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, role_colormap
+from napari_semxai.layers.files import ROLE
+from napari_semxai.layers.owned_layers import EXPLANATION, role_colormap
 from napari_semxai.layers.placement import Tile
 from napari_semxai.state.explanation import HEAT_MAP
 

@@ -13,7 +13,8 @@ from psygnal import Signal
 from superqt.utils import qdebounced
 
 from napari_semxai.controllers.explain.sources import hex_color
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE, refresh_pixels, set_visible
+from napari_semxai.layers.files import ROLE
+from napari_semxai.layers.owned_layers import EXPLANATION, refresh_pixels, set_visible
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping

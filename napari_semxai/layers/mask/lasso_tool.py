@@ -177,13 +177,13 @@ class LassoTool:
         erase : bool
             Take its pixels out of the mask instead.
         """
-        outline, mask = self.outline, self._edit.mask
+        outline, mask = self.outline, self._edit.drawn
         if mask is None or len(outline.corners) < 3:
             self._session.say("An outline needs three corners")
             return
         result = outline.apply(mask, self._link, erase=erase)
         details = {"corners": [list(corner) for corner in outline.corners], "erase": erase}
-        self._edit.propose(result, self.kind or POLYGON, details)
+        self._edit.draw(result, self.kind or POLYGON, details)
         self.drop()
 
     def drop(self) -> None:
@@ -200,7 +200,7 @@ class LassoTool:
 
     def take_up(self, place: Place) -> None:
         """Go on with the outline of the object at a place (row, column)."""
-        mask, (row, column) = self._edit.mask, map(round, place)
+        mask, (row, column) = self._edit.drawn, map(round, place)
         if mask is None or not (0 <= row < mask.shape[0] and 0 <= column < mask.shape[1]):
             return
         found = object_at(mask, row, column)

@@ -9,7 +9,9 @@ from napari.components._viewer_mouse_bindings import double_click_to_zoom
 from napari.utils.interactions import mouse_release_callbacks
 from psygnal import Signal
 
-from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange, changed_box
+from napari_semxai.algorithms.masks.metrics import LiveMask, MaskChange, bounding_box, changed_box
+from napari_semxai.layers.owned_layers import role_colormap
+from napari_semxai.types import IGNORED, colors, mask_labels
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -32,18 +34,20 @@ class MaskWatch:
     ----------
     layer : napari.layers.Labels
         A two-dimensional layer; non-zero is foreground.
+    marks : bool
+        As in `LiveMask`.
     """
 
     changed = Signal(LiveMask, MaskChange)
     """Any change, with the mask that has taken it."""
-    edited = Signal()
+    edited = Signal(MaskChange)
     """A change that did not come through `write`."""
     replaced = Signal()
     """The layer got data of another shape, and `live` is new."""
 
-    def __init__(self, layer: Labels) -> None:
-        self.layer = layer
-        self.live = LiveMask(layer.data)
+    def __init__(self, layer: Labels, *, marks: bool = False) -> None:
+        self.layer, self._marks = layer, marks
+        self.live = LiveMask(layer.data, marks=marks)
         self._connections = (
             (layer.events.labels_update, self._on_box_painted),
             (layer.events.set_data, self._on_data_set),
@@ -57,32 +61,46 @@ class MaskWatch:
             signal.disconnect(slot)
 
     def write(self, mask: BoolMask) -> None:
-        """Write a mask into the layer, outside its undo history.
+        """Write a mask into the layer, outside its undo history; what is ignored stays.
 
         Parameters
         ----------
         mask : ndarray of bool, shape (M, N)
             The new values.
         """
+        ignored = self.live.ignored
+        if ignored is not None:
+            mask = mask & ~ignored
         box = changed_box(self.live.mask, mask)
         if box is None:
             return
-        self.layer.data[box] = mask[box]
+        values = mask_labels(mask[box], None if ignored is None else ignored[box])
+        self.layer.data[box] = values
         # Our own write must not come back as an edit of the person's.
         with self.layer.events.set_data.blocker(self._on_data_set):
             self.layer.refresh(thumbnail=False, extent=False, highlight=False)
-        self._take(self.live.update(box, mask[box]))
+        self._take(self.live.update(box, values))
 
-    def write_undoable(self, mask: BoolMask) -> None:
-        """Write a mask into the layer as one edit that undo takes back."""
-        box = changed_box(self.live.mask, mask)
+    def write_undoable(self, mask: BoolMask, ignored: BoolMask | None = None) -> None:
+        """Write mask and ignored pixels into the layer, as one edit that undo takes back.
+
+        Parameters
+        ----------
+        mask : ndarray of bool, shape (M, N)
+            The new values.
+        ignored : ndarray of bool, shape (M, N), optional
+            Instead of the pixels that are ignored now.
+        """
+        before = self.live.labels
+        after = mask_labels(mask, self.live.ignored if ignored is None else ignored)
+        box = bounding_box(before != after)
         if box is None:
             return
-        # Two calls, for added and removed pixels, but one step of napari's undo.
+        # Several calls, one for each value, but one step of napari's undo.
         offset = tuple(side.start for side in box)
         with self.layer.block_history():
-            for value, pixels in ((1, mask[box]), (0, ~mask[box])):
-                rows, columns = (pixels & (self.live.mask[box] != mask[box])).nonzero()
+            for value in (1, 0, IGNORED):
+                rows, columns = ((after[box] == value) & (before[box] != value)).nonzero()
                 self.layer.data_setitem((rows + offset[0], columns + offset[1]), value)
 
     def _on_box_painted(self, event: Any) -> None:
@@ -95,7 +113,7 @@ class MaskWatch:
 
     def _on_data_set(self, event: Any) -> None:
         if self._data.shape != self.live.mask.shape:
-            self.live = LiveMask(self._data)
+            self.live = LiveMask(self._data, marks=self._marks)
             self.replaced.emit()
             return
         self._take_edit(self.live.sync(self._data))
@@ -103,7 +121,7 @@ class MaskWatch:
     def _take_edit(self, change: MaskChange | None) -> None:
         if change is not None:
             self._take(change)
-            self.edited.emit()
+            self.edited.emit(change)
 
     def _take(self, change: MaskChange | None) -> None:
         if change is not None:
@@ -119,6 +137,8 @@ BRUSH_STEP = 1.2
 """How much larger one press of a key makes the brush."""
 _OPACITIES = (0.3, 0.55, 0.8, 1.0)
 _OUTLINE = 2
+_TINT = "99"
+"""Alpha of what is ignored, below the layer's own opacity: the picture is to be seen."""
 _USUAL = {"mode": "pan_zoom", "contour": 0, "opacity": _OPACITIES[1]}
 
 
@@ -130,6 +150,7 @@ class MaskTool:
         self._kept: dict[str, Any] = dict(_USUAL)
         self._brush: float | None = None
         self._given = 0.0
+        self._label, self._shown = 1, True
 
     def take(self, layer: Labels) -> None:
         """Go on with the layer of another mask."""
@@ -141,8 +162,27 @@ class MaskTool:
             # napari would draw the layer anew.
             if str(getattr(layer, name)) != str(value):
                 setattr(layer, name, value)
+        self._on_label_changed()
         layer.events.selected_label.connect(self._on_label_changed)
         layer.events.mode.connect(self._on_mode_changed)
+
+    @property
+    def palette(self) -> tuple[str, str]:
+        """Colours of the mask and of what is ignored, in a thin tint, or not at all."""
+        return colors.DEFECT, f"{colors.IGNORED}{_TINT}" if self._shown else "transparent"
+
+    def mark(self, ignoring: bool) -> None:
+        """Mark what is to be ignored from now on, or draw the mask."""
+        if ignoring and not self._shown:
+            self.toggle_ignored()
+        self._label = IGNORED if ignoring else 1
+        self._on_label_changed()
+
+    def toggle_ignored(self) -> None:
+        """Show what is ignored, or hide it; it counts for nothing either way."""
+        self._shown = not self._shown
+        if self._layer is not None:
+            self._layer.colormap = role_colormap(*self.palette)
 
     def leave(self) -> None:
         """End the stroke under way: the button may be down still when the image changes."""
@@ -176,6 +216,7 @@ class MaskTool:
             self._layer.brush_size = max(1, size + (step if factor > 1 else -step))
 
     def _on_mode_changed(self) -> None:
+        self._protect()
         # A hidden layer has no tool, and gets its own back when it is shown.
         if self._layer is not None and self._layer.visible:
             mode = str(self._layer.mode)
@@ -183,9 +224,15 @@ class MaskTool:
             self._kept["mode"] = "pan_zoom" if mode == "transform" else mode
 
     def _on_label_changed(self) -> None:
-        """Keep the brush at the one label of the mask: napari's X and − make it an eraser."""
-        if self._layer is not None and self._layer.selected_label != 1:
-            self._layer.selected_label = 1
+        """Keep the brush at the label that is drawn: napari's X and − make it an eraser."""
+        if self._layer is not None and self._layer.selected_label != self._label:
+            self._layer.selected_label = self._label
+        self._protect()
+
+    def _protect(self) -> None:
+        """Let a tool change only its own label; what is to be ignored takes the mask's pixels."""
+        if self._layer is not None:
+            self._layer.preserve_labels = self._label == 1 or self._layer.mode == "erase"
 
 
 class TakenMouse:

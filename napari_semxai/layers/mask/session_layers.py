@@ -10,13 +10,13 @@ import numpy as np
 from napari.layers import Image, Labels
 from psygnal import Signal
 
-from napari_semxai.layers.files import SAY
+from napari_semxai.layers.files import DEFECT, ROLE, SAY
 from napari_semxai.layers.layout import Layout
 from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch, TakenMouse
 from napari_semxai.layers.mask.reference_layers import ReferenceLayers
 from napari_semxai.layers.mask.step_layers import StepLayers
-from napari_semxai.layers.owned_layers import DEFECT, ROLE, OwnedLayers, set_visible
-from napari_semxai.types import colors
+from napari_semxai.layers.owned_layers import OwnedLayers, set_visible
+from napari_semxai.types import colors, mask_labels
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -210,6 +210,7 @@ class SessionLayers:
             (events.automatic, self._on_automatic_changed),
             (events.proposal, self._on_proposal_changed),
             (events.edited, self._on_edited_changed),
+            (events.ignoring, self.tool.mark),
             (events.pixel_size, self._on_pixel_size_changed),
             (self.layout.measured, self._on_measured),
             (events.loaded_truth, self._on_truth_loaded),
@@ -302,10 +303,11 @@ class SessionLayers:
     def _begin_mask(self, image: SemImage) -> None:
         current = self._session.current
         stored = None if current is None else current.mask
-        values = np.zeros(image.gray.shape, dtype=bool) if stored is None else stored
-        layer = self.owned.add(DEFECT, "defect mask", (colors.DEFECT,), values)
+        mask = np.zeros(image.gray.shape, dtype=bool) if stored is None else stored
+        values = mask_labels(mask, self._session.ignored)
+        layer = self.owned.add(DEFECT, "defect mask", self.tool.palette, values)
         self.tool.take(layer)
-        self.watch = MaskWatch(layer)
+        self.watch = MaskWatch(layer, marks=True)
         self.watch.changed.connect(self._edit.mask_changed)
         self.watch.edited.connect(self._edit.stroked)
         self._edit.start_mask(self.watch.live)
@@ -338,7 +340,7 @@ class SessionLayers:
 
     def _on_proposal_changed(self, proposal: Proposal | None) -> None:
         if proposal is not None and self.watch is not None:
-            self.watch.write_undoable(proposal.mask)
+            self.watch.write_undoable(proposal.mask, proposal.ignored)
 
     def _on_pixel_size_changed(self, metres: float | None) -> None:
         if self.image_layer is not None:

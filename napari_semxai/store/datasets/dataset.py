@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, name_key, printable
+from napari_semxai.store.images.ignored import read_ignored
+from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.images.masks import MaskFile
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.files import annotator_folder, mask_path
@@ -17,6 +19,7 @@ from napari_semxai.types import PROJECT_FILE, InputError
 
 if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
+    from napari_semxai.types import BoolMask
 
 _MASK = "_mask"
 
@@ -35,6 +38,8 @@ class TruthImage:
         The mask file.
     label : str
         Class; "" where unknown.
+    ignored : str
+        What a project's review ignores, as run lengths; "" for none.
     """
 
     name: str
@@ -42,6 +47,19 @@ class TruthImage:
     page: int
     truth: MaskFile
     label: str = ""
+    ignored: str = ""
+
+    def region(self, shape: tuple[int, int]) -> BoolMask | None:
+        """Return the pixels (M, N) that count for nothing, which a file beside the mask may tell.
+
+        Raises
+        ------
+        InputError
+            When it is damaged, or of another size.
+        """
+        if self.ignored:
+            return region_mask(self.ignored, shape)
+        return read_ignored(self.truth.path, shape)
 
 
 def open_dataset(
@@ -101,11 +119,13 @@ def _project_images(project: Project, failed: dict[str, str]) -> list[TruthImage
                 failed[image.id] = str(error)
                 continue
             if record is not None and record.state.is_truth:
-                truths.append((record.time, annotator))
+                truths.append((record.time, annotator, record.ignored))
         if truths:
-            folder = annotator_folder(project.folder, max(truths)[1])
+            _, annotator, ignored = max(truths)
+            folder = annotator_folder(project.folder, annotator)
             mask = MaskFile(mask_path(folder, image.id), BRIGHT)
-            found.append(TruthImage(image.stem, image.path, image.page, mask, image.label))
+            about = (image.stem, image.path, image.page)
+            found.append(TruthImage(*about, mask, image.label, ignored))
     return found
 
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.measurements import outlines
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.tables import read_text
 from napari_semxai.store.images.coco_results import (
@@ -25,20 +24,23 @@ from napari_semxai.store.images.coco_results import (
     results_document,
 )
 from napari_semxai.store.images.mask_parts import (
+    IGNORED_KEY,
+    RLE,
+    coco_annotation,
+    coco_ignored,
     drawn_polygons,
     drawn_runs,
     mask_part,
-    part_mask,
+    objects_of,
     run_lengths,
 )
 from napari_semxai.types import BoolMask, InputError, MaskPart
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from napari_semxai.types import ChosenMask, ProjectImage, ProjectInfo
 
-RLE, POLYGONS = "rle", "polygons"
 NO_CLASS = "defect"
 _NUMBER = re.compile(r"[1-9][0-9]{0,8}")
 _LONGEST_SIDE = 2**31
@@ -83,6 +85,9 @@ def coco_document(
         for label, crowd, mask in objects:
             ids = {"id": len(annotations) + 1, "image_id": number, "category_id": used[label]}
             annotations.append(ids | coco_annotation(mask, form, crowd=crowd))
+        if one.ignored is not None:
+            ids = {"id": len(annotations) + 1, "image_id": number, "category_id": used[one.label]}
+            annotations.append(ids | coco_ignored(one.ignored))
     return {
         "info": {"description": "napari-semxai project"},
         "images": images,
@@ -92,18 +97,6 @@ def coco_document(
             for label, number in sorted(used.items(), key=itemgetter(1))
         ],
     }
-
-
-def objects_of(one: ChosenMask) -> Iterator[tuple[str, bool, BoolMask]]:
-    """Yield label, crowd and mask of each part that the mask still holds, then of the rest."""
-    rest = one.mask
-    for part in one.parts:
-        mask = part_mask(part, one.mask.shape) & one.mask
-        rest = rest & ~mask
-        if mask.any():
-            yield part.label or one.label, part.crowd, mask
-    if rest.any():
-        yield one.label, False, rest
 
 
 def category_ids(labels: Iterable[str]) -> dict[str, int]:
@@ -123,35 +116,23 @@ def _common_folder(paths: Iterable[Path]) -> Path | None:
         return None
 
 
-def write_mask_document(path: Path, mask: BoolMask, name: str) -> None:
-    """Write one mask (M, N) as a COCO data set of one image called `name`."""
+def write_mask_document(path: Path, mask: BoolMask, ignored: BoolMask | None, name: str) -> None:
+    """Write a mask (M, N) and what is ignored as a COCO data set of one image called `name`."""
     if mask.ndim != 2:
         raise InputError(f"{path}: a mask has shape (M, N), not {mask.shape}")
     image = {"id": 1, "file_name": name, "height": mask.shape[0], "width": mask.shape[1]}
-    annotation = {"id": 1, "image_id": 1, "category_id": 1} | coco_annotation(mask, RLE)
+    found = [coco_annotation(mask, RLE)] if mask.any() else []
+    found += [] if ignored is None else [coco_ignored(ignored)]
+    annotations = [
+        {"id": number, "image_id": 1, "category_id": 1} | one
+        for number, one in enumerate(found, 1)
+    ]
     document = {
         "images": [image],
-        "annotations": [annotation] if mask.any() else [],
+        "annotations": annotations,
         "categories": [{"id": 1, "name": NO_CLASS}],
     }
     write_json(path, document)
-
-
-def coco_annotation(mask: BoolMask, form: str, *, crowd: bool = False) -> dict[str, Any]:
-    """Return ``segmentation``, ``area``, ``bbox`` (x, y, width, height) and ``iscrowd``."""
-    from pycocotools import mask as coco_mask
-
-    runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
-    segmentation: Any = {"size": list(mask.shape), "counts": runs["counts"].decode("ascii")}
-    # Crowds have run lengths in every COCO file.
-    if form == POLYGONS and not crowd:
-        segmentation = [corners[:, ::-1].ravel().tolist() for corners in outlines(mask)]
-    return {
-        "segmentation": segmentation,
-        "area": int(coco_mask.area(runs)),
-        "bbox": coco_mask.toBbox(runs).tolist(),
-        "iscrowd": int(crowd),
-    }
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -204,7 +185,7 @@ class CocoImage:
             raise InputError(
                 f"{self.name}: the data set says {columns}x{rows} pixels, it has {width}x{height}"
             )
-        mask = np.zeros(shape, dtype=bool)
+        mask, ignored = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         pixels: Counter[str] = Counter()
         parts, problems = [], []
         for annotation in self.annotations:
@@ -216,6 +197,9 @@ class CocoImage:
             except ValueError as error:
                 which = f"annotation {annotation.get('id', '')}".rstrip()
                 problems.append(f"{self.name}: {which}: {error}")
+                continue
+            if annotation.get(IGNORED_KEY):
+                ignored |= one
             else:
                 mask |= one
                 category = id_key(annotation.get("category_id", ""))
@@ -226,7 +210,8 @@ class CocoImage:
         ranked = tuple(key for key, _ in pixels.most_common())
         # One object is the mask itself.
         kept = tuple(parts) if len(parts) > 1 or any(one.crowd for one in parts) else ()
-        return CocoMask(mask, ranked, tuple(problems), kept)
+        region = ignored if ignored.any() else None
+        return CocoMask(mask & ~ignored, ranked, tuple(problems), kept, region)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -243,12 +228,15 @@ class CocoMask:
         What was left out, and why.
     parts : tuple of MaskPart
         Each of several annotations, or of a crowd; their labels are ids of categories.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that an export of this program marked as ignored.
     """
 
     mask: BoolMask
     categories: tuple[str, ...]
     problems: tuple[str, ...]
     parts: tuple[MaskPart, ...] = ()
+    ignored: BoolMask | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""Objects of a mask that came in with several, as run lengths of their pixels."""
+"""Objects of a mask, and what is ignored, as run lengths of their pixels and as COCO has them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.types import MaskPart
+from napari_semxai.algorithms.masks.measurements import outlines
+from napari_semxai.types import InputError, MaskPart
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.masks.foreground import StoredMask
-    from napari_semxai.types import BoolMask
+    from napari_semxai.types import BoolMask, ChosenMask
 
+RLE, POLYGONS = "rle", "polygons"
+IGNORED_KEY = "semxai_ignored"
+"""Of an annotation that tells what is ignored."""
 _MOST_PIXELS = 2**40
 _MOST_PARTS = 4096
 _MOST_COLORS = 16
@@ -76,6 +82,27 @@ def part_mask(part: MaskPart, shape: tuple[int, ...]) -> BoolMask:
     return drawn_runs(runs, shape)
 
 
+def region_counts(region: BoolMask | None) -> str:
+    """Return an ignored region (M, N) as COCO's compressed run lengths; "" for none."""
+    return "" if region is None or not region.any() else mask_part(region).counts
+
+
+def region_mask(counts: str, shape: tuple[int, ...]) -> BoolMask | None:
+    """Return the region (M, N) of `region_counts`; None for none.
+
+    Raises
+    ------
+    InputError
+        When the run lengths are damaged, or of another size.
+    """
+    if not counts:
+        return None
+    region = part_mask(MaskPart(counts), shape)
+    if not region.any():
+        raise InputError(f"the run lengths of an ignored region do not fit {shape}; mark it again")
+    return region
+
+
 def drawn_runs(runs: NDArray[np.int64], shape: tuple[int, ...]) -> BoolMask:
     """Return the mask of run lengths of background and foreground in turn, column by column."""
     inside = np.arange(len(runs)) % 2 == 1
@@ -136,3 +163,41 @@ def drawn_polygons(polygons: list[Any], shape: tuple[int, int]) -> BoolMask:
         raise ValueError("its corners are shares of the image from 0 to 1, not pixels")
     runs = coco_mask.merge(coco_mask.frPyObjects(polygons, *shape))
     return np.asarray(coco_mask.decode(runs) != 0)
+
+
+def objects_of(one: ChosenMask) -> Iterator[tuple[str, bool, BoolMask]]:
+    """Yield label, crowd and mask of each part that the mask still holds, then of the rest."""
+    rest = one.mask
+    for part in one.parts:
+        mask = part_mask(part, one.mask.shape) & one.mask
+        rest = rest & ~mask
+        if mask.any():
+            yield part.label or one.label, part.crowd, mask
+    if rest.any():
+        yield one.label, False, rest
+
+
+def coco_annotation(mask: BoolMask, form: str, *, crowd: bool = False) -> dict[str, Any]:
+    """Return ``segmentation``, ``area``, ``bbox`` (x, y, width, height) and ``iscrowd``."""
+    from pycocotools import mask as coco_mask
+
+    runs = coco_mask.encode(np.asfortranarray(mask, dtype=np.uint8))
+    segmentation: Any = {"size": list(mask.shape), "counts": runs["counts"].decode("ascii")}
+    # Crowds have run lengths in every COCO file.
+    if form == POLYGONS and not crowd:
+        segmentation = [corners[:, ::-1].ravel().tolist() for corners in outlines(mask)]
+    return {
+        "segmentation": segmentation,
+        "area": int(coco_mask.area(runs)),
+        "bbox": coco_mask.toBbox(runs).tolist(),
+        "iscrowd": int(crowd),
+    }
+
+
+def coco_ignored(ignored: BoolMask) -> dict[str, Any]:
+    """Return the annotation of ignored pixels (M, N).
+
+    As a crowd, in which other programs neither train nor count what is found; our own key tells it
+    from a crowd of objects.
+    """
+    return coco_annotation(ignored, RLE, crowd=True) | {"ignore": 1, IGNORED_KEY: True}

@@ -66,6 +66,8 @@ class MaskReading:
         What a file with classes says of it.
     parts : tuple of MaskPart
         Its objects, where the file tells several apart.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that count for nothing, where something tells them.
     """
 
     mask: BoolMask
@@ -73,6 +75,7 @@ class MaskReading:
     label: str | None = None
     comment: str | None = None
     parts: tuple[MaskPart, ...] = ()
+    ignored: BoolMask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,18 +294,6 @@ def write_mask(path: str | Path, mask: ArrayLike) -> None:
             Image.fromarray(pixels).save(file, format="PNG", compress_level=3, pnginfo=metadata)
         else:
             tifffile.imwrite(file, pixels, compression="zlib", metadata=None, software=WRITTEN_BY)
-
-
-def write_numbers(path: Path, values: NDArray[np.uint8]) -> None:
-    """Write numbers (M, N) of classes as a PNG of 8 bits, atomically.
-
-    Raises
-    ------
-    InputError
-        When the file cannot be written.
-    """
-    with atomic_write(path) as file:
-        Image.fromarray(values).save(file, format="PNG", compress_level=3)
 
 
 def stored_mask(path: Path) -> StoredMask:

@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.images.microscope import (
     METRES,
     fei_microscope,
@@ -349,3 +350,16 @@ def through_colormap(indices: NDArray[Any], colormap: NDArray[Any]) -> NDArray[A
     if (table == table[0]).all():
         return np.asarray(table[0][indices])
     return np.asarray(table.T[indices])
+
+
+def write_image(path: Path, pixels: NDArray[Any]) -> None:
+    """Write pixels (M, N) or (M, N, 3) as a TIFF file, without loss.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written.
+    """
+    kind = "rgb" if pixels.ndim == 3 else "minisblack"
+    with atomic_write(path) as copy:
+        tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.types import BoolMask, ReviewRecord, ReviewState, SemImage
 
@@ -33,12 +34,15 @@ class Entry:
         The annotator's mask.
     record : ReviewRecord
         What the annotator said; an empty one where nothing was said.
+    ignored : ndarray of bool, shape (M, N), or None
+        Pixels that count for nothing; None for none.
     """
 
     id: str
     image: SemImage
     mask: BoolMask | None
     record: ReviewRecord
+    ignored: BoolMask | None = None
 
     @property
     def by_hand(self) -> bool:
@@ -47,7 +51,9 @@ class Entry:
         if self.mask is None:
             return False
         recipe = record.recipe
-        automatic = recipe is not None and recipe.base == "automatic" and not recipe.edits
+        # Where something was marked to be ignored, and nothing else done, the mask is empty.
+        bases = ("automatic", "empty") if self.ignored is not None else ("automatic",)
+        automatic = recipe is not None and recipe.base in bases and not recipe.edits
         return record.state is not ReviewState.CANDIDATE or not automatic
 
 
@@ -95,11 +101,13 @@ class ProjectCache:
         if known is not None:
             return known
         record = self._project.record(image_id, self.annotator)
+        image = self._project.read_image(image_id)
         entry = Entry(
             image_id,
-            self._project.read_image(image_id),
+            image,
             None if record is None else self._project.mask(image_id, self.annotator),
             record or ReviewRecord(image_id, self.annotator),
+            None if record is None else region_mask(record.ignored, image.gray.shape),
         )
         with self._lock:
             # What a person changed meanwhile is newer than what was read.
@@ -148,12 +156,13 @@ def voided_by_edit(record: ReviewRecord) -> ReviewRecord:
 
 def after_change(entry: Entry, change: ReviewChange) -> Entry:
     """Return an entry as it will be once `change` is written."""
+    ignored = entry.ignored if change.ignored is None else _some(change.ignored)
     if change.back is not None:
-        return replace(entry, mask=change.mask, record=change.back)
+        return replace(entry, mask=change.mask, record=change.back, ignored=ignored)
     record, mask = entry.record, entry.mask
     if change.mask is not None:
         edited = change.mask.any() if mask is None else not np.array_equal(change.mask, mask)
-        if edited:
+        if edited or not same_region(ignored, entry.ignored):
             record = voided_by_edit(record)
         score = record.score if change.score is None else change.score
         mask, record = change.mask, replace(record, recipe=change.recipe, score=score)
@@ -163,4 +172,15 @@ def after_change(entry: Entry, change: ReviewChange) -> Entry:
         record = replace(record, label=change.label)
     if change.comment is not None:
         record = replace(record, comment=change.comment)
-    return replace(entry, mask=mask, record=record)
+    return replace(entry, mask=mask, record=record, ignored=ignored)
+
+
+def _some(region: BoolMask | None) -> BoolMask | None:
+    return region if region is not None and region.any() else None
+
+
+def same_region(one: BoolMask | None, other: BoolMask | None) -> bool:
+    """Return whether two ignored regions (M, N), None for none, are the same pixels."""
+    if one is None or other is None:
+        return one is other
+    return np.array_equal(one, other)

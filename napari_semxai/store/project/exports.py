@@ -9,15 +9,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import tifffile
 
 from napari_semxai.algorithms.masks.components import find_defects
 from napari_semxai.algorithms.masks.measurements import measure, outlines
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.tables import all_reasons, write_table
-from napari_semxai.store.images.coco import NO_CLASS, category_ids, coco_document, objects_of
-from napari_semxai.store.images.masks import write_mask, write_numbers
+from napari_semxai.store.images.coco import NO_CLASS, category_ids, coco_document
+from napari_semxai.store.images.ignored import VOID, ignored_path, write_ignored, write_numbers
+from napari_semxai.store.images.mask_parts import objects_of
+from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import microscope_columns, page_count
+from napari_semxai.store.images.tiff import write_image
 from napari_semxai.store.project.klarf_export import export_klarf
 from napari_semxai.store.project.originals import (
     check_replaceable,
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import ChosenMask, ProjectImage
 
-MASKS_TABLE = "masks.csv"
+MASKS_TABLE, CLASSES_TABLE = "masks.csv", "classes.csv"
 CARINTHIA_COLUMNS = ("image_path", "mask_path", "filename", "label")
-_LABELME = "5.2.1"
-_MOST_NUMBERS = 255
+_LABELME, _IGNORE = "5.2.1", "__ignore__"
+IGNORED_NAME = "ignored"
 _EXTRA_COLUMNS = ("class_source", "lot", "wafer", "defect", "pixel_size_m")
 
 
@@ -65,8 +67,7 @@ def export_masks(
     check_replaceable_table(table, ("id", "file", "class"))
     for one in chosen:
         path = free_place(project.originals, target / f"{one.image.stem}{suffix}")
-        check_replaceable(path)
-        write_mask(path, one.mask)
+        _write_mask(path, one)
         rows.append(_about(project, one, file=path.name) | {"comment": one.comment})
     if rows:
         write_table(table, list(rows[0]), [list(row.values()) for row in rows])
@@ -96,8 +97,7 @@ def export_carinthia(
     data, plain = target / "data", True
     for one, image in _copied(project, chosen, data / "images", failed):
         mask = free_place(project.originals, data / "masks" / f"{one.image.stem}.png")
-        check_replaceable(mask)
-        write_mask(mask, one.mask)
+        _write_mask(mask, one)
         paths = (image.relative_to(data).as_posix(), mask.relative_to(data).as_posix())
         known = _known(one)
         rows.append((*paths, one.image.stem, one.label, *known, str(one.state), one.comment))
@@ -150,20 +150,22 @@ def export_labelme(
 ) -> int:
     """Write a file of labelme beside a copy of each image; return how many.
 
-    Polygons of one object have one ``group_id``.
+    Polygons of one object have one ``group_id``; what is ignored has labelme's own label for that.
     """
     count = 0
     for one, image in _copied(project, chosen, target, failed):
+        objects = [(_name(project, label), mask) for label, _, mask in objects_of(one)]
+        objects += [] if one.ignored is None else [(_IGNORE, one.ignored)]
         shapes = [
             {
-                "label": _name(project, label),
+                "label": label,
                 "points": corners[:, ::-1].astype(float).tolist(),
                 "group_id": group,
                 "description": one.comment,
                 "shape_type": "polygon",
                 "flags": {},
             }
-            for group, (label, _, mask) in enumerate(objects_of(one), start=1)
+            for group, (label, mask) in enumerate(objects, start=1)
             for corners in outlines(mask)
         ]
         document: dict[str, Any] = {"version": _LABELME, "shapes": shapes}
@@ -178,32 +180,35 @@ def export_labelme(
 def export_numbers(project: Project, chosen: Iterable[ChosenMask], target: Path) -> int:
     """Write ``<id>.png`` with the number of a class at each pixel, and what the numbers mean.
 
-    0 is background. A class that is a number keeps it; ``classes.csv`` has all of them.
+    0 is background, `VOID` is ignored. A class that is a number keeps it; see ``classes.csv``.
 
     Raises
     ------
     InputError
-        When a number is above 255, or a file cannot be written.
+        When a number is `VOID` or above, or a file cannot be written.
     """
     numbers, count = category_ids(_labels(project)), 0
     for one in chosen:
         values = np.zeros(one.mask.shape, dtype=np.uint8)
         for label, _, mask in objects_of(one):
             numbers = category_ids(dict.fromkeys([*numbers, label]))
-            if numbers[label] > _MOST_NUMBERS:
+            if numbers[label] >= VOID:
                 raise InputError(
-                    f"{one.image.name}: class {label} would be {numbers[label]}, and a PNG of 8 "
-                    "bits ends at 255; export another form"
+                    f"{one.image.name}: class {label} would be {numbers[label]}; a PNG of 8 bits "
+                    f"holds up to {VOID - 1}, and {VOID} is ignored: export another form"
                 )
             values[mask] = numbers[label]
+        if one.ignored is not None:
+            values[one.ignored] = VOID
         path = free_place(project.originals, target / f"{one.image.stem}.png")
         check_replaceable(path)
         write_numbers(path, values)
         count += 1
     if count:
         rows = [(at, label, _name(project, label)) for label, at in numbers.items()]
+        rows.append((VOID, "", IGNORED_NAME))
         columns = ("value", "class", "class_name")
-        table = free_place(project.originals, target / "classes.csv")
+        table = free_place(project.originals, target / CLASSES_TABLE)
         check_replaceable_table(table, columns)
         write_table(table, columns, rows)
     return count
@@ -242,7 +247,8 @@ def _about(project: Project, one: ChosenMask, **place: Any) -> dict[str, Any]:
     row = {"id": one.image.id, **place, "class": one.label, "class_name": name}
     row |= dict(zip(_EXTRA_COLUMNS, _known(one), strict=True))
     row |= {"state": one.state, "annotators": " ".join(one.annotators)}
-    return row | {"name": one.image.name}
+    ignored = 0 if one.ignored is None else int(np.count_nonzero(one.ignored))
+    return row | {"name": one.image.name, "ignored_px": ignored}
 
 
 def _write_rows(project: Project, target: Path, rows: list[dict[str, Any]], without: str) -> None:
@@ -266,6 +272,13 @@ def _labels(project: Project) -> list[str]:
 
 def _name(project: Project, label: str) -> str:
     return project.info.class_names.get(label, label) or NO_CLASS
+
+
+def _write_mask(path: Path, one: ChosenMask) -> None:
+    for file in (path, ignored_path(path)):
+        check_replaceable(file)
+    write_mask(path, one.mask)
+    write_ignored(path, one.ignored)
 
 
 def _write_lines(path: Path, lines: Iterable[str]) -> None:
@@ -301,19 +314,6 @@ def _copy_image(project: Project, image: ProjectImage, pixels: NDArray[Any], fol
     path = free_place(project.originals, folder / f"{image.stem}.tif")
     write_image(path, pixels)
     return path
-
-
-def write_image(path: Path, pixels: NDArray[Any]) -> None:
-    """Write pixels (M, N) or (M, N, 3) as a TIFF file, without loss.
-
-    Raises
-    ------
-    InputError
-        When it cannot be written.
-    """
-    kind = "rgb" if pixels.ndim == 3 else "minisblack"
-    with atomic_write(path) as copy:
-        tifffile.imwrite(copy, pixels, photometric=kind, metadata=None)
 
 
 _Write: TypeAlias = "Callable[..., int]"

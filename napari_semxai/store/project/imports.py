@@ -7,14 +7,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
+import numpy as np
+
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.disk.tables import all_reasons, read_table
+from napari_semxai.store.disk.tables import all_reasons, read_table, read_text
 from napari_semxai.store.images.coco import read_coco
-from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem
+from napari_semxai.store.images.ignored import VOID, is_ignored_file, read_ignored
+from napari_semxai.store.images.mask_parts import numbered_parts, region_counts
+from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem, stored_mask
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.create import name_classes
-from napari_semxai.store.project.exports import MASKS_TABLE
+from napari_semxai.store.project.exports import CLASSES_TABLE, IGNORED_NAME, MASKS_TABLE
 from napari_semxai.store.project.records import imported_state
 from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.types import InputError, ReviewChange, ReviewState
@@ -169,6 +173,7 @@ def _says(old: ReviewRecord, change: ReviewChange) -> bool:
         and change.mask is not None
         and array_digest(change.mask) == old.mask_sha256
         and change.parts in (None, old.parts)
+        and (change.ignored is None or region_counts(change.ignored) == old.ignored)
         and change.label in (None, old.label)
         and change.comment in (None, old.comment)
     )
@@ -200,7 +205,14 @@ def _change(
     state = imported_state(reading.mask, found.state, state)
     new_label = None if label in (None, "", image.label) else label
     told = comment or None
-    return ReviewChange(state, reading.mask, label=new_label, comment=told, parts=reading.parts)
+    return ReviewChange(
+        state,
+        reading.mask,
+        label=new_label,
+        comment=told,
+        parts=reading.parts,
+        ignored=reading.ignored,
+    )
 
 
 def _masks_of(
@@ -232,13 +244,18 @@ def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterato
     table = folder / MASKS_TABLE
     listed = _listed_masks(table, reader) if table.is_file() else {}
     yield from listed.values()
+    # An export of class numbers, among which there is one for what is ignored.
+    classes = folder / CLASSES_TABLE
+    numbers = classes.is_file() and f"{VOID},,{IGNORED_NAME}" in read_text(classes)
     # Masks may lie beside their images, and an image is no mask of itself.
     pictures = {os.path.realpath(image.path) for image in project.images}
     for path in image_files(folder):
-        if path in listed or os.path.realpath(path) in pictures:
+        if path in listed or os.path.realpath(path) in pictures or is_ignored_file(path):
             continue
         refused = partial(_refuse, f"{path}: {table.name} does not list it")
         load = refused if listed else partial(_read, reader, AUTO, path)
+        if numbers:
+            load = partial(_read_numbers, path)
         # The ending is the mask's; a folder tells equal names apart.
         place = path.relative_to(folder).with_name(image_stem(path.stem))
         yield _Found(place.as_posix(), load)
@@ -317,14 +334,28 @@ def _from_coco(
     image: ProjectImage,
 ) -> MaskReading:
     read = entry.mask(image.shape)
-    if read.problems and not read.mask.any():
+    if read.problems and not read.mask.any() and read.ignored is None:
         raise InputError(all_reasons(read.problems))
     for number, problem in enumerate(read.problems, start=1):
         problems[f"{entry.name} {number}"] = problem
     found = [labels.get(key, key) for key in read.categories if labels.get(key, key)]
     comment = f"classes: {', '.join(found)}" if len(found) > 1 else None
     parts = tuple(replace(part, label=labels.get(part.label, part.label)) for part in read.parts)
-    return MaskReading(read.mask, rule, found[0] if found else None, comment, parts)
+    label = found[0] if found else None
+    return MaskReading(read.mask, rule, label, comment, parts, read.ignored)
+
+
+def _read_numbers(path: Path, image: ProjectImage) -> MaskReading:
+    values = stored_mask(path).values
+    if values.shape != image.shape:
+        raise InputError(f"{path}: has shape {values.shape}, the image {image.shape}")
+    ignored = values == VOID
+    mask = (values != 0) & ~ignored
+    apart = numbered_parts(np.where(mask, values, 0))
+    parts = apart if len(apart) > 1 else ()
+    return MaskReading(
+        mask, "class numbers", None, None, parts, ignored if ignored.any() else None
+    )
 
 
 def _refuse(reason: str, image: ProjectImage) -> MaskReading:
@@ -334,4 +365,6 @@ def _refuse(reason: str, image: ProjectImage) -> MaskReading:
 def _read(
     reader: MaskReader, told: ForegroundRule, path: Path, image: ProjectImage
 ) -> MaskReading:
-    return reader.read(path, image.shape, told)
+    reading = reader.read(path, image.shape, told)
+    ignored = read_ignored(path, image.shape)
+    return reading if ignored is None else replace(reading, ignored=ignored)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 from itertools import combinations
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.algorithms.masks.metrics import either
 from napari_semxai.algorithms.masks.patches import apply_patch, apply_patches
 from napari_semxai.algorithms.statistics.agreement import (
     majority_mask,
@@ -15,11 +17,12 @@ from napari_semxai.algorithms.statistics.agreement import (
     pair_scores,
 )
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.types import BoolMask, ChosenMask, InputError, MaskRecipe, ReviewState
+from napari_semxai.types import BoolMask, ChosenMask, InputError, LeftOut, MaskRecipe, ReviewState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import PairAgreement, ProjectImage, ReviewRecord, Scores
@@ -100,7 +103,10 @@ def _chosen(
         state = ReviewState.CANDIDATE if ruled else record.state
         rule = f"{ReviewState.BY_RULE} {record.rule}" if ruled else ""
         comment = "; ".join(filter(None, (rule, record.comment)))
-        found.append(ChosenMask(image, mask, state, (name,), *label, comment, record.parts))
+        ignored = region_mask(record.ignored, image.shape)
+        found.append(
+            ChosenMask(image, mask, state, (name,), *label, comment, record.parts, ignored)
+        )
     return found
 
 
@@ -108,7 +114,9 @@ def _majority(chosen: list[ChosenMask]) -> ChosenMask:
     labels = [one.label for one in chosen]
     # In the order of the annotators: of labels as frequent the first, the same on every run.
     label = max(dict.fromkeys(labels), key=labels.count)
-    mask = majority_mask([one.mask for one in chosen])
+    # What one of them says cannot be judged nobody's vote decides.
+    ignored = reduce(either, (one.ignored for one in chosen))
+    mask = LeftOut(region=ignored).seen(majority_mask([one.mask for one in chosen]))
     return ChosenMask(
         image=chosen[0].image,
         mask=mask,
@@ -117,6 +125,7 @@ def _majority(chosen: list[ChosenMask]) -> ChosenMask:
         label=label,
         label_source=chosen[labels.index(label)].label_source,
         comment="",
+        ignored=ignored,
     )
 
 
@@ -126,6 +135,15 @@ def truth_masks(project: Project, image_id: str, annotators: Sequence[str]) -> d
     What nobody reviewed, and what was rejected or is unsure, says nothing about an annotator.
     """
     return _truth(project, image_id, {name: project.record(image_id, name) for name in annotators})
+
+
+def ignored_regions(
+    project: Project, image_id: str, annotators: Iterable[str]
+) -> dict[str, BoolMask]:
+    """Return what annotators ignore of an image, by annotator; without those who do not."""
+    return _ignored(
+        project, image_id, {name: project.record(image_id, name) for name in annotators}
+    )
 
 
 def consensus_mask(project: Project, image_id: str, annotators: Sequence[str]) -> BoolMask | None:
@@ -161,7 +179,8 @@ def project_agreement(
         records = {name: project.record(image.id, name) for name in annotators}
         # Most images have one annotator, and reading a mask takes longer than all else.
         if sum(bool(one and one.state.is_truth) for one in records.values()) > 1:
-            for pair, result in pair_scores(_truth(project, image.id, records)).items():
+            masks, ignored = (find(project, image.id, records) for find in (_truth, _ignored))
+            for pair, result in pair_scores(masks, ignored).items():
                 compared[pair].append(result)
         for pair in pairs:
             first, second = (records[name] for name in pair)
@@ -182,6 +201,16 @@ def _truth(
     names = (name for name, record in records.items() if record and record.state.is_truth)
     found = {name: project.mask(image_id, name) for name in names}
     return {name: mask for name, mask in found.items() if mask is not None}
+
+
+def _ignored(
+    project: Project, image_id: str, records: Mapping[str, ReviewRecord | None]
+) -> dict[str, BoolMask]:
+    shape = project.image(image_id).shape
+    found = {
+        name: region_mask(record.ignored, shape) for name, record in records.items() if record
+    }
+    return {name: region for name, region in found.items() if region is not None}
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.masks.metrics import either, scores
 from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
 from napari_semxai.algorithms.statistics.suspects import measured, suspicion
 from napari_semxai.store.project.certificates import audit_sample
@@ -20,7 +20,7 @@ from napari_semxai.store.project.files import (
     annotator_key,
 )
 from napari_semxai.store.project.learned import learned_versions
-from napari_semxai.store.project.masks import replay_edits, truth_masks
+from napari_semxai.store.project.masks import ignored_regions, replay_edits, truth_masks
 from napari_semxai.store.project.project import Project
 from napari_semxai.types import BoolMask, InputError, ReviewRecord, ReviewState
 
@@ -138,10 +138,18 @@ def wrong(project: Project, annotator: str, _image_id: str) -> dict[str, str]:
             mask = project.mask(image.id, annotator)
             if mask is None:
                 continue
-            theirs = truth_masks(project, image.id, others).values()
+            theirs = truth_masks(project, image.id, others)
+            ignored = ignored_regions(project, image.id, (*theirs, annotator))
+            own = ignored.get(annotator)
             known = {
                 "overlap": learned.get((image.id, record.mask_sha256), np.nan),
-                "agreed": min((scores(mask, other).dice for other in theirs), default=np.nan),
+                "agreed": min(
+                    (
+                        scores(mask, other, either(own, ignored.get(name))).dice
+                        for name, other in theirs.items()
+                    ),
+                    default=np.nan,
+                ),
                 "alike": alike.get(image.id, np.nan),
             }
             if np.isnan(known["overlap"]) and record.recipe is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.digests import array_digest, file_sha256
+from napari_semxai.store.images.mask_parts import region_counts, region_mask
 from napari_semxai.store.images.masks import read_white_mask, write_mask
 from napari_semxai.store.project.files import (
     MASK_SUFFIX,
@@ -60,9 +61,10 @@ def seconds(time: str) -> float:
 
 
 def check_mask(image: ProjectImage, change: ReviewChange) -> None:
-    """Raise `InputError` when the mask of a change does not have the image's size."""
-    if change.mask is not None and change.mask.shape != image.shape:
-        raise InputError(f"{image.name}: mask of shape {change.mask.shape}, image {image.shape}")
+    """Raise `InputError` when the masks of a change do not have the image's size."""
+    for mask in (change.mask, change.ignored):
+        if mask is not None and mask.shape != image.shape:
+            raise InputError(f"{image.name}: mask of shape {mask.shape}, image {image.shape}")
 
 
 def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> BoolMask | None:
@@ -79,7 +81,11 @@ def new_mask(image: ProjectImage, old: ReviewRecord, change: ReviewChange) -> Bo
         if change.state is not None and change.state.is_truth and not old.mask_sha256:
             raise InputError(f"{image.name}: has no mask yet, so it cannot be {change.state}")
         return None
-    return np.asarray(change.mask, dtype=bool)
+    mask = np.asarray(change.mask, dtype=bool)
+    if change.back is not None:
+        return mask
+    ignored = region_mask(old.ignored, image.shape) if change.ignored is None else change.ignored
+    return mask if ignored is None else mask & ~ignored
 
 
 def imported_state(
@@ -125,9 +131,11 @@ def next_record(
         As `new_mask` answered.
     """
     if change.back is not None:
-        return _with_event(image, _as_before(change.back, mask), old, "undo")
+        return _with_event(image, _as_before(change, change.back, mask), old, "undo")
     digest = old.mask_sha256 if mask is None else array_digest(mask)
-    edited = digest != old.mask_sha256
+    ignored = old.ignored if change.ignored is None else region_counts(change.ignored)
+    redrawn = digest != old.mask_sha256
+    edited = redrawn or ignored != old.ignored
     state, voided = old.state, old.voided
     if change.state is not None:
         state, voided = change.state, None
@@ -144,10 +152,11 @@ def next_record(
         mask_sha256=digest,
         area=old.area if mask is None else int(np.count_nonzero(mask)),
         score=old.score if change.score is None else change.score,
-        recipe=_next_recipe(image, old, change, mask, edited),
+        recipe=_next_recipe(image, old, change, mask, redrawn),
         # An edit cuts them where they are written; nothing is left of them in an empty mask.
         parts=() if change.state is ReviewState.NO_DEFECT else parts,
         rule=(change.rule or old.rule) if state is ReviewState.BY_RULE else "",
+        ignored=ignored,
     )
     if change.confidence is not None:
         record = replace(
@@ -161,12 +170,13 @@ def next_record(
     return _with_event(image, record, old, kind)
 
 
-def _as_before(back: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
+def _as_before(change: ReviewChange, back: ReviewRecord, mask: BoolMask | None) -> ReviewRecord:
     """Return the record to go back to, written now, for the mask of that time."""
     digest, area = "", 0
     if mask is not None:
         digest, area = array_digest(mask), int(np.count_nonzero(mask))
-    return replace(back, time=utc_now(), mask_sha256=digest, area=area)
+    ignored = back.ignored if change.ignored is None else region_counts(change.ignored)
+    return replace(back, time=utc_now(), mask_sha256=digest, area=area, ignored=ignored)
 
 
 def _with_event(
@@ -311,6 +321,8 @@ def record_of(values: dict[str, Any]) -> ReviewRecord:
         # Earlier records know of no parts.
         parts=tuple(MaskPart(**part) for part in values.get("parts", ())),
         rule=rule if state is ReviewState.CANDIDATE else "",
+        # Nor of what is ignored.
+        ignored=str(values.get("ignored", "")),
     )
 
 

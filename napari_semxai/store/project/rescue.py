@@ -23,7 +23,14 @@ from napari_semxai.store.project.records import (
     record_of,
     record_values,
 )
-from napari_semxai.types import InputError, MaskPart, ReviewChange, ReviewState
+from napari_semxai.types import (
+    InputError,
+    MaskPart,
+    ReviewChange,
+    ReviewState,
+    mask_labels,
+    parted,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,12 +115,15 @@ def save_change(
         "classifier_synthetic": change.classifier_synthetic,
         "back": change.back and record_values(change.back, ""),
         "rule": change.rule,
+        "has_ignored": change.ignored is not None,
         "parts": None if change.parts is None else [asdict(part) for part in change.parts],
     }
     info = {"name": image.id, "path": str(image.path), "page": image.page}
     info |= {"project": project, "annotator": annotator, CHANGE: values}
     # A recovery copy always has a mask; `has_mask` tells an absent one from an empty one.
-    mask = np.zeros((0, 0), dtype=bool) if change.mask is None else change.mask
+    mask = np.zeros((0, 0), dtype=np.uint8)
+    if change.mask is not None:
+        mask = mask_labels(change.mask, change.ignored)
     key = f"{project} {image.id} {annotator_key(annotator)}"
     # A part of its own: an earlier change that still waits must not be replaced by a later one.
     return save_recovery(folder, key, mask, info, part=secrets.token_hex(8))
@@ -144,9 +154,11 @@ def load_change(copy: Recovery) -> ReviewChange:
         state, recipe = values.pop("state"), values.pop("recipe")
         # Earlier copies do not say.
         back, parts = values.pop("back", None), values.pop("parts", None)
+        has_ignored = values.pop("has_ignored", False)
         return ReviewChange(
             state=None if state is None else ReviewState(state),
-            mask=mask != 0 if values.pop("has_mask") else None,
+            mask=parted(mask)[0] if values.pop("has_mask") else None,
+            ignored=parted(mask)[1] if has_ignored else None,
             recipe=None if recipe is None else read_recipe(recipe),
             back=None if back is None else record_of(back),
             parts=None if parts is None else tuple(MaskPart(**part) for part in parts),

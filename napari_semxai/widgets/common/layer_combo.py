@@ -8,7 +8,8 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QComboBox, QSizePolicy
 from superqt.utils import signals_blocked
 
-from napari_semxai.layers.owned_layers import EXPLANATION, ROLE
+from napari_semxai.layers.files import ROLE
+from napari_semxai.layers.owned_layers import EXPLANATION
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel

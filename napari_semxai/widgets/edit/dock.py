@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QButtonGroup,
+    QCheckBox,
     QGridLayout,
     QSlider,
     QVBoxLayout,
@@ -112,6 +113,7 @@ class EditDock(ScrolledDock):
         self._on_recovery_changed(session.recovery)
         self._on_save_changed(session.save)
         self._on_queue_changed(session.queue)
+        self.ignore.setChecked(session.ignoring)
 
     def release(self) -> None:
         """Disconnect from the layer and the session."""
@@ -144,6 +146,11 @@ class EditDock(ScrolledDock):
         self.brush.setRange(1, 120)
         self.brush.setToolTip("Brush diameter in pixels (Alt+, and Alt+.)")
         self.diameter = whole_field(1, 999, "Brush diameter in pixels (Alt+, and Alt+.)")
+        self.ignore = QCheckBox("Ignore region")
+        self.ignore.setToolTip(
+            "Brush, eraser, polygon, lasso, fill and whole-mask edits mark what counts for "
+            "nothing, instead of the defect (Alt+Shift+G)"
+        )
         self.undo = button("Undo", "Undo the last edit (Ctrl+Z)")
         self.redo = button("Redo", "Redo the last undone edit (Ctrl+Shift+Z)")
         self.radius = whole_field(1, 50, "Radius in pixels for the edits below")
@@ -189,7 +196,7 @@ class EditDock(ScrolledDock):
             row(QWidget(), self.state, self.recovery),
             row(QWidget(), self.undo, self.redo, self.load_mask, self.save_mask),
             row(QWidget(), *self.tools.values()),
-            row(QWidget(), self.brush, self.diameter),
+            row(QWidget(), self.brush, self.diameter, self.ignore),
             self.panels[CLICKS],
             Section("Whole mask", whole),
             *(self.sections[panel] for panel in _OF_MASK if panel in self.sections),
@@ -204,6 +211,7 @@ class EditDock(ScrolledDock):
         return (
             (events.queue, self._on_queue_changed),
             (events.save, self._on_save_changed),
+            (events.ignoring, self._on_ignoring_changed),
             (events.recovery, self._on_recovery_changed),
             (self._layers.mask_layer_changed, self._on_mask_layer_changed),
             (self._lasso.kind_changed, self._on_mode_changed),
@@ -214,6 +222,7 @@ class EditDock(ScrolledDock):
             (self.modes.buttonClicked, self._on_tool_clicked),
             (self.brush.valueChanged, self._on_brush_moved),
             (self.diameter.valueChanged, self._on_brush_moved),
+            (self.ignore.clicked, self._edit.toggle_ignoring),
             (self.undo.clicked, self._on_undo_wanted),
             (self.redo.clicked, self._on_redo_wanted),
             *((part.clicked, self._on_edit_wanted) for part in self.edits.values()),
@@ -296,6 +305,9 @@ class EditDock(ScrolledDock):
                 self.sections[panel].setVisible(queue is not None)
         if REVIEW in self.panels:
             self.panels[REVIEW].setVisible(queue is not None)
+
+    def _on_ignoring_changed(self, ignoring: bool) -> None:
+        self.ignore.setChecked(ignoring)
 
     def _on_save_changed(self, save: SaveState) -> None:
         self._show_state(save, self._session.recovery)
