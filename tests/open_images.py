@@ -5,7 +5,7 @@ import numpy as np
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.state.open_image import OpenImage
 from napari_semxai.state.session import Automatic, Proposal
-from napari_semxai.types import SemImage
+from napari_semxai.types import LeftOut, SemImage
 from tests.pools import pool_of, scene_masks
 
 
@@ -32,4 +32,4 @@ def make_image(name="a", shape=(96, 128)):
 def automatic_of(border=(0, 3, 0, 0)):
     pool = pool_of(scene_masks())
     truth = ground_truth(pool, ignore_border=border)
-    return Automatic(pool, np.arange(len(pool)), truth, border)
+    return Automatic(pool, np.arange(len(pool)), truth, LeftOut(border))

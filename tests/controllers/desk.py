@@ -22,7 +22,7 @@ from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Automatic, Origin, Session
 from napari_semxai.store.disk.folders import Folders
 from napari_semxai.store.project.project import open_project
-from napari_semxai.types import ModelInfo
+from napari_semxai.types import IGNORED, LeftOut, ModelInfo, mask_labels
 from tests.controllers.sam_clicks import Engine
 from tests.pools import pool_of
 
@@ -42,7 +42,7 @@ def generated(shape=SHAPE, column=10):
     pool = surface_and_defect(shape, column)
     origin = Origin(model=ModelInfo("fake", "abc", "cpu"))
     truth = ground_truth(pool, ignore_border=0)
-    return Automatic(pool, np.arange(2), truth, (0, 0, 0, 0), origin=origin)
+    return Automatic(pool, np.arange(2), truth, LeftOut(), origin=origin)
 
 
 class Desk:
@@ -76,20 +76,33 @@ class Desk:
     def _begin(self, image):
         if image is not None:
             stored = self.session.current.mask
-            self.live = LiveMask(np.zeros(SHAPE) if stored is None else stored)
+            mask = np.zeros(SHAPE, bool) if stored is None else stored
+            self.live = LiveMask(mask_labels(mask, self.session.ignored), marks=True)
             self.edit.start_mask(self.live)
 
     def _take(self, proposal):
-        self.live.sync(proposal.mask)
-        self.edit.stroked()
+        ignored = self.live.ignored if proposal.ignored is None else proposal.ignored
+        self._change(self.live.sync(mask_labels(proposal.mask, ignored)))
 
     def _show(self, automatic):
         if automatic is not None and not self.session.edited:
-            self.live.sync(automatic.truth.mask)
+            self.live.sync(mask_labels(automatic.truth.mask, self.live.ignored))
 
     def stroke(self, row, column):
-        self.live.update((slice(row, row + 4), slice(column, column + 4)), np.ones((4, 4)))
-        self.edit.stroked()
+        self._paint(row, column, 4, 1)
+
+    def mark(self, row, column, side=4, label=IGNORED):
+        """Mark a square to be ignored, or with label 0 take that back."""
+        self._paint(row, column, side, label)
+
+    def _paint(self, row, column, side, label):
+        box = slice(row, row + side), slice(column, column + side)
+        self._change(self.live.update(box, np.full((side, side), label, np.uint8)))
+
+    def _change(self, change):
+        if change is not None:
+            self.edit.mask_changed()
+            self.edit.stroked(change)
 
     def turn(self, condition, patience=10):
         """Run what was delivered until a condition holds."""

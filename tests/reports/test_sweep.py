@@ -6,10 +6,11 @@ from napari_semxai.algorithms.algorithm1.ground_truth import defect_in
 from napari_semxai.algorithms.algorithm1.sweep import sweep_image, sweep_set
 from napari_semxai.reports.figures import COLORS, save_figure
 from napari_semxai.reports.sweep import _shown_winners, sweep_figure
+from napari_semxai.types import LeftOut
 from tests.pools import pool_of, scene_masks
 
 ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
-FIND = partial(defect_in, connectivity=8, border=(0, 3, 0, 0))
+FIND = partial(defect_in, connectivity=8, left_out=LeftOut((0, 3, 0, 0)))
 
 
 def test_pictures_of_one_image_and_of_many(tmp_path):

@@ -32,7 +32,7 @@ EYES = {
 GREYS = tuple(f"#{value:02x}{value:02x}{value:02x}" for value in range(0, 256, 5))
 # What lies over one image at a time.
 ROLES = {
-    "mask": ("DEFECT", "AUTOMATIC", "TRUTH", "HEAT", "PREVIEW"),
+    "mask": ("DEFECT", "AUTOMATIC", "TRUTH", "HEAT", "PREVIEW", "IGNORED"),
     "steps": ("WINNER", "COMPLEMENT", "DEFECT", "AUTOMATIC"),
     "annotators": ("BOTH", "ONLY_OTHER", "ONLY_THIS"),
     "clicks": ("FOREGROUND_CLICK", "BACKGROUND_CLICK", "DEFECT", "PREVIEW"),

@@ -40,6 +40,7 @@ from napari_semxai.types import (
     CandidatePool,
     FilterSettings,
     JobState,
+    LeftOut,
     MaskSize,
     Microscope,
     ModelInfo,
@@ -121,7 +122,7 @@ def test_what_was_learned_is_offered_where_it_is_in_use(
         (1, "⚠ The defect touches the image edge or the ignored border"),
         (0, "Learned: defect 12 px, mask confidence 0.90"),
     ):
-        edges = (border,) * 4
+        edges = LeftOut((border,) * 4)
         truth = learned_mask(LearnedMask(mask, 0.9), edges)
         pool = CandidatePool.empty(mask.shape)
         session.automatic = Automatic(pool, np.empty(0, int), truth, edges)
@@ -394,7 +395,7 @@ def automatic_with(*boxes):
     for mask, (row0, column0, row1, column1) in zip(masks, boxes, strict=True):
         mask[row0:row1, column0:column1] = True
     pool = pool_of(masks)
-    return Automatic(pool, np.arange(len(boxes)), ground_truth(pool), (0, 0, 0, 0))
+    return Automatic(pool, np.arange(len(boxes)), ground_truth(pool), LeftOut())
 
 
 def test_sliders_that_change_nothing_are_named(qtbot, candidates, session):

@@ -5,10 +5,10 @@ from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.algorithm1.robust import robust_defect
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.types import AlgorithmSettings
+from napari_semxai.types import AlgorithmSettings, LeftOut
 from tests.pools import pool_of, scene_masks
 
-BORDER = (0, 3, 0, 0)
+BORDER = LeftOut((0, 3, 0, 0))
 
 
 @pytest.fixture
@@ -24,7 +24,11 @@ def test_the_paper_s_variant_is_algorithm_1(image, alpha, beta, connectivity):
     settings = AlgorithmSettings(alpha, beta, connectivity, algorithm="paper")
     found = automatic_mask(pool_of(scene_masks()), image, settings, BORDER)
     expected = ground_truth(
-        scene_masks(), alpha=alpha, beta=beta, connectivity=connectivity, ignore_border=BORDER
+        scene_masks(),
+        alpha=alpha,
+        beta=beta,
+        connectivity=connectivity,
+        ignore_border=BORDER.border,
     )
     np.testing.assert_array_equal(found.mask, expected.mask)
     np.testing.assert_array_equal(found.scores, expected.scores)
@@ -40,7 +44,7 @@ def test_the_paper_s_variant_is_algorithm_1(image, alpha, beta, connectivity):
 def test_the_robust_variant_has_the_same_winner_and_its_own_stage_2(image):
     pool = pool_of(scene_masks())
     found = automatic_mask(pool, image, AlgorithmSettings(), BORDER)
-    expected = robust_defect(image.gray, pool.mask(0), pool, connectivity=8, border=BORDER)
+    expected = robust_defect(image.gray, pool.mask(0), pool, connectivity=8, left_out=BORDER)
     assert found.winner == ground_truth(pool).winner == 0
     np.testing.assert_array_equal(found.mask, expected.mask)
     assert found.confidence == expected.confidence is not None
@@ -91,12 +95,12 @@ def test_an_image_of_one_value_has_no_defect_for_that_reason(algorithm, value):
     pool = pool_of(masks)
     gray = np.full((20, 30), value, np.uint8)
     settings = AlgorithmSettings(algorithm=algorithm)
-    found = automatic_mask(pool, image_from_array(gray, "flat"), settings, (0, 0, 0, 0))
+    found = automatic_mask(pool, image_from_array(gray, "flat"), settings, LeftOut())
     assert not found.mask.any()
     assert found.winner is None
     assert found.reason == "all pixels have the same value, or none"
     # One pixel that differs, or a surface that a person chose, is looked at.
     gray = gray.copy()
     gray[0, 0] = 100
-    found = automatic_mask(pool, image_from_array(gray, "speck"), settings, (0, 0, 0, 0))
+    found = automatic_mask(pool, image_from_array(gray, "speck"), settings, LeftOut())
     assert found.winner == 0

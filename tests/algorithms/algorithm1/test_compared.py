@@ -15,11 +15,11 @@ from napari_semxai.algorithms.algorithm1.compared import (
 from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.types import AlgorithmSettings
+from napari_semxai.types import AlgorithmSettings, LeftOut
 from tests.pools import pool_of
 
 SHAPE = (200, 240)
-SETTINGS = {"connectivity": 8, "border": (0, 0, 0, 0)}
+SETTINGS = {"connectivity": 8, "left_out": LeftOut()}
 
 
 def disc(row, column, radius):
@@ -100,7 +100,7 @@ def test_nothing_lies_in_the_ignored_border():
         pool,
         difference(disc(100, 235, 18)),
         connectivity=8,
-        border=(0, 20, 0, 0),
+        left_out=LeftOut((0, 20, 0, 0)),
     )
     assert all(box[1].stop <= SHAPE[1] - 20 for box in found.boxes)
 
@@ -137,16 +137,31 @@ def test_the_automatic_mask_uses_a_difference_unless_it_says_why_not():
     gray, pattern, particle = lines()
     pool, image = pool_of([~pattern & ~particle, particle]), image_from_array(gray, "lines")
     settings = AlgorithmSettings(reference="self")
-    where = settings, gray, (0, 0, 0, 0), pool
+    where = settings, gray, LeftOut(), pool
 
     def found(shown):
         known = known_by(*where, shown)
-        return automatic_mask(pool, image, settings, (0, 0, 0, 0), known=known)
+        return automatic_mask(pool, image, settings, LeftOut(), known=known)
 
     seen = difference(disc(100, 70, 13))
     assert scores(found(seen).mask, particle).dice > 0.9
-    plain = automatic_mask(pool, image, settings, (0, 0, 0, 0))
+    plain = automatic_mask(pool, image, settings, LeftOut())
     without = Difference(seen.strength, seen.parts, 0.2, "the reference does not match")
     for answer in (found(without), found(None)):
         np.testing.assert_array_equal(answer.mask, plain.mask)
         assert answer.confidence == plain.confidence
+
+
+def test_nothing_lies_in_what_is_ignored():
+    gray, pattern, _ = lines()
+    pool = pool_of([~pattern, disc(100, 70, 13), disc(40, 200, 13)])
+    ignored = np.zeros(SHAPE, bool)
+    ignored[:, 180:] = True
+    ignored[95:100] = True
+    shown = difference(disc(100, 70, 13), disc(40, 200, 13))
+    settings = {"connectivity": 8, "left_out": LeftOut(region=ignored)}
+    found = judge_suspects(gray, pool.mask(0), pool, shown, **settings)
+    assert found.boxes
+    for box, mask in zip(found.boxes, found.masks, strict=True):
+        assert not (mask & ignored[box]).any()
+    assert not (compared_defect(gray, pool.mask(0), pool, shown, **settings).mask & ignored).any()

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from napari_semxai.algorithms.algorithm1.ground_truth import as_border, ground_truth, rank
+from napari_semxai.types import LeftOut
 from tests.algorithms.paper import literal_ground_truth
 
 SHAPE = (48, 64)
@@ -131,3 +132,35 @@ def test_masks_of_numbers_count_as_masks(foreground):
     found = ground_truth(surface.astype(np.uint8) * foreground, beta=0.1)
     np.testing.assert_array_equal(found.mask, expected.mask)
     assert (found.winner, found.mask.sum()) == (expected.winner, expected.mask.sum())
+
+
+def test_a_region_is_left_out_as_the_border_is():
+    masks = surface_with_hole()
+    masks[0, 5:45, 5:9] = False
+    ignored = np.zeros(masks.shape[1:], bool)
+    assert ground_truth(masks).mask.sum() == 160
+    ignored[:, :10] = True
+    without = ground_truth(masks, ignored=ignored)
+    assert without.mask.sum() == 60
+    assert not without.touches_edge
+    np.testing.assert_array_equal(without.areas, ground_truth(masks).areas)
+    # What ends at the region is cut off, too.
+    rows, columns = np.nonzero(without.mask)
+    ignored[rows.min() : rows.max() + 1, columns.min() : columns.min() + 2] = True
+    cut = ground_truth(masks, ignored=ignored)
+    assert cut.touches_edge
+    assert not (cut.mask & ignored).any()
+    assert "what is ignored" in ground_truth(masks, ignored=np.ones_like(ignored)).reason
+
+
+def test_what_is_left_out_is_equal_by_its_pixels():
+    one, two = np.zeros((4, 4), bool), np.zeros((4, 4), bool)
+    assert LeftOut((0, 1, 0, 0), one) == LeftOut((0, 1, 0, 0), two)
+    assert hash(LeftOut(region=one)) == hash(LeftOut())
+    two[1, 1] = True
+    assert LeftOut(region=one) != LeftOut(region=two)
+    assert LeftOut(region=one) != LeftOut()
+    assert LeftOut().seen(one) is one
+    np.testing.assert_array_equal(
+        LeftOut((1, 1, 1, 1), two).kept(~one), [[0] * 4, [0, 0, 1, 0], [0, 1, 1, 0], [0] * 4]
+    )

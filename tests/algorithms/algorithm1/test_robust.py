@@ -12,11 +12,12 @@ from napari_semxai.algorithms.algorithm1.robust import (
     robust_defect,
 )
 from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.types import LeftOut
 from tests.pools import pool_of
 
 SHAPE = (160, 200)
 NONE = pool_of(np.zeros((0, *SHAPE), bool))
-SETTINGS = {"connectivity": 8, "border": (0, 0, 0, 0)}
+SETTINGS = {"connectivity": 8, "left_out": LeftOut()}
 
 
 def scene(defects, *, strip=False, specks=(), seed=0):
@@ -45,7 +46,7 @@ def pieces(truth):
 def test_every_defect_is_found_and_the_strip_is_not(defects):
     gray, surface, truth = scene(defects, strip=True, specks=[(100, 20)])
     pool = pool_of([surface, *pieces(truth)])
-    found = robust_defect(gray, surface, pool, connectivity=8, border=(0, 8, 0, 0))
+    found = robust_defect(gray, surface, pool, connectivity=8, left_out=LeftOut((0, 8, 0, 0)))
     assert scores(found.mask, truth).dice == 1
     assert 0.5 < found.confidence <= 1
     assert (found.reason, found.touches_edge) == ("", False)
@@ -112,3 +113,18 @@ def test_more_evidence_means_more_confidence():
     assert found == sorted(found)
     assert found[-1] > 0.9
     assert robust.PRESENCE[0] > 0
+
+
+def test_what_is_ignored_is_neither_a_defect_nor_the_surface_around_one():
+    gray, surface, truth = scene([(20, 30), (60, 120)])
+    pool = pool_of([surface, *pieces(truth)])
+    ignored = np.zeros(SHAPE, bool)
+    ignored[10:50, 20:70] = True
+    settings = {"connectivity": 8, "left_out": LeftOut(region=ignored)}
+    found = robust_defect(gray, surface, pool, **settings)
+    np.testing.assert_array_equal(found.mask, truth & ~ignored)
+    # A smear beside the defect, marked by a person, does not change how the defect looks.
+    smeared = np.where(ignored, 255, gray).astype(np.uint8)
+    assert robust_defect(smeared, surface, pool, **settings).confidence == found.confidence
+    ignored |= truth
+    assert not robust_defect(gray, surface, pool, **settings).mask.any()

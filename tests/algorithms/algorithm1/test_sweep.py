@@ -14,12 +14,12 @@ from napari_semxai.algorithms.algorithm1.sweep import (
 )
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.types import AlgorithmSettings
+from napari_semxai.types import AlgorithmSettings, LeftOut
 from tests.pools import pool_of, scene_masks
 
 ALPHAS, BETAS = np.linspace(0, 8, 5), np.linspace(0, 1, 6)
 SHAPE = (6, 5)
-FIND = partial(defect_in, connectivity=8, border=(0, 3, 0, 0))
+FIND = partial(defect_in, connectivity=8, left_out=LeftOut((0, 3, 0, 0)))
 
 
 def plane_of(dice):
@@ -29,7 +29,7 @@ def plane_of(dice):
 def test_the_robust_variant_is_swept_too():
     masks = scene_masks()
     gray = np.where(masks[1], 180, 90).astype(np.uint8)
-    image, border = image_from_array(gray, "scene"), (0, 3, 0, 0)
+    image, border = image_from_array(gray, "scene"), LeftOut((0, 3, 0, 0))
     find = stage_two(AlgorithmSettings(), gray, border, pool_of(masks))
     plane = sweep_image(pool_of(masks), masks[1], ALPHAS, BETAS, find)
     for row, beta in enumerate(BETAS):

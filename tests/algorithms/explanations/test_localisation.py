@@ -220,3 +220,22 @@ def test_the_best_lies_in_the_middle_of_a_plateau():
     assert curve.best == (3.0, 0.7)
     assert curve.nearest(3.4) == 3.0
     assert best_in_words([curve]) == "a map: best δ 3, Dice 0.700"
+
+
+def test_ignored_pixels_are_no_part_of_the_ranking():
+    rng = np.random.default_rng(3)
+    values = np.round(rng.random((20, 30)), 1).astype(np.float32)
+    truth, ignored = rng.random((20, 30)) < 0.3, rng.random((20, 30)) < 0.2
+    values[5, 5], ignored[5, 5] = 1.0, False
+    kept = ~ignored
+    ranked = RankedMap(values)
+    found, expected = ranked.without(ignored), RankedMap(values[kept][None])
+    assert found.localisation(truth) == expected.localisation(truth[kept][None])
+    taus = np.linspace(0, 1, 21)
+    np.testing.assert_array_equal(
+        found.dice_curve(truth, taus), expected.dice_curve(truth[kept][None], taus)
+    )
+    assert ranked.without(None) is ranked
+    nothing = ranked.without(np.ones_like(ignored))
+    assert np.isnan(nothing.localisation(truth).auroc)
+    assert (nothing.dice_curve(truth, taus) == 1).all()

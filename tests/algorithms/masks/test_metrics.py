@@ -15,6 +15,7 @@ from sklearn.metrics import (
 )
 
 from napari_semxai.algorithms.masks.metrics import LiveMask, LiveScores, scores
+from napari_semxai.types import IGNORED, mask_labels, parted
 
 PAIRS = st.tuples(st.integers(1, 8), st.integers(1, 8)).flatmap(
     lambda shape: st.tuples(arrays(bool, shape), arrays(bool, shape))
@@ -115,3 +116,54 @@ def test_an_edit_that_changes_nothing_is_none():
 def test_masks_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match="same"):
         LiveScores(LiveMask(np.ones((8, 8))), LiveMask(np.ones((4, 4))))
+
+
+@given(STROKES)
+def test_ignored_pixels_count_nowhere_while_both_are_painted(strokes):
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 3, (20, 30)).astype(np.uint8)
+    truth_values = (rng.random((20, 30)) < 0.3).astype(np.uint8)
+    prediction, truth = LiveMask(labels, marks=True), LiveMask(truth_values)
+    live = LiveScores(prediction, truth)
+    for row, column, height, width, seed in strokes:
+        box = slice(row, row + height), slice(column, column + width)
+        array, painted = ((labels, prediction), (truth_values, truth))[seed % 2]
+        before = array[box].copy()
+        random = np.random.default_rng(seed)
+        array[box] = random.integers(0, 2 if painted is truth else 3, array[box].shape)
+        change = painted.update(box, array[box])
+        if change is None:
+            assert np.array_equal(before, array[box])
+            continue
+        (live.prediction_changed, live.truth_changed)[seed % 2](change)
+        if painted is prediction:
+            own = (before != array[box]) & (before != IGNORED) & (array[box] != IGNORED)
+            assert change.drawn == own.any()
+            assert change.region == ((before == IGNORED) != (array[box] == IGNORED)).any()
+    kept = labels != IGNORED
+    assert live.scores == scores(labels[kept][None] == 1, truth_values[kept][None])
+    assert live.scores == scores(labels, truth_values, labels == IGNORED)
+    np.testing.assert_array_equal(prediction.labels, labels)
+    assert_size(prediction.size, (labels == 1).astype(np.uint8))
+
+
+def test_where_all_is_ignored_nothing_is_counted():
+    found = scores(np.ones((3, 4)), np.zeros((3, 4)), np.ones((3, 4), bool))
+    assert (found.tp, found.fp, found.fn, found.tn) == (0, 0, 0, 0)
+    assert found.dice == 1
+    assert math.isnan(found.accuracy)
+    with pytest.raises(ValueError, match="ignored"):
+        scores(np.ones((3, 4)), np.zeros((3, 4)), np.ones((4, 3), bool))
+
+
+def test_labels_come_apart_as_they_were_joined():
+    labels = np.array([[0, 1, 2], [7, 2, 0]], np.uint8)
+    mask, ignored = parted(labels)
+    np.testing.assert_array_equal(mask, [[0, 1, 0], [1, 0, 0]])
+    np.testing.assert_array_equal(mask_labels(mask | ignored, ignored), [[0, 1, 2], [1, 2, 0]])
+    live = LiveMask(labels, marks=True)
+    first = live.ignored
+    assert live.ignored is first
+    live.sync(np.zeros((2, 3), np.uint8))
+    assert live.ignored is None
+    assert first.sum() == 2

@@ -56,3 +56,17 @@ def test_summary_of_a_pair():
     assert found.iou_std == pytest.approx(np.std([0.5, 1], ddof=1))
     assert found.state_kappa == 0
     assert math.isnan(found.label_kappa)
+
+
+def test_what_one_of_a_pair_ignores_is_not_compared():
+    one, two, three = (np.zeros((6, 6), bool) for _ in range(3))
+    one[:3], two[:3], three[3:] = True, True, True
+    two[3, :] = True
+    region = np.zeros((6, 6), bool)
+    region[3] = True
+    masks = {"a": one, "b": two, "c": three}
+    found = pair_scores(masks, {"b": region})
+    assert found["a", "b"].dice == 1
+    assert found["a", "c"] == pair_scores(masks)["a", "c"]
+    assert found["b", "c"].tn == 0
+    assert sum((found["b", "c"].fp, found["b", "c"].fn)) == 30

@@ -2,15 +2,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.learned import learn
 from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
 from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided
+from napari_semxai.backends.learned.train import _loss
 from napari_semxai.store.project.features import known_features
 from napari_semxai.store.project.learned import read_version, version_in_use
 from napari_semxai.store.project.ranked import without_features
-from napari_semxai.types import InputError, Progress
+from napari_semxai.types import IGNORED, InputError, Progress
 from napari_semxai.types.learned import FeaturesRequest, LearnedVersion, LearnRequest
 from tests.learned import QUICK, SHAPE, lot, reviewed_project
 
@@ -147,3 +149,19 @@ def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path):
         assert [image.id for image in images] == ["i00", "i01"]
         assert features.shape == (2, 1248)
         assert np.isfinite(features).all()
+
+
+def test_ignored_pixels_are_in_no_loss():
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn((1, 1, 12, 16), generator=generator)
+    labels = torch.randint(0, 3, (1, 1, 12, 16), generator=generator).float()
+    known = labels != IGNORED
+    other = torch.where(known, logits, torch.full_like(logits, 9.0))
+    assert float(_loss(logits, labels)) == float(_loss(other, labels))
+    assert float(_loss(logits, torch.where(known, labels, 0.0))) != float(_loss(logits, labels))
+    loss = _loss(logits.requires_grad_(), labels)
+    loss.backward()
+    assert not logits.grad[~known].any()
+    assert logits.grad[known].all()
+    nothing = _loss(logits, torch.full_like(labels, float(IGNORED)))
+    assert torch.isfinite(nothing)

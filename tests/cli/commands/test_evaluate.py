@@ -298,3 +298,20 @@ def test_alpha_and_beta_from_a_split_of_their_own(dataset, quick):
 def _rows(path):
     with path.open() as file:
         return list(csv.DictReader(file))
+
+
+def test_what_is_ignored_beside_a_true_mask_is_not_counted(dataset):
+    for number in range(10):
+        truth, moved = (
+            read_mask(dataset / place)
+            for place in (f"masks/{number}.png", f"shifted/{number}_mask.png")
+        )
+        write_mask(dataset / f"masks/{number}_ignored.png", truth != moved)
+    code = evaluate(
+        dataset, "--explanations", f"Moved={dataset}/shifted", "--explanations", dataset / "maps"
+    )
+    assert code == 0
+    rows = [row for row in _rows(dataset / "out/images.csv") if row["method"] == "Moved"]
+    assert {float(row["dice"]) for row in rows} == {1.0}
+    pixels = {sum(int(row[name]) for name in ("tp", "fp", "fn", "tn")) for row in rows}
+    assert pixels == {24 * 32, 24 * 32 - 16}

@@ -21,7 +21,8 @@ from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_s
 from napari_semxai.cli import main
 from napari_semxai.cli.common.sources import find_sources
 from napari_semxai.cli.works import masks
-from napari_semxai.store.images.masks import read_mask
+from napari_semxai.store.images.mask_parts import region_mask
+from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
 
 DATA = Path(__file__).parents[4] / "shared/data/real"
@@ -359,3 +360,33 @@ def test_all_known_defects_of_a_patterned_image_are_found(tmp_path: Path) -> Non
     assert 0 not in hit
     assert len(hit) == 3
     assert count <= 4
+
+
+def test_no_defect_is_looked_for_in_what_is_ignored(
+    tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    shape = save(tmp_path / "a.png").shape
+    region = np.zeros(shape, bool)
+    region[:, :30] = True
+    write_mask(tmp_path / "regions/a_ignored.png", region)
+    command = ["mask", str(tmp_path / "a.png"), "-o", str(tmp_path / "out"), *quick]
+    command += ["--algorithm", "paper"]
+    assert main(command) == 0
+    plain = read_mask(tmp_path / "out/a_mask.png")
+    assert main([*command, "--ignore", str(tmp_path / "regions")]) == 0
+    found = read_mask(tmp_path / "out/a_mask.png")
+    assert (plain & region).any()
+    assert not (found & region).any()
+    np.testing.assert_array_equal(read_mask(tmp_path / "out/a_mask_ignored.png"), region)
+    record = read(tmp_path / "out/a.json")
+    np.testing.assert_array_equal(region_mask(record["ignored"], shape), region)
+    # Results are no images, and the same region again is done already.
+    assert main(["mask", str(tmp_path / "out"), "-o", str(tmp_path / "again"), *quick]) == 2
+    capsys.readouterr()
+    assert main([*command, "--ignore", str(tmp_path / "regions/a_ignored.png"), "--json"]) == 0
+    assert main([*command, "--ignore", str(tmp_path / "nowhere")]) == 2
+    assert "no such file or folder" in capsys.readouterr().err
+    assert main([*command, "--ignore", str(tmp_path / "out")]) == 0
+    (tmp_path / "empty").mkdir()
+    assert main([*command, "--ignore", str(tmp_path / "empty")]) == 2
+    assert "a_ignored.png" in capsys.readouterr().err

@@ -40,7 +40,7 @@ def test_equals_the_public_functions(options: argparse.Namespace) -> None:
         device="cpu",
     )
     expected = sx.ground_truth(candidates, ignore_border=sx.edge_strips(image))
-    assert result.border == (0, 3, 0, 0)
+    assert result.left_out.border == (0, 3, 0, 0)
     np.testing.assert_array_equal(result.truth.mask, expected.mask)
     np.testing.assert_array_equal(result.truth.scores, expected.scores)
     assert updates[-1].done == updates[-1].total == 4

@@ -15,6 +15,7 @@ from napari_semxai.store.images.references import compared
 from napari_semxai.types import (
     IDLE,
     GenerateUpdate,
+    LeftOut,
     MaskSettings,
     ModelInfo,
     ReviewChange,
@@ -283,7 +284,7 @@ def test_the_masks_are_those_of_the_command_line(desk):
     settings, image = desk.session.settings, desk.project().read_image("wafer_1")
     pool = surface_and_defect()
     chosen = pool.take(filter_candidates(pool, settings.filters))
-    expected = automatic_mask(chosen, image, settings.algorithm, (1, 1, 1, 1))
+    expected = automatic_mask(chosen, image, settings.algorithm, LeftOut((1, 1, 1, 1)))
     np.testing.assert_array_equal(desk.project().mask("wafer_1", "Anna"), expected.mask)
     recipe = desk.project().record("wafer_1", "Anna").recipe
     assert MaskSettings.from_json(recipe.settings, "auto") == settings

@@ -11,7 +11,7 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.controllers.research.research import ALPHAS, BETAS, ResearchController
 from napari_semxai.state.explanation import CONCEPTS, Heatmaps
 from napari_semxai.state.research import ImageSweep, RunResult
-from napari_semxai.types import AlgorithmSettings
+from napari_semxai.types import AlgorithmSettings, LeftOut
 from tests.explanations import concept_maps, heatmap
 from tests.open_images import automatic_of, open_image, propose_to
 from tests.pools import pool_of, scene_masks
@@ -98,7 +98,7 @@ def test_a_sweep_of_other_candidates_goes(session, research, image, change):
     elif change == "filters":
         automatic = replace(automatic, indices=automatic.indices[:-1])
     elif change == "border":
-        automatic = replace(automatic, border=(1, 3, 0, 0))
+        automatic = replace(automatic, left_out=LeftOut((1, 3, 0, 0)))
     elif change == "algorithm":
         session.algorithm = replace(session.algorithm, algorithm="paper")
         automatic = replace(automatic)

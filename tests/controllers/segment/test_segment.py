@@ -21,6 +21,7 @@ from napari_semxai.types import (
     FilterSettings,
     GenerateSettings,
     GenerateUpdate,
+    LeftOut,
     ModelInfo,
 )
 from napari_semxai.types.learned import UNLIKE, LearnedMask, LearnedRequest
@@ -140,7 +141,7 @@ def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
         paper.surface,
         session.automatic.pool,
         connectivity=8,
-        border=segment.border(),
+        left_out=segment.left_out,
     )
     truth = session.automatic.truth
     np.testing.assert_array_equal(truth.mask, expected.mask)
@@ -393,7 +394,7 @@ def test_candidates_keep_what_made_them(session, engine, segment, generated):
 @pytest.fixture
 def stage(image):
     pool = pool_of(scene_masks())
-    return StageTwo(pool, stage_two(AlgorithmSettings(), image.gray, (0, 0, 0, 0), pool))
+    return StageTwo(pool, stage_two(AlgorithmSettings(), image.gray, LeftOut(), pool))
 
 
 def test_the_defect_of_a_winner_is_that_of_algorithm_1(stage):
@@ -409,7 +410,7 @@ def test_few_are_kept_and_the_one_used_last_is_among_them(image):
     for number, mask in enumerate(masks):
         mask[: 10 + number] = True
     pool = pool_of(masks)
-    stage = StageTwo(pool, stage_two(AlgorithmSettings(), image.gray, (0, 0, 0, 0), pool))
+    stage = StageTwo(pool, stage_two(AlgorithmSettings(), image.gray, LeftOut(), pool))
     first = stage.of(0)[0]
     for candidate in range(1, _WINNERS_KEPT + 2):
         stage.of(candidate)

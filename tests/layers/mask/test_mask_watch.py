@@ -15,6 +15,8 @@ from napari.utils.interactions import (
 
 from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.layers.mask.mask_watch import BRUSH_STEP, MaskTool, MaskWatch
+from napari_semxai.layers.owned_layers import role_colormap
+from napari_semxai.types import IGNORED
 
 
 @pytest.fixture
@@ -211,3 +213,81 @@ def test_a_stroke_and_a_polygon_end_with_the_image():
     # What was painted is one edit.
     layer.undo()
     assert not layer.data.any()
+
+
+@pytest.fixture
+def marked(layer):
+    """The layer of the defect mask with its tool: a defect on the left, and ignored rows."""
+    layer.data = np.zeros((60, 80), np.uint8)
+    layer.data[10:50, 10:30] = 1
+    layer.data[:5] = IGNORED
+    layer.refresh()
+    tool, watch = MaskTool(), MaskWatch(layer, marks=True)
+    layer.colormap = role_colormap(*tool.palette)
+    tool.take(layer)
+    layer.brush_size = 9
+    yield layer, tool, watch
+    tool.leave()
+    watch.release()
+
+
+def test_the_brush_leaves_what_is_ignored_and_the_eraser_takes_only_its_own(marked):
+    layer, tool, watch = marked
+    layer.mode = "paint"
+    layer.paint((4, 60), layer.selected_label)
+    assert (layer.data[:5] == IGNORED).all()
+    assert layer.data[6, 60] == 1
+    layer.mode = "erase"
+    layer.paint((4, 60), 0)
+    assert (layer.data[:5] == IGNORED).all()
+    assert layer.data[6, 60] == 0
+    tool.mark(True)
+    layer.mode = "paint"
+    layer.paint((20, 20), layer.selected_label)
+    assert layer.data[20, 20] == IGNORED
+    assert not watch.live.mask[20, 20]
+    assert watch.live.ignored[20, 20]
+    layer.mode = "erase"
+    layer.paint((25, 20), 0)
+    assert layer.data[22, 20] == 0
+    # The eraser for ignored pixels leaves the mask.
+    assert layer.data[28, 20] == 1
+    layer.undo()
+    layer.undo()
+    assert layer.data[20, 20] == 1
+    assert watch.live.ignored.sum() == 5 * 80
+    tool.mark(False)
+    assert layer.selected_label == 1
+
+
+def test_whole_masks_keep_what_is_ignored(marked):
+    layer, _, watch = marked
+    watch.write(np.ones((60, 80), bool))
+    assert (layer.data[:5] == IGNORED).all()
+    assert (layer.data[5:] == 1).all()
+    told = []
+    watch.edited.connect(told.append)
+    region = np.zeros((60, 80), bool)
+    region[30:] = True
+    watch.write_undoable(disc(20, 20), region)
+    np.testing.assert_array_equal(watch.live.mask, disc(20, 20) & ~region)
+    np.testing.assert_array_equal(watch.live.ignored, region)
+    np.testing.assert_array_equal(layer.data, watch.live.labels)
+    layer.undo()
+    assert (layer.data[:5] == IGNORED).all()
+    assert (layer.data[5:] == 1).all()
+    layer.redo()
+    np.testing.assert_array_equal(watch.live.ignored, region)
+    assert any(change.region and change.drawn for change in told)
+
+
+def test_what_is_ignored_is_a_tint_that_can_be_hidden(marked):
+    layer, tool, _ = marked
+    shown = layer.get_color(IGNORED)
+    assert 0 < shown[3] < 1
+    tool.toggle_ignored()
+    assert layer.get_color(IGNORED)[3] == 0
+    assert layer.get_color(1)[3] == 1
+    # Whoever marks sees what is marked.
+    tool.mark(True)
+    np.testing.assert_array_equal(layer.get_color(IGNORED), shown)

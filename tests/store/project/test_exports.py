@@ -11,6 +11,7 @@ from matplotlib.path import Path as MatplotlibPath
 from PIL import Image
 from pycocotools.coco import COCO
 
+from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.project.create import add_images, create_project, name_classes
 from napari_semxai.store.project.exports import (
     EXPORT_FORMATS,
@@ -154,7 +155,9 @@ def test_measurements(project, tmp_path):
     for name, value in wanted.items():
         assert float(first[name]) == pytest.approx(value, rel=1e-6), name
     assert -80 < wanted["orientation_deg"] < -10 or 10 < wanted["orientation_deg"] < 80
-    lengths = [name for name in first if name.endswith("_px") and name != "area_px"]
+    lengths = [
+        name for name in first if name.endswith("_px") and name not in ("area_px", "ignored_px")
+    ]
     assert len(lengths) == 6
     for name in lengths:
         micrometres = float(first[name.replace("_px", "_um")])
@@ -390,7 +393,7 @@ def test_numbers_of_classes(project, tmp_path):
     assert export(project, chosen_masks(project, "anna"), folder, "class-png") == 3
     with (folder / "classes.csv").open(newline="") as file:
         named = {row["class"]: int(row["value"]) for row in csv.DictReader(file)}
-    assert named == {"7": 7, "8": 8, "9": 9}
+    assert named == {"7": 7, "8": 8, "9": 9, "": 255}
     for name, value in (("a", 9), ("stack_p0001", 8), ("stack_p0002", 0)):
         stored = np.asarray(Image.open(folder / f"{name}.png"))
         np.testing.assert_array_equal(stored, value * TRUTH[name].astype(np.uint8))
@@ -405,3 +408,69 @@ def test_numbers_of_classes(project, tmp_path):
 def test_an_unknown_format_is_refused(project, tmp_path):
     with pytest.raises(InputError, match=r"gif: no such format; choose one of png, tif"):
         export(project, chosen_masks(project, "anna"), tmp_path / "masks", "gif")
+
+
+IGNORED = np.zeros(MIXED, dtype=bool)
+IGNORED[:6, 4:20] = True
+
+
+@pytest.fixture
+def marked(project):
+    """The project, with a region that counts for nothing on its first image."""
+    project.write_review(
+        "a", "anna", ReviewChange(ReviewState.CORRECTED, blob(1), ignored=IGNORED)
+    )
+    return project
+
+
+@pytest.mark.parametrize(
+    "form", ["png", "tif", "coco-rle", "coco-polygons", "carinthia-s", "class-png"]
+)
+def test_what_is_ignored_comes_back_from_an_export(marked, tmp_path, form):
+    coco = form.startswith("coco")
+    target = tmp_path / ("out.json" if coco else "out")
+    export(marked, chosen_masks(marked), target, form)
+    source = target / "data" / "carinthia-s.csv" if form == "carinthia-s" else target
+    assert import_masks(marked, source, "ben").brought == 3
+    for name, mask in TRUTH.items():
+        ignored = IGNORED if name == "a" else np.zeros(MIXED, bool)
+        record = marked.record(name, "ben")
+        found = region_mask(record.ignored, MIXED)
+        np.testing.assert_array_equal(np.zeros(MIXED, bool) if found is None else found, ignored)
+        np.testing.assert_array_equal(marked.mask(name, "ben"), mask & ~ignored)
+    # The same once more is nothing.
+    history = marked.record("a", "ben").history
+    import_masks(marked, source, "ben")
+    assert marked.record("a", "ben").history == history
+
+
+def test_other_programs_are_told_what_is_ignored(marked, tmp_path):
+    export(marked, chosen_masks(marked), tmp_path / "coco.json", "coco-polygons")
+    coco = COCO(tmp_path / "coco.json")
+    image = next(one for one in coco.loadImgs(coco.getImgIds()) if one["semxai_id"] == "a")
+    crowds = [one for one in coco.loadAnns(coco.getAnnIds(image["id"])) if one["iscrowd"]]
+    assert [one["semxai_ignored"] for one in crowds] == [True]
+    np.testing.assert_array_equal(coco.annToMask(crowds[0]), IGNORED)
+    export(marked, chosen_masks(marked), tmp_path / "numbers", "class-png")
+    values = np.asarray(Image.open(tmp_path / "numbers" / "a.png"))
+    np.testing.assert_array_equal(values == 255, IGNORED)
+    np.testing.assert_array_equal((values > 0) & (values < 255), blob(1) & ~IGNORED)
+    assert "255,,ignored" in (tmp_path / "numbers" / "classes.csv").read_text()
+    export(marked, chosen_masks(marked), tmp_path / "labelme", "labelme")
+    shapes = json.loads((tmp_path / "labelme" / "a.json").read_text())["shapes"]
+    outline = [one["points"] for one in shapes if one["label"] == "__ignore__"]
+    assert sorted(outline[0]) == [[4, 0], [4, 6], [20, 0], [20, 6]]
+    export(marked, chosen_masks(marked), tmp_path / "sizes.csv", "measurements")
+    with (tmp_path / "sizes.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["ignored_px"] for row in rows] == ["96", "0", "0"]
+
+
+def test_a_majority_leaves_out_what_anybody_ignores(marked):
+    region = np.zeros(MIXED, bool)
+    region[20:] = True
+    for name in ("ben", "cleo"):
+        marked.write_review("a", name, ReviewChange(ReviewState.ACCEPTED, blob(1), ignored=region))
+    chosen = next(iter(chosen_masks(marked, "consensus")))
+    np.testing.assert_array_equal(chosen.ignored, region | IGNORED)
+    np.testing.assert_array_equal(chosen.mask, blob(1) & ~(region | IGNORED))

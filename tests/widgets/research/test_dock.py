@@ -26,7 +26,13 @@ from napari_semxai.state.session import Session
 from napari_semxai.store.datasets.results import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
-from napari_semxai.types import AlgorithmSettings, FilterSettings, GenerateSettings, JobState
+from napari_semxai.types import (
+    AlgorithmSettings,
+    FilterSettings,
+    GenerateSettings,
+    JobState,
+    LeftOut,
+)
 from napari_semxai.widgets.common.progress_bar import MainThread
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.research.run_panel import RUNS, settings_of
@@ -35,7 +41,7 @@ from tests.explanations import concept_maps
 from tests.open_images import automatic_of, make_image, open_image, propose_to
 from tests.pools import pool_of, scene_masks
 
-FIND = partial(defect_in, connectivity=8, border=(0, 3, 0, 0))
+FIND = partial(defect_in, connectivity=8, left_out=LeftOut((0, 3, 0, 0)))
 
 
 @pytest.fixture
