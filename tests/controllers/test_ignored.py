@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from napari_semxai.state.open_image import SaveStage
 from napari_semxai.store.disk.recovery_copies import list_recoveries
 from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.types import ReviewState
@@ -65,9 +64,8 @@ def test_a_region_is_kept_with_the_mask_and_comes_back(desk):
     np.testing.assert_array_equal(desk.session.ignored, square(5, 5))
     np.testing.assert_array_equal(desk.live.labels, mask + 2 * square(5, 5))
     desk.mark(5, 5, label=0)
-    desk.review.save()
-    desk.turn(lambda: desk.session.save.state is SaveStage.SAVED)
-    assert stored(desk, "wafer_0")[2] is None
+    step(desk, 1)
+    desk.turn(lambda: stored(desk, "wafer_0")[2] is None)
 
 
 def test_a_region_alone_is_kept_and_makes_no_mask_of_a_person(desk):
