@@ -172,7 +172,13 @@ def test_measurements(project, tmp_path):
     checked |= {"area_um2", "components", "id", "file", "page", "class", "class_name", "lot"}
     checked |= {"wafer", "defect", "class_source", "pixel_size_m", "state", "annotators"}
     microscope = {"microscope", "voltage_kv", "magnification", "working_distance_mm"}
-    assert set(first) == checked | microscope | {"detector", "taken", "name", "comment"}
+    assert set(first) == checked | microscope | {
+        "detector",
+        "taken",
+        "name",
+        "comment",
+        "ignored_px",
+    }
     assert (empty["area_px"], empty["perimeter_px"], empty["state"]) == ("0", "", "no defect")
 
 
@@ -401,7 +407,9 @@ def test_numbers_of_classes(project, tmp_path):
     check_masks(project, "ben")
     name_classes(project.folder, {"300": "rare"})
     project.write_review("a", "anna", ReviewChange(ReviewState.CORRECTED, blob(1), label="300"))
-    with pytest.raises(InputError, match="class 300 would be 300, and a PNG of 8 bits ends"):
+    with pytest.raises(
+        InputError, match="class 300 would be 300; a PNG of 8 bits holds up to 254"
+    ):
         export(project, chosen_masks(project, "anna"), tmp_path / "more", "class-png")
 
 

@@ -96,7 +96,7 @@ def test_the_table_beside_masks(reviewed, tmp_path):
     assert first == {
         "id": "a", "file": "a.tif", "class": "9", "class_name": "", "class_source": "anna",
         "lot": "L1", "wafer": "W1", "defect": "11", "pixel_size_m": "2e-09", "state": "unsure",
-        "annotators": "anna", "name": "a", "comment": COMMENT,
+        "annotators": "anna", "name": "a", "ignored_px": "0", "comment": COMMENT,
     }  # fmt: skip
     assert (last["id"], last["state"], last["class_source"]) == (
         "stack_p0003", "rejected", "list.csv:class",
