@@ -84,7 +84,7 @@ def test_the_brush_goes_around_what_is_ignored_which_stays_over_images(
     press(workbench, Qt.Key.Key_G, ALT | SHIFT)
     drag(workbench, (20, 30), (20, 60))
     np.testing.assert_array_equal(layer.data == IGNORED, marked == IGNORED)
-    press(workbench, Qt.Key.Key_H, ALT | SHIFT)
+    press(workbench, Qt.Key.Key_N, ALT | SHIFT)
     assert layer.get_color(IGNORED)[3] == 0
     kept = layer.data.copy()
     press(workbench, Qt.Key.Key_Right)

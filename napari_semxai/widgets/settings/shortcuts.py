@@ -141,7 +141,7 @@ SHORTCUTS = (
     Shortcut("lasso", "Alt-Shift-L", "Lasso: outline along the edges of the picture"),
     Shortcut("polygon", "Alt-Shift-O", "Polygon: outline of straight lines"),
     Shortcut("ignore", "Alt-Shift-G", "Mark what is to be ignored, or the defect again"),
-    Shortcut("ignored", "Alt-Shift-H", "Show or hide what is ignored"),
+    Shortcut("ignored", "Alt-Shift-N", "Show or hide what is ignored"),
     Shortcut("smaller", "Alt-,", "Smaller brush"),
     Shortcut("larger", "Alt-.", "Larger brush"),
     Shortcut("undo", "Ctrl-Z", "Undo the latest edit"),
