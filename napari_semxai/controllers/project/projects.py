@@ -130,7 +130,7 @@ class ProjectController:
             failed: dict[str, str] = {}
             create_project(folder, source, failed=failed, progress=self._tell).close()
             if failed:
-                words = f"{len(failed)} images cannot be read, for example: "
+                words = f"Images that cannot be read: {len(failed)}, for example "
                 self._say(words + next(iter(failed.values())))
         project = open_project(folder, rescue_folder=self._folders.recovery)
         # SQLAlchemy is slow to import, and needed by nobody before here.

@@ -212,14 +212,14 @@ class CandidatesDock(ScrolledDock):
         layout.addRow(self.model)
         layout.addRow(self.run)
         layout.addRow("Algorithm", self.algorithm)
-        layout.addRow(self.learn)
-        layout.addRow(self.reference)
         layout.addRow("α", self.alpha)
         layout.addRow("β", self.beta)
         layout.addRow(self.reach)
         layout.addRow(self.warning)
         layout.addRow(steps)
-        for part in (self.map, self.table, self.ranked, self.advanced):
+        # What is chosen once stands below what every image needs.
+        parts = (self.map, self.table, self.ranked, self.reference, self.learn, self.advanced)
+        for part in parts:
             layout.addRow(part)
         self.add((self.welcome, self.form))
 
