@@ -76,6 +76,11 @@ def validation(limit: int | None = None, wide: bool = False) -> Iterator[tuple[s
     return _scenes(VALIDATION_STREAM, counts, limit)
 
 
+def more(stream: int, limit: int) -> Iterator[tuple[str, Scene]]:
+    """Yield `limit` scenes of each kind of a stream of their own."""
+    return _scenes(stream, [(group.kind, limit) for group in GROUPS], limit)
+
+
 def _scenes(
     stream: int, counts: list[tuple[str, int]], limit: int | None
 ) -> Iterator[tuple[str, Scene]]:
