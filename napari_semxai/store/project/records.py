@@ -226,10 +226,17 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
             record, written = read_record(path)
         if not mask.exists():
             return voided_by_hand(record, None) if record.history else None
-        # The file as it was written: nothing to decode, at every opening of an image.
-        if file_sha256(mask) == written:
-            return record
-        return voided_by_hand(record, read_white_mask(mask, image.shape))
+        try:
+            # The file as it was written: nothing to decode, at every opening of an image.
+            if file_sha256(mask) == written:
+                return record
+            found = read_white_mask(mask, image.shape)
+        except (FileNotFoundError, InputError):
+            if mask.exists():
+                raise
+            # A review is taken back just now: its record has gone on, and now the mask goes.
+            return record if record.history else None
+        return voided_by_hand(record, found)
 
 
 def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:

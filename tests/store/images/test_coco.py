@@ -267,7 +267,7 @@ def test_memory_is_that_of_one_image(tmp_path):
 
 
 def test_images_are_counted_and_other_files_refused(tmp_path):
-    write_mask_document(tmp_path / "one.json", np.ones((3, 4), bool), "one")
+    write_mask_document(tmp_path / "one.json", np.ones((3, 4), bool), None, "one")
     assert count_images(tmp_path / "one.json") == 1
     other = tmp_path / "other.json"
     for text in ('{"images": []}', "[]", '{"shapes": []}', "3", "[" * 99_999):

@@ -56,7 +56,7 @@ def test_only_tables_of_the_same_columns_are_replaceable(tmp_path):
 def test_only_coco_sets_of_one_image_are_replaceable(tmp_path):
     path = tmp_path / "a.json"
     check_replaceable_coco(path)
-    write_mask_document(path, np.eye(3, dtype=bool), "a")
+    write_mask_document(path, np.eye(3, dtype=bool), None, "a")
     check_replaceable_coco(path)
     for images in ([{"id": 1}, {"id": 2}], None):
         path.write_text(json.dumps({"images": images, "annotations": []}))

@@ -13,6 +13,7 @@ from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.images.read import read_image
+from napari_semxai.store.project import records
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
 from tests.store.project.projects import SHAPE, square
@@ -53,6 +54,25 @@ def test_review_is_written_and_read(project):
     np.testing.assert_array_equal(again.mask("a", "Anna"), mask)
     assert again.record("b", "Anna") is None
     assert again.mask("b", "Anna") is None
+
+
+def test_a_mask_may_go_while_its_record_is_read(project, monkeypatch):
+    project.write_review("a", "Anna", ReviewChange(ReviewState.CORRECTED, square()))
+    (path,) = project.folder.rglob("masks/a.png")
+    write_mask(path, square() * 0)
+    whole = records.read_white_mask
+
+    def gone(mask, shape):
+        # As an undo in another window removes it, after it was found.
+        mask.unlink()
+        return whole(mask, shape)
+
+    monkeypatch.setattr(records, "read_white_mask", gone)
+    assert project.record("a", "Anna").state is ReviewState.CORRECTED
+    path.write_bytes(b"no picture")
+    monkeypatch.setattr(records, "read_white_mask", whole)
+    with pytest.raises(InputError, match=r"a\.png"):
+        project.record("a", "Anna")
 
 
 def test_a_record_says_whose_confidence_it_is(project):
