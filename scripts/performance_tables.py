@@ -21,6 +21,8 @@ COMMANDS = {
     "sam2_large": ("benchmarks/sam2_generate.py", "--size", "4096", "--no-reference"),
     "project_index": ("benchmarks/project_index.py",),
     "review_queue": ("-m", "benchmarks.review_queue", "--images", "5000"),
+    "memory": ("-m", "benchmarks.memory"),
+    "memory_explain": ("-m", "benchmarks.memory", "--explain"),
     "sam_clicks": ("-m", "benchmarks.sam_clicks", "--sizes", "480"),
 }
 

@@ -10,6 +10,7 @@ from napari_semxai.algorithms.algorithm1.reference import prompts_at
 from napari_semxai.backends.learned.network import LearnedNetwork
 from napari_semxai.backends.sam2.clicks import answer_prompts
 from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.engine.host import give_back_memory
 from napari_semxai.store.images.references import compared
 from napari_semxai.store.weights.models import find_model
 from napari_semxai.types import (
@@ -57,6 +58,8 @@ def _generate(
         yield difference
         prompts = prompts_at(difference)
     yield from segmenter.generate(request.image, request.settings, prompts)
+    # Batches leave a hundred megabytes behind; to fetch them anew takes little beside a grid.
+    give_back_memory()
 
 
 def _compare(request: CompareRequest) -> Generator[Difference, None, None]:

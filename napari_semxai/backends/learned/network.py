@@ -11,10 +11,9 @@ from safetensors.torch import load_file, save
 from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
-from torchvision.transforms.v2 import functional as transforms
 
 from napari_semxai.backends.runtime.tensor_files import DAMAGED
-from napari_semxai.backends.sam2.image import DEVIATION, MEAN
+from napari_semxai.backends.sam2.image import network_input
 from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
 from napari_semxai.store.project.learned import CARD, read_version
 from napari_semxai.types import InputError
@@ -119,9 +118,7 @@ def encoded(trunk: LiteTrunk, gray: NDArray[np.uint8]) -> list[Tensor]:
     """Return what the encoder says of an image (M, N), at strides 4, 8 and 16, as float16."""
     # A copy: images are read-only, which torch does not like.
     pixels = torch.from_numpy(gray.astype(np.float32) / 255)[None]
-    small = transforms.resize(pixels, [SIDE, SIDE], antialias=True)
-    batch = transforms.normalize(small.expand(3, -1, -1), list(MEAN), list(DEVIATION))[None]
-    return [level.half() for level in trunk(batch)[: len(LEVELS)]]
+    return [level.half() for level in trunk(network_input(pixels, SIDE))[: len(LEVELS)]]
 
 
 def pixels_of(gray: NDArray[np.uint8], level: float, spread: float) -> Tensor:

@@ -16,7 +16,6 @@ from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
 from sam2.modeling.position_encoding import PositionEmbeddingSine
 from sam2.modeling.sam.transformer import Attention
 from sam2.modeling.sam2_base import SAM2Base
-from sam2.sam2_image_predictor import SAM2ImagePredictor
 
 from napari_semxai.backends.runtime.tensor_files import (
     DamagedFileError,
@@ -38,6 +37,7 @@ from napari_semxai.types import InputError, ModelInfo
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
     from torch import Tensor, nn
 
 _PATCH_EMBEDDING = "image_encoder.trunk.patch_embed.proj.weight"
@@ -260,6 +260,9 @@ def image_predictor(network: nn.Module) -> SAM2ImagePredictor:
     -------
     SAM2ImagePredictor
     """
+    # Not at the top: it imports torchvision, of which masks need nothing, and with it 90 MB.
+    from sam2.sam2_image_predictor import SAM2ImagePredictor
+
     return fit_feature_sizes(SAM2ImagePredictor(network))
 
 

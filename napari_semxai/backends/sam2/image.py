@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.transforms.v2 import functional as transforms
+from torch.nn import functional
 
 from napari_semxai.backends.sam2.decoder.decoder import SharedImage, SharedImageDecoder
 from napari_semxai.types import InputError
@@ -26,9 +26,16 @@ DEVIATION = (0.229, 0.224, 0.225)
 Value = TypeVar("Value")
 
 
+FEATURES_BYTES = 128 * 2**20
+"""Memory for what the encoder said of the images last used: 7 of official networks, 60 bundled."""
+SHARED_BYTES = 32 * 2**20
+"""Memory for those that the decoder reads at once, four times as large; the others take it 20 ms
+to prepare again (bundled)."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Embedding:
-    """One image, or one crop of it, as the encoder sees it.
+class Features:
+    """What the encoder says of one image, or one crop of it.
 
     Attributes
     ----------
@@ -38,19 +45,29 @@ class Embedding:
         The lowest resolution.
     high_resolution : list of Tensor
         Finer features, finest first.
-    shared : SharedImage
-        What prompts without a mask have in common.
     """
 
     shape: tuple[int, int]
     embedding: Tensor
     high_resolution: list[Tensor]
-    shared: SharedImage
 
     @property
     def nbytes(self) -> int:
         """Memory in bytes; the few weights of the network in it count too."""
         return _tensor_bytes(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Embedding(Features):
+    """The same with all that the decoder needs of it.
+
+    Attributes
+    ----------
+    shared : SharedImage
+        What prompts without a mask have in common.
+    """
+
+    shared: SharedImage
 
 
 def _tensor_bytes(value: object) -> int:
@@ -82,18 +99,35 @@ def check_image(image: NDArray[Any]) -> None:
         raise InputError(f"SAM 2 needs 1 or 3 channels, got {image.shape[2]}.")
 
 
+def network_input(channels: Tensor, side: int) -> Tensor:
+    """Return what an image encoder sees of values from 0 to 1.
+
+    The functions of torchvision do the same; to import it takes 90 MB and seconds.
+
+    Parameters
+    ----------
+    channels : Tensor of float32, shape (1, M, N) or (3, M, N)
+        The image.
+    side : int
+        Edge of the encoder's input.
+
+    Returns
+    -------
+    Tensor of float32, shape (1, 3, side, side)
+    """
+    small = functional.interpolate(channels[None], (side, side), mode="bilinear", antialias=True)
+    mean, deviation = (small.new_tensor(each).view(-1, 1, 1) for each in (MEAN, DEVIATION))
+    return (small.expand(-1, 3, -1, -1) - mean) / deviation
+
+
 @torch.no_grad()
-def encode(
-    network: Any, decoder: SharedImageDecoder, image: NDArray[np.uint8], device: torch.device
-) -> Embedding:
+def encode(network: Any, image: NDArray[np.uint8], device: torch.device) -> Features:
     """Run the image encoder as the ``sam2`` package's image predictor does.
 
     Parameters
     ----------
     network : sam2.modeling.sam2_base.SAM2Base
         The network; the sizes of its feature maps are its own.
-    decoder : SharedImageDecoder
-        Its decoder.
     image : ndarray of uint8, shape (M, N) or (M, N, 3)
         Grey images are encoded as three equal channels.
     device : torch.device
@@ -102,16 +136,12 @@ def encode(
     # A copy: images are read-only, which torch does not like.
     pixels = torch.from_numpy(np.array(image, order="C")).to(device)
     channels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    side = int(network.image_size)
-    small = transforms.resize(channels.float().div(255), [side, side], antialias=True)
-    batch = transforms.normalize(small.expand(3, -1, -1), list(MEAN), list(DEVIATION))[None]
-    answer = network.forward_image(batch)
+    answer = network.forward_image(network_input(channels.float().div(255), network.image_size))
     count = network.num_feature_levels
     levels = [level.contiguous() for level in answer["backbone_fpn"][-count:]]
     if network.directly_add_no_mem_embed:
         levels[-1] = levels[-1] + network.no_mem_embed.reshape(1, -1, 1, 1)
-    shared = decoder.share(levels[-1], levels[:-1])
-    return Embedding((image.shape[0], image.shape[1]), levels[-1], levels[:-1], shared)
+    return Features((image.shape[0], image.shape[1]), levels[-1], levels[:-1])
 
 
 class Recent(Generic[Value]):
@@ -147,3 +177,46 @@ class Recent(Generic[Value]):
         while len(self._values) > 1 and sum(sizes) > self._limit:
             self._values.popitem(last=False)
             del sizes[0]
+
+
+class Embeddings:
+    """Embeddings of images, known by their content and remembered for the images last used.
+
+    Parameters
+    ----------
+    network : sam2.modeling.sam2_base.SAM2Base
+        The network.
+    decoder : SharedImageDecoder
+        Its decoder.
+    last_only : bool
+        Remember nothing but the last image.
+    """
+
+    def __init__(
+        self, network: Any, decoder: SharedImageDecoder, *, last_only: bool = False
+    ) -> None:
+        self._network, self._decoder = network, decoder
+        known, ready = (0, 0) if last_only else (FEATURES_BYTES, SHARED_BYTES)
+        self._known = Recent[Features](known, lambda value: value.nbytes)
+        self._ready = Recent[Embedding](ready, lambda value: value.nbytes)
+
+    @torch.no_grad()
+    def of(self, image: NDArray[np.uint8]) -> Embedding:
+        """Encode an image, or recall it."""
+        check_image(image)
+        # By content: the same picture under another name, or opened again, is encoded already.
+        key = image_digest(image)
+        features = self._known.get(key)
+        if features is None:
+            features = encode(self._network, image, self._network.device)
+            self._known.put(key, features)
+        ready = self._ready.get(key)
+        if ready is None:
+            levels = features.embedding, features.high_resolution
+            ready = Embedding(features.shape, *levels, self._decoder.share(*levels))
+            self._ready.put(key, ready)
+        return ready
+
+    def remember(self, image: NDArray[np.uint8]) -> bool:
+        """Return whether an image was encoded and is still in memory."""
+        return self._known.get(image_digest(image)) is not None

@@ -22,9 +22,9 @@ from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
 from napari_semxai.backends.sam2.generate import Box, Generation, Progress, plan_crops
 from napari_semxai.backends.sam2.image import (
     Embedding,
+    Embeddings,
     Recent,
     check_image,
-    encode,
     image_digest,
 )
 from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
@@ -158,10 +158,8 @@ def _scaled(network: Any, marks: Marks, shape: tuple[int, int]) -> tuple[Tensor,
     return coords[None], torch.from_numpy(said)[None].to(network.device)
 
 
-EMBEDDING_BYTES = 512 * 2**20
-"""Memory for embeddings of the images last used: about 8 of official networks, 60 bundled."""
-POOL_BYTES = 512 * 2**20
-"""Memory for candidates of the images last used."""
+POOL_BYTES = 64 * 2**20
+"""Memory for candidates of the images last used, to go on with."""
 
 
 class Segmenter:
@@ -191,13 +189,7 @@ class Segmenter:
     ) -> None:
         from napari_semxai.backends.sam2.checkpoints import load_network
 
-        self._use(*load_network(model, choose_device(device)))
-        # No trials, and only the last image remembered: each as if it came first, so that a batch
-        # gives the same on every worker.
-        if steady:
-            self._sizer = BatchSizer(self.network.device, steady=True)
-            self._embeddings = Recent[Embedding](0, lambda value: value.nbytes)
-            self._progress = Recent[Progress](0, lambda value: value.nbytes)
+        self._use(*load_network(model, choose_device(device)), steady=steady)
 
     @classmethod
     def from_network(cls, network: Any, info: ModelInfo) -> Segmenter:
@@ -206,14 +198,16 @@ class Segmenter:
         segmenter._use(network, info)
         return segmenter
 
-    def _use(self, network: Any, info: ModelInfo) -> None:
+    def _use(self, network: Any, info: ModelInfo, *, steady: bool = False) -> None:
         self.info = info
         self.network = network.eval()
         self.redraws = isinstance(network.image_encoder.trunk, LiteTrunk)
         self._decoder = SharedImageDecoder(network)
-        self._sizer = BatchSizer(network.device)
-        self._embeddings = Recent[Embedding](EMBEDDING_BYTES, lambda value: value.nbytes)
-        self._progress = Recent[Progress](POOL_BYTES, lambda value: value.nbytes)
+        # No trials, and only the last image remembered: each as if it came first, so that a batch
+        # gives the same on every worker.
+        self._sizer = BatchSizer(network.device, steady=steady)
+        self._images = Embeddings(network, self._decoder, last_only=steady)
+        self._progress = Recent[Progress](0 if steady else POOL_BYTES, lambda value: value.nbytes)
 
     @property
     def mask_prompt_shape(self) -> tuple[int, int]:
@@ -229,18 +223,11 @@ class Segmenter:
         image : ndarray of uint8, shape (M, N) or (M, N, 3)
             The image.
         """
-        check_image(image)
-        # By content: the same picture under another name, or opened again, is encoded already.
-        key = image_digest(image)
-        known = self._embeddings.get(key)
-        if known is None:
-            known = encode(self.network, self._decoder, image, self.network.device)
-            self._embeddings.put(key, known)
-        return known
+        return self._images.of(image)
 
     def remembers(self, image: NDArray[np.uint8]) -> bool:
         """Return whether an image was encoded and is still in memory."""
-        return self._embeddings.get(image_digest(image)) is not None
+        return self._images.remember(image)
 
     def generate(
         self,
