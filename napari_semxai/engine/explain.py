@@ -123,7 +123,12 @@ def _checks(request: ChecksRequest) -> Steps:
 def _fit(request: CraftFitRequest) -> Steps:
     classifier = _classifier(request.classifier, request.device)
     settings = CraftSettings(
-        request.target, request.layer, request.n_concepts, request.patch_size, request.seed
+        request.target,
+        request.layer,
+        request.n_concepts,
+        request.patch_size,
+        request.seed,
+        request.pieces,
     )
     images, borders = _read(request.images)
     borders = [] if request.as_drawn else borders

@@ -81,6 +81,8 @@ class CraftSettings:
     # The best of all maps on defects; paper mode reads renderings, which know no refinement.
     refinement: str = "fine"
     as_drawn: bool = False
+    # No crop is enlarged, and none has to be encoded: seconds instead of minutes.
+    pieces: str = "cells"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from napari_semxai.types.classifier import (
     ReviewedFile,
 )
 from napari_semxai.types.concepts import (
+    PIECES,
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
@@ -101,6 +102,7 @@ __all__ = [
     "CURVE_LEVELS",
     "IDLE",
     "IGNORED",
+    "PIECES",
     "PROJECT_FILE",
     "QUEUE_COLUMNS",
     "AlgorithmSettings",

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from napari_semxai.types.image import BoolMask, Border, SemImage
 
+PIECES = {"crops": "Enlarged crops, as published", "cells": "Cells of whole images"}
+"""What concepts are found in, by name, with its title; the first is the reference."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CraftSweepRequest:
@@ -29,6 +32,8 @@ class CraftSweepRequest:
         The maps that localisation is measured on, as in `CraftTransformRequest`.
     seeds : tuple of int
         Runs to compare for stability.
+    pieces : str
+        As in `CraftFitRequest`; cells are the same for all patch sizes, so the first is tried.
     """
 
     images: tuple[Path | SemImage | NDArray[np.uint8], ...]
@@ -41,6 +46,7 @@ class CraftSweepRequest:
     refinement: str = "none"
     seeds: tuple[int, ...] = (0, 1)
     device: str = "auto"
+    pieces: str = "crops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +127,9 @@ class CraftFitRequest:
         Of the factorization.
     as_drawn : bool
         Take the images whole, as the library does.
+    pieces : str
+        What is factorized, a name of `PIECES`: crops of `patch_size`, enlarged to the network's
+        input, or cells of the layer's map of whole images.
     """
 
     images: tuple[Path | SemImage | NDArray[np.uint8], ...]
@@ -132,6 +141,7 @@ class CraftFitRequest:
     seed: int = 0
     device: str = "auto"
     as_drawn: bool = False
+    pieces: str = "crops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +196,8 @@ class ConceptBank:
         taken for 0, as the factorization does; 1 where there are none.
     names : tuple of str
         What a person calls each concept, "" where nothing; () for none.
+    pieces : str
+        As asked for.
     """
 
     path: Path
@@ -207,6 +219,7 @@ class ConceptBank:
     n_images: int
     clamp_agreement: float = 1.0
     names: tuple[str, ...] = ()
+    pieces: str = "crops"
 
     def name(self, concept: int) -> str:
         """Return what a person calls a concept; "" where nothing."""

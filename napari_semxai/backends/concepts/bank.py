@@ -64,7 +64,7 @@ class BankKey:
     ----------
     classifier : str
         `ClassifierInfo.key`.
-    layer, target, n_concepts, patch_size, seed
+    layer, target, n_concepts, patch_size, seed, pieces
         As in `CraftFitRequest`.
     images : str
         Digest of the images in their order, and of their borders.
@@ -76,6 +76,7 @@ class BankKey:
     n_concepts: int
     patch_size: int
     seed: int
+    pieces: str
     images: str
 
     @property
@@ -133,8 +134,8 @@ def read_bank(path: Path) -> tuple[ConceptBank, ConceptVectors]:
     try:
         arrays = load_file(path)
         described = json.loads(_description(path).read_text("utf-8"))
-        # Banks of before concepts had names hold none.
-        described = {"names": ()} | described
+        # Banks of before concepts had names and pieces were chosen hold none.
+        described = {"names": (), "pieces": "crops"} | described
         values: dict[str, Any] = {name: described[name] for name in _described()}
         values["names"] = tuple(map(str, values["names"]))
         values |= {name: arrays[name] for name in _ARRAYS}

@@ -1,6 +1,6 @@
 """CRAFT: concepts that a network uses for a class, found by factorizing its activations.
 
-The factorization is xplique's; what is drawn, counted and saved is made here.
+Crops and factorization are xplique's; what is drawn, counted and saved is made here.
 
 References
 ----------
@@ -41,7 +41,7 @@ from napari_semxai.backends.concepts.factorize import (
 from napari_semxai.backends.runtime.libraries import cv2
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.disk.digests import array_digest, text_digest
-from napari_semxai.types import ConceptBank, InputError, Progress
+from napari_semxai.types import PIECES, ConceptBank, InputError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -85,12 +85,10 @@ def best_crops(
     -------
     Crops
     """
-    # xplique's own stride: its values of crops are told apart by place alone.
-    stride = int(0.8 * patch_size)
-    rows, columns = ((side - patch_size) // stride + 1 for side in input_size)
+    places = _corners(input_size, patch_size)
     best = np.argsort(-values, axis=0, kind="stable")[:CROPS].T
-    owners, within = np.divmod(best, rows * columns)
-    corners = np.stack(np.divmod(within, columns), axis=-1) * stride
+    owners, number = np.divmod(best, len(places))
+    corners = places[number]
     shapes = np.array([image.shape[:2] for image in images])
     scale = shapes[owners] / np.asarray(tuple(input_size))
     starts, stops = corners * scale, (corners + patch_size) * scale
@@ -100,6 +98,36 @@ def best_crops(
         for row in zip(owners, boxes, strict=True)
     ]
     return Crops(np.array(pixels, np.uint8), owners.astype(np.int32), boxes)
+
+
+def _corners(input_size: Sequence[int], patch_size: int) -> NDArray[np.intp]:
+    """Return (row, column) of every crop of an image, as xplique cuts them, shape (crops, 2)."""
+    stride = int(0.8 * patch_size)
+    rows, columns = ((side - patch_size) // stride + 1 for side in input_size)
+    corners: NDArray[np.intp] = np.indices((rows, columns)).reshape(2, -1).T * stride
+    return corners
+
+
+def best_cells(
+    found: NDArray[np.float32], input_size: Sequence[int], patch_size: int
+) -> NDArray[np.float32]:
+    """Return how much of each concept the best cell of each crop shows, shape (crops, k).
+
+    Parameters
+    ----------
+    found : ndarray of float32, shape (B, m, n, k)
+        Coefficients of the images.
+    input_size, patch_size
+        As in `best_crops`.
+    """
+    corners = _corners(input_size, patch_size)
+    scale = np.array(found.shape[1:3]) / np.asarray(tuple(input_size))
+    # Cells whose centres lie in the crop; one where crops are smaller than cells.
+    starts = np.rint(corners * scale).astype(int)
+    stops = np.maximum(np.rint((corners + patch_size) * scale).astype(int), starts + 1)
+    pairs = zip(starts.tolist(), stops.tolist(), strict=True)
+    best = [found[:, top:end, left:right].max(axis=(1, 2)) for (top, left), (end, right) in pairs]
+    return np.stack(best, axis=1).reshape(-1, found.shape[-1])
 
 
 def _cut(image: NDArray[Any], box: NDArray[np.int32], side: int) -> NDArray[np.uint8]:
@@ -175,6 +203,7 @@ def craft(  # noqa: PLR0913 - what decides the concepts
     patch_size: int = 64,
     seed: int = 0,
     as_drawn: bool = False,
+    pieces: str = "crops",
 ) -> Concepts:
     """Find the concepts that a classifier uses for a class; kept in a cache.
 
@@ -197,6 +226,9 @@ def craft(  # noqa: PLR0913 - what decides the concepts
     as_drawn : bool
         Take the images whole, as the library does. By default info bars and edge strips are left
         out, or what is written there becomes a concept.
+    pieces : str
+        What is factorized: "crops", enlarged to the network's input, as published, or "cells" of
+        the layer's map of whole images, which needs no xplique.
 
     Returns
     -------
@@ -207,7 +239,7 @@ def craft(  # noqa: PLR0913 - what decides the concepts
     InputError
         For a class or layer that cannot be used, or when xplique is not installed.
     """
-    settings = CraftSettings(target, layer or "", n_concepts, patch_size, seed)
+    settings = CraftSettings(target, layer or "", n_concepts, patch_size, seed, pieces)
     borders = () if as_drawn else [picture_border(image) for image in images]
     return Concepts(finish(fit_steps(images, classifier, settings, borders)), classifier)
 
@@ -232,6 +264,7 @@ def fit_steps(
         settings.n_concepts,
         settings.patch_size,
         settings.seed,
+        settings.pieces,
         text_digest(*map(array_digest, images), *left_out),
     )
     # The key holds all that decides the concepts, so the same question is answered from the cache.
@@ -240,13 +273,15 @@ def fit_steps(
     split = new_split(classifier, layer)
     pictures = [within(*pair) for pair in zip(images, borders, strict=True)]
     inputs = torch.cat([classifier.to_input(picture) for picture in pictures])
-    alike = key.classifier, key.layer, key.patch_size, key.images
+    alike = key.classifier, key.layer, key.pieces, key.patch_size, key.images
     factors = yield from factor_steps(split, inputs, settings, alike)
     # Most important first everywhere but in the stored vectors, which keep the fit's own order.
     order = np.argsort(-factors.importances, kind="stable")
-    crops = best_crops(
-        pictures, factors.crop_values[:, order], inputs.shape[2:], settings.patch_size
-    )
+    size, patch_size = inputs.shape[2:], settings.patch_size
+    values = factors.piece_values
+    if settings.pieces != "crops":
+        values = best_cells(factors.found, size, patch_size)
+    crops = best_crops(pictures, values[:, order], size, patch_size)
     corners = np.array([(top, left) * 2 for top, _, _, left in borders], np.int32)
     bank = ConceptBank(
         path=key.path,
@@ -267,6 +302,7 @@ def fit_steps(
         agreement=reconstruction_agreement(split, factors),
         n_images=len(images),
         clamp_agreement=clamp_agreement(split, factors),
+        pieces=settings.pieces,
     )
     write_bank(bank, ConceptVectors(factors.vectors, order))
     return bank
@@ -281,6 +317,8 @@ def check_settings(
         raise InputError("CRAFT needs images of the class; choose some tens")
     if settings.n_concepts < 1:
         raise InputError(f"{settings.n_concepts} concepts: at least 1 is needed")
+    if settings.pieces not in PIECES:
+        raise InputError(f"pieces {settings.pieces!r}: choose one of {', '.join(PIECES)}")
     side = min(classifier.info.input_size)
     if not 8 <= settings.patch_size <= side:
         raise InputError(

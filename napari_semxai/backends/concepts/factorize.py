@@ -1,4 +1,4 @@
-"""The factorization behind CRAFT, by xplique, as steps with progress."""
+"""The factorization behind CRAFT, as steps with progress; crops are cut by xplique."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import math
 import time
 import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from sklearn.decomposition import NMF
 from sklearn.exceptions import ConvergenceWarning
 from torch import nn
 
 from napari_semxai.algorithms.explanations.concepts import explained_variance
 from napari_semxai.backends.concepts.maps import (
+    ALPHA_W,
     coefficients,
     importance_steps,
     latents_of,
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 _BATCH = 16
 # A head that is not linear is run 32 (k + 2) times for each image whose importances count.
 _MOST_IMAGES = 8
+# More cells give the same concepts: R² 0.910 of 8,000 and 0.909 of 2,667.
+_MOST_CELLS = 3000
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +51,7 @@ class CraftSettings:
     n_concepts: int = 10
     patch_size: int = 64
     seed: int = 0
+    pieces: str = "crops"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,8 +62,8 @@ class Factors:
     ----------
     vectors : ndarray of float32, shape (k, D)
         The concepts (W).
-    crop_values : ndarray of float32, shape (crops, k)
-        How much of each concept each crop shows (U); crops image after image, row after row.
+    piece_values : ndarray of float32, shape (pieces, k)
+        How much of each concept each piece shows (U); image after image, row after row.
     latents : ndarray of float32, shape (B, m, n, D)
         g of the images.
     found : ndarray of float32, shape (B, m, n, k)
@@ -70,7 +75,7 @@ class Factors:
     """
 
     vectors: NDArray[np.float32]
-    crop_values: NDArray[np.float32]
+    piece_values: NDArray[np.float32]
     latents: NDArray[np.float32]
     found: NDArray[np.float32]
     importances: NDArray[np.float32]
@@ -83,13 +88,14 @@ class Activations:
 
     Attributes
     ----------
-    crops : ndarray of float32, shape (crops, D)
-        As xplique takes them.
+    pieces : ndarray of float32, shape (pieces, D)
+        What is factorized: the means over crops, as xplique takes them, or some of the cells of
+        `latents`.
     latents, classes
         See `Factors`.
     """
 
-    crops: NDArray[np.float32]
+    pieces: NDArray[np.float32]
     latents: NDArray[np.float32]
     classes: NDArray[np.int64]
 
@@ -101,47 +107,38 @@ _known: dict[Hashable, Activations] = {}
 def factor_steps(
     split: Split, inputs: Tensor, settings: CraftSettings, key: Hashable = None
 ) -> Generator[Progress, None, Factors]:
-    """Factorize the activations of crops, then weigh the concepts on the whole images.
+    """Factorize the activations of pieces, then weigh the concepts on the whole images.
 
-    Fits of the same `key`, of network, layer, patch and images, share the activations.
+    Fits of the same `key`, of network, layer, pieces, patch and images, share the activations.
     """
-    yield Progress("import", 0, 1)
-    craft_class = craft_torch()
-    fitted = craft_class(
-        nn.Sequential(split.g, nn.ReLU()),
-        split.h,
-        number_of_concepts=settings.n_concepts,
-        batch_size=_BATCH,
-        patch_size=settings.patch_size,
-        device="cpu",
-    )
     known = _known.get(key)
     if known is None:
-        known = yield from _activation_steps(fitted, split, inputs, settings)
+        known = yield from _activation_steps(split, inputs, settings)
         if key is not None:
             _known.clear()
             _known[key] = known
     yield Progress("factorize", 0, 1)
-    # The network's part of xplique's fit is known; the factorization is its own.
-    fitted._extract_patches = lambda given: (given[:0], known.crops)
+    # As in xplique, whose own would want TensorFlow.
+    reducer = NMF(n_components=settings.n_concepts, alpha_W=ALPHA_W)
     with warnings.catch_warnings(), numpy_seed(settings.seed), one_thread():
         # xplique stops after 200 iterations, converged or not.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        _, values, vectors = fitted.fit(inputs, class_id=settings.target)
-    vectors = np.asarray(vectors, np.float32)
+        values = np.asarray(reducer.fit_transform(known.pieces), np.float32)
+    vectors = np.asarray(reducer.components_, np.float32)
     found = coefficients(known.latents, vectors)
     # In closed form all images cost nothing; by running the head a few must do.
     chosen = found if split.linear else found[_spread(len(found))]
     importances = yield from _importances(split, chosen, vectors, settings.target)
     mean = importances.mean(axis=0, dtype=np.float64).astype(np.float32)
-    crop_values = np.asarray(values, np.float32)
-    return Factors(vectors, crop_values, known.latents, found, mean, known.classes)
+    return Factors(vectors, values, known.latents, found, mean, known.classes)
 
 
 def _activation_steps(
-    fitted: Any, split: Split, inputs: Tensor, settings: CraftSettings
+    split: Split, inputs: Tensor, settings: CraftSettings
 ) -> Generator[Progress, None, Activations]:
-    crops = yield from _crop_steps(fitted, split.g, inputs, settings)
+    crops = None
+    if settings.pieces == "crops":
+        crops = yield from _crop_steps(split, inputs, settings)
     latents, classes = [], []
     for start in range(0, len(inputs), _BATCH):
         yield Progress("images", start, len(inputs))
@@ -149,7 +146,16 @@ def _activation_steps(
         latents.append(latents_of(split, batch))
         with torch.no_grad():
             classes.append(split.h(split.g(batch)).argmax(1).numpy())
-    return Activations(crops, np.concatenate(latents), np.concatenate(classes))
+    known = np.concatenate(latents)
+    pieces = _some_cells(known) if crops is None else crops
+    return Activations(pieces, known, np.concatenate(classes))
+
+
+def _some_cells(latents: NDArray[np.float32]) -> NDArray[np.float32]:
+    cells = latents.reshape(-1, latents.shape[-1])
+    # Not every n-th: that may be the same column of every image.
+    chosen = np.random.default_rng(0).permutation(len(cells))[:_MOST_CELLS]
+    return cells[np.sort(chosen)]
 
 
 def _importances(
@@ -167,15 +173,24 @@ def _importances(
 
 
 def _crop_steps(
-    fitted: Any, g: nn.Module, inputs: Tensor, settings: CraftSettings
+    split: Split, inputs: Tensor, settings: CraftSettings
 ) -> Generator[Progress, None, NDArray[np.float32]]:
+    yield Progress("import", 0, 1)
+    fitted = craft_torch()(
+        nn.Sequential(split.g, nn.ReLU()),
+        split.h,
+        number_of_concepts=settings.n_concepts,
+        batch_size=_BATCH,
+        patch_size=settings.patch_size,
+        device="cpu",
+    )
     stride = int(0.8 * settings.patch_size)
     per_image = math.prod((side - settings.patch_size) // stride + 1 for side in inputs.shape[2:])
     total = -(-len(inputs) * per_image // _BATCH)
 
     def work(checkpoint: Callable[[], None]) -> NDArray[np.float32]:
         # xplique tells nothing of its progress and cannot be stopped; each run of the network can.
-        handle = g.register_forward_hook(lambda *_: checkpoint())
+        handle = split.g.register_forward_hook(lambda *_: checkpoint())
         try:
             return np.asarray(fitted._extract_patches(inputs)[1], np.float32)
         finally:

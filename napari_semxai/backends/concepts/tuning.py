@@ -80,12 +80,13 @@ def sweep_steps(
     _check(images, request)
     images, request = _inside(images, request, borders)
     layers = request.layers or stage_layers(classifier)
-    settings = list(product(layers, request.n_concepts, request.patch_sizes))
+    patches = request.patch_sizes if request.pieces == "crops" else request.patch_sizes[:1]
+    settings = list(product(layers, request.n_concepts, patches))
     rows: list[SweepRow] = []
     skipped: list[str] = []
     for done, (layer, n_concepts, patch_size) in enumerate(settings):
         yield Progress(f"{layer}, k {n_concepts}, patch {patch_size}", done, len(settings))
-        tried = CraftSettings(request.target, layer, n_concepts, patch_size)
+        tried = CraftSettings(request.target, layer, n_concepts, patch_size, pieces=request.pieces)
         try:
             row = yield from _try(images, classifier, tried, request)
         # One setting that cannot work must not cost an hour of others.
@@ -151,9 +152,7 @@ def _try(
     inputs = torch.cat([classifier.to_input(image) for image in images])
     runs: list[Factors] = []
     for seed in request.seeds or (0,):
-        seeded = CraftSettings(
-            settings.target, layer, settings.n_concepts, settings.patch_size, seed
-        )
+        seeded = replace(settings, layer=layer, seed=seed)
         runs.append((yield from factor_steps(split, inputs, seeded)))
     first = runs[0]
     cosines = [matched_cosine(first.vectors, other.vectors) for other in runs[1:]]

@@ -11,6 +11,7 @@ from napari_semxai.algorithms.masks.foreground import AUTO, RULES, ForegroundRul
 from napari_semxai.store.project.learned import find_network
 from napari_semxai.store.weights.models import BUNDLED, model_names
 from napari_semxai.types import (
+    PIECES,
     AlgorithmSettings,
     GenerateSettings,
     InputError,
@@ -185,6 +186,13 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         type=place,
         metavar="FILE",
         help="concepts fitted earlier (concepts_<class>.safetensors), instead of new ones",
+    )
+    concepts.add_argument(
+        "--pieces",
+        choices=tuple(PIECES),
+        default="cells",
+        help="what concepts are found in: cells of whole images (default), or crops enlarged to "
+        "the network's input, as published, which needs the extra craft and takes longer",
     )
     concepts.add_argument("--concepts", type=count, default=10, metavar="K")
     concepts.add_argument("--patch-size", type=count, default=64, metavar="P")

@@ -189,7 +189,12 @@ def _fit(
         votes = Counter(int(classifier.predict(image.gray).argmax()) for image in images)
         target = votes.most_common(1)[0][0]
     settings = CraftSettings(
-        target or 0, "".join(options.layer), options.concepts, options.patch_size, options.seed
+        target or 0,
+        "".join(options.layer),
+        options.concepts,
+        options.patch_size,
+        options.seed,
+        options.pieces,
     )
     whole = options.as_drawn
     borders = [] if whole else [picture_border(one.gray, one.picture_rows) for one in images]

@@ -377,6 +377,7 @@ def _places(answer: Heatmap | ConceptMaps) -> list[str]:
 def _quality(path: Path) -> dict[str, Any]:
     bank, _ = read_bank(path)
     found = {"r2": bank.r2, "agreement": bank.agreement, "warnings": doubts(bank)}
+    found |= {"pieces": bank.pieces}
     return found | ({"names": bank.names} if any(bank.names) else {})
 
 

@@ -127,8 +127,10 @@ class ConceptSource(MapSource):
             "paper": settings.paper,
         }
         bank = explanation.bank
-        if bank is not None and bank.key == maps.bank and any(bank.names):
-            details["names"] = list(bank.names)
+        if bank is not None and bank.key == maps.bank:
+            details["pieces"] = bank.pieces
+            if any(bank.names):
+                details["names"] = list(bank.names)
         if name == WEIGHTED:
             details["importances"] = "local" if settings.local else "global"
         threshold = {"delta": settings.delta} if settings.paper else {"tau": settings.concept_tau}

@@ -132,8 +132,8 @@ class ConceptController:
         craft, bank = self._explanation.craft, self._explanation.bank
         if bank is not None and self._explanation.bank_images:
             layer = craft.layer or bank.layer
-            same = (bank.layer, bank.patch_size, bank.seed)
-            if (layer, craft.patch_size, craft.seed) == same:
+            same = (bank.layer, bank.patch_size, bank.seed, bank.pieces)
+            if (layer, craft.patch_size, craft.seed, craft.pieces) == same:
                 self._ask_fit(self._explanation.bank_images, bank.target)
 
     def _ask_fit(self, images: tuple[FitImage, ...], target: int) -> None:
@@ -148,6 +148,7 @@ class ConceptController:
             seed=craft.seed,
             device=choice.device,
             as_drawn=craft.as_drawn,
+            pieces=craft.pieces,
         )
         self._tracker.ask(request, FIT, partial(self._on_fitted, choice, images))
 
@@ -162,7 +163,7 @@ class ConceptController:
             self._session.message = "Choose a target class, and add images that show it to tune on"
             return
         explanation.sweep, explanation.advice = (), None
-        refinement = explanation.craft.refinement
+        craft = explanation.craft
         known = fit_masks(self._session, self._mask())
 
         def ask(masks: tuple[BoolMask | None, ...]) -> None:
@@ -171,8 +172,9 @@ class ConceptController:
                 classifier=choice.classifier,
                 target=target,
                 masks=masks,
-                refinement=refinement,
+                refinement=craft.refinement,
                 device=choice.device,
+                pieces=craft.pieces,
             )
             # It takes minutes: heat maps and concepts that a person asks for meanwhile go first.
             self._tracker.ask(request, TUNE, self._on_sweep, background=True)

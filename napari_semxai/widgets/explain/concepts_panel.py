@@ -24,6 +24,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.explanations.concepts import doubts
 from napari_semxai.state.explanation import CraftSettings
+from napari_semxai.types import PIECES
 from napari_semxai.widgets.common.file_dialogs import (
     Dialog,
     ask_folder,
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 
 BANK_FILTER = "Concepts (*.safetensors)"
 _FIELDS: dict[str, dict[str, Any]] = {
+    "pieces": {
+        "label": "Found in",
+        "choices": [(title, name) for name, title in PIECES.items()],
+        "tooltip": "What concepts are found in by the next fit; crops need xplique and minutes",
+    },
     "n_concepts": {
         "label": "Concepts (k)",
         "min": 2,
@@ -88,7 +94,7 @@ class ConceptsPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
-        self._settings = CraftSettings()
+        self._settings, self._missing = CraftSettings(), ""
         self.images = StatusText()
         self.files = button("Add files…", "Add images of the class to fit on")
         self.folder = button("Add folder…", "Add all images of a folder to fit on")
@@ -123,10 +129,7 @@ class ConceptsPanel(QWidget):
 
     def set_network(self, network: NetworkLayers | None) -> None:
         """Offer the layers a network can be split at, or say what is missing."""
-        missing = "" if network is None else network.craft_missing
-        self.bar.set_idle(missing)
-        # CRAFT is an extra: without it the rest of the dock works.
-        self.bar.setEnabled(not missing)
+        self._missing = "" if network is None else network.craft_missing
         with signals_blocked(self.layer):
             self.layer.clear()
             self.layer.addItem("Default", "")
@@ -143,6 +146,10 @@ class ConceptsPanel(QWidget):
         """Show settings, without telling."""
         self._settings = settings
         self.form.set_settings(settings)
+        # Crops are cut by an extra; without it the rest of the dock works.
+        missing = self._missing if settings.pieces == "crops" else ""
+        self.bar.set_idle(missing)
+        self.bar.setEnabled(not missing)
         with signals_blocked(self.count):
             self.count.setValue(settings.n_concepts)
         with signals_blocked(self.layer):
@@ -266,10 +273,6 @@ class TuningPanel(QWidget):
         for part in (self.tune, self.table, self.advice):
             layout.addWidget(part)
         self.table.cellDoubleClicked.connect(self._on_row_picked)
-
-    def set_network(self, network: NetworkLayers | None) -> None:
-        """Offer to try settings only where CRAFT can run."""
-        self.tune.setEnabled(network is None or not network.craft_missing)
 
     def set_rows(self, rows: tuple[SweepRow, ...]) -> None:
         """Show what was tried."""

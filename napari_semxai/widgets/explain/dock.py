@@ -132,7 +132,6 @@ class ExplainDock(ScrolledDock):
             ("nearest", self.classifier.set_nearest),
             ("network", self.gradcam.set_network),
             ("network", self.concepts.set_network),
-            ("network", self.tuning.set_network),
             ("cam", self.gradcam.set_settings),
             ("follow", self.gradcam.set_follow),
             ("explaining", self.gradcam.bar.set_progress),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -13,12 +14,14 @@ import pytest
 import torch
 from skimage.color import rgb2lab
 from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
 from threadpoolctl import threadpool_info
 
 from napari_semxai.algorithms.explanations.concepts import sobol_indices, sobol_masks
 from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
 from napari_semxai.backends.classifier.layers.tree import describe_layers
 from napari_semxai.backends.concepts import bank as concept_bank
+from napari_semxai.backends.concepts import factorize
 from napari_semxai.backends.concepts.bank import (
     BankKey,
     bank_exists,
@@ -29,8 +32,8 @@ from napari_semxai.backends.concepts.bank import (
     transform_steps,
     write_bank,
 )
-from napari_semxai.backends.concepts.craft import Concepts, best_crops, craft
-from napari_semxai.backends.concepts.maps import coefficients, guided, logits_of, rendering
+from napari_semxai.backends.concepts.craft import Concepts, best_cells, best_crops, craft
+from napari_semxai.backends.concepts.maps import coefficients, guided, latents_of, logits_of, rendering
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.datasets.results import name_concepts
 from napari_semxai.types import ConceptMaps, InputError
@@ -88,12 +91,12 @@ def test_a_bank_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 def test_everything_that_decides_a_bank_is_in_its_name() -> None:
-    key = BankKey("a" * 64, "last", 1, 10, 64, 0, "b" * 64)
+    key = BankKey("a" * 64, "last", 1, 10, 64, 0, "crops", "b" * 64)
     changes = {"classifier": "c", "layer": "x", "target": 2, "n_concepts": 9, "patch_size": 32}
-    changes |= {"seed": 1, "images": "d"}
+    changes |= {"seed": 1, "pieces": "cells", "images": "d"}
     digests = {replace(key, **{name: value}).digest for name, value in changes.items()}
     assert len(digests | {key.digest}) == len(changes) + 1
-    assert BankKey("a" * 64, "last", 1, 10, 64, 0, "b" * 64).digest == key.digest
+    assert BankKey("a" * 64, "last", 1, 10, 64, 0, "crops", "b" * 64).digest == key.digest
 
 
 def test_maps_of_a_linear_head_come_with_their_importances(tmp_path: Path) -> None:
@@ -191,6 +194,61 @@ def test_crops_know_their_place() -> None:
     assert crops.pixels.shape == (1, 10, 20, 20)
 
 
+def test_the_best_cell_of_each_crop_stands_for_it() -> None:
+    # Cells of 16 pixels; crops of 20 begin every 16, and hold the cells whose centres they do.
+    found = np.zeros((2, 4, 4, 2), np.float32)
+    found[1, 2, 1, 0], found[1, 2, 3, 0], found[0, 0, 0, 1] = 3, 9, 5
+    values = best_cells(found, (64, 64), 20)
+    assert values.shape == (18, 2)
+    assert {place: values[place].tolist() for place in np.flatnonzero(values.any(axis=1))} == {
+        0: [0, 5],
+        9 + 7: [3, 0],
+    }
+    # Crops that are smaller than cells.
+    assert best_cells(found, (64, 64), 8)[0].tolist() == [0, 5]
+
+
+def test_concepts_of_cells_are_those_of_the_layers_map(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(concept_bank, "concepts_folder", lambda: tmp_path)
+    monkeypatch.setattr(factorize, "_known", {})
+    classifier, images = small_classifier(), [random_image(seed, (64, 64)) for seed in range(3)]
+    asked = {"target": 1, "layer": "middle", "n_concepts": 3, "patch_size": 16, "seed": 5}
+    bank = craft(images, classifier, pieces="cells", **asked).bank
+    assert bank.pieces == "cells"
+    assert json.loads(bank.path.with_suffix(".json").read_text("utf-8"))["pieces"] == "cells"
+    assert read_bank(bank.path)[0].pieces == "cells"
+    split = new_split(classifier, "middle")
+    latents = latents_of(split, torch.cat([classifier.to_input(image) for image in images]))
+    np.random.seed(5)  # noqa: NPY002 - what scikit-learn takes where it is given none
+    reducer = NMF(n_components=3, alpha_W=1e-2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        reducer.fit(latents.reshape(-1, latents.shape[-1]))
+    vectors = read_bank(bank.path)[1].vectors
+    np.testing.assert_allclose(vectors, reducer.components_, rtol=1e-4, atol=1e-6)
+    # The first crop of the first concept is where its map is highest.
+    low = np.array([Concepts(bank, classifier).explain(image).low_maps[0] for image in images])
+    number, row, column = np.unravel_index(low.argmax(), low.shape)
+    top, left, end, right = bank.crop_boxes[0, 0].tolist()
+    assert bank.crop_images[0, 0] == number
+    assert top <= (row + 0.5) * 64 / low.shape[1] <= end
+    assert left <= (column + 0.5) * 64 / low.shape[2] <= right
+
+
+def test_of_many_cells_some_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(concept_bank, "concepts_folder", lambda: tmp_path)
+    monkeypatch.setattr(factorize, "_known", {})
+    monkeypatch.setattr(factorize, "_MOST_CELLS", 20)
+    asked = {"target": 1, "layer": "early", "n_concepts": 2, "patch_size": 16}
+    bank = craft([IMAGE], small_classifier(), pieces="cells", **asked).bank
+    (known,) = factorize._known.values()
+    assert len(known.pieces) == 20
+    assert known.latents[0, ..., 0].size > 20
+    assert 0 < bank.r2 <= 1
+
+
 def test_without_xplique_everything_else_works(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -202,6 +260,8 @@ def test_without_xplique_everything_else_works(
         craft([IMAGE], classifier, target=1, layer="last", n_concepts=2, patch_size=16)
     bank = make_bank(tmp_path / "b.safetensors", "last", 16)
     assert Concepts(bank, classifier).explain(IMAGE).maps.any()
+    found = craft([IMAGE], classifier, target=1, n_concepts=2, patch_size=16, pieces="cells")
+    assert found.explain(IMAGE).maps.any()
 
 
 @pytest.mark.parametrize(
@@ -211,6 +271,7 @@ def test_without_xplique_everything_else_works(
         ({"target": 1, "patch_size": 65}, "patch size 65: choose 8 to 64"),
         ({"target": 1, "n_concepts": 0}, "0 concepts"),
         ({"target": 1, "layer": "fc"}, "layer fc"),
+        ({"target": 1, "pieces": "pixels"}, "pieces 'pixels': choose one of crops, cells"),
     ],
 )
 def test_settings_that_cannot_work(settings: dict[str, int], message: str) -> None:

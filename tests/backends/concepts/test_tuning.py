@@ -71,6 +71,13 @@ def test_every_layer_k_and_patch_is_tried(tried: list[CraftSettings]) -> None:
     assert len(CraftSweepRequest((), "small", 1).patch_sizes) > 1
 
 
+def test_cells_are_the_same_for_every_patch(tried: list[CraftSettings]) -> None:
+    wanted = request(n_concepts=(2, 3), patch_sizes=(16, 32), seeds=(0,), pieces="cells")
+    advice = finish(sweep_steps(IMAGES, small_classifier(), wanted))
+    assert [(row.n_concepts, row.patch_size) for row in advice.rows] == [(2, 16), (3, 16)]
+    assert {one.pieces for one in tried} == {"cells"}
+
+
 @pytest.mark.parametrize("refinement", ["none", "guided", "fine"])
 def test_localisation_is_that_of_the_maps_a_person_sees(
     tried: list[CraftSettings], refinement: str
