@@ -13,7 +13,6 @@ from qtpy.QtWidgets import QApplication, QLabel
 from napari_semxai import plugin, scores
 from napari_semxai.algorithms.explanations.masks import threshold_mask
 from napari_semxai.algorithms.synthetic import scene_of_class
-from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.state.explanation import HEAT_MAP, CraftSettings
 from napari_semxai.store.images.read import image_from_array
 from tests import explanations as make
@@ -142,7 +141,6 @@ def _motions_cost_little(workbench, classes):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
 def test_concepts_in_the_window(explained, qtbot):
     workbench, state = explained, explained.session.explanation
     concepts = workbench.explaining.concepts

@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
     from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.backends.concepts.craft import Concepts
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.works.masks import MaskResult
     from napari_semxai.types import (
         BoolMask,
         CandidatePool,
-        ConceptMaps,
         GenerateUpdate,
         GroundTruth,
         Scores,
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 NAME = "semxai_demo"
 TAU = 0.5
-GRADCAM, CONCEPTS, SAMPLE_SET = "6_gradcam", "7_concepts", "sample_set"
-_IMAGES, _CONCEPTS, _FIRST_SEED = 8, 5, 700
+GRADCAM, CONCEPTS, SAMPLE_SET, BANK = "6_gradcam", "7_concepts", "sample_set", "concepts"
+_IMAGES, _CONCEPTS, _FIRST_SEED = 20, 5, 700
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -70,7 +70,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     )
     parser.add_argument("--no-window", action="store_true", help="do not open napari")
     parser.add_argument(
-        "--no-craft", action="store_true", help="skip CRAFT concepts, which take minutes"
+        "--no-craft", action="store_true", help="skip concepts, which take half a minute"
     )
     add_mask_options(parser)
     parser.set_defaults(run=run)
@@ -223,14 +223,8 @@ def explain_sample(
     """
     # Imports torch.
     from napari_semxai.backends.classifier.classifier import load_classifier
-    from napari_semxai.backends.runtime.libraries import craft_missing
 
     classifier = load_classifier()
-    if concepts and craft_missing():
-        output.say(craft_missing())
-    elif concepts:
-        output.say("Concepts (CRAFT): the first time this takes some minutes …")
-    concepts = concepts and not craft_missing()
     sample = _explain(scene, classifier, folder, "", concepts=concepts)
     output.say(
         f"Classifier: {sample['predicted']} ({sample['probability']:.0%}), trained on synthetic "
@@ -247,6 +241,10 @@ def explain_sample(
         rows.append({"class": name, **found})
     mean = _mean([row["scores"] for row in rows])
     _say_scores(f"The same, mean over a scene of each of {len(rows)} classes", mean, output)
+    if concepts:
+        found = [row[BANK] for row in (sample, *rows)]
+        kept, held = (np.mean([one[name] for one in found]) for name in ("agreement", "r2"))
+        output.say(f"Concepts alone keep the class of {kept:.0%} of their images, R² {held:.2f}")
     return {**sample, SAMPLE_SET: {"images": rows, "mean": mean}}
 
 
@@ -260,8 +258,12 @@ def _explain(
     probabilities = classifier.predict(scene.image)
     predicted = int(probabilities.argmax())
     answers: dict[str, Any] = {GRADCAM: gradcam(scene.image, classifier, target=predicted)}
+    bank = {}
     if concepts:
-        answers[CONCEPTS] = _concepts(scene, classifier, predicted)
+        found = _concepts(classifier, predicted)
+        answers[CONCEPTS] = found.explain(scene.image, refinement="fine")
+        known = {name: getattr(found.bank, name) for name in ("n_images", "r2", "agreement")}
+        bank[BANK] = plain(known)
     masks: dict[str, BoolMask] = {}
     for stem, answer in answers.items():
         masks[stem] = threshold_mask(map_of(answer), TAU)
@@ -272,19 +274,19 @@ def _explain(
         "predicted": classifier.class_names[predicted],
         "probability": float(probabilities[predicted]),
         "scores": {name: plain(score_values(mask, scene.defect)) for name, mask in masks.items()},
+        **bank,
     }
 
 
-def _concepts(scene: Scene, classifier: Classifier, target: int) -> ConceptMaps:
-    """Find the concepts of the class in synthetic images of it, then in the scene."""
+def _concepts(classifier: Classifier, target: int) -> Concepts:
+    """Find the concepts of a class in synthetic images of it."""
     from napari_semxai.backends.concepts.craft import craft
 
     images = [
         scene_of_class(target + 1, _FIRST_SEED + index, light=KNOWN_LIGHT).image
         for index in range(_IMAGES)
     ]
-    found = craft(images, classifier, target=target, n_concepts=_CONCEPTS, patch_size=80)
-    return found.explain(scene.image, refinement="fine")
+    return craft(images, classifier, target=target, n_concepts=_CONCEPTS, pieces="cells")
 
 
 def _mean(rows: list[dict[str, Row]]) -> dict[str, Row]:

@@ -33,7 +33,13 @@ from napari_semxai.backends.concepts.bank import (
     write_bank,
 )
 from napari_semxai.backends.concepts.craft import Concepts, best_cells, best_crops, craft
-from napari_semxai.backends.concepts.maps import coefficients, guided, latents_of, logits_of, rendering
+from napari_semxai.backends.concepts.maps import (
+    coefficients,
+    guided,
+    latents_of,
+    logits_of,
+    rendering,
+)
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.store.datasets.results import name_concepts
 from napari_semxai.types import ConceptMaps, InputError

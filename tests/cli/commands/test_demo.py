@@ -12,7 +12,6 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import LABELS
-from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.commands import demo, window
 from napari_semxai.cli.common.output import Output
@@ -142,7 +141,6 @@ def test_scores_beside_trivial_masks(tmp_path: Path, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
 def test_concepts_are_drawn_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     particle = {1: class_scenes()[1]}
     monkeypatch.setattr(demo, "class_scenes", lambda: particle)
@@ -150,3 +148,4 @@ def test_concepts_are_drawn_fine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     for row in (found, *found["sample_set"]["images"]):
         precision = {name: values["precision"] for name, values in row["scores"].items()}
         assert precision["7_concepts"] > max(0.75, precision["6_gradcam"])
+        assert row["concepts"]["agreement"] >= 0.8

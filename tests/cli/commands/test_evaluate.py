@@ -8,7 +8,6 @@ from PIL import Image
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.cam import evaluation
-from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.works import explainers
 from napari_semxai.cli.works.explainers import Explainer
@@ -262,9 +261,6 @@ def test_own_explanations_of_synthetic_scenes_with_faithfulness(tmp_path, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.tensorflow
-@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
-@pytest.mark.filterwarnings("default")
 def test_the_rows_of_the_published_table(tmp_path, capsys):
     """As docs/evaluation.md documents the command, with fewer scenes and without masks of SAM."""
     out = tmp_path / "out"

@@ -18,7 +18,6 @@ from napari_semxai.backends.cam.evaluation import sanity
 from napari_semxai.backends.classifier import nearest
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.concepts import bank as concept_bank
-from napari_semxai.backends.runtime.libraries import craft_missing
 from napari_semxai.cli import main
 from napari_semxai.cli.common.options import add_explain_options
 from napari_semxai.cli.common.output import Output
@@ -298,9 +297,6 @@ def test_pictures_of_concepts_made_elsewhere(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.tensorflow
-@pytest.mark.skipif(bool(craft_missing()), reason="the craft extra is not installed")
-@pytest.mark.filterwarnings("default")
 def test_craft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(concept_bank, "concepts_folder", lambda: tmp_path / "cache")
     for seed in range(3):
@@ -313,6 +309,7 @@ def test_craft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     record = json.loads((tmp_path / "out/1.json").read_text("utf-8"))
     assert len(record["explanation"]["importances"]) == 4
     assert 0 < record["explanation"]["r2"] <= 1
+    assert record["explanation"]["pieces"] == "cells"
     # The same concepts again, in an image that they were not found in.
     save(tmp_path / "new.png", 9)
     [bank] = (tmp_path / "out").glob("concepts_*.safetensors")

@@ -454,6 +454,7 @@ def test_a_fit_is_asked_for_and_shown(warm, craft, engine, image):
         48,
         3,
     )
+    assert request.pieces == "cells"
     engine.answer(CraftFitRequest, Progress("factorize", 1, 3), make.bank())
     request = engine.request(CraftTransformRequest)
     assert (request.bank, request.refinement) == (Path("bank.safetensors"), "guided")
@@ -467,7 +468,9 @@ def test_another_number_of_concepts_is_shown_at_once(fitted, craft, engine):
     images = fitted.bank_images
     # What is chosen for the next fit is not what the concepts on show were found in.
     craft.add_images([Path("later.png")])
-    settings = replace(fitted.craft, patch_size=fitted.bank.patch_size, seed=fitted.bank.seed)
+    bank = fitted.bank
+    same = {name: getattr(bank, name) for name in ("patch_size", "seed", "pieces")}
+    settings = replace(fitted.craft, **same)
     craft.set_craft(settings)
     assert engine.request(CraftFitRequest) is None
     craft.set_craft(replace(settings, n_concepts=4))
@@ -478,6 +481,9 @@ def test_another_number_of_concepts_is_shown_at_once(fitted, craft, engine):
     assert fitted.bank_images == images
     # Another patch is another fit, which takes its time.
     craft.set_craft(replace(settings, n_concepts=5, patch_size=settings.patch_size + 8))
+    assert engine.request(CraftFitRequest) is None
+    # So is one on other pieces.
+    craft.set_craft(replace(settings, n_concepts=6, pieces="cells"))
     assert engine.request(CraftFitRequest) is None
 
 

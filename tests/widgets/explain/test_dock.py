@@ -238,7 +238,10 @@ def test_where_a_layer_looks_is_told_and_can_be_left_as_drawn(dock, state, contr
 
 def test_without_craft_the_dock_says_what_to_install(dock, state):
     state.network = replace(make.network(), craft_missing="pip install 'napari-semxai[craft]'")
-    assert not dock.tuning.tune.isEnabled()
+    # Cells need nothing.
+    assert dock.concepts.bar.status.text() == ""
+    assert dock.concepts.bar.start.isEnabled()
+    state.craft = CraftSettings(pieces="crops")
     assert "napari-semxai[craft]" in dock.concepts.bar.status.text()
     assert not dock.concepts.bar.start.isEnabled()
     state.network = make.network()
@@ -255,6 +258,8 @@ def test_settings_of_craft(dock, state, controllers):
     dock.concepts.form["n_concepts"].value = 7
     assert controllers.concepts.calls[-1][1][0].n_concepts == 7
     assert dock.concepts.count.value() == 7
+    dock.concepts.form["pieces"].value = "crops"
+    assert controllers.concepts.calls[-1][1][0].pieces == "crops"
     dock.concepts.count.setValue(9)
     assert controllers.concepts.calls[-1][1][0].n_concepts == 9
     state.craft = CraftSettings("layer4", 5, 32, 1, "guided")
