@@ -1,7 +1,7 @@
 # Everything runs in .venv, which each target sets up first; the second time that takes no
-# time. CRAFT=0 leaves the concept explanations (xplique, TensorFlow: several GB) out of
-# `make demo`; CRAFT=1 brings them into the tests, which then run in one process: after
-# TensorFlow is loaded no window opens. WORKERS is how many processes run them otherwise.
+# time. CRAFT=1 brings concepts of crops (xplique, TensorFlow: several GB) into `make demo`'s
+# environment, and into the tests, which then run in one process: after TensorFlow is loaded no
+# window opens. WORKERS is how many processes run them otherwise.
 BIN := .venv/bin
 lean := pyqt5,batch
 WORKERS ?= 2
@@ -12,7 +12,7 @@ extras = $(if $(filter-out 0,$(CRAFT)),all,$(lean))
 
 .PHONY: demo test test-pyqt5 test-pyqt6 test-slow lint docs setup-demo setup-dev clean
 
-demo: CRAFT ?= 1
+demo: CRAFT ?= 0
 demo: setup-demo
 	$(BIN)/semxai demo $(DEMO)
 

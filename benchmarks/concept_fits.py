@@ -57,14 +57,19 @@ def main() -> None:
     parser.add_argument("--fitted", type=int, default=20, help="images of each class to fit on")
     parser.add_argument("--judged", type=int, default=15, help="scenes of each class")
     parser.add_argument("--asked", type=int, default=4, help="of them by insertion and so on")
+    parser.add_argument("--classes", nargs="+", type=int, default=list(CLASSES))
     parser.add_argument("--pieces", nargs="+", default=list(PIECES), choices=PIECES)
     options = parser.parse_args()
     classifier = load_classifier()
-    scenes = [(n, scene_at(STREAM, n, index)) for n in CLASSES for index in range(options.judged)]
+    scenes = [
+        (label, scene_at(STREAM, label, index))
+        for label in options.classes
+        for index in range(options.judged)
+    ]
     asked = [pair for index, pair in enumerate(scenes) if index % options.judged < options.asked]
     fits, maps = _head("fitted on", _FITS), _head("fitted on | maps", _MAPS)
     for pieces in options.pieces:
-        banks, *found = fitted(classifier, pieces, options.fitted)
+        banks, *found = fitted(classifier, pieces, options.classes, options.fitted)
         fits.append(_row(pieces, found))
         print(fits[-1], flush=True)
         for refinement in REFINEMENTS:
@@ -89,11 +94,11 @@ def _row(first: str, values: Sequence[float]) -> str:
 
 
 def fitted(
-    classifier: Classifier, pieces: str, count: int
+    classifier: Classifier, pieces: str, classes: list[int], count: int
 ) -> tuple[dict[int, Concepts], float, float, float]:
     """Return the concepts of each class by its index, mean R², agreement and stability."""
     banks, rows = {}, []
-    for label in CLASSES:
+    for label in classes:
         images = [scene_at(FIT_STREAM, label, n).image for n in range(count)]
         asked = {"target": label - 1, "pieces": pieces}
         runs = [craft(images, classifier, seed=seed, **asked) for seed in (0, 1)]

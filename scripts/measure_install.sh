@@ -18,6 +18,6 @@ measure() { # TITLE TARGET CRAFT
     printf '%-28s %4d s  %6d MB\n' "$1" "$seconds" "$megabytes"
 }
 
-measure "make demo CRAFT=0" setup-demo 0
+measure "make demo" setup-demo 0
 measure "make test" setup-dev 0
-measure "make demo" setup-demo 1
+measure "make demo CRAFT=1" setup-demo 1
