@@ -1,7 +1,7 @@
 """How well concept maps lie on exact defects, by split layer and by how they are put together.
 
-Concepts are fitted on some synthetic images of each class; "tuned" are those with the layer, k
-and patch size that the tuning assistant suggests after it saw a validation part with its masks;
+Concepts are fitted on some synthetic images of each class; "tuned" are those with the layer and
+k that the tuning assistant suggests after it saw a validation part with its masks;
 "head at 2 x" sees images of twice the size; "clusters" are no factorization, see
 `benchmarks.concept_clusters`. Each variant gets the one threshold that suits the validation part
 best. What is reported is the mean IoU of a held-out part that took no part in any choice; the best
@@ -9,7 +9,7 @@ variant is chosen on the validation part.
 
     python -m benchmarks.concept_localisation --page docs/explanations.md
 
-needs the extra "craft", and writes the table between two comments of that page.
+writes the table between two comments of that page.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     Banks = dict[str, tuple[Classifier, Concepts]]
 
 PLAIN = "head, top-1"
-PATCH, TRIED = 80, {"n_concepts": (5, 10), "patch_sizes": (80, 128)}
+TRIED = {"n_concepts": (5, 10), "pieces": "cells"}
 FIRST_SEEDS = {"fit": 910_000, "validation": 920_000, "held-out": 930_000}
 
 
@@ -56,7 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", nargs="+", default=["head", "expand3"])
     parser.add_argument("--classes", nargs="+", type=int, default=[1, 2, 3, 4])
-    parser.add_argument("--fit", type=int, default=8)
+    parser.add_argument("--fit", type=int, default=20)
     parser.add_argument("--validation", type=int, default=6)
     parser.add_argument("--held-out", type=int, default=12)
     parser.add_argument("--page", type=Path)
@@ -93,7 +93,7 @@ def main() -> None:
 
 def setting(bank: ConceptBank) -> str:
     """Return what the assistant suggested for a class."""
-    return f"{bank.class_name} at {bank.layer}, k {bank.n_concepts}, patch {bank.patch_size}"
+    return f"{bank.class_name} at {bank.layer}, k {bank.n_concepts}"
 
 
 def described_by(classifier: Classifier) -> list[str]:
@@ -117,13 +117,13 @@ def fit(classifier: Classifier, images: list[np.ndarray], label: int, layers: li
     """Fit the concepts of a class at each layer, and at the first one on enlarged images."""
     info = classifier.info
     doubled = replace(info, input_size=(2 * info.input_size[0], 2 * info.input_size[1]))
-    seen = {layer: (classifier, layer, PATCH) for layer in layers}
+    seen = {layer: (classifier, layer) for layer in layers}
     large = Classifier(classifier.network, doubled)
-    seen[f"{layers[0]} at 2 ×"] = large, layers[0], 2 * PATCH
+    seen[f"{layers[0]} at 2 ×"] = large, layers[0]
     banks = {}
-    for name, (network, layer, patch) in seen.items():
+    for name, (network, layer) in seen.items():
         concepts = craft(
-            images, network, target=label - 1, layer=f"features.{layer}", patch_size=patch
+            images, network, target=label - 1, layer=f"features.{layer}", pieces="cells"
         )
         banks[name] = network, concepts
         bank = concepts.bank
@@ -148,7 +148,7 @@ def tuned(classifier: Classifier, scenes: dict[str, list[Scene]], label: int) ->
     for one in advice.rows:
         mark = "*" if one is row else " "
         print(
-            f"  {mark} {one.layer}, k {one.n_concepts}, patch {one.patch_size}: "
+            f"  {mark} {one.layer}, k {one.n_concepts}: "
             f"agreement {one.agreement:.2f}, IoU {one.iou:.2f}",
             flush=True,
         )
@@ -158,7 +158,7 @@ def tuned(classifier: Classifier, scenes: dict[str, list[Scene]], label: int) ->
         target=label - 1,
         layer=row.layer,
         n_concepts=row.n_concepts,
-        patch_size=row.patch_size,
+        pieces="cells",
     )
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.explanations --page docs/explanations.md
 
-needs a display and the extra "craft".
+needs a display and, for concepts of crops, the extra "craft".
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ import subprocess
 import sys
 
 # Processes of their own: one opens a window, the other imports torch.
-PARTS = ("explain_latency", "concept_localisation")
+PARTS = (
+    *("explain_latency", "heat_map_places", "concept_fits", "concept_localisation"),
+    "nearest_labels",
+)
 
 
 def main() -> None:
-    """Run both benchmarks."""
+    """Run all benchmarks of the page."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", required=True)
     options = parser.parse_args()

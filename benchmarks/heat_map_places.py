@@ -7,8 +7,8 @@ scored against the exact defect, at the one τ that suits all of them best.
 
     python -m benchmarks.heat_map_places --page docs/explanations.md
 
-writes both tables between two comments of that page, and the figure beside them. Concepts need the
-extra "craft"; `--without-craft` leaves them out.
+writes both tables between two comments of that page, and the figure beside them; `--scenes 2`
+tries it out.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.backends.concepts.craft import Concepts
 
-CLASSES, SCENES, FITTED = (1, 2, 3, 4), 15, 8
+CLASSES, SCENES, FITTED = (1, 2, 3, 4), 15, 20
 STREAM, FIT_STREAM = 828_282, 838_383
 METHODS = ("gradcam", "layercam")
 REFINEMENTS = ("none", "fine")
@@ -56,7 +56,7 @@ def main() -> None:
     """Measure, and write tables and figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--page", type=Path)
-    parser.add_argument("--without-craft", action="store_true")
+    parser.add_argument("--scenes", type=int, default=SCENES, help="of each class")
     options = parser.parse_args()
     bundled = load_classifier()
     networks = {
@@ -73,17 +73,21 @@ def main() -> None:
             drawn, placed, cell = offsets(classifier, layer)
             lines.append(f"| {name}, `{layer}` | {drawn:.1f} | {placed:.1f} | {cell / 2:.0f} |")
             print(lines[-1], flush=True)
-    scenes = [(label, scene_at(STREAM, label, n)) for label in CLASSES for n in range(SCENES)]
-    banks = {} if options.without_craft else fitted(bundled)
-    lines += ["", "| map, 60 scenes | IoU at best τ | pointing game |", "|---|---|---|"]
-    for name, maps in all_maps(bundled, scenes, banks):
+    each = options.scenes
+    scenes = [(label, scene_at(STREAM, label, n)) for label in CLASSES for n in range(each)]
+    lines += [
+        "",
+        f"| map, {len(scenes)} scenes | IoU at best τ | pointing game |",
+        "|---|---|---|",
+    ]
+    for name, maps in all_maps(bundled, scenes, fitted(bundled)):
         lines.append(
             f"| {name} | {' | '.join(f'{score:.3f}' for score in scored(maps, scenes))} |"
         )
         print(lines[-1], flush=True)
     if options.page:
         write_table(options.page, "places", "\n".join([*lines, "", footer(bundled.info.sha256)]))
-        figure(bundled, scenes[:: SCENES + 1], options.page.parent / "images/heat-map-places.png")
+        figure(bundled, scenes[:: each + 1], options.page.parent / "images/heat-map-places.png")
 
 
 def random_network(network: nn.Module) -> Classifier:
@@ -132,7 +136,7 @@ def fitted(classifier: Classifier) -> dict[int, Concepts]:
             [scene_at(FIT_STREAM, label, n).image for n in range(FITTED)],
             classifier,
             target=label - 1,
-            patch_size=80,
+            pieces="cells",
         )
         for label in CLASSES
     }
@@ -150,7 +154,7 @@ def all_maps(
                 f"{method}, {ending}",
                 [gradcam(s.image, classifier, target=n - 1, **asked).values for n, s in scenes],
             )
-        for refinement in REFINEMENTS if banks else ():
+        for refinement in REFINEMENTS:
             asked = {"refinement": refinement, "as_drawn": as_drawn}
             found = [banks[label].explain(scene.image, **asked) for label, scene in scenes]
             maps = [np.asarray(weighted_map(one.maps, one.importances)) for one in found]

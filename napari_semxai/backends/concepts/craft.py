@@ -108,10 +108,10 @@ def _corners(input_size: Sequence[int], patch_size: int) -> NDArray[np.intp]:
     return corners
 
 
-def best_cells(
+def cells_in_crops(
     found: NDArray[np.float32], input_size: Sequence[int], patch_size: int
 ) -> NDArray[np.float32]:
-    """Return how much of each concept the best cell of each crop shows, shape (crops, k).
+    """Return the mean of each concept over the cells in each crop, shape (crops, k).
 
     Parameters
     ----------
@@ -126,8 +126,8 @@ def best_cells(
     starts = np.rint(corners * scale).astype(int)
     stops = np.maximum(np.rint((corners + patch_size) * scale).astype(int), starts + 1)
     pairs = zip(starts.tolist(), stops.tolist(), strict=True)
-    best = [found[:, top:end, left:right].max(axis=(1, 2)) for (top, left), (end, right) in pairs]
-    return np.stack(best, axis=1).reshape(-1, found.shape[-1])
+    means = [found[:, top:end, left:right].mean((1, 2)) for (top, left), (end, right) in pairs]
+    return np.stack(means, axis=1).reshape(-1, found.shape[-1])
 
 
 def _cut(image: NDArray[Any], box: NDArray[np.int32], side: int) -> NDArray[np.uint8]:
@@ -280,7 +280,7 @@ def fit_steps(
     size, patch_size = inputs.shape[2:], settings.patch_size
     values = factors.piece_values
     if settings.pieces != "crops":
-        values = best_cells(factors.found, size, patch_size)
+        values = cells_in_crops(factors.found, size, patch_size)
     crops = best_crops(pictures, values[:, order], size, patch_size)
     corners = np.array([(top, left) * 2 for top, _, _, left in borders], np.int32)
     bank = ConceptBank(

@@ -9,7 +9,7 @@ and swallow what they do not know.
 from __future__ import annotations
 
 import math
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psygnal
@@ -302,7 +302,8 @@ class SettingsForm(Generic[S]):
     settings : dataclass instance
         The values shown first.
     options : mapping of str to dict
-        For each field its magicgui options: label, tooltip, limits, choices.
+        For each field to show, in this order, its magicgui options: label, tooltip, limits,
+        choices.
     """
 
     changed = psygnal.Signal(object)
@@ -311,9 +312,8 @@ class SettingsForm(Generic[S]):
     def __init__(self, settings: S, options: Mapping[str, dict[str, Any]]) -> None:
         self._settings = settings
         self._container: Container[Any] = Container(labels=True)
-        for field in fields(settings):  # type: ignore[arg-type]
-            if field.name in options:
-                self._container.append(_entry(field.name, settings, options[field.name]))
+        for name, option in options.items():
+            self._container.append(_entry(name, settings, option))
         self._container.margins = (0, 0, 0, 0)
         self._container.changed.connect(self._on_entry_changed)
         self.native = self._container.native

@@ -49,12 +49,6 @@ _FIELDS: dict[str, dict[str, Any]] = {
         "choices": [(title, name) for name, title in PIECES.items()],
         "tooltip": "What concepts are found in by the next fit; crops need xplique and minutes",
     },
-    "n_concepts": {
-        "label": "Concepts (k)",
-        "min": 2,
-        "max": 25,
-        "tooltip": "Number of concepts; concepts on show are fitted anew at once",
-    },
     "patch_size": {
         "label": "Patch size",
         "min": 16,
@@ -75,6 +69,12 @@ _FIELDS: dict[str, dict[str, Any]] = {
     "as_drawn": {
         "label": "As drawn",
         "tooltip": "As the library draws it; else maps are moved to where the layer looks",
+    },
+    "n_concepts": {
+        "label": "Concepts (k)",
+        "min": 2,
+        "max": 25,
+        "tooltip": "Number of concepts; concepts on show are fitted anew at once",
     },
 }
 COLUMNS = ("Layer", "k", "Patch", "R²", "Agreement", "Stability", "Important", "IoU", "s")

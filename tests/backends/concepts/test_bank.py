@@ -32,7 +32,7 @@ from napari_semxai.backends.concepts.bank import (
     transform_steps,
     write_bank,
 )
-from napari_semxai.backends.concepts.craft import Concepts, best_cells, best_crops, craft
+from napari_semxai.backends.concepts.craft import Concepts, best_crops, cells_in_crops, craft
 from napari_semxai.backends.concepts.maps import (
     coefficients,
     guided,
@@ -200,18 +200,20 @@ def test_crops_know_their_place() -> None:
     assert crops.pixels.shape == (1, 10, 20, 20)
 
 
-def test_the_best_cell_of_each_crop_stands_for_it() -> None:
+def test_crops_are_as_good_as_their_cells_on_average() -> None:
     # Cells of 16 pixels; crops of 20 begin every 16, and hold the cells whose centres they do.
     found = np.zeros((2, 4, 4, 2), np.float32)
     found[1, 2, 1, 0], found[1, 2, 3, 0], found[0, 0, 0, 1] = 3, 9, 5
-    values = best_cells(found, (64, 64), 20)
+    values = cells_in_crops(found, (64, 64), 20)
     assert values.shape == (18, 2)
     assert {place: values[place].tolist() for place in np.flatnonzero(values.any(axis=1))} == {
         0: [0, 5],
         9 + 7: [3, 0],
     }
     # Crops that are smaller than cells.
-    assert best_cells(found, (64, 64), 8)[0].tolist() == [0, 5]
+    assert cells_in_crops(found, (64, 64), 8)[0].tolist() == [0, 5]
+    # One crop of two rows and columns of cells.
+    assert cells_in_crops(found, (64, 64), 32)[:1].tolist() == [[0, 5 / 4]]
 
 
 def test_concepts_of_cells_are_those_of_the_layers_map(
@@ -234,13 +236,12 @@ def test_concepts_of_cells_are_those_of_the_layers_map(
         reducer.fit(latents.reshape(-1, latents.shape[-1]))
     vectors = read_bank(bank.path)[1].vectors
     np.testing.assert_allclose(vectors, reducer.components_, rtol=1e-4, atol=1e-6)
-    # The first crop of the first concept is where its map is highest.
+    # The first crop of the first concept holds most of it.
     low = np.array([Concepts(bank, classifier).explain(image).low_maps[0] for image in images])
-    number, row, column = np.unravel_index(low.argmax(), low.shape)
-    top, left, end, right = bank.crop_boxes[0, 0].tolist()
-    assert bank.crop_images[0, 0] == number
-    assert top <= (row + 0.5) * 64 / low.shape[1] <= end
-    assert left <= (column + 0.5) * 64 / low.shape[2] <= right
+    values = cells_in_crops(low[..., None], (64, 64), 16)
+    best = best_crops(images, values, (64, 64), 16)
+    assert bank.crop_images[0, 0] == best.images[0, 0]
+    np.testing.assert_array_equal(bank.crop_boxes[0, 0], best.boxes[0, 0])
 
 
 def test_of_many_cells_some_are_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
