@@ -65,6 +65,7 @@ class FloatLayers:
         self._picture: Image | None = None
         self._layers: dict[str, Image] = {}
         self._keys: dict[str, Hashable] = {}
+        self._names: dict[str, str] = {}
         self._ranks: WeakKeyDictionary[Image, int] = WeakKeyDictionary()
         self.legend: tuple[LegendEntry, ...] = ()
         # Several maps come in one turn.
@@ -131,7 +132,7 @@ class FloatLayers:
         elif self._keys.get(role) != shown.key:
             _set_values(layer, *_drawn(shown))
         self._raise(layer, shown.rank)
-        self._keys[role] = shown.key
+        self._keys[role], self._names[role] = shown.key, shown.name
         layer.metadata[CLASSIFIER] = shown.classifier
         if layer.name != shown.name:
             layer.name = shown.name
@@ -144,6 +145,10 @@ class FloatLayers:
 
     def _tell_legend(self) -> None:
         shown = {role: self._layers[role] for role in self._keys if role in self._layers}
+        # A name that another layer has had until this turn was given with a number behind it.
+        for role, layer in shown.items():
+            if layer.name != self._names[role]:
+                layer.name = self._names[role]
         order = sorted(shown.values(), key=self._ranks.__getitem__)
         legend = tuple(_entry(layer) for layer in order)
         if legend != self.legend:

@@ -39,6 +39,10 @@ _ORDERS = {
     "Each class: best, typical, worst mask": "score",
     "Each class: surest, typical, least sure class": "confidence",
 }
+_MISSING = {
+    "score": "No automatic masks yet: Generate all masks",
+    "confidence": "No class confidences yet: review with Explain open",
+}
 
 
 class Gallery(Panel):
@@ -152,9 +156,13 @@ class Gallery(Panel):
         self.undo.setEnabled(bool(self._session.past_reviews))
 
     def _on_chosen(self) -> None:
-        count = len(self.view.selectedIndexes())
+        count, column = len(self.view.selectedIndexes()), self.order.currentData()
         for part in (*self.states.values(), self.label):
             part.setEnabled(count > 0)
+        listed = self._session.queue is not None and self._session.queue.shown
+        if column and listed and not self.model.rowCount():
+            self.chosen.setText(_MISSING[column])
+            return
         self.chosen.setText(
             f"{count:,} of {self.model.rowCount():,} chosen. Drag, Shift or Ctrl+click for "
             "several, Ctrl+A for all; double click opens one."

@@ -304,6 +304,22 @@ def test_maps_of_one_method_have_names_of_their_own(viewer, session, shown):
     assert {name: tile_of(viewer, viewer.layers[name]) for name in tiles} == tiles
 
 
+def test_maps_that_change_places_keep_their_names(viewer, session, shown):
+    one = make.heatmap()
+    other = replace(make.heatmap(place=(60, 90)), method="layercam")
+    shown.set_look(Look(side_by_side=True))
+    told = []
+    shown.legend_changed.connect(told.append)
+    for maps in ((one, other), (other, one)):
+        show_heat(session, *maps)
+        QApplication.processEvents()
+        QApplication.processEvents()
+        names = [f"{title}: Class 3" for title in ("Grad-CAM", "LayerCAM")]
+        assert {layer.name for layer in viewer.layers if "Class 3" in layer.name} == set(names)
+        assert sorted(entry.name for entry in told[-1]) == names
+    assert tile_of(viewer, viewer.layers["LayerCAM: Class 3"]) == (0, 0)
+
+
 def test_concepts_have_a_tile_of_their_own(viewer, session, shown, masks):
     show_heat(session, make.heatmap(), make.heatmap(method="layercam"))
     show_concepts(session, make.concept_maps())

@@ -129,3 +129,17 @@ def test_examples_of_each_class(gallery, session):
     gallery.order.setCurrentIndex(0)
     gallery.order.activated.emit(0)
     assert "best" not in gallery.model.data(gallery.model.index(0))
+
+
+@pytest.mark.parametrize(
+    ("column", "said"), [("score", "Generate all masks"), ("confidence", "with Explain open")]
+)
+def test_no_examples_say_why(gallery, session, column, said):
+    rows = tuple(replace(row, score=None, confidence=None) for row in session.queue.shown)
+    session.queue = queue_of(shown=rows)
+    assert gallery.chosen.text().startswith("0 of 3 chosen")
+    gallery.order.setCurrentIndex(gallery.order.findData(column))
+    gallery.order.activated.emit(gallery.order.currentIndex())
+    assert said in gallery.chosen.text()
+    session.queue = queue_of(shown=(replace(rows[0], **{column: 0.5}), *rows[1:]))
+    assert gallery.chosen.text().startswith("0 of 1 chosen")
