@@ -227,7 +227,8 @@ def _legend_text(entry: LegendEntry, shares: dict[str, float]) -> str:
     if len(entry.colors) > 1:
         bar = "".join(f'<span style="background-color:{c}">&nbsp;</span>' for c in entry.colors)
         return f"{entry.name} {entry.minimum:.3g}&nbsp;{bar}&nbsp;{entry.maximum:.3g}<br>"
-    share = shares.get(entry.name, math.nan)
+    # What a person calls a concept stands behind its number.
+    share = shares.get(entry.name.partition(": ")[0], math.nan)
     said = "" if math.isnan(share) else f"&nbsp;{share:.0%}"
     return f"{chip(entry.name.replace(' ', '&nbsp;'), entry.colors[0])}{said}"
 

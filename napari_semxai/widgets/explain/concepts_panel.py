@@ -157,8 +157,9 @@ class ConceptsPanel(QWidget):
 
     def set_images(self, images: tuple[FitImage, ...]) -> None:
         """Say what concepts will be fitted on."""
-        number = f"{len(images)} image{'' if len(images) == 1 else 's'}"
-        self.images.setText(f"Fit on {number}" if images else "No images to fit on yet")
+        self.images.setText(
+            f"Fit on {_counted(len(images))}" if images else "No images to fit on yet"
+        )
         self.clear.setEnabled(bool(images))
 
     def set_bank(self, bank: ConceptBank | None) -> None:
@@ -234,9 +235,13 @@ class ConceptsPanel(QWidget):
         self.settings_picked.emit(self._settings)
 
 
+def _counted(images: int) -> str:
+    return f"{images} image{'' if images == 1 else 's'}"
+
+
 def _quality(bank: ConceptBank) -> str:
     text = (
-        f"{bank.class_name}, {bank.n_images} images, layer {bank.layer}: the concepts explain "
+        f"{bank.class_name}, {_counted(bank.n_images)}, layer {bank.layer}: the concepts explain "
         f"{bank.r2:.0%} of the activations and keep the predicted class of "
         f"{bank.agreement:.0%} of the images"
     )

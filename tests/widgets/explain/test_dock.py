@@ -19,6 +19,7 @@ from qtpy.QtWidgets import (
 
 from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look
+from napari_semxai.layers.explain.float_layers import LegendEntry
 from napari_semxai.layers.mask.session_layers import SessionLayers
 from napari_semxai.state.explanation import (
     CONCEPTS,
@@ -280,12 +281,24 @@ def test_concepts_as_legend_bars_and_gallery(qtbot, dock, state, controllers):
     said = dock.concepts.quality.toPlainText()
     assert "91% of the activations" in said
     assert said.startswith("⚠ Fitted on 2 images")
+    state.bank = replace(make.bank(), n_images=1)
+    assert f"{state.bank.class_name}, 1 image, layer" in dock.concepts.quality.toPlainText()
     state.bank = replace(make.bank(), names=("", "rim"))
     assert [row.name.text() for row in dock.concepts.concepts.rows[:3]] == ["", "rim", ""]
     row = dock.concepts.concepts.rows[2]
     row.name.setText("edge")
     row.name.editingFinished.emit()
     assert controllers.concepts.calls[-1] == ("name_concept", (2, "edge"), {})
+
+
+def test_a_named_concept_keeps_its_importance_in_the_legend(dock, state):
+    state.bank, state.concepts = make.bank(), make.concept_maps()
+    dock.legend.set_entries(
+        tuple(LegendEntry(name, ("#27cdff",), 0, 1) for name in ("concept 1: rim", "concept 2"))
+    )
+    named, other = (f"{share:.0%}" for share in state.bank.importances[:2].tolist())
+    assert dock.legend.text().index(named) < dock.legend.text().index("concept&nbsp;2")
+    assert dock.legend.text().endswith(other)
 
 
 def test_one_legend_names_what_is_on_show(qtbot, dock, shown, session, state):
