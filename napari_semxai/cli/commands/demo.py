@@ -242,8 +242,8 @@ def explain_sample(
     mean = _mean([row["scores"] for row in rows])
     _say_scores(f"The same, mean over a scene of each of {len(rows)} classes", mean, output)
     if concepts:
-        found = [row[BANK] for row in (sample, *rows)]
-        kept, held = (np.mean([one[name] for one in found]) for name in ("agreement", "r2"))
+        banks = [row[BANK] for row in (sample, *rows)]
+        kept, held = (np.mean([one[name] for one in banks]) for name in ("agreement", "r2"))
         output.say(f"Concepts alone keep the class of {kept:.0%} of their images, R² {held:.2f}")
     return {**sample, SAMPLE_SET: {"images": rows, "mean": mean}}
 
