@@ -1,13 +1,10 @@
-"""What concepts are fitted on: crops or cells, and images with and without their info bars.
+"""What concepts are found in: crops or cells.
 
 CRAFT factorizes crops that are enlarged to the network's input; "cells" are those of the layer's
 map of whole images. Both are fitted on the same scenes, twice for stability, and judged on those
 of `benchmarks.heat_map_places` by the class that is there: maps weighted by importance, plain and
 fine, by IoU at the τ that suits all of them best and the pointing game; for some of the scenes by
 insertion and deletion, and by their correlation with maps of randomised weights and under noise.
-
-Bars of microscopes' makers are drawn under scenes; "in bars" is the importance of the concepts
-whose best crops lie in a bar for the most part.
 
     python -m benchmarks.concept_fits --page docs/explanations.md
 
@@ -26,7 +23,6 @@ from benchmarks.heat_map_places import CLASSES, FIT_STREAM, STREAM, scored
 from benchmarks.pages import footer, write_table
 from napari_semxai.algorithms.explanations.concepts import matched_cosine
 from napari_semxai.algorithms.explanations.masks import weighted_map
-from napari_semxai.algorithms.synthetic.wide.scene import draw_bar
 from napari_semxai.backends.cam.evaluation import faithfulness, sanity
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.backends.concepts.bank import read_bank
@@ -44,7 +40,6 @@ if TYPE_CHECKING:
 
     Pairs = list[tuple[int, Scene]]
 
-BARRED, BAR_IMAGES = (1, 3), 10
 REFINEMENTS = ("none", "fine")
 _FITS = ("R²", "agreement", "stability")
 _MAPS = ("IoU at best τ", "pointing", "insertion", "deletion", "randomised", "noise")
@@ -67,7 +62,7 @@ def main() -> None:
         for index in range(options.judged)
     ]
     asked = [pair for index, pair in enumerate(scenes) if index % options.judged < options.asked]
-    fits, maps = _head("fitted on", _FITS), _head("fitted on | maps", _MAPS)
+    fits, maps = _head("found in", _FITS), _head("found in | maps", _MAPS)
     for pieces in options.pieces:
         banks, *found = fitted(classifier, pieces, options.classes, options.fitted)
         fits.append(_row(pieces, found))
@@ -77,8 +72,7 @@ def main() -> None:
             found += trusted(classifier, banks, refinement, asked)
             maps.append(_row(f"{pieces} | {refinement}", found))
             print(maps[-1], flush=True)
-    barred = _head("images", ("importance in bars", *_FITS[:2])) + bars(classifier)
-    text = "\n".join([*fits, "", *maps, "", *barred, "", footer(classifier.info.sha256)])
+    text = "\n".join([*fits, "", *maps, "", footer(classifier.info.sha256)])
     print(text, flush=True)
     if options.page:
         write_table(options.page, "fits", text)
@@ -142,44 +136,6 @@ def map_of(
     """Return the concepts' map of an image, weighted by importance."""
     found = concepts.explain(image, refinement=refinement, as_drawn=as_drawn)
     return np.asarray(weighted_map(found.maps, found.importances))
-
-
-def bars(classifier: Classifier) -> list[str]:
-    """Return the rows of fits on images with bars, whole and without them."""
-    barred = {
-        label: [with_bar(scene_at(FIT_STREAM, label, n), n) for n in range(BAR_IMAGES)]
-        for label in BARRED
-    }
-    rows = []
-    for name, whole in (("whole", True), ("without bars", False)):
-        found = []
-        for label, pairs in barred.items():
-            images, masks = zip(*pairs, strict=True)
-            asked = {"target": label - 1, "pieces": "cells", "as_drawn": whole}
-            bank = craft(images, classifier, **asked).bank
-            places = zip(bank.crop_images, bank.crop_boxes, strict=True)
-            inside = [in_bar(masks, *one) for one in places]
-            found.append((bank.importances[inside].sum(), bank.r2, bank.agreement))
-        rows.append(_row(name, tuple(np.mean(found, axis=0))))
-    return rows
-
-
-def in_bar(
-    masks: tuple[NDArray[np.bool_], ...], images: NDArray[np.int32], boxes: NDArray[np.int32]
-) -> bool:
-    """Whether most of a concept's crops lie in bars for the most part."""
-    places = zip(images, boxes.tolist(), strict=True)
-    shares = [
-        masks[image][top:end, left:right].mean() for image, (top, left, end, right) in places
-    ]
-    return float(np.median(shares)) > 0.5
-
-
-def with_bar(scene: Scene, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Return a scene with a bar at its lower edge, and where the bar is."""
-    image = scene.image.astype(np.float32)
-    region = draw_bar(np.random.default_rng(seed), image)[0]
-    return np.rint(image.clip(0, 255)).astype(np.uint8), region.mask
 
 
 if __name__ == "__main__":

@@ -33,6 +33,7 @@ from napari_semxai.backends.concepts.bank import (
 )
 from napari_semxai.backends.concepts.factorize import (
     CraftSettings,
+    Factors,
     clamp_agreement,
     factor_steps,
     reconstruction_agreement,
@@ -277,11 +278,8 @@ def fit_steps(
     factors = yield from factor_steps(split, inputs, settings, alike)
     # Most important first everywhere but in the stored vectors, which keep the fit's own order.
     order = np.argsort(-factors.importances, kind="stable")
-    size, patch_size = inputs.shape[2:], settings.patch_size
-    values = factors.piece_values
-    if settings.pieces != "crops":
-        values = cells_in_crops(factors.found, size, patch_size)
-    crops = best_crops(pictures, values[:, order], size, patch_size)
+    values = _crop_values(factors, inputs.shape[2:], settings)
+    crops = best_crops(pictures, values[:, order], inputs.shape[2:], settings.patch_size)
     corners = np.array([(top, left) * 2 for top, _, _, left in borders], np.int32)
     bank = ConceptBank(
         path=key.path,
@@ -306,6 +304,14 @@ def fit_steps(
     )
     write_bank(bank, ConceptVectors(factors.vectors, order))
     return bank
+
+
+def _crop_values(
+    factors: Factors, input_size: Sequence[int], settings: CraftSettings
+) -> NDArray[np.float32]:
+    if settings.pieces == "crops":
+        return factors.piece_values
+    return cells_in_crops(factors.found, input_size, settings.patch_size)
 
 
 def check_settings(

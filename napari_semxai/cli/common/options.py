@@ -172,6 +172,10 @@ def add_explain_options(parser: argparse.ArgumentParser) -> None:
         help="leave maps where the library draws them, instead of where the layer was measured to "
         "look; renderings, which Algorithms 2 and 3 read, always are",
     )
+    _add_concept_options(parser)
+
+
+def _add_concept_options(parser: argparse.ArgumentParser) -> None:
     concepts = parser.add_argument_group("concepts (craft)")
     concepts.add_argument(
         "--fit-on",
