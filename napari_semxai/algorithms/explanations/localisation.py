@@ -295,9 +295,9 @@ def dice_within(
 
     Parameters
     ----------
-    distances : ndarray of float, shape (M, N)
+    distances : ndarray of float, shape (M, N) or (p,)
         Of each pixel to a concept's colour.
-    truth : ndarray of bool, shape (M, N)
+    truth : ndarray of bool, shape (M, N) or (p,)
         The true mask.
     deltas : ndarray of float, shape (t,)
         Tolerances.

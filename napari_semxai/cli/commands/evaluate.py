@@ -15,6 +15,7 @@ from napari_semxai.cli.batch.batch import add_batch_options
 from napari_semxai.cli.common.options import (
     add_explain_options,
     add_foreground_option,
+    add_ignore_option,
     add_mask_options,
     crop,
     fraction,
@@ -71,6 +72,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     add_explain_options(parser)
     add_mask_options(parser, methods=True)
     add_foreground_option(parser)
+    add_ignore_option(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 

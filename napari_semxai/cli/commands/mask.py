@@ -6,7 +6,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.cli.batch.batch import add_batch_options, batch_options, do_each
-from napari_semxai.cli.common.options import add_mask_options, place, settings_from
+from napari_semxai.cli.common.options import (
+    add_ignore_option,
+    add_mask_options,
+    place,
+    settings_from,
+)
 from napari_semxai.cli.common.sources import find_sources, with_ignored
 from napari_semxai.cli.works.masks import MaskWork
 
@@ -30,13 +35,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
     parser.add_argument("inputs", nargs="+", type=place, metavar="IMAGE|FOLDER")
     parser.add_argument("-o", "--output", type=place, required=True, metavar="DIR")
     add_mask_options(parser, learned=True)
-    parser.add_argument(
-        "--ignore",
-        type=place,
-        metavar="FILE|FOLDER",
-        help="pixels where no defect is looked for, white: a picture for all images, or a folder "
-        "of <stem>_ignored.png or <stem>.png",
-    )
+    add_ignore_option(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 

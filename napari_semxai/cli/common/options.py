@@ -221,6 +221,17 @@ def add_foreground_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_ignore_option(parser: argparse._ActionsContainer) -> None:
+    """Add the argument that says which pixels count for nothing."""
+    parser.add_argument(
+        "--ignore",
+        type=place,
+        metavar="FILE|FOLDER",
+        help="pixels that count for nothing, where no defect is looked for, white: a picture for "
+        "all images, or a folder of <stem>_ignored.png or <stem>.png",
+    )
+
+
 def settings_from(options: argparse.Namespace, algorithm: str | None = None) -> MaskSettings:
     """Collect the parsed arguments of `add_mask_options`; `algorithm` where those leave it."""
     filters = usual_filters(

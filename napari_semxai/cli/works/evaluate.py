@@ -24,7 +24,7 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.evaluation import ImageScores, best_threshold
 from napari_semxai.cli.batch.batch import Stopwatch, batch_options, run_batch
 from napari_semxai.cli.common.options import settings_from
-from napari_semxai.cli.common.sources import Source, open_images
+from napari_semxai.cli.common.sources import Source, open_images, with_ignored
 from napari_semxai.cli.works.masks import DEFAULT_ALPHAS, DEFAULT_BETAS, MaskWork, SweepWork
 from napari_semxai.store.datasets.results import (
     MAP_ENDING,
@@ -238,7 +238,14 @@ class Runner:
     def images(self) -> list[TruthImage]:
         """List the images of the command's data set."""
         given = self.options
-        return open_images(given.dataset, given.output, self.output, self.failed, given.foreground)
+        found = open_images(
+            given.dataset, given.output, self.output, self.failed, given.foreground
+        )
+        sources = with_ignored(sources_of(found), given.ignore)
+        return [
+            replace(image, ignored_file=source.ignored)
+            for image, source in zip(found, sources, strict=True)
+        ]
 
     def collect(self, work: Work, items: Iterable[Any]) -> dict[Any, dict[str, Any]]:
         """Do all items; return the results of those that succeeded, in the order given."""
@@ -346,7 +353,10 @@ class Runner:
 
 def sources_of(images: Iterable[TruthImage]) -> list[Source]:
     """Return the images of a data set as inputs of other commands."""
-    return [Source(image.path, image.page, image.name, Path(image.name)) for image in images]
+    return [
+        Source(image.path, image.page, image.name, Path(image.name), ignored=image.ignored_file)
+        for image in images
+    ]
 
 
 def readings_of(

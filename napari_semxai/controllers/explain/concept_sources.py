@@ -250,9 +250,11 @@ def _weighted(maps: ConceptMaps, concepts: frozenset[int], local: bool) -> Float
     return weighted_map(maps.maps[chosen], weights[chosen])
 
 
-def _red_curve(picture: ExplanationPicture, truth: BoolMask) -> list[ThresholdCurve]:
+def _red_curve(
+    picture: ExplanationPicture, truth: BoolMask, ignored: BoolMask | None
+) -> list[ThresholdCurve]:
     red = resized_mask(cropped(picture.rgb, picture.crop)[..., 0], _size(truth))
-    curve = RankedMap(red.astype(np.float32)).dice_curve(truth, TAUS)
+    curve = RankedMap(red.astype(np.float32)).without(ignored).dice_curve(truth, TAUS)
     return [ThresholdCurve(PICTURE, "tau", TAUS, curve)]
 
 
@@ -262,6 +264,7 @@ def _delta_curves(
     shown: Sequence[int] | None,
     union: str,
     truth: BoolMask,
+    ignored: BoolMask | None,
 ) -> list[ThresholdCurve]:
     """Return a curve for each shown concept, None for all of them, and for their union."""
     distances_of = {
@@ -271,8 +274,9 @@ def _delta_curves(
     }
     if len(distances_of) > 1:
         distances_of[union] = np.minimum.reduce(list(distances_of.values()))
+    counts = np.ones_like(truth) if ignored is None else ~ignored
     return [
-        ThresholdCurve(name, "delta", DELTAS, dice_within(values, truth, DELTAS))
+        ThresholdCurve(name, "delta", DELTAS, dice_within(values[counts], truth[counts], DELTAS))
         for name, values in distances_of.items()
     ]
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import Explanation
     from napari_semxai.types import BoolMask
 
-    Curves = Callable[[BoolMask], list[ThresholdCurve]]
+    # Of a truth, and of what is ignored.
+    Curves = Callable[[BoolMask, BoolMask | None], list[ThresholdCurve]]
     Made = tuple[dict[str, BoolMask], NDArray[Any] | None]
 
 

@@ -104,4 +104,4 @@ def _curves(
     for one in maps:
         curve = RankedMap(one.values()).without(ignored).dice_curve(truth, TAUS)
         found.append(ThresholdCurve(one.name, one.threshold, TAUS, curve))
-    return (*found, *(curve for draw in rendered for curve in draw(truth)))
+    return (*found, *(curve for draw in rendered for curve in draw(truth, ignored)))

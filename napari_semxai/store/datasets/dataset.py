@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, name_key, printable
 from napari_semxai.store.images.ignored import read_ignored
 from napari_semxai.store.images.mask_parts import region_mask
-from napari_semxai.store.images.masks import MaskFile
+from napari_semxai.store.images.masks import MaskFile, read_white_mask
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.files import annotator_folder, mask_path
 from napari_semxai.store.project.project import open_project
@@ -40,6 +42,8 @@ class TruthImage:
         Class; "" where unknown.
     ignored : str
         What a project's review ignores, as run lengths; "" for none.
+    ignored_file : Path or None
+        A picture of what is ignored besides.
     """
 
     name: str
@@ -48,6 +52,7 @@ class TruthImage:
     truth: MaskFile
     label: str = ""
     ignored: str = ""
+    ignored_file: Path | None = None
 
     def region(self, shape: tuple[int, int]) -> BoolMask | None:
         """Return the pixels (M, N) that count for nothing, which a file beside the mask may tell.
@@ -57,9 +62,14 @@ class TruthImage:
         InputError
             When it is damaged, or of another size.
         """
-        if self.ignored:
-            return region_mask(self.ignored, shape)
-        return read_ignored(self.truth.path, shape)
+        found = [
+            region_mask(self.ignored, shape)
+            if self.ignored
+            else read_ignored(self.truth.path, shape),
+            self.ignored_file and read_white_mask(self.ignored_file, shape),
+        ]
+        regions = [region for region in found if region is not None]
+        return np.logical_or.reduce(regions) if regions else None
 
 
 def open_dataset(

@@ -311,3 +311,36 @@ def test_what_is_ignored_beside_a_true_mask_is_not_counted(dataset):
     assert {float(row["dice"]) for row in rows} == {1.0}
     pixels = {sum(int(row[name]) for name in ("tp", "fp", "fn", "tn")) for row in rows}
     assert pixels == {24 * 32 - 16}
+
+
+@pytest.mark.parametrize("one_for_all", [True, False])
+def test_what_the_command_ignores_is_not_counted(dataset, one_for_all):
+    folder = dataset / "not counted"
+    folder.mkdir()
+    top = np.zeros((24, 32), bool)
+    top[:10] = True
+    names = ["all"] if one_for_all else [f"{number}_ignored" for number in range(10)]
+    for name in names:
+        write_mask(folder / f"{name}.png", top)
+    # What lies beside a true mask is left out as well.
+    bottom = np.zeros_like(top)
+    bottom[-1] = True
+    write_mask(dataset / "masks/0_ignored.png", bottom)
+    given = folder / "all.png" if one_for_all else folder
+    maps = ("--explanations", f"Moved={dataset}/shifted")
+    assert evaluate(dataset, *maps, "--ignore", given) == 0
+    pixels = {
+        (row["image"], sum(int(row[name]) for name in ("tp", "fp", "fn", "tn")))
+        for row in _rows(dataset / "out/images.csv")
+        if row["method"] == "Moved"
+    }
+    assert pixels == {(str(n), 14 * 32 - 32 * (n == 0)) for n in range(10)}
+
+
+def test_a_folder_that_ignores_nothing_is_refused(dataset, capsys):
+    (dataset / "none").mkdir()
+    code = evaluate(
+        dataset, "--explanations", f"Moved={dataset}/shifted", "--ignore", dataset / "none"
+    )
+    assert code == 2
+    assert "_ignored.png or the like" in capsys.readouterr().err

@@ -71,6 +71,28 @@ def test_a_picture_made_elsewhere_has_a_curve(session, controller, truth, method
     assert dice == pytest.approx(scores(mask(threshold), truth).dice)
 
 
+def test_what_is_ignored_counts_in_no_curve(session, controller, truth):
+    ignored = np.zeros_like(truth)
+    ignored[:, :50] = True
+    open_image(session, session.image, ignored=ignored)
+    maps = make.concept_maps()
+    session.explanation.concepts = maps
+    rgb = np.random.default_rng(1).integers(0, 256, (*truth.shape, 3), dtype=np.uint8)
+    session.explanation.picture = ExplanationPicture(rgb, "a.png", "gradcam")
+    controller.draw()
+    masks = {
+        ("delta", "concept 1"): lambda t: concept_masks(maps.rgb(), maps.colors[:1], t)[0],
+        ("tau", "picture"): lambda t: gradcam_mask(rgb, t),
+    }
+    for (parameter, name), mask in masks.items():
+        (curve,) = (
+            curve for curve in session.curves if (curve.parameter, curve.name) == (parameter, name)
+        )
+        for place in (10, 33, 60):
+            counted = scores(mask(curve.thresholds[place]), truth, ignored).dice
+            assert curve.dice[place] == pytest.approx(counted)
+
+
 def test_a_point_is_taken(session, controller):
     heat = make.heatmap()
     session.explanation.heatmaps = Heatmaps(heat, (heat,))
