@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRule
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name, name_key, printable
 from napari_semxai.store.images.ignored import read_ignored
@@ -62,14 +60,15 @@ class TruthImage:
         InputError
             When it is damaged, or of another size.
         """
-        found = [
+        own = (
             region_mask(self.ignored, shape)
             if self.ignored
-            else read_ignored(self.truth.path, shape),
-            self.ignored_file and read_white_mask(self.ignored_file, shape),
-        ]
-        regions = [region for region in found if region is not None]
-        return np.logical_or.reduce(regions) if regions else None
+            else read_ignored(self.truth.path, shape)
+        )
+        if self.ignored_file is None:
+            return own
+        given = read_white_mask(self.ignored_file, shape)
+        return given if own is None else given | own
 
 
 def open_dataset(

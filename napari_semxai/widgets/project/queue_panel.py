@@ -109,8 +109,8 @@ class ProjectOpener(QWidget):
 _LOOK_MILLISECONDS = 20_000
 """How often others' progress is looked for."""
 _WELCOME = (
-    "No project is open. Open a folder of images or a KLARF file to review it image by image; "
-    "the images themselves are never changed."
+    "No project is open. Open a folder or a KLARF file and review it image by image; your images "
+    "are never changed."
 )
 
 

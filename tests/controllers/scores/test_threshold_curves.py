@@ -74,14 +74,14 @@ def test_a_picture_made_elsewhere_has_a_curve(session, controller, truth, method
 def test_what_is_ignored_counts_in_no_curve(session, controller, truth):
     ignored = np.zeros_like(truth)
     ignored[:, :50] = True
-    open_image(session, session.image, ignored=ignored)
+    session.ignored = ignored
     maps = make.concept_maps()
     session.explanation.concepts = maps
     rgb = np.random.default_rng(1).integers(0, 256, (*truth.shape, 3), dtype=np.uint8)
     session.explanation.picture = ExplanationPicture(rgb, "a.png", "gradcam")
     controller.draw()
     masks = {
-        ("delta", "concept 1"): lambda t: concept_masks(maps.rgb(), maps.colors[:1], t)[0],
+        ("delta", "concept 3"): lambda t: concept_masks(maps.rgb(), maps.colors[2:3], t)[0],
         ("tau", "picture"): lambda t: gradcam_mask(rgb, t),
     }
     for (parameter, name), mask in masks.items():
@@ -89,8 +89,9 @@ def test_what_is_ignored_counts_in_no_curve(session, controller, truth):
             curve for curve in session.curves if (curve.parameter, curve.name) == (parameter, name)
         )
         for place in (10, 33, 60):
-            counted = scores(mask(curve.thresholds[place]), truth, ignored).dice
-            assert curve.dice[place] == pytest.approx(counted)
+            found = mask(curve.thresholds[place])
+            assert curve.dice[place] == pytest.approx(scores(found, truth, ignored).dice)
+            assert curve.dice[place] != pytest.approx(scores(found, truth).dice)
 
 
 def test_a_point_is_taken(session, controller):
