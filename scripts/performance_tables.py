@@ -22,7 +22,7 @@ COMMANDS = {
     "project_index": ("benchmarks/project_index.py",),
     "review_queue": ("-m", "benchmarks.review_queue", "--images", "5000"),
     "memory": ("-m", "benchmarks.memory"),
-    "memory_explain": ("-m", "benchmarks.memory", "--explain"),
+    "memory_explain": ("-m", "benchmarks.memory", "--explain", "--points", "8"),
     "sam_clicks": ("-m", "benchmarks.sam_clicks", "--sizes", "480"),
 }
 
