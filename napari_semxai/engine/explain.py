@@ -20,6 +20,7 @@ from napari_semxai.backends.concepts.craft import fit_steps
 from napari_semxai.backends.concepts.factorize import CraftSettings
 from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.stepwise import finish
+from napari_semxai.engine.host import give_back_memory
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import (
     ChecksRequest,
@@ -72,6 +73,8 @@ def _classify(request: ClassifyRequest) -> Generator[Classification, None, None]
     classifier = _classifier(request.classifier, request.device)
     probabilities = classifier.predict(request.image)
     yield Classification(probabilities, classifier.class_names, classifier.info)
+    # Once an image: what heat maps of the one before have left, with which the process would grow.
+    give_back_memory()
 
 
 def _nearest(request: NearestRequest) -> Steps:
