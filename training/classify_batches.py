@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.algorithms.synthetic import LABELS, Scene
+from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 from napari_semxai.backends.classifier.classifier import resized
 from napari_semxai.types import ClassifierInfo
 from training.classify_scenes import TRAINING_STREAM, scene_at
@@ -27,6 +28,10 @@ EVEN = (1, 2, 3, 4, 5, 6)
 # Residue, pattern and none are learned last; from this step on they come twice as often.
 HARD = (1, 2, 3, 4, 5, 6, 4, 5, 6)
 HARD_FROM = 600
+LIT = 0.5
+"""Share of the scenes that are of the classification set: lit from the right, easy to see."""
+OTHER_WORLDS = 0.15
+"""Share of the scenes that are of the wide kinds, whose classes come as they do there."""
 PRIOR = torch.log(torch.tensor([HARD.count(label) for label in LABELS], dtype=torch.float32))
 """How much more probable, as logits, classes are to a network that saw them more often."""
 
@@ -37,17 +42,26 @@ def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     inputs, targets, cells = [], [], []
     cycle = EVEN if step < HARD_FROM else HARD
     for index in range(step * size, (step + 1) * size):
-        label = cycle[index % len(cycle)]
-        scene = scene_at(TRAINING_STREAM, label, index)
-        values, named = resized(scene.image, INFO), cell_classes(scene.defect, label)
-        # The light comes from about the right, so top and bottom are alike, left and right not.
-        if rng.random() < 0.5:
-            values, named = values.flip(2), named.flip(1)
+        scene, lit = _scene(rng, cycle[index % len(cycle)], index)
+        values, named = resized(scene.image, INFO), cell_classes(scene.defect, scene.label)
+        # Where the light comes from about the right, left and right are not alike.
+        for axis in (1,) if lit else (1, 2):
+            if rng.random() < 0.5:
+                values, named = values.flip(axis + 1), named.flip(axis)
         gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
         inputs.append((values * gain + offset).clamp(0, 1))
-        targets.append(label - 1)
+        targets.append(scene.label - 1)
         cells.append(named)
     return torch.cat(inputs), torch.tensor(targets), torch.cat(cells)
+
+
+def _scene(rng: np.random.Generator, label: int, index: int) -> tuple[Scene, bool]:
+    """Draw a scene, and tell whether it is lit as the classification set is."""
+    share = rng.random()
+    if share < OTHER_WORLDS:
+        return wide_scene(str(rng.choice(list(WIDE_KINDS))), int(rng.integers(2**62))), False
+    lit = share < OTHER_WORLDS + LIT
+    return scene_at(TRAINING_STREAM, label, index, wide=not lit), lit
 
 
 def cell_classes(defect: np.ndarray, label: int) -> torch.Tensor:

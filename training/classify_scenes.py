@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 HELD_OUT_STREAM = 606_060
 VALIDATION_STREAM = 515_151
 WIDE_STREAM = 707_070
-TRAINING_STREAM = 11
+TRAINING_STREAM = 12
 HELD_OUT_COUNT = 100
 VALIDATION_COUNT = 50
 LEAST_PIXELS = 300
@@ -68,10 +68,9 @@ def spec_of(label: int, rng: np.random.Generator, *, wide: bool = False) -> Scen
     )
 
 
-def scene_at(stream: int, label: int, index: int) -> Scene:
+def scene_at(stream: int, label: int, index: int, *, wide: bool = False) -> Scene:
     """Scene `index` of class `label` in a stream; redrawn until its defect can be seen."""
     rng = np.random.default_rng([stream, label, index])
-    wide = stream == WIDE_STREAM
     while True:
         scene = make_scene(spec_of(label, rng, wide=wide), int(rng.integers(2**62)))
         if label == 6 or wide or np.count_nonzero(scene.defect) >= LEAST_PIXELS:
@@ -82,7 +81,7 @@ def scenes(stream: int, count: int) -> Iterator[Scene]:
     """Yield `count` scenes of every class."""
     for index in range(count):
         for label in LABELS:
-            yield scene_at(stream, label, index)
+            yield scene_at(stream, label, index, wide=stream == WIDE_STREAM)
 
 
 def digest(stream: int, count: int = HELD_OUT_COUNT) -> str:
