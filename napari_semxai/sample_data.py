@@ -49,9 +49,9 @@ def sample_image() -> list[LayerData]:
     return _layers(sample_scene(), "SEM defect", visible=True)
 
 
-def class_scenes() -> dict[int, Scene]:
-    """Return a scene of each class by its label (1 to 6)."""
-    return {label: make_scene(spec, _CLASSES_SEED + label) for label, spec in _CLASSES.items()}
+def class_scenes(seed: int = _CLASSES_SEED) -> dict[int, Scene]:
+    """Return a scene of each class by its label (1 to 6); those of the samples by default."""
+    return {label: make_scene(spec, seed + label) for label, spec in _CLASSES.items()}
 
 
 def sample_six_classes() -> list[LayerData]:

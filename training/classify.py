@@ -34,7 +34,7 @@ from napari_semxai.backends.classifier.classifier import normalised, resized
 from napari_semxai.backends.classifier.files import description_of, description_path
 from napari_semxai.store.disk.atomic import write_json
 from training.classify_batches import IGNORED, INFO, PRIOR, batch_at
-from training.classify_scenes import VALIDATION_COUNT, VALIDATION_STREAM, scenes
+from training.classify_scenes import VALIDATION_COUNT, VALIDATION_STREAM, scene_at
 from training.pretrained import load_imagenet_classifier
 
 CACHE = Path.home() / ".cache" / "semxai-training"
@@ -149,9 +149,13 @@ def update(
     return loss.item(), float((logits.argmax(1) == targets).float().mean())
 
 
-def validation_set() -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the validation scenes as inputs and class indices."""
-    found = list(scenes(VALIDATION_STREAM, VALIDATION_COUNT))
+def validation_set(*, wide: bool = False) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the validation scenes as inputs and class indices; `wide` as the generator is."""
+    found = [
+        scene_at(VALIDATION_STREAM, label, index, wide=wide)
+        for index in range(VALIDATION_COUNT)
+        for label in LABELS
+    ]
     values = torch.cat([resized(scene.image, INFO) for scene in found])
     return values, torch.tensor([scene.label - 1 for scene in found])
 
@@ -225,9 +229,11 @@ def export(run: Run, options: argparse.Namespace) -> None:
     half = {name: tensor.half().contiguous() for name, tensor in run.average.state_dict().items()}
     run.average.load_state_dict({name: tensor.float() for name, tensor in half.items()})
     values, targets = validation_set()
-    logits = logits_of(run.average, values)
-    temperature = round(fit_temperature(logits.double().numpy(), targets.numpy()), 4)
-    scores = scores_of(logits, targets)
+    scores = scores_of(logits_of(run.average, values), targets)
+    # On the scenes that are hard to tell: where it is wrong it must not be sure.
+    values, targets = validation_set(wide=True)
+    logits = logits_of(run.average, values).double().numpy()
+    temperature = round(fit_temperature(logits, targets.numpy()), 4)
     print("step", run.step, "validation macro F1", scores.macro_f1, "temperature", temperature)
     # Part of the file, so that its SHA-256 tells the network from one that pads otherwise.
     save_file(half, options.export, {"padding": "more at the end"})

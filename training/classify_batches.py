@@ -42,7 +42,7 @@ def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     inputs, targets, cells = [], [], []
     cycle = EVEN if step < HARD_FROM else HARD
     for index in range(step * size, (step + 1) * size):
-        scene, lit = _scene(rng, cycle[index % len(cycle)], index)
+        scene, lit = scene_for(rng, cycle[index % len(cycle)], TRAINING_STREAM, index)
         values, named = resized(scene.image, INFO), cell_classes(scene.defect, scene.label)
         # Where the light comes from about the right, left and right are not alike.
         for axis in (1,) if lit else (1, 2):
@@ -55,13 +55,13 @@ def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Te
     return torch.cat(inputs), torch.tensor(targets), torch.cat(cells)
 
 
-def _scene(rng: np.random.Generator, label: int, index: int) -> tuple[Scene, bool]:
+def scene_for(rng: np.random.Generator, label: int, stream: int, index: int) -> tuple[Scene, bool]:
     """Draw a scene, and tell whether it is lit as the classification set is."""
     share = rng.random()
     if share < OTHER_WORLDS:
         return wide_scene(str(rng.choice(list(WIDE_KINDS))), int(rng.integers(2**62))), False
     lit = share < OTHER_WORLDS + LIT
-    return scene_at(TRAINING_STREAM, label, index, wide=not lit), lit
+    return scene_at(stream, label, index, wide=not lit), lit
 
 
 def cell_classes(defect: np.ndarray, label: int) -> torch.Tensor:

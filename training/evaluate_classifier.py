@@ -20,9 +20,10 @@ from napari_semxai.algorithms.statistics.classification import (
     calibration_error,
     classification_scores,
 )
-from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.classifier.classifier import load_classifier
 from napari_semxai.cli.common.output import plain
+from napari_semxai.sample_data import class_scenes
 from napari_semxai.store.disk.atomic import write_json
 from training.classify import CACHE
 from training.classify_scenes import (
@@ -43,6 +44,9 @@ CARD = Path("docs/classifier-card.md")
 BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 IMAGES = Path("docs/images")
 RESAMPLES = 2000
+SAMPLES, SCENES = 20, 300
+"""Samples a class beside those of the package, and scenes of `scene_of_class`."""
+CONFIDENT = 0.9
 
 
 def predictions(classifier: Classifier, stream: int) -> tuple[np.ndarray, np.ndarray]:
@@ -104,6 +108,42 @@ def table(scores: ClassificationScores) -> str:
     return "\n".join(lines)
 
 
+def sample_page(classifier: Classifier) -> tuple[dict[str, object], str]:
+    """Return how the samples of the package do, and scenes of any light, as Markdown too."""
+    own = {label: classifier.classify(scene.image) for label, scene in class_scenes().items()}
+    named = sum(found.predicted == label - 1 for label, found in own.items())
+    alike = [
+        classifier.classify(scene.image).predicted == label - 1
+        for seed in range(100, 100 + 10 * SAMPLES, 10)
+        for label, scene in class_scenes(seed).items()
+    ]
+    wrong, sure, told = 0, 0, 0
+    for seed in range(SCENES):
+        label = seed % len(LABELS) + 1
+        found = classifier.classify(scene_of_class(label, seed).image)
+        if found.predicted != label - 1:
+            wrong += 1
+            sure += found.confidence > CONFIDENT
+            told += LABELS[label] in found.answer.split(" or ") or found.answer == "unsure"
+    values: dict[str, object] = {
+        "samples_right": named,
+        "more_samples": len(alike),
+        "more_samples_accuracy": float(np.mean(alike)),
+        "scenes": SCENES,
+        "scenes_wrong": wrong,
+        "scenes_wrong_and_sure": sure,
+        "scenes_wrong_and_told": told,
+    }
+    page = (
+        f"Of the six samples that the package offers {named} are named right, of {len(alike)} "
+        f"others of their kinds {np.mean(alike):.0%}. Of {SCENES} scenes of `scene_of_class`, "
+        f"lit from either side, {wrong} are named wrong, {sure} of them with more than "
+        f"{CONFIDENT:.0%} confidence; for {told} the right class is one of the two that are "
+        "named, or the answer is that it is unsure.\n"
+    )
+    return values, page
+
+
 def judged_on(stream: int) -> str:
     """Say whether the scenes are, bit by bit, those that were fixed before the first training."""
     own, fixed = digest(stream), DIGESTS[stream]
@@ -154,6 +194,9 @@ def main() -> None:
         found[name], page = evaluate(classifier, stream)
         text.append(f"### {name.capitalize()} set\n\n{page}\n\n{judged_on(stream)}")
         print(page)
+    found["samples"], page = sample_page(classifier)
+    text.append(f"### Samples, and scenes of any light\n\n{page}")
+    print(page)
     write_json(Path("training/results/classifier.json"), plain(found))
     head, rest = CARD.read_text().split(BEGIN)
     CARD.write_text("\n".join([head + BEGIN, *text, END]) + rest.split(END)[1])

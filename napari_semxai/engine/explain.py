@@ -70,9 +70,7 @@ def _warm(request: WarmRequest) -> Generator[ClassifierInfo, None, None]:
 
 
 def _classify(request: ClassifyRequest) -> Generator[Classification, None, None]:
-    classifier = _classifier(request.classifier, request.device)
-    probabilities = classifier.predict(request.image)
-    yield Classification(probabilities, classifier.class_names, classifier.info)
+    yield _classifier(request.classifier, request.device).classify(request.image)
     # Once an image: what heat maps of the one before have left, with which the process would grow.
     give_back_memory()
 

@@ -5,9 +5,11 @@ Every value is compared by identity and never changed after it was made. Coordin
 """
 
 from napari_semxai.types.classifier import (
+    STRANGE,
     Classification,
     ClassifierInfo,
     ClassifyRequest,
+    Familiarity,
     LayerNode,
     LayersRequest,
     Nearest,
@@ -105,6 +107,7 @@ __all__ = [
     "PIECES",
     "PROJECT_FILE",
     "QUEUE_COLUMNS",
+    "STRANGE",
     "AlgorithmSettings",
     "BoolMask",
     "Border",
@@ -125,6 +128,7 @@ __all__ = [
     "Encoding",
     "Failure",
     "Faithfulness",
+    "Familiarity",
     "FilterSettings",
     "FloatArray",
     "GenerateRequest",

@@ -8,6 +8,32 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+SURE = 0.8
+"""Classes are named until together they are as probable as this."""
+STRANGE = "unlike anything it was trained on"
+
+
+@dataclass(frozen=True, slots=True)
+class Familiarity:
+    """What tells images that are unlike all that a network was trained on.
+
+    A weighted sum of what early layers answer: of each layer's map the mean of every channel, then
+    the logarithm of its standard deviation plus 0.001, layer after layer.
+
+    Attributes
+    ----------
+    layers : tuple of str
+        Dotted names of the layers.
+    weights : tuple of float
+        One a number.
+    bias : float
+        An image is strange where the weighted sum and this exceed 0.
+    """
+
+    layers: tuple[str, ...]
+    weights: tuple[float, ...]
+    bias: float
+
 
 @dataclass(frozen=True, slots=True)
 class ClassifierInfo:
@@ -33,6 +59,8 @@ class ClassifierInfo:
         Logits are divided by it before the softmax, so that probabilities are calibrated.
     synthetic : bool
         Whether it was trained on synthetic images only, which people must be told.
+    familiarity : Familiarity or None
+        Tells strange images; None where nothing is known.
     """
 
     name: str
@@ -45,6 +73,7 @@ class ClassifierInfo:
     std: tuple[float, ...] = (0.229, 0.224, 0.225)
     temperature: float = 1.0
     synthetic: bool = False
+    familiarity: Familiarity | None = None
 
     @property
     def key(self) -> str:
@@ -82,16 +111,39 @@ class Classification:
         Name of each class.
     info : ClassifierInfo
         Of the classifier; people must be told where it is `ClassifierInfo.synthetic`.
+    strange : bool
+        Whether the image is unlike all that the classifier was trained on, so that its
+        probabilities mean nothing.
     """
 
     probabilities: NDArray[np.float32]
     class_names: tuple[str, ...]
     info: ClassifierInfo
+    strange: bool = False
 
     @property
     def predicted(self) -> int:
         """Index of the most probable class."""
         return int(np.argmax(self.probabilities))
+
+    @property
+    def confidence(self) -> float:
+        """Probability of that class; 0 for a strange image."""
+        return 0.0 if self.strange else float(self.probabilities[self.predicted])
+
+    @property
+    def answer(self) -> str:
+        """What can be said: a class, "particle or pit", "unsure", or that the image is strange.
+
+        Classes are named from the most probable one down until they are as probable as `SURE`
+        together (a prediction set); more than two say nothing.
+        """
+        if self.strange:
+            return STRANGE
+        order = np.argsort(-self.probabilities, kind="stable")
+        needed = 1 + int(np.count_nonzero(np.cumsum(self.probabilities[order]) < SURE))
+        names = [self.class_names[index] for index in order[:needed]]
+        return " or ".join(names) if len(names) <= 2 else "unsure"
 
 
 @dataclass(frozen=True, slots=True)

@@ -369,7 +369,7 @@ class ReviewChange:
             return self
         return replace(
             self,
-            confidence=float(known.probabilities.max()),
+            confidence=known.confidence,
             classifier_sha256=known.info.sha256,
             classifier_synthetic=known.info.synthetic,
         )

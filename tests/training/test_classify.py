@@ -51,6 +51,18 @@ def test_going_on_gives_the_same_weights(tmp_path: Path) -> None:
         torch.testing.assert_close(state[name], value)
 
 
+def test_scenes_of_a_batch_are_of_three_worlds() -> None:
+    rng = np.random.default_rng(0)
+    drawn = [classify_batches.scene_for(rng, 2, 99, number) for number in range(40)]
+    lit = [scene.label for scene, lit in drawn if lit]
+    others = [scene.label for scene, lit in drawn if not lit]
+    assert 10 < len(lit) < 30
+    assert set(lit) == {2}
+    # Those of the wide kinds have classes of their own.
+    assert others.count(2) > 5
+    assert len(set(others)) > 1
+
+
 def test_exported_weights_get_the_shares_of_the_classes_again() -> None:
     exported = load_file(BUNDLED_CLASSIFIER)["classifier.bias"].float()
     run = classify.new_run(1e-3, BUNDLED_CLASSIFIER)

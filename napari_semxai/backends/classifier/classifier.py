@@ -15,10 +15,10 @@ from torch.nn import functional
 from napari_semxai.algorithms.exposure import to_gray8, to_uint8
 from napari_semxai.backends.classifier.architectures import token_layer
 from napari_semxai.backends.classifier.files import BUNDLED, read_classifier
-from napari_semxai.types import InputError
+from napari_semxai.types import Classification, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -143,6 +143,7 @@ class Classifier:
         # Hooks of a running explanation change the network: whoever runs it holds this.
         self.lock = threading.RLock()
         self.default_layer = probe(network, info)
+        self._check_familiarity()
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -191,13 +192,26 @@ class Classifier:
         InputError
             When the image is none, or an answer is no number.
         """
+        return self.classify(image).probabilities
+
+    def classify(self, image: NDArray[Any]) -> Classification:
+        """Return the probability of every class, and whether the image is strange.
+
+        Takes and raises what `predict` does.
+        """
+        known = self.info.familiarity
         inputs = self.to_input(image)
-        with self.lock, torch.inference_mode():
+        with self.lock, torch.inference_mode(), ExitStack() as stack:
+            maps = [self._seen(stack, layer) for layer in (known.layers if known else ())]
             logits = self.network(inputs)[0]
         probabilities: NDArray[np.float32] = self.probabilities(logits).numpy()
         if not np.isfinite(probabilities).all():
             raise InputError(answers_with_nan(self.info.name))
-        return probabilities
+        strange = False
+        if known:
+            numbers = map_statistics([seen[-1] for seen in maps])[0]
+            strange = float(numbers @ torch.tensor(known.weights)) + known.bias > 0
+        return Classification(probabilities, self.class_names, self.info, strange)
 
     def features(self, image: NDArray[Any]) -> NDArray[np.float32]:
         """Return what the last linear layer reads of an image, shape (D,), of length 1.
@@ -207,25 +221,56 @@ class Classifier:
         InputError
             When the network ends in no linear layer.
         """
-        heads = [module for module in self.network.modules() if isinstance(module, nn.Linear)]
+        heads = [
+            name for name, module in self.network.named_modules() if isinstance(module, nn.Linear)
+        ]
         if not heads:
             raise InputError(f"{self.info.name}: ends in no linear layer that reads features")
-        read: list[NDArray[np.float32]] = []
         inputs = self.to_input(image)
-        with self.lock, torch.inference_mode():
-            handle = heads[-1].register_forward_pre_hook(
-                lambda _module, given: read.append(given[0].flatten().float().cpu().numpy())
-            )
-            try:
-                self.network(inputs)
-            finally:
-                handle.remove()
-        length: NDArray[np.float32] = read[-1] / max(float(np.linalg.norm(read[-1])), 1e-12)
-        return length
+        with self.lock, torch.inference_mode(), ExitStack() as stack:
+            read = self._seen(stack, heads[-1], given=True)
+            self.network(inputs)
+        features: NDArray[np.float32] = read[-1].flatten().float().cpu().numpy()
+        return features / np.float32(max(float(np.linalg.norm(features)), 1e-12))
+
+    def _check_familiarity(self) -> None:
+        if self.info.familiarity is None:
+            return
+        try:
+            self.classify(np.zeros(self.info.input_size, np.uint8))
+        except _FAILURES as error:
+            raise InputError(
+                f"{self.info.name}: familiarity in its JSON file fits no layers of it ({error})"
+            ) from error
+
+    def _seen(self, stack: ExitStack, layer: str, *, given: bool = False) -> list[Tensor]:
+        """Return a list that gets what a layer answers, or is given, until `stack` is left."""
+        seen: list[Tensor] = []
+        module = self.network.get_submodule(layer)
+        handle = module.register_forward_hook(
+            lambda _module, inputs, output: seen.append(inputs[0] if given else output)
+        )
+        stack.callback(handle.remove)
+        return seen
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Return calibrated probabilities of `logits`, shape (…, classes)."""
         return torch.softmax(logits.float() / self.info.temperature, -1)
+
+
+def map_statistics(maps: Sequence[Tensor]) -> Tensor:
+    """Return mean and logarithmic deviation of every channel of maps (B, C, H, W), layer by layer.
+
+    Returns
+    -------
+    Tensor
+        float32 of shape (B, twice the sum of all C), in the order of `Familiarity`.
+    """
+    parts = []
+    for one in maps:
+        deviations, means = torch.std_mean(one.float(), dim=(2, 3))
+        parts += [means, torch.log(deviations + 1e-3)]
+    return torch.cat(parts, 1)
 
 
 def answers_with_nan(name: str) -> str:

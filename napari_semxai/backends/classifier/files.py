@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ from napari_semxai.backends.classifier.architectures import build_architecture
 from napari_semxai.backends.classifier.exported_program import read_program
 from napari_semxai.backends.runtime.tensor_files import is_state_dict, read_content
 from napari_semxai.store.disk.digests import file_sha256
-from napari_semxai.types import ClassifierInfo, InputError
+from napari_semxai.types import ClassifierInfo, Familiarity, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -84,6 +85,7 @@ def read_description(path: Path, name: str | None = None) -> ClassifierInfo:
 
 def description_of(info: ClassifierInfo) -> dict[str, Any]:
     """Return what the JSON file beside the weights holds."""
+    known = info.familiarity
     return {
         "architecture": info.architecture,
         "class_names": list(info.class_names),
@@ -93,6 +95,7 @@ def description_of(info: ClassifierInfo) -> dict[str, Any]:
         "std": list(info.std),
         "temperature": info.temperature,
         "synthetic": info.synthetic,
+        **({"familiarity": asdict(known)} if known else {}),
     }
 
 
@@ -123,7 +126,25 @@ class _Description:
             std=self._numbers("std", std, positive=True),
             temperature=self._numbers("temperature", (1.0,), positive=True)[0],
             synthetic=self._get("synthetic", False) is True,
+            familiarity=self._familiarity(),
         )
+
+    def _familiarity(self) -> Familiarity | None:
+        found = self._get("familiarity")
+        if found is None:
+            return None
+        wrong = self._wrong(
+            "familiarity", "an object with layers (names), weights (numbers) and bias (a number)"
+        )
+        try:
+            layers, weights, bias = (found[key] for key in ("layers", "weights", "bias"))
+            numbers = [float(bias), *map(float, weights)]
+        except (KeyError, TypeError, ValueError) as error:
+            raise wrong from error
+        names = isinstance(layers, list) and all(isinstance(name, str) for name in layers)
+        if not names or not all(map(math.isfinite, numbers)):
+            raise wrong
+        return Familiarity(tuple(layers), tuple(numbers[1:]), numbers[0])
 
     def _get(self, key: str, default: Any = None) -> Any:
         return self._values.get(key, default)

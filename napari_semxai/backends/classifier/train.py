@@ -296,7 +296,10 @@ def _start(settings: TrainSettings, data: LabelledImages) -> tuple[nn.Module, Cl
     network.load_state_dict(state, strict=False)
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not name.startswith(_KEPT))
-    info = replace(info, class_names=data.class_names, synthetic=settings.synthetic)
+    # What was unlike the images of the start says nothing about these.
+    info = replace(
+        info, class_names=data.class_names, synthetic=settings.synthetic, familiarity=None
+    )
     return network.eval(), info
 
 

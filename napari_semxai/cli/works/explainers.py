@@ -284,7 +284,7 @@ class Explainer:
     ) -> dict[str, Any]:
         """Return what the classifier says of an image, and what was explained."""
         info, names = self._classifier.info, self._classifier.class_names
-        probabilities = self._classifier.predict(image.gray)
+        found = self._classifier.classify(image.gray)
         return {
             "command": EXPLAIN,
             "image": image_values(image, source.name),
@@ -293,8 +293,10 @@ class Explainer:
                 "sha256": info.sha256,
                 "trained_on_synthetic_images_only": info.synthetic,
             },
-            "probabilities": dict(zip(names, probabilities.tolist(), strict=True)),
-            "predicted": names[int(probabilities.argmax())],
+            "probabilities": dict(zip(names, found.probabilities.tolist(), strict=True)),
+            "predicted": names[found.predicted],
+            "answer": found.answer,
+            "strange": found.strange,
             "target": names[answer.target],
             "layers": answer.layers,
             "versions": versions(*_PACKAGES),
@@ -313,8 +315,10 @@ def _short(record: dict[str, Any], stem: str) -> dict[str, Any]:
 
 
 def _summary(record: dict[str, Any]) -> str:
-    probability = record["probabilities"][record["predicted"]]
-    text = f"{record['predicted']} ({probability:.0%}), explained: {record['target']}"
+    text: str = record["answer"]
+    if not record["strange"]:
+        text += f" ({record['probabilities'][record['predicted']]:.0%})"
+    text += f", explained: {record['target']}"
     text += f", {mask_summary(record)}"
     if record["classifier"]["trained_on_synthetic_images_only"]:
         text += "; the classifier knows synthetic images only"

@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QComboBox, QFormLayout, QSizePolicy, QStackedWidget, 
 from superqt.utils import signals_blocked
 
 from napari_semxai.state.explanation import ClassifierChoice
+from napari_semxai.types import STRANGE
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open
 from napari_semxai.widgets.common.forms import Section, button
 from napari_semxai.widgets.common.progress_bar import progress_text
@@ -111,7 +112,8 @@ class ClassifierPanel(QWidget):
             self.target.clear()
             self.target.addItem(f"Predicted ({found.class_names[found.predicted]})", None)
             for number, name in enumerate(found.class_names):
-                self.target.addItem(f"{name} ({found.probabilities[number]:.1%})", number)
+                share = "" if found.strange else f" ({found.probabilities[number]:.1%})"
+                self.target.addItem(name + share, number)
             self.target.setCurrentIndex(0 if target is None else target + 1)
 
     def set_nearest(self, found: Nearest | None) -> None:
@@ -153,7 +155,14 @@ def nearest_text(found: Nearest) -> str:
 
 
 def _prediction_text(found: Classification) -> str:
-    order = np.argsort(-found.probabilities, kind="stable")
-    first, others = order[0], order[1:_OTHERS]
-    rest = ", ".join(f"{found.class_names[i]} {found.probabilities[i]:.1%}" for i in others)
-    return f"<b>{found.class_names[first]}</b> {found.probabilities[first]:.1%}<br>then {rest}"
+    order = np.argsort(-found.probabilities, kind="stable")[:_OTHERS]
+    names = [found.class_names[index] for index in order]
+    if found.strange:
+        return f"<b>{STRANGE.capitalize()}</b>:<br>no class can be told (nearest: {names[0]})"
+    each = [
+        f"{name} {found.probabilities[index]:.1%}"
+        for index, name in zip(order, names, strict=True)
+    ]
+    if found.answer == names[0]:
+        return f"<b>{names[0]}</b>{each[0].removeprefix(names[0])}<br>then {', '.join(each[1:])}"
+    return f"<b>{found.answer}</b><br>{', '.join(each)}"

@@ -13,12 +13,14 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from skimage import data
 from torchvision import models
 
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.classifier.layers.outputs import registrations
+from napari_semxai.sample_data import class_scenes
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.types import InputError
 from tests.networks import residual
@@ -66,6 +68,33 @@ def test_bundled_knows_plain_scenes(bundled: Classifier, label: int) -> None:
     assert [one.sum() for one in found] == pytest.approx([1] * 4)
     names = [bundled.class_names[one.argmax()] for one in found]
     assert names.count(LABELS[label]) >= 3
+
+
+def test_photographs_are_strange_and_scenes_are_not(bundled: Classifier) -> None:
+    assert not any(bundled.classify(scene.image).strange for scene in class_scenes().values())
+    photographs = (data.astronaut, data.chelsea, data.coffee, data.page, data.rocket)
+    strange = [bundled.classify(photograph()).strange for photograph in photographs]
+    assert sum(strange) >= 4
+    assert bundled.classify(data.coffee()).confidence == 0
+    np.testing.assert_array_equal(
+        bundled.classify(data.coffee()).probabilities, bundled.predict(data.coffee())
+    )
+
+
+def test_strange_is_what_weights_and_bias_say(network: torch.nn.Module, weights: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    first = sx.load_classifier(weights)
+    assert not first.classify(image).strange
+    # Only the mean of the first channel counts.
+    numbers = {"layers": ["layer1"], "weights": [1.0] + [0.0] * 127}
+    seen: list[torch.Tensor] = []
+    network.eval().layer1.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    with torch.inference_mode():
+        network(first.to_input(image))
+    mean = float(seen[0][0, 0].mean())
+    for bias, strange in ((-mean + 0.01, True), (-mean - 0.01, False)):
+        describe(weights, familiarity=numbers | {"bias": bias})
+        assert sx.load_classifier(weights).classify(image).strange is strange
 
 
 def test_bundled_says_what_it_is(bundled: Classifier) -> None:
@@ -222,6 +251,24 @@ def test_answers_in_many_threads_are_the_same(weights: Path) -> None:
         ({"mean": [0.5]}, "mean is .* 3 numbers"),
         ({"std": [0.2, 0, 0.2]}, "std is .*positive"),
         ({"temperature": -1}, "temperature is -1.*positive"),
+        ({"familiarity": [1]}, "familiarity is .*layers"),
+        ({"familiarity": {"layers": ["layer1"], "weights": [1]}}, "familiarity is .*bias"),
+        (
+            {"familiarity": {"layers": [1], "weights": [1], "bias": 0}},
+            "familiarity is .*layers",
+        ),
+        (
+            {"familiarity": {"layers": ["layer1"], "weights": [float("nan")], "bias": 0}},
+            "familiarity is .*layers",
+        ),
+        (
+            {"familiarity": {"layers": ["layer9"], "weights": [1] * 128, "bias": 0}},
+            "fits no layers.*layer9",
+        ),
+        (
+            {"familiarity": {"layers": ["layer1"], "weights": [1, 2], "bias": 0}},
+            "familiarity .*fits no layers",
+        ),
     ],
 )
 def test_descriptions_that_make_no_sense(
