@@ -150,7 +150,7 @@ def main() -> None:
     """Fit, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, default=BUNDLED_CLASSIFIER)
-    parser.add_argument("--count", type=int, default=1500, help="images of either kind")
+    parser.add_argument("--count", type=int, default=1200, help="images of either kind")
     parser.add_argument("--table", action="store_true", help="only write how it does")
     parser.add_argument("--images", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()
