@@ -315,11 +315,8 @@ def _short(record: dict[str, Any], stem: str) -> dict[str, Any]:
 
 
 def _summary(record: dict[str, Any]) -> str:
-    text: str = record["answer"]
-    if not record["strange"]:
-        text += f" ({record['probabilities'][record['predicted']]:.0%})"
-    text += f", explained: {record['target']}"
-    text += f", {mask_summary(record)}"
+    share = "" if record["strange"] else f" ({max(record['probabilities'].values()):.0%})"
+    text = f"{record['answer']}{share}, explained: {record['target']}, {mask_summary(record)}"
     if record["classifier"]["trained_on_synthetic_images_only"]:
         text += "; the classifier knows synthetic images only"
     return text

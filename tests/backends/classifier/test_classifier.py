@@ -88,9 +88,10 @@ def test_strange_is_what_weights_and_bias_say(network: torch.nn.Module, weights:
     # Only the mean of the first channel counts.
     numbers = {"layers": ["layer1"], "weights": [1.0] + [0.0] * 127}
     seen: list[torch.Tensor] = []
-    network.eval().layer1.register_forward_hook(lambda _m, _i, output: seen.append(output))
+    hook = network.layer1.register_forward_hook(lambda _m, _i, output: seen.append(output))
     with torch.inference_mode():
         network(first.to_input(image))
+    hook.remove()
     mean = float(seen[0][0, 0].mean())
     for bias, strange in ((-mean + 0.01, True), (-mean - 0.01, False)):
         describe(weights, familiarity=numbers | {"bias": bias})
