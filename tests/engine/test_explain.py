@@ -130,7 +130,8 @@ def test_known_and_drawn_info_bars_are_left_out(inbox: Inbox) -> None:
     rows = int((~bar).all(axis=1).sum())
     engine = LocalEngine("explain")
     for asked in ({}, {"picture_rows": 400}, {"picture_rows": 400, "as_drawn": True}):
-        request = GradcamRequest(image, "bundled", 0, **asked)
+        # "None" is everywhere where no defect is.
+        request = GradcamRequest(image, "bundled", 5, **asked)
         engine.submit(request, destination="a", **inbox.of("a"))
     drawn, known, whole = [value for _, kind, value in inbox.rest() if kind == "update"]
     for found, end in ((drawn, rows), (known, 400)):

@@ -14,6 +14,7 @@ from napari_semxai.algorithms.statistics.evaluation import best_threshold, boots
 from napari_semxai.cli.batch.batch import add_batch_options
 from napari_semxai.cli.common.options import (
     add_foreground_option,
+    add_ignore_option,
     add_mask_options,
     count,
     named_folder,
@@ -80,6 +81,7 @@ def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentPa
             help="first, last and number of values (default {:g}:{:g}:{})".format(*default),
         )
     add_foreground_option(parser)
+    add_ignore_option(parser)
     add_batch_options(parser)
     parser.set_defaults(run=run)
 
