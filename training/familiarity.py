@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import ExitStack
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -80,27 +81,22 @@ def photographs(count: int, *, gray: bool = False) -> Iterator[Pixels]:
         yield part
 
 
-def validation_scenes(count: int, stream: int = VALIDATION_STREAM) -> Iterator[Pixels]:
+def validation_scenes(count: int) -> Iterator[Pixels]:
     """Yield scenes of the classification set and as many of the generator as it is."""
     for index in range(count):
         for label in LABELS:
-            yield scene_at(stream, label, index).image
-            yield scene_at(stream, label, index, wide=True).image
+            yield scene_at(VALIDATION_STREAM, label, index).image
+            yield scene_at(VALIDATION_STREAM, label, index, wide=True).image
 
 
 def numbers_of(classifier: Classifier, images: Iterable[Pixels]) -> NDArray[np.float64]:
     """Return what `Familiarity` weighs, a row an image."""
-    network = classifier.network
-    seen: dict[str, torch.Tensor] = {}
-    for layer in LAYERS:
-        network.get_submodule(layer).register_forward_hook(
-            lambda _module, _given, output, layer=layer: seen.__setitem__(layer, output)
-        )
     rows = []
     for image in images:
-        with torch.inference_mode():
-            network(classifier.to_input(image))
-            rows.append(map_statistics([seen[layer] for layer in LAYERS])[0].numpy())
+        with torch.inference_mode(), ExitStack() as stack:
+            seen = [classifier.watch(stack, layer) for layer in LAYERS]
+            classifier.network(classifier.to_input(image))
+        rows.append(map_statistics([maps[-1] for maps in seen])[0].numpy())
     return np.array(rows, float)
 
 

@@ -202,7 +202,7 @@ class Classifier:
         known = self.info.familiarity
         inputs = self.to_input(image)
         with self.lock, torch.inference_mode(), ExitStack() as stack:
-            maps = [self._seen(stack, layer) for layer in (known.layers if known else ())]
+            maps = [self.watch(stack, layer) for layer in (known.layers if known else ())]
             logits = self.network(inputs)[0]
         probabilities: NDArray[np.float32] = self.probabilities(logits).numpy()
         if not np.isfinite(probabilities).all():
@@ -228,7 +228,7 @@ class Classifier:
             raise InputError(f"{self.info.name}: ends in no linear layer that reads features")
         inputs = self.to_input(image)
         with self.lock, torch.inference_mode(), ExitStack() as stack:
-            read = self._seen(stack, heads[-1], given=True)
+            read = self.watch(stack, heads[-1], given=True)
             self.network(inputs)
         features: NDArray[np.float32] = read[-1].flatten().float().cpu().numpy()
         return features / np.float32(max(float(np.linalg.norm(features)), 1e-12))
@@ -243,8 +243,11 @@ class Classifier:
                 f"{self.info.name}: familiarity in its JSON file fits no layers of it ({error})"
             ) from error
 
-    def _seen(self, stack: ExitStack, layer: str, *, given: bool = False) -> list[Tensor]:
-        """Return a list that gets what a layer answers, or is given, until `stack` is left."""
+    def watch(self, stack: ExitStack, layer: str, *, given: bool = False) -> list[Tensor]:
+        """Return a list that gets what a layer answers, or is `given`, until `stack` is left.
+
+        Hold `lock` meanwhile; `layer` is a dotted name.
+        """
         seen: list[Tensor] = []
         module = self.network.get_submodule(layer)
         handle = module.register_forward_hook(
