@@ -1,6 +1,7 @@
 """CRAFT: concepts that a network uses for a class, found by factorizing its activations.
 
-Crops and factorization are xplique's; what is drawn, counted and saved is made here.
+Crops are xplique's, the factorization is the one it uses, scikit-learn's; what is drawn, counted
+and saved is made here.
 
 References
 ----------
