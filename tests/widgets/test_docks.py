@@ -528,6 +528,14 @@ def test_painting_tools_follow_the_layer(edit, layers):
     assert edit.diameter.value() == 150
 
 
+def test_no_other_tool_looks_taken_beside_one_with_the_mouse(edit, layers):
+    owner = object()
+    layers.mouse.take(layers.mask_layer, owner)
+    assert not any(part.isChecked() for part in edit.tools.values())
+    layers.mouse.give_back(owner)
+    assert edit.tools["pan_zoom"].isChecked()
+
+
 def test_tab_goes_from_top_to_bottom(edit, qtbot):
     edit.resize(400, 4000)
     edit.show()
@@ -703,7 +711,7 @@ def test_bars_are_not_painted_within_a_stroke(qtbot, scores, session):
 
 def test_sizes_in_pixels_and_micrometres():
     size = MaskSize(area=400, height=10, width=50)
-    assert size_text(size, None) == "Defect: 400 px, 50 × 10 px, ⌀ 22.6 px"
+    assert size_text(size, None) == "Mask: 400 px, 50 × 10 px, ⌀ 22.6 px"
     assert "1,600 nm², 100 nm × 20 nm, ⌀ 45.1 nm" in size_text(size, 2e-9)
 
 

@@ -215,6 +215,7 @@ class EditDock(ScrolledDock):
             (events.recovery, self._on_recovery_changed),
             (self._layers.mask_layer_changed, self._on_mask_layer_changed),
             (self._lasso.kind_changed, self._on_mode_changed),
+            (self._layers.mouse.owner_changed, self._on_mode_changed),
         )
 
     def _inside_table(self) -> Connections:
@@ -251,7 +252,10 @@ class EditDock(ScrolledDock):
         self.editing.setEnabled(self._layer is not None)
 
     def _on_mode_changed(self, _: object = None) -> None:
-        mode = self._lasso.kind or ("" if self._layer is None else str(self._layer.mode))
+        mode = "" if self._layer is None else str(self._layer.mode)
+        if self._layers.mouse.owner is not None:
+            # A tool of ours has the mouse, with a button here or in another panel.
+            mode = self._lasso.kind
         tool = self.tools.get(mode)
         # An exclusive group always keeps one button down, but napari has modes without a button
         # here.

@@ -76,7 +76,7 @@ class Gallery(Panel):
         self.order.setToolTip("Three examples of each kind, by the confidence of mask or class")
         for title, column in _ORDERS.items():
             self.order.addItem(title, column)
-        self.chosen = StatusText(1)
+        self.chosen = StatusText(2)
         self.states = {
             title: button(title, f"Set all chosen images to “{state}”")
             for title, state in _STATES.items()

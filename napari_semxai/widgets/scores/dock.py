@@ -269,6 +269,8 @@ class ScoresDock(ScrolledDock):
 def size_text(size: MaskSize, pixel_size: float | None) -> str:
     """Return area, width, height and equivalent diameter in px, and in the lengths that fit.
 
+    They are of the whole mask, however many defects it has.
+
     Parameters
     ----------
     size : MaskSize
@@ -277,7 +279,7 @@ def size_text(size: MaskSize, pixel_size: float | None) -> str:
         Edge of a pixel in metres.
     """
     lengths = size.width, size.height, size.equivalent_diameter
-    text = "Defect: {:,} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
+    text = "Mask: {:,} px, {} × {} px, ⌀ {:.1f} px".format(size.area, *lengths)
     if pixel_size is None:
         return text
     width, height, diameter = (length_text(length * pixel_size) for length in lengths)

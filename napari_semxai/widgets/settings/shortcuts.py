@@ -58,8 +58,11 @@ class KeysPanel(Panel):
         self.reset = button("Restore defaults", "Reset all shortcuts to their defaults")
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        # Every key is read in full, whatever it is changed to.
+        room = self.fontMetrics().horizontalAdvance("Ctrl+Alt+Shift+Right") + 12
         for row, name in enumerate(self.fields):
             field = self.fields[name]
+            field.setFixedWidth(room)
             field.setToolTip("Click, then press Alt, Shift or Ctrl together with another key")
             field.setFocusPolicy(Qt.FocusPolicy.ClickFocus)
             field.editingFinished.connect(self._on_key_entered)
