@@ -35,6 +35,8 @@ _TINT = 0.4
 """How opaque a concept is at its maximum, within `OPACITY`: several let the picture through."""
 _STEPS = np.linspace(0, 1, 12)
 _TITLE, _TITLE_SIZE = "#e69f00", 9
+_LETTER = 8
+"""Width of a letter of a title on the screen, in pixels."""
 
 
 class LegendEntry(NamedTuple):
@@ -220,7 +222,14 @@ class TileTitles:
         """Drop the layer where it was removed by hand."""
         self._layer = None if gone is self._layer else self._layer
 
+    def _room(self, tiles: Iterable[Tile]) -> int:
+        """Return how many letters fit above a tile where all tiles are seen."""
+        end = np.max([self._layout.corner((row + 1, column + 1)) for row, column in tiles], axis=0)
+        zoom = float(np.min(np.array(self._viewer.canvas.size) / end))
+        return int(zoom * self._layout.corner((0, 1))[1] / _LETTER)
+
     def _name(self, titles: dict[Tile, str]) -> None:
+        room = self._room(titles)
         corners = np.array([self._layout.corner(tile) for tile in titles])
         if self._layer is None:
             active = self._viewer.layers.selection.active
@@ -236,13 +245,21 @@ class TileTitles:
             self._viewer.layers.selection.active = active
         self._layer.data = corners
         self._layer.text = {
-            "string": list(titles.values()),
+            "string": [shortened(title, room) for title in titles.values()],
             "color": _TITLE,
             "size": _TITLE_SIZE,
             "anchor": "upper_left",
         }
         self._layout.lay(self._layer)
         set_visible(self._layer, True)
+
+
+def shortened(text: str, letters: int) -> str:
+    """Return at most so many letters of a text, of its beginning and its end."""
+    if len(text) <= letters:
+        return text
+    end = max(letters - 1, 2) // 2
+    return f"{text[: max(letters - 1, 2) - end]}…{text[-end:]}"
 
 
 def _entry(layer: Image) -> LegendEntry:

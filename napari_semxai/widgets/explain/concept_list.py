@@ -25,12 +25,19 @@ from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from qtpy.QtGui import QMouseEvent, QPaintEvent
+    from qtpy.QtGui import QMouseEvent, QPaintEvent, QResizeEvent
 
     from napari_semxai.layers.explain.float_layers import LegendEntry
     from napari_semxai.types import ConceptBank, FloatArray
 
 _CROP, _FRAME, _SWATCH, _NAME = 34, 2, 12, 110
+_LINES, _NAMED = 3, 4
+"""Lines of the legend, and from how many concepts on only their numbers stand in it."""
+_MIDDLE = Qt.TextElideMode.ElideMiddle
+_LEGEND_TIP = (
+    "Heat maps: from 0 to their maximum, in the method's own unit. Concepts: their share of the "
+    "variance of the class score"
+)
 
 
 class CropStrip(QWidget):
@@ -197,17 +204,17 @@ def _pixmap(crop: NDArray[np.uint8]) -> QPixmap:
 
 
 class Legend(StatusText):
-    """The maps on show: colours, name, and their maximum or importance."""
+    """The maps on show: colours, name, and their maximum or importance.
+
+    A heat map has a line of its own, in which its name is shortened; the tooltip has all.
+    """
 
     def __init__(self) -> None:
         # Two heat maps that are compared, and how they differ.
-        super().__init__(3)
+        super().__init__(_LINES)
         self._entries: tuple[LegendEntry, ...] = ()
         self._shares: dict[str, float] = {}
-        self.setToolTip(
-            "Heat maps: from 0 to their maximum, in the method's own unit. Concepts: their share "
-            "of the variance of the class score"
-        )
+        self._show()
 
     def set_entries(self, entries: tuple[LegendEntry, ...]) -> None:
         """Name these maps."""
@@ -219,18 +226,41 @@ class Legend(StatusText):
         self._shares = {concept_name(n): share for n, share in enumerate(importances.tolist())}
         self._show()
 
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Show as much of the names as fits into the new width."""
+        super().resizeEvent(event)
+        self._show()
+
     def _show(self) -> None:
-        self.setText(" ".join(_legend_text(one, self._shares) for one in self._entries))
+        maps = [entry for entry in self._entries if len(entry.colors) > 1]
+        concepts = [entry for entry in self._entries if len(entry.colors) == 1]
+        # Names of concepts share what room the lines of heat maps leave.
+        short = len(concepts) > _NAMED
+        lines = [self._map_line(entry) for entry in maps]
+        if len(lines) + bool(concepts) > _LINES:
+            left_out = len(lines) + bool(concepts) - _LINES + 1
+            lines[-left_out:] = [f"and {left_out} more"]
+        chips = " ".join(_chip(entry, self._shares, short=short) for entry in concepts)
+        self.setText("<br>".join([*lines, chips] if chips else lines))
+        said = [f"{one.name}: {one.minimum:.3g} to {one.maximum:.3g}" for one in maps]
+        self.setToolTip("\n".join([*said, _LEGEND_TIP]))
 
-
-def _legend_text(entry: LegendEntry, shares: dict[str, float]) -> str:
-    if len(entry.colors) > 1:
+    def _map_line(self, entry: LegendEntry) -> str:
+        ends = f"{entry.minimum:.3g}\u00a0", f"\u00a0{entry.maximum:.3g}"
+        metrics = self.fontMetrics()
+        taken = metrics.horizontalAdvance(" ".join(ends) + "\u00a0" * len(entry.colors))
+        name = metrics.elidedText(entry.name, _MIDDLE, max(self.width() - taken - 12, 60))
         bar = "".join(f'<span style="background-color:{c}">&nbsp;</span>' for c in entry.colors)
-        return f"{entry.name} {entry.minimum:.3g}&nbsp;{bar}&nbsp;{entry.maximum:.3g}<br>"
+        return f"{name.replace(' ', '&nbsp;')} {ends[0]}{bar}{ends[1]}"
+
+
+def _chip(entry: LegendEntry, shares: dict[str, float], *, short: bool) -> str:
     # What a person calls a concept stands behind its number.
-    share = shares.get(entry.name.partition(": ")[0], math.nan)
+    number, _, called = entry.name.partition(": ")
+    share = shares.get(number, math.nan)
     said = "" if math.isnan(share) else f"&nbsp;{share:.0%}"
-    return f"{chip(entry.name.replace(' ', '&nbsp;'), entry.colors[0])}{said}"
+    name = called or number.rpartition(" ")[2] if short else entry.name
+    return f"{chip(name.replace(' ', '&nbsp;'), entry.colors[0])}{said}"
 
 
 class ConceptList(QWidget):

@@ -9,7 +9,7 @@ from napari_semxai.controllers.explain import explain
 from napari_semxai.controllers.explain.explain import ExplanationMaskController, make_sources
 from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look, arrange
-from napari_semxai.layers.explain.float_layers import CLASSIFIER
+from napari_semxai.layers.explain.float_layers import CLASSIFIER, shortened
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Focus, Heatmaps
 from tests import explanations as make
 from tests.open_images import make_image, open_image
@@ -277,6 +277,20 @@ def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
     assert titles.visible
     shown.set_look(Look())
     assert not titles.visible
+
+
+def test_titles_keep_to_their_tiles(viewer, session, shown):
+    # 400 pixels for two tiles, and letters that are 8 pixels wide.
+    viewer.canvas.size = (600, 400)
+    shown.set_look(Look(side_by_side=True))
+    deep = replace(make.heatmap(), layers=("features.expand4", "features.head"))
+    show_heat(session, deep, make.heatmap())
+    texts = viewer.layers["titles"].text.values.tolist()
+    assert [len(text) <= 25 for text in texts] == [True, True]
+    name = next(layer.name for layer in viewer.layers if "features.expand4" in layer.name)
+    assert texts[0] == shortened(name, len(texts[0])) != name
+    assert shortened("features.head", 20) == "features.head"
+    assert shortened("features.head", 6) == "fea…ad"
 
 
 def corner(layer):

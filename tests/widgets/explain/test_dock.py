@@ -43,7 +43,7 @@ from napari_semxai.types import (
 from napari_semxai.types.colors import chip
 from napari_semxai.widgets.common.forms import row
 from napari_semxai.widgets.explain.classifier_panel import SYNTHETIC
-from napari_semxai.widgets.explain.concept_list import ConceptList
+from napari_semxai.widgets.explain.concept_list import ConceptList, Legend
 from napari_semxai.widgets.explain.dock import ExplainDock
 from napari_semxai.widgets.explain.masks_panel import parse_colors
 from tests import explanations as make
@@ -317,8 +317,9 @@ def test_one_legend_names_what_is_on_show(qtbot, dock, shown, session, state):
     state.concepts = make.concept_maps()
     # The layers come in the next turn of the event loop, the legend in that after it.
     qtbot.waitUntil(lambda: "concept" in dock.legend.text())
+    dock.legend.resize(400, 60)
     text = dock.legend.text()
-    assert "Grad-CAM: Class 3 0" in text
+    assert "Grad-CAM:&nbsp;Class&nbsp;3 0" in text
     assert "3.5<br>" in text
     share = f"&nbsp;{state.bank.importances[0]:.0%}"
     assert chip("concept&nbsp;1", hex_color(state.concepts.colors[0])) + share in text
@@ -333,6 +334,31 @@ def test_one_legend_names_what_is_on_show(qtbot, dock, shown, session, state):
     dock.resize(420, 500)
     dock.show()
     assert dock.viewport().geometry().bottom() < dock.foot.geometry().top()
+
+
+def test_a_long_legend_keeps_its_lines(qtbot):
+    legend = Legend()
+    qtbot.addWidget(legend)
+    legend.resize(400, legend.sizeHint().height())
+    heat = tuple(
+        LegendEntry(f"LayerCAM, features.expand{n} + features.head: particle", ("#000000",) * 9, 1)
+        for n in range(5)
+    )
+    concepts = tuple(LegendEntry(f"concept {n}", ("#27cdff",), 1) for n in range(1, 11))
+    named = LegendEntry("concept 11: rim", ("#27cdff",), 1)
+    for entries, lines in ((heat[:3], 3), (heat, 3), (heat + concepts, 3), (heat[:1], 1)):
+        legend.set_entries(entries)
+        assert legend.text().count("<br>") == lines - 1
+        assert QLabel.heightForWidth(legend, 400) <= legend.sizeHint().height()
+        # Nothing is lost: the tooltip has the names in full.
+        assert heat[0].name in legend.toolTip()
+    assert "…" in legend.text()
+    legend.set_entries(heat)
+    assert "and 3 more" in legend.text()
+    legend.set_entries((heat[0], *concepts, named))
+    assert "concept" not in legend.text()
+    assert "rim" in legend.text()
+    assert QLabel.heightForWidth(legend, 400) <= legend.sizeHint().height()
 
 
 def test_rows_serve_another_bank(qtbot):
