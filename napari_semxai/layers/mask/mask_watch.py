@@ -145,12 +145,17 @@ _USUAL = {"mode": "pan_zoom", "contour": 0, "opacity": _OPACITIES[1]}
 class MaskTool:
     """What a person paints the mask with and how it is shown; both stay over images."""
 
+    tint_changed = Signal()
+    """What is ignored is shown, or hidden."""
+
     def __init__(self) -> None:
         self._layer: Labels | None = None
         self._kept: dict[str, Any] = dict(_USUAL)
         self._brush: float | None = None
         self._given = 0.0
-        self._label, self._shown = 1, True
+        self._label = 1
+        self.shown = True
+        """Whether what is ignored is to be seen."""
 
     def take(self, layer: Labels) -> None:
         """Go on with the layer of another mask."""
@@ -169,20 +174,21 @@ class MaskTool:
     @property
     def palette(self) -> tuple[str, str]:
         """Colours of the mask and of what is ignored, in a thin tint, or not at all."""
-        return colors.DEFECT, f"{colors.IGNORED}{_TINT}" if self._shown else "transparent"
+        return colors.DEFECT, f"{colors.IGNORED}{_TINT}" if self.shown else "transparent"
 
     def mark(self, ignoring: bool) -> None:
         """Mark what is to be ignored from now on, or draw the mask."""
-        if ignoring and not self._shown:
+        if ignoring and not self.shown:
             self.toggle_ignored()
         self._label = IGNORED if ignoring else 1
         self._on_label_changed()
 
     def toggle_ignored(self) -> None:
         """Show what is ignored, or hide it; it counts for nothing either way."""
-        self._shown = not self._shown
+        self.shown = not self.shown
         if self._layer is not None:
             self._layer.colormap = role_colormap(*self.palette)
+        self.tint_changed.emit()
 
     def leave(self) -> None:
         """End the stroke under way: the button may be down still when the image changes."""

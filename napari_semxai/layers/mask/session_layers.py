@@ -14,7 +14,7 @@ from napari_semxai.layers.files import DEFECT, ROLE, SAY
 from napari_semxai.layers.layout import Layout
 from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch, TakenMouse
 from napari_semxai.layers.mask.reference_layers import ReferenceLayers
-from napari_semxai.layers.mask.step_layers import StepLayers
+from napari_semxai.layers.mask.step_layers import IgnoredLayer, StepLayers
 from napari_semxai.layers.owned_layers import OwnedLayers, set_visible
 from napari_semxai.types import colors, mask_labels
 
@@ -204,6 +204,7 @@ class SessionLayers:
         self.planes = Planes(viewer)
         self.layout = Layout(viewer)
         self.owned = OwnedLayers(viewer, self.layout)
+        self._ignored = IgnoredLayer(self.owned, self.tool)
         events = session.events
         self._connections = (
             (events.image, self._on_image_changed),
@@ -268,11 +269,14 @@ class SessionLayers:
             self.owned.show(BEFORE, "mask before edits", (colors.AUTOMATIC,), before)
             layer.visible = False
 
-    def undo(self, *, again: bool = False) -> None:
-        """Undo an edit of the selected Labels layer, else of the mask, or do it again."""
+    def undo(self, layer: Labels | None = None, *, again: bool = False) -> None:
+        """Undo an edit, or do it again: of this layer, the selected Labels layer, or the mask."""
         active = self.viewer.layers.selection.active
-        layer = active if isinstance(active, Labels) else self.mask_layer
+        layer = layer or (active if isinstance(active, Labels) else self.mask_layer)
         if layer is not None:
+            # napari tells nothing of what happens to a hidden layer.
+            layer.visible = True
+            self.owned.hide(BEFORE)
             layer.redo() if again else layer.undo()
 
     @property
@@ -310,11 +314,13 @@ class SessionLayers:
         self.watch = MaskWatch(layer, marks=True)
         self.watch.changed.connect(self._edit.mask_changed)
         self.watch.edited.connect(self._edit.stroked)
+        self._ignored.follow(self.watch)
         self._edit.start_mask(self.watch.live)
         self.viewer.layers.selection.active = layer
 
     def _leave_mask(self) -> None:
         self.tool.leave()
+        self._ignored.follow(None)
         if self.watch is not None:
             self.watch.release()
             self.watch = None

@@ -1,4 +1,4 @@
-"""The steps of Algorithm 1 and the candidate under the mouse, as layers below the mask."""
+"""Layers below the mask: steps of Algorithm 1, the candidate under the mouse, what is ignored."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from napari_semxai.types import colors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch
     from napari_semxai.layers.owned_layers import OwnedLayers
     from napari_semxai.state.session import Automatic, Session
     from napari_semxai.types import BoolMask
@@ -74,6 +75,44 @@ class StepLayers:
             return
         layer = self._owned.show("preview", "preview", (colors.PREVIEW,), preview)
         layer.contour = 3
+
+
+class IgnoredLayer:
+    """What is ignored, for as long as the mask's own layer, which shows it too, is hidden.
+
+    Parameters
+    ----------
+    owned : OwnedLayers
+        Holds the layer.
+    tool : MaskTool
+        Knows whether what is ignored is to be seen, and in which tint.
+    """
+
+    def __init__(self, owned: OwnedLayers, tool: MaskTool) -> None:
+        self._owned, self._tool = owned, tool
+        self._watch: MaskWatch | None = None
+
+    def follow(self, watch: MaskWatch | None) -> None:
+        """Go on with another mask, or with none."""
+        if self._watch is not None:
+            self._watch.layer.events.visible.disconnect(self._on_changed)
+            self._watch.changed.disconnect(self._on_changed)
+            self._tool.tint_changed.disconnect(self._on_changed)
+        self._watch = watch
+        if watch is not None:
+            watch.layer.events.visible.connect(self._on_changed)
+            watch.changed.connect(self._on_changed)
+            self._tool.tint_changed.connect(self._on_changed)
+
+    def _on_changed(self) -> None:
+        watch = self._watch
+        ignored = None if watch is None or watch.layer.visible else watch.live.ignored
+        if watch is None or ignored is None or not self._tool.shown:
+            self._owned.hide("ignored")
+            return
+        tint = self._tool.palette[1:]
+        layer = self._owned.show("ignored", "ignored region", tint, ignored)
+        layer.opacity = watch.layer.opacity
 
 
 def step_labels(name: str, automatic: Automatic) -> NDArray[np.uint8]:

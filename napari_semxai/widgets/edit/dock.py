@@ -287,11 +287,11 @@ class EditDock(ScrolledDock):
 
     def _on_undo_wanted(self) -> None:
         if self._layer is not None:
-            self._layer.undo()
+            self._layers.undo(self._layer)
 
     def _on_redo_wanted(self) -> None:
         if self._layer is not None:
-            self._layer.redo()
+            self._layers.undo(self._layer, again=True)
 
     def _on_edit_wanted(self) -> None:
         # By the sender: a lambda for each button would keep the dock alive.

@@ -13,7 +13,7 @@ from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import LoadedTruth, Proposal
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.store.project.cache import Entry
-from napari_semxai.types import ReviewRecord, SemImage
+from napari_semxai.types import IGNORED, ReviewRecord, SemImage
 from tests.open_images import automatic_of, make_image, open_image
 from tests.pools import scene_masks
 
@@ -308,6 +308,51 @@ def test_masks_of_others_are_outlines_that_go_with_them(viewer, session, layers)
     assert (layer.contour, layer.editable) == (2, False)
     session.others = None
     assert not layer.visible
+
+
+def test_what_is_ignored_is_seen_without_the_mask(viewer, session, layers):
+    open_image(session, make_image())
+    # Without anything ignored no layer comes.
+    layers.toggle_mask()
+    assert "ignored region" not in viewer.layers
+    layers.toggle_mask()
+    ignored = np.zeros(layers.mask_layer.data.shape, bool)
+    ignored[:20] = True
+    layers.watch.write_undoable(scene_masks()[1], ignored)
+    layers.toggle_mask()
+    shown = viewer.layers["ignored region"]
+    assert shown.visible
+    assert not layers.mask_layer.visible
+    np.testing.assert_array_equal(shown.data, ignored)
+    np.testing.assert_array_equal(shown.get_color(1), layers.mask_layer.get_color(IGNORED))
+    assert viewer.layers.selection.active is layers.mask_layer
+    # Its own key hides it, and it follows what is marked.
+    layers.tool.toggle_ignored()
+    assert not shown.visible
+    layers.tool.toggle_ignored()
+    assert shown.visible
+    ignored[:40] = True
+    layers.watch.write_undoable(scene_masks()[1], ignored)
+    np.testing.assert_array_equal(shown.data, ignored)
+    # The mask's layer shows it again.
+    layers.toggle_mask()
+    assert not shown.visible
+    layers.toggle_mask()
+    open_image(session, make_image("b"))
+    assert "ignored region" not in viewer.layers
+
+
+def test_undo_shows_a_hidden_mask_and_is_told(session, layers):
+    open_image(session, make_image())
+    layers.mask_layer.paint((10, 10), 1)
+    painted = layers.watch.live.mask.copy()
+    layers.toggle_mask()
+    layers.undo()
+    assert layers.mask_layer.visible
+    assert not layers.watch.live.mask.any()
+    layers.toggle_mask()
+    layers.undo(again=True)
+    np.testing.assert_array_equal(layers.watch.live.mask, painted)
 
 
 def test_the_mask_before_edits_in_the_place_of_the_mask(tmp_path, viewer, session):
