@@ -216,20 +216,20 @@ class FloatingPanel(QDialog):
         super().__init__(parent)
         self.panel = panel
         self.setWindowTitle(title)
-        area = QScrollArea()
+        area = self._area = QScrollArea()
         area.setWidgetResizable(True)
         area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         area.setWidget(panel)
-        # As wide as the panel needs, and never higher than a small laptop's screen.
-        area.setMinimumWidth(panel.minimumSizeHint().width() + 30)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(area)
+        # Never higher than a small laptop's screen.
         self.resize(460, 520)
 
     def bring(self) -> None:
-        """Show it in front."""
+        """Show it in front, as wide as the panel needs in the theme's font."""
         self.show()
+        self._area.setMinimumWidth(self.panel.minimumSizeHint().width() + 30)
         self.raise_()
         self.activateWindow()
 
@@ -270,6 +270,8 @@ class KeyGuard(QObject):
             return self._is_repeat(event)
         if kind == QEvent.Type.MouseButtonRelease:
             self._leave(watched, (QAbstractButton,))
+            # The empty ground of a dock takes no keys.
+            self._leave(QApplication.focusWidget(), (QScrollArea,))
         elif kind == QEvent.Type.FocusIn and watched is self._window():
             self._leave(watched, (QObject,))
         return False
@@ -285,10 +287,9 @@ class KeyGuard(QObject):
             event.accept()
         return repeated
 
-    def _leave(self, part: QObject, kinds: tuple[type, ...]) -> None:
+    def _leave(self, part: QObject | None, kinds: tuple[type, ...]) -> None:
         """Give the focus of one of these kinds of widgets back to the canvas."""
-        inside = part.isWidgetType() and part.window() is self._window()
-        if inside and isinstance(part, kinds):
+        if isinstance(part, kinds) and part.window() is self._window():
             # Afterwards: a button that loses the focus under the mouse is not clicked.
             QTimer.singleShot(0, partial(_focus_canvas, ref(self._canvas), ref(part)))
 

@@ -129,7 +129,13 @@ def test_a_question_mark_shows_all_keys(workbench: Workbench, qtbot: QtBot) -> N
     qtbot.waitUntil(window.isActiveWindow)
     QTest.keyClicks(window._qt_viewer.canvas.native, "?")
     qtbot.waitUntil(dock.keys.isVisible)
-    assert dock.panels["Keys"].fields["accept"].isVisible()
+    panel = dock.panels["Keys"]
+    assert panel.fields["accept"].isVisible()
+    # Keys and texts are read in full.
+    assert panel.width() >= panel.minimumSizeHint().width()
+    longest = max(panel.fields.values(), key=lambda part: len(part.keySequence().toString()))
+    text = longest.keySequence().toString()
+    assert longest.fontMetrics().horizontalAdvance(text) < longest.width() - 8
     # In a field it is a letter.
     dock.keys.close()
     dock.parentWidget().raise_()
