@@ -22,6 +22,7 @@ from napari_semxai.parts import Parts
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
+from napari_semxai.widgets.common.forms import WholeStrokes
 from napari_semxai.widgets.common.progress_bar import WorkLine, WorkMonitor
 from napari_semxai.widgets.common.window import (
     CanvasRoom,
@@ -91,6 +92,7 @@ class Workbench(Parts):
         self.keys = self._owned(KeyTable(canvas, _key_actions(self), self.folders.shortcuts))
         # napari makes its menus anew now and then; each image takes our keys from them again.
         self.layers.mask_layer_changed.connect(self.keys.bind)
+        self.strokes = WholeStrokes(canvas)
         self.closing = ClosingQuestion(window, self.edit)
         self.room: CanvasRoom | None = None
         self._help = QShortcut(QKeySequence("?"), window, activated=self.show_keys)

@@ -306,6 +306,10 @@ def annotators(workbench: Workbench, folder: Path, place: Path, scenes: list[Sce
 
 def survey(workbench: Workbench, folder: Path) -> None:
     """Take pictures of the survey's two pages, with made-up answers."""
+    if workbench.session.image is None:
+        workbench.open_sample()
+        wait(lambda: workbench.session.image is not None)
+        workbench.viewer.reset_view()
     rng = np.random.default_rng(0)
     path = Path(tempfile.mkdtemp()) / "survey.csv"
     sets = [
@@ -349,9 +353,15 @@ def pages(workbench: Workbench, folder: Path) -> None:
         (lambda: workbench.images.open_file(path), lambda: workbench.images.turn_page(1))
     ):
         act()
-        wait(lambda page=page: workbench.session.image.name == f"lot_p{page + 1:04d}")
+        wait(lambda page=page: name_of(workbench) == f"lot_p{page + 1:04d}")
     workbench.viewer.reset_view()
     take(workbench, folder, "pages", CANDIDATES)
+
+
+def name_of(workbench: Workbench) -> str:
+    """Return the name of the open image, "" for none."""
+    image = workbench.session.image
+    return "" if image is None else image.name
 
 
 def defects(workbench: Workbench, folder: Path) -> None:
@@ -405,11 +415,13 @@ ALONE = {
     "defects": defects,
     "ignored": ignored,
     "lasso": lasso,
+    "pages": pages,
     "explain": explained,
     "reference": reference,
     "review": review,
     "robust": robust,
     "run": run,
+    "survey": survey,
 }
 
 

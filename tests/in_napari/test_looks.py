@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
+from qtpy.QtWidgets import QApplication
 
 from napari_semxai.types import IGNORED
-from tests.in_napari.gestures import ALT, SHAPE, discs, number, open_queue, press
+from tests.in_napari.gestures import ALT, SHAPE, canvas_place, discs, number, open_queue, press
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,3 +119,27 @@ def test_a_click_on_the_ground_of_a_dock_takes_no_keys(opened: Workbench, qtbot:
     rows.setFocus(Qt.FocusReason.MouseFocusReason)
     QTest.mouseClick(dock.widget(), Qt.MouseButton.LeftButton, pos=QPoint(1, 1))
     assert not canvas.hasFocus()
+
+
+def test_a_stroke_on_a_busy_machine_ends_where_the_button_is_let_go(opened: Workbench) -> None:
+    canvas, layers = opened.viewer.window._qt_viewer.canvas.native, opened.layers
+    press(opened, Qt.Key.Key_B)
+    layers.mask_layer.brush_size = 1
+    first, last = (canvas_place(opened, *place) for place in ((40, 10), (40, 30)))
+    left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    QTest.mousePress(canvas, left, none, first)
+    # VisPy leaves out what comes right after another motion.
+    canvas._last_time = time.perf_counter() + 60
+    around = QPointF(canvas.mapToGlobal(last))
+    none_more = Qt.MouseButton.NoButton
+    motion = QMouseEvent(QEvent.Type.MouseMove, QPointF(last), around, none_more, left, none)
+    QApplication.sendEvent(canvas, motion)
+    assert layers.mask_layer.data[40, 10:31].sum() == 1
+    QTest.mouseRelease(canvas, left, none, last)
+    assert layers.mask_layer.data[40, 10:31].all()
+    # One edit, and a click without motion is a dot.
+    layers.undo()
+    np.testing.assert_array_equal(layers.watch.live.mask, LARGE | SMALL)
+    QTest.mouseClick(canvas, left, none, last)
+    assert layers.mask_layer.mode == "paint"
+    assert layers.watch.live.mask.sum() == (LARGE | SMALL).sum() + 1

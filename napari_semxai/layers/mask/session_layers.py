@@ -275,7 +275,7 @@ class SessionLayers:
         layer = layer or (active if isinstance(active, Labels) else self.mask_layer)
         if layer is not None:
             # napari tells nothing of what happens to a hidden layer.
-            layer.visible = True
+            set_visible(layer, True)
             self.owned.hide(BEFORE)
             layer.redo() if again else layer.undo()
 

@@ -1,4 +1,4 @@
-"""Small pieces that several docks are made of, and the dock that holds them."""
+"""Small pieces that several docks are made of, the dock that holds them, guards of the mouse."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QEvent, QObject, QSize, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QPointF, QSize, Qt, Signal
+from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from typing import Any
 
+    from qtpy.QtCore import QPoint
     from qtpy.QtGui import QResizeEvent
     from qtpy.QtWidgets import QLayout
 
@@ -335,3 +337,39 @@ class WheelGuard(QObject):
         if focus is None or not self._body.isAncestorOf(focus):
             return False
         return focus is part or focus.isAncestorOf(part) or part.isAncestorOf(focus)
+
+
+class WholeStrokes(QObject):
+    """Lets a stroke, a box or an outline end where the button is let go.
+
+    VisPy leaves out motions within 10 ms of one another, and a busy window gets to several at
+    once: of a quick stroke only its first place would be painted.
+
+    Parameters
+    ----------
+    canvas : QWidget
+        VisPy's, which shows the images.
+    """
+
+    def __init__(self, canvas: QWidget) -> None:
+        super().__init__(canvas)
+        self._pressed: QPoint | None = None
+        canvas.installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Move to the place of a release before it; a click without any motion stays one."""
+        if event.type() == QEvent.Type.MouseButtonPress:
+            self._pressed = event.pos()
+        elif event.type() == QEvent.Type.MouseButtonRelease and self._pressed is not None:
+            if event.pos() != self._pressed:
+                watched._last_time = 0
+                watched.mouseMoveEvent(_motion_to(event))
+            self._pressed = None
+        return False
+
+
+def _motion_to(release: QMouseEvent) -> QMouseEvent:
+    """Return the motion to where a button is let go, with the button still down."""
+    place, still = release.pos(), Qt.MouseButton.NoButton
+    down = release.buttons() | release.button()
+    return QMouseEvent(QEvent.Type.MouseMove, QPointF(place), still, down, release.modifiers())

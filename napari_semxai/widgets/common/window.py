@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QMessageBox,
     QScrollArea,
     QVBoxLayout,
+    QWidget,
 )
 
 from napari_semxai.types import Failure, InputError, colors
@@ -29,7 +30,7 @@ from napari_semxai.widgets.common.forms import FIELDS, button, note, row
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from qtpy.QtWidgets import QDockWidget, QMainWindow, QWidget
+    from qtpy.QtWidgets import QDockWidget, QMainWindow
 
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.state.open_image import UnsavedMask
@@ -273,7 +274,7 @@ class KeyGuard(QObject):
             # The empty ground of a dock takes no keys.
             self._leave(QApplication.focusWidget(), (QScrollArea,))
         elif kind == QEvent.Type.FocusIn and watched is self._window():
-            self._leave(watched, (QObject,))
+            self._leave(watched, (QWidget,))
         return False
 
     def _is_repeat(self, event: QEvent) -> bool:
@@ -287,7 +288,7 @@ class KeyGuard(QObject):
             event.accept()
         return repeated
 
-    def _leave(self, part: QObject | None, kinds: tuple[type, ...]) -> None:
+    def _leave(self, part: QObject | None, kinds: tuple[type[QWidget], ...]) -> None:
         """Give the focus of one of these kinds of widgets back to the canvas."""
         if isinstance(part, kinds) and part.window() is self._window():
             # Afterwards: a button that loses the focus under the mouse is not clicked.

@@ -346,8 +346,13 @@ def test_undo_shows_a_hidden_mask_and_is_told(session, layers):
     open_image(session, make_image())
     layers.mask_layer.paint((10, 10), 1)
     painted = layers.watch.live.mask.copy()
+    layers.take_tool("paint")
+    layers.undo()
+    layers.undo(again=True)
+    assert str(layers.mask_layer.mode) == "paint"
     layers.toggle_mask()
     layers.undo()
+    assert str(layers.mask_layer.mode) == "paint"
     assert layers.mask_layer.visible
     assert not layers.watch.live.mask.any()
     layers.toggle_mask()
