@@ -283,7 +283,9 @@ class KeyGuard(QObject):
         if event.type() == QEvent.Type.KeyRelease:
             self._released = stamp
             return False
-        repeated = stamp is not None and stamp == self._released
+        # Space moves the view for as long as it is down: pressed once more it goes on.
+        moves = event.key() == Qt.Key.Key_Space
+        repeated = stamp is not None and stamp == self._released and not moves
         if repeated:
             event.accept()
         return repeated
