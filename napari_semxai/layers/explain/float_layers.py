@@ -35,8 +35,8 @@ _TINT = 0.4
 """How opaque a concept is at its maximum, within `OPACITY`: several let the picture through."""
 _STEPS = np.linspace(0, 1, 12)
 _TITLE, _TITLE_SIZE = "#e69f00", 9
-_LETTER = 8
-"""Width of a letter of a title on the screen, in pixels."""
+_LETTER = 9.5
+"""Width of a letter of a title on the screen in pixels, with what a fitted view leaves around."""
 
 
 class LegendEntry(NamedTuple):

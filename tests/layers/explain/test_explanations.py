@@ -280,13 +280,13 @@ def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
 
 
 def test_titles_keep_to_their_tiles(viewer, session, shown):
-    # 400 pixels for two tiles, and letters that are 8 pixels wide.
+    # 400 pixels for two tiles, and letters that are 9 pixels wide.
     viewer.canvas.size = (600, 400)
     shown.set_look(Look(side_by_side=True))
     deep = replace(make.heatmap(), layers=("features.expand4", "features.head"))
     show_heat(session, deep, make.heatmap())
     texts = viewer.layers["titles"].text.values.tolist()
-    assert [len(text) <= 25 for text in texts] == [True, True]
+    assert [len(text) <= 22 for text in texts] == [True, True]
     name = next(layer.name for layer in viewer.layers if "features.expand4" in layer.name)
     assert texts[0] == shortened(name, len(texts[0])) != name
     assert shortened("features.head", 20) == "features.head"
