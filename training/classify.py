@@ -5,7 +5,9 @@ warms up, stays, and goes down over the last 40 % of ``--steps``.
 
 A defect fills some of the 400 cells of the last map, and their average alone says little about
 where to look. Therefore a second linear layer, which is not shipped, learns to name the class of
-every cell: that of the scene where a defect is visible, "none" elsewhere.
+every cell: that of the scene where a defect is visible, "none" elsewhere. And the heat maps
+themselves, that of Grad-CAM and that of LayerCAM, are to cover the defect (explanations in the loss:
+A. S. Ross et al., "Right for the right reasons", IJCAI 2017).
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ from training.pretrained import load_imagenet_classifier
 CACHE = Path.home() / ".cache" / "semxai-training"
 FROZEN = ("stem", "filter1", "project1", "expand2", "filter2", "project2", "blocks2")
 CELL_WEIGHT = 0.5
+MAP_WEIGHT = 1.0
 EMA = 0.99
 WARM_UP = 40
 COLUMNS = ("step", "images", "minutes", "rate", "loss", "accuracy", "validation_f1")
@@ -118,6 +121,27 @@ def cell_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
     return torch.stack([part.sum() / max(1, part.numel()) for part in parts]).mean()
 
 
+def map_loss(
+    features: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, cells: torch.Tensor
+) -> torch.Tensor:
+    """One minus the soft Dice of the heat maps of the true classes, where there is a defect.
+
+    `features` (B, C, H, W) are not negative, `weight` (K, C) is that of the last linear layer;
+    Grad-CAM of the last map is then the positive part of the weighted sum of its channels, LayerCAM
+    the sum of the positive parts. Cells that are IGNORED count nowhere.
+    """
+    defect = ((cells != IGNORED) & (cells != len(LABELS) - 1)).float()
+    seen = defect.flatten(1).any(1)
+    features, defect, own = features[seen], defect[seen], weight[targets[seen], :, None, None]
+    counted = (cells[seen] != IGNORED).float()
+    losses = []
+    for maps in ((features * own).sum(1).relu(), (features * own.relu()).sum(1)):
+        scaled = maps * counted / maps.flatten(1).amax(1).clamp_min(1e-6)[:, None, None]
+        both = (scaled * defect).sum((1, 2))
+        losses.append(1 - 2 * both / (scaled.square() + defect).sum((1, 2)))
+    return torch.cat(losses).sum() / max(1, 2 * len(defect))
+
+
 def rate_at(run: Run, steps: int) -> float:
     """Share of the learning rate at the next step."""
     done, planned = run.step - run.first, steps - run.first
@@ -137,7 +161,9 @@ def update(
     logits = run.network.classifier(torch.flatten(run.network.pool(features), 1))
     loss = functional.cross_entropy(logits, targets)
     run.optimizer.zero_grad(set_to_none=True)
-    (loss + CELL_WEIGHT * cell_loss(run.cells(features), cells)).backward()
+    maps = map_loss(features, run.network.classifier.weight, targets, cells)
+    whole = loss + CELL_WEIGHT * cell_loss(run.cells(features), cells) + MAP_WEIGHT * maps
+    whole.backward()
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)
     run.optimizer.step()
     run.step += 1
