@@ -1,7 +1,7 @@
 """Memory of the window and both engines while a person goes through images.
 
 Run from the project's root, with a display: ``python -m benchmarks.memory``; with ``--explain``
-also heat maps of each image are made, and concepts where xplique is installed. Prints a table in
+also heat maps and concepts of each image are made. Prints a table in
 Markdown: MB of each process, of memory that several share its share (PSS), and in brackets all
 that is resident (RSS), which counts shared libraries in each. Other programs that use torch make
 the first too small.
@@ -14,7 +14,6 @@ import os
 import tempfile
 from dataclasses import replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -82,8 +81,6 @@ def go_to(workbench: Workbench, number: int, *, explain: bool) -> None:
         explaining.heatmaps.set_cam(replace(state.cam, method=method))
         explaining.heatmaps.explain()
         wait(lambda: state.heatmaps.active is not None)
-    if find_spec("xplique") is None:
-        return
     if number == 1:
         explaining.concepts.add_current()
         explaining.concepts.fit()

@@ -43,6 +43,8 @@ CACHE = Path.home() / ".cache" / "semxai-training"
 FROZEN = ("stem", "filter1", "project1", "expand2", "filter2", "project2", "blocks2")
 CELL_WEIGHT = 0.5
 MAP_WEIGHT = 1.0
+STRONGEST = 8
+"""Exponent: cells at 0.9 of the strongest count 0.43 of it."""
 EMA = 0.99
 WARM_UP = 40
 COLUMNS = ("step", "images", "minutes", "rate", "loss", "accuracy", "validation_f1")
@@ -122,24 +124,28 @@ def cell_loss(logits: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
 
 
 def map_loss(
-    features: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, cells: torch.Tensor
+    features: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, shares: torch.Tensor
 ) -> torch.Tensor:
-    """One minus the soft Dice of the heat maps of the true classes, where there is a defect.
+    """How badly the heat maps of the true classes cover the defect, and where they are strongest.
 
     `features` (B, C, H, W) are not negative, `weight` (K, C) is that of the last linear layer;
     Grad-CAM of the last map is then the positive part of the weighted sum of its channels, LayerCAM
-    the sum of the positive parts. Cells that are IGNORED count nowhere.
+    the sum of the positive parts. `shares` (B, H, W) is how much of each cell is defect; images
+    without one count nowhere. One minus the soft Dice, and half the negative logarithm of how much
+    of the strongest cells is defect.
     """
-    defect = ((cells != IGNORED) & (cells != len(LABELS) - 1)).float()
-    seen = defect.flatten(1).any(1)
-    features, defect, own = features[seen], defect[seen], weight[targets[seen], :, None, None]
-    counted = (cells[seen] != IGNORED).float()
+    seen = shares.flatten(1).any(1)
+    features, shares, own = features[seen], shares[seen], weight[targets[seen], :, None, None]
+    most = shares.flatten(1).amax(1).clamp_min(1e-6)[:, None, None]
     losses = []
     for maps in ((features * own).sum(1).relu(), (features * own.relu()).sum(1)):
-        scaled = maps * counted / maps.flatten(1).amax(1).clamp_min(1e-6)[:, None, None]
-        both = (scaled * defect).sum((1, 2))
-        losses.append(1 - 2 * both / (scaled.square() + defect).sum((1, 2)))
-    return torch.cat(losses).sum() / max(1, 2 * len(defect))
+        scaled = maps / maps.flatten(1).amax(1).clamp_min(1e-6)[:, None, None]
+        size = scaled.square() + shares.square()
+        losses.append(1 - 2 * (scaled * shares).sum((1, 2)) / size.sum((1, 2)))
+        strong = scaled**STRONGEST
+        hit = (strong * shares / most).sum((1, 2)) / strong.sum((1, 2)).clamp_min(1e-6)
+        losses.append(-0.5 * hit.clamp_min(0.01).log())
+    return torch.cat(losses).sum() / max(1, 2 * len(shares))
 
 
 def rate_at(run: Run, steps: int) -> float:
@@ -149,10 +155,10 @@ def rate_at(run: Run, steps: int) -> float:
 
 
 def update(
-    run: Run, options: argparse.Namespace, batch: tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+    run: Run, options: argparse.Namespace, batch: tuple[torch.Tensor, ...]
 ) -> tuple[float, float]:
     """One optimizer step and one of the average; return the images' loss and accuracy."""
-    values, targets, cells = batch
+    values, targets, cells, shares = batch
     for group in run.optimizer.param_groups:
         group["lr"] = options.rate * group["share"] * rate_at(run, options.steps)
     run.network.train()
@@ -161,7 +167,7 @@ def update(
     logits = run.network.classifier(torch.flatten(run.network.pool(features), 1))
     loss = functional.cross_entropy(logits, targets)
     run.optimizer.zero_grad(set_to_none=True)
-    maps = map_loss(features, run.network.classifier.weight, targets, cells)
+    maps = map_loss(features, run.network.classifier.weight, targets, shares)
     whole = loss + CELL_WEIGHT * cell_loss(run.cells(features), cells) + MAP_WEIGHT * maps
     whole.backward()
     nn.utils.clip_grad_norm_(run.network.parameters(), 1.0)

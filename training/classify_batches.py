@@ -36,23 +36,24 @@ PRIOR = torch.log(torch.tensor([HARD.count(label) for label in LABELS], dtype=to
 """How much more probable, as logits, classes are to a network that saw them more often."""
 
 
-def batch_at(step: int, size: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return inputs (B, 1, H, W) in [0, 1], class indices and `cell_classes` of a step."""
+def batch_at(step: int, size: int) -> tuple[torch.Tensor, ...]:
+    """Return inputs (B, 1, H, W) in [0, 1], class indices, `cell_classes` and shares of a step."""
     rng = np.random.default_rng([TRAINING_STREAM, step])
-    inputs, targets, cells = [], [], []
+    inputs, targets, shares, cells = [], [], [], []
     cycle = EVEN if step < HARD_FROM else HARD
     for index in range(step * size, (step + 1) * size):
         scene, lit = scene_for(rng, cycle[index % len(cycle)], TRAINING_STREAM, index)
-        values, named = resized(scene.image, INFO), cell_classes(scene.defect, scene.label)
+        values, share = resized(scene.image, INFO), cell_shares(scene.defect)
         # Where the light comes from about the right, left and right are not alike.
         for axis in (1,) if lit else (1, 2):
             if rng.random() < 0.5:
-                values, named = values.flip(axis + 1), named.flip(axis)
+                values, share = values.flip(axis + 1), share.flip(axis)
         gain, offset = rng.uniform(0.8, 1.2), rng.uniform(-0.08, 0.08)
         inputs.append((values * gain + offset).clamp(0, 1))
         targets.append(scene.label - 1)
-        cells.append(named)
-    return torch.cat(inputs), torch.tensor(targets), torch.cat(cells)
+        shares.append(share)
+        cells.append(cell_classes(share, scene.label))
+    return torch.cat(inputs), torch.tensor(targets), torch.cat(cells), torch.cat(shares)
 
 
 def scene_for(rng: np.random.Generator, label: int, stream: int, index: int) -> tuple[Scene, bool]:
@@ -64,10 +65,14 @@ def scene_for(rng: np.random.Generator, label: int, stream: int, index: int) -> 
     return scene_at(stream, label, index, wide=not lit), lit
 
 
-def cell_classes(defect: np.ndarray, label: int) -> torch.Tensor:
-    """Class index of every cell, (1, CELLS, CELLS): the scene's, "none", or IGNORED."""
+def cell_shares(defect: np.ndarray) -> torch.Tensor:
+    """How much of every cell is defect, (1, CELLS, CELLS)."""
     mask = torch.from_numpy(np.asarray(defect, np.float32))[None, None]
-    share = functional.adaptive_avg_pool2d(mask, CELLS)[0]
+    return functional.adaptive_avg_pool2d(mask, CELLS)[0]
+
+
+def cell_classes(share: torch.Tensor, label: int) -> torch.Tensor:
+    """Class index of every cell, of the same shape: the scene's, "none", or IGNORED."""
     found = torch.full(share.shape, IGNORED)
     found[share >= CELL_SHARE] = label - 1
     found[share == 0] = len(LABELS) - 1
