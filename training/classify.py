@@ -5,9 +5,9 @@ warms up, stays, and goes down over the last 40 % of ``--steps``.
 
 A defect fills some of the 400 cells of the last map, and their average alone says little about
 where to look. Therefore a second linear layer, which is not shipped, learns to name the class of
-every cell: that of the scene where a defect is visible, "none" elsewhere. And the heat maps
-themselves, that of Grad-CAM and that of LayerCAM, are to cover the defect (explanations in the loss:
-A. S. Ross et al., "Right for the right reasons", IJCAI 2017).
+every cell: that of the scene where a defect is visible, "none" elsewhere. And the heat maps of
+Grad-CAM and LayerCAM are to cover the defect (explanations in the loss: A. S. Ross et al., "Right
+for the right reasons", IJCAI 2017).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from napari_semxai.algorithms.statistics.classification import (
     classification_scores,
     fit_temperature,
 )
-from napari_semxai.algorithms.synthetic import LABELS
+from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.classifier.architectures import WIDTH, LiteClassifier
 from napari_semxai.backends.classifier.classifier import normalised, resized
 from napari_semxai.backends.classifier.files import description_of, description_path
@@ -46,6 +46,9 @@ MAP_WEIGHT = 1.0
 STRONGEST = 8
 """Exponent: cells at 0.9 of the strongest count 0.43 of it."""
 EMA = 0.99
+ANY_LIGHT, ANY_LIGHT_SEED = 300, 5000
+CONFIDENT, CALLED_WRONG = 0.9, 0.01
+"""At most this share of `ANY_LIGHT` scenes may be called wrong with a confidence over that."""
 WARM_UP = 40
 COLUMNS = ("step", "images", "minutes", "rate", "loss", "accuracy", "validation_f1")
 
@@ -129,10 +132,10 @@ def map_loss(
     """How badly the heat maps of the true classes cover the defect, and where they are strongest.
 
     `features` (B, C, H, W) are not negative, `weight` (K, C) is that of the last linear layer;
-    Grad-CAM of the last map is then the positive part of the weighted sum of its channels, LayerCAM
-    the sum of the positive parts. `shares` (B, H, W) is how much of each cell is defect; images
-    without one count nowhere. One minus the soft Dice, and half the negative logarithm of how much
-    of the strongest cells is defect.
+    Grad-CAM of the last map is then the positive part of the weighted sum of its channels,
+    LayerCAM the sum of the positive parts. `shares` (B, H, W) is how much of each cell is defect;
+    images without one count nowhere. One minus the soft Dice, and half the negative logarithm of
+    how much of the strongest cells is defect.
     """
     seen = shares.flatten(1).any(1)
     features, shares, own = features[seen], shares[seen], weight[targets[seen], :, None, None]
@@ -265,7 +268,7 @@ def export(run: Run, options: argparse.Namespace) -> None:
     # On the scenes that are hard to tell: where it is wrong it must not be sure.
     values, targets = validation_set(wide=True)
     logits = logits_of(run.average, values).double().numpy()
-    temperature = round(fit_temperature(logits, targets.numpy()), 4)
+    temperature = modest(run.average, fit_temperature(logits, targets.numpy()))
     print("step", run.step, "validation macro F1", scores.macro_f1, "temperature", temperature)
     # Part of the file, so that its SHA-256 tells the network from one that pads otherwise.
     save_file(half, options.export, {"padding": "more at the end"})
@@ -273,6 +276,18 @@ def export(run: Run, options: argparse.Namespace) -> None:
     write_json(
         description_path(options.export), description_of(replace(INFO, temperature=temperature))
     )
+
+
+def modest(network: nn.Module, temperature: float) -> float:
+    """Raise a temperature until few scenes of any light are called wrong and with certainty."""
+    scenes = [scene_of_class(n % len(LABELS) + 1, ANY_LIGHT_SEED + n) for n in range(ANY_LIGHT)]
+    logits = logits_of(network, torch.cat([resized(scene.image, INFO) for scene in scenes]))
+    wrong = logits.argmax(1) != torch.tensor([scene.label - 1 for scene in scenes])
+    while True:
+        sure = torch.softmax(logits / temperature, 1).amax(1) > CONFIDENT
+        if (wrong & sure).float().mean() <= CALLED_WRONG:
+            return round(temperature, 4)
+        temperature *= 1.01
 
 
 def parse() -> argparse.Namespace:

@@ -1,9 +1,9 @@
 """Which images are unlike anything that the bundled classifier was trained on.
 
-A logistic regression tells training scenes from `training.strangers` by what early layers see of
-them. ``python -m training.familiarity`` fits it, sets the threshold on validation scenes, and
-writes it into the classifier's description; with ``--table`` it only writes into the card how many
-of several kinds of images are called strange. ``--images`` adds real ones.
+Quadratic discriminant analysis tells training scenes from `training.strangers` by what the layers
+see of them. ``python -m training.familiarity`` fits it, sets the threshold on validation scenes,
+and writes it beside the weights; with ``--table`` it only writes into the card how many of several
+kinds of images are called strange. ``--images`` adds real ones.
 """
 
 from __future__ import annotations
@@ -18,15 +18,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from skimage import data
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
+from sklearn.decomposition import PCA
+from sklearn.discriminant_analysis import QuadraticDiscriminantAnalysis
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.pages import write_table
 from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
-from napari_semxai.backends.classifier.classifier import Classifier, map_statistics
+from napari_semxai.backends.classifier.classifier import (
+    Classifier,
+    map_statistics,
+    strangeness,
+)
 from napari_semxai.backends.classifier.files import (
     BUNDLED_CLASSIFIER,
     description_of,
@@ -34,6 +39,7 @@ from napari_semxai.backends.classifier.files import (
     read_classifier,
 )
 from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import Familiarity
 from training.classify_batches import scene_for
@@ -54,12 +60,15 @@ if TYPE_CHECKING:
 
     Pixels = NDArray[Any]
 
-LAYERS = "features.blocks2", "features.blocks3"
-STRENGTH = 0.03
-"""Of the regression, inverse: C of scikit-learn."""
+LAYERS = tuple(f"features.blocks{number}" for number in (2, 3, 4, 5))
+COMPONENTS = 128
+SHRINKAGE = 0.1
+"""Of the covariances along the components, towards those of both kinds together."""
+OTHER_WORLDS = 4
+"""One in as many of the known scenes is of the wide kinds, as if they were trained on oftener."""
 ALLOWED = 0.03
 """Share of validation scenes that may be called strange."""
-FIT_STREAM, OTHER_STREAM = 13, 14
+FIT_STREAM, OTHER_STREAM, WIDE_SEEDS = 13, 14, 50_000
 PHOTOGRAPHS = (
     *("astronaut", "brick", "camera", "cat", "clock", "coffee", "coins", "colorwheel", "grass"),
     *("gravel", "hubble_deep_field", "immunohistochemistry", "moon", "page", "retina", "rocket"),
@@ -100,23 +109,51 @@ def numbers_of(classifier: Classifier, images: Iterable[Pixels]) -> NDArray[np.f
     return np.array(rows, float)
 
 
-def fit(classifier: Classifier, count: int) -> Familiarity:
-    """Tell `count` training scenes from as many strangers, and set the threshold."""
+def known_scenes(count: int) -> Iterator[Pixels]:
+    """Yield scenes like those of the training, and more of the wide kinds."""
     rng = np.random.default_rng(FIT_STREAM)
-    known = (
-        scene_for(rng, number % len(LABELS) + 1, FIT_STREAM, number)[0].image
-        for number in range(count)
-    )
-    strange = (stranger_at(number) for number in range(count))
-    rows = np.concatenate([numbers_of(classifier, known), numbers_of(classifier, strange)])
-    model = make_pipeline(StandardScaler(), LogisticRegression(C=STRENGTH, max_iter=5000))
-    model.fit(rows, np.repeat((0, 1), count))
-    scaler, regression = (step for _, step in model.steps)
-    weights = regression.coef_[0] / scaler.scale_
-    validation = numbers_of(classifier, validation_scenes(max(10, count // 40)))
-    threshold = float(np.quantile(validation @ weights, 1 - ALLOWED))
-    rounded = tuple(float(f"{weight:.5g}") for weight in weights)
-    return Familiarity(LAYERS, rounded, -round(threshold, 5))
+    kinds = list(WIDE_KINDS)
+    for number in range(count):
+        if number % OTHER_WORLDS:
+            yield scene_for(rng, number % len(LABELS) + 1, FIT_STREAM, number)[0].image
+        else:
+            kind = kinds[number // OTHER_WORLDS % len(kinds)]
+            yield wide_scene(kind, WIDE_SEEDS + number).image
+
+
+def fit(classifier: Classifier, count: int) -> dict[str, torch.Tensor]:
+    """Tell `count` scenes from as many strangers, and set the threshold; see `strangeness`."""
+    kinds = known_scenes(count), map(stranger_at, range(count))
+    found = quadratic_form(np.concatenate([numbers_of(classifier, images) for images in kinds]))
+    validation = torch.from_numpy(numbers_of(classifier, validation_scenes(max(10, count // 40))))
+    found["bias"] -= torch.quantile(strangeness(validation, found), 1 - ALLOWED).float()
+    return found
+
+
+def quadratic_form(rows: NDArray[np.float64]) -> dict[str, torch.Tensor]:
+    """Return what `strangeness` takes, without a bias; the first half of `rows` is known."""
+    count = len(rows) // 2
+    scaler = StandardScaler()
+    components = PCA(min(COMPONENTS, count, rows.shape[1]), whiten=True, random_state=0)
+    model = QuadraticDiscriminantAnalysis(priors=(0.5, 0.5), reg_param=SHRINKAGE)
+    model.fit(components.fit_transform(scaler.fit_transform(rows)), np.repeat((0, 1), count))
+    # What scikit-learn keeps of each Gaussian are its axes, and the variances along them.
+    inverse = [
+        (axes / spread) @ axes.T
+        for axes, spread in zip(model.rotations_, model.scalings_, strict=True)
+    ]
+    pulls = [matrix @ mean for matrix, mean in zip(inverse, model.means_, strict=True)]
+    squares, turn = np.linalg.eigh(inverse[0] - inverse[1])
+    scales = np.sqrt(components.explained_variance_)[:, None]
+    directions = turn.T @ (components.components_ / scales) / scaler.scale_
+    known = {
+        "directions": directions,
+        "offsets": -directions @ (scaler.mean_ + scaler.scale_ * components.mean_),
+        "squares": squares,
+        "slopes": -2 * turn.T @ (pulls[0] - pulls[1]),
+        "bias": np.zeros(()),
+    }
+    return {key: torch.tensor(value, dtype=torch.float32) for key, value in known.items()}
 
 
 def table(classifier: Classifier, count: int, images: list[Path]) -> str:
@@ -156,9 +193,13 @@ def main() -> None:
         write_table(CARD, "familiarity", table(classifier, 100, arguments.images))
         return
     path = description_path(arguments.weights)
-    info = replace(classifier.info, familiarity=fit(classifier, arguments.count))
+    target = path.with_name(f"{path.stem}_familiarity.safetensors")
+    save_file(fit(classifier, arguments.count), target)
+    target.chmod(0o644)
+    known = Familiarity(LAYERS, target, file_sha256(target))
     # Other keys of the description stay as they are.
-    write_json(path, json.loads(path.read_bytes()) | description_of(info))
+    description = description_of(replace(classifier.info, familiarity=known))
+    write_json(path, json.loads(path.read_bytes()) | description)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,22 +17,19 @@ STRANGE = "unlike anything it was trained on"
 class Familiarity:
     """What tells images that are unlike all that a network was trained on.
 
-    A weighted sum of what early layers answer: of each layer's map the mean of every channel, then
-    the logarithm of its standard deviation plus 0.001, layer after layer.
-
     Attributes
     ----------
     layers : tuple of str
-        Dotted names of the layers.
-    weights : tuple of float
-        One a number.
-    bias : float
-        An image is strange where the weighted sum and this exceed 0.
+        Dotted names of the layers that are looked at.
+    path : Path
+        File of the numbers that weigh what they answer (`docs/classifiers.md`).
+    sha256 : str
+        Digest of that file.
     """
 
     layers: tuple[str, ...]
-    weights: tuple[float, ...]
-    bias: float
+    path: Path = field(repr=False)
+    sha256: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ def test_cells_are_named_after_the_defect_they_show() -> None:
     defect = np.zeros((480, 480), bool)
     defect[24:48, 48:96] = True
     defect[24:48, 96] = True
-    named = classify_batches.cell_classes(defect, 3)[0]
+    named = classify_batches.cell_classes(classify_batches.cell_shares(defect), 3)[0]
     assert named[1, 2:4].tolist() == [2, 2]
     assert named[1, 4] == classify_batches.IGNORED
     assert (named == 5).sum() == 400 - 3
@@ -88,6 +88,26 @@ def test_cells_with_a_defect_weigh_as_much_as_all_others() -> None:
     logits[:, 5] = 3.0
     log_sum = float(torch.log(torch.exp(torch.tensor(3.0)) + 5))
     assert float(classify.cell_loss(logits, classes)) == pytest.approx(log_sum - 1.5, abs=1e-5)
+
+
+def test_maps_are_to_cover_the_defect_and_to_be_strongest_there() -> None:
+    shares = torch.zeros(2, 20, 20)
+    shares[0, 5:8, 5:8] = 1
+    weight, targets = torch.tensor([[1.0, -1.0]]), torch.tensor([0, 0])
+
+    def loss(place: int, opposing: float = 0.0) -> float:
+        features = torch.zeros(2, 2, 20, 20)
+        features[:, 0, place : place + 3, place : place + 3] = 2
+        features[:, 1, 5:8, 5:8] = opposing
+        return float(classify.map_loss(features, weight, targets, shares))
+
+    # The image without a defect counts nowhere.
+    assert loss(5) == pytest.approx(0, abs=1e-6)
+    beside = 1 - 0.5 * np.log(0.01)
+    assert loss(12) == pytest.approx(beside, abs=1e-4)
+    # Where another channel speaks against the class, Grad-CAM shows nothing, LayerCAM does.
+    assert loss(5, opposing=4) == pytest.approx(beside / 2, abs=1e-4)
+    assert 0 < loss(6) < beside
 
 
 @pytest.mark.slow

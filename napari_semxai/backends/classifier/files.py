@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +94,7 @@ def description_of(info: ClassifierInfo) -> dict[str, Any]:
         "std": list(info.std),
         "temperature": info.temperature,
         "synthetic": info.synthetic,
-        **({"familiarity": asdict(known)} if known else {}),
+        **({"familiarity": {"layers": known.layers, "file": known.path.name}} if known else {}),
     }
 
 
@@ -133,18 +132,15 @@ class _Description:
         found = self._get("familiarity")
         if found is None:
             return None
-        wrong = self._wrong(
-            "familiarity", "an object with layers (names), weights (numbers) and bias (a number)"
-        )
-        try:
-            layers, weights, bias = (found[key] for key in ("layers", "weights", "bias"))
-            numbers = [float(bias), *map(float, weights)]
-        except (KeyError, TypeError, ValueError) as error:
-            raise wrong from error
-        names = isinstance(layers, list) and all(isinstance(name, str) for name in layers)
-        if not names or not all(map(math.isfinite, numbers)):
-            raise wrong
-        return Familiarity(tuple(layers), tuple(numbers[1:]), numbers[0])
+        given = found if isinstance(found, dict) else {}
+        layers, name = given.get("layers"), given.get("file")
+        named = isinstance(layers, list) and all(isinstance(layer, str) for layer in layers)
+        if not (named and layers and isinstance(name, str) and name):
+            raise self._wrong("familiarity", "an object with layers (names) and file (a name)")
+        path = self._path.with_name(name)
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; {self._path.name} names it for familiarity")
+        return Familiarity(tuple(layers), path, file_sha256(path))
 
     def _get(self, key: str, default: Any = None) -> Any:
         return self._values.get(key, default)

@@ -18,6 +18,7 @@ from torchvision import models
 
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene
+from napari_semxai.backends.classifier.classifier import map_statistics
 from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.classifier.layers.outputs import registrations
 from napari_semxai.sample_data import class_scenes
@@ -81,21 +82,68 @@ def test_photographs_are_strange_and_scenes_are_not(bundled: Classifier) -> None
     )
 
 
-def test_strange_is_what_weights_and_bias_say(network: torch.nn.Module, weights: Path) -> None:
+def write_familiarity(folder: Path, channels: int = 64, bias: float = 0.0) -> None:
+    """Write one of which the mean of the first channel counts, and its square."""
+    directions = torch.zeros(1, 4 * channels)
+    directions[0, 0] = 2.0
+    numbers = {
+        "directions": directions,
+        "offsets": torch.tensor([1.0]),
+        "squares": torch.tensor([3.0]),
+        "slopes": torch.tensor([-1.0]),
+        "bias": torch.tensor(bias),
+    }
+    save_file(numbers, folder / "known.safetensors")
+
+
+def test_strange_is_what_the_file_of_familiarity_says(
+    network: torch.nn.Module, weights: Path
+) -> None:
     image = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
     first = sx.load_classifier(weights)
     assert not first.classify(image).strange
-    # Only the mean of the first channel counts.
-    numbers = {"layers": ["layer1"], "weights": [1.0] + [0.0] * 127}
     seen: list[torch.Tensor] = []
     hook = network.layer1.register_forward_hook(lambda _m, _i, output: seen.append(output))
     with torch.inference_mode():
         network(first.to_input(image))
     hook.remove()
-    mean = float(seen[0][0, 0].mean())
-    for bias, strange in ((-mean + 0.01, True), (-mean - 0.01, False)):
-        describe(weights, familiarity=numbers | {"bias": bias})
+    along = 2 * float(seen[0][0, 0].mean()) + 1
+    form = 3 * along**2 - along
+    describe(weights, familiarity={"layers": ["layer1"], "file": "known.safetensors"})
+    for bias, strange in ((-form + 0.01, True), (-form - 0.01, False)):
+        write_familiarity(weights.parent, bias=bias)
         assert sx.load_classifier(weights).classify(image).strange is strange
+
+
+def test_statistics_of_maps_are_in_the_order_that_files_of_familiarity_hold() -> None:
+    maps = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    found = map_statistics([maps, maps[:, :1]])[1].numpy()
+    deviations, most = maps[1].std((1, 2)), maps[1].amax((1, 2))
+    regions = maps[1].reshape(3, 4, 2, 4, 2).mean((2, 4)).flatten(1).std(1)
+    sizes = [np.log(values.numpy() + 1e-3) for values in (deviations, most, regions)]
+    expected = [maps[1].mean((1, 2)).numpy(), *sizes]
+    np.testing.assert_allclose(found[:12], np.concatenate(expected), rtol=1e-4)
+    np.testing.assert_allclose(found[12:], [part[0] for part in expected], rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("layer", "channels", "damage", "message"),
+    [
+        ("layer9", 64, False, "known.safetensors: fits no layers of mine.*layer9"),
+        ("layer1", 5, False, "known.safetensors: fits no layers of mine"),
+        ("layer1", 64, True, "known.safetensors: fits no layers of mine"),
+    ],
+)
+def test_familiarity_that_does_not_fit(
+    weights: Path, layer: str, channels: int, damage: bool, message: str
+) -> None:
+    write_familiarity(weights.parent, channels)
+    if damage:
+        (weights.parent / "known.safetensors").write_bytes(b"no tensors")
+    describe(weights, familiarity={"layers": [layer], "file": "known.safetensors"})
+    with pytest.raises(InputError, match=message) as found:
+        sx.load_classifier(weights)
+    assert "\n" not in str(found.value)
 
 
 def test_bundled_says_what_it_is(bundled: Classifier) -> None:
@@ -253,22 +301,11 @@ def test_answers_in_many_threads_are_the_same(weights: Path) -> None:
         ({"std": [0.2, 0, 0.2]}, "std is .*positive"),
         ({"temperature": -1}, "temperature is -1.*positive"),
         ({"familiarity": [1]}, "familiarity is .*layers"),
-        ({"familiarity": {"layers": ["layer1"], "weights": [1]}}, "familiarity is .*bias"),
+        ({"familiarity": {"layers": ["layer1"]}}, "familiarity is .*file"),
+        ({"familiarity": {"layers": [1], "file": "x"}}, "familiarity is .*layers"),
         (
-            {"familiarity": {"layers": [1], "weights": [1], "bias": 0}},
-            "familiarity is .*layers",
-        ),
-        (
-            {"familiarity": {"layers": ["layer1"], "weights": [float("nan")], "bias": 0}},
-            "familiarity is .*layers",
-        ),
-        (
-            {"familiarity": {"layers": ["layer9"], "weights": [1] * 128, "bias": 0}},
-            "fits no layers.*layer9",
-        ),
-        (
-            {"familiarity": {"layers": ["layer1"], "weights": [1, 2], "bias": 0}},
-            "familiarity .*fits no layers",
+            {"familiarity": {"layers": ["layer1"], "file": "none.safetensors"}},
+            "none.safetensors: no such file; mine.json names it",
         ),
     ],
 )
