@@ -203,6 +203,7 @@ def test_an_edited_description_is_another_classifier(tmp_path: Path) -> None:
     weights, beside = tmp_path / "own.safetensors", tmp_path / "own.json"
     shutil.copy(BUNDLED_CLASSIFIER, weights)
     description = json.loads(BUNDLED_CLASSIFIER.with_suffix(".json").read_text("utf-8"))
+    del description["familiarity"]
     command = ["explain", str(tmp_path / "a.png"), "-o", str(tmp_path / "out")]
     answers = []
     for size in ([320, 320], [160, 160]):
