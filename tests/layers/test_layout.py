@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 
 from napari_semxai.layers.placement import Placement
 from tests.open_images import automatic_of, make_image, open_image
@@ -84,6 +85,17 @@ def test_other_images_do_not_count(session, layers, viewer):
         viewer.scene.camera.center = (900, 900)
         viewer.fit_to_view()
         assert fills_canvas(viewer, layers)
+
+
+def test_the_extent_is_what_napari_finds(session, layers, viewer):
+    open_image(session, make_image("a", (96, 128)), pixel_size=2e-9)
+    viewer.add_image(np.zeros((40, 600)))
+    for rotation in (0, 45):
+        layers.image_layer.rotate = rotation
+        found = viewer._get_scene_parameters()
+        expected = ViewerModel._get_scene_parameters(viewer, layers=[layers.image_layer])
+        for own, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(own, theirs)
 
 
 def test_a_named_layer_is_still_fitted(session, layers, viewer):

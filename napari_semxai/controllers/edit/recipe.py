@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -149,4 +150,8 @@ def automatic_settings(session: Session, automatic: Automatic) -> dict[str, Any]
 
 def versions() -> dict[str, str]:
     """Return the versions of the packages that decide a mask."""
-    return {package: version(package) for package in PACKAGES}
+    return {package: _version(package) for package in PACKAGES}
+
+
+# Every file that a package has installed is asked, which takes as long as showing an image.
+_version = cache(version)
