@@ -1,10 +1,9 @@
 """Memory of the window and both engines while a person goes through images.
 
 Run from the project's root, with a display: ``python -m benchmarks.memory``; with ``--explain``
-also heat maps and concepts of each image are made. Prints a table in
-Markdown: MB of each process, of memory that several share its share (PSS), and in brackets all
-that is resident (RSS), which counts shared libraries in each. Other programs that use torch make
-the first too small.
+also heat maps and concepts of each image are made. Prints a table in Markdown: MB of each process,
+of memory that several share its share (PSS), and in brackets all that is resident (RSS), which
+counts shared libraries in each. Other programs that use torch make the first too small.
 """
 
 from __future__ import annotations

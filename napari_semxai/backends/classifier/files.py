@@ -137,7 +137,7 @@ class _Description:
         named = isinstance(layers, list) and all(isinstance(layer, str) for layer in layers)
         if not (named and layers and isinstance(name, str) and name):
             raise self._wrong("familiarity", "an object with layers (names) and file (a name)")
-        path = self._path.with_name(name)
+        path = self._path.parent / name
         if not path.is_file():
             raise InputError(f"{path}: no such file; {self._path.name} names it for familiarity")
         return Familiarity(tuple(layers), path, file_sha256(path))

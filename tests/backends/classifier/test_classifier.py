@@ -304,8 +304,8 @@ def test_answers_in_many_threads_are_the_same(weights: Path) -> None:
         ({"familiarity": {"layers": ["layer1"]}}, "familiarity is .*file"),
         ({"familiarity": {"layers": [1], "file": "x"}}, "familiarity is .*layers"),
         (
-            {"familiarity": {"layers": ["layer1"], "file": "none.safetensors"}},
-            "none.safetensors: no such file; mine.json names it",
+            {"familiarity": {"layers": ["layer1"], "file": "other/none.safetensors"}},
+            "other/none.safetensors: no such file; mine.json names it",
         ),
     ],
 )
