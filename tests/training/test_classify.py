@@ -110,6 +110,18 @@ def test_maps_are_to_cover_the_defect_and_to_be_strongest_there() -> None:
     assert 0 < loss(6) < beside
 
 
+def test_what_is_often_wrong_is_made_unsure(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stubborn(torch.nn.Module):
+        def forward(self, values: torch.Tensor) -> torch.Tensor:
+            return torch.tensor([[5.0, 0, 0, 0, 0, 0]]).expand(len(values), -1)
+
+    monkeypatch.setattr(classify, "ANY_LIGHT", 6)
+    temperature = classify.modest(Stubborn(), 1.0)
+    # Five of six are called wrong: e^(5/T) / (e^(5/T) + 5) is 0.9 at T = 5 / log(45).
+    assert 5 / np.log(45) <= temperature < 1.011 * 5 / np.log(45)
+    assert classify.modest(Stubborn(), 2.0) == 2.0
+
+
 @pytest.mark.slow
 def test_held_out_scenes_are_the_committed_ones() -> None:
     for stream, digest in classify_scenes.DIGESTS.items():

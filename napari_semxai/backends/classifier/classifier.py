@@ -240,7 +240,9 @@ class Classifier:
         if self.info.familiarity is None:
             return
         try:
-            self._known = load_file(self.info.familiarity.path)
+            # Once: `strangeness` reckons in double precision, for every image.
+            found = load_file(self.info.familiarity.path)
+            self._known = {name: numbers.double() for name, numbers in found.items()}
             self.classify(np.zeros(self.info.input_size, np.uint8))
         except (*_FAILURES, SafetensorError) as error:
             raise InputError(
