@@ -10,11 +10,12 @@ import argparse
 import os
 import tempfile
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import napari
 import numpy as np
-from qtpy.QtCore import QEventLoop
+from qtpy.QtCore import QEventLoop, QTimer
 from qtpy.QtWidgets import QApplication
 
 from benchmarks import timing
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 120
 PAUSED_CLICKS = 20
+CLICKS_AN_OBJECT = 6
+LOOK_SECONDS = 0.2
+"""Nobody clicks before the answer was seen."""
 
 
 def main() -> None:
@@ -60,41 +64,44 @@ def measure(workbench: Workbench, size: int, repeats: int) -> dict[str, list[np.
     encoding = clock(workbench, lambda: workbench.clicks.activate(True))
     places = np.argwhere(scene.defect)
     rng = np.random.default_rng(0)
-    clicks = []
-    for number in range(repeats):
-        if number % 6 == 0:
-            workbench.clicks.begin_object()
-        clicks.append(click(workbench, places[rng.integers(len(places))]))
-    behind(workbench, make_scene(SceneSpec(shape=(size, size)), seed=1).image)
-    busy = [click(workbench, places[rng.integers(len(places))]) for _ in range(repeats)]
-    paused = []
-    for _ in range(PAUSED_CLICKS):
-        end = time.monotonic() + 1.5 * REST_SECONDS
-        wait(lambda end=end: time.monotonic() > end)
-        paused.append(click(workbench, places[rng.integers(len(places))]))
+    one = partial(click, workbench, lambda: places[rng.integers(len(places))])
+    clicks = [one(number) for number in range(repeats)]
+    behind(workbench, size)
+    busy = [one(number) for number in range(repeats)]
+    rest = 1.5 * REST_SECONDS
+    paused = [one(number, rest) for number in range(PAUSED_CLICKS)]
     workbench.engine.forget("queue")
     return {
         "encoding, when the tool is taken": [encoding],
         "a click": clicks,
         "a click, while masks of other images are made behind": busy,
-        f"the same, {1.5 * REST_SECONDS:.0f} s after the click before": paused,
+        f"the same, {rest:.0f} s after the click before": paused,
     }
 
 
-def click(workbench: Workbench, place: np.ndarray) -> np.ndarray:
-    """Return how long a click on a pixel takes."""
-    row, column = place
+def click(
+    workbench: Workbench,
+    place: Callable[[], np.ndarray],
+    number: int,
+    seconds: float = LOOK_SECONDS,
+) -> np.ndarray:
+    """Return how long a click on a pixel takes; now and then it begins another object."""
+    row, column = place()
+    if number % CLICKS_AN_OBJECT == 0:
+        workbench.clicks.begin_object()
+    look(seconds)
     return clock(workbench, lambda: workbench.clicks.click(row, column))
 
 
-def behind(workbench: Workbench, image: np.ndarray) -> None:
-    """Let the engine make masks of another image again and again, behind everything else."""
+def behind(workbench: Workbench, size: int, seed: int = 1) -> None:
+    """Let the engine make masks of one other image after the other, behind everything else."""
     choice = workbench.session.choice
+    image = make_scene(SceneSpec(shape=(size, size)), seed=seed).image
     workbench.engine.submit(
         GenerateRequest(image, choice.model, choice.device, workbench.session.generate),
         destination="queue",
         on_update=_nothing,
-        on_done=lambda: behind(workbench, image),
+        on_done=lambda: behind(workbench, size, seed + 1),
         on_failed=_nothing,
         background=True,
     )
@@ -123,6 +130,13 @@ def clock(workbench: Workbench, call: Callable[[], None]) -> np.ndarray:
     wait(lambda: workbench.session.clicks.state == "idle")
     workbench.session.events.clicks.disconnect(note)
     return min((time for time in answered if time[0] > begin[0]), key=lambda t: t[0]) - begin
+
+
+def look(seconds: float) -> None:
+    """Let the window paint, and its person look, for some time."""
+    over: list[bool] = []
+    QTimer.singleShot(round(seconds * 1000), lambda: over.append(True))
+    wait(lambda: bool(over))
 
 
 def wait(condition: Callable[[], bool]) -> None:

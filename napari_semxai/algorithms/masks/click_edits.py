@@ -9,7 +9,11 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import scipy
 
-from napari_semxai.algorithms.masks.components import components_at, largest_component
+from napari_semxai.algorithms.masks.components import (
+    components_at,
+    components_meeting,
+    largest_component,
+)
 from napari_semxai.algorithms.masks.edits import remove_specks
 
 if TYPE_CHECKING:
@@ -37,7 +41,7 @@ def object_at(mask: BoolMask, row: int, column: int) -> BoolMask:
 
 def still_there(mask: BoolMask, known: BoolMask) -> BoolMask:
     """Return the 8-connected components of `mask` that meet an object known from before."""
-    return components_at(mask, np.argwhere(mask & known))
+    return components_meeting(mask, known)
 
 
 def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:
@@ -59,14 +63,14 @@ def answered_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> Boo
     """
     # Islands elsewhere that the network adds are no part of the object; those it had stay.
     clicks = _foreground_pixels(prompts)
-    found = components_at(answer, np.concatenate([clicks, np.argwhere(answer & before)]))
+    found = components_at(answer, clicks) | components_meeting(answer, before)
     if not found.any():
         return largest_component(answer)
     least = math.ceil(SPECK * np.count_nonzero(largest_component(found)))
     large = remove_specks(found, least) | components_at(found, clicks)
     # Small objects of their own, as a box is around several, are no specks.
-    elsewhere = before & ~components_at(before, np.argwhere(large & before))
-    return large | components_at(found, np.argwhere(found & elsewhere))
+    elsewhere = before & ~components_meeting(before, large)
+    return large | components_meeting(found, elsewhere)
 
 
 def prompted_object(answer: BoolMask, before: BoolMask, prompts: Prompts) -> BoolMask:

@@ -107,6 +107,29 @@ def components_at(mask: BoolMask, seeds: IntArray, connectivity: int = 8) -> Boo
     return component
 
 
+def components_meeting(mask: BoolMask, other: BoolMask) -> BoolMask:
+    """Keep the 8-connected components of a mask that share a pixel with another mask (M, N)."""
+    # Within one row what they share is one run of the mask: its first pixel tells all of it.
+    starts, _ = _runs(mask & other)
+    rows, columns = np.divmod(starts, mask.shape[1] + 2)
+    return components_at(mask, np.stack([rows, columns - 1], axis=1))
+
+
+def large_components(mask: BoolMask, size: int, connectivity: int = 8) -> BoolMask:
+    """Keep the connected components of a mask with at least `size` pixels.
+
+    Parameters are as in `components_at`.
+    """
+    check_connectivity(connectivity)
+    starts, stops = _runs(mask)
+    kept = np.zeros(mask.shape, dtype=bool)
+    if starts.size:
+        labels = _label_runs(starts, stops, mask.shape[1] + 2, connectivity)
+        large = np.bincount(labels, weights=stops - starts) >= size
+        _paint(kept, starts[large[labels]], stops[large[labels]])
+    return kept
+
+
 def check_connectivity(connectivity: int) -> None:
     """Raise ValueError unless `connectivity` is 4 or 8."""
     if connectivity not in (4, 8):

@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 import skimage
 
-from napari_semxai.algorithms.masks.components import largest_component
+from napari_semxai.algorithms.masks.components import large_components, largest_component
 from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.types import BoolMask
 
@@ -21,12 +21,12 @@ def fill_holes(mask: BoolMask, size: int = 0) -> BoolMask:
     if size <= 0:
         return filled
     holes = filled & ~mask
-    return filled & ~_without_small(holes, size + 1, connectivity=1)
+    return filled & ~large_components(holes, size + 1, connectivity=4)
 
 
 def remove_specks(mask: BoolMask, size: int = 16) -> BoolMask:
     """Remove 8-connected components of fewer than `size` pixels."""
-    return _without_small(mask, size, connectivity=2)
+    return large_components(mask, size)
 
 
 def smooth(mask: BoolMask, radius: int = 2) -> BoolMask:
@@ -122,12 +122,3 @@ def _in_box(mask: BoolMask, margin: int, edit: Callable[[BoolMask], BoolMask]) -
         )
         result[box] = edit(mask[box])
     return result
-
-
-def _without_small(mask: BoolMask, size: int, connectivity: int) -> BoolMask:
-    """Remove components of fewer than `size` pixels; `connectivity` counts as in scikit-image."""
-    labels, _ = scipy.ndimage.label(mask, scipy.ndimage.generate_binary_structure(2, connectivity))
-    kept = np.bincount(labels.ravel()) >= size
-    kept[0] = False
-    large: BoolMask = kept[labels]
-    return large

@@ -104,6 +104,16 @@ def side_by_side(function: Callable[[T], R], parts: Sequence[T]) -> list[R]:
     return [future.result() for future in futures]
 
 
+def on_one_core(function: Callable[[], R]) -> R:
+    """Call a function in a thread whose torch operations use one core.
+
+    One prompt of a small network is answered sooner so, see `side_by_side`, and the window has
+    the other cores.
+    """
+    count = torch.get_num_threads()
+    return function() if count == 1 else _threads(count).submit(function).result()
+
+
 @lru_cache(maxsize=1)
 def _threads(count: int) -> ThreadPoolExecutor:
     """Return threads of one core each; everybody else keeps `count`."""

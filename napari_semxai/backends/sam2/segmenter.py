@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.backends.sam2.batches import BatchSizer
+from napari_semxai.backends.sam2.batches import BatchSizer, on_one_core
 from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
 from napari_semxai.backends.sam2.generate import Box, Generation, Progress, plan_crops
 from napari_semxai.backends.sam2.image import (
@@ -326,7 +326,10 @@ class Segmenter:
             raise InputError("A prediction needs at least one point, a box or a mask.")
         embedding = self.embed(image)
         marks = clicks(points, labels, box)
-        return answer(self.network, self._decoder, embedding, marks, mask_logits, multimask)
+        given = self._decoder, embedding, marks, mask_logits, multimask
+        asked = partial(answer, self.network, *given)
+        small = isinstance(self.network.image_encoder.trunk, LiteTrunk)
+        return on_one_core(asked) if small and self.network.device.type == "cpu" else asked()
 
 
 def generate_candidates(  # noqa: PLR0913 - the public signature is fixed

@@ -294,8 +294,8 @@ def _in_reading_order(layout: QLayout) -> Iterator[QWidget]:
 class WheelGuard(QObject):
     """Keeps the wheel from the controls of a dock, those of today and those that come later.
 
-    Every layout of a dock's body follows what was added to it, so it is then that new controls
-    are looked for. The constructor of a control is too early: Qt sets focus policies later.
+    Qt tells of a control that comes later when it is first about to be shown. Its constructor
+    would be too early: Qt sets focus policies later.
 
     Parameters
     ----------
@@ -306,22 +306,20 @@ class WheelGuard(QObject):
     def __init__(self, area: QScrollArea) -> None:
         super().__init__(area)
         self._area, self._body = area, area.widget()
-        self._body.installEventFilter(self)
-        self._guard()
+        self._guard(self._body)
 
     def eventFilter(self, watched: QWidget, event: QEvent) -> bool:
         """Give the wheel over what has no focus to the area."""
         kind = event.type()
-        if watched is self._body:
-            if kind in (QEvent.Type.LayoutRequest, QEvent.Type.Show, QEvent.Type.Enter):
-                self._guard()
+        if kind == QEvent.Type.ChildPolished and isinstance(event.child(), QWidget):
+            self._guard(event.child())
         elif kind == QEvent.Type.Wheel and not self._has_focus(watched):
             self._area.wheelEvent(event)
             return True
         return False
 
-    def _guard(self) -> None:
-        for part in self._body.findChildren(QWidget):
+    def _guard(self, added: QWidget) -> None:
+        for part in (added, *added.findChildren(QWidget)):
             # Qt gives the focus by the wheel before any filter sees it.
             if part.focusPolicy() == Qt.FocusPolicy.WheelFocus:
                 part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -329,8 +327,8 @@ class WheelGuard(QObject):
             part.installEventFilter(self)
 
     def _has_focus(self, part: QWidget) -> bool:
-        if part.window() is not self._body.window():
-            # The list that a combo box opens.
+        if part is self._body or part.window() is not self._body.window():
+            # The area's own, or the list that a combo box opens.
             return True
         focus = QApplication.focusWidget()
         # A click on a dock's tab gives the focus to the window, which holds every control.

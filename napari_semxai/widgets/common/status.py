@@ -21,6 +21,9 @@ from napari_semxai.widgets.common.forms import row, set_bar
 if TYPE_CHECKING:
     from qtpy.QtGui import QMouseEvent, QResizeEvent
 
+SOON_MILLISECONDS = 150
+"""An answer that comes sooner is not announced: nobody could read it, and every change of a text
+lets Qt paint the whole window once more."""
 _MARGIN = 4
 _BAR_HEIGHT = 5
 _WRAP = int(getattr(Qt.TextFlag.TextWordWrap, "value", Qt.TextFlag.TextWordWrap))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -18,12 +18,12 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.edit.defects import DEFECT_EDITS
 from napari_semxai.controllers.kept_settings import CLICK_PREVIEW, NO, YES
-from napari_semxai.state.review import doubt_text
+from napari_semxai.state.review import ClickState, doubt_text
 from napari_semxai.store.images.microscope import describe
 from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.numbers import LengthField
-from napari_semxai.widgets.common.status import StatusText
+from napari_semxai.widgets.common.status import SOON_MILLISECONDS, StatusText
 from napari_semxai.widgets.scores.dock import size_text
 
 if TYPE_CHECKING:
@@ -111,8 +111,10 @@ class ClickPanel(Panel):
         self.apply.clicked.connect(clicks.apply_offer)
         self.discard.clicked.connect(clicks.discard_offer)
         self.preview.toggled.connect(self._on_preview_toggled)
+        self._soon = QTimer(self, singleShot=True, interval=SOON_MILLISECONDS)
+        self._soon.timeout.connect(self._show)
         session.events.clicks.connect(self._on_clicks_changed)
-        self._on_clicks_changed(session.clicks)
+        self._show()
 
     def release(self) -> None:
         """Disconnect from the session."""
@@ -123,6 +125,14 @@ class ClickPanel(Panel):
         self._choices.set(CLICK_PREVIEW, YES if wanted else NO)
 
     def _on_clicks_changed(self, clicks: Clicks) -> None:
+        if clicks.state is ClickState.ANSWERING:
+            self._soon.start()
+        else:
+            self._soon.stop()
+            self._show()
+
+    def _show(self) -> None:
+        clicks = self._session.clicks
         with signals_blocked(self.tool):
             self.tool.setChecked(clicks.active)
         self.another.setEnabled(bool(clicks.prompts))

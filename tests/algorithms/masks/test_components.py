@@ -5,7 +5,11 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from skimage.measure import label
 
-from napari_semxai.algorithms.masks.components import largest_component
+from napari_semxai.algorithms.masks.components import (
+    components_meeting,
+    large_components,
+    largest_component,
+)
 
 
 @given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))), st.sampled_from([4, 8]))
@@ -42,3 +46,20 @@ def test_the_input_is_not_changed():
 def test_connectivity_is_checked():
     with pytest.raises(ValueError, match="connectivity"):
         largest_component(np.ones((2, 2), bool), 1)
+
+
+@given(arrays(bool, (9, 11)), arrays(bool, (9, 11)))
+def test_components_that_meet_another_mask_are_those_of_pixel_labels(mask, other):
+    labels = label(mask, connectivity=2)
+    met = np.setdiff1d(labels[other], 0)
+    np.testing.assert_array_equal(components_meeting(mask, other), np.isin(labels, met))
+
+
+@pytest.mark.parametrize("connectivity", [4, 8])
+@given(mask=arrays(bool, (9, 11)), size=st.integers(1, 6))
+def test_large_components_are_those_of_pixel_labels(connectivity, mask, size):
+    labels = label(mask, connectivity=connectivity // 4)
+    large = [number for number in range(1, labels.max() + 1) if (labels == number).sum() >= size]
+    np.testing.assert_array_equal(
+        large_components(mask, size, connectivity), np.isin(labels, large)
+    )
