@@ -126,7 +126,12 @@ class OwnedLayers:
     def _use_again(self, layer: Labels, values: NDArray[Any]) -> Labels:
         # Undo must not paste the previous image's pixels: a layer that cannot be edited forgets.
         layer.editable = False
-        layer.data = values.astype(np.uint8)
+        if layer.data.shape == values.shape:
+            # With a new array napari would ask all layers for their size again.
+            np.copyto(layer.data, values, casting="unsafe")
+            layer.refresh(extent=False)
+        else:
+            layer.data = values.astype(np.uint8)
         layer.editable = True
         self._layout.lay(layer)
         set_visible(layer, True)
