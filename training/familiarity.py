@@ -61,12 +61,12 @@ if TYPE_CHECKING:
     Pixels = NDArray[Any]
 
 LAYERS = tuple(f"features.blocks{number}" for number in (2, 3, 4, 5))
-COMPONENTS = 128
+COMPONENTS = 256
 SHRINKAGE = 0.1
 """Of the covariances along the components, towards those of both kinds together."""
-OTHER_WORLDS = 4
-"""One in as many of the known scenes is of the wide kinds, as if they were trained on oftener."""
-ALLOWED = 0.03
+OTHER_WORLDS = 2
+"""One in as many of the known scenes is of the wide kinds, oftener than in training."""
+ALLOWED = 0.04
 """Share of validation scenes that may be called strange."""
 FIT_STREAM, OTHER_STREAM, WIDE_SEEDS = 13, 14, 50_000
 PHOTOGRAPHS = (
@@ -115,7 +115,8 @@ def known_scenes(count: int) -> Iterator[Pixels]:
     kinds = list(WIDE_KINDS)
     for number in range(count):
         if number % OTHER_WORLDS:
-            yield scene_for(rng, number % len(LABELS) + 1, FIT_STREAM, number)[0].image
+            label = number // OTHER_WORLDS % len(LABELS) + 1
+            yield scene_for(rng, label, FIT_STREAM, number)[0].image
         else:
             kind = kinds[number // OTHER_WORLDS % len(kinds)]
             yield wide_scene(kind, WIDE_SEEDS + number).image
@@ -125,7 +126,7 @@ def fit(classifier: Classifier, count: int) -> dict[str, torch.Tensor]:
     """Tell `count` scenes from as many strangers, and set the threshold; see `strangeness`."""
     kinds = known_scenes(count), map(stranger_at, range(count))
     found = quadratic_form(np.concatenate([numbers_of(classifier, images) for images in kinds]))
-    validation = torch.from_numpy(numbers_of(classifier, validation_scenes(max(10, count // 40))))
+    validation = torch.from_numpy(numbers_of(classifier, validation_scenes(max(10, count // 80))))
     found["bias"] -= torch.quantile(strangeness(validation, found), 1 - ALLOWED).float()
     return found
 
@@ -183,7 +184,7 @@ def main() -> None:
     """Fit, or print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--weights", type=Path, default=BUNDLED_CLASSIFIER)
-    parser.add_argument("--count", type=int, default=1200, help="images of either kind")
+    parser.add_argument("--count", type=int, default=2400, help="images of either kind")
     parser.add_argument("--table", action="store_true", help="only write how it does")
     parser.add_argument("--images", type=Path, nargs="*", default=[])
     arguments = parser.parse_args()

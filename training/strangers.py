@@ -98,6 +98,34 @@ def tiles(rng: np.random.Generator) -> Planes:
     return _soft(planes, rng.choice((0, 0.7, 1.3)))
 
 
+def wall(rng: np.random.Generator) -> Planes:
+    """Bricks, planks or a pavement, seen aslant, under light that falls along them."""
+    high = SIDE / rng.uniform(3, 16)
+    wide = high * rng.uniform(1.2, 4)
+    down, right = np.indices((SIDE, SIDE)) + 0.5 + rng.uniform(0, 0.08) * high * natural(rng, 2, 2)
+    fall = rng.choice((0, 1)) * rng.uniform(-0.4, 0.4, 2)
+    nearer = 1 + (fall[0] * down + fall[1] * right) / SIDE
+    turn = rng.normal(0, 0.05)
+    down, right = (down + turn * right) / nearer, (right - turn * down) / nearer
+    course = np.floor(down / high).astype(int)
+    right = right + rng.choice((0.5, rng.random())) * wide * course
+    brick = course * 97 + np.floor(right / wide).astype(int)
+    brick -= brick.min()
+    joint = rng.uniform(0.02, 0.15) * high
+    solid = (down % high > joint) & (right % wide > joint)
+    planes = _levels(rng, int(brick.max()) + 1, rng.uniform(3, 30))[brick].transpose(2, 0, 1)
+    planes[:, ~solid] = 0.3 * planes[:, ~solid] + 0.7 * rng.uniform(20, 235)
+    # Rough bricks that stand out of the joints, lit from one side.
+    height = ndimage.gaussian_filter(solid.astype(float), rng.uniform(0.5, 2)) * rng.uniform(0, 3)
+    height += natural(rng, 1, rng.uniform(0.6, 1.8))[0] * rng.uniform(0.05, 0.6)
+    slopes = np.tensordot(rng.normal(0, 1, 2), np.gradient(height), 1)
+    planes += rng.choice((0, 1)) * rng.uniform(10, 60) * slopes
+    planes += natural(rng, 1, rng.uniform(0.3, 1.6)) * rng.uniform(0, 25)
+    if rng.random() < 0.5:
+        planes = planes.transpose(0, 2, 1)
+    return _soft(planes, rng.choice((0, 0.7, 1.3)))
+
+
 def drawing(rng: np.random.Generator) -> Planes:
     """Text, a chessboard, lines or flat shapes on paper."""
     paper, ink = rng.permutation((0, 255)) if rng.random() < 0.7 else rng.integers(0, 256, 2)
@@ -123,7 +151,7 @@ def drawing(rng: np.random.Generator) -> Planes:
     return _soft(planes + rng.normal(0, rng.choice((0, 2, 6)), planes.shape), rng.choice((0, 1.5)))
 
 
-KINDS = (dead_leaves, dead_leaves, dead_leaves, natural_noise, tiles, drawing, out_of_focus)
+KINDS = (dead_leaves, dead_leaves, dead_leaves, natural_noise, tiles, drawing, out_of_focus, wall)
 
 
 def natural(rng: np.random.Generator, planes: int, power: float) -> Planes:
