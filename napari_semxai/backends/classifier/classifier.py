@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_semxai.algorithms.exposure import to_gray8, to_uint8
 from napari_semxai.backends.classifier.architectures import token_layer
 from napari_semxai.backends.classifier.files import BUNDLED, read_classifier
+from napari_semxai.backends.runtime.tensor_files import is_state_dict, read_content
 from napari_semxai.types import Classification, InputError
 
 if TYPE_CHECKING:
@@ -237,16 +236,23 @@ class Classifier:
         return features / np.float32(max(float(np.linalg.norm(features)), 1e-12))
 
     def _read_familiarity(self) -> None:
-        if self.info.familiarity is None:
+        known = self.info.familiarity
+        if known is None:
             return
+        content = read_content(known.path)
+        numbers = content if is_state_dict(content) else {}
+        # NaN is over nothing: with it no image would ever be strange.
+        if not numbers or not all(bool(values.isfinite().all()) for values in numbers.values()):
+            raise InputError(f"{known.path}: holds no finite numbers by name; copy it again")
+        # Once: `strangeness` reckons in double precision, for every image.
+        self._known = {name: values.double() for name, values in numbers.items()}
         try:
-            # Once: `strangeness` reckons in double precision, for every image.
-            found = load_file(self.info.familiarity.path)
-            self._known = {name: numbers.double() for name, numbers in found.items()}
             self.classify(np.zeros(self.info.input_size, np.uint8))
-        except (*_FAILURES, SafetensorError) as error:
+        except InputError:  # it is the network itself that cannot answer
+            raise
+        except _FAILURES as error:
             raise InputError(
-                f"{self.info.familiarity.path}: fits no layers of {self.info.name} ({error})"
+                f"{known.path}: fits no layers of {self.info.name} ({error})"
             ) from error
 
     def watch(self, stack: ExitStack, layer: str, *, given: bool = False) -> list[Tensor]:

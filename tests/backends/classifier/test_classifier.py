@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save, save_file
 from skimage import data
 from torchvision import models
 
@@ -127,23 +127,54 @@ def test_statistics_of_maps_are_in_the_order_that_files_of_familiarity_hold() ->
 
 
 @pytest.mark.parametrize(
-    ("layer", "channels", "damage", "message"),
+    ("layer", "channels", "message"),
     [
-        ("layer9", 64, False, "known.safetensors: fits no layers of mine.*layer9"),
-        ("layer1", 5, False, "known.safetensors: fits no layers of mine"),
-        ("layer1", 64, True, "known.safetensors: fits no layers of mine"),
+        ("layer9", 64, "known.safetensors: fits no layers of mine.*layer9"),
+        ("layer1", 5, "known.safetensors: fits no layers of mine"),
     ],
 )
 def test_familiarity_that_does_not_fit(
-    weights: Path, layer: str, channels: int, damage: bool, message: str
+    weights: Path, layer: str, channels: int, message: str
 ) -> None:
     write_familiarity(weights.parent, channels)
-    if damage:
-        (weights.parent / "known.safetensors").write_bytes(b"no tensors")
     describe(weights, familiarity={"layers": [layer], "file": "known.safetensors"})
     with pytest.raises(InputError, match=message) as found:
         sx.load_classifier(weights)
     assert "\n" not in str(found.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no tensors", r"known.safetensors: cut off, or not a checkpoint \(10 bytes\)"),
+        (None, r"known.safetensors: cut off, or not a checkpoint"),
+        (
+            save({"bias": torch.tensor(0.0)}),
+            "known.safetensors: fits no layers of mine.*directions",
+        ),
+        (save({"bias": torch.tensor(float("nan"))}), "known.safetensors: .*no finite numbers"),
+        (save({}), "known.safetensors: .*no finite numbers"),
+    ],
+    ids=["text", "cut off", "foreign", "nan", "empty"],
+)
+def test_familiarity_that_is_damaged_or_foreign(
+    weights: Path, content: bytes | None, message: str
+) -> None:
+    file = weights.parent / "known.safetensors"
+    write_familiarity(weights.parent)
+    file.write_bytes(file.read_bytes()[:-8] if content is None else content)
+    describe(weights, familiarity={"layers": ["layer1"], "file": file.name})
+    with pytest.raises(InputError, match=message) as found:
+        sx.load_classifier(weights)
+    assert "\n" not in str(found.value)
+
+
+def test_weights_of_no_numbers_are_not_blamed_on_familiarity(weights: Path) -> None:
+    save_file({name: values * torch.nan for name, values in load_file(weights).items()}, weights)
+    write_familiarity(weights.parent)
+    describe(weights, familiarity={"layers": ["layer1"], "file": "known.safetensors"})
+    with pytest.raises(InputError, match=r"^mine.*answers with NaN"):
+        sx.load_classifier(weights)
 
 
 def test_bundled_says_what_it_is(bundled: Classifier) -> None:
