@@ -78,7 +78,7 @@ class HeatmapController:
         self._reveal()
         # Once a person has asked for one, other quick methods are shown at once when they are
         # picked.
-        begun = explanation.cam in self._wanted
+        begun = bool(self._wanted)
         explanation.cam = settings
         if begun and settings not in self._wanted and self._is_quick(settings):
             self._wanted.append(settings)

@@ -69,7 +69,9 @@ class JobBar(QWidget):
         self.status.setText(self._said or self._idle)
 
     def set_idle(self, text: str) -> None:
-        """Say this while there is nothing to say of the job."""
+        """Say this while no job runs; what a job that is over left goes with the text before."""
+        if text != self._idle and self.start.isEnabled():
+            self._said = ""
         self._idle = text
         self.status.setText(self._said or text)
 

@@ -159,10 +159,12 @@ def _prediction_text(found: Classification) -> str:
     names = [found.class_names[index] for index in order]
     if found.strange:
         return f"<b>{STRANGE.capitalize()}</b>:<br>no class can be told (nearest: {names[0]})"
+    certain = found.answer == names[0]
+    # Three shares have to fit into the line.
     each = [
-        f"{name} {found.probabilities[index]:.1%}"
+        f"{name} {found.probabilities[index]:{'.1%' if certain else '.0%'}}"
         for index, name in zip(order, names, strict=True)
     ]
-    if found.answer == names[0]:
+    if certain:
         return f"<b>{names[0]}</b>{each[0].removeprefix(names[0])}<br>then {', '.join(each[1:])}"
     return f"<b>{found.answer}</b><br>{', '.join(each)}"

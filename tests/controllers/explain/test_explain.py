@@ -345,6 +345,12 @@ def test_slow_methods_wait_for_the_button(explained, heat, engine):
     assert engine.request(GradcamRequest).method == "scorecam"
 
 
+def test_a_quick_method_after_a_slow_one_is_shown_at_once(explained, heat, engine):
+    heat.set_cam(CamSettings("scorecam"))
+    heat.set_cam(CamSettings("layercam"))
+    assert engine.request(GradcamRequest).method == "layercam"
+
+
 def test_a_class_already_explained_is_back_at_once(explained, classify, engine):
     first = explained.heatmaps.active
     classify.set_target(4)

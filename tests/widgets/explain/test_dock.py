@@ -109,7 +109,8 @@ def test_class_and_confidence_are_shown(dock, state, controllers):
     doubtful = np.float32([0.5, 0.4, 0.1, 0, 0, 0])
     state.classification = replace(make.classification(), probabilities=doubtful)
     assert "Class 1 or Class 2" in dock.classifier.predicted.text()
-    assert "Class 2 40.0%" in dock.classifier.predicted.text()
+    assert dock.classifier.predicted.text().endswith("Class 1 50%, Class 2 40%, Class 3 10%")
+    assert dock.classifier.target.itemText(2) == "Class 2 (40.0%)"
     state.target = 4
     assert dock.classifier.target.currentText().startswith("Class 5")
     dock.classifier.target.activated.emit(0)
@@ -159,6 +160,15 @@ def test_methods_and_cost_before_they_run(dock, state, controllers):
     assert "Slow: about 13 s, 257 forward passes" in dock.gradcam.bar.status.text()
     dock.gradcam.bar.start.click()
     assert controllers.heatmaps.calls[-1] == ("explain", (), {})
+
+
+def test_what_another_method_costs_is_said_after_one_was_cancelled(dock, state):
+    state.network = make.network()
+    state.explaining = Progress("rise", 2, 63)
+    state.explaining = Progress("rise", 2, 63, state=JobState.CANCELLED)
+    assert dock.gradcam.bar.status.text() == "Cancelled"
+    state.cam = CamSettings("scorecam")
+    assert "Slow: about 13 s" in dock.gradcam.bar.status.text()
 
 
 def test_layers_are_ticked_in_a_tree(dock, state, controllers):
