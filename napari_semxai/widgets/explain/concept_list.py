@@ -283,6 +283,8 @@ class ConceptList(QWidget):
         self.legend.hide()
         self._column = QVBoxLayout(self)
         self._column.setContentsMargins(0, 0, 0, 0)
+        # Rows of fewer concepts stay where they are, and do not spread over the room of more.
+        self._column.setAlignment(Qt.AlignmentFlag.AlignTop)
 
     def set_bank(self, bank: ConceptBank | None) -> None:
         """Show the concepts of another bank."""

@@ -375,13 +375,16 @@ def test_rows_serve_another_bank(qtbot):
     concepts = ConceptList()
     qtbot.addWidget(concepts)
     concepts.set_bank(make.bank())
+    concepts.show()
     first = concepts.rows[0]
+    places = [row.geometry() for row in concepts.rows[:3]]
     other = make.bank(k=3, key="other")
     other.colors[0] = (1, 2, 3)
     concepts.set_bank(other)
     assert len(concepts.rows) == 3
     assert concepts.rows[0] is first
-    concepts.show()
+    concepts.layout().activate()
+    assert [row.geometry() for row in concepts.rows] == places
     color = first.strip.grab().toImage().pixelColor(10, 1)
     assert color.getRgb()[:3] == (1, 2, 3)
     concepts.set_bank(None)
