@@ -136,6 +136,10 @@ class Layout:
         self._tiles[layer] = tile
         self._place(layer)
 
+    def keep_fitted(self) -> None:
+        """Fit the view anew where tiles have come to lie beyond one that showed all of them."""
+        self._fit.keep()
+
     def corner(self, tile: Tile) -> NDArray[np.float64]:
         """Return the pixel (row, column) of the picture at which a tile begins."""
         shape = np.array(_shape(self.picture), float)
@@ -268,6 +272,15 @@ class Fit:
     def fit(self) -> None:
         """Show all of the layers that count."""
         self._viewer.fit_to_view()
+
+    def keep(self) -> None:
+        """Show all of the layers that count where all was shown and some now lie outside."""
+        if not self.is_fitted or self._wanted() is None:
+            return
+        camera, (low, high) = self._viewer.scene.camera, self._extent()[0][:, -2:]
+        half = np.array(self._viewer.canvas.size) / camera.zoom / 2
+        if np.any(np.maximum(high - camera.center[-2:], camera.center[-2:] - low) > half):
+            self.fit()
 
     def follow(self, zoom: float, centre: tuple[float, ...]) -> None:
         """Change the view along with the world, so that the same is seen."""

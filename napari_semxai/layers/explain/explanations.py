@@ -310,6 +310,7 @@ class ImageCopies:
             if number >= len(self._layers):
                 self._layers.append(self._add(picture, number, tile))
             self._layout.lay(self._layers[number], tile)
+        self._layout.keep_fitted()
 
     def remove(self) -> None:
         """Show no copy any more."""

@@ -241,6 +241,23 @@ def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
     assert corner(beside) == (0, 0)
 
 
+def test_tiles_that_come_later_are_in_sight(viewer, session, shown):
+    shown.set_look(Look(side_by_side=True))
+    camera = viewer.scene.camera
+    for number in (2, 5):
+        show_heat(session, *(make.heatmap(target) for target in range(number)))
+        tiles = [layer for layer in viewer.layers if layer.name.startswith("image, copy")]
+        assert len(tiles) == number - 1
+        ends = np.concatenate([layer.extent.world for layer in tiles])
+        half = np.array(viewer.canvas.size) / camera.zoom / 2
+        assert (np.abs(ends - camera.center[-2:]) <= half).all()
+    # Where a person has moved the view, it stays.
+    camera.zoom = zoom = 2 * camera.zoom
+    methods = ("gradcam", "layercam")
+    show_heat(session, *(make.heatmap(n, method=method) for n in range(5) for method in methods))
+    assert camera.zoom == zoom
+
+
 def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
     one = make.heatmap()
     other = replace(make.heatmap(raw_maximum=9.0, place=(60, 90)), sha256="cd" * 32)
