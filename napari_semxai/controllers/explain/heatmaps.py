@@ -76,11 +76,10 @@ class HeatmapController:
         """Choose method and layers; quick heat maps follow, slow ones wait for `explain`."""
         explanation = self._explanation
         self._reveal()
-        # Once a person has asked for one, other quick methods are shown at once when they are
-        # picked.
-        begun = bool(self._wanted)
         explanation.cam = settings
-        if begun and settings not in self._wanted and self._is_quick(settings):
+        # Once a person has asked for one, others are shown as soon as they are picked, if quick:
+        # that may be known only when the network has come.
+        if self._wanted and explanation.follow and settings not in self._wanted:
             self._wanted.append(settings)
         self._refresh()
 

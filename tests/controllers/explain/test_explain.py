@@ -351,6 +351,14 @@ def test_a_quick_method_after_a_slow_one_is_shown_at_once(explained, heat, engin
     assert engine.request(GradcamRequest).method == "layercam"
 
 
+def test_what_is_picked_while_the_network_loads_is_shown_when_it_has_come(explained, heat, engine):
+    network, explained.network = explained.network, None
+    heat.set_cam(CamSettings(as_drawn=True))
+    assert engine.jobs == {}
+    explained.network = network
+    assert engine.request(GradcamRequest).as_drawn
+
+
 def test_a_class_already_explained_is_back_at_once(explained, classify, engine):
     first = explained.heatmaps.active
     classify.set_target(4)
