@@ -25,6 +25,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 from torch.nn import functional
 
+from napari_semxai.backends.cam.methods import RUN
 from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
@@ -118,7 +119,8 @@ def _area(
     steps = [np.where(ranks < share * ranks.size, end, start) for share in FRACTIONS]
     batch = torch.from_numpy(np.stack(steps).astype(np.float32))
     with classifier.lock, torch.inference_mode():
-        found = classifier.probabilities(classifier.network(batch))[:, target]
+        logits = torch.cat([classifier.network(part) for part in batch.split(RUN)])
+    found = classifier.probabilities(logits)[:, target]
     return float(np.trapezoid(found.numpy(), FRACTIONS))
 
 

@@ -76,8 +76,10 @@ if TYPE_CHECKING:
 ablation_cam.tqdm = score_cam.tqdm = SimpleNamespace(tqdm=iter)
 
 _RANDOM_SEED = 0
-# Images in one run; a batch holds that many copies of the input.
+# Masks made at once, each as large as the input.
 _BATCH = 16
+# Images in one run: more no longer fit a core's cache, and take up to three times as long each.
+RUN = 2
 # Patches to a side of the image, and places that one patch takes on its way over itself.
 _PATCHES, _STEPS = 8, 2
 # The published figures have 4,000 masks and more; see the documentation for what fewer cost.
@@ -122,7 +124,7 @@ class Perturbation(BaseCAM):  # type: ignore[misc]
     def answers(self, image: Tensor, kept: Tensor, target: Any) -> Tensor:
         """Return what the class gets where the image is kept (B, 1, H, W), 0 to 1, shape (B,)."""
         mean = image.mean((2, 3), keepdim=True)
-        runs = [self.model(mean + (image - mean) * part) for part in kept.split(_BATCH)]
+        runs = [self.model(mean + (image - mean) * part) for part in kept.split(RUN)]
         return torch.stack([target(answer) for answer in self.unit(torch.cat(runs))])
 
     def unit(self, logits: Tensor) -> Tensor:

@@ -326,7 +326,7 @@ def test_a_map_too_fine_for_a_method_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("method", "runs"), [("ablationcam", 512 // 32 + 2), ("occlusion", 15), ("rise", 63)]
+    ("method", "runs"), [("ablationcam", 512 // 32 + 2), ("occlusion", 113), ("rise", 500)]
 )
 def test_slow_methods_tell_progress_and_can_be_stopped(method: str, runs: int) -> None:
     classifier = torchvision_classifier("resnet18")
