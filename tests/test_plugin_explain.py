@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QLabel
+from skimage import data
 
 from napari_semxai import plugin, scores
 from napari_semxai.algorithms.explanations.masks import threshold_mask
@@ -159,9 +160,38 @@ def test_concepts_in_the_window(explained, qtbot):
     qtbot.waitUntil(fitted, timeout=2 * ANSWER_MILLISECONDS)
     dock = workbench.dock("Explain")
     assert len(dock.concepts.concepts.rows) == 4
+    # Layers come one turn of the event loop after the maps.
+    qtbot.waitUntil(lambda: "concept 1" in workbench.viewer.layers)
     assert workbench.viewer.layers["concept 1"].visible
+    assert "⚠ Fitted on 4 images" in dock.concepts.quality.toPlainText()
+    assert state.concepts.refinement == "fine"
+
+    # Named, and fewer of them while the slider moves.
+    first = dock.concepts.concepts.rows[0]
+    first.name.setText("edge")
+    first.name.editingFinished.emit()
+    qtbot.waitUntil(lambda: "concept 1: edge" in workbench.viewer.layers)
+    dock.concepts.count.setValue(3)
+    qtbot.waitUntil(
+        lambda: state.concepts is not None and len(state.concepts.maps) == 3,
+        timeout=2 * ANSWER_MILLISECONDS,
+    )
+    assert len(dock.concepts.concepts.rows) == 3
     dock.concepts.concepts.rows[0].strip.picked.emit(0)
     qtbot.waitUntil(lambda: workbench.session.image.name in "0123")
+
+
+def test_a_photograph_has_no_class_in_the_window(explained, qtbot):
+    workbench, state = explained, explained.session.explanation
+    dock = workbench.dock("Explain").classifier
+    workbench.images.show(image_from_array(data.rocket(), "rocket"))
+    qtbot.waitUntil(
+        lambda: state.classification is not None and state.classification.strange,
+        timeout=ANSWER_MILLISECONDS,
+    )
+    assert "Unlike anything it was trained on" in dock.predicted.text()
+    said = [dock.predicted.text(), *(dock.target.itemText(n) for n in range(dock.target.count()))]
+    assert not any("%" in text for text in said)
 
 
 def _seconds(call):

@@ -39,6 +39,8 @@ def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch,
     assert len(rows) == 20
     best = max(float(row["mean_dice"]) for row in rows)
     assert first["mean_dice"] == best
+    tied = sum(float(row["mean_dice"]) == best for row in rows)
+    assert f"{tied} of 20 points are as good" in first["advice"]
     settings = json.loads((tmp_path / "out/sweep.json").read_text())["settings"]
     assert settings["dataset"] == str(tmp_path)
     assert len(settings["alpha"]) == len(settings["beta"]) == 3

@@ -12,6 +12,7 @@ import pytest
 
 from napari_semxai.cli.common.options import add_mask_options, border, length, settings_from
 from napari_semxai.cli.entry import make_parser
+from napari_semxai.state.explanation import CraftSettings
 from napari_semxai.types import (
     AlgorithmSettings,
     FilterSettings,
@@ -34,6 +35,15 @@ def test_defaults_are_those_of_the_docks() -> None:
     # A window shows what it compares, and does not do so unasked.
     compared = AlgorithmSettings(reference="auto")
     assert settings_from(parse()) == MaskSettings(generate=floor, algorithm=compared)
+
+
+@pytest.mark.parametrize("command", ["explain", "evaluate"])
+def test_concepts_are_found_and_drawn_as_in_the_dock(command: str) -> None:
+    asked = make_parser().parse_args([command, "folder", "-o", "out"])
+    usual = CraftSettings()
+    assert (
+        (asked.refinement, asked.pieces) == (usual.refinement, usual.pieces) == ("fine", "cells")
+    )
 
 
 def test_official_networks_keep_their_thresholds_unless_told() -> None:
