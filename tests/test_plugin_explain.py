@@ -25,7 +25,9 @@ ANSWER_MILLISECONDS = 240_000
 
 
 @pytest.fixture
-def workbench(engine_on_demand, make_napari_viewer, qtbot, folders):
+def workbench(engine_on_demand, make_napari_viewer, qtbot, folders, tmp_path, monkeypatch):
+    # The engine keeps concepts there, with the names that a test gives them.
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     viewer = make_napari_viewer(show=True)
     workbench = plugin.open_workbench(viewer, folders)
     workbench.open_sample()
