@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -178,3 +179,18 @@ def test_a_calibrated_turned_layer_gives_its_size(
     np.testing.assert_allclose(mask.data_to_world((90, 120)), layer.data_to_world((90, 120)))
     viewer.screenshot(flash=False)
     assert not [message for message in said if "unit" in message.casefold()]
+
+
+def test_a_project_without_sizes_after_an_image_with_one(
+    viewer: napari.Viewer, files: dict[str, Path], said: list[str], tmp_path: Path, qtbot: QtBot
+) -> None:
+    show(viewer, [read_image(files["zeiss"])])
+    workbench = plugin.workbench_of(viewer)
+    check(workbench, said)
+    images = tmp_path / "without"
+    images.mkdir()
+    shutil.copy(files["plain"], images)
+    create_project(tmp_path / "project", images).close()
+    workbench.projects.open(tmp_path / "project", "Anna")
+    qtbot.waitUntil(lambda: workbench.session.entry is not None, timeout=20_000)
+    check(workbench, said)

@@ -120,7 +120,11 @@ class Planes:
             layer.data, layer.name = image.pixels, image.name
         else:
             self._close_pages(image)
-            layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb)
+            # napari draws what is added before anybody can lay it with the others.
+            units = self._viewer.layers.extent.units if self._viewer.layers else None
+            layer = self._viewer.add_image(
+                image.pixels, name=image.name, rgb=rgb, units=units and units[-2:]
+            )
             self._added.add(layer)
         if queued:
             self._lay_in_queue(layer, rgb)
