@@ -121,10 +121,8 @@ class Planes:
         else:
             self._close_pages(image)
             # napari draws what is added before anybody can lay it with the others.
-            units = self._viewer.layers.extent.units if self._viewer.layers else None
-            layer = self._viewer.add_image(
-                image.pixels, name=image.name, rgb=rgb, units=units and units[-2:]
-            )
+            units = (self._viewer.layers.extent.units or ())[-2:] or None
+            layer = self._viewer.add_image(image.pixels, name=image.name, rgb=rgb, units=units)
             self._added.add(layer)
         if queued:
             self._lay_in_queue(layer, rgb)
