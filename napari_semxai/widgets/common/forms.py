@@ -311,15 +311,16 @@ class WheelGuard(QObject):
     def eventFilter(self, watched: QWidget, event: QEvent) -> bool:
         """Give the wheel over what has no focus to the area."""
         kind = event.type()
-        if kind == QEvent.Type.ChildPolished and isinstance(event.child(), QWidget):
-            self._guard(event.child())
+        if kind == QEvent.Type.ChildPolished:
+            # Not `event.child()`: PyQt may take the event for one that lay in the same place.
+            self._guard(watched)
         elif kind == QEvent.Type.Wheel and not self._has_focus(watched):
             self._area.wheelEvent(event)
             return True
         return False
 
-    def _guard(self, added: QWidget) -> None:
-        for part in (added, *added.findChildren(QWidget)):
+    def _guard(self, parent: QWidget) -> None:
+        for part in (parent, *parent.findChildren(QWidget)):
             # Qt gives the focus by the wheel before any filter sees it.
             if part.focusPolicy() == Qt.FocusPolicy.WheelFocus:
                 part.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
