@@ -86,9 +86,11 @@ def measure(folder: Path, what: str) -> None:
             "everything by number": QueueFilter(),
             "one annotator's accepted": QueueFilter("anna", frozenset([ReviewState.ACCEPTED])),
             "not reviewed by anybody": QueueFilter(states=frozenset([ReviewState.CANDIDATE])),
-            "class 3 by confidence": QueueFilter(labels=frozenset("3"), order="confidence"),
+            "class 3 by confidence": QueueFilter(
+                where={"label": frozenset("3")}, order="confidence"
+            ),
             "confidence 0.2 to 0.4 by score": QueueFilter(
-                "ben", confidence=(0.2, 0.4), order="score", descending=True
+                "ben", where={"confidence": (0.2, 0.4)}, order="score", descending=True
             ),
             "name contains 77": QueueFilter(text="77", order="image"),
         }

@@ -79,7 +79,7 @@ def make_files(folder: Path) -> list[tuple[str, str, Path]]:
 
 
 def _texts(folder: Path, mask: np.ndarray) -> list[tuple[str, str, Path]]:
-    from napari_semxai.store.images.coco import RLE, coco_annotation
+    from napari_semxai.store.images.mask_parts import RLE, coco_annotation
 
     names = [f"image_{number:05d}.png" for number in range(ROWS)]
     pictures = folder / "listed"

@@ -162,7 +162,8 @@ def run_ours(pipe, image, network, settings, filters):
     segmenter = segmenter_of(network)
     turns, done = Turns(pipe), 0
     sam2_generate.Generation._decode = turns.timed(sam2_generate.Generation._decode)
-    sam2_generate.measure_masks = turns.measured(sam2_generate.measure_masks)
+    measure = sam2_generate.measure_masks  # type: ignore[attr-defined]
+    sam2_generate.measure_masks = turns.measured(measure)  # type: ignore[attr-defined]
     segmenter.embed(image)
     turns.hand_over()
     for update in segmenter.generate(image, settings):

@@ -33,7 +33,7 @@ from napari_semxai.algorithms.synthetic import make_reference
 from napari_semxai.backends.sam2.pool import prompted_pool
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.datasets.results import read_pool, write_pool
-from napari_semxai.store.disk.digests import text_digest
+from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.types import BoolMask, LeftOut
 from training.robust import _mean, paper_answer, with_numbers
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases, descriptions
@@ -111,11 +111,11 @@ def compared_cases(
 def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference) -> CandidatePool:
     """Return the candidates with the network's answers for what differs, kept in `cache`."""
     prompts = prompts_at(difference)
-    key = f"{segmenter.info.sha256} {prompts}"
+    key = f"{segmenter.info.sha256} {prompts} {array_digest(difference.signed)}"
     path = cache / f"{case.name}_{text_digest(key)[:8]}.npz"
     answers = read_pool(path, key)
     if answers is None:
-        ask = partial(segmenter.predict, case.scene.image)
+        ask = partial(segmenter.predict, difference.signed)
         answers = prompted_pool(case.pool.shape, prompts, ask)
         write_pool(path, answers, key)
     return case.pool.with_proposed(answers)
@@ -235,7 +235,8 @@ def table(rows: Sequence[Row]) -> str:
 def main() -> None:
     """Compare, fit, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--scenes", type=int, default=36, help="of each kind and stream")
+    parser.add_argument("--scenes", type=int, default=36, help="to report on, of each kind")
+    parser.add_argument("--fitted", type=int, default=108, help="to fit on, of each kind")
     parser.add_argument("--cache", type=Path, default=Path("build/robust"))
     parser.add_argument("--report-only", action="store_true", help="fit nothing")
     options = parser.parse_args()
@@ -243,7 +244,7 @@ def main() -> None:
     segmenter = Segmenter("bundled", device="cpu")
     options.cache.mkdir(parents=True, exist_ok=True)
     if not options.report_only:
-        fit(list(compared_cases(segmenter, options.cache, FIT_STREAM, options.scenes)))
+        fit(list(compared_cases(segmenter, options.cache, FIT_STREAM, options.fitted)))
     found = compared_cases(segmenter, options.cache, REPORT_STREAM, options.scenes)
     rows = [answer(item) for item in found]
     with RESULTS.open("w", newline="") as file:

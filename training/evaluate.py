@@ -22,12 +22,7 @@ from skimage.filters import threshold_otsu
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
-from napari_semxai.algorithms.algorithm1.ground_truth import (
-    DEFAULT_ALPHA,
-    DEFAULT_BETA,
-    ground_truth,
-    rank,
-)
+from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.algorithms.masks.components import largest_component
 from napari_semxai.algorithms.masks.metrics import scores
@@ -42,7 +37,7 @@ from napari_semxai.types import (
     LeftOut,
     ModelInfo,
 )
-from napari_semxai.types.settings import BUNDLED_FILTERS
+from napari_semxai.types.settings import BUNDLED_FILTERS, DEFAULT_ALPHA, DEFAULT_BETA
 from training.prompting import click_ious, iou
 from training.scenes import held_out, validation
 

@@ -21,7 +21,7 @@ def load_imagenet(trunk: LiteTrunk) -> None:
     """Fill `trunk` with EfficientNet-Lite0's ImageNet weights, in place."""
     state = _imagenet()
     _fold(trunk.stem, state, "_conv_stem", "_bn0")
-    blocks: list[InvertedBottleneck] = [block for stage in trunk.stages for block in stage]
+    blocks: list[InvertedBottleneck] = [block for stage in trunk.stages for block in stage]  # type: ignore[attr-defined]
     for index, block in enumerate(blocks):
         name = f"_blocks.{index}."
         if block.expand is not None:

@@ -61,7 +61,7 @@ class Row:
 
 def paper_answer(case: Case) -> GroundTruth:
     """Return the answer of the paper's version with the defaults."""
-    return ground_truth(case.pool, ignore_left_out=LeftOut(edge_strips(case.scene.image)))
+    return ground_truth(case.pool, ignore_border=edge_strips(case.scene.image))
 
 
 def judge(case: Case, paper: GroundTruth) -> robust.Components:

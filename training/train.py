@@ -255,7 +255,7 @@ def main() -> None:
         return
     os.environ["OMP_NUM_THREADS"] = "1"
     (options.folder / f"{options.branch}.meeting").unlink(missing_ok=True)
-    multiprocessing.spawn(work, (options,), options.processes)
+    multiprocessing.spawn(work, (options,), options.processes)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

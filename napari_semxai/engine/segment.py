@@ -53,11 +53,12 @@ def _generate(
     segmenter = _segmenter(request.model, request.device)
     yield segmenter.info
     prompts: tuple[Prompts, ...] = ()
+    shown = None
     if request.compare is not None:
         difference = compared(request.image, request.compare)
         yield difference
-        prompts = prompts_at(difference)
-    yield from segmenter.generate(request.image, request.settings, prompts)
+        prompts, shown = prompts_at(difference), difference.signed
+    yield from segmenter.generate(request.image, request.settings, prompts, shown)
     # Batches leave a hundred megabytes behind; to fetch them anew takes little beside a grid.
     give_back_memory()
 

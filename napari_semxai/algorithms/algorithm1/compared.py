@@ -19,6 +19,7 @@ import scipy
 from numpy.typing import NDArray
 
 from napari_semxai.algorithms.algorithm1.ground_truth import Defect, touches
+from napari_semxai.algorithms.algorithm1.reference import NEAR, SAME, outlined
 from napari_semxai.algorithms.algorithm1.robust import (
     LARGEST,
     SIMILAR,
@@ -53,26 +54,12 @@ FEATURES = (
     "share",
     "part",
     "size by difference",
+    "contrast of the difference",
+    "outline of the difference",
 )
-COEFFICIENTS = (
-    0.0474,
-    -0.163,
-    0.6683,
-    -0.064,
-    -0.4397,
-    -1.8317,
-    -0.4239,
-    3.0452,
-    -0.4237,
-    0.0215,
-    1.6881,
-    -0.4622,
-    2.8625,
-    -0.8987,
-    -0.1991,
-)
-INTERCEPT = -1.1074
-PRESENCE = (1.3593, 1.8593)
+COEFFICIENTS = (-0.167, -0.1819, 0.3302, -0.0364, -0.6399, -2.2663, -0.4523, 3.2744, -0.8988, 0.3207, 2.2473, 0.2112, 2.6191, -1.1978, -0.2594, -0.1533, 0.6667)
+INTERCEPT = -2.1383
+PRESENCE = (1.2384, 1.5959)
 """Slope and offset from the strongest suspect's log odds to those of a defect at all."""
 CLEAR = 5.0
 """Units of the noise by which a part differs that is taken beside a stronger defect."""
@@ -204,11 +191,13 @@ def judge_suspects(
     suspects = Suspects(boxes, masks, np.empty((len(boxes), len(FEATURES))))
     parts = range(len(kinds[0][0]), len(boxes) - len(kinds[2][0]))
     areas = np.array([np.count_nonzero(mask) for mask in masks], dtype=np.float64)
+    everywhere, signed = left_out.seen(np.ones_like(surface)), difference.signed
     log_strength = np.log(np.maximum(difference.strength, np.float32(0.3)))
     total = float(np.maximum(difference.strength - 1.5, 0).sum()) + 1
     part_areas = np.bincount(difference.parts.ravel())
     for number, (box, mask) in enumerate(zip(boxes, masks, strict=True)):
         contrast, outline, fill, edge = appearance(gray, shown, mask, box, inside)
+        looks = appearance(signed, everywhere, mask, box, inside)
         size = float(np.log10(areas[number] / surface.size))
         inner, around = _differs(log_strength, mask, box)
         similar = np.abs(np.log(areas / areas[number])) < SIMILAR
@@ -227,14 +216,19 @@ def judge_suspects(
             float(np.maximum(difference.strength[box][mask] - 1.5, 0).sum()) / total,
             float(number in parts),
             size * inner,
+            *looks[:2],
         )
     return suspects
 
 
 def _outside(difference: Difference, region: BoolMask) -> Difference:
     """Return a difference that shows nothing in a region (M, N)."""
-    strength = np.where(region, np.float32(0), difference.strength)
-    return replace(difference, strength=strength, parts=np.where(region, 0, difference.parts))
+    return replace(
+        difference,
+        strength=np.where(region, np.float32(0), difference.strength),
+        parts=np.where(region, 0, difference.parts),
+        signed=np.where(region, np.uint8(SAME), difference.signed),
+    )
 
 
 def _components(found: Components) -> tuple[list[Box], list[BoolMask]]:
@@ -252,14 +246,26 @@ def _parts(difference: Difference, inside: Box) -> tuple[list[Box], list[BoolMas
             # All of it is ignored.
             continue
         rows, columns = (
-            slice(max(side.start, limit.start), min(side.stop, limit.stop))
+            slice(max(side.start - NEAR, limit.start), min(side.stop + NEAR, limit.stop))
             for side, limit in zip(box, inside, strict=True)
         )
-        mask = difference.parts[rows, columns] == number
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            continue
+        part = difference.parts[rows, columns] == number
+        mask = outlined(difference.units((rows, columns)), part)
         if np.count_nonzero(mask) >= SMALLEST:
-            boxes.append((rows, columns))
-            masks.append(mask)
+            (tight,) = scipy.ndimage.find_objects(mask.astype(np.uint8))
+            masks.append(mask[tight])
+            boxes.append(_moved(tight, rows.start, columns.start))
     return boxes, masks
+
+
+def _moved(box: Box, row: int, column: int) -> Box:
+    rows, columns = box
+    return (
+        slice(rows.start + row, rows.stop + row),
+        slice(columns.start + column, columns.stop + column),
+    )
 
 
 def _candidates(

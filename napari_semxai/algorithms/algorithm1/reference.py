@@ -7,7 +7,7 @@ on how steep the edges are, because no two edges are equally rough.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,8 +32,12 @@ if TYPE_CHECKING:
 _WORK = 2048
 _ASKED = 6
 _LOW, _HIGH, _SHARE = 2.5, 3.5, 0.35
+NEAR, _NEARBY, _FAINT = 4, 25, 1.5
 _SMALLEST = 20
 _SCALES = (1.2, 1.0), (4.0, 1.5)
+_SHARP = 0.7
+SAME, GREYS = 128, 6
+"""Grey level of `Difference.signed` where nothing differs, and levels a unit of the noise."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +57,10 @@ class Difference:
         Why there is no comparison; "" when there is one.
     itself : bool
         Whether the image is its own reference, whose edges are less alike than another picture's.
+    signed : ndarray of uint8, shape (M, N)
+        The difference with its sign as a picture: `SAME` where nothing differs, `GREYS` more for
+        every unit of the noise by which the image is brighter. It shows the defect without the
+        pattern, sharper than `strength`, so that a network can outline it.
     picture : ndarray of uint8, shape (M, N), or None
         The reference as it lies on the image, in its own brightness; 0 where it shows nothing.
     name, sha256 : str
@@ -66,15 +74,27 @@ class Difference:
     correlation: float
     reason: str = ""
     itself: bool = False
+    signed: NDArray[np.uint8] = field(default_factory=lambda: np.empty((0, 0), np.uint8))
     picture: NDArray[np.uint8] | None = None
     name: str = ""
     sha256: str = ""
 
+    def units(self, box: Box) -> Picture:
+        """Return the size of the sharp difference in a box, in units of the noise."""
+        units = (self.signed[box].astype(np.float32) - SAME) / GREYS
+        return np.asarray(np.abs(units), np.float32)
+
     @property
     def light(self) -> Difference:
         """All but the arrays: what is kept of an image that was left."""
-        empty = np.empty((0, 0), np.float32), np.empty((0, 0), np.int32)
-        return replace(self, strength=empty[0], parts=empty[1], picture=None)
+        nothing = _nothing(self.correlation, self.reason)
+        return replace(
+            self,
+            strength=nothing.strength,
+            parts=nothing.parts,
+            signed=nothing.signed,
+            picture=None,
+        )
 
     @property
     def is_light(self) -> bool:
@@ -126,18 +146,28 @@ def compare(
         least, what = LEAST_CORRELATION, "the reference does not match"
     if correlation < least:
         return _nothing(correlation, f"{what}: correlation {correlation:.2f}")
-    strength = noise_units(image, expected)
+    strength, units = noise_units(image, expected)
+    signed = np.clip(SAME + GREYS * units, 0, 255).astype(np.uint8)
     picture = np.clip(np.nan_to_num(expected), 0, 255).astype(np.uint8)
-    strength, parts, picture = (
-        _whole(part, gray.shape, window, step)
-        for part in (strength, clear_parts(strength), picture)
+    strength, parts, signed, picture = (
+        _whole(part, gray.shape, window, step, empty)
+        for part, empty in (
+            (strength, 0),
+            (clear_parts(strength), 0),
+            (signed, SAME),
+            (picture, 0),
+        )
     )
-    return Difference(strength, parts, correlation, itself=reference is None, picture=picture)
+    return Difference(
+        strength, parts, correlation, itself=reference is None, signed=signed, picture=picture
+    )
 
 
-def _whole(part: NDArray[Any], shape: tuple[int, ...], window: Box, step: int) -> NDArray[Any]:
+def _whole(
+    part: NDArray[Any], shape: tuple[int, ...], window: Box, step: int, empty: int
+) -> NDArray[Any]:
     """Return what was found in a window of an image, of which `step` pixels were taken as one."""
-    whole = np.zeros(shape, part.dtype)
+    whole = np.full(shape, empty, part.dtype)
     large = part.repeat(step, axis=0).repeat(step, axis=1)
     whole[window][: large.shape[0], : large.shape[1]] = large
     return whole
@@ -166,8 +196,8 @@ def _nothing(correlation: float, reason: str) -> Difference:
     )
 
 
-def noise_units(image: Picture, expected: Picture) -> Picture:
-    """Return the difference in units of the noise, see `Difference.strength`.
+def noise_units(image: Picture, expected: Picture) -> tuple[Picture, Picture]:
+    """Return the difference in units of the noise: `Difference.strength`, and with its sign.
 
     Parameters
     ----------
@@ -184,19 +214,21 @@ def noise_units(image: Picture, expected: Picture) -> Picture:
         )
     )
     matched = np.where(known, gain * expected + offset, image).astype(np.float32)
-    strength = np.zeros_like(image)
+    rest = np.where(known, image - matched, 0)
+    rest = np.where(known, rest - _slow(rest), 0)
+    strength, noises = np.zeros_like(image), []
     # What is small and sharp, and what is large and faint, whose noise is less even.
     for blur, unit in _SCALES:
-        shown, meant = (
-            scipy.ndimage.gaussian_filter(each, blur, truncate=3) for each in (image, matched)
+        seen, meant = (
+            scipy.ndimage.gaussian_filter(each, blur, truncate=3) for each in (rest, matched)
         )
-        rest = np.where(known, shown - meant, 0)
-        rest = np.where(known, rest - _slow(rest), 0)
         slope = scipy.ndimage.gaussian_filter(np.hypot(*np.gradient(meant)), 1.0, truncate=3)
-        units = rest / unit / _noise(np.abs(rest), meant, slope, known)
-        mean = scipy.ndimage.gaussian_filter(units**2, 1.5, truncate=3)
+        noises.append(_noise(np.abs(seen), meant, slope, known))
+        mean = scipy.ndimage.gaussian_filter((seen / unit / noises[-1]) ** 2, 1.5, truncate=3)
         np.maximum(strength, np.sqrt(mean), out=strength)
-    return strength
+    # Noise is stronger where it is blurred less, in the same places.
+    sharp = scipy.ndimage.gaussian_filter(rest, _SHARP, truncate=3) / noises[0]
+    return strength, sharp / (_spread(np.abs(sharp[known])) + np.float32(1e-3))
 
 
 def _brightness(image: Picture, expected: Picture) -> tuple[float, float]:
@@ -233,14 +265,18 @@ def _noise(rest: Picture, level: Picture, slope: Picture, known: NDArray[np.bool
             classes += values > cut
     stride = max(1, rest.size // (8 * POINTS))
     values, numbers = rest[known][::stride], classes[known][::stride]
-    overall = float(np.median(values)) + 1e-3
-    table = np.full(32, overall)
+    overall = _spread(values) + 1e-3
+    table = np.full(32, overall, np.float32)
     for number in np.unique(numbers):
         own = values[numbers == number]
         if own.size > 50:
-            table[number] = max(float(np.median(own)), 0.5 * overall)
-    # The median absolute deviation, as a standard deviation.
-    return (1.4826 * table)[classes].astype(np.float32)
+            table[number] = max(_spread(own), 0.5 * overall)
+    return table[classes]
+
+
+def _spread(sizes: NDArray[np.floating[Any]]) -> float:
+    """Return the median absolute deviation from 0, as a standard deviation."""
+    return 1.4826 * float(np.median(sizes))
 
 
 def clear_parts(strength: Picture) -> NDArray[np.int32]:
@@ -270,3 +306,27 @@ def clear_parts(strength: Picture) -> NDArray[np.int32]:
     table[order[:kept] + 1] = np.arange(1, kept + 1)
     found: NDArray[np.int32] = table[labels]
     return found
+
+
+def outlined(size: Picture, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return the outline that a part has in the sharp difference, without holes and specks.
+
+    It ends where the difference is a share of its own strength nearby.
+
+    Parameters
+    ----------
+    size : ndarray of float32, shape (m, n)
+        Of the difference, in units of the noise.
+    part : ndarray of bool, shape (m, n)
+        Where to look, and a little around.
+    """
+    size = np.where(scipy.ndimage.binary_dilation(part, iterations=NEAR), size, 0)
+    peak = scipy.ndimage.maximum_filter(scipy.ndimage.gaussian_filter(size, 1.0), _NEARBY)
+    reach = _SHARE * scipy.ndimage.gaussian_filter(peak, _NEARBY / 4)
+    part = np.pad((size > np.maximum(reach, _FAINT)), 3)
+    part = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_closing(part))[3:-3, 3:-3]
+    part = scipy.ndimage.binary_opening(part, np.ones((2, 2)))
+    labels, _ = scipy.ndimage.label(part, structure=np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    return np.asarray((areas >= max(1, 0.1 * areas.max()))[labels])

@@ -234,6 +234,7 @@ class Segmenter:
         image: NDArray[np.uint8],
         settings: GenerateSettings,
         prompts: Sequence[Prompts] = (),
+        shown: NDArray[np.uint8] | None = None,
     ) -> Generator[GenerateUpdate, None, None]:
         """Decode a grid of points coarse to fine.
 
@@ -248,6 +249,8 @@ class Segmenter:
             Grid, crops and floor.
         prompts : sequence of Prompts
             Asked at last; the answers are `CandidatePool.proposed`.
+        shown : ndarray of uint8, shape (M, N), optional
+            The picture on which they are asked; by default the image.
 
         Yields
         ------
@@ -268,7 +271,8 @@ class Segmenter:
             # Also after a cancel: a later generation goes on from there.
             self._progress.put(key, progress)
         if prompts:
-            answers = prompted_pool(progress.builder.shape, prompts, partial(self.predict, image))
+            ask = partial(self.predict, image if shown is None else shown)
+            answers = prompted_pool(progress.builder.shape, prompts, ask)
             pool = progress.builder.build().with_proposed(answers)
             yield GenerateUpdate("decode", n := sum(map(len, progress.reached)), n, 0.0, pool)
 

@@ -173,13 +173,14 @@ class Pipeline:
         begin = time.perf_counter()
         difference = compare_image(image, settings.algorithm)
         prompts = () if difference is None else prompts_at(difference)
+        shown = None if difference is None else difference.signed
         start = time.perf_counter()
         # Apart from the decoding only for the sake of the times; `generate` finds the image
         # encoded.
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
         everything = _candidates(
-            segmenter.generate(image.gray, settings.generate, prompts),
+            segmenter.generate(image.gray, settings.generate, prompts, shown),
             on_update or self.on_update,
         )
         decoded = time.perf_counter()

@@ -12,7 +12,7 @@ from napari_semxai.algorithms.algorithm1.compared import (
     compared_defect,
     judge_suspects,
 )
-from napari_semxai.algorithms.algorithm1.reference import Difference
+from napari_semxai.algorithms.algorithm1.reference import GREYS, SAME, Difference
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import AlgorithmSettings, LeftOut
@@ -43,7 +43,8 @@ def difference(*masks, strength=9.0):
     for number, mask in enumerate(masks, 1):
         parts[mask] = number
         values[mask] = strength
-    return Difference(values, parts, 0.95)
+    signed = np.clip(SAME + GREYS * np.where(parts, values, 0), 0, 255).astype(np.uint8)
+    return Difference(values, parts, 0.95, signed=signed)
 
 
 def column(found, name):

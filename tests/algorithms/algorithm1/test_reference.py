@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.algorithm1.reference import clear_parts, compare, prompts_at
+from napari_semxai.algorithms.algorithm1.reference import (
+    SAME,
+    clear_parts,
+    compare,
+    outlined,
+    prompts_at,
+)
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
 
@@ -27,6 +33,26 @@ def test_the_difference_is_the_defect(scene):
     assert 0.6 < np.median(quiet) < 1.2
     assert np.quantile(quiet, 0.99) < 3
     assert not found.strength[:7].any()
+
+
+def test_the_signed_difference_shows_the_defect_without_the_pattern(scene):
+    image, reference = scene
+    found = compare(image.image, NO_BORDER, reference, SEEN)
+    assert found.signed.dtype == np.uint8
+    assert (found.signed[:7] == SAME).all()
+    # The other way round it differs as much, with the other sign.
+    other = compare(reference, SEEN, image.image, SEEN)
+    defect = image.defect & (found.parts == 1)
+    one, two = (np.median(each.signed[defect].astype(int)) - SAME for each in (found, other))
+    assert abs(one) > 12
+    assert one * two < 0
+    # The pattern's bright holes and dark ground are alike in it.
+    quiet = found.signed[7:-7, 7:-7][found.parts[7:-7, 7:-7] == 0].astype(int)
+    assert abs(np.median(quiet) - SAME) <= 1
+    assert np.quantile(np.abs(quiet - SAME), 0.95) < 20
+    light = found.light
+    assert light.is_light
+    assert not light.signed.size
 
 
 def test_brightness_is_matched(scene):
@@ -104,3 +130,16 @@ def test_the_network_is_asked_about_parts_inside_and_around(scene):
     assert prompts[0].box == (*where.min(axis=0), *(where.max(axis=0) + 1))
     assert prompts[0].foreground == (True,)
     assert len(prompts) == min(6, found.parts.max())
+
+
+def test_an_outline_ends_at_a_share_of_its_own_strength():
+    rows, columns = np.ogrid[:80, :120]
+    body = (rows - 40) ** 2 + (columns - 50) ** 2 < 20**2
+    size = np.where(body, 12, 0.8).astype(np.float32)
+    # A shadow beside it, a hole in it, and a speck.
+    size[30:50, 72:80] = 3
+    size[38:42, 48:52] = 0
+    size[5:7, 45:47] = 9
+    part = (rows - 40) ** 2 + (columns - 52) ** 2 < 26**2
+    assert scores(outlined(size, part), body).dice > 0.95
+    assert not outlined(np.zeros_like(size), part).any()

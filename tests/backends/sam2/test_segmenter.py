@@ -290,6 +290,21 @@ def test_what_a_comparison_proposes_comes_last_and_passes_every_filter(segmenter
     assert segmenter.found(image, settings).proposed is None
 
 
+def test_a_comparison_may_ask_on_another_picture_of_the_place(segmenter):
+    image, settings = scene(), GenerateSettings(3, 0.0)
+    prompt = Prompts(((50.0, 60.0),), (True,), (30.0, 40.0, 80.0, 90.0))
+    shown = np.full(image.shape, 128, np.uint8)
+    shown[40:70, 50:80] = 220
+    pool = list(segmenter.generate(image, settings, (prompt,), shown))[-1].pool
+    said = segmenter.predict(shown, np.array(prompt.points), [1], prompt.box, multimask=False)
+    assert pool.predicted_iou[-1] == said.predicted_iou[0]
+    assert (pool.mask(len(pool) - 1) == said.masks[0]).mean() > 0.99
+    # The grid is the image's.
+    grid = segmenter.found(image, settings)
+    np.testing.assert_array_equal(pool.points[:-1], grid.points)
+    assert segmenter.found(shown, settings).areas.size == 0
+
+
 def test_a_second_generation_decodes_nothing(segmenter):
     image, settings = scene(), GenerateSettings(4, 0.0)
     *_, first = segmenter.generate(image, settings)
