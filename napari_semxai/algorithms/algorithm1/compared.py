@@ -57,7 +57,25 @@ FEATURES = (
     "contrast of the difference",
     "outline of the difference",
 )
-COEFFICIENTS = (-0.167, -0.1819, 0.3302, -0.0364, -0.6399, -2.2663, -0.4523, 3.2744, -0.8988, 0.3207, 2.2473, 0.2112, 2.6191, -1.1978, -0.2594, -0.1533, 0.6667)
+COEFFICIENTS = (
+    -0.167,
+    -0.1819,
+    0.3302,
+    -0.0364,
+    -0.6399,
+    -2.2663,
+    -0.4523,
+    3.2744,
+    -0.8988,
+    0.3207,
+    2.2473,
+    0.2112,
+    2.6191,
+    -1.1978,
+    -0.2594,
+    -0.1533,
+    0.6667,
+)
 INTERCEPT = -2.1383
 PRESENCE = (1.2384, 1.5959)
 """Slope and offset from the strongest suspect's log odds to those of a defect at all."""
