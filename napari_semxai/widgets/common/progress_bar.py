@@ -7,14 +7,14 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, QTimer, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.review import ClickState
 from napari_semxai.types import Failure, JobState
 from napari_semxai.widgets.common.forms import button
-from napari_semxai.widgets.common.status import SOON_MILLISECONDS, StatusLine
+from napari_semxai.widgets.common.status import ShownSoon, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,8 +127,7 @@ class WorkMonitor(QObject):
         self.log: deque[str] = deque(maxlen=_REMEMBERED)
         self._running: dict[str, tuple[str, Progress | None]] = {}
         self._unsaved, self._last = "", ""
-        self._soon = QTimer(self, singleShot=True, interval=SOON_MILLISECONDS)
-        self._soon.timeout.connect(self.changed)
+        self._soon = ShownSoon(self, self.changed.emit)
         explanation = session.explanation.events
         self._outside: Connections = (
             *(
@@ -175,11 +174,7 @@ class WorkMonitor(QObject):
         self._running.pop(_CLICK, None)
         if clicks.state.is_waiting:
             self._running[_CLICK] = f"{_CLICK}: {clicks.message or 'waiting for SAM 2 …'}", None
-        if clicks.state is ClickState.ANSWERING:
-            self._soon.start()
-        else:
-            self._soon.stop()
-            self.changed.emit()
+        self._soon.changed(clicks.state is ClickState.ANSWERING)
 
     def _on_save_changed(self, save: SaveState) -> None:
         failed = save.state is SaveStage.FAILED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QRect, QSize, Qt
+from qtpy.QtCore import QObject, QRect, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFrame,
     QLabel,
@@ -19,6 +19,8 @@ from qtpy.QtWidgets import (
 from napari_semxai.widgets.common.forms import row, set_bar
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from qtpy.QtGui import QMouseEvent, QResizeEvent
 
 SOON_MILLISECONDS = 150
@@ -27,6 +29,31 @@ lets Qt paint the whole window once more."""
 _MARGIN = 4
 _BAR_HEIGHT = 5
 _WRAP = int(getattr(Qt.TextFlag.TextWordWrap, "value", Qt.TextFlag.TextWordWrap))
+
+
+class ShownSoon(QTimer):
+    """Shows every change at once, but that an answer is waited for only when it takes long.
+
+    Parameters
+    ----------
+    parent : QObject
+        Whose texts change.
+    show : callable
+        Changes them.
+    """
+
+    def __init__(self, parent: QObject, show: Callable[[], object]) -> None:
+        super().__init__(parent, singleShot=True, interval=SOON_MILLISECONDS)
+        self._show = show
+        self.timeout.connect(show)
+
+    def changed(self, waiting: bool) -> None:
+        """Show a change, or wait for the answer first."""
+        if waiting:
+            self.start()
+        else:
+            self.stop()
+            self._show()
 
 
 class StatusText(QLabel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QCheckBox,
     QFormLayout,
@@ -23,7 +23,7 @@ from napari_semxai.store.images.microscope import describe
 from napari_semxai.types.quantities import area_text, length_text
 from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.numbers import LengthField
-from napari_semxai.widgets.common.status import SOON_MILLISECONDS, StatusText
+from napari_semxai.widgets.common.status import ShownSoon, StatusText
 from napari_semxai.widgets.scores.dock import size_text
 
 if TYPE_CHECKING:
@@ -111,8 +111,7 @@ class ClickPanel(Panel):
         self.apply.clicked.connect(clicks.apply_offer)
         self.discard.clicked.connect(clicks.discard_offer)
         self.preview.toggled.connect(self._on_preview_toggled)
-        self._soon = QTimer(self, singleShot=True, interval=SOON_MILLISECONDS)
-        self._soon.timeout.connect(self._show)
+        self._soon = ShownSoon(self, self._show)
         session.events.clicks.connect(self._on_clicks_changed)
         self._show()
 
@@ -125,11 +124,7 @@ class ClickPanel(Panel):
         self._choices.set(CLICK_PREVIEW, YES if wanted else NO)
 
     def _on_clicks_changed(self, clicks: Clicks) -> None:
-        if clicks.state is ClickState.ANSWERING:
-            self._soon.start()
-        else:
-            self._soon.stop()
-            self._show()
+        self._soon.changed(clicks.state is ClickState.ANSWERING)
 
     def _show(self) -> None:
         clicks = self._session.clicks

@@ -83,6 +83,19 @@ def test_the_line_says_that_an_engine_failed_and_a_click_waits(monitor):
     assert "the engine stopped" in line.text.text()
 
 
+def test_an_answer_is_announced_when_it_takes_long(monitor, qtbot):
+    session, _, line = monitor
+    answering = Clicks(state=ClickState.ANSWERING, message="SAM 2 answers …")
+    session.clicks = answering
+    session.clicks = Clicks()
+    assert line.text.text() == ""
+    session.clicks = answering
+    assert line.text.text() == ""
+    qtbot.waitUntil(lambda: line.text.text() == "SAM click: SAM 2 answers …")
+    session.clicks = Clicks()
+    assert line.text.text() == ""
+
+
 def test_what_is_not_saved_stays_until_it_is(monitor):
     session, _, line = monitor
     open_image(session, make_image())
