@@ -238,7 +238,10 @@ class CamMethod:
 _OWN = "napari_semxai.backends.cam.methods"
 _SHAPLEY: Any = {"averages": True, "channels_first": True, "weight_gradients": True}
 _ABLATION: Any = {"batch": 32, "inside_mask": False, "channels_first": True}
-_COVERING: Any = {"batch": 2, "whole_network": True, "inside_mask": False}
+RUN = 2
+"""Images in one run of a network: more do not fit a core's cache, and take up to three times as
+long each."""
+_COVERING: Any = {"batch": RUN, "whole_network": True, "inside_mask": False}
 CAM_METHODS: tuple[CamMethod, ...] = (
     CamMethod("gradcam", "Grad-CAM", "GradCAM", 2, averages=True),
     CamMethod("gradcam++", "Grad-CAM++", "GradCAMPlusPlus", 2, averages=True),

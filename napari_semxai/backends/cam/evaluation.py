@@ -25,11 +25,11 @@ from scipy.ndimage import gaussian_filter
 from scipy.stats import rankdata
 from torch.nn import functional
 
-from napari_semxai.backends.cam.methods import RUN
 from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
 from napari_semxai.types import Checks, Faithfulness, Progress, Sanity
+from napari_semxai.types.explain import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

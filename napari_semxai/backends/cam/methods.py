@@ -55,6 +55,7 @@ from numpy.typing import NDArray
 from napari_semxai.backends.classifier.layers.outputs import moved, to_map
 from napari_semxai.backends.runtime.stepwise import numpy_seed
 from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
+from napari_semxai.types.explain import RUN
 
 with qt_paths_kept():
     import pytorch_grad_cam as library
@@ -78,8 +79,6 @@ ablation_cam.tqdm = score_cam.tqdm = SimpleNamespace(tqdm=iter)
 _RANDOM_SEED = 0
 # Masks made at once, each as large as the input.
 _BATCH = 16
-# Images in one run: more no longer fit a core's cache, and take up to three times as long each.
-RUN = 2
 # Patches to a side of the image, and places that one patch takes on its way over itself.
 _PATCHES, _STEPS = 8, 2
 # The published figures have 4,000 masks and more; see the documentation for what fewer cost.
