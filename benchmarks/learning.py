@@ -6,10 +6,10 @@ ones are reviewed with their exact masks, and learned by `semxai learn`; the res
     python -m benchmarks.learning --masks 20 100 --unreviewed 880
 
 prints, for each number of masks, the mean Dice on unreviewed images of what is learned and of
-today's proposal, with seconds and memory of learning; `--pattern lines` takes a layer with a
-pattern. Today's proposal of an image takes ten
-seconds of a core: `--compared N` makes it for the first N unreviewed ones only, and the others
-count for the learned masks alone. With `--random 20` as many lots get random masks, from which
+today's proposal, with seconds and memory of learning, and the share of wrong masks (as *Certified
+accept* understands it) in each twentieth of them, the surest first; `--pattern lines` takes a layer
+with a pattern. Today's proposal of an image takes ten seconds of a core: `--compared N` makes it
+for the first N unreviewed ones only, and the others count for the learned masks alone. With `--random 20` as many lots get random masks, from which
 nothing can be learned: it prints how often the gate let them pass.
 
 The seeds of layers and images were fixed before the head was designed, which was tried on others.
@@ -33,6 +33,7 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise
 from napari_semxai.algorithms.synthetic import PATTERNS, SceneSpec, sample_spec
 from napari_semxai.algorithms.synthetic.defects import paint_defect, pattern_defect
 from napari_semxai.algorithms.synthetic.fields import Field, pattern_field
@@ -175,15 +176,19 @@ def _compare(options: argparse.Namespace, settings: LearnSettings) -> None:
     labels = np.array([label for _, _, label in rest])
     for masks, (_, path, said) in learned.items():
         network = LearnedNetwork.load(path)
-        dice = np.array(
-            [scores(network.answer(pixels).mask, truth).dice for pixels, truth, _ in rest]
-        )
+        answers = [network.answer(pixels) for pixels, _, _ in rest]
+        pairs = [(one.mask, truth) for one, (_, truth, _) in zip(answers, rest, strict=True)]
+        dice = np.array([scores(mask, truth).dice for mask, truth in pairs])
+        wrong = np.array([Promise().is_wrong(mask, truth) for mask, truth in pairs])
+        order = np.argsort([-one.confidence for one in answers], kind="stable")
+        layers = [round(float(part.mean()), 2) for part in np.array_split(wrong[order], LAYERS)]
         of_class = {int(one): round(dice[labels == one].mean(), 3) for one in np.unique(labels)}
         print(f"{masks} masks: learned {dice.mean():.3f} on {len(dice)}", end="")
         if today:
             gain = dice[: len(today)] - today
             print(f", {gain.mean():+.3f} against today's on {len(today)}", end="")
-        print(f"; by class {of_class}; {said}", flush=True)
+        print(f"; by class {of_class}; {said}")
+        print(f"wrong in each twentieth, the surest first: {layers}", flush=True)
 
 
 def _of_today(images: list[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]) -> list[float]:

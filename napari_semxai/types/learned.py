@@ -209,7 +209,9 @@ class LearnedMask:
     mask : ndarray of bool, shape (M, N)
         The defects, or nothing.
     confidence : float
-        Calibrated probability that "defect" or "no defect" is right.
+        How far the mask is to be believed: the IoU to expect, times the probabilities that all its
+        parts are defects and that none is missed; of an empty one the calibrated probability that
+        there is no defect.
     unlike : float
         How far the image is from those that were learned from, as a multiple of how far these are
         from each other; above `UNLIKE` the answer should not be relied on.

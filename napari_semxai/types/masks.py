@@ -38,7 +38,8 @@ class GroundTruth:
     reason : str
         Why the mask is empty; "" when it is not.
     confidence : float or None
-        Probability that the answer, a defect or none, is right; None where it is not known.
+        Probability that the answer, a defect or none, is right, or what `LearnedMask` says; None
+        where it is not known.
     """
 
     mask: BoolMask

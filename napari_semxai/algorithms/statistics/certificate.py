@@ -1,10 +1,11 @@
 """How many masks can be accepted unseen: what an audit of a random sample proves of the others.
 
-All images are ranked by how sure their masks are, and divided into layers of equal size. As many
-images of every layer are drawn at random, and looked at. Layer by layer, the surest first, it is
-then tested whether so many masks of all layers so far are wrong as one must not accept; the first
-layer for which that cannot be ruled out ends it. Because the order of the tests is fixed before
-anybody has looked, all that passed hold together with the confidence of one of them.
+All images are ranked by how sure their masks are, and divided into layers of equal size. The least
+sure quarter of them is left to be reviewed. As many images of every other layer are drawn at
+random, and looked at. Layer by layer, the surest first, it is then tested whether so many masks of
+all layers so far are wrong as one must not accept; the first layer for which that cannot be ruled
+out ends it. Because the order of the tests is fixed before anybody has looked, all that passed
+hold together with the confidence of one of them.
 
 References
 ----------
@@ -32,7 +33,10 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import BoolMask, FloatArray
 
-LAYERS = 20
+LAYERS, AUDITED = 20, 15
+"""Layers of a lot, and how many of them are looked at and may be accepted, the surest ones."""
+SMALLEST_PART = 20
+"""Pixels of a part that counts: fewer are left over at a defect's edge, or by a brush."""
 _TOUCHING = np.ones((3, 3))
 
 
@@ -50,7 +54,8 @@ class Promise:
         A mask whose IoU with the expert's is below this is wrong; 0 where it does not matter.
     defects : bool
         Whether a mask is wrong that misses a connected part of the expert's, or has one that
-        touches nothing of it. A whole defect missed or invented always is.
+        touches nothing of it, of `SMALLEST_PART` pixels or more. A whole defect missed or
+        invented always is.
     """
 
     most_wrong: float = 0.05
@@ -69,7 +74,7 @@ class Promise:
 
     def __str__(self) -> str:
         """Say what is promised, and what wrong means."""
-        parts = "a connected part or " if self.defects else ""
+        parts = f"a part of {SMALLEST_PART} pixels or more or " if self.defects else ""
         overlap = f"an IoU below {self.iou:g}, or " if self.iou else ""
         return (
             f"at most {self.most_wrong:.1%} wrong with {self.confidence:.0%} confidence (wrong: "
@@ -102,23 +107,25 @@ class Proof:
 
 
 def draw_layers(
-    confidence: FloatArray, count: int, seed: int
+    confidence: FloatArray, count: int, seed: int, audited: int = AUDITED
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """Rank images by confidence, divide them into layers, and draw as many of each.
+    """Rank images by confidence, divide them into layers, and draw as many of each of the surest.
 
     Parameters
     ----------
     confidence : ndarray of float, shape (n,)
         NaN where unknown, which is taken for the least sure.
     count : int
-        Images to draw; rounded up to as many of every layer.
+        Images to draw; rounded up to as many of every audited layer.
     seed : int
         Of the draw, and of the order of images that are equally sure.
+    audited : int
+        How many layers, the surest ones.
 
     Returns
     -------
     list, list
-        The images of each layer, the surest first, and those drawn of it in random order.
+        The images of each audited layer, the surest first, and those drawn of it in random order.
 
     Raises
     ------
@@ -126,16 +133,16 @@ def draw_layers(
         When there are too few images.
     """
     rng = np.random.default_rng([seed, len(confidence)])
-    each = -(-count // LAYERS)
+    each = -(-count // audited)
     if each < 1 or len(confidence) < 2 * each * LAYERS:
         raise ValueError(
             f"{len(confidence)} images are too few to draw {max(count, 1)} of them; at least "
-            f"twice as many are needed, and {2 * LAYERS}"
+            f"{2 * max(each, 1) * LAYERS} are needed"
         )
     shuffled = rng.permutation(len(confidence))
     sure = np.nan_to_num(confidence[shuffled], nan=-np.inf)
     ranked = shuffled[np.argsort(-sure, kind="stable")]
-    layers = [part.tolist() for part in np.array_split(ranked, LAYERS)]
+    layers = [part.tolist() for part in np.array_split(ranked, LAYERS)[:audited]]
     return layers, [rng.choice(layer, each, replace=False).tolist() for layer in layers]
 
 
@@ -197,6 +204,9 @@ def _upper(wrong: int, audited: int, promise: Promise) -> float:
 
 
 def _alone(mask: BoolMask, other: BoolMask) -> bool:
-    """Return whether a connected part of a mask touches nothing of another."""
+    """Return whether a connected part of a mask that counts touches nothing of another."""
     labels, count = scipy.ndimage.label(mask, _TOUCHING)
-    return len(np.setdiff1d(np.unique(labels[other]), [0])) < int(count)
+    alone = np.bincount(labels.ravel(), minlength=count + 1) >= SMALLEST_PART
+    alone[0] = False
+    alone[np.unique(labels[other])] = False
+    return bool(alone.any())

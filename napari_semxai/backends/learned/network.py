@@ -158,6 +158,26 @@ def decided(
     return kept[labels], presence
 
 
+def certainty(
+    logits: NDArray[np.float32], mask: NDArray[np.bool_], calibration: Calibration
+) -> float:
+    """Return how far a mask (M, N), not empty, is to be believed, from the logits that made it.
+
+    The IoU to expect if every pixel is a defect's as its logit says, times the probabilities that
+    every part of the mask is a defect, and that none lies elsewhere.
+    """
+    chances = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
+    inside, area = float(chances[mask].sum()), int(np.count_nonzero(mask))
+    overlap = inside / (area + float(chances.sum()) - inside)
+    smooth = ndimage.uniform_filter(logits, _STRONG)
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    peaks = np.asarray(ndimage.maximum(smooth, labels, np.arange(1, count + 1)))
+    real = np.prod([calibration.probability(peak) for peak in peaks])
+    far = ~ndimage.maximum_filter(mask, 2 * _STRONG + 1)
+    missed = calibration.probability(float(smooth[far].max(initial=-60)))
+    return overlap * float(real) * (1 - missed)
+
+
 class LearnedNetwork:
     """The encoder and the heads of all folds, whose mean answers.
 
@@ -230,7 +250,10 @@ class LearnedNetwork:
         levels = encoded(self.trunk, gray)
         pixels = pixels_of(gray, *self.grey)
         logits = torch.stack([head(pixels, levels) for head in self.heads]).mean(0)
-        mask, confidence = decided(sized(logits, gray.shape), self.calibration)
+        full = sized(logits, gray.shape)
+        mask, confidence = decided(full, self.calibration)
+        if mask.any():
+            confidence = certainty(full, mask, self.calibration)
         distance = float((self.seen - pooled(levels)).norm(dim=1).min()) if len(self.seen) else 0
         return LearnedMask(mask, confidence, distance / self._usual)
 

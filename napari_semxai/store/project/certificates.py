@@ -17,7 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.statistics.certificate import Promise, Proof, draw_layers, prove
+from napari_semxai.algorithms.statistics.certificate import (
+    AUDITED,
+    LAYERS,
+    Promise,
+    Proof,
+    draw_layers,
+    prove,
+)
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.images.mask_parts import mask_part, part_mask
 from napari_semxai.store.project.files import annotator_folder, changing, read_json
@@ -48,7 +55,7 @@ class Certificate:
     masks : mapping
         Every image that may be accepted to the digest of its mask.
     layers : tuple of tuple of str
-        These images, the surest layer first.
+        The surest of these images, in layers, the surest layer first.
     drawn : tuple of frozenset of str
         Those of each layer that are audited.
     sample : tuple of str
@@ -140,7 +147,7 @@ def draw_certificate(
     rows = [[one.image, one.mask_sha256, one.score] for one in records if one and _is_open(one)]
     seed = secrets.randbits(32) if seed is None else seed
     try:
-        _, _, sample = _layers(rows, count, seed)
+        _, _, sample = _layers(rows, count, seed, AUDITED)
     except ValueError as error:
         raise InputError(
             f"{project.folder}: {error}; only images with an automatic mask that nobody has "
@@ -162,6 +169,7 @@ def draw_certificate(
                 "created": utc_now(),
                 "promise": asdict(promise),
                 "count": count,
+                "audited": AUDITED,
                 "seed": seed,
                 "images": rows,
                 "sample": proposals,
@@ -188,7 +196,9 @@ def read_certificate(path: Path) -> Certificate:
     """
     values = read_json(path, _FORMAT, _VERSION)
     try:
-        layers, drawn, sample = _layers(values["images"], values["count"], values["seed"])
+        # Earlier certificates drew from all layers.
+        audited = values.get("audited", LAYERS)
+        layers, drawn, sample = _layers(values["images"], values["count"], values["seed"], audited)
         stored = {name: MaskPart(counts) for name, counts in values["sample"].items()}
         promise = Promise(**values["promise"])
         masks = {name: digest for name, digest, _ in values["images"]}
@@ -322,10 +332,12 @@ def _is_wrong(project: Project, certificate: Certificate, record: ReviewRecord) 
     return certificate.promise.is_wrong(proposal, truth)
 
 
-def _layers(rows: list[list[Any]], count: int, seed: int) -> tuple[Any, Any, tuple[str, ...]]:
+def _layers(
+    rows: list[list[Any]], count: int, seed: int, audited: int
+) -> tuple[Any, Any, tuple[str, ...]]:
     """Return layers and what is drawn of each by id, and all of these in random order."""
     sure = np.array([np.nan if row[2] is None else row[2] for row in rows], float)
-    layers, drawn = draw_layers(sure, count, seed)
+    layers, drawn = draw_layers(sure, count, seed, audited)
     sample = [number for part in drawn for number in part]
     order = np.random.default_rng([seed, 1]).permutation(len(sample))
     return (

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel
 
-from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise
+from napari_semxai.algorithms.statistics.certificate import AUDITED, Promise
 from napari_semxai.widgets.common.forms import Panel, button, note, set_note
 from napari_semxai.widgets.common.numbers import NumberField, whole_field
 
@@ -42,7 +42,7 @@ class CertifyPanel(Panel):
         self._session, self._certify = session, certify
         usual = Promise()
         self.count = whole_field(
-            LAYERS, 9999, f"Number of images to audit; rounded up to a multiple of {LAYERS}"
+            AUDITED, 9999, f"Number of images to audit; rounded up to a multiple of {AUDITED}"
         )
         self.count.setValue(120)
         self.wrong = whole_field(1, 50, "Share of the accepted masks that may be wrong")

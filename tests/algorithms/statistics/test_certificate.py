@@ -3,7 +3,13 @@ import itertools
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise, draw_layers, prove
+from napari_semxai.algorithms.statistics.certificate import (
+    AUDITED,
+    LAYERS,
+    Promise,
+    draw_layers,
+    prove,
+)
 
 
 def disc(row, column, radius=6, shape=(48, 60)):
@@ -33,16 +39,19 @@ def test_the_same_share_of_every_layer_is_drawn_and_by_the_seed_alone():
     confidence, _ = lot(np.random.default_rng(0))
     confidence[3:9] = np.nan
     layers, drawn = draw_layers(confidence, 120, 5)
-    assert sorted(itertools.chain(*layers)) == list(range(1000))
-    assert [len(part) for part in drawn] == [6] * LAYERS
+    of_all = draw_layers(confidence, 120, 5, LAYERS)[0]
+    assert sorted(itertools.chain(*of_all)) == list(range(1000))
+    # The least sure quarter is left to be reviewed.
+    assert layers == of_all[:AUDITED]
+    assert [len(part) for part in drawn] == [8] * AUDITED
     assert all(set(part) <= set(layer) for layer, part in zip(layers, drawn, strict=True))
     ends = [(confidence[layer].min(), confidence[layer].max()) for layer in layers[:-1]]
     assert all(low >= high for (low, _), (_, high) in itertools.pairwise(ends))
     # What is not known is least sure.
-    assert set(range(3, 9)) <= set(layers[-1])
+    assert set(range(3, 9)) <= set(of_all[-1])
     assert draw_layers(confidence, 120, 5) == (layers, drawn)
     assert draw_layers(confidence, 120, 6)[1] != drawn
-    with pytest.raises(ValueError, match="too few"):
+    with pytest.raises(ValueError, match="too few to draw 120 of them; at least 320 are needed"):
         draw_layers(confidence[:200], 120, 5)
 
 
@@ -85,10 +94,10 @@ def test_a_small_audit_says_that_it_is_too_small():
     assert "draw more" in proof.reason
 
 
-def test_without_wrong_masks_all_are_accepted_and_the_bound_is_clopper_and_pearsons():
+def test_without_wrong_masks_three_quarters_are_accepted_and_the_bound_is_clopper_and_pearsons():
     confidence, wrong = lot(np.random.default_rng(4))
     chosen, proof = accepted(confidence, wrong & False, 0)
-    assert len(chosen) == 1000 - 120
+    assert len(chosen) == 1000 * AUDITED // LAYERS - 120
     assert (proof.audited, proof.wrong) == (120, 0)
     assert proof.bound == pytest.approx(1 - 0.05 ** (1 / 120))
 
@@ -114,3 +123,12 @@ def test_wrong_is_what_the_promise_says():
     assert Promise(iou=0, defects=False).is_wrong(truth, none)
     assert not usual.is_wrong(none, none)
     assert "an IoU below 0.8" in str(usual)
+
+
+def test_a_few_stray_pixels_are_no_part():
+    truth = disc(20, 20)
+    for stray, counts in ((disc(20, 45, 2), False), (disc(20, 45, 3), True)):
+        assert Promise().is_wrong(truth | stray, truth) is counts
+        assert Promise().is_wrong(truth, truth | stray) is counts
+        # Nothing else: then the whole mask is what was invented.
+        assert Promise().is_wrong(stray, np.zeros_like(truth))

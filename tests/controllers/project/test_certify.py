@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise
+from napari_semxai.algorithms.statistics.certificate import AUDITED, LAYERS, Promise
 from napari_semxai.controllers.project.certify import CertifyController
 from napari_semxai.controllers.project.review import GroupReview
 from napari_semxai.types import ReviewChange, ReviewState
@@ -36,8 +36,8 @@ def desk(tmp_path):
 
 def audited(desk):
     """Draw a sample, and accept all of it."""
-    desk.certify.draw(LAYERS, LOOSE)
-    desk.turn(lambda: len(desk.session.queue.shown) == LAYERS)
+    desk.certify.draw(AUDITED, LOOSE)
+    desk.turn(lambda: len(desk.session.queue.shown) == AUDITED)
     project = desk.session.project
     for row in desk.session.queue.shown:
         project.note(
@@ -53,12 +53,12 @@ def by_rule(desk):
 def test_the_list_hands_the_sample_out_and_nothing_is_accepted_before_it_is_audited(desk):
     desk.certify.accept()
     desk.turn(lambda: desk.session.message == "Draw an audit sample first")
-    desk.certify.draw(LAYERS, LOOSE)
-    desk.turn(lambda: len(desk.session.queue.shown) == LAYERS)
+    desk.certify.draw(AUDITED, LOOSE)
+    desk.turn(lambda: len(desk.session.queue.shown) == AUDITED)
     sample = desk.said[-1].certificate.sample
     assert tuple(row.image for row in desk.session.queue.shown) == sample
     desk.certify.accept()
-    desk.turn(lambda: "0 of 20 images of the sample are audited" in desk.session.message)
+    desk.turn(lambda: f"0 of {AUDITED} images of the sample are audited" in desk.session.message)
     desk.queue.set_filter(order="number")
     desk.turn(lambda: len(desk.session.queue.shown) == 46)
     assert by_rule(desk) == 0
@@ -67,12 +67,12 @@ def test_the_list_hands_the_sample_out_and_nothing_is_accepted_before_it_is_audi
 def test_one_undo_takes_all_back_that_was_accepted(desk):
     audited(desk)
     desk.certify.accept()
-    desk.turn(lambda: "25 images: accepted by rule" in desk.session.message)
+    desk.turn(lambda: "20 images: accepted by rule" in desk.session.message)
     desk.queue.set_filter(order="number")
-    desk.turn(lambda: by_rule(desk) == 25)
+    desk.turn(lambda: by_rule(desk) == 20)
     # Nobody looked at them: they are no reviews of a person.
-    assert desk.session.queue.reviewed == LAYERS
-    desk.turn(lambda: desk.said and desk.said[-1].accepted == 25)
+    assert desk.session.queue.reviewed == AUDITED
+    desk.turn(lambda: desk.said and desk.said[-1].accepted == 20)
     assert desk.said[-1].images == ()
     desk.review.undo()
     desk.turn(lambda: by_rule(desk) == 0)
@@ -82,10 +82,10 @@ def test_a_later_session_takes_them_back_too(desk):
     audited(desk)
     desk.certify.accept()
     desk.queue.set_filter(order="number")
-    desk.turn(lambda: by_rule(desk) == 25)
+    desk.turn(lambda: by_rule(desk) == 20)
     desk.session.past_reviews = ()
     desk.certify.take_back()
-    desk.turn(lambda: "25 masks that were accepted by rule" in desk.session.message)
+    desk.turn(lambda: "20 masks that were accepted by rule" in desk.session.message)
     desk.turn(lambda: by_rule(desk) == 0)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise
+from napari_semxai.algorithms.statistics.certificate import AUDITED, LAYERS, Promise, draw_layers
 from napari_semxai.store.project.certificates import (
     accept_by_rule,
     audit_sample,
@@ -52,7 +52,7 @@ def project(tmp_path, monkeypatch):
 
 
 def draw(project, promise=LOOSE):
-    return draw_certificate(project, "anna", LAYERS, promise, seed=3)
+    return draw_certificate(project, "anna", AUDITED, promise, seed=3)
 
 
 def audit_all(project, certificate, wrong=()):
@@ -72,21 +72,21 @@ def accept(project, audit):
 
 def test_nothing_is_said_before_the_whole_sample_is_audited(project):
     certificate = draw(project)
-    assert len(certificate.sample) == LAYERS
+    assert len(certificate.sample) == AUDITED
     first, *rest = certificate.sample
     project.write_review(first, "anna", ReviewChange(ReviewState.ACCEPTED))
     audit = read_audit(project, certificate)
     assert audit.waiting == tuple(rest)
     assert audit.proof is None
     assert audit.images == ()
-    assert str(audit) == f"1 of {LAYERS} images of the sample are audited"
+    assert str(audit) == f"1 of {AUDITED} images of the sample are audited"
     assert list(audit_sample(project, "anna")) == list(certificate.sample)
-    assert audit_sample(project, "anna")[rest[0]] == f"audit 2 of {LAYERS}"
+    assert audit_sample(project, "anna")[rest[0]] == f"audit 2 of {AUDITED}"
 
 
 def test_what_is_accepted_by_rule_is_apart_everywhere_and_no_truth(project, tmp_path):
     audit = audit_all(project, draw(project))
-    assert len(audit.images) == COUNT - LAYERS
+    assert len(audit.images) == 3 * AUDITED
     accept(project, audit)
     one = audit.images[0]
     record = project.record(one, "anna")
@@ -96,17 +96,17 @@ def test_what_is_accepted_by_rule_is_apart_everywhere_and_no_truth(project, tmp_
     assert not record.state.is_truth
     assert truth_masks(project, one, ["anna"]) == {}
     # Not exported unasked, and then as a candidate whose comment names the rule.
-    assert len(list(chosen_masks(project, "anna"))) == LAYERS
+    assert len(list(chosen_masks(project, "anna"))) == AUDITED
     told = {each.image.id: each for each in chosen_masks(project, "anna", by_rule=True)}
-    assert len(told) == COUNT
+    assert len(told) == 4 * AUDITED
     assert told[one].state == ReviewState.CANDIDATE
     assert told[one].comment == "accepted by rule 0001"
     with pytest.raises(InputError, match="no part in the consensus"):
         list(chosen_masks(project, "consensus", by_rule=True))
     with closing(ProjectIndex(project, tmp_path / "index")) as index:
         status = index.status()
-        assert status.states["anna"][ReviewState.BY_RULE] == COUNT - LAYERS
-        assert status.reviewed == LAYERS
+        assert status.states["anna"][ReviewState.BY_RULE] == 3 * AUDITED
+        assert status.reviewed == AUDITED
         asked = QueueFilter("anna", states=frozenset({ReviewState.BY_RULE}))
         assert {row.image for row in index.queue(asked)} == set(audit.images)
         # Nobody has looked at it, so that others' reviews stay hidden.
@@ -148,7 +148,7 @@ def test_all_is_taken_back_and_a_person_goes_before_a_rule(project):
 
 def test_wrong_masks_among_the_surest_let_nothing_be_accepted(project):
     certificate = draw(project)
-    sure = set().union(*certificate.layers[: LAYERS // 2])
+    sure = set().union(*certificate.layers[: AUDITED // 2])
     wrong = sure.intersection(certificate.sample)
     audit = audit_all(project, certificate, wrong)
     assert set(audit.wrong) == wrong
@@ -158,7 +158,7 @@ def test_wrong_masks_among_the_surest_let_nothing_be_accepted(project):
 
 def test_what_was_reviewed_or_made_anew_since_is_left_alone(project):
     certificate = draw(project)
-    others = [name for name in certificate.masks if name not in certificate.sample]
+    others = sorted(set().union(*certificate.layers) - set(certificate.sample))
     propose(project, others[0], square(1), 0.9)
     project.write_review(others[1], "anna", ReviewChange(ReviewState.UNSURE))
     audit = audit_all(project, certificate)
@@ -193,6 +193,29 @@ def test_a_sample_that_is_not_the_random_one_is_refused(project):
         read_certificate(certificate.path)
 
 
+def test_a_certificate_of_before_draws_from_all_layers(project):
+    path = draw(project).path
+    values = json.loads(path.read_text())
+    del values["audited"]
+    path.write_text(json.dumps(values))
+    # Its sample is another one than all layers give.
+    with pytest.raises(InputError, match="not the random one"):
+        read_certificate(path)
+    values["sample"] = _sample_of_all(values)
+    path.write_text(json.dumps(values))
+    found = read_certificate(path)
+    assert len(found.layers) == LAYERS
+    assert set(found.masks) == set().union(*found.layers)
+
+
+def _sample_of_all(values):
+    rows, seed = values["images"], values["seed"]
+    drawn = draw_layers(np.array([row[2] for row in rows]), values["count"], seed, LAYERS)[1]
+    numbers = [number for part in drawn for number in part]
+    order = np.random.default_rng([seed, 1]).permutation(len(numbers))
+    return {rows[numbers[place]][0]: "" for place in order}
+
+
 def test_only_automatic_masks_that_nobody_touched_are_drawn_from(project):
     first, second = (image.id for image in project.images[:2])
     project.write_review(first, "anna", ReviewChange(ReviewState.ACCEPTED))
@@ -213,5 +236,5 @@ def test_the_decision_lies_beside_the_sample(project):
     note_decision(project, audit)
     decided = json.loads(audit.certificate.path.read_text())["decided"]
     assert decided["images"] == list(audit.images)
-    assert decided["proof"]["audited"] == LAYERS
+    assert decided["proof"]["audited"] == AUDITED
     assert read_audit(project, read_certificate(audit.certificate.path)).images
