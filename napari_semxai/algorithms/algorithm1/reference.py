@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 _WORK = 2048
 _ASKED = 6
 _LOW, _HIGH, _SHARE = 2.5, 3.5, 0.35
-NEAR, _NEARBY, _FAINT = 4, 25, 1.5
+NEAR = 4
+"""Pixels around a part in which its outline is looked for."""
+# Window for the strongest difference nearby, and units of the noise that no outline goes below.
+_NEARBY, _FAINT = 25, 1.5
 _SMALLEST = 20
 _SCALES = (1.2, 1.0), (4.0, 1.5)
 _SHARP = 0.7
@@ -323,7 +326,7 @@ def outlined(size: Picture, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
     size = np.where(scipy.ndimage.binary_dilation(part, iterations=NEAR), size, 0)
     peak = scipy.ndimage.maximum_filter(scipy.ndimage.gaussian_filter(size, 1.0), _NEARBY)
     reach = _SHARE * scipy.ndimage.gaussian_filter(peak, _NEARBY / 4)
-    part = np.pad((size > np.maximum(reach, _FAINT)), 3)
+    part = np.pad(size > np.maximum(reach, _FAINT), 3)
     part = scipy.ndimage.binary_fill_holes(scipy.ndimage.binary_closing(part))[3:-3, 3:-3]
     part = scipy.ndimage.binary_opening(part, np.ones((2, 2)))
     labels, _ = scipy.ndimage.label(part, structure=np.ones((3, 3)))
