@@ -260,16 +260,12 @@ def sharpened(
     Returns
     -------
     ndarray of float32, shape (k, M, N)
-        The geometric mean of map and detail, both relative to their maxima, in the map's unit; 0
-        where that is, though the filter would spread it.
+        The geometric mean of map and detail, both relative to their maxima, in the map's unit.
     """
     if detail is not None and detail.max() > 0:
         peaks = maps.max(axis=(1, 2), keepdims=True)
         maps = np.sqrt(maps * (detail / detail.max()) * peaks)
-    # The filter spreads by a cell, also to where the map shows nothing, which made maps much less
-    # faithful (docs/explanations.md, "Crops or cells").
-    shaped = np.maximum(guided(maps, image, low_shape), np.float32(0))
-    return np.where(maps > 0, shaped, np.float32(0))
+    return np.maximum(guided(maps, image, low_shape), np.float32(0))
 
 
 def enlarged(
