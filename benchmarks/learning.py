@@ -7,11 +7,11 @@ ones are reviewed with their exact masks, and learned by `semxai learn`; the res
 
 prints, for each number of masks, the mean Dice on unreviewed images of what is learned and of
 today's proposal, with seconds and memory of learning, and the share of wrong masks (as *Certified
-accept* understands it) in each twentieth of them, the surest first; `--pattern lines` takes a
-layer with a pattern. Today's proposal of an image takes ten seconds of a core: `--compared N`
-makes it for the first N unreviewed ones only, and the others count for the learned masks alone.
-With `--random 20` as many lots get random masks, from which nothing can be learned: it prints how
-often the gate let them pass.
+accept* understands it) in each twentieth of them, the surest first, with mean IoU and confidence;
+`--pattern lines` takes a layer with a pattern. Today's proposal of an image takes ten seconds of a
+core: `--compared N` makes it for the first N unreviewed ones only, and the others count for the
+learned masks alone. With `--random 20` as many lots get random masks, from which nothing can be
+learned: it prints how often the gate let them pass.
 
 The seeds of layers and images were fixed before the head was designed, which was tried on others.
 """
@@ -189,6 +189,9 @@ def _compare(options: argparse.Namespace, settings: LearnSettings) -> None:
             gain = dice[: len(today)] - today
             print(f", {gain.mean():+.3f} against today's on {len(today)}", end="")
         print(f"; by class {of_class}; {said}")
+        iou = np.mean([scores(mask, truth).iou for mask, truth in pairs])
+        sure = np.mean([one.confidence for one in answers])
+        print(f"mean IoU {iou:.3f}, mean confidence {sure:.3f}")
         print(f"wrong in each twentieth, the surest first: {layers}", flush=True)
 
 
