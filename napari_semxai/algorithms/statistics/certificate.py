@@ -35,8 +35,6 @@ if TYPE_CHECKING:
 
 LAYERS, AUDITED = 20, 15
 """Layers of a lot, and how many of them are looked at and may be accepted, the surest ones."""
-SMALLEST_PART = 20
-"""Pixels of a part that counts: fewer are left over at a defect's edge, or by a brush."""
 _TOUCHING = np.ones((3, 3))
 
 
@@ -54,14 +52,16 @@ class Promise:
         A mask whose IoU with the expert's is below this is wrong; 0 where it does not matter.
     defects : bool
         Whether a mask is wrong that misses a connected part of the expert's, or has one that
-        touches nothing of it, of `SMALLEST_PART` pixels or more. A whole defect missed or
-        invented always is.
+        touches nothing of it. A whole defect missed or invented always is.
+    part : int
+        Pixels of such a part at least: fewer are left over at a defect's edge, or by a brush.
     """
 
     most_wrong: float = 0.05
     confidence: float = 0.95
     iou: float = 0.8
     defects: bool = True
+    part: int = 20
 
     def is_wrong(self, mask: BoolMask, truth: BoolMask) -> bool:
         """Return whether a mask (M, N) is wrong by the expert's."""
@@ -69,12 +69,14 @@ class Promise:
             return True
         if not truth.any():
             return False
-        apart = self.defects and (_alone(truth, mask) or _alone(mask, truth))
+        apart = self.defects and any(
+            _alone(*pair, self.part) for pair in ((truth, mask), (mask, truth))
+        )
         return apart or bool(scores(mask, truth).iou < self.iou)
 
     def __str__(self) -> str:
         """Say what is promised, and what wrong means."""
-        parts = f"a part of {SMALLEST_PART} pixels or more or " if self.defects else ""
+        parts = f"a part of {self.part} pixels or more or " if self.defects else ""
         overlap = f"an IoU below {self.iou:g}, or " if self.iou else ""
         return (
             f"at most {self.most_wrong:.1%} wrong with {self.confidence:.0%} confidence (wrong: "
@@ -203,10 +205,10 @@ def _upper(wrong: int, audited: int, promise: Promise) -> float:
     return float(scipy.stats.beta.ppf(promise.confidence, wrong + 1, audited - wrong))
 
 
-def _alone(mask: BoolMask, other: BoolMask) -> bool:
-    """Return whether a connected part of a mask that counts touches nothing of another."""
+def _alone(mask: BoolMask, other: BoolMask, least: int) -> bool:
+    """Return whether a part of a mask of `least` pixels or more touches nothing of another."""
     labels, count = scipy.ndimage.label(mask, _TOUCHING)
-    alone = np.bincount(labels.ravel(), minlength=count + 1) >= SMALLEST_PART
+    alone = np.bincount(labels.ravel(), minlength=count + 1) >= least
     alone[0] = False
     alone[np.unique(labels[other])] = False
     return bool(alone.any())

@@ -196,11 +196,11 @@ def read_certificate(path: Path) -> Certificate:
     """
     values = read_json(path, _FORMAT, _VERSION)
     try:
-        # Earlier certificates drew from all layers.
+        # Earlier certificates drew from all layers, and every pixel was a part.
         audited = values.get("audited", LAYERS)
         layers, drawn, sample = _layers(values["images"], values["count"], values["seed"], audited)
         stored = {name: MaskPart(counts) for name, counts in values["sample"].items()}
-        promise = Promise(**values["promise"])
+        promise = Promise(**{"part": 1} | values["promise"])
         masks = {name: digest for name, digest, _ in values["images"]}
         annotator, created = str(values["annotator"]), str(values["created"])
     except (AttributeError, KeyError, TypeError, ValueError) as error:
