@@ -147,11 +147,11 @@ def decided(
 
     Components that are much weaker than what makes up a defect are left out.
     """
-    presence = calibration.probability(strongest(logits))
+    smooth = ndimage.uniform_filter(logits, _STRONG)
+    presence = calibration.probability(float(smooth.max()))
     if presence < 0.5:
         return np.zeros(logits.shape, bool), 1 - presence
     labels, count = ndimage.label(logits > 0, np.ones((3, 3)))
-    smooth = ndimage.uniform_filter(logits, _STRONG)
     peaks = np.asarray(ndimage.maximum(smooth, labels, np.arange(count + 1)))
     kept = np.array([calibration.probability(peak) >= 0.5 for peak in peaks])
     kept[0] = False
