@@ -31,19 +31,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AT = 10
-_LARGE, _REVIEWED, _CHANNELS = 5000, 200, 1248
+_LARGE, _REVIEWED, _CHANNELS = 5000, 200, 2016
 
 
 def scenes(layer: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Return the features of some images of a layer, and their classes."""
-    from napari_semxai.backends.learned.network import described, encoded
-    from napari_semxai.backends.sam2.segmenter import Segmenter
+    from napari_semxai.backends.classifier.described import Describer
 
-    look, trunk = make_layer(layer), Segmenter("bundled", device="cpu").network.image_encoder.trunk
+    look, describer = make_layer(layer), Describer()
     features, classes = [], []
     for number in range(count):
         pixels, _, label = make_image(look, number)
-        features.append(described(encoded(trunk, pixels)))
+        features.append(describer.described(pixels))
         classes.append(str(label))
         print(f"\r{number + 1} of {count} images", end="", flush=True)
     print()

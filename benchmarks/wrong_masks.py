@@ -3,7 +3,7 @@
     python -m benchmarks.wrong_masks
 
 makes scenes of the layer of `benchmarks.learning` with their exact masks, today's proposal of each
-from 64 points (which is quick, and worse than that from 1,024), and the encoder's features. Then
+from 64 points (which is quick, and worse than that from 1,024), and the networks' features. Then
 5 % of the masks are made wrong, as many of each kind: shifted, swapped for another image's,
 missing, overgrown; they are ranked, and counted, with several seeds. The weights of the list were
 chosen on this layer. Five minutes of a core for 160 scenes.
@@ -34,14 +34,14 @@ def scenes(layer: int, count: int) -> list[NDArray]:
     """Return images, exact masks, classes, proposals and features."""
     from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
     from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-    from napari_semxai.backends.learned.network import described, encoded
+    from napari_semxai.backends.classifier.described import Describer
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.store.images.read import auto_border, image_from_array
     from napari_semxai.types import MaskSettings
 
     look, settings = make_layer(layer), MaskSettings()
     few = replace(settings.generate, points_per_side=8)
-    segmenter = Segmenter("bundled", device="cpu", steady=True)
+    segmenter, describer = Segmenter("bundled", device="cpu", steady=True), Describer()
     rows = []
     for number in range(count):
         pixels, truth, label = make_image(look, number)
@@ -50,7 +50,7 @@ def scenes(layer: int, count: int) -> list[NDArray]:
         pool = pools[-1].take(filter_candidates(pools[-1], settings.filters))
         border = settings.algorithm.border(auto_border(image))
         mask = automatic_mask(pool, image, settings.algorithm, border).mask
-        features = described(encoded(segmenter.network.image_encoder.trunk, image.gray))
+        features = describer.described(image.gray)
         rows.append((pixels, truth, str(label), mask, features))
         print(f"\r{number + 1} of {count} scenes", end="", flush=True)
     print()

@@ -33,7 +33,6 @@ from napari_semxai.backends.classifier.classifier import (
     strangeness,
 )
 from napari_semxai.backends.classifier.files import (
-    BUNDLED_CLASSIFIER,
     description_of,
     description_path,
     read_classifier,
@@ -41,6 +40,7 @@ from napari_semxai.backends.classifier.files import (
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.images.read import read_image
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER
 from napari_semxai.types import Familiarity
 from training.classify_batches import scene_for
 from training.classify_scenes import (

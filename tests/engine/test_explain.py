@@ -14,9 +14,9 @@ import pytest
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.algorithms.synthetic.wide.scene import draw_bar
-from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.engine.client import EngineClient
 from napari_semxai.engine.host import Scheduler
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER
 from napari_semxai.types import (
     Checks,
     ChecksRequest,

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from napari_semxai.backends.classifier.classifier import load_classifier
-from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER
 from training import classify, classify_batches, classify_scenes
 
 if TYPE_CHECKING:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.special import softmax
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +18,8 @@ FARTHEST = 2.0
 _FEWEST, _OF_A_CLASS = 40, 3
 """Images of known classes by which likeness is learned, and those of each; with fewer it does no
 better than the features alone."""
-_SMOOTHNESS = 100.0
+_SMOOTHNESS, _SOFTNESS = 300.0, 0.3
+"""Of the linear classifier, and by what its scores are divided before a softmax."""
 MOST_PICKED = 300
 """Images that are chosen one after the other by variety; nobody labels more before asking anew."""
 
@@ -81,7 +83,9 @@ def _class_scores(
     # In closed form, so that every question has the latest reviews; as important each class.
     model = RidgeClassifier(alpha=_SMOOTHNESS, class_weight="balanced")
     scores = model.fit(features[known], classes[known]).decision_function(features)
-    return np.asarray(scores, np.float32).reshape(len(features), -1)
+    # Of two classes there is one score, for the second.
+    each = np.stack([-scores, scores], 1) if scores.ndim == 1 else scores
+    return np.asarray(softmax(each / _SOFTNESS, axis=1), np.float32)
 
 
 def most_to_gain(

@@ -11,14 +11,13 @@ from napari_semxai.backends.classifier.architectures import build_architecture
 from napari_semxai.backends.classifier.exported_program import read_program
 from napari_semxai.backends.runtime.tensor_files import is_state_dict, read_content
 from napari_semxai.store.disk.digests import file_sha256
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER
 from napari_semxai.types import ClassifierInfo, Familiarity, InputError
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
 BUNDLED = "bundled"
-BUNDLED_CLASSIFIER = Path(__file__).parents[2] / "weights" / "bundled_classifier.safetensors"
-
 PROGRAM = "pt2"
 _WRAPPERS = ("module.", "_orig_mod.")
 _LARGEST = 4096

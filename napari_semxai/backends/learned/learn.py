@@ -21,8 +21,6 @@ from napari_semxai.backends.learned.network import (
     Head,
     LearnedNetwork,
     decided,
-    described,
-    encoded,
     pixels_of,
     sized,
     strongest,
@@ -37,7 +35,6 @@ from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.store.disk.folders import features_folder
 from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.read import auto_border
-from napari_semxai.store.project.features import read_features, write_features
 from napari_semxai.store.project.learned import card_text, write_version
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.records import utc_now
@@ -52,7 +49,6 @@ if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import SemImage
     from napari_semxai.types.learned import (
-        FeaturesRequest,
         LearnedVersion,
         LearnRequest,
         LearnSettings,
@@ -95,42 +91,6 @@ def learn_steps(request: LearnRequest) -> Steps:
         yield from step
     yield Progress("Judge")
     yield learning.conclude()
-
-
-def features_steps(request: FeaturesRequest) -> Generator[Progress, None, None]:
-    """Let the encoder look at every image of a project, and keep what it sees in the project.
-
-    What was done is kept when the generator is closed, and every quarter of a minute.
-
-    Parameters
-    ----------
-    request : FeaturesRequest
-        Which project.
-
-    Yields
-    ------
-    Progress
-        Of all its images; those that cannot be read are left out.
-    """
-    project = open_project(request.project)
-    known = read_features(project.folder)
-    missing = {one.sha256: one for one in project.images if one.sha256 not in known}
-    trunk = Segmenter("bundled", device="cpu", steady=True).network.image_encoder.trunk
-    before, began = len(known), time.monotonic()
-    saved = began
-    try:
-        for number, image in enumerate(missing.values()):
-            each = (time.monotonic() - began) / number if number else None
-            left = None if each is None else each * (len(missing) - number)
-            yield Progress("Features", before + number, before + len(missing), left)
-            with suppress(InputError):
-                known[image.sha256] = described(encoded(trunk, project.read_image(image.id).gray))
-            if time.monotonic() - saved > _SAVE_SECONDS:
-                write_features(project.folder, known)
-                saved = time.monotonic()
-    finally:
-        if missing:
-            write_features(project.folder, known)
 
 
 class Learning:

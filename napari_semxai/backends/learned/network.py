@@ -263,17 +263,6 @@ def pooled(levels: Sequence[Tensor]) -> Tensor:
     return levels[-1].float().mean((0, 2, 3))
 
 
-def described(levels: Sequence[Tensor]) -> NDArray[np.float16]:
-    """Return what images are compared by, shape (3 c,): mean, strongest and weakest answers.
-
-    Of all levels, each at the resolution of the coarsest: a defect fills few cells, which the mean
-    alone would not tell, and classes differ in what only the fine levels see.
-    """
-    coarse = [functional.adaptive_avg_pool2d(level.float(), CELLS) for level in levels]
-    cells = torch.cat(coarse, 1)[0].flatten(1)
-    return np.asarray(torch.cat([cells.mean(1), cells.amax(1), cells.amin(1)]).half().numpy())
-
-
 def sized(logits: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return logits (1, 1, m, n) at the image's own size (M, N)."""
     size = [shape[0], shape[1]]

@@ -1,4 +1,4 @@
-"""What the bundled encoder sees in each image of a project, in a file that can be made again.
+"""What the bundled networks see in each image of a project, in a file that can be made again.
 
 Rows are found by the digest of an image's pixels, so that a file that was copied with its project,
 or made before images were added, holds for all that it knows.
@@ -15,8 +15,8 @@ import numpy as np
 
 from napari_semxai.algorithms.statistics.ranking import standardised
 from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.store.disk.digests import file_sha256, file_stamp
-from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
+from napari_semxai.store.disk.digests import file_sha256, file_stamp, text_digest
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER, BUNDLED_WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from napari_semxai.types import ProjectImage
 
 FEATURES_FOLDER = "features"
-_VERSION = 2
-"""Of what is taken from the encoder; files of earlier versions are made again."""
+_VERSION = 3
+"""Of what is taken from them; files of earlier versions are made again."""
 
 
 def features_file(project: Path) -> Path:
-    """Return the file of the encoder that this program brings; another encoder has another."""
-    return project / FEATURES_FOLDER / f"{_encoder()[:16]}-{_VERSION}.npz"
+    """Return the file of the networks that this program brings; others have another."""
+    return project / FEATURES_FOLDER / f"{_networks()[:16]}-{_VERSION}.npz"
 
 
 @cache
-def _encoder() -> str:
-    # Its digest takes longer than a query of thousands of images.
-    return file_sha256(BUNDLED_WEIGHTS)
+def _networks() -> str:
+    # Their digests take longer than a query of thousands of images.
+    return text_digest(file_sha256(BUNDLED_WEIGHTS), file_sha256(BUNDLED_CLASSIFIER))
 
 
 def read_features(project: Path) -> dict[str, NDArray[np.float16]]:

@@ -19,10 +19,10 @@ from torchvision import models
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import LABELS, SceneSpec, make_scene, scene_of_class
 from napari_semxai.backends.classifier.classifier import map_statistics
-from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.classifier.layers.outputs import registrations
 from napari_semxai.sample_data import class_scenes
 from napari_semxai.store.disk.digests import file_sha256
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER
 from napari_semxai.types import InputError
 from tests.networks import residual
 

@@ -9,11 +9,9 @@ from napari_semxai.backends.learned import learn
 from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
 from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, certainty, decided
 from napari_semxai.backends.learned.train import _loss
-from napari_semxai.store.project.features import known_features
 from napari_semxai.store.project.learned import read_version, version_in_use
-from napari_semxai.store.project.ranked import without_features
 from napari_semxai.types import IGNORED, InputError, Progress
-from napari_semxai.types.learned import FeaturesRequest, LearnedVersion, LearnRequest
+from napari_semxai.types.learned import LearnedVersion, LearnRequest
 from tests.learned import QUICK, SHAPE, lot, reviewed_project
 
 
@@ -154,22 +152,6 @@ def test_a_mask_is_believed_less_for_a_soft_outline_and_for_parts_that_may_be_no
         assert shown[45, 45] == (chance > 0.5)
         believed = chance if chance > 0.5 else 1 - chance
         assert believed * 0.7 < certainty(other, shown, usual) <= believed
-
-
-def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path):
-    with reviewed_project(tmp_path, count=1) as project:
-        steps = learn.features_steps(FeaturesRequest(project.folder))
-        assert [next(steps).done for _ in range(2)] == [0, 1]
-        steps.close()
-        assert without_features(project) == 2
-        (tmp_path / "images" / "i02.png").unlink()
-        steps = list(learn.features_steps(FeaturesRequest(project.folder)))
-        assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3)]
-        # One cannot be read.
-        images, features = known_features(project)
-        assert [image.id for image in images] == ["i00", "i01"]
-        assert features.shape == (2, 1248)
-        assert np.isfinite(features).all()
 
 
 def test_ignored_pixels_are_in_no_loss():

@@ -16,7 +16,6 @@ import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.cam.evaluation import sanity
 from napari_semxai.backends.classifier import nearest
-from napari_semxai.backends.classifier.files import BUNDLED_CLASSIFIER
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.cli import main
 from napari_semxai.cli.common.options import add_explain_options
@@ -26,6 +25,7 @@ from napari_semxai.cli.works.explain_setup import works_of_classes
 from napari_semxai.cli.works.explainers import Explainer
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.project.create import create_project
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER
 from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
