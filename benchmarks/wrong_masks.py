@@ -37,7 +37,7 @@ def scenes(layer: int, count: int) -> list[NDArray]:
     from napari_semxai.backends.classifier.described import Describer
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.store.images.read import auto_border, image_from_array
-    from napari_semxai.types import MaskSettings
+    from napari_semxai.types import LeftOut, MaskSettings
 
     look, settings = make_layer(layer), MaskSettings()
     few = replace(settings.generate, points_per_side=8)
@@ -49,7 +49,7 @@ def scenes(layer: int, count: int) -> list[NDArray]:
         pools = [one.pool for one in segmenter.generate(image.gray, few) if one.pool is not None]
         pool = pools[-1].take(filter_candidates(pools[-1], settings.filters))
         border = settings.algorithm.border(auto_border(image))
-        mask = automatic_mask(pool, image, settings.algorithm, border).mask
+        mask = automatic_mask(pool, image, settings.algorithm, LeftOut(border)).mask
         features = describer.described(image.gray)
         rows.append((pixels, truth, str(label), mask, features))
         print(f"\r{number + 1} of {count} scenes", end="", flush=True)

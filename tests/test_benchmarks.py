@@ -6,6 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+
+from benchmarks import wrong_masks
+
 ROOT = Path(__file__).parents[1]
 
 # Every import statement, those inside functions, too.
@@ -31,3 +35,10 @@ def test_benchmarks_import_no_test_tools() -> None:
         check=False,
     )
     assert done.stdout.split() == [path.stem for path in paths], done.stderr
+
+
+def test_the_scenes_of_wrong_masks_are_made() -> None:
+    pixels, truth, classes, proposed, features = wrong_masks.scenes(1, 1)
+    assert pixels.shape == truth.shape == proposed.shape
+    assert classes.shape == (1,)
+    assert np.isfinite(features.astype(float)).all()

@@ -21,6 +21,7 @@ from napari_semxai.backends.concepts.factorize import CraftSettings
 from napari_semxai.backends.concepts.tuning import sweep_steps
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.engine.host import give_back_memory
+from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.images.read import read_image
 from napari_semxai.types import (
     ChecksRequest,
@@ -52,7 +53,14 @@ def _classifier(name: str, device: str) -> Classifier:
         raise InputError(f"device {device}: explanations run on the CPU; choose auto or cpu")
     # A file that was replaced is another classifier, and so is another description.
     files = Path(name), description_path(Path(name))
-    return _loaded(name, tuple(path.stat().st_mtime_ns for path in files if path.is_file()))
+    asked = name, tuple(path.stat().st_mtime_ns for path in files if path.is_file())
+    known = _loaded(*asked).info.familiarity
+    # Which file tells what is familiar only the description knows.
+    if known is not None and not (
+        known.path.is_file() and file_sha256(known.path) == known.sha256
+    ):
+        _loaded.cache_clear()
+    return _loaded(*asked)
 
 
 # More would hold the memory of networks that nobody looks at any longer.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 import napari_semxai as sx
 from napari_semxai.algorithms.synthetic import scene_of_class
@@ -106,6 +107,27 @@ def test_an_edited_description_counts_at_once(tmp_path: Path, inbox: Inbox) -> N
         engine.submit(ClassifyRequest(IMAGE, str(weights)), destination="a", **inbox.of("a"))
     first, second = [value for _, kind, value in inbox.rest() if kind == "update"]
     assert (first.class_names[0], second.class_names[0]) == ("particle", "dust")
+
+
+def test_another_file_of_what_is_familiar_counts_at_once(tmp_path: Path, inbox: Inbox) -> None:
+    description = json.loads(BUNDLED_CLASSIFIER.with_suffix(".json").read_text("utf-8"))
+    familiar = tmp_path / description["familiarity"]["file"]
+    for path in (BUNDLED_CLASSIFIER, BUNDLED_CLASSIFIER.with_suffix(".json")):
+        shutil.copy(path, tmp_path)
+    shutil.copy(BUNDLED_CLASSIFIER.with_name(familiar.name), familiar)
+    weights, scene = tmp_path / BUNDLED_CLASSIFIER.name, scene_of_class(1, 0).image
+    engine = LocalEngine("explain")
+    numbers = load_file(familiar)
+    for _ in range(2):
+        engine.submit(ClassifyRequest(scene, str(weights)), destination="a", **inbox.of("a"))
+        # From now on everything is far from the middle of what is known.
+        save_file({name: value + 9 for name, value in numbers.items()}, familiar)
+    first, second = [value for _, kind, value in inbox.rest() if kind == "update"]
+    assert not first.strange
+    assert second.strange
+    familiar.unlink()
+    engine.submit(ClassifyRequest(scene, str(weights)), destination="a", **inbox.of("a"))
+    assert familiar.name in next(v for _, kind, v in inbox.rest() if kind == "failed")
 
 
 def test_warm_classify_and_layers(inbox: Inbox) -> None:
