@@ -36,7 +36,7 @@ _LARGE, _REVIEWED, _CHANNELS = 5000, 200, 2016
 
 def scenes(layer: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Return the features of some images of a layer, and their classes."""
-    from napari_semxai.backends.classifier.described import Describer
+    from napari_semxai.backends.classifier.nearest import Describer
 
     look, describer = make_layer(layer), Describer()
     features, classes = [], []

@@ -34,7 +34,7 @@ def scenes(layer: int, count: int) -> list[NDArray]:
     """Return images, exact masks, classes, proposals and features."""
     from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
     from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-    from napari_semxai.backends.classifier.described import Describer
+    from napari_semxai.backends.classifier.nearest import Describer
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.store.images.read import auto_border, image_from_array
     from napari_semxai.types import LeftOut, MaskSettings

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from napari_semxai.backends.classifier.described import features_steps
+from napari_semxai.backends.classifier.nearest import features_steps
 from napari_semxai.backends.learned.learn import learn_steps
 from napari_semxai.types.learned import FeaturesRequest, LearnRequest
 

@@ -1,22 +1,34 @@
-"""Which images a classifier sees as most like another one: why it says what it says, by example.
+"""By what images are alike: why a classifier says what it says, and orders of a project.
 
 The features of files are kept in the cache, by classifier and file; a search compares all of them.
+Those of a project's images lie in the project: what SAM 2's encoder sees in them, which tells how
+an image looks, and what the bundled classifier does, which was taught which differences matter.
 """
 
 from __future__ import annotations
 
 import json
+import time
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
+from torch import Tensor
+from torch.nn import functional
 
+from napari_semxai.backends.classifier.classifier import load_classifier
+from napari_semxai.backends.learned.network import encoded
 from napari_semxai.backends.runtime.libraries import cv2
+from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import text_digest
 from napari_semxai.store.disk.folders import features_folder
 from napari_semxai.store.images.read import read_image
+from napari_semxai.store.project.features import read_features, write_features
+from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, Nearest, Progress, ReviewedFile
 
 if TYPE_CHECKING:
@@ -25,10 +37,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.backends.classifier.classifier import Classifier
+    from napari_semxai.types.learned import FeaturesRequest
 
 SIDE = 64
 """Of the small pictures, in pixels."""
-_SAVE_EVERY = 200
+_SAVE_EVERY, _SAVE_SECONDS = 200, 15.0
+_LAYERS = tuple(f"features.blocks{number}" for number in (2, 3, 4, 5))
+"""Of the bundled classifier; the first ones see what SAM 2's encoder sees, too."""
 
 
 class FeatureFile:
@@ -133,3 +148,70 @@ def feature_steps(
 
 def _there(files: Sequence[ReviewedFile]) -> dict[str, ReviewedFile]:
     return {key_of(file): file for file in files if file.path.is_file()}
+
+
+class Describer:
+    """Both bundled networks, which say what images are compared by."""
+
+    def __init__(self) -> None:
+        segmenter = Segmenter("bundled", device="cpu", steady=True)
+        self._trunk = segmenter.network.image_encoder.trunk
+        self._classifier = load_classifier()
+
+    @torch.inference_mode()
+    def described(self, gray: NDArray[np.uint8]) -> NDArray[np.float16]:
+        """Return the features of an image (M, N), shape (2016,)."""
+        classifier = self._classifier
+        with classifier.lock, ExitStack() as stack:
+            maps = [classifier.watch(stack, layer) for layer in _LAYERS]
+            classifier.network(classifier.to_input(gray))
+        seen = [_numbers(encoded(self._trunk, gray)), _numbers([one[-1] for one in maps])]
+        return np.asarray(torch.cat(seen).half().numpy())
+
+
+def _numbers(levels: Sequence[Tensor]) -> Tensor:
+    """Return mean, strongest and weakest answer of every channel, shape (3 c,).
+
+    Of all levels, each at the resolution of the coarsest: a defect fills few cells, which the mean
+    alone would not tell, and classes differ in what only the fine levels see.
+    """
+    cells = levels[-1].shape[-1]
+    coarse = [functional.adaptive_avg_pool2d(level.float(), cells) for level in levels]
+    values = torch.cat(coarse, 1)[0].flatten(1)
+    return torch.cat([values.mean(1), values.amax(1), values.amin(1)])
+
+
+def features_steps(request: FeaturesRequest) -> Generator[Progress, None, None]:
+    """Let both networks look at every image of a project, and keep what they see in the project.
+
+    What was done is kept when the generator is closed, and every quarter of a minute.
+
+    Parameters
+    ----------
+    request : FeaturesRequest
+        Which project.
+
+    Yields
+    ------
+    Progress
+        Of all its images; those that cannot be read are left out.
+    """
+    project = open_project(request.project)
+    known = read_features(project.folder)
+    missing = {one.sha256: one for one in project.images if one.sha256 not in known}
+    describer = Describer()
+    before, began = len(known), time.monotonic()
+    saved = began
+    try:
+        for number, image in enumerate(missing.values()):
+            each = (time.monotonic() - began) / number if number else None
+            left = None if each is None else each * (len(missing) - number)
+            yield Progress("Features", before + number, before + len(missing), left)
+            with suppress(InputError):
+                known[image.sha256] = describer.described(project.read_image(image.id).gray)
+            if time.monotonic() - saved > _SAVE_SECONDS:
+                write_features(project.folder, known)
+                saved = time.monotonic()
+    finally:
+        if missing:
+            write_features(project.folder, known)

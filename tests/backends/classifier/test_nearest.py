@@ -10,7 +10,11 @@ from PIL import Image
 
 from napari_semxai.backends.classifier import nearest
 from napari_semxai.backends.runtime.stepwise import finish
+from napari_semxai.store.project.features import known_features
+from napari_semxai.store.project.ranked import without_features
 from napari_semxai.types import InputError, ReviewedFile
+from napari_semxai.types.learned import FeaturesRequest
+from tests.learned import reviewed_project
 from tests.networks import random_image, small_classifier
 
 if TYPE_CHECKING:
@@ -80,3 +84,19 @@ def test_a_damaged_cache_is_made_anew(files: list[ReviewedFile], tmp_path: Path)
     (kept,) = (tmp_path / "cache").iterdir()
     kept.write_bytes(b"nothing")
     assert len(list(nearest.nearest_steps(random_image(), small_classifier(), files, 1))) == 4
+
+
+def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path: Path) -> None:
+    with reviewed_project(tmp_path, count=1) as project:
+        steps = nearest.features_steps(FeaturesRequest(project.folder))
+        assert [next(steps).done for _ in range(2)] == [0, 1]
+        steps.close()
+        assert without_features(project) == 2
+        (tmp_path / "images" / "i02.png").unlink()
+        steps = list(nearest.features_steps(FeaturesRequest(project.folder)))
+        assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3)]
+        # One cannot be read.
+        images, features = known_features(project)
+        assert [image.id for image in images] == ["i00", "i01"]
+        assert features.shape == (2, 2016)
+        assert np.isfinite(features).all()
