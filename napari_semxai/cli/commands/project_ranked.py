@@ -19,6 +19,7 @@ from napari_semxai.store.project.certificates import (
     note_decision,
     read_audit,
     take_back,
+    taken_back,
 )
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.ranked import RANKINGS, without_features
@@ -100,7 +101,7 @@ def run_certify(options: argparse.Namespace, output: Output) -> int:
         result: dict[str, Any] = {"project": project.folder, "annotator": name}
         if options.take_back:
             count = len(take_back(project, name))
-            output.say(f"{count} masks that were accepted by rule are candidates again")
+            output.say(taken_back(count))
             output.result(result | {"taken_back": count})
             return DONE
         if options.draw is not None:

@@ -14,6 +14,7 @@ from napari_semxai.store.project.certificates import (
     note_decision,
     read_audit,
     take_back,
+    taken_back,
 )
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ class CertifyController:
         count, audit = done
         self.changed.emit(audit)
         self._queue.refresh(retry=False)
-        self._session.say(f"{count:,} masks that were accepted by rule are candidates again")
+        self._session.say(taken_back(count))
 
 
 def _draw(count: int, promise: Promise, project: OpenProject) -> Audit:

@@ -291,6 +291,13 @@ def take_back(project: Project, annotator: str) -> list[ReviewRecord]:
     return changed
 
 
+def taken_back(count: int) -> str:
+    """Say how many masks are candidates again."""
+    if not count:
+        return "No mask of yours is accepted by rule"
+    return f"{count:,} masks that were accepted by rule are candidates again"
+
+
 def audit_sample(project: Project, annotator: str, _image_id: str = "") -> dict[str, str]:
     """Return the images of the latest sample, in the order in which they are to be audited.
 

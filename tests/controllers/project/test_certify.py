@@ -87,6 +87,8 @@ def test_a_later_session_takes_them_back_too(desk):
     desk.certify.take_back()
     desk.turn(lambda: "20 masks that were accepted by rule" in desk.session.message)
     desk.turn(lambda: by_rule(desk) == 0)
+    desk.certify.take_back()
+    desk.turn(lambda: desk.session.message == "No mask of yours is accepted by rule")
 
 
 def test_without_a_project_it_says_so(desk):
