@@ -32,7 +32,7 @@ from napari_semxai.types import Checks, Faithfulness, Progress, Sanity
 from napari_semxai.types.explain import RUN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
     from typing import TypeAlias
 
     from numpy.typing import NDArray
@@ -51,6 +51,8 @@ ROAD_PERCENTILES = (95, 90, 80, 50)
 """ROAD takes out what is above these: 5, 10, 20 and 50 % of the pixels."""
 BLUR = 1 / 20
 """Standard deviation of the blurred image as a share of the input's shorter side."""
+FILLS = ("grey", "blurred")
+"""What stands for pixels that are not there: the image's mean, and the image blurred."""
 _SEED = 0
 NOISE = 2.0
 """Standard deviation of the noise in grey levels of 255, which nobody sees."""
@@ -105,7 +107,7 @@ def _fills(plane: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
     """Return what may stand for pixels that are not there, by name; each (C, H, W)."""
     mean = np.broadcast_to(plane.mean(axis=(1, 2), keepdims=True), plane.shape)
     sigma = BLUR * min(plane.shape[1:])
-    return {"grey": mean, "blurred": gaussian_filter(plane, (0, sigma, sigma))}
+    return dict(zip(FILLS, (mean, gaussian_filter(plane, (0, sigma, sigma))), strict=True))
 
 
 def _area(
@@ -122,6 +124,26 @@ def _area(
         logits = torch.cat([classifier.network(part) for part in batch.split(RUN)])
     found = classifier.probabilities(logits)[:, target]
     return float(np.trapezoid(found.numpy(), FRACTIONS))
+
+
+def fill_areas(
+    image: NDArray[Any],
+    values: FloatArray,
+    classifier: Classifier,
+    target: int,
+    names: Sequence[str] = FILLS,
+) -> dict[str, tuple[float, float]]:
+    """Return the areas of insertion and deletion by fill; arguments as in `faithfulness`."""
+    inputs, ranks = _ranked(image, values, classifier)
+    plane = inputs[0].numpy()
+    fills = _fills(plane)
+    return {
+        name: (
+            _area(classifier, target, ranks, fills[name], plane),
+            _area(classifier, target, ranks, plane, fills[name]),
+        )
+        for name in names
+    }
 
 
 def check_steps(
@@ -145,17 +167,12 @@ def check_steps(
     Progress
         Before each part, so that it can be stopped there.
     """
-    inputs, ranks = _ranked(image, values, classifier)
-    plane, areas = inputs[0].numpy(), dict[str, tuple[float, float]]()
-    fills = _fills(plane)
-    total = len(fills) + 3 + _NOISY
-    for done, (name, fill) in enumerate(fills.items()):
+    areas = dict[str, tuple[float, float]]()
+    total = len(FILLS) + 3 + _NOISY
+    for done, name in enumerate(FILLS):
         yield Progress("insertion and deletion", done, total)
-        areas[name] = (
-            _area(classifier, target, ranks, fill, plane),
-            _area(classifier, target, ranks, plane, fill),
-        )
-    steps, done = sanity_steps(image, explain, classifier, target), len(fills)
+        areas |= fill_areas(image, values, classifier, target, (name,))
+    steps, done = sanity_steps(image, explain, classifier, target), len(FILLS)
     try:
         while True:
             next(steps)
