@@ -181,7 +181,7 @@ def _numbers(levels: Sequence[Tensor]) -> Tensor:
     return torch.cat([values.mean(1), values.amax(1), values.amin(1)])
 
 
-def features_steps(request: FeaturesRequest) -> Generator[Progress, None, None]:
+def project_feature_steps(request: FeaturesRequest) -> Generator[Progress, None, None]:
     """Let both networks look at every image of a project, and keep what they see in the project.
 
     What was done is kept when the generator is closed, and every quarter of a minute.

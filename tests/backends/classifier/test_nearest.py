@@ -88,12 +88,12 @@ def test_a_damaged_cache_is_made_anew(files: list[ReviewedFile], tmp_path: Path)
 
 def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path: Path) -> None:
     with reviewed_project(tmp_path, count=1) as project:
-        steps = nearest.features_steps(FeaturesRequest(project.folder))
+        steps = nearest.project_feature_steps(FeaturesRequest(project.folder))
         assert [next(steps).done for _ in range(2)] == [0, 1]
         steps.close()
         assert without_features(project) == 2
         (tmp_path / "images" / "i02.png").unlink()
-        steps = list(nearest.features_steps(FeaturesRequest(project.folder)))
+        steps = list(nearest.project_feature_steps(FeaturesRequest(project.folder)))
         assert [(step.done, step.total) for step in steps] == [(1, 3), (2, 3)]
         # One cannot be read.
         images, features = known_features(project)
