@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from napari_semxai.algorithms.statistics.survey import MethodSummary, SurveyReport
-    from napari_semxai.types.survey import SurveySummary
+    from napari_semxai.types.survey import ItemSummary, SurveySummary
 
 COLUMNS = (
     "method",
@@ -136,7 +136,8 @@ def likert_figure(methods: Sequence[MethodSummary], *, compact: bool = False) ->
         ]
         _draw(axes, entry.summary, labels)
         title = entry.method or "explanations"
-        axes.set_title(f"{title}: {entry.n_participants} participants", fontsize=9)
+        people = "participant" if entry.n_participants == 1 else "participants"
+        axes.set_title(f"{title}: {entry.n_participants} {people}", fontsize=9)
     if not methods:
         panels[0].set_axis_off()
         panels[0].text(0.5, 0.5, "no answers yet", ha="center")
@@ -150,6 +151,11 @@ def likert_figure(methods: Sequence[MethodSummary], *, compact: bool = False) ->
     return figure
 
 
+def _mean(item: ItemSummary) -> str:
+    # One answer has no deviation.
+    return f"{item.mean:.2f}" + (f" ± {item.std:.2f}" if item.n > 1 else "")
+
+
 def _draw(axes: Axes, summary: SurveySummary, labels: Sequence[str]) -> None:
     counts = np.array([item.counts for item in summary], dtype=float)
     shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -161,7 +167,7 @@ def _draw(axes: Axes, summary: SurveySummary, labels: Sequence[str]) -> None:
     axes.set_yticks(places, labels, fontsize=7)
     axes.invert_yaxis()
     words = [
-        f"{item.mean:.2f} ± {item.std:.2f}, {item.n_experts_agree} of {item.n_experts} agree"
+        f"{_mean(item)}, {item.n_experts_agree} of {item.n_experts} agree"
         if item.n
         else "no answers"
         for item in summary

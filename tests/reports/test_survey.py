@@ -26,6 +26,14 @@ def test_table_and_figure_say_what_the_summary_says(tmp_path):
     assert png.stat().st_size > 0
 
 
+def test_one_answer_has_a_mean_alone(tmp_path):
+    svg = write_survey_report(tmp_path, survey_report(SETS[:1]))[3].read_text()
+    assert "5.00, 1 of 1 agree" in svg
+    assert "nan" not in svg
+    assert "1 participant" in svg
+    assert "1 participants" not in svg
+
+
 def test_alpha_and_comparisons_are_written(tmp_path):
     sets = [
         AnswerSet(f"P-{n}", method, answers=(base + n % 2, *(base,) * 7), scale=scale)

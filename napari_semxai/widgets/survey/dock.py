@@ -266,7 +266,8 @@ class SurveyDock(ScrolledDock):
             self.file.setText("Start a new survey, or open one. One CSV file holds all answers.")
             return
         current = survey.current
-        self.file.setText(f"{survey.path.name}: {len(survey.sets)} answer sets")
+        sets = "answer set" if len(survey.sets) == 1 else "answer sets"
+        self.file.setText(f"{survey.path.name}: {len(survey.sets)} {sets}")
         self.file.setToolTip(str(survey.path))
         offer(self.participant, [known.participant for known in survey.sets])
         offer(self.method, [*_METHODS, *(known.method for known in survey.sets)])
