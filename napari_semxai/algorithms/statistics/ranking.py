@@ -64,7 +64,8 @@ def nearest(
 
 
 def _cosines(rows: NDArray[np.float32], to: int) -> NDArray[np.float32]:
-    lengths = np.linalg.norm(rows, axis=1) + 1e-6
+    # Without a copy of all features, which takes longer than the products.
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows)) + 1e-6
     return np.asarray(rows @ rows[to] / (lengths * lengths[to]))
 
 
