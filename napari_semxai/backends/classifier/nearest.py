@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from napari_semxai.backends.classifier.classifier import load_classifier
-from napari_semxai.backends.learned.network import encoded
 from napari_semxai.backends.runtime.libraries import cv2
-from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import text_digest
 from napari_semxai.store.disk.folders import features_folder
@@ -154,8 +153,12 @@ class Describer:
     """Both bundled networks, which say what images are compared by."""
 
     def __init__(self) -> None:
+        # Explanations, which need no SAM 2, start sooner.
+        from napari_semxai.backends.learned.network import encoded
+        from napari_semxai.backends.sam2.segmenter import Segmenter
+
         segmenter = Segmenter("bundled", device="cpu", steady=True)
-        self._trunk = segmenter.network.image_encoder.trunk
+        self._encoded = partial(encoded, segmenter.network.image_encoder.trunk)
         self._classifier = load_classifier()
 
     @torch.inference_mode()
@@ -165,7 +168,7 @@ class Describer:
         with classifier.lock, ExitStack() as stack:
             maps = [classifier.watch(stack, layer) for layer in _LAYERS]
             classifier.network(classifier.to_input(gray))
-        seen = [_numbers(encoded(self._trunk, gray)), _numbers([one[-1] for one in maps])]
+        seen = [_numbers(self._encoded(gray)), _numbers([one[-1] for one in maps])]
         return np.asarray(torch.cat(seen).half().numpy())
 
 
