@@ -18,7 +18,7 @@ import argparse
 
 import numpy as np
 
-from napari_semxai.algorithms.statistics.certificate import Promise, draw_layers, prove
+from napari_semxai.algorithms.statistics.acceptance import Promise, draw_layers, prove
 
 KINDS = {
     "today's proposal, measured": (0.5, 0.31, 0.44, 0.19, 0.19, 0.44, 0.81, 0.12, 0.0, 0.56),

@@ -34,7 +34,7 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.algorithms.statistics.certificate import LAYERS, Promise
+from napari_semxai.algorithms.statistics.acceptance import LAYERS, Promise
 from napari_semxai.algorithms.synthetic import PATTERNS, SceneSpec, sample_spec
 from napari_semxai.algorithms.synthetic.defects import paint_defect, pattern_defect
 from napari_semxai.algorithms.synthetic.fields import Field, pattern_field

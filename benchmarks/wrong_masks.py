@@ -20,8 +20,7 @@ from scipy import ndimage
 
 from benchmarks.learning import LAYER, make_image, make_layer
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.algorithms.statistics.ranking import nearest, standardised
-from napari_semxai.algorithms.statistics.suspects import measured, suspicion
+from napari_semxai.algorithms.statistics.ranking import measured, nearest, standardised, suspicion
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

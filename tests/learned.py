@@ -5,7 +5,7 @@ from contextlib import closing, contextmanager
 import numpy as np
 from PIL import Image
 
-from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.disk.digests import array_digest, file_sha256
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS

@@ -29,8 +29,7 @@ from napari_semxai.algorithms.algorithm1 import robust
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.algorithms.statistics.evaluation import bootstrap_interval
-from napari_semxai.algorithms.statistics.paired import paired_test
+from napari_semxai.algorithms.statistics.evaluation import bootstrap_interval, paired_test
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import LeftOut
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases

@@ -13,8 +13,8 @@ from qtpy.QtGui import QKeyEvent
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication
 
+from napari_semxai.algorithms.masks.edits import apply_patches
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.algorithms.masks.patches import apply_patches
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project

@@ -1,10 +1,13 @@
-"""Edits of a whole mask: mask in, new mask out."""
+"""Edits of a mask: of all of it, and any edit as the runs of pixels that it flipped.
+
+Such runs are small, exact, and their own undo.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import scipy
@@ -12,7 +15,10 @@ import skimage
 
 from napari_semxai.algorithms.masks.components import large_components, largest_component
 from napari_semxai.algorithms.masks.metrics import bounding_box
-from napari_semxai.types import BoolMask
+from napari_semxai.types import BoolMask, MaskEdit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 
 def fill_holes(mask: BoolMask, size: int = 0) -> BoolMask:
@@ -56,7 +62,7 @@ def invert(mask: BoolMask) -> BoolMask:
 
 
 @dataclass(frozen=True, slots=True)
-class MaskEdit:
+class WholeMaskEdit:
     """An edit of a whole mask, as docks offer it and recipes name it.
 
     Attributes
@@ -78,21 +84,21 @@ class MaskEdit:
     parameter: Literal["radius", "size"] | None = None
 
 
-MASK_EDITS: tuple[MaskEdit, ...] = (
-    MaskEdit("fill holes", "Fill background that does not reach the edge", fill_holes),
-    MaskEdit(
+MASK_EDITS: tuple[WholeMaskEdit, ...] = (
+    WholeMaskEdit("fill holes", "Fill background that does not reach the edge", fill_holes),
+    WholeMaskEdit(
         "remove specks",
         "Remove components smaller than a disc of this radius",
         remove_specks,
         "size",
     ),
-    MaskEdit("smooth", "Majority in a disc of this radius", smooth, "radius"),
-    MaskEdit("grow", "Add every pixel within this radius", grow, "radius"),
-    MaskEdit(
+    WholeMaskEdit("smooth", "Majority in a disc of this radius", smooth, "radius"),
+    WholeMaskEdit("grow", "Add every pixel within this radius", grow, "radius"),
+    WholeMaskEdit(
         "shrink", "Remove every pixel within this radius of the background", shrink, "radius"
     ),
-    MaskEdit("keep largest", "Keep the largest component", keep_largest),
-    MaskEdit("invert", "Swap foreground and background", invert),
+    WholeMaskEdit("keep largest", "Keep the largest component", keep_largest),
+    WholeMaskEdit("invert", "Swap foreground and background", invert),
 )
 """All edits in the order of their buttons; a new one is an entry here."""
 
@@ -122,3 +128,77 @@ def _in_box(mask: BoolMask, margin: int, edit: Callable[[BoolMask], BoolMask]) -
         )
         result[box] = edit(mask[box])
     return result
+
+
+def mask_patch(
+    before: BoolMask, after: BoolMask, name: str, details: Mapping[str, Any] | None = None
+) -> MaskEdit:
+    """Return the edit that turns `before` into `after`, and back again.
+
+    Parameters
+    ----------
+    before, after : ndarray of bool, shape (M, N)
+        The mask before and after.
+    name : str
+        What the edit is called.
+    details : mapping, optional
+        What it was asked for; values that JSON can hold.
+
+    Raises
+    ------
+    ValueError
+        When the shapes differ.
+
+    Examples
+    --------
+    >>> before = np.zeros((2, 4), dtype=bool)
+    >>> after = before.copy()
+    >>> after[1, 1:3] = True
+    >>> edit = mask_patch(before, after, "stroke")
+    >>> edit.box, edit.runs
+    ((1, 1, 2, 3), (0, 2))
+    >>> bool((apply_patch(before, edit) == after).all())
+    True
+    """
+    if before.shape != after.shape:
+        raise ValueError(f"masks of shapes {before.shape} and {after.shape} cannot be compared")
+    flipped = before != after
+    found = bounding_box(flipped)
+    if found is None:
+        return MaskEdit(name, (0, 0, 0, 0), (), details or {})
+    rows, columns = found
+    box = (rows.start, columns.start, rows.stop, columns.stop)
+    flat = flipped[found].ravel()
+    borders = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+    # Kept and flipped pixels by turns, the first run kept, so that lengths are all that is stored.
+    runs = np.diff(np.concatenate([[0], borders, [flat.size]])).tolist()
+    return MaskEdit(name, box, tuple([0, *runs] if flat[0] else runs), details or {})
+
+
+def apply_patch(mask: BoolMask, edit: MaskEdit) -> BoolMask:
+    """Return `mask` with the pixels of `edit` flipped.
+
+    Raises
+    ------
+    ValueError
+        When the edit does not fit the mask.
+    """
+    row0, column0, row1, column1 = edit.box
+    rows, columns = mask.shape
+    size = (row1 - row0) * (column1 - column0)
+    fits = 0 <= row0 <= row1 <= rows and 0 <= column0 <= column1 <= columns
+    if not fits or sum(edit.runs) != size or min(edit.runs, default=0) < 0:
+        raise ValueError(f"edit {edit.name!r} does not fit a mask of shape {mask.shape}")
+    flips = np.arange(len(edit.runs)) % 2 == 1
+    result = mask.copy()
+    result[row0:row1, column0:column1] ^= np.repeat(flips, edit.runs).reshape(
+        row1 - row0, column1 - column0
+    )
+    return result
+
+
+def apply_patches(mask: BoolMask, edits: Iterable[MaskEdit]) -> BoolMask:
+    """Return `mask` after all edits; in any order, and twice is as never."""
+    for edit in edits:
+        mask = apply_patch(mask, edit)
+    return mask

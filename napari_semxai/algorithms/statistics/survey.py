@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.statistics.paired import PairedTest, holm, paired_test
+from napari_semxai.algorithms.statistics.evaluation import PairedTest, holm, paired_test
 from napari_semxai.types.survey import AGREE, ANSWERS, ItemSummary, SurveySummary
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from scipy.optimize import minimize
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.algorithms.statistics.gate import Compared, judge
+from napari_semxai.algorithms.statistics.acceptance import Compared, judge
 from napari_semxai.backends.learned.network import (
     Calibration,
     Head,

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.statistics.certificate import Promise
+from napari_semxai.algorithms.statistics.acceptance import Promise
 from napari_semxai.cli.commands.learn import ask_engine
 from napari_semxai.cli.common.options import count, fraction, whole
 from napari_semxai.cli.common.output import DONE

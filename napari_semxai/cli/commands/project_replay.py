@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
 from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
-from napari_semxai.algorithms.masks.patches import apply_patch
+from napari_semxai.algorithms.masks.edits import apply_patch
 from napari_semxai.cli.works.masks import Pipeline
 from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.project.learned import same_network

@@ -17,8 +17,8 @@ from napari_semxai.algorithms.masks.click_edits import (
     still_there,
     take_answer,
 )
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.algorithms.masks.metrics import bounding_box
-from napari_semxai.algorithms.masks.patches import mask_patch
 from napari_semxai.state.review import ClickState, Offer
 from napari_semxai.state.session import Origin
 from napari_semxai.types import (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.masks.patches import apply_patches, mask_patch
+from napari_semxai.algorithms.masks.edits import apply_patches, mask_patch
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.references import compared_values

@@ -18,7 +18,7 @@ from napari_semxai.store.project.certificates import (
 )
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.statistics.certificate import Promise
+    from napari_semxai.algorithms.statistics.acceptance import Promise
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.controllers.project.queue import QueueController
     from napari_semxai.controllers.project.review import GroupReview

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.algorithms.statistics.certificate import (
+from napari_semxai.algorithms.statistics.acceptance import (
     AUDITED,
     LAYERS,
     Promise,

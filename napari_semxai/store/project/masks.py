@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.algorithms.masks.edits import apply_patch, apply_patches
 from napari_semxai.algorithms.masks.metrics import either
-from napari_semxai.algorithms.masks.patches import apply_patch, apply_patches
 from napari_semxai.algorithms.statistics.agreement import (
     majority_mask,
     pair_agreement,

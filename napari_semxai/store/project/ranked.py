@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from napari_semxai.algorithms.masks.metrics import either, scores
-from napari_semxai.algorithms.statistics.ranking import most_to_gain, nearest
-from napari_semxai.algorithms.statistics.suspects import measured, suspicion
+from napari_semxai.algorithms.statistics.ranking import measured, most_to_gain, nearest, suspicion
 from napari_semxai.store.project.certificates import audit_sample
 from napari_semxai.store.project.features import known_features
 from napari_semxai.store.project.files import (

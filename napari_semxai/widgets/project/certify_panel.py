@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel
 
-from napari_semxai.algorithms.statistics.certificate import AUDITED, Promise
+from napari_semxai.algorithms.statistics.acceptance import AUDITED, Promise
 from napari_semxai.widgets.common.forms import Panel, button, note, set_note
 from napari_semxai.widgets.common.numbers import NumberField, whole_field
 

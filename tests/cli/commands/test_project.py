@@ -6,7 +6,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.cli import main
 from napari_semxai.cli.commands import project_ranked
 from napari_semxai.store.disk.digests import array_digest

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.algorithms.masks.click_edits import prompted_object, take_answer
-from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.cli import main
 from napari_semxai.cli.works.masks import Pipeline, mask_record
 from napari_semxai.sample_data import sample_image

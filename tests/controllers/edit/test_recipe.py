@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.masks.edits import apply_patches
 from napari_semxai.algorithms.masks.metrics import LiveMask
-from napari_semxai.algorithms.masks.patches import apply_patches
 from napari_semxai.controllers.edit.recipe import RecipeRecorder, versions
 from napari_semxai.state.session import ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest

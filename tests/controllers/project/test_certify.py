@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.statistics.certificate import AUDITED, LAYERS, Promise
+from napari_semxai.algorithms.statistics.acceptance import AUDITED, LAYERS, Promise
 from napari_semxai.controllers.project.certify import CertifyController
 from napari_semxai.controllers.project.review import GroupReview
 from napari_semxai.types import ReviewChange, ReviewState

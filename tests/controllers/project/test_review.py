@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.algorithms.masks.patches import apply_patches
+from napari_semxai.algorithms.masks.edits import apply_patches
 from napari_semxai.state.review import Clicks, ClickState, Offer
 from napari_semxai.store.disk.recovery_copies import list_recoveries, save_recovery
 from napari_semxai.types import (

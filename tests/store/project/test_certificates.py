@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.algorithms.statistics.certificate import AUDITED, LAYERS, Promise, draw_layers
+from napari_semxai.algorithms.statistics.acceptance import AUDITED, LAYERS, Promise, draw_layers
 from napari_semxai.store.project.certificates import (
     accept_by_rule,
     audit_sample,

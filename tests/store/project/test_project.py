@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask

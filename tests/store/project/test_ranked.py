@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from napari_semxai.algorithms.masks.patches import mask_patch
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.project import ranked
 from napari_semxai.store.project.features import (
     features_file,
