@@ -29,7 +29,7 @@ from napari_semxai.algorithms.explanations.masks import weighted_map
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
 from napari_semxai.backends.cam.gradcam import gradcam
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
-from napari_semxai.backends.classifier.layers.tree import DETAIL, FINE, fine_layer
+from napari_semxai.backends.classifier.layers.split import DETAIL, FINE, fine_layer
 from napari_semxai.backends.concepts.bank import REFINEMENTS, transform_steps
 from napari_semxai.backends.concepts.craft import craft
 from napari_semxai.backends.concepts.tuning import sweep_steps

@@ -21,8 +21,8 @@ import numpy as np
 
 from benchmarks.learning import LAYER, make_image, make_layer
 from napari_semxai.algorithms.statistics.ranking import nearest, standardised
-from napari_semxai.store.project.features import write_features
 from napari_semxai.store.project.files import IMAGES_FILE
+from napari_semxai.store.project.learned import write_features
 from napari_semxai.store.project.project import Project
 from napari_semxai.store.project.ranked import similar
 from napari_semxai.types import ProjectImage, ProjectInfo, ReviewChange, ReviewState

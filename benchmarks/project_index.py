@@ -64,9 +64,8 @@ def row(what: str, took: str) -> None:
 def measure(folder: Path, what: str) -> None:
     """Open in a process of its own, as a start of the program does, and ask."""
     start = time.perf_counter()
-    from napari_semxai.store.project.cache import ProjectCache
     from napari_semxai.store.project.index.index import ProjectIndex
-    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.store.project.index.open_project import OpenProject, ProjectCache
     from napari_semxai.store.project.project import open_project
     from napari_semxai.types import QueueFilter, ReviewChange, ReviewState
 

@@ -31,9 +31,13 @@ from napari_semxai.algorithms.statistics.classification import (
     fit_temperature,
 )
 from napari_semxai.algorithms.synthetic import LABELS, scene_of_class
-from napari_semxai.backends.classifier.architectures import WIDTH, LiteClassifier
 from napari_semxai.backends.classifier.classifier import normalised, resized
-from napari_semxai.backends.classifier.files import description_of, description_path
+from napari_semxai.backends.classifier.files import (
+    WIDTH,
+    LiteClassifier,
+    description_of,
+    description_path,
+)
 from napari_semxai.store.disk.atomic import write_json
 from training.classify_batches import IGNORED, INFO, PRIOR, batch_at
 from training.classify_scenes import VALIDATION_COUNT, VALIDATION_STREAM, scene_at

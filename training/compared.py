@@ -32,7 +32,7 @@ from napari_semxai.algorithms.statistics.classification import calibration_error
 from napari_semxai.algorithms.synthetic import make_reference
 from napari_semxai.backends.sam2.pool import prompted_pool
 from napari_semxai.backends.sam2.segmenter import Segmenter
-from napari_semxai.store.datasets.results import read_pool, write_pool
+from napari_semxai.store.datasets.dataset import read_pool, write_pool
 from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.types import BoolMask, LeftOut
 from training.robust import _mean, paper_answer, with_numbers

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from napari_semxai.backends.classifier.architectures import LiteClassifier
+    from napari_semxai.backends.classifier.files import LiteClassifier
     from napari_semxai.backends.sam2.lite_trunk import InvertedBottleneck, LiteTrunk
 
 _EPSILON = 1e-3

@@ -12,7 +12,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.synthetic import Scene, SceneSpec, make_scene, sample_spec
-from napari_semxai.store.datasets.results import read_pool, write_pool
+from napari_semxai.store.datasets.dataset import read_pool, write_pool
 from napari_semxai.types import CandidatePool, GenerateSettings
 from napari_semxai.types.settings import BUNDLED_FILTERS
 from training.scenes import SHAPE

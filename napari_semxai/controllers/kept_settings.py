@@ -8,7 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk import folders
-from napari_semxai.store.disk.preferences import read_choices, remember_recent, write_choice
+from napari_semxai.store.disk.folders import read_choices, remember_recent, write_choice
 from napari_semxai.store.project.create import keep_reference
 from napari_semxai.types import Failure, InputError
 from napari_semxai.types.settings import ALGORITHMS

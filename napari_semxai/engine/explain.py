@@ -13,7 +13,7 @@ from napari_semxai.backends.cam.evaluation import check_steps
 from napari_semxai.backends.cam.gradcam import gradcam_steps
 from napari_semxai.backends.classifier.classifier import Classifier, load_classifier
 from napari_semxai.backends.classifier.files import description_path
-from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.classifier.layers.split import describe_layers
 from napari_semxai.backends.classifier.nearest import nearest_steps
 from napari_semxai.backends.concepts.bank import bank_for, transform_steps
 from napari_semxai.backends.concepts.craft import fit_steps

@@ -11,7 +11,7 @@ from napari_semxai.backends.learned.network import LearnedNetwork
 from napari_semxai.backends.sam2.clicks import answer_prompts
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.engine.host import give_back_memory
-from napari_semxai.store.images.references import compared
+from napari_semxai.store.images.companions import compared
 from napari_semxai.store.weights.models import find_model
 from napari_semxai.types import (
     Encoding,
@@ -21,8 +21,8 @@ from napari_semxai.types import (
     Prompts,
     WarmRequest,
 )
+from napari_semxai.types.image import CompareRequest
 from napari_semxai.types.learned import LearnedMask, LearnedRequest
-from napari_semxai.types.reference import CompareRequest
 
 if TYPE_CHECKING:
     from collections.abc import Generator

@@ -15,13 +15,13 @@ from napari_semxai.algorithms.masks.measurements import measure
 from napari_semxai.layers.placement import Placement
 from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import count_images, read_coco, write_mask_document
-from napari_semxai.store.images.ignored import ignored_path, write_ignored
+from napari_semxai.store.images.companions import ignored_path, write_ignored
 from napari_semxai.store.images.masks import MASK_SUFFIXES, read_mask, write_mask
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.images.tiff import write_image
 from napari_semxai.store.project.exports import CARINTHIA_COLUMNS
 from napari_semxai.store.project.files import unique_ids
-from napari_semxai.store.project.originals import (
+from napari_semxai.store.project.images import (
     check_not_project_file,
     check_replaceable,
     check_replaceable_coco,

@@ -19,8 +19,8 @@ import numpy as np
 
 from napari_semxai.reports.lot_rows import Row, rows_of
 from napari_semxai.store.disk.atomic import atomic_write
+from napari_semxai.store.project.images import free_place
 from napari_semxai.store.project.masks import project_agreement
-from napari_semxai.store.project.originals import free_place
 from napari_semxai.store.project.records import utc_now
 from napari_semxai.types import InputError, ReviewState, colors
 from napari_semxai.types.quantities import length_text

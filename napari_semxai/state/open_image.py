@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
-from napari_semxai.store.project.cache import Entry
+from napari_semxai.store.project.index.open_project import Entry
 from napari_semxai.types import BoolMask, ReviewRecord, SemImage
 
 

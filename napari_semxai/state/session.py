@@ -18,7 +18,7 @@ from napari_semxai.state.open_image import OpenImage, SaveState
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState, SurveyState
 from napari_semxai.state.review import Clicks, OtherMasks, PastReview, Tally
-from napari_semxai.store.disk.recovery_copies import Recovery
+from napari_semxai.store.disk.safety_net import Recovery
 from napari_semxai.store.project.index.open_project import OpenProject
 from napari_semxai.types import (
     IDLE,
@@ -43,7 +43,7 @@ from napari_semxai.types.learned import Learned
 from napari_semxai.types.settings import AUTO_REFERENCE, BUNDLED_FILTERS
 
 if TYPE_CHECKING:
-    from napari_semxai.store.project.cache import Entry
+    from napari_semxai.store.project.index.open_project import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,6 @@ from napari_semxai.types.project import (
     MaskRecipe,
     ProjectImage,
     ProjectInfo,
-    ProjectStatus,
     ReviewChange,
     ReviewEvent,
     ReviewRecord,
@@ -80,6 +79,7 @@ from napari_semxai.types.project import (
 from napari_semxai.types.queue import (
     QUEUE_COLUMNS,
     PairAgreement,
+    ProjectStatus,
     QueueColumn,
     QueueFilter,
     QueueRow,

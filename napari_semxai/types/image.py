@@ -1,4 +1,4 @@
-"""An image as it was read."""
+"""An image as it was read, and what it is to be compared with."""
 
 from __future__ import annotations
 
@@ -147,3 +147,29 @@ class SemImage:
     microscope: Microscope | None = None
     reference: Path | None = None
     ignored: BoolMask | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompareRequest:
+    """Ask how an image differs from its reference; answered by a `Difference`.
+
+    Attributes
+    ----------
+    wanted : str
+        As in `AlgorithmSettings.reference`.
+    border : tuple of int
+        (top, right, bottom, left) pixels of the image that show no wafer.
+    path, page : Path or None; int
+        The image's file, beside which references lie.
+    known : Path or None
+        The reference that a project, table or KLARF file names.
+    image : ndarray of uint8, shape (M, N), or None
+        The image; None within a request that has it already.
+    """
+
+    wanted: str
+    border: Border
+    path: Path | None = None
+    page: int = 0
+    known: Path | None = None
+    image: NDArray[np.uint8] | None = None

@@ -373,28 +373,3 @@ class ReviewChange:
             classifier_sha256=known.info.sha256,
             classifier_synthetic=known.info.synthetic,
         )
-
-
-@dataclass(frozen=True, slots=True)
-class ProjectStatus:
-    """How far a project is.
-
-    Attributes
-    ----------
-    images : int
-        How many there are.
-    reviewed : int
-        Images that at least one annotator has reviewed.
-    states : mapping
-        Annotator to the number of images in each state; images without a record are left out.
-    voided : mapping
-        Annotator to the number of reviews that a later edit made void.
-    damaged : tuple of str
-        Files that cannot be read.
-    """
-
-    images: int
-    reviewed: int
-    states: Mapping[str, Mapping[ReviewState, int]]
-    voided: Mapping[str, int]
-    damaged: tuple[str, ...] = ()

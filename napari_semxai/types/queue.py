@@ -1,4 +1,4 @@
-"""Questions to a project, and their answers: queues and the agreement of annotators."""
+"""Questions to a project, and their answers: queues, how far it is, how annotators agree."""
 
 from __future__ import annotations
 
@@ -191,3 +191,28 @@ class PairAgreement:
     state_kappa: float
     labels: int
     label_kappa: float
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectStatus:
+    """How far a project is.
+
+    Attributes
+    ----------
+    images : int
+        How many there are.
+    reviewed : int
+        Images that at least one annotator has reviewed.
+    states : mapping
+        Annotator to the number of images in each state; images without a record are left out.
+    voided : mapping
+        Annotator to the number of reviews that a later edit made void.
+    damaged : tuple of str
+        Files that cannot be read.
+    """
+
+    images: int
+    reviewed: int
+    states: Mapping[str, Mapping[ReviewState, int]]
+    voided: Mapping[str, int]
+    damaged: tuple[str, ...] = ()

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semxai.types.image import BoolMask, Border, InputError, LeftOut
+from napari_semxai.types.image import BoolMask, Border, CompareRequest, InputError, LeftOut
 from napari_semxai.types.masks import CandidatePool
 from napari_semxai.types.progress import Progress
-from napari_semxai.types.reference import CompareRequest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 import napari_semxai as sx
-from napari_semxai.backends.classifier.architectures import build_architecture
-from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.classifier.files import build_architecture
+from napari_semxai.backends.classifier.layers.split import describe_layers
 from tests.networks import random_image
 
 if TYPE_CHECKING:

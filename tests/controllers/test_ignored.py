@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from napari_semxai.store.disk.recovery_copies import list_recoveries
+from napari_semxai.store.disk.safety_net import list_recoveries
 from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, generated

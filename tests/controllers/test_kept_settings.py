@@ -8,7 +8,7 @@ from napari_semxai.controllers.kept_settings import ChoicesController, PixelSize
 from napari_semxai.controllers.segment.segment import SegmentController
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk import folders
-from napari_semxai.store.disk.preferences import read_recent
+from napari_semxai.store.disk.folders import read_recent
 from tests.controllers.desk import Desk
 from tests.queues import queue_of
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from napari_semxai.store.disk.names import natural_key
-from napari_semxai.store.disk.recovery_copies import save_recovery
+from napari_semxai.store.disk.safety_net import save_recovery
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 from tests.controllers.desk import SHAPE, Desk
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.controllers.edit.recovery import write_copy
-from napari_semxai.store.disk.recovery_copies import list_recoveries
+from napari_semxai.store.disk.safety_net import list_recoveries
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, Desk
 
@@ -19,7 +19,7 @@ def left_by_a_crash(desk, image_id, mask):
     key = desk.session.project.cache.key(image_id)
     code = (
         "import sys, numpy as np\n"
-        "from napari_semxai.store.disk.recovery_copies import save_recovery\n"
+        "from napari_semxai.store.disk.safety_net import save_recovery\n"
         "save_recovery(sys.argv[1], sys.argv[2], np.load(sys.argv[3]), {'name': sys.argv[4]})"
     )
     np.save(desk.folder / "mask.npy", mask)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.masks.edits import apply_patches
-from napari_semxai.store.disk.recovery_copies import list_recoveries
+from napari_semxai.store.disk.safety_net import list_recoveries
 from napari_semxai.types import ReviewState
 from tests.controllers.desk import SHAPE, generated
 

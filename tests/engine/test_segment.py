@@ -27,7 +27,7 @@ from napari_semxai.types import (
     Prompts,
     WarmRequest,
 )
-from napari_semxai.types.reference import CompareRequest
+from napari_semxai.types.image import CompareRequest
 from tests.engine.local import LocalEngine
 
 if TYPE_CHECKING:

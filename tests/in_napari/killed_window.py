@@ -26,7 +26,7 @@ from qtpy.QtWidgets import QApplication
 
 from napari_semxai import plugin
 from napari_semxai.store.disk.folders import Folders
-from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.disk.safety_net import list_recoveries, load_recovery
 from napari_semxai.types import (
     GenerateRequest,
     GenerateUpdate,

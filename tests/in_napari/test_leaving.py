@@ -13,7 +13,7 @@ from qtpy.QtCore import Qt, QTimer
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QApplication, QFileDialog, QMessageBox
 
-from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.disk.safety_net import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.store.project.project import open_project

@@ -9,10 +9,10 @@ from PIL import Image
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFileDialog
 
+from napari_semxai.store.images.companions import compared
 from napari_semxai.store.images.read import auto_border
-from napari_semxai.store.images.references import compared
 from napari_semxai.types import PROJECT_FILE
-from napari_semxai.types.reference import CompareRequest
+from napari_semxai.types.image import CompareRequest
 from napari_semxai.widgets.edit.dock import QUEUE
 from tests.in_napari.gestures import ALT, SHAPE, discs, open_queue, press
 

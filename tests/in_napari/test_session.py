@@ -18,7 +18,7 @@ from qtpy.QtTest import QTest
 
 from napari_semxai.controllers.project.review import SEEN_AT_LEAST
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.disk.recovery_copies import list_recoveries
+from napari_semxai.store.disk.safety_net import list_recoveries
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState

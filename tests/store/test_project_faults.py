@@ -15,7 +15,7 @@ import tifffile
 from filelock import FileLock
 
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.disk.safety_net import list_recoveries, load_recovery
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.index.open_project import write_kept
 from napari_semxai.store.project.project import open_project

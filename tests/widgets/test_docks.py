@@ -35,7 +35,7 @@ from napari_semxai.state.session import (
     SaveState,
     Session,
 )
-from napari_semxai.store.disk.recovery_copies import Recovery
+from napari_semxai.store.disk.safety_net import Recovery
 from napari_semxai.types import (
     CandidatePool,
     FilterSettings,

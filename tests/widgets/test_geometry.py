@@ -37,7 +37,7 @@ from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.review import Clicks, ClickState, Offer, OtherMasks
 from napari_semxai.state.session import SaveState, Session
 from napari_semxai.store.disk.folders import Folders
-from napari_semxai.store.disk.recovery_copies import Recovery
+from napari_semxai.store.disk.safety_net import Recovery
 from napari_semxai.store.weights.models import OFFICIAL_MODELS
 from napari_semxai.types import (
     Failure,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from contextlib import ExitStack
@@ -13,13 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_semxai.algorithms.exposure import to_gray8, to_uint8
-from napari_semxai.backends.classifier.architectures import token_layer
 from napari_semxai.backends.classifier.files import BUNDLED, read_classifier
 from napari_semxai.backends.runtime.tensor_files import is_state_dict, read_content
 from napari_semxai.types import Classification, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -29,6 +29,16 @@ if TYPE_CHECKING:
 
 _FAILURES = (AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 _POOLS = (nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.Dropout)
+# Transformers hand tokens on; Grad-CAM takes them before the last block's attention.
+_TOKEN_LAYERS = tuple(
+    re.compile(pattern)
+    for pattern in (
+        r"encoder\.layers\.encoder_layer_\d+\.ln_1",  # ViT of torchvision
+        r"features\.\d+\.\d+\.norm1",  # Swin of torchvision
+        r"blocks\.\d+\.norm1",  # ViT of timm
+        r"layers\.\d+\.blocks\.\d+\.norm1",  # Swin of timm
+    )
+)
 
 
 def probe(network: nn.Module, info: ClassifierInfo) -> str:
@@ -71,7 +81,13 @@ def probe(network: nn.Module, info: ClassifierInfo) -> str:
             f"{info.name}: answers with {found} where its {wanted[1]} class names need {wanted}; "
             "correct class_names in its JSON file"
         )
-    return token_layer(name for name, _ in network.named_modules()) or maps.last_block(info.name)
+    return _token_layer(name for name, _ in network.named_modules()) or maps.last_block(info.name)
+
+
+def _token_layer(names: Iterable[str]) -> str | None:
+    """Return the layer of a transformer that explanations take, or None for other networks."""
+    found = [name for name in names if any(p.fullmatch(name) for p in _TOKEN_LAYERS)]
+    return found[-1] if found else None
 
 
 class _Maps:

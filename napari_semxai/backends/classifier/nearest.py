@@ -26,7 +26,7 @@ from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import text_digest
 from napari_semxai.store.disk.folders import features_folder
 from napari_semxai.store.images.read import read_image
-from napari_semxai.store.project.features import read_features, write_features
+from napari_semxai.store.project.learned import read_features, write_features
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import InputError, Nearest, Progress, ReviewedFile
 

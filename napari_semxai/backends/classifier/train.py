@@ -21,10 +21,10 @@ from napari_semxai.algorithms.statistics.classification import (
     sampling_weights,
     stratified_split,
 )
-from napari_semxai.backends.classifier.architectures import build_architecture
 from napari_semxai.backends.classifier.classifier import image_pixels, normalised, resized
 from napari_semxai.backends.classifier.files import (
     PROGRAM,
+    build_architecture,
     description_of,
     description_path,
     read_classifier,
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from napari_semxai.store.sources.labelled_images import LabelledImages
+    from napari_semxai.store.sources.find_images import LabelledImages
 
 _WARM_UP = 20
 _AVERAGE = 0.98

@@ -16,8 +16,7 @@ from safetensors.numpy import load_file, save
 
 from napari_semxai.algorithms.algorithm1.edge_strips import framed, within
 from napari_semxai.backends.classifier.layers.outputs import layers_of, registrations
-from napari_semxai.backends.classifier.layers.split import Split, split_network
-from napari_semxai.backends.classifier.layers.tree import DETAIL, fine_layer
+from napari_semxai.backends.classifier.layers.split import DETAIL, Split, fine_layer, split_network
 from napari_semxai.backends.concepts.maps import (
     activity,
     coefficients,

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from napari_semxai.algorithms.algorithm1.edge_strips import picture_border, within
 from napari_semxai.backends.cam.gradcam import check_target
-from napari_semxai.backends.classifier.layers.tree import check_concept_layer
+from napari_semxai.backends.classifier.layers.split import check_concept_layer
 from napari_semxai.backends.concepts.bank import (
     BankKey,
     ConceptVectors,

@@ -23,7 +23,6 @@ from napari_semxai.algorithms.explanations.concepts import (
     sobol_masks,
 )
 from napari_semxai.backends.classifier.layers.outputs import moved
-from napari_semxai.backends.classifier.layers.split import head_weights
 from napari_semxai.backends.runtime.libraries import cv2
 
 if TYPE_CHECKING:
@@ -274,3 +273,13 @@ def enlarged(
     """Return maps (k, m, n) at the image's size, put where their layer looks; () for as drawn."""
     large = upsampled(low, shape)
     return moved(large, places[0].shift) if places else large
+
+
+def head_weights(h: torch.nn.Module, channels: int, target: int) -> Tensor:
+    """Return the weight of each channel's mean in a logit, for a linear `h`; shape (D,)."""
+    with torch.no_grad():
+        zero = torch.zeros(1, channels, 1, 1)
+        # Of an affine function the differences from 0 are the weights, whatever code computes it.
+        unit = torch.eye(channels)[..., None, None]
+        weights: Tensor = h(unit)[:, target] - h(zero)[:, target]
+    return weights

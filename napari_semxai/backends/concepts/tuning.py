@@ -14,7 +14,7 @@ from napari_semxai.algorithms.algorithm1.edge_strips import within
 from napari_semxai.algorithms.explanations.concepts import best_mean_iou, matched_cosine, suggest
 from napari_semxai.algorithms.explanations.masks import weighted_map
 from napari_semxai.backends.classifier.layers.outputs import layers_of
-from napari_semxai.backends.classifier.layers.tree import (
+from napari_semxai.backends.classifier.layers.split import (
     FINE,
     default_concept_layer,
     fine_layer,

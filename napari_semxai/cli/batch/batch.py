@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_semxai.cli.batch.workers import Answer, Work
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
+    from napari_semxai.types import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +68,6 @@ def do_each(
     failed: dict[str, str],
     batch: BatchOptions,
     output: Output,
-    on_loaded: Callable[[Any], None],
 ) -> Outcome:
     """Do every image and say what became of it.
 
@@ -83,8 +83,6 @@ def do_each(
         Where it runs.
     output : Output
         Where it is said.
-    on_loaded : callable
-        As in `run_batch`.
 
     Returns
     -------
@@ -94,7 +92,7 @@ def do_each(
     stopped = False
     watch = Stopwatch(len(sources))
     try:
-        for answer in run_batch(work, sources, batch, on_loaded):
+        for answer in run_batch(work, sources, batch, output.follow):
             label, text = answer.item.label, watch.tick(answer)
             if answer.result is None:
                 failed[label] = answer.error
@@ -166,7 +164,7 @@ def run_batch(
     work: Work,
     items: Sequence[Any],
     options: BatchOptions,
-    on_loaded: Callable[[Any], None] | None = None,
+    on_update: Callable[[Progress], None] | None = None,
 ) -> Iterator[Answer]:
     """Do every item, and yield what became of each as it ends.
 
@@ -178,8 +176,8 @@ def run_batch(
         Values that can be sent to a worker: paths, not arrays.
     options : BatchOptions
         Where.
-    on_loaded : callable, optional
-        Told what `Work.load` returned in this process, which shows progress within an item.
+    on_update : callable, optional
+        Told in this process how far an item is, by what `Work.load` returned, where that can.
 
     Yields
     ------
@@ -201,8 +199,8 @@ def run_batch(
         if items:
             loaded = load_work(work, options.threads, run)
             # Only here: in other processes the network is not in this one.
-            if on_loaded is not None:
-                on_loaded(loaded)
+            if on_update is not None and hasattr(loaded, "on_update"):
+                loaded.on_update = on_update
         for item in items:
             yield from do_chunk(work, [item], options.threads, run)
 

@@ -1,4 +1,4 @@
-"""What a worker does with a chunk of items; and chunks on several workers, whichever die."""
+"""What a worker does with a chunk of items; chunks on several workers; the learning engine."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from multiprocessing import get_context, parent_process
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
-from napari_semxai.types import InputError
+from napari_semxai.engine.client import EngineClient
+from napari_semxai.types import InputError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from concurrent.futures import Executor, Future
 
+    from napari_semxai.cli.common.output import Output
+    from napari_semxai.types.learned import FeaturesRequest, LearnRequest
 
 KEPT = "kept"
 """Key of a result that is true where an earlier run had made it."""
@@ -257,3 +261,35 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(pure=False), max(len(client.ncores()), _TASKS_PER_WORKER)
     finally:
         client.close()
+
+
+def ask_engine(request: LearnRequest | FeaturesRequest, output: Output) -> Any:
+    """Return the last answer of the learning engine that is no progress, in a process of its own.
+
+    Raises
+    ------
+    InputError
+        With what the process said went wrong.
+    """
+    said: SimpleQueue[Any] = SimpleQueue()
+    with closing(EngineClient("learn")) as engine:
+        engine.submit(
+            request,
+            destination="learn",
+            on_update=said.put,
+            on_done=lambda: said.put(None),
+            on_failed=lambda message: said.put(InputError(message)),
+        )
+        # What a person does meanwhile goes first.
+        engine.lower_priority()
+        made = None
+        while (value := said.get()) is not None:
+            if isinstance(value, InputError):
+                raise value
+            if not isinstance(value, Progress):
+                made = value
+                continue
+            left = value.seconds_left
+            more = "" if left is None else f", {left / 60:.0f} min left"
+            output.progress(f"{value.stage} {value.done}/{value.total}{more}")
+    return made

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.cli.batch.batch import add_batch_options, batch_options, do_each
@@ -22,8 +21,7 @@ from napari_semxai.types import CAM_METHODS
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Sequence
-    from typing import Any
+    from collections.abc import Sequence
 
     from napari_semxai.cli.batch.workers import Work
     from napari_semxai.cli.common.output import Output
@@ -108,19 +106,16 @@ def run(options: argparse.Namespace, output: Output) -> int:
     failed: dict[str, str] = {}
     sources = find_sources(options.inputs, failed)
     sources = with_truths(sources, options.inputs, options.foreground)
-    work, on_loaded = _work(options, sources, output)
-    outcome = do_each(work, sources, failed, batch_options(options), output, on_loaded)
+    work = _work(options, sources, output)
+    outcome = do_each(work, sources, failed, batch_options(options), output)
     output.result({"output": options.output, "explanations": outcome.done, **outcome.rest})
     return outcome.conclude(output)
 
 
-def _work(
-    options: argparse.Namespace, sources: Sequence[Source], output: Output
-) -> tuple[Work, Callable[[Any], None]]:
+def _work(options: argparse.Namespace, sources: Sequence[Source], output: Output) -> Work:
     if options.method in RENDERED:
-        return rendered_work(options), lambda _loaded: None
+        return rendered_work(options)
     # Imports torch.
     from napari_semxai.cli.works.explain_setup import explain_work
-    from napari_semxai.cli.works.explainers import show_progress
 
-    return explain_work(options, sources, output), partial(show_progress, output)
+    return explain_work(options, sources, output)

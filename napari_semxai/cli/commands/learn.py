@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.cli.batch.workers import ask_engine
 from napari_semxai.cli.common.options import count, number, whole
 from napari_semxai.cli.common.output import BAD_INPUT, DONE
-from napari_semxai.engine.client import EngineClient
 from napari_semxai.store.project.learned import learned_versions, use_version, version_in_use
 from napari_semxai.store.project.project import open_project
-from napari_semxai.types import InputError, Progress
+from napari_semxai.types import InputError
 from napari_semxai.types.learned import (
-    FeaturesRequest,
     LearnedVersion,
     LearnRequest,
     LearnSettings,
@@ -115,38 +112,6 @@ def learn(request: LearnRequest, output: Output) -> LearnedVersion:
     made = ask_engine(request, output)
     if not isinstance(made, LearnedVersion):
         raise InputError(f"{request.project}: learning ended without a version")
-    return made
-
-
-def ask_engine(request: LearnRequest | FeaturesRequest, output: Output) -> Any:
-    """Return the last answer of the learning engine that is no progress, in a process of its own.
-
-    Raises
-    ------
-    InputError
-        With what the process said went wrong.
-    """
-    said: SimpleQueue[Any] = SimpleQueue()
-    with closing(EngineClient("learn")) as engine:
-        engine.submit(
-            request,
-            destination="learn",
-            on_update=said.put,
-            on_done=lambda: said.put(None),
-            on_failed=lambda message: said.put(InputError(message)),
-        )
-        # What a person does meanwhile goes first.
-        engine.lower_priority()
-        made = None
-        while (value := said.get()) is not None:
-            if isinstance(value, InputError):
-                raise value
-            if not isinstance(value, Progress):
-                made = value
-                continue
-            left = value.seconds_left
-            more = "" if left is None else f", {left / 60:.0f} min left"
-            output.progress(f"{value.stage} {value.done}/{value.total}{more}")
     return made
 
 

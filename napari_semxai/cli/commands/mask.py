@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_semxai.cli.batch.batch import add_batch_options, batch_options, do_each
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     import argparse
 
     from napari_semxai.cli.common.output import Output
-    from napari_semxai.cli.works.masks import Pipeline
 
 
 def add_parser(commands: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -45,15 +43,6 @@ def run(options: argparse.Namespace, output: Output) -> int:
     failed: dict[str, str] = {}
     sources = with_ignored(find_sources(options.inputs, failed), options.ignore)
     work = MaskWork(settings_from(options), options.output)
-    outcome = do_each(
-        work, sources, failed, batch_options(options), output, partial(_show, output)
-    )
+    outcome = do_each(work, sources, failed, batch_options(options), output)
     output.result({"output": options.output, "masks": outcome.done, **outcome.rest})
     return outcome.conclude(output)
-
-
-def _show(output: Output, pipeline: Pipeline) -> None:
-    """Show how far the network is with an image."""
-    pipeline.on_update = lambda update: output.progress(
-        f"{update.stage} {update.done}/{update.total}"
-    )

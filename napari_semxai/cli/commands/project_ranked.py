@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.algorithms.statistics.acceptance import Promise
-from napari_semxai.cli.commands.learn import ask_engine
+from napari_semxai.cli.batch.workers import ask_engine
 from napari_semxai.cli.common.options import count, fraction, whole
 from napari_semxai.cli.common.output import DONE
 from napari_semxai.store.project.certificates import (

@@ -122,9 +122,8 @@ def _report(
     output: Output,
 ) -> None:
     from napari_semxai.algorithms.algorithm1.sweep import advice, sweep_set
-    from napari_semxai.reports.figures import save_figures
-    from napari_semxai.reports.sweep import sweep_figure
-    from napari_semxai.store.datasets.results import write_sweep
+    from napari_semxai.reports.figures import save_figures, sweep_figure
+    from napari_semxai.store.datasets.dataset import write_sweep
     from napari_semxai.store.disk.tables import write_records
 
     alphas, betas = (np.linspace(*axis) for axis in axes)
@@ -290,8 +289,7 @@ def _report_thresholds(
     output: Output,
 ) -> None:
     # matplotlib takes half a second.
-    from napari_semxai.reports.figures import save_figures
-    from napari_semxai.reports.sweep import curves_figure
+    from napari_semxai.reports.figures import curves_figure, save_figures
     from napari_semxai.store.disk.tables import write_records
 
     files = [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.backends.classifier.train import TrainReport, TrainSettings
     from napari_semxai.cli.common.output import Output
-    from napari_semxai.store.sources.labelled_images import LabelledImages
+    from napari_semxai.store.sources.find_images import LabelledImages
 
 _SUFFIX = ".safetensors"
 _FEW = 10
@@ -63,7 +63,7 @@ def run(options: argparse.Namespace, output: Output) -> int:
     """Train, write and report."""
     _check(options)
     from napari_semxai.backends.classifier.train import ClassifierTraining
-    from napari_semxai.store.sources.labelled_images import labelled_images
+    from napari_semxai.store.sources.find_images import labelled_images
 
     def show(done: int, total: int) -> None:
         output.progress(f"reading {done}/{total}")

@@ -13,6 +13,8 @@ import numpy as np
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_semxai.types import Progress
+
 DONE = 0
 BAD_INPUT = 2
 SOME_FAILED = 3
@@ -60,6 +62,10 @@ class Output:
         if failed:
             return SOME_FAILED if done else BAD_INPUT
         return DONE
+
+    def follow(self, job: Progress) -> None:
+        """Show how far a job is."""
+        self.progress(f"{job.stage} {job.done}/{job.total}")
 
     def progress(self, text: str) -> None:
         """Show `text` in place of the last progress, on a terminal only."""

@@ -21,13 +21,12 @@ from napari_semxai.store.datasets.dataset import find_by_stem, open_dataset
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, printable
+from napari_semxai.store.images.companions import is_reference, reference_digests
 from napari_semxai.store.images.masks import MaskFile, read_mask, write_mask
 from napari_semxai.store.images.read import image_files, page_count, page_name, read_image
-from napari_semxai.store.images.references import is_reference, reference_digests
 from napari_semxai.store.project.project import open_project
-from napari_semxai.store.sources.find_images import find_images
+from napari_semxai.store.sources.find_images import class_of, find_images
 from napari_semxai.store.sources.image_tables import find_table
-from napari_semxai.store.sources.labelled_images import class_of
 from napari_semxai.types import PROJECT_FILE, InputError, ReviewedFile
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from napari_semxai.cli.batch.batch import Stopwatch, batch_options, run_batch
 from napari_semxai.cli.common.options import settings_from
 from napari_semxai.cli.common.sources import Source, open_images, with_ignored
 from napari_semxai.cli.works.masks import DEFAULT_ALPHAS, DEFAULT_BETAS, MaskWork, SweepWork
-from napari_semxai.store.datasets.results import (
+from napari_semxai.store.datasets.dataset import (
     MAP_ENDING,
     read_given_mask,
     read_map,

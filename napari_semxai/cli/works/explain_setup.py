@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.algorithms.algorithm1.edge_strips import picture_border
@@ -14,7 +13,7 @@ from napari_semxai.algorithms.synthetic import LABELS
 from napari_semxai.backends.cam.gradcam import check_target, method_of
 from napari_semxai.backends.classifier.classifier import load_classifier
 from napari_semxai.backends.classifier.layers.outputs import layers_of
-from napari_semxai.backends.classifier.layers.tree import seconds_per_pass
+from napari_semxai.backends.classifier.layers.split import seconds_per_pass
 from napari_semxai.backends.classifier.nearest import feature_steps
 from napari_semxai.backends.concepts.bank import bank_for, read_bank, write_bank
 from napari_semxai.backends.concepts.craft import fit_steps
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.backends.classifier.classifier import Classifier
     from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
-    from napari_semxai.types import CamMethod, ConceptBank, Progress, SemImage
+    from napari_semxai.types import CamMethod, ConceptBank, SemImage
 
 
 SYNTHETIC = "The explained classifier was trained on synthetic images only."
@@ -81,7 +80,7 @@ def explain_work(
     files = () if compared is None else reviewed_files(compared)
     if files:
         # Once, before several processes would do the same.
-        run_steps(feature_steps(classifier, files), partial(_show, output))
+        run_steps(feature_steps(classifier, files), output.follow)
     return ExplainWork(
         nearest=files,
         classifier=options.classifier,
@@ -200,7 +199,7 @@ def _fit(
     borders = [] if whole else [picture_border(one.gray, one.picture_rows) for one in images]
     bank: ConceptBank = run_steps(
         fit_steps([image.gray for image in images], classifier, settings, borders),
-        partial(_show, output),
+        output.follow,
     )
     output.say(
         f"{bank.n_concepts} concepts of {bank.class_name} at {bank.layer} from {bank.n_images} "
@@ -226,10 +225,6 @@ def _say_cost(
     output.say(
         f"{method.title}: {passes:.0f} forward passes, about {seconds:.0f} s, for each image"
     )
-
-
-def _show(output: Output, update: Progress) -> None:
-    output.progress(f"{update.stage} {update.done}/{update.total}")
 
 
 def _say_doubts(bank: ConceptBank, output: Output) -> None:

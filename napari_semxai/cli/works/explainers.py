@@ -36,7 +36,7 @@ from napari_semxai.cli.works.record import (
     versions,
 )
 from napari_semxai.cli.works.rendered import as_rgb, blended, write_picture
-from napari_semxai.store.datasets.results import read_explanation, read_map
+from napari_semxai.store.datasets.dataset import read_explanation, read_map
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
@@ -57,8 +57,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_semxai.backends.classifier.classifier import Classifier
-    from napari_semxai.cli.common.output import Output
     from napari_semxai.cli.common.sources import Source
     from napari_semxai.store.datasets.dataset import TruthImage
     from napari_semxai.types import FloatArray, SemImage
@@ -120,13 +118,6 @@ EXPLAIN = "explain"
 MAP_ENDING, CONCEPTS_ENDING = ".npy", "_concepts.npy"
 T = TypeVar("T")
 _PACKAGES = ("napari-semxai", "grad-cam", "torch", "numpy")
-
-
-def show_progress(output: Output, explainer: Explainer) -> None:
-    """Show how far an explanation is."""
-    explainer.on_update = lambda update: output.progress(
-        f"{update.stage} {update.done}/{update.total}"
-    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,16 +29,16 @@ from napari_semxai.cli.works.record import (
     size_of,
     versions,
 )
-from napari_semxai.store.datasets.results import read_pool, write_pool
+from napari_semxai.store.datasets.dataset import read_pool, write_pool
 from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.store.images.ignored import write_ignored
+from napari_semxai.store.images.companions import (
+    compare_image,
+    compared_values,
+    write_ignored,
+)
 from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import auto_border, read_image
-from napari_semxai.store.images.references import (
-    compare_image,
-    compared_values,
-)
 from napari_semxai.types import (
     CandidatePool,
     GroundTruth,

@@ -15,12 +15,11 @@ from napari_semxai.controllers.edit.recipe import RecipeRecorder, automatic_sett
 from napari_semxai.controllers.edit.recovery import StrokeCopies, Strokes, image_key
 from napari_semxai.state.open_image import Left, SaveStage, SaveState
 from napari_semxai.state.session import Proposal
-from napari_semxai.store.disk.recovery_copies import discard_recovery, load_recovery
-from napari_semxai.store.disk.safety_net import LONGEST_WAIT
-from napari_semxai.store.images.ignored import ignored_path, read_ignored, write_ignored
+from napari_semxai.store.disk.safety_net import LONGEST_WAIT, discard_recovery, load_recovery
+from napari_semxai.store.images.companions import ignored_path, read_ignored, write_ignored
 from napari_semxai.store.images.masks import read_mask, write_mask
-from napari_semxai.store.project.cache import voided_by_edit
-from napari_semxai.store.project.originals import check_replaceable
+from napari_semxai.store.project.images import check_replaceable
+from napari_semxai.store.project.index.open_project import voided_by_edit
 from napari_semxai.types import InputError, LeftOut, parted
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.open_image import UnsavedMask
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.types import BoolMask, ReviewRecord
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from napari_semxai.algorithms.masks.edits import apply_patches, mask_patch
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.companions import compared_values
 from napari_semxai.store.images.mask_parts import region_counts
-from napari_semxai.store.images.references import compared_values
 from napari_semxai.types import MaskRecipe
 
 if TYPE_CHECKING:

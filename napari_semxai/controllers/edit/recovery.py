@@ -11,13 +11,14 @@ import numpy as np
 
 from napari_semxai.state.open_image import SaveStage, SaveState, UnsavedMask
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.disk.recovery_copies import (
+from napari_semxai.store.disk.safety_net import (
+    LONGEST_WAIT,
+    SafetyNet,
     discard_recovery,
     list_recoveries,
     load_recovery,
     save_recovery,
 )
-from napari_semxai.store.disk.safety_net import LONGEST_WAIT, SafetyNet
 from napari_semxai.types import InputError, parted
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.masks.metrics import LiveMask
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.types import SemImage
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from napari_semxai.controllers.explain.classify import target_of
 from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.state.explanation import HEAT_MAP, Focus
-from napari_semxai.store.datasets.results import copy_bank, name_concepts
+from napari_semxai.store.datasets.dataset import copy_bank, name_concepts
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import (

@@ -12,13 +12,13 @@ from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.edit.recipe import versions
 from napari_semxai.state.session import Found, KeptCandidates, ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.images.mask_parts import region_counts, region_mask
-from napari_semxai.store.images.read import auto_border
-from napari_semxai.store.images.references import (
+from napari_semxai.store.images.companions import (
     compared_values,
     comparison_of,
     reference_digests,
 )
+from napari_semxai.store.images.mask_parts import region_counts, region_mask
+from napari_semxai.store.images.read import auto_border
 from napari_semxai.types import (
     IDLE,
     CandidatePool,

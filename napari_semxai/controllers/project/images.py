@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.segment.segment import SegmentController
     from napari_semxai.state.explanation import FitImage
     from napari_semxai.state.session import Session
-    from napari_semxai.store.project.cache import Entry
-    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.store.project.index.open_project import Entry, OpenProject
     from napari_semxai.types import SemImage
 
 _KEPT = 32

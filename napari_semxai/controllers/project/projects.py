@@ -11,10 +11,9 @@ from psygnal import Signal
 
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Tally
-from napari_semxai.store.project.cache import ProjectCache
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.files import read_info
-from napari_semxai.store.project.index.open_project import OpenProject
+from napari_semxai.store.project.index.open_project import OpenProject, ProjectCache
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import IDLE, PROJECT_FILE, InputError, Progress, QueueFilter
 

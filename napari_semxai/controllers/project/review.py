@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.state.review import NEED_MASK, PastReview
-from napari_semxai.store.project.cache import after_change
 from napari_semxai.store.project.certificates import accept_by_rule
+from napari_semxai.store.project.index.open_project import after_change
 from napari_semxai.types import InputError, ReviewChange, ReviewRecord, ReviewState
 
 if TYPE_CHECKING:
@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.controllers.project.review_writer import ReviewWriter
     from napari_semxai.state.session import Session
-    from napari_semxai.store.project.cache import Entry
     from napari_semxai.store.project.certificates import Certificate
-    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.store.project.index.open_project import Entry, OpenProject
     from napari_semxai.types import BoolMask, QueueFilter, SemImage
 
     _Change = Callable[[ReviewRecord, BoolMask | None], ReviewChange]

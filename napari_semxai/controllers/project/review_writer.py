@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.state.open_image import SaveStage, SaveState
-from napari_semxai.store.project.cache import after_change, same_region
+from napari_semxai.store.project.index.open_project import after_change, same_region
 from napari_semxai.types import ReviewChange, ReviewState
 
 if TYPE_CHECKING:
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.open_image import Left
     from napari_semxai.state.session import Session
-    from napari_semxai.store.project.cache import Entry
-    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.store.project.index.open_project import Entry, OpenProject
     from napari_semxai.types import BoolMask, QueueFilter, ReviewRecord
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.sweep import advice
 from napari_semxai.state.research import RunResult, RunState
-from napari_semxai.store.datasets.results import load_map, read_sweep
+from napari_semxai.store.datasets.dataset import load_map, read_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.types import Heatmap, InputError, JobState

@@ -12,8 +12,8 @@ from napari_semxai.algorithms.algorithm1.candidates import same_candidate
 from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.segment.candidates import Ranking
 from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
+from napari_semxai.store.images.companions import comparison_of
 from napari_semxai.store.images.read import auto_border
-from napari_semxai.store.images.references import comparison_of
 from napari_semxai.types import (
     IDLE,
     CandidatePool,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         LeftOut,
         SemImage,
     )
-    from napari_semxai.types.reference import CompareRequest
+    from napari_semxai.types.image import CompareRequest
 
 CANDIDATES = "candidates"
 WARM = "warm"

@@ -374,7 +374,6 @@ def arrange(
         shown = {name: stack[:1] for name, stack in groups.items() if not alone or name == alone}
         laid = {name: [((0, 0), maps) for maps in stack if maps] for name, stack in shown.items()}
         return _arranged(laid, ())
-    # What is looked at alone lies over the image itself.
     order = sorted(groups, key=lambda name: name != alone)
     wanted = [(name, maps) for name in order for maps in groups[name] if maps]
     tiles = _grid(len(wanted))

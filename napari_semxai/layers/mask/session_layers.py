@@ -13,8 +13,7 @@ from psygnal import Signal
 from napari_semxai.layers.files import DEFECT, ROLE, SAY
 from napari_semxai.layers.layout import Layout
 from napari_semxai.layers.mask.mask_watch import MaskTool, MaskWatch, TakenMouse
-from napari_semxai.layers.mask.reference_layers import ReferenceLayers
-from napari_semxai.layers.mask.step_layers import IgnoredLayer, StepLayers
+from napari_semxai.layers.mask.step_layers import IgnoredLayer, ReferenceLayers, StepLayers
 from napari_semxai.layers.owned_layers import OwnedLayers, set_visible
 from napari_semxai.types import colors, mask_labels
 

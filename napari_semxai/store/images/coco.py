@@ -17,21 +17,19 @@ import numpy as np
 
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.tables import read_text
-from napari_semxai.store.images.coco_results import (
-    LEAST_SCORE,
-    id_key,
-    is_results,
-    results_document,
-)
 from napari_semxai.store.images.mask_parts import (
     IGNORED_KEY,
+    LEAST_SCORE,
     RLE,
     coco_annotation,
     coco_ignored,
     drawn_polygons,
     drawn_runs,
+    id_key,
+    is_results,
     mask_part,
     objects_of,
+    results_document,
     run_lengths,
 )
 from napari_semxai.types import BoolMask, InputError, MaskPart

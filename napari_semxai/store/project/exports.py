@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,23 +16,23 @@ from napari_semxai.algorithms.masks.measurements import measure, outlines
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.tables import all_reasons, write_table
 from napari_semxai.store.images.coco import NO_CLASS, category_ids, coco_document
-from napari_semxai.store.images.ignored import VOID, ignored_path, write_ignored, write_numbers
+from napari_semxai.store.images.companions import VOID, ignored_path, write_ignored, write_numbers
 from napari_semxai.store.images.mask_parts import objects_of
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import microscope_columns, page_count
 from napari_semxai.store.images.tiff import write_image
-from napari_semxai.store.project.klarf_export import export_klarf
-from napari_semxai.store.project.originals import (
+from napari_semxai.store.project.images import (
     check_replaceable,
     check_replaceable_table,
     free_place,
 )
+from napari_semxai.store.project.klarf_export import export_klarf
 from napari_semxai.store.project.records import imported_state
 from napari_semxai.store.project.verify import ExportNote
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -316,9 +317,6 @@ def _copy_image(project: Project, image: ProjectImage, pixels: NDArray[Any], fol
     return path
 
 
-_Write: TypeAlias = "Callable[..., int]"
-
-
 @dataclass(frozen=True, slots=True)
 class ExportFormat:
     """A form in which the masks of a project can be written.
@@ -336,7 +334,7 @@ class ExportFormat:
     """
 
     title: str
-    write: _Write
+    write: Callable[..., int]
     file_filter: str = ""
     copies: bool = False
     tells: bool = False

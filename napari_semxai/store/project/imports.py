@@ -13,7 +13,7 @@ from napari_semxai.algorithms.masks.foreground import AUTO, BRIGHT, ForegroundRu
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.tables import all_reasons, read_table, read_text
 from napari_semxai.store.images.coco import read_coco
-from napari_semxai.store.images.ignored import VOID, is_ignored_file, read_ignored
+from napari_semxai.store.images.companions import VOID, is_ignored_file, read_ignored
 from napari_semxai.store.images.mask_parts import numbered_parts, region_counts
 from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem, stored_mask
 from napari_semxai.store.images.read import image_files

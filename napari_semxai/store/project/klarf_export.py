@@ -20,7 +20,7 @@ import skimage
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.tables import text_encoding
 from napari_semxai.store.project.files import reaching
-from napari_semxai.store.project.originals import free_place
+from napari_semxai.store.project.images import free_place
 from napari_semxai.store.sources.klarf import is_klarf, parse_klarf
 from napari_semxai.store.sources.klarf_grammar import is_number
 from napari_semxai.types import InputError, ReviewState

@@ -21,8 +21,12 @@ from napari_semxai.store.project.files import (
     reaching,
     read_info,
 )
-from napari_semxai.store.project.images import ImageFinder, read_images, store_pixel_size
-from napari_semxai.store.project.originals import original_files
+from napari_semxai.store.project.images import (
+    ImageFinder,
+    original_files,
+    read_images,
+    store_pixel_size,
+)
 from napari_semxai.store.project.records import (
     check_mask,
     discard_replaced,

@@ -11,14 +11,13 @@ import numpy as np
 from napari_semxai.algorithms.masks.metrics import either, scores
 from napari_semxai.algorithms.statistics.ranking import measured, most_to_gain, nearest, suspicion
 from napari_semxai.store.project.certificates import audit_sample
-from napari_semxai.store.project.features import known_features
 from napari_semxai.store.project.files import (
     RECORD_SUFFIX,
     RECORDS_FOLDER,
     annotator_folder,
     annotator_key,
 )
-from napari_semxai.store.project.learned import learned_versions
+from napari_semxai.store.project.learned import known_features, learned_versions
 from napari_semxai.store.project.masks import ignored_regions, replay_edits, truth_masks
 from napari_semxai.store.project.project import Project
 from napari_semxai.types import BoolMask, InputError, ReviewRecord, ReviewState

@@ -16,16 +16,14 @@ from napari_semxai.store.images.masks import read_white_mask, write_mask
 from napari_semxai.store.project.files import (
     MASK_SUFFIX,
     RECORD_SUFFIX,
+    history_digest,
     mask_path,
     reaching,
     read_json,
-    record_path,
-)
-from napari_semxai.store.project.recipes import (
-    history_digest,
     read_recipe,
     recipe_digest,
     recipe_values,
+    record_path,
     stored_state,
 )
 from napari_semxai.types import (

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_semxai.store.disk.folders import recovery_folder
-from napari_semxai.store.disk.recovery_copies import (
+from napari_semxai.store.disk.safety_net import (
     CHANGE,
     discard_recovery,
     list_recoveries,
     load_recovery,
     save_recovery,
 )
-from napari_semxai.store.project.files import annotator_key
-from napari_semxai.store.project.recipes import read_recipe, recipe_values
+from napari_semxai.store.project.files import annotator_key, read_recipe, recipe_values
 from napari_semxai.store.project.records import (
     record_of,
     record_values,
@@ -35,7 +34,7 @@ from napari_semxai.types import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.types import ProjectImage
 
 

@@ -19,11 +19,13 @@ from napari_semxai.store.project.files import (
     EXPORTS_FILE,
     annotator_folder,
     changing,
+    history_digest,
     mask_path,
     reaching,
+    recipe_digest,
     record_path,
+    stored_state,
 )
-from napari_semxai.store.project.recipes import history_digest, recipe_digest, stored_state
 from napari_semxai.store.project.records import read_stored, utc_now
 from napari_semxai.types import ChosenMask, InputError
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.segment.segment import SegmentController
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.session import Automatic, Session
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.widgets.common.forms import Connections
 
 ALGORITHM_TITLES = {

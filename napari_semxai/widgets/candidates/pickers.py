@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.images import ImageController
     from napari_semxai.layers.mask.session_layers import SessionLayers
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.store.weights.models import OfficialModel
     from napari_semxai.types import ModelInfo, SemImage
     from napari_semxai.widgets.common.forms import Connections

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout
 from superqt.utils import signals_blocked
 
-from napari_semxai.layers.mask.reference_layers import DIFFERENCE, REFERENCE
+from napari_semxai.layers.mask.step_layers import DIFFERENCE, REFERENCE
 from napari_semxai.types.settings import AUTO_REFERENCE, NO_REFERENCE, ROBUST, SELF_REFERENCE
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import IMAGE_FILTER, Panel
@@ -17,7 +17,7 @@ from napari_semxai.widgets.common.status import StatusText
 if TYPE_CHECKING:
     from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.controllers.segment.segment import SegmentController
-    from napari_semxai.layers.mask.reference_layers import ReferenceLayers
+    from napari_semxai.layers.mask.step_layers import ReferenceLayers
     from napari_semxai.state.session import Session
     from napari_semxai.types import AlgorithmSettings
 

@@ -11,7 +11,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QMenu, QPushButton
 
 from napari_semxai.store.disk import folders
-from napari_semxai.store.disk.preferences import last_folder, read_recent, remember_folder
+from napari_semxai.store.disk.folders import last_folder, read_recent, remember_folder
 from napari_semxai.widgets.common.forms import MASK_FILTER
 
 if TYPE_CHECKING:

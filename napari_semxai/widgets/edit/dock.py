@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.open_image import SaveState
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.widgets.common.forms import Connections, Panel
 
 TOOLS = (

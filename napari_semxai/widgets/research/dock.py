@@ -12,11 +12,12 @@ from napari_semxai.controllers.explain.concept_sources import concept_name
 from napari_semxai.controllers.scores.comparison_table import MASK_COLUMNS
 from napari_semxai.reports.figures import (
     concepts_figure,
+    curves_figure,
     overlay_figure,
     steps_figure,
+    sweep_figure,
     table_figure,
 )
-from napari_semxai.reports.sweep import curves_figure, sweep_figure
 from napari_semxai.state.explanation import HEAT_MAP
 from napari_semxai.types import CAM_METHODS
 from napari_semxai.widgets.common.figure_view import FigureView

@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_semxai.controllers.research.runs import EXPLANATIONS
-from napari_semxai.reports.sweep import sweep_figure
+from napari_semxai.reports.figures import sweep_figure
 from napari_semxai.types import JobState
 from napari_semxai.types.settings import ROBUST
 from napari_semxai.widgets.common.figure_view import FigureView

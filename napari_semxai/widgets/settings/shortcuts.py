@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
     QShortcut,
 )
 
-from napari_semxai.store.disk.preferences import read_shortcuts, write_shortcuts
+from napari_semxai.store.disk.folders import read_shortcuts, write_shortcuts
 from napari_semxai.types import InputError
 from napari_semxai.widgets.common.forms import FIELDS, Panel, button
 from napari_semxai.widgets.common.status import StatusText

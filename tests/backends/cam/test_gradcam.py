@@ -17,7 +17,7 @@ from torchvision import models
 from napari_semxai.backends.cam import gradcam as gradcam_module
 from napari_semxai.backends.cam.gradcam import gradcam, gradcam_steps
 from napari_semxai.backends.cam.methods import Perturbation
-from napari_semxai.backends.classifier.layers import tree
+from napari_semxai.backends.classifier.layers import split
 from napari_semxai.backends.classifier.layers.outputs import moved
 from napari_semxai.backends.runtime.stepwise import finish
 from napari_semxai.types import CAM_METHODS, CamMethod, InputError, moved_by
@@ -121,10 +121,10 @@ def test_a_family_that_the_library_lacks_is_an_entry_and_a_class(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     own = CamMethod("own", "Own", "tests.backends.cam.test_gradcam:Corner", 1, whole_network=True)
-    for module in (gradcam_module, tree):
+    for module in (gradcam_module, split):
         monkeypatch.setattr(module, "CAM_METHODS", (*CAM_METHODS, own))
     classifier = small_classifier()
-    assert tree.describe_layers(classifier).methods[-1].name == "own"
+    assert split.describe_layers(classifier).methods[-1].name == "own"
     heatmap = gradcam(IMAGE, classifier, target=1, method="own")
     assert (heatmap.method, heatmap.layers, heatmap.raw_maximum) == ("own", (), 3)
     assert heatmap.values[0, 0] == 1 > heatmap.values[-1, -1] == 0

@@ -10,7 +10,7 @@ from PIL import Image
 
 from napari_semxai.backends.classifier import nearest
 from napari_semxai.backends.runtime.stepwise import finish
-from napari_semxai.store.project.features import known_features
+from napari_semxai.store.project.learned import known_features
 from napari_semxai.store.project.ranked import without_features
 from napari_semxai.types import InputError, ReviewedFile
 from napari_semxai.types.learned import FeaturesRequest

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from napari_semxai.backends.classifier.architectures import build_architecture
 from napari_semxai.backends.classifier.classifier import probe
+from napari_semxai.backends.classifier.files import build_architecture
 from napari_semxai.types import ClassifierInfo
 
 

@@ -19,7 +19,7 @@ from threadpoolctl import threadpool_info
 
 from napari_semxai.algorithms.explanations.concepts import sobol_indices, sobol_masks
 from napari_semxai.algorithms.explanations.masks import PAPER_COLORS
-from napari_semxai.backends.classifier.layers.tree import describe_layers
+from napari_semxai.backends.classifier.layers.split import describe_layers
 from napari_semxai.backends.concepts import bank as concept_bank
 from napari_semxai.backends.concepts import factorize
 from napari_semxai.backends.concepts.bank import (
@@ -41,7 +41,7 @@ from napari_semxai.backends.concepts.maps import (
     rendering,
 )
 from napari_semxai.backends.runtime.stepwise import finish
-from napari_semxai.store.datasets.results import name_concepts
+from napari_semxai.store.datasets.dataset import name_concepts
 from napari_semxai.types import ConceptMaps, InputError
 from tests.backends.concepts.banks import K, make_bank
 from tests.networks import random_image, small_classifier

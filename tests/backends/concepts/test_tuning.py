@@ -9,7 +9,7 @@ import pytest
 
 from napari_semxai.algorithms.explanations.concepts import best_mean_iou
 from napari_semxai.algorithms.explanations.masks import weighted_map
-from napari_semxai.backends.classifier.layers.tree import default_concept_layer
+from napari_semxai.backends.classifier.layers.split import default_concept_layer
 from napari_semxai.backends.concepts import tuning
 from napari_semxai.backends.concepts.bank import new_split, refined
 from napari_semxai.backends.concepts.factorize import CraftSettings, Factors

@@ -7,6 +7,7 @@ from PIL import Image
 
 from napari_semxai.backends.learned import learn
 from napari_semxai.cli import main
+from napari_semxai.cli.batch import workers
 from napari_semxai.cli.commands import learn as command
 from napari_semxai.cli.works.masks import Pipeline, mask_record
 from napari_semxai.store.disk.digests import array_digest
@@ -32,7 +33,7 @@ def learned(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learn, "features_folder", lambda: folder / "cache")
         patch.setattr(learn, "todays_mask", lambda _, image: ~np.zeros(image.gray.shape, bool))
-        patch.setattr(command, "EngineClient", Engine)
+        patch.setattr(workers, "EngineClient", Engine)
         patch.setattr(command, "_USUAL", replace(QUICK, batch=4))
         with reviewed_project(folder) as project:
             arguments = ["--folds", "2", "--steps", "40", "-o", str(folder / "copy.safetensors")]

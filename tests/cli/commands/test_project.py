@@ -10,7 +10,7 @@ from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.cli import main
 from napari_semxai.cli.commands import project_ranked
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.project.features import write_features
+from napari_semxai.store.project.learned import write_features
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 from napari_semxai.types.learned import FeaturesRequest

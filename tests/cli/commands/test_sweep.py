@@ -11,7 +11,7 @@ from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.cli import main
 from napari_semxai.cli.commands.sweep import _left_out
 from napari_semxai.cli.works.masks import Pipeline
-from napari_semxai.store.datasets.results import read_sweep
+from napari_semxai.store.datasets.dataset import read_sweep
 from napari_semxai.store.images.masks import read_mask, write_mask
 
 

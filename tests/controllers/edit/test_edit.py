@@ -8,7 +8,7 @@ from PIL import Image
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.algorithms.masks.metrics import LiveMask
 from napari_semxai.controllers.edit.edit import EditController
-from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.disk.safety_net import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
 from tests.open_images import automatic_of, open_image
 from tests.pools import scene_masks

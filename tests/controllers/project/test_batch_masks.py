@@ -11,7 +11,7 @@ from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.controllers.project.batch_masks import QueueMasks
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.images.references import compared
+from napari_semxai.store.images.companions import compared
 from napari_semxai.types import (
     IDLE,
     GenerateUpdate,

@@ -11,7 +11,7 @@ import tifffile
 
 from napari_semxai.controllers.project.images import ImageController, is_same_file
 from napari_semxai.state.open_image import SaveStage, SaveState
-from napari_semxai.store.disk.recovery_copies import save_recovery
+from napari_semxai.store.disk.safety_net import save_recovery
 from napari_semxai.types import SemImage
 from tests.controllers.desk import SHAPE
 
@@ -202,7 +202,7 @@ def test_a_mask_that_was_not_saved_keeps_its_recovery_copy(session, images, imag
 def test_strokes_of_earlier_sessions_are_found(session, images, tmp_path):
     code = (
         "import sys, numpy as np\n"
-        "from napari_semxai.store.disk.recovery_copies import save_recovery\n"
+        "from napari_semxai.store.disk.safety_net import save_recovery\n"
         "for key, path in (('a' * 64, 'a.png'), ('b' * 64, ''), ('lot wafer_1 anna', 'c.png')):\n"
         "    info = {'name': path, 'path': path, 'page': 0}\n"
         "    save_recovery(sys.argv[1], key, np.ones((2, 2), np.uint8), info)"

@@ -2,7 +2,7 @@ from contextlib import closing
 
 import pytest
 
-from napari_semxai.store.disk.recovery_copies import list_recoveries
+from napari_semxai.store.disk.safety_net import list_recoveries
 from napari_semxai.types import QueueFilter, ReviewState
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.edits import apply_patches
 from napari_semxai.state.review import Clicks, ClickState, Offer
-from napari_semxai.store.disk.recovery_copies import list_recoveries, save_recovery
+from napari_semxai.store.disk.safety_net import list_recoveries, save_recovery
 from napari_semxai.types import (
     IDLE,
     Classification,

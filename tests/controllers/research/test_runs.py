@@ -11,7 +11,7 @@ from PIL import Image
 from napari_semxai.algorithms.algorithm1.sweep import ImagePlane, advice, sweep_set
 from napari_semxai.controllers.research.runs import RunController, read_result
 from napari_semxai.state.research import RunState
-from napari_semxai.store.datasets.results import write_sweep
+from napari_semxai.store.datasets.dataset import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.store.images.read import read_image

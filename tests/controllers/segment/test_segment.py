@@ -24,8 +24,8 @@ from napari_semxai.types import (
     LeftOut,
     ModelInfo,
 )
+from napari_semxai.types.image import CompareRequest
 from napari_semxai.types.learned import UNLIKE, LearnedMask, LearnedRequest
-from napari_semxai.types.reference import CompareRequest
 from napari_semxai.types.settings import usual_filters
 from tests.open_images import open_image
 from tests.pools import pool_of, scene_masks

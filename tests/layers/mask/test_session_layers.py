@@ -12,7 +12,7 @@ from napari_semxai.layers.mask.step_layers import step_labels
 from napari_semxai.state.review import OtherMasks
 from napari_semxai.state.session import LoadedTruth, Proposal
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.store.project.cache import Entry
+from napari_semxai.store.project.index.open_project import Entry
 from napari_semxai.types import IGNORED, ReviewRecord, SemImage
 from tests.open_images import automatic_of, make_image, open_image
 from tests.pools import scene_masks

@@ -10,7 +10,7 @@ import tifffile
 
 from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.disk.digests import array_digest
-from napari_semxai.store.disk.recovery_copies import list_recoveries, load_recovery
+from napari_semxai.store.disk.safety_net import list_recoveries, load_recovery
 from napari_semxai.store.images.masks import read_mask, write_mask
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project import records

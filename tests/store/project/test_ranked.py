@@ -8,14 +8,16 @@ from safetensors.numpy import save
 
 from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.project import ranked
-from napari_semxai.store.project.features import (
+from napari_semxai.store.project.index.index import ProjectIndex
+from napari_semxai.store.project.learned import (
+    CARD,
+    card_text,
     features_file,
     known_features,
     read_features,
     write_features,
+    write_version,
 )
-from napari_semxai.store.project.index.index import ProjectIndex
-from napari_semxai.store.project.learned import CARD, card_text, write_version
 from napari_semxai.store.project.ranked import (
     RANKINGS,
     gain,

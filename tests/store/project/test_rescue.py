@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.masks.edits import mask_patch
-from napari_semxai.store.disk.recovery_copies import list_recoveries
+from napari_semxai.store.disk.safety_net import list_recoveries
 from napari_semxai.store.project.index.open_project import write_kept
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.rescue import kept_changes, load_change, save_change

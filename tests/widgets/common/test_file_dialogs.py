@@ -7,7 +7,7 @@ import pytest
 from qtpy.QtWidgets import QFileDialog, QWidget
 
 from napari_semxai.store.disk import folders
-from napari_semxai.store.disk.preferences import remember_recent
+from napari_semxai.store.disk.folders import remember_recent
 from napari_semxai.widgets.common.file_dialogs import (
     Dialog,
     RecentButton,

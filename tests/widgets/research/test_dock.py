@@ -23,7 +23,7 @@ from napari_semxai.state.explanation import UNION, ExplanationMasks
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.research import ImageSweep, RunState
 from napari_semxai.state.session import Session
-from napari_semxai.store.datasets.results import write_sweep
+from napari_semxai.store.datasets.dataset import write_sweep
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.masks import write_mask
 from napari_semxai.types import (

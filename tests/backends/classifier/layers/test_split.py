@@ -8,15 +8,18 @@ import torch
 from torch import nn
 from torchvision import models
 
-from napari_semxai.backends.classifier.layers.split import head_weights, split_network
-from napari_semxai.backends.classifier.layers.tree import check_concept_layer, describe_layers
+from napari_semxai.backends.classifier.layers.split import (
+    check_concept_layer,
+    describe_layers,
+    split_network,
+)
 from napari_semxai.backends.concepts.bank import new_split
 from napari_semxai.backends.concepts.factorize import (
     Factors,
     clamp_agreement,
     reconstruction_agreement,
 )
-from napari_semxai.backends.concepts.maps import latents_of
+from napari_semxai.backends.concepts.maps import head_weights, latents_of
 from napari_semxai.types import InputError
 from tests.networks import (
     SmallNetwork,

@@ -1,4 +1,8 @@
-"""Which picture an image is compared with, and the comparison."""
+"""Pictures beside an image or its mask: what it is compared with, and what of it is ignored.
+
+The reference of an image is ``<image>_reference`` of any ending, or named otherwise; what is
+ignored lies beside the file of its mask, ``<mask>_ignored.png``, in white.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +11,16 @@ from glob import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from PIL import Image
+
 from napari_semxai.algorithms.algorithm1.reference import compare
+from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.disk.names import IMAGE_SUFFIXES, check_name
+from napari_semxai.store.images.masks import read_white_mask, write_mask
 from napari_semxai.store.images.read import auto_border, page_count, read_image
 from napari_semxai.types import InputError
-from napari_semxai.types.reference import CompareRequest
+from napari_semxai.types.image import CompareRequest
 from napari_semxai.types.settings import AUTO_REFERENCE, NO_REFERENCE, SELF_REFERENCE
 
 if TYPE_CHECKING:
@@ -22,9 +30,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.algorithm1.reference import Difference
-    from napari_semxai.types import AlgorithmSettings, Border, SemImage
+    from napari_semxai.types import AlgorithmSettings, BoolMask, Border, SemImage
 
-_ENDING = "_reference"
+_REFERENCE = "_reference"
+_IGNORED = "_ignored"
+VOID = 255
+"""What ignored pixels are among numbers of classes, as in Pascal VOC and Cityscapes."""
 
 
 def find_reference(image: Path | None, wanted: str, known: Path | None = None) -> Path | None:
@@ -52,7 +63,7 @@ def find_reference(image: Path | None, wanted: str, known: Path | None = None) -
     if wanted in (NO_REFERENCE, SELF_REFERENCE):
         return None
     if wanted == AUTO_REFERENCE and known is None:
-        return None if image is None else _named(image, image.parent, f"{image.stem}{_ENDING}*")
+        return None if image is None else _named(image, image.parent, f"{image.stem}{_REFERENCE}*")
     place = Path(wanted) if known is None or wanted != AUTO_REFERENCE else known
     check_name(place)
     if not place.is_dir():
@@ -63,7 +74,7 @@ def find_reference(image: Path | None, wanted: str, known: Path | None = None) -
     if image is None:
         raise InputError(f"{place}: holds no reference for an image without a file")
     # In a folder of references the names are those of the images.
-    found = _named(image, place, f"{image.stem}{_ENDING}*") or _named(image, place, image.stem)
+    found = _named(image, place, f"{image.stem}{_REFERENCE}*") or _named(image, place, image.stem)
     if found is None:
         raise InputError(f"{place}: holds no reference for {image.stem}")
     return found
@@ -96,7 +107,7 @@ def is_reference(path: Path, stems: Collection[Path]) -> bool:
     stems : collection of Path
         The image files of its folder, without endings.
     """
-    image, ending, _ = path.stem.rpartition(_ENDING)
+    image, ending, _ = path.stem.rpartition(_REFERENCE)
     return bool(image and ending) and path.with_name(image) in stems
 
 
@@ -163,3 +174,54 @@ def compared_values(difference: Difference | None) -> dict[str, Any] | None:
         "parts": int(difference.parts.max(initial=0)),
         "reason": difference.reason,
     }
+
+
+def ignored_path(mask: Path) -> Path:
+    """Return where what is ignored lies beside the file of a mask."""
+    return mask.with_name(f"{mask.stem}{_IGNORED}.png")
+
+
+def is_ignored_file(path: Path) -> bool:
+    """Return whether a file tells what is ignored of the mask beside it, and is no mask."""
+    stem = path.stem.removesuffix(_IGNORED)
+    beside = (path.with_name(f"{stem}{suffix}") for suffix in (".png", ".tif", ".tiff"))
+    return stem != path.stem and any(mask.is_file() for mask in beside)
+
+
+def write_ignored(mask: Path, ignored: BoolMask | None) -> None:
+    """Write what is ignored (M, N) beside the file of a mask; None removes what was there.
+
+    Raises
+    ------
+    InputError
+        When it cannot be written.
+    """
+    path = ignored_path(mask)
+    if ignored is not None:
+        write_mask(path, ignored)
+    elif path.is_file():
+        path.unlink()
+
+
+def read_ignored(mask: Path, shape: tuple[int, int]) -> BoolMask | None:
+    """Return what is ignored (M, N) beside the file of a mask; None where nothing tells it.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be read, or has another size.
+    """
+    path = ignored_path(mask)
+    return read_white_mask(path, shape) if path.is_file() else None
+
+
+def write_numbers(path: Path, values: NDArray[np.uint8]) -> None:
+    """Write numbers (M, N) of classes, and `VOID`, as a PNG of 8 bits, atomically.
+
+    Raises
+    ------
+    InputError
+        When the file cannot be written.
+    """
+    with atomic_write(path) as file:
+        Image.fromarray(values).save(file, format="PNG", compress_level=3)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from napari_semxai.store.images.coco import write_mask_document
-from napari_semxai.store.project.originals import (
+from napari_semxai.store.project.images import (
     check_not_project_file,
     check_replaceable,
     check_replaceable_coco,

@@ -11,13 +11,13 @@ from PIL import Image
 
 from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
 from napari_semxai.store.disk.digests import file_sha256
-from napari_semxai.store.images.read import read_image
-from napari_semxai.store.images.references import (
+from napari_semxai.store.images.companions import (
     compare_image,
     find_reference,
     is_reference,
     reference_digests,
 )
+from napari_semxai.store.images.read import read_image
 from napari_semxai.types import AlgorithmSettings, InputError
 
 if TYPE_CHECKING:

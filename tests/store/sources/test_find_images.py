@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_semxai.store.sources.labelled_images import labelled_images
+from napari_semxai.store.sources.find_images import labelled_images
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
