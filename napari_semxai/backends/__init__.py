@@ -3,7 +3,7 @@
 Imported by the engine, the command line and the functions of `napari_semxai`; never by the window.
 """
 
-from napari_semxai.backends.runtime.window_safe_import import load_triton, qt_is_loaded
+from napari_semxai.backends.runtime.libraries import load_triton, qt_is_loaded
 
 if qt_is_loaded():
     # A script's window, or napari's with its console: before anything here loads torchvision.

@@ -26,8 +26,8 @@ from scipy.stats import rankdata
 from torch.nn import functional
 
 from napari_semxai.backends.classifier.classifier import Classifier
+from napari_semxai.backends.runtime.libraries import qt_paths_kept
 from napari_semxai.backends.runtime.stepwise import finish
-from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
 from napari_semxai.types import Checks, Faithfulness, Progress, Sanity
 from napari_semxai.types.explain import RUN
 

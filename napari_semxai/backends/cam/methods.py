@@ -53,8 +53,8 @@ import torch
 from numpy.typing import NDArray
 
 from napari_semxai.backends.classifier.layers.outputs import moved, to_map
+from napari_semxai.backends.runtime.libraries import qt_paths_kept
 from napari_semxai.backends.runtime.stepwise import numpy_seed
-from napari_semxai.backends.runtime.window_safe_import import qt_paths_kept
 from napari_semxai.types.explain import RUN
 
 with qt_paths_kept():
