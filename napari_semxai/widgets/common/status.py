@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, QRect, QSize, Qt, QTimer
+from qtpy.QtCore import QElapsedTimer, QObject, QRect, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFrame,
     QLabel,
@@ -21,11 +21,15 @@ from napari_semxai.widgets.common.forms import row, set_bar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QMouseEvent, QResizeEvent
 
 SOON_MILLISECONDS = 150
 """An answer that comes sooner is not announced: nobody could read it, and every change of a text
 lets Qt paint the whole window once more."""
+_ANIMATED = 213
+"""StyleAnimationUpdate, which PyQt has no name for."""
+_STEP_MILLISECONDS = 250
 _MARGIN = 4
 _BAR_HEIGHT = 5
 _WRAP = int(getattr(Qt.TextFlag.TextWordWrap, "value", Qt.TextFlag.TextWordWrap))
@@ -187,6 +191,28 @@ class Passage(QTextEdit):
         return QSize(60, self.sizeHint().height())
 
 
+class CalmBar(QProgressBar):
+    """A progress bar that moves a few times a second while nobody knows how far it is.
+
+    Qt moves it 30 times, and each time composes the whole window anew beside the canvas: without
+    a graphics card that takes a core from what is waited for.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._moved = QElapsedTimer()
+
+    def event(self, event: QEvent) -> bool:
+        """Leave out most steps of the animation."""
+        if event.type() == _ANIMATED:
+            if self._moved.isValid() and not self._moved.hasExpired(_STEP_MILLISECONDS):
+                # Otherwise it would end.
+                event.accept()
+                return True
+            self._moved.start()
+        return bool(super().event(event))
+
+
 class StatusLine(QWidget):
     """What a dock's jobs say, over a thin progress bar.
 
@@ -198,7 +224,7 @@ class StatusLine(QWidget):
 
     def __init__(self, lines: int = 1) -> None:
         super().__init__()
-        self.text, self.progress = StatusText(lines), QProgressBar()
+        self.text, self.progress = StatusText(lines), CalmBar()
         self.progress.setTextVisible(False)
         self.progress.setFixedHeight(_BAR_HEIGHT)
         keep_room(self.progress)
