@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import napari
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
-from qtpy.QtCore import QEvent, QPoint, QRect
+from qtpy.QtCore import QEvent, QObject, QPoint, QRect
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -43,6 +43,7 @@ from napari_semxai.types import (
     Failure,
     GenerateSettings,
     JobState,
+    ModelInfo,
     Progress,
     Prompts,
     ReviewRecord,
@@ -109,6 +110,41 @@ class Places:
         return place.intersected(QRect(viewport.mapToGlobal(QPoint(0, 0)), viewport.size()))
 
 
+class Layouts(QObject):
+    """Says whether anything may lie elsewhere than when that was last asked."""
+
+    _KINDS = frozenset(
+        (
+            QEvent.Type.Hide,
+            QEvent.Type.LayoutRequest,
+            QEvent.Type.Move,
+            QEvent.Type.ParentChange,
+            QEvent.Type.Resize,
+            QEvent.Type.Show,
+            QEvent.Type.ZOrderChange,
+        )
+    )
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._changed = True
+
+    def __enter__(self) -> Self:
+        QApplication.instance().installEventFilter(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        QApplication.instance().removeEventFilter(self)
+
+    def eventFilter(self, _: QObject, event: QEvent) -> bool:
+        self._changed = self._changed or event.type() in self._KINDS
+        return False
+
+    def changed(self) -> bool:
+        changed, self._changed = self._changed, False
+        return changed
+
+
 def _name(own: QWidget) -> str:
     text = getattr(own, "text", getattr(own, "currentText", str))
     return f"{type(own).__name__} {text()!r} {own.toolTip()[:40]!r}"
@@ -116,6 +152,7 @@ def _name(own: QWidget) -> str:
 
 @pytest.fixture
 def workbench(
+    engine_on_demand: None,
     make_napari_viewer: Callable[..., napari.Viewer],
     qtbot: QtBot,
     folders: Folders,
@@ -126,7 +163,6 @@ def workbench(
     workbench.segment.set_generate(GenerateSettings(points_per_side=8))
     workbench.open_sample()
     qtbot.waitUntil(lambda: workbench.session.image is not None)
-    qtbot.waitUntil(lambda: workbench.session.model is not None, timeout=MINUTES)
     yield workbench
     plugin.close_workbench(workbench)
 
@@ -164,7 +200,7 @@ def _jobs_of_candidates(session: Session) -> Iterator[str]:
         Progress(state=JobState.CANCELLED, done=64, total=1024),
         Progress(state=JobState.DONE),
     )
-    yield from _follow(session, session, "model", None)
+    yield from _follow(session, session, "model", ModelInfo("bundled", "0" * 64, "cpu"))
     size = {"done": 5 * 10**7, "total": 156 * 10**6}
     download = Progress(OFFICIAL_MODELS[0].name, **size)
     yield from _follow(
@@ -332,32 +368,39 @@ def test_no_control_moves_while_networks_work(workbench: Workbench, qtbot: QtBot
     dock = _in_front(workbench, "Mask candidates", qtbot)
     places, wrong = Places(dock), []
 
-    def look(what: str, ended: bool) -> bool:
+    def look(what: str) -> None:
         wrong.extend(f"{what}: {moved}" for moved in places.wrong())
-        return ended
 
-    def generated() -> bool:
-        return look(session.generation.stage, session.generation.state == "done")
+    def until(ended: Callable[[], bool], stage: Callable[[], str]) -> None:
+        """Look whenever something was laid out, until the networks have answered."""
+        # To look without a reason would take longer than the networks.
+        with Layouts() as layouts:
+
+            def looked() -> bool:
+                if layouts.changed():
+                    look(stage())
+                return ended()
+
+            qtbot.waitUntil(looked, timeout=MINUTES)
+        look("answered")
 
     dock.run.start.click()
-    qtbot.waitUntil(generated, timeout=MINUTES)
+    until(lambda: session.generation.state == "done", lambda: session.generation.stage)
     workbench.segment.choose_winner(1)
-    look("chosen by hand", True)
+    look("chosen by hand")
     dock.model.panel.offer(OFFICIAL_MODELS[0])
-    look("a download is offered", True)
+    look("a download is offered")
     dock.model.panel.cancel.click()
-    look("a download is declined", True)
+    look("a download is declined")
     assert not wrong, "\n".join(wrong)
 
     dock = _in_front(workbench, "Explain", qtbot)
     places = Places(dock)
     dock.gradcam.bar.start.click()
-
-    def explained() -> bool:
-        what = f"{explanation.classifying.stage} {explanation.explaining.stage}"
-        return look(what, explanation.heatmaps.active is not None)
-
-    qtbot.waitUntil(explained, timeout=MINUTES)
+    until(
+        lambda: explanation.heatmaps.active is not None,
+        lambda: f"{explanation.classifying.stage} {explanation.explaining.stage}",
+    )
     dock.gradcam.clear.click()
-    look("cleared", True)
+    look("cleared")
     assert not wrong, "\n".join(wrong)

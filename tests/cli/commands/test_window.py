@@ -30,6 +30,7 @@ def files(tmp_path: Path) -> list[Path]:
     return [tmp_path / "b.tif", tmp_path / "a.png"]
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_images_and_docks(make_napari_viewer: Any, qtbot: Any, files: list[Path]) -> None:
     from napari_semxai.plugin import close_workbench, workbench_of
     from napari_semxai.workbench import DOCKS
@@ -48,6 +49,7 @@ def test_images_and_docks(make_napari_viewer: Any, qtbot: Any, files: list[Path]
     close_workbench(workbench_of(viewer))
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Path) -> None:
     from napari_semxai.plugin import close_workbench, workbench_of
     from napari_semxai.workbench import CANDIDATES
@@ -70,6 +72,7 @@ def test_every_page_of_a_file(make_napari_viewer: Any, qtbot: Any, tmp_path: Pat
     close_workbench(workbench)
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_a_folder_is_opened_as_a_project(
     make_napari_viewer: Any, qtbot: Any, files: list[Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +125,7 @@ def test_a_damaged_file_is_said_before_napari_starts(
     assert "a.tif: cannot be read" in capsys.readouterr().err
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 def test_what_can_be_read_is_opened_and_the_rest_named(
     make_napari_viewer: Any,
     files: list[Path],

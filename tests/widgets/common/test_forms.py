@@ -32,7 +32,7 @@ STEP = -120
 
 @pytest.fixture
 def workbench(
-    make_napari_viewer: Callable[..., napari.Viewer], folders: Folders
+    engine_on_demand: None, make_napari_viewer: Callable[..., napari.Viewer], folders: Folders
 ) -> Iterator[Workbench]:
     viewer = make_napari_viewer(show=True)
     workbench = plugin.open_workbench(viewer, folders)
