@@ -9,6 +9,7 @@ import threading
 import weakref
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from multiprocessing import resource_tracker
 from typing import TYPE_CHECKING, Any
 
@@ -131,10 +132,16 @@ def folders(tmp_path: Path) -> Folders:
     )
 
 
+@pytest.fixture(scope="session")
+def _config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Return ever other folders of one; each of pytest's own costs a look at all of them."""
+    return map(tmp_path_factory.mktemp("config").joinpath, map(str, count()))
+
+
 @pytest.fixture(autouse=True)
-def _own_last_folders(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: Any) -> None:
+def _own_last_folders(monkeypatch: pytest.MonkeyPatch, _config: Iterator[Path]) -> None:
     """Keep file dialogs of tests from the folders and files that a person used."""
-    config = tmp_path_factory.mktemp("config")
+    config = next(_config)
     for name in ("last_folders", "recent"):
         file = config / f"{name}.json"
         monkeypatch.setattr(
