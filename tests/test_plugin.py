@@ -84,6 +84,7 @@ def _on_canvas(viewer, widget, place):
     )
 
 
+@pytest.mark.usefixtures("engine_on_demand")
 @pytest.mark.parametrize(("key", "shown"), [("defect", "SEM defect"), ("six_classes", "class 1")])
 def test_a_sample_over_an_open_image_is_what_the_docks_work_on(workbench, key, shown, qtbot):
     workbench.viewer.add_image(np.full((64, 80), 90, np.uint8), name="mine")
@@ -143,8 +144,7 @@ def test_the_main_job(generated, qtbot, tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), painted != 0)
 
 
-def test_a_person_sees_mask_and_numbers(generated, qtbot):
-    workbench = generated
+def _a_person_sees_mask_and_numbers(workbench, qtbot):
     layer = workbench.layers.mask_layer
 
     def warmth():
@@ -162,8 +162,10 @@ def test_a_person_sees_mask_and_numbers(generated, qtbot):
     assert dock.values["dice"].text() == f"{workbench.session.readout.scores.dice:.4f}"
 
 
-def test_the_engine_may_die_and_the_mask_stays(generated, qtbot):
+def test_the_mask_stays_when_a_job_is_cancelled_or_its_engine_dies(generated, qtbot):
     workbench, session = generated, generated.session
+    _a_person_sees_mask_and_numbers(workbench, qtbot)
+    _cancelled(workbench, qtbot)
     workbench.layers.mask_layer.paint((50, 50), 1)
     mask = workbench.layers.mask_layer.data.copy()
     workbench.segment.set_generate(GenerateSettings(points_per_side=64))
@@ -176,6 +178,28 @@ def test_the_engine_may_die_and_the_mask_stays(generated, qtbot):
     workbench.segment.set_generate(GenerateSettings(points_per_side=4))
     workbench.segment.generate()
     qtbot.waitUntil(lambda: session.generation.state == "done", timeout=GENERATE_MILLISECONDS)
+
+
+def _cancelled(workbench, qtbot):
+    session = workbench.session
+    workbench.segment.set_generate(GenerateSettings(points_per_side=64))
+    workbench.segment.generate()
+    qtbot.waitUntil(lambda: session.generation.done > 0, timeout=GENERATE_MILLISECONDS)
+    workbench.segment.cancel()
+    done = session.generation.done
+    # The engine answers requests in turn: once it has answered another one, nothing late can come.
+    ended = []
+    workbench.engine.submit(
+        WarmRequest("bundled", "cpu"),
+        destination="another",
+        on_update=lambda update: None,
+        on_done=lambda: ended.append("done"),
+        on_failed=ended.append,
+    )
+    qtbot.waitUntil(lambda: bool(ended), timeout=GENERATE_MILLISECONDS)
+    assert ended == ["done"]
+    assert (session.generation.state, session.generation.done) == ("cancelled", done)
+    assert session.automatic is not None
 
 
 @pytest.mark.slow
@@ -217,28 +241,6 @@ def test_an_image_comes_back_with_its_mask(generated, qtbot, tmp_path):
     assert session.save.path == tmp_path / "mask.png"
     workbench.segment.set_algorithm(alpha=4.0)
     np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
-
-
-def test_cancel_keeps_the_window_and_the_mask(generated, qtbot):
-    workbench, session = generated, generated.session
-    workbench.segment.set_generate(GenerateSettings(points_per_side=64))
-    workbench.segment.generate()
-    qtbot.waitUntil(lambda: session.generation.done > 0, timeout=GENERATE_MILLISECONDS)
-    workbench.segment.cancel()
-    done = session.generation.done
-    # The engine answers requests in turn: once it has answered another one, nothing late can come.
-    ended = []
-    workbench.engine.submit(
-        WarmRequest("bundled", "cpu"),
-        destination="another",
-        on_update=lambda update: None,
-        on_done=lambda: ended.append("done"),
-        on_failed=ended.append,
-    )
-    qtbot.waitUntil(lambda: bool(ended), timeout=GENERATE_MILLISECONDS)
-    assert ended == ["done"]
-    assert (session.generation.state, session.generation.done) == ("cancelled", done)
-    assert session.automatic is not None
 
 
 def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot, folders):
