@@ -35,11 +35,21 @@ def picture(path: Path) -> np.ndarray:
         return np.asarray(stored)
 
 
-def test_every_step_is_said_and_pictured(
-    tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("display", [True, False])
+def test_every_step_is_pictured_and_the_window_needs_a_display(
+    tmp_path: Path,
+    quick: list[str],
+    display: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main(["demo", "--no-window", "--no-craft", "-o", str(tmp_path), *quick]) == 0
+    started: list[list[str]] = []
+    monkeypatch.setattr(window, "has_display", lambda: display)
+    monkeypatch.setattr(window, "start", lambda arguments, output: started.append(arguments))
+    assert main(["demo", "--no-craft", "-o", str(tmp_path), *quick]) == 0
+    assert started == ([["--sample"]] if display else [])
     text = capsys.readouterr().out
+    assert ("No display" in text) != display
     for word in (
         "encoder",
         "decoder",
@@ -62,7 +72,14 @@ def test_every_step_is_said_and_pictured(
     assert (colored == read_mask(tmp_path / "sample_mask.png")).all()
 
 
-def test_json(tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_json(
+    tmp_path: Path,
+    quick: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    started: list[list[str]] = []
+    monkeypatch.setattr(window, "start", lambda arguments, output: started.append(arguments))
     assert main(["demo", "--no-window", "--no-craft", "--json", "-o", str(tmp_path), *quick]) == 0
     result = json.loads(capsys.readouterr().out)
     assert result["scores"].keys() == {"dice", "iou", "precision", "recall", "accuracy"}
@@ -70,22 +87,7 @@ def test_json(tmp_path: Path, quick: list[str], capsys: pytest.CaptureFixture[st
     stored = json.loads((tmp_path / "demo.json").read_text("utf-8"))
     assert "seconds" not in stored
     assert stored["scores"] == result["scores"]
-
-
-@pytest.mark.parametrize("display", [True, False])
-def test_the_window_opens_only_where_there_is_a_display(
-    tmp_path: Path,
-    quick: list[str],
-    display: bool,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    started: list[list[str]] = []
-    monkeypatch.setattr(window, "has_display", lambda: display)
-    monkeypatch.setattr(window, "start", lambda arguments, output: started.append(arguments))
-    assert main(["demo", "--no-craft", "-o", str(tmp_path), *quick]) == 0
-    assert started == ([["--sample"]] if display else [])
-    assert ("No display" in capsys.readouterr().out) != display
+    assert started == []
 
 
 @pytest.mark.slow
