@@ -38,8 +38,21 @@ _WAIT_MILLISECONDS = 30_000
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put tests with TensorFlow last: a window that opened before it goes on working."""
-    items.sort(key=lambda item: item.get_closest_marker("tensorflow") is not None)
+    """Put files that open windows first, and tests with TensorFlow last.
+
+    Windows take longest, and no process shall wait for the last of them. One that opened before
+    TensorFlow goes on working.
+    """
+    windows = {
+        item.path for item in items if "make_napari_viewer" in getattr(item, "fixturenames", ())
+    }
+
+    def place(item: pytest.Item) -> int:
+        if item.get_closest_marker("tensorflow") is not None:
+            return 2
+        return int(item.path not in windows)
+
+    items.sort(key=place)
 
 
 def _top_level_widgets() -> dict[int, Any]:
@@ -196,3 +209,9 @@ def _application(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         # Pools of processes start it, and it stays until this process ends: no test's leak.
         resource_tracker.ensure_running()
     request.getfixturevalue("qapp")
+    if "torch" in sys.modules:
+        from napari_semxai.backends.runtime.window_safe_import import load_triton
+
+        # Networks that were imported while no window could come have not loaded it, and after
+        # one has opened the process would die.
+        load_triton()
