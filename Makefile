@@ -5,6 +5,8 @@
 BIN := .venv/bin
 lean := pyqt5,batch
 WORKERS ?= 2
+# Only these files hold tests for PyQt6; to import all others would take longer than to run them.
+qt6 = $(shell grep -rlw --include='test_*.py' mark.qt6 tests)
 CHECKS := "ruff check" "ruff format --check" mypy lint-imports typos \
 	"validate-pyproject pyproject.toml" "npe2 validate napari.yaml"
 workers = $(if $(filter-out 0,$(CRAFT)),0,$(WORKERS))
@@ -20,10 +22,10 @@ demo: setup-demo
 test: test-pyqt5 test-pyqt6
 
 test-pyqt5: setup-dev
-	$(BIN)/python -m pytest -n $(workers) --dist loadscope
+	$(BIN)/python -m pytest -n $(workers) --dist loadscope --no-loadscope-reorder
 
 test-pyqt6: setup-dev
-	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest -m "qt6 and not slow"
+	QT_API=pyqt6 PYTEST_QT_API=pyqt6 $(BIN)/python -m pytest -m "qt6 and not slow" $(qt6)
 
 test-slow: setup-dev
 	$(BIN)/python -m pytest -m slow
