@@ -30,6 +30,10 @@ if sys.platform == "linux":
 # Before torch is loaded: threads of several processes that spin while they wait take each other's
 # cores, and triple the time of tests of networks.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    # Each takes its share of the cores: more threads than those take a third longer for the same.
+    share = (os.cpu_count() or 1) // int(workers)
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, share)))
 
 _QT_FIXTURES = {"qtbot", "qapp", "make_napari_viewer", "make_napari_viewer_proxy"}
 # Both are waited out only by a test that fails, so that a busy machine fails none.
