@@ -4,7 +4,7 @@
 defects, and compares each with its own repetitions and with a made reference: the same place
 without the defects, shifted, in other light and noise. The bundled SAM 2 answers for what
 differs. It fits on one stream of scenes, writes the numbers to
-``napari_semxai/algorithms/algorithm1/compared.py``, and reports on the other: a Markdown table,
+``napari_semxai/algorithms/algorithm1/suspects.py``, and reports on the other: a Markdown table,
 and rows of every scene in ``training/results/compared.csv``. ``--report-only`` takes the numbers
 as they are. Candidates and answers are kept in ``--cache``, which `training.robust` shares.
 """
@@ -20,13 +20,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold
-from sklearn.preprocessing import StandardScaler
 
-from napari_semxai.algorithms.algorithm1 import compared, robust
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.evidence import Evidence
 from napari_semxai.algorithms.algorithm1.reference import Difference, compare, prompts_at
+from napari_semxai.algorithms.algorithm1.robust import defect_of, gathered, robust_defect
+from napari_semxai.algorithms.algorithm1.suspects import Suspects, judge_suspects
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.classification import calibration_error
 from napari_semxai.algorithms.synthetic import make_reference
@@ -35,7 +34,7 @@ from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.datasets.dataset import read_pool, write_pool
 from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.types import BoolMask, LeftOut
-from training.robust import _mean, paper_answer, with_numbers
+from training.robust import _mean, fit_model, paper_answer
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases, descriptions
 
 if TYPE_CHECKING:
@@ -45,9 +44,7 @@ if TYPE_CHECKING:
 
 KINDS = ("patterned surface", "no defect, patterned")
 REFERENCES = ("itself", "made reference")
-CODE = Path(compared.__file__)
 RESULTS = Path("training/results/compared.csv")
-FOLDS = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,7 +55,8 @@ class Compared:
     pattern: str
     reference: str
     difference: Difference
-    suspects: compared.Suspects | None
+    evidence: Evidence | None
+    suspects: Suspects | None
     before: BoolMask
     confidence: float
 
@@ -94,18 +92,19 @@ def compared_cases(
         settings = {"connectivity": 8, "left_out": LeftOut(strips)}
         before, confidence = paper.mask, float("nan")
         if paper.winner is not None:
-            plain = robust.robust_defect(image, paper.surface, case.pool, **settings)
+            plain = robust_defect(image, paper.surface, case.pool, **settings)
             before, confidence = plain.mask, float(plain.confidence)
         for name, found in zip(
             REFERENCES,
             (compare(image, strips), compare(image, strips, made, edge_strips(made))),
             strict=True,
         ):
-            suspects = None
+            suspects = evidence = None
             if not found.reason and paper.winner is not None:
                 pool = asked(segmenter, cache, case, found)
-                suspects = compared.judge_suspects(image, paper.surface, pool, found, **settings)
-            yield Compared(case, spec.pattern, name, found, suspects, before, confidence)
+                evidence = gathered(pool, settings["left_out"], found)
+                suspects = judge_suspects(image, paper.surface, pool, evidence, **settings)
+            yield Compared(case, spec.pattern, name, found, evidence, suspects, before, confidence)
 
 
 def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference) -> CandidatePool:
@@ -121,60 +120,11 @@ def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference)
     return case.pool.with_proposed(answers)
 
 
-def targets(item: Compared) -> np.ndarray:
-    """Return the best IoU of each suspect with a defect."""
-    found, regions = item.suspects, item.case.scene.regions
-    defects = [region.mask for region in regions if region.kind == "defect"]
-    best = np.zeros(len(found.boxes))
-    for number, (box, mask) in enumerate(zip(found.boxes, found.masks, strict=True)):
-        area = np.count_nonzero(mask)
-        for defect in defects:
-            common = np.count_nonzero(defect[box] & mask)
-            iou = common / (area + np.count_nonzero(defect) - common)
-            best[number] = max(best[number], iou)
-    return best
-
-
 def fit(items: Sequence[Compared]) -> None:
-    """Fit the IoU to expect first, then the presence of a defect; put the numbers in place."""
+    """Fit the model to the suspects of all that could be compared; put the numbers in place."""
     seen = [item for item in items if item.suspects is not None]
-    rows = [item.suspects.features for item in seen]
-    wanted = [targets(item) for item in seen]
-    compared.COEFFICIENTS, compared.INTERCEPT = expected_iou(rows, wanted)
-    # From models that did not see the scene they judge, with whatever reference.
-    groups = [item.case.name for item in seen]
-    strongest = np.full((len(seen), 1), robust.LOWEST_LOGIT)
-    for train, test in GroupKFold(FOLDS).split(strongest, groups=groups):
-        weights, offset = expected_iou([rows[i] for i in train], [wanted[i] for i in train])
-        for index in test:
-            logits = rows[index] @ np.array(weights) + offset
-            strongest[index] = max(logits.max(initial=-np.inf), robust.LOWEST_LOGIT)
-    present = [item.case.scene.defect.any() for item in seen]
-    model = LogisticRegression(C=1.0).fit(strongest, present)
-    compared.PRESENCE = (
-        round(float(model.coef_[0, 0]), 4),
-        round(float(model.intercept_[0]), 4),
-    )
-    print(dict(zip(compared.FEATURES, compared.COEFFICIENTS, strict=True)), compared.PRESENCE)
-    CODE.write_text(with_numbers(CODE.read_text(), compared))
-
-
-def expected_iou(
-    rows: Sequence[np.ndarray], wanted: Sequence[np.ndarray]
-) -> tuple[tuple[float, ...], float]:
-    """Return coefficients and intercept of a logistic model whose targets are IoUs."""
-    features, shares = np.concatenate(rows), np.concatenate(wanted)
-    scaler = StandardScaler().fit(features)
-    scaled = scaler.transform(features)
-    # Every row counts as a defect by its IoU, and as none by the rest.
-    model = LogisticRegression(C=1.0, max_iter=4000).fit(
-        np.concatenate([scaled, scaled]),
-        np.repeat([1, 0], len(scaled)),
-        sample_weight=np.concatenate([shares, 1 - shares]) + 1e-9,
-    )
-    coefficients = model.coef_[0] / scaler.scale_
-    intercept = float(model.intercept_[0] - coefficients @ scaler.mean_)
-    return tuple(round(float(value), 4) for value in coefficients), round(intercept, 4)
+    known = [(item.case.scene, item.suspects) for item in seen]
+    fit_model("COMPARED", known, [item.case.name for item in seen])
 
 
 def answer(item: Compared) -> Row:
@@ -183,11 +133,9 @@ def answer(item: Compared) -> Row:
     mask, confidence = item.before, item.confidence
     alone = item.difference.parts > 0 if item.difference.parts.size else np.zeros_like(truth)
     if item.suspects is not None:
-        logits = compared.suspect_logits(item.suspects.features)
-        presence = robust.defect_probability(logits, compared.PRESENCE)
-        mask, confidence = np.zeros_like(truth), max(presence, 1 - presence)
-        if presence >= 0.5 and logits.size:
-            mask = compared.mask_of(item.suspects, logits, item.difference)
+        left_out = LeftOut(edge_strips(item.case.scene.image))
+        found = defect_of(item.suspects, item.evidence, left_out, truth.shape)
+        mask, confidence = found.mask, float(found.confidence)
     return Row(
         item.case.name,
         item.case.kind,

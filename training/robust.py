@@ -2,7 +2,7 @@
 
 ``python -m training.robust`` makes mask candidates with the bundled SAM 2 (kept in ``--cache``, so
 that a stopped run goes on), fits on one stream of scenes, writes the numbers to
-``napari_semxai/algorithms/algorithm1/robust.py``, and reports on another stream: a Markdown
+``napari_semxai/algorithms/algorithm1/suspects.py``, and reports on another stream: a Markdown
 table, and rows of every scene in ``training/results/robust.csv``. ``--report-only`` takes the
 numbers as they are. ``--real IMAGE OUTLINE`` adds an image that is not synthetic to the
 report alone.
@@ -22,12 +22,19 @@ import numpy as np
 import torch
 from scipy import ndimage
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
+from sklearn.model_selection import GroupKFold
 from sklearn.preprocessing import StandardScaler
 
-from napari_semxai.algorithms.algorithm1 import robust
+from napari_semxai.algorithms.algorithm1 import suspects
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
+from napari_semxai.algorithms.algorithm1.robust import gathered, robust_defect
+from napari_semxai.algorithms.algorithm1.suspects import (
+    LOWEST_LOGIT,
+    Model,
+    Suspects,
+    judge_suspects,
+)
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.evaluation import bootstrap_interval, paired_test
 from napari_semxai.backends.sam2.segmenter import Segmenter
@@ -36,11 +43,12 @@ from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from types import ModuleType
 
+    from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.types import GroundTruth
 
-CODE = Path(robust.__file__)
+CODE = Path(suspects.__file__)
+FOLDS = 9
 RESULTS = Path("training/results/robust.csv")
 
 
@@ -63,66 +71,94 @@ def paper_answer(case: Case) -> GroundTruth:
     return ground_truth(case.pool, ignore_border=edge_strips(case.scene.image))
 
 
-def judge(case: Case, paper: GroundTruth) -> robust.Components:
-    """Return what the robust variant sees."""
-    strips = edge_strips(case.scene.image)
-    return robust.judge_components(
-        case.scene.image, paper.surface, case.pool, connectivity=8, left_out=LeftOut(strips)
+def judged(case: Case, paper: GroundTruth, *, seen: bool) -> Suspects:
+    """Return what the robust variant sees, with or without the network's map."""
+    left_out, pool = LeftOut(edge_strips(case.scene.image)), case.pool
+    evidence = gathered(pool, left_out) if seen else None
+    return judge_suspects(
+        case.scene.image, paper.surface, pool, evidence, connectivity=8, left_out=left_out
     )
 
 
 def fit(found: Sequence[Case]) -> None:
-    """Fit components first, then the presence of a defect; put the numbers in place."""
+    """Fit both models to the suspects of all scenes, and put the numbers in place."""
     papers = [(case, paper_answer(case)) for case in found]
-    seen = [(case, judge(case, paper)) for case, paper in papers if paper.surface.any()]
-    rows = np.concatenate([components.features for _, components in seen])
-    wanted = np.array(
-        [
-            case.scene.defect[components.labels == number].mean() >= 0.5
-            for case, components in seen
-            for number in components.numbers
+    for name, seen in (("PLAIN", False), ("SEEN", True)):
+        known = [
+            (case.scene, judged(case, paper, seen=seen))
+            for case, paper in papers
+            if paper.surface.any()
         ]
+        fit_model(name, known)
+
+
+def fit_model(
+    name: str, known: Sequence[tuple[Scene, Suspects]], groups: Sequence[str] = ()
+) -> None:
+    """Fit the IoU to expect first, then the presence of a defect; put the numbers in place.
+
+    Parameters
+    ----------
+    name : str
+        Of the model, in `suspects`.
+    known : sequence of tuple
+        Scenes with their suspects.
+    groups : sequence of str
+        Which of them belong together; by default each is one of its own.
+    """
+    rows, wanted = [own.features for _, own in known], [targets(*each) for each in known]
+    # From models that did not see the scene they judge.
+    strongest = np.full((len(rows), 1), LOWEST_LOGIT)
+    together = groups or [str(number) for number in range(len(rows))]
+    for train, test in GroupKFold(FOLDS).split(strongest, groups=together):
+        model = expected_iou([rows[i] for i in train], [wanted[i] for i in train])
+        for index in test:
+            logits = model.logits(rows[index])
+            strongest[index] = max(logits.max(initial=-np.inf), LOWEST_LOGIT)
+    present = LogisticRegression(C=1.0).fit(strongest, [bool(s.defect.any()) for s, _ in known])
+    slope, offset = float(present.coef_[0, 0]), float(present.intercept_[0])
+    model = expected_iou(rows, wanted)._replace(presence=(round(slope, 4), round(offset, 4)))
+    print(name, f"{len(rows)} scenes, {sum(map(len, rows))} suspects:", model)
+    setattr(suspects, name, model)
+    CODE.write_text(with_model(CODE.read_text(), name, model))
+
+
+def targets(scene: Scene, found: Suspects) -> np.ndarray:
+    """Return the best IoU of each suspect with a defect."""
+    defects = [region.mask for region in scene.regions if region.kind == "defect"]
+    best = np.zeros(len(found.boxes))
+    for number, (box, mask) in enumerate(zip(found.boxes, found.masks, strict=True)):
+        area = np.count_nonzero(mask)
+        for defect in defects:
+            common = np.count_nonzero(defect[box] & mask)
+            iou = common / (area + np.count_nonzero(defect) - common)
+            best[number] = max(best[number], iou)
+    return best
+
+
+def expected_iou(rows: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Model:
+    """Return a logistic model whose targets are IoUs."""
+    features, shares = np.concatenate(rows), np.concatenate(wanted)
+    scaler = StandardScaler().fit(features)
+    scaled = scaler.transform(features)
+    # Every row counts as a defect by its IoU, and as none by the rest.
+    model = LogisticRegression(C=1.0, max_iter=4000).fit(
+        np.concatenate([scaled, scaled]),
+        np.repeat([1, 0], len(scaled)),
+        sample_weight=np.concatenate([shares, 1 - shares]) + 1e-9,
     )
-    scenes = np.repeat(np.arange(len(seen)), [len(own.numbers) for _, own in seen])
-    scaler = StandardScaler().fit(rows)
-    model = LogisticRegression(C=1.0, max_iter=2000).fit(scaler.transform(rows), wanted)
     coefficients = model.coef_[0] / scaler.scale_
-    robust.COEFFICIENTS = tuple(round(float(value), 4) for value in coefficients)
     intercept = float(model.intercept_[0] - coefficients @ scaler.mean_)
-    robust.INTERCEPT = round(intercept, 4)
-    robust.PRESENCE = calibrate(scaler.transform(rows), wanted, scenes, [c for c, _ in seen])
-    names = dict(zip(robust.FEATURES, robust.COEFFICIENTS, strict=True))
-    print(f"{len(seen)} scenes, {len(rows)} components, {sum(wanted)} of them defects: {names}")
-    CODE.write_text(with_numbers(CODE.read_text()))
+    numbers = tuple(round(float(value), 4) for value in coefficients)
+    return Model(numbers, round(intercept, 4), (1.0, 0.0))
 
 
-def with_numbers(code: str, module: ModuleType = robust) -> str:
-    """Return a module's text with the numbers that it has now."""
-    for name in ("COEFFICIENTS", "INTERCEPT", "PRESENCE"):
-        line = f"{name} = {getattr(module, name)}"
-        code = re.sub(rf"^{name} = (\([^)]*\)|.*)$", line, code, flags=re.MULTILINE)
-    return code
-
-
-def calibrate(
-    rows: np.ndarray, wanted: np.ndarray, scenes: np.ndarray, found: Sequence[Case]
-) -> tuple[float, float]:
-    """Return slope and offset of `PRESENCE`, from models that did not see the scene they judge."""
-    logits = cross_val_predict(
-        LogisticRegression(C=1.0, max_iter=2000),
-        rows,
-        wanted,
-        groups=scenes,
-        cv=GroupKFold(10),
-        method="decision_function",
-    )
-    strongest = [
-        [max(float(logits[scenes == number].max(initial=-np.inf)), robust.LOWEST_LOGIT)]
-        for number in range(len(found))
-    ]
-    present = [case.scene.defect.any() for case in found]
-    model = LogisticRegression(C=1.0).fit(strongest, present)
-    return round(float(model.coef_[0, 0]), 4), round(float(model.intercept_[0]), 4)
+def with_model(code: str, name: str, model: Model) -> str:
+    """Return a module's text with the numbers of a model."""
+    # One line; the formatter breaks it.
+    numbers = f"{model.coefficients}, {model.intercept}, {model.presence}"
+    lines = rf"^{name} = Model\((?:.*|\n(?:    .*\n)*)\)$"
+    return re.sub(lines, f"{name} = Model({numbers})", code, flags=re.MULTILINE)
 
 
 def compare(found: Iterable[Case]) -> list[Row]:
@@ -132,7 +168,7 @@ def compare(found: Iterable[Case]) -> list[Row]:
         truth, paper = case.scene.defect, paper_answer(case)
         mask, confidence = paper.mask, float("nan")
         if paper.winner is not None:
-            answer = robust.robust_defect(
+            answer = robust_defect(
                 case.scene.image,
                 paper.surface,
                 case.pool,
@@ -206,7 +242,7 @@ def real(segmenter: Segmenter, image: Path, outline: Path) -> str:
     truth, border = read_mask(outline, picture.gray.shape), auto_border(picture)
     pool = candidates(segmenter, picture.gray)
     paper = ground_truth(pool, ignore_border=border)
-    answer = robust.robust_defect(
+    answer = robust_defect(
         picture.gray, paper.surface, pool, connectivity=8, left_out=LeftOut(border)
     )
     return (

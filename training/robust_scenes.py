@@ -105,4 +105,6 @@ def cases(
                 pool = pool if update.pool is None else update.pool
             pool = pool.take(filter_candidates(pool, BUNDLED_FILTERS))
             write_pool(path, pool, key)
-        yield Case(name, kind, scene, pool)
+        # The map is made anew: it may come from another training than the pool.
+        logits = segmenter.defects.of(scene.image)
+        yield Case(name, kind, scene, replace(pool, defect_logits=logits))

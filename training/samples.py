@@ -172,10 +172,10 @@ def _draw_scene(rng: np.random.Generator, size: int) -> Scene:
     if rng.random() < WIDE:
         kind = list(WIDE_KINDS)[int(rng.integers(len(WIDE_KINDS)))]
         return wide_scene(kind, int(rng.integers(2**62)), (size, size))
-    return make_scene(_draw_spec(rng, size), int(rng.integers(2**62)))
+    return make_scene(draw_spec(rng, size), int(rng.integers(2**62)))
 
 
-def _draw_spec(rng: np.random.Generator, size: int) -> SceneSpec:
+def draw_spec(rng: np.random.Generator, size: int) -> SceneSpec:
     """Draw a scene; half of them crowded.
 
     With one defect a scene, a network learns what stands out and ignores where the click is.

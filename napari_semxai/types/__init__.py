@@ -53,6 +53,7 @@ from napari_semxai.types.image import (
 )
 from napari_semxai.types.masks import (
     CURVE_LEVELS,
+    DEFECT_STEPS,
     IGNORED,
     CandidatePool,
     GroundTruth,
@@ -102,6 +103,7 @@ from napari_semxai.types.settings import (
 __all__ = [
     "CAM_METHODS",
     "CURVE_LEVELS",
+    "DEFECT_STEPS",
     "IDLE",
     "IGNORED",
     "PIECES",

@@ -13,6 +13,8 @@ from napari_semxai.types.image import BoolMask, FloatArray, IntArray
 
 CURVE_LEVELS: NDArray[np.float64] = np.linspace(-8.0, 8.0, 129)
 """Mask logits at which `CandidatePool.area_curves` counts pixels; 0 is entry 64."""
+DEFECT_STEPS = 16
+"""Steps of a unit of `CandidatePool.defect_logits`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -187,6 +189,9 @@ class CandidatePool:
         The part of the image the network saw, as in `boxes`; None where no crops were asked for.
     proposed : ndarray of bool, shape (n,), or None
         Which of them a comparison with a reference proposed, beside the grid; None where none.
+    defect_logits : ndarray of int8, shape (m, n), or None
+        Log odds that each place of the image belongs to a defect, in parts of `DEFECT_STEPS`; at
+        the image's resolution, or less. None where the network was not asked.
     """
 
     shape: tuple[int, int]
@@ -201,6 +206,7 @@ class CandidatePool:
     points: NDArray[np.float32]
     crop_boxes: NDArray[np.int32] | None = None
     proposed: BoolMask | None = None
+    defect_logits: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.areas)
@@ -272,6 +278,7 @@ class CandidatePool:
             points=self.points[indices],
             crop_boxes=None if self.crop_boxes is None else self.crop_boxes[indices],
             proposed=None if self.proposed is None else self.proposed[indices],
+            defect_logits=self.defect_logits,
         )
 
     def with_proposed(self, other: CandidatePool) -> CandidatePool:
@@ -301,5 +308,6 @@ class CandidatePool:
             ),
             crop_boxes=crops,
             proposed=np.concatenate([own, np.ones(len(other), dtype=bool)]),
+            defect_logits=self.defect_logits,
             **joined,
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.algorithms.algorithm1.compared import compared_defect
 from napari_semxai.algorithms.algorithm1.ground_truth import (
     Defect,
     combine,
@@ -17,7 +16,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import (
     rank,
     touches,
 )
-from napari_semxai.algorithms.algorithm1.robust import robust_defect
+from napari_semxai.algorithms.algorithm1.robust import gathered, robust_defect
 from napari_semxai.types import GroundTruth
 from napari_semxai.types.learned import UNLIKE
 from napari_semxai.types.settings import PAPER
@@ -107,10 +106,18 @@ def stage_two(
 
     The pool is that of the candidates that passed the filters.
     """
-    find = defect_in if settings.algorithm == PAPER else partial(robust_defect, gray, pool=pool)
-    if settings.algorithm != PAPER and difference is not None and not difference.reason:
-        find = partial(compared_defect, gray, pool=pool, difference=difference)
-    return partial(find, connectivity=settings.connectivity, left_out=left_out)
+    if settings.algorithm == PAPER:
+        return partial(defect_in, connectivity=settings.connectivity, left_out=left_out)
+    # The same for all surfaces, and made by the first that asks.
+    evidence = cache(partial(gathered, pool, left_out, difference))
+    return partial(
+        robust_defect,
+        gray,
+        pool=pool,
+        connectivity=settings.connectivity,
+        left_out=left_out,
+        evidence=evidence,
+    )
 
 
 def known_by(

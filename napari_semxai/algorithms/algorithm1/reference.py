@@ -26,7 +26,7 @@ from napari_semxai.algorithms.algorithm1.registration import (
 from napari_semxai.types import LeftOut, Prompts
 
 if TYPE_CHECKING:
-    from napari_semxai.algorithms.algorithm1.robust import Box
+    from napari_semxai.algorithms.algorithm1.appearance import Box
     from napari_semxai.types import Border
 
 _WORK = 2048

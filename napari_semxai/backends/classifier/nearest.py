@@ -154,7 +154,7 @@ class Describer:
 
     def __init__(self) -> None:
         # Explanations, which need no SAM 2, start sooner.
-        from napari_semxai.backends.learned.network import encoded
+        from napari_semxai.backends.sam2.dense import encoded
         from napari_semxai.backends.sam2.segmenter import Segmenter
 
         segmenter = Segmenter("bundled", device="cpu", steady=True)

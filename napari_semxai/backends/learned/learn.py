@@ -18,17 +18,15 @@ from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.statistics.acceptance import Compared, judge
 from napari_semxai.backends.learned.network import (
     Calibration,
-    Head,
     LearnedNetwork,
     decided,
-    pixels_of,
-    sized,
     strongest,
 )
 from napari_semxai.backends.learned.samples import Sample, folds_of, groups_of, read_samples
 from napari_semxai.backends.learned.train import HeadTraining, Views
 from napari_semxai.backends.runtime.tensor_files import DAMAGED, read_content
 from napari_semxai.backends.sam2.batches import side_by_side
+from napari_semxai.backends.sam2.dense import Head, pixels_of, sized
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import array_digest, text_digest

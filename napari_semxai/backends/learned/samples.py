@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import StratifiedGroupKFold
 
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.backends.learned.network import LARGEST
+from napari_semxai.backends.sam2.dense import LARGEST
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.project.masks import chosen_masks, replay_edits
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from napari_semxai.backends.learned.network import (
+from napari_semxai.backends.learned.network import pooled
+from napari_semxai.backends.sam2.dense import (
     CELLS,
     LEVELS,
     SIDE,
     Head,
     encoded,
     pixels_of,
-    pooled,
 )
 from napari_semxai.types import IGNORED
 
@@ -33,11 +33,11 @@ MOST_VIEWS = 400
 """Of all images together: about 2 GB, which lie on the disk."""
 _WARM_UP = 20
 _ON_DEFECT = 0.7
-_SHAPES = [
+SHAPES = [
     (channels, SIDE // stride, SIDE // stride)
     for channels, stride in zip(LEVELS, (4, 8, 16), strict=True)
 ]
-_SIZES = [int(np.prod(shape)) for shape in _SHAPES]
+SIZES = [int(np.prod(shape)) for shape in SHAPES]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,7 +101,7 @@ class Views:
     @property
     def encoded(self) -> int:
         """How many views have their features in the file."""
-        return self._path.stat().st_size // (2 * sum(_SIZES)) if self._path.exists() else 0
+        return self._path.stat().st_size // (2 * sum(SIZES)) if self._path.exists() else 0
 
     def encode_next(self, trunk: LiteTrunk) -> None:
         """Add the features of the next view to the file."""
@@ -109,19 +109,19 @@ class Views:
         levels = [level.numpy().ravel() for level in encoded(trunk, self.views[place].gray)]
         with self._path.open("r+b" if self._path.exists() else "wb") as file:
             # A killed run may have left half of one.
-            file.seek(place * 2 * sum(_SIZES))
+            file.seek(place * 2 * sum(SIZES))
             file.write(np.concatenate(levels).tobytes())
             file.truncate()
 
     def levels(self, view: View) -> list[Tensor]:
         """Return the features of a view."""
         values = np.fromfile(
-            self._path, np.float16, sum(_SIZES), offset=view.place * 2 * sum(_SIZES)
+            self._path, np.float16, sum(SIZES), offset=view.place * 2 * sum(SIZES)
         )
-        parts = np.split(values, np.cumsum(_SIZES)[:-1])
+        parts = np.split(values, np.cumsum(SIZES)[:-1])
         return [
             torch.from_numpy(part.reshape(1, *shape))
-            for part, shape in zip(parts, _SHAPES, strict=True)
+            for part, shape in zip(parts, SHAPES, strict=True)
         ]
 
     def pooled(self) -> Tensor:
@@ -148,7 +148,7 @@ class HeadTraining:
     def __init__(
         self, views: Views, chosen: Sequence[int], settings: LearnSettings, fold: int
     ) -> None:
-        self._views, self._settings, self._fold = views, settings, fold
+        self._views, self.settings, self._fold = views, settings, fold
         wanted = set(chosen)
         self._mine = [view for view in views.views if view.image in wanted]
         # Apart from the state of the process, which others may use.
@@ -178,7 +178,7 @@ class HeadTraining:
 
     def advance(self) -> float:
         """Take one step, and return the loss; the same for the same step."""
-        settings = self._settings
+        settings = self.settings
         # By the step, so that a run that was stopped draws what it would have drawn.
         rng = np.random.default_rng([settings.seed, 2, self._fold, self.step])
         warm = min(1.0, (self.step + 1) / _WARM_UP)

@@ -28,6 +28,8 @@ Value = TypeVar("Value")
 
 FEATURES_BYTES = 128 * 2**20
 """Memory for what the encoder said of the images last used: 7 of official networks, 60 bundled."""
+SEEN_LEVELS, SEEN_BYTES = 3, 8 * 2**20
+"""What the trunk saw in them: its finest levels, and memory for two images (bundled)."""
 SHARED_BYTES = 32 * 2**20
 """Memory for those that the decoder reads at once, four times as large; the others take it 20 ms
 to prepare again (bundled)."""
@@ -121,8 +123,12 @@ def network_input(channels: Tensor, side: int) -> Tensor:
 
 
 @torch.no_grad()
-def encode(network: Any, image: NDArray[np.uint8], device: torch.device) -> Features:
+def encode(
+    network: Any, image: NDArray[np.uint8], device: torch.device
+) -> tuple[Features, list[Tensor]]:
     """Run the image encoder as the ``sam2`` package's image predictor does.
+
+    Returns also what its trunk saw at strides 4, 8 and 16, as float16.
 
     Parameters
     ----------
@@ -136,12 +142,22 @@ def encode(network: Any, image: NDArray[np.uint8], device: torch.device) -> Feat
     # A copy: images are read-only, which torch does not like.
     pixels = torch.from_numpy(np.array(image, order="C")).to(device)
     channels = pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
-    answer = network.forward_image(network_input(channels.float().div(255), network.image_size))
+    given = network_input(channels.float().div(255), network.image_size)
+    seen: list[Tensor] = []
+
+    def keep(_trunk: object, _given: object, levels: list[Tensor]) -> None:
+        seen.extend(level.half().cpu() for level in levels[:SEEN_LEVELS])
+
+    hook = network.image_encoder.trunk.register_forward_hook(keep)
+    try:
+        answer = network.forward_image(given)
+    finally:
+        hook.remove()
     count = network.num_feature_levels
     levels = [level.contiguous() for level in answer["backbone_fpn"][-count:]]
     if network.directly_add_no_mem_embed:
         levels[-1] = levels[-1] + network.no_mem_embed.reshape(1, -1, 1, 1)
-    return Features((image.shape[0], image.shape[1]), levels[-1], levels[:-1])
+    return Features((image.shape[0], image.shape[1]), levels[-1], levels[:-1]), seen
 
 
 class Recent(Generic[Value]):
@@ -199,6 +215,7 @@ class Embeddings:
         known, ready = (0, 0) if last_only else (FEATURES_BYTES, SHARED_BYTES)
         self._known = Recent[Features](known, lambda value: value.nbytes)
         self._ready = Recent[Embedding](ready, lambda value: value.nbytes)
+        self._seen = Recent[list[Tensor]](SEEN_BYTES, _tensor_bytes)
 
     @torch.no_grad()
     def of(self, image: NDArray[np.uint8]) -> Embedding:
@@ -208,14 +225,19 @@ class Embeddings:
         key = image_digest(image)
         features = self._known.get(key)
         if features is None:
-            features = encode(self._network, image, self._network.device)
+            features, seen = encode(self._network, image, self._network.device)
             self._known.put(key, features)
+            self._seen.put(key, seen)
         ready = self._ready.get(key)
         if ready is None:
             levels = features.embedding, features.high_resolution
             ready = Embedding(features.shape, *levels, self._decoder.share(*levels))
             self._ready.put(key, ready)
         return ready
+
+    def seen(self, image: NDArray[np.uint8]) -> list[Tensor] | None:
+        """Return what the trunk saw in an image at strides 4, 8 and 16, if it was of the last."""
+        return self._seen.get(image_digest(image))
 
     def remember(self, image: NDArray[np.uint8]) -> bool:
         """Return whether an image was encoded and is still in memory."""

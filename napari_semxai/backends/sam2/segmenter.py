@@ -1,13 +1,12 @@
 """SAM 2: mask candidates of a whole image, and masks that answer clicks, boxes and masks.
 
 The network is the ``sam2`` package's own. Its decoder runs in a faster form of the same function
-(`sam2_decoder`); every candidate is kept in a compact pool, so that thresholds act afterwards
-(`napari_semxai.algorithms.algorithm1.candidates`).
+(`decoder`); every candidate is kept in a compact pool, so that thresholds act afterwards.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +18,7 @@ from torch import Tensor
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.backends.sam2.batches import BatchSizer, on_one_core
 from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
+from napari_semxai.backends.sam2.dense import DefectFinder
 from napari_semxai.backends.sam2.generate import Box, Generation, Progress, plan_crops
 from napari_semxai.backends.sam2.image import (
     Embedding,
@@ -173,11 +173,12 @@ class Segmenter:
         "auto", "cpu", "cuda" or "mps".
     steady : bool
         For many images, one after the other: nothing but the last one is remembered, and batches
-        have one size rather than the one that turns out to be fastest. The last bit of a logit
-        depends on it, and thus on what else the machine is doing.
+        have one size, not the fastest, on which the last bit of a logit depends.
 
     Attributes
     ----------
+    defects : DefectFinder
+        Maps of defects.
     redraws : bool
         Whether its answers to prompts are drawn again on the picture (`clicks.redrawn`). Those of
         the bundled network, whose outlines are soft, are better for it (docs/model-card.md); those
@@ -207,6 +208,7 @@ class Segmenter:
         # gives the same on every worker.
         self._sizer = BatchSizer(network.device, steady=steady)
         self._images = Embeddings(network, self._decoder, last_only=steady)
+        self.defects = DefectFinder(network, self._images, last_only=steady)
         self._progress = Recent[Progress](0 if steady else POOL_BYTES, lambda value: value.nbytes)
 
     @property
@@ -266,19 +268,25 @@ class Segmenter:
 
         generation = Generation(self.network, self._decoder, self._sizer, embed)
         try:
-            yield from generation.run(progress, settings.pred_iou_floor)
+            for update in generation.run(progress, settings.pred_iou_floor):
+                pool = update.pool
+                if pool is not None:
+                    # With the first pool, whose image was encoded last.
+                    pool = replace(pool, defect_logits=self.defects.of(image))
+                yield replace(update, pool=pool)
         finally:
             # Also after a cancel: a later generation goes on from there.
             self._progress.put(key, progress)
         if prompts:
             ask = partial(self.predict, image if shown is None else shown)
-            answers = prompted_pool(progress.builder.shape, prompts, ask)
-            pool = progress.builder.build().with_proposed(answers)
+            pool = self.found(image, settings)
+            pool = pool.with_proposed(prompted_pool(pool.shape, prompts, ask))
             yield GenerateUpdate("decode", n := sum(map(len, progress.reached)), n, 0.0, pool)
 
     def found(self, image: NDArray[np.uint8], settings: GenerateSettings) -> CandidatePool:
         """Return the candidates a generation has decoded so far, also one that was cancelled."""
-        return self._known(image, settings)[1].builder.build()
+        pool = self._known(image, settings)[1].builder.build()
+        return replace(pool, defect_logits=self.defects.known(image))
 
     def _known(
         self, image: NDArray[np.uint8], settings: GenerateSettings
@@ -328,10 +336,8 @@ class Segmenter:
             raise InputError(f"{len(points)} points need as many labels, got {len(labels)}.")
         if len(points) == 0 and box is None and mask_logits is None:
             raise InputError("A prediction needs at least one point, a box or a mask.")
-        embedding = self.embed(image)
-        marks = clicks(points, labels, box)
-        given = self._decoder, embedding, marks, mask_logits, multimask
-        asked = partial(answer, self.network, *given)
+        given = self.embed(image), clicks(points, labels, box), mask_logits, multimask
+        asked = partial(answer, self.network, self._decoder, *given)
         small = isinstance(self.network.image_encoder.trunk, LiteTrunk)
         return on_one_core(asked) if small and self.network.device.type == "cpu" else asked()
 

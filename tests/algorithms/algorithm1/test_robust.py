@@ -1,16 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.ndimage import label
 
-from napari_semxai.algorithms.algorithm1 import robust
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
-from napari_semxai.algorithms.algorithm1.robust import (
-    FEATURES,
-    component_logits,
-    defect_probability,
-    judge_components,
-    robust_defect,
-)
+from napari_semxai.algorithms.algorithm1.robust import robust_defect
+from napari_semxai.algorithms.algorithm1.suspects import LOOKS, PLAIN, SEEN, judge_suspects
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.types import LeftOut
 from tests.pools import pool_of
@@ -55,10 +51,10 @@ def test_every_defect_is_found_and_the_strip_is_not(defects):
 def test_specks_that_look_like_the_surface_are_doubted():
     specks = [(row, column) for row in (20, 60, 100) for column in (30, 150)]
     gray, surface, _ = scene([], specks=specks)
-    seen = judge_components(gray, surface, NONE, **SETTINGS)
+    seen = judge_suspects(gray, surface, NONE, None, **SETTINGS)
     # Each is no defect, rather; that there is one at all stays possible.
-    assert len(seen.numbers) == 6
-    assert (seen.features @ np.array(robust.COEFFICIENTS) + robust.INTERCEPT < -0.5).all()
+    assert len(seen.boxes) == 6
+    assert (PLAIN.logits(seen.features) < -0.5).all()
     assert robust_defect(gray, surface, NONE, **SETTINGS).confidence < 0.7
     assert ground_truth(surface[None]).mask.any()
 
@@ -67,7 +63,7 @@ def test_a_surface_without_holes_has_no_defect():
     gray, surface, _ = scene([])
     found = robust_defect(gray, surface, NONE, **SETTINGS)
     assert not found.mask.any()
-    assert found.confidence == 1 - defect_probability(np.empty(0))
+    assert found.confidence == 1 - PLAIN.probability(np.empty(0))
     assert f"confidence {found.confidence:.2f}" in found.reason
     assert found.confidence > 0.5
 
@@ -81,8 +77,8 @@ def test_all_defects_are_found_where_the_paper_takes_the_largest():
 
 def test_features_say_what_they_are_called():
     gray, surface, _ = scene([(60, 80), (60, 130)], strip=True, specks=[(100, 20)])
-    found = judge_components(gray, surface, NONE, **SETTINGS)
-    columns = dict(zip(FEATURES, found.features.T, strict=True))
+    found = judge_suspects(gray, surface, NONE, None, **SETTINGS)
+    columns = dict(zip(LOOKS, found.features.T, strict=True))
     strip, one, other, speck = range(4)
     assert columns["size"].argmax() == strip
     assert columns["edge"][strip] > 1
@@ -97,22 +93,21 @@ def test_a_component_that_is_a_candidate_is_believed_sooner():
     gray, surface, truth = scene([(60, 80), (60, 130)])
     one, other = pieces(truth)
     shifted = np.roll(other, 4, axis=1)
-    alone = judge_components(gray, surface, NONE, **SETTINGS)
-    seen = judge_components(gray, surface, pool_of([surface, one, shifted]), **SETTINGS)
-    column = FEATURES.index("agreement")
+    alone = judge_suspects(gray, surface, NONE, None, **SETTINGS)
+    seen = judge_suspects(gray, surface, pool_of([surface, one, shifted]), None, **SETTINGS)
+    column = LOOKS.index("agreement")
     np.testing.assert_allclose(alone.features[:, column], 0)
     np.testing.assert_allclose(np.sort(seen.features[:, column]), [18 / 26, 1])
     np.testing.assert_array_equal(
         np.delete(seen.features, column, 1), np.delete(alone.features, column, 1)
     )
-    assert (component_logits(seen.features) > component_logits(alone.features)).all()
+    assert (PLAIN.logits(seen.features) > PLAIN.logits(alone.features)).all()
 
 
 def test_more_evidence_means_more_confidence():
-    found = [defect_probability(np.array([-1.0, logit])) for logit in (-1.0, 0.0, 2.0, 9.0)]
+    found = [SEEN.probability(np.array([-1.0, logit])) for logit in (-1.0, 0.0, 2.0, 9.0)]
     assert found == sorted(found)
     assert found[-1] > 0.9
-    assert robust.PRESENCE[0] > 0
 
 
 def test_what_is_ignored_is_neither_a_defect_nor_the_surface_around_one():
@@ -128,3 +123,20 @@ def test_what_is_ignored_is_neither_a_defect_nor_the_surface_around_one():
     assert robust_defect(smeared, surface, pool, **settings).confidence == found.confidence
     ignored |= truth
     assert not robust_defect(gray, surface, pool, **settings).mask.any()
+
+
+def test_the_network_s_map_finds_what_the_surface_covers():
+    gray, surface, truth = scene([(60, 80)])
+    surface[:] = True
+    pool = pool_of([surface])
+    assert not robust_defect(gray, surface, pool, **SETTINGS).mask.any()
+    logits = np.where(truth, 64, -80).astype(np.int8)
+    for shown in (logits, logits[::2, ::2]):
+        found = robust_defect(gray, surface, replace(pool, defect_logits=shown), **SETTINGS)
+        assert scores(found.mask, truth).dice > 0.95
+        assert found.confidence > 0.8
+    nothing = replace(pool, defect_logits=np.full(SHAPE, -80, np.int8))
+    assert not robust_defect(gray, surface, nothing, **SETTINGS).mask.any()
+    ignored = {"connectivity": 8, "left_out": LeftOut(region=truth)}
+    shown = replace(pool, defect_logits=logits)
+    assert not (robust_defect(gray, surface, shown, **ignored).mask & truth).any()

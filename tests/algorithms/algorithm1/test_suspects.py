@@ -1,18 +1,19 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 
-from napari_semxai.algorithms.algorithm1 import compared
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
-from napari_semxai.algorithms.algorithm1.compared import (
-    FEATURES,
+from napari_semxai.algorithms.algorithm1.evidence import SAID, differing, seen_defects
+from napari_semxai.algorithms.algorithm1.reference import GREYS, SAME, Difference
+from napari_semxai.algorithms.algorithm1.robust import gathered, robust_defect
+from napari_semxai.algorithms.algorithm1.suspects import (
+    LOOKS,
+    SHOWN,
     Suspects,
-    chosen,
-    compared_defect,
     judge_suspects,
 )
-from napari_semxai.algorithms.algorithm1.reference import GREYS, SAME, Difference
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import AlgorithmSettings, LeftOut
@@ -20,6 +21,19 @@ from tests.pools import pool_of
 
 SHAPE = (200, 240)
 SETTINGS = {"connectivity": 8, "left_out": LeftOut()}
+
+
+COLUMNS = (*LOOKS, *(f"{name} of the difference" for name in (*SAID, *SHOWN)))
+
+
+def judged(gray, pool, shown, left_out=SETTINGS["left_out"]):
+    evidence, surface = differing(shown, left_out), pool.mask(0)
+    return judge_suspects(gray, surface, pool, evidence, connectivity=8, left_out=left_out)
+
+
+def compared_defect(gray, surface, pool, shown, **settings):
+    evidence = partial(gathered, pool, settings["left_out"], shown)
+    return robust_defect(gray, surface, pool, evidence=evidence, **settings)
 
 
 def disc(row, column, radius):
@@ -48,7 +62,7 @@ def difference(*masks, strength=9.0):
 
 
 def column(found, name):
-    return found.features[:, FEATURES.index(name)]
+    return found.features[:, COLUMNS.index(f"{name} of the difference")]
 
 
 def test_what_differs_is_the_defect_though_the_pattern_is_large():
@@ -65,14 +79,14 @@ def test_a_pattern_that_differs_nowhere_is_no_defect():
     pool = pool_of([~pattern])
     found = compared_defect(gray, pool.mask(0), pool, difference(), **SETTINGS)
     assert not found.mask.any()
-    assert found.reason == f"nothing differs as a defect does, confidence {found.confidence:.2f}"
+    assert found.reason == f"nothing looks like a defect, confidence {found.confidence:.2f}"
 
 
 def test_components_parts_and_candidates_on_them_are_judged():
     gray, pattern, particle = lines()
     elsewhere = disc(30, 200, 10)
     pool = pool_of([~pattern & ~particle, particle, elsewhere])
-    found = judge_suspects(gray, pool.mask(0), pool, difference(disc(100, 70, 12)), **SETTINGS)
+    found = judged(gray, pool, difference(disc(100, 70, 12)))
     # Four lines, of which one has the particle; the part; the candidate on it, not the other.
     assert len(found.boxes) == 6
     np.testing.assert_array_equal(column(found, "part"), [0, 0, 0, 0, 1, 0])
@@ -83,8 +97,8 @@ def test_components_parts_and_candidates_on_them_are_judged():
     assert column(found, "match")[4] == 1
     expected = scores(particle, disc(100, 70, 12)).iou
     assert column(found, "match")[5] == pytest.approx(expected)
-    assert column(found, "agreement")[4] == pytest.approx(expected)
-    assert column(found, "difference")[5] > column(found, "difference around")[5] + 1
+    assert found.features[4, LOOKS.index("agreement")] == pytest.approx(expected)
+    assert column(found, "inside")[5] > column(found, "around")[5] + 1
     assert column(found, "share")[4] == pytest.approx(1, abs=0.01)
     # The line that the particle lies on holds it all, and much that does not differ.
     assert column(found, "share")[0] > 0.9
@@ -95,24 +109,17 @@ def test_components_parts_and_candidates_on_them_are_judged():
 def test_nothing_lies_in_the_ignored_border():
     gray, pattern, _ = lines()
     pool = pool_of([~pattern, disc(100, 235, 20)])
-    found = judge_suspects(
-        gray,
-        pool.mask(0),
-        pool,
-        difference(disc(100, 235, 18)),
-        connectivity=8,
-        left_out=LeftOut((0, 20, 0, 0)),
-    )
+    found = judged(gray, pool, difference(disc(100, 235, 18)), LeftOut((0, 20, 0, 0)))
     assert all(box[1].stop <= SHAPE[1] - 20 for box in found.boxes)
 
 
 def test_what_overlaps_with_a_better_one_is_left_out():
     one, two, apart = disc(60, 60, 20), disc(62, 60, 22), disc(150, 150, 9)
     full = (slice(0, SHAPE[0]), slice(0, SHAPE[1]))
-    found = Suspects([full] * 3, [one, two, apart], np.empty((3, len(FEATURES))))
-    assert chosen(found, np.array([1.0, 2.0, 0.5])) == [1, 2]
+    found = Suspects([full] * 3, [one, two, apart], np.empty((3, len(COLUMNS))))
+    assert found.chosen(np.array([1.0, 2.0, 0.5])) == [1, 2]
     # A defect is the strongest at least; the others must be likely by themselves.
-    assert chosen(found, np.array([-1.0, -2.0, -0.5])) == [2]
+    assert found.chosen(np.array([-1.0, -2.0, -0.5])) == [2]
 
 
 def test_what_differs_beyond_doubt_is_taken_beside_a_defect_in_another_picture():
@@ -126,12 +133,6 @@ def test_what_differs_beyond_doubt_is_taken_beside_a_defect_in_another_picture()
         found = compared_defect(gray, pool.mask(0), pool, shown, **SETTINGS)
         assert found.mask[100, 70]
         assert found.mask[160, 170] == taken
-
-
-def test_the_numbers_are_all_there():
-    assert len(compared.COEFFICIENTS) == len(FEATURES)
-    assert any(compared.COEFFICIENTS)
-    assert compared.PRESENCE[0] > 0
 
 
 def test_the_automatic_mask_uses_a_difference_unless_it_says_why_not():
@@ -161,8 +162,23 @@ def test_nothing_lies_in_what_is_ignored():
     ignored[95:100] = True
     shown = difference(disc(100, 70, 13), disc(40, 200, 13))
     settings = {"connectivity": 8, "left_out": LeftOut(region=ignored)}
-    found = judge_suspects(gray, pool.mask(0), pool, shown, **settings)
+    found = judged(gray, pool, shown, settings["left_out"])
     assert found.boxes
     for box, mask in zip(found.boxes, found.masks, strict=True):
         assert not (mask & ignored[box]).any()
     assert not (compared_defect(gray, pool.mask(0), pool, shown, **settings).mask & ignored).any()
+
+
+def test_parts_of_the_map_are_what_is_likely_and_faint_things_of_their_own():
+    logits = np.full(SHAPE, -100, np.int8)
+    logits[disc(60, 60, 24)] = -16
+    logits[disc(60, 60, 14)] = 50
+    logits[disc(150, 150, 12)] = -16
+    logits[20, 200] = 50
+    found = seen_defects(logits, SHAPE, LeftOut())
+    assert len(found.boxes) == 2
+    np.testing.assert_array_equal(found.parts == 1, disc(60, 60, 14))
+    np.testing.assert_array_equal(found.parts == 2, disc(150, 150, 12))
+    assert found.values[60, 60] == 50 / 16
+    outside = seen_defects(logits, SHAPE, LeftOut(region=disc(60, 60, 30)))
+    np.testing.assert_array_equal(outside.parts > 0, disc(150, 150, 12))

@@ -1,0 +1,298 @@
+"""What may be a defect, and how it looks.
+
+Suspects are the components of the surface's complement, the parts that evidence stands out in, and
+the candidates that lie on those, because each draws other outlines well. Each is described by its
+contrast against the surface around it, the sharpness of its outline, its size and shape, whether
+it lies at an edge, how many others are as large, because a pattern repeats and a defect seldom
+does, how like it the candidate is that is most like it, and by what each evidence says of it,
+inside and around. A logistic model turns that into the IoU to expect with a defect. The best comes
+first, and what overlaps with a better one is left out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import scipy
+from numpy.typing import NDArray
+
+from napari_semxai.algorithms.algorithm1.appearance import SMALLEST, Box, appearance
+from napari_semxai.algorithms.algorithm1.evidence import SAID, Evidence
+from napari_semxai.types import BoolMask
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_semxai.types import CandidatePool, LeftOut
+
+LOOKS = (
+    "contrast",
+    "outline",
+    "size",
+    "size squared",
+    "fill",
+    "edge",
+    "repetition",
+    "agreement",
+)
+SHOWN = ("contrast", "outline")
+"""How a suspect looks in the picture of the evidence."""
+LARGEST = 0.25
+"""Share of the image that a candidate of a defect has at most."""
+LOWEST_LOGIT = -4.0
+"""Evidence where there is nothing to judge."""
+
+_MOST_COMPONENTS = 60
+_SIMILAR = np.log(1.6)
+_CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
+_STRUCTURES = {4: _CROSS, 8: np.ones((3, 3), dtype=bool)}
+
+
+class Model(NamedTuple):
+    """How suspects are judged; the numbers are fitted.
+
+    Attributes
+    ----------
+    coefficients : tuple of float
+        Of the features.
+    intercept : float
+        With them the log odds of the IoU to expect.
+    presence : tuple of float
+        Slope and offset from the strongest suspect's log odds to those of a defect at all.
+    """
+
+    coefficients: tuple[float, ...]
+    intercept: float
+    presence: tuple[float, float]
+
+    def logits(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the log odds of the IoU to expect of each suspect with a defect, shape (n,)."""
+        logits: NDArray[np.float64] = features @ np.array(self.coefficients) + self.intercept
+        return logits
+
+    def probability(self, logits: NDArray[np.float64]) -> float:
+        """Return the calibrated probability that an image with these suspects holds a defect."""
+        slope, offset = self.presence
+        strongest = max(float(logits.max(initial=LOWEST_LOGIT)), LOWEST_LOGIT)
+        return float(1 / (1 + np.exp(-(slope * strongest + offset))))
+
+
+# ``python -m training.robust`` fits the first two, ``python -m training.compared`` the last.
+PLAIN = Model(
+    (0.0961, 0.4359, 0.1115, -0.1281, -1.1127, -1.343, 0.1477, 3.367), -0.6443, (1.0679, 2.6144)
+)
+SEEN = Model(
+    (
+        0.0065,
+        0.0764,
+        0.4444,
+        -0.1402,
+        0.2096,
+        -0.1519,
+        0.5172,
+        0.5155,
+        0.2096,
+        -0.1894,
+        0.8051,
+        -0.1361,
+        0.9234,
+        -0.3462,
+        -0.0695,
+    ),
+    -1.9985,
+    (1.0933, 2.3882),
+)
+COMPARED = Model(
+    (
+        -0.1936,
+        -0.175,
+        0.41,
+        -0.0208,
+        -0.5754,
+        -2.2619,
+        -0.4224,
+        3.2611,
+        -0.856,
+        0.29,
+        2.2429,
+        0.3759,
+        2.6411,
+        -1.2074,
+        -0.2622,
+        -0.1673,
+        0.6522,
+    ),
+    -2.2623,
+    (1.2552, 1.5424),
+)
+"""How suspects are judged without evidence, by the network's map, and by a difference."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspects:
+    """What may be a defect, and how it looks.
+
+    Attributes
+    ----------
+    boxes : list of tuple of slice
+        Where each lies.
+    masks : list of ndarray of bool
+        Its pixels in its box.
+    features : ndarray of float64, shape (n, f)
+        Columns as in `LOOKS`, then with evidence `SAID`, and `SHOWN` where it has a picture.
+    """
+
+    boxes: list[Box]
+    masks: list[BoolMask]
+    features: NDArray[np.float64]
+
+    def chosen(self, logits: NDArray[np.float64]) -> list[int]:
+        """Return the numbers of those that make the mask of a defect, the best first."""
+        taken: list[int] = []
+        for number in np.argsort(-logits, kind="stable").tolist():
+            if taken and logits[number] < 0:
+                break
+            area = np.count_nonzero(self.masks[number])
+            if all(
+                self.common(number, other) < 0.3 * min(area, np.count_nonzero(self.masks[other]))
+                for other in taken
+            ):
+                taken.append(number)
+        return taken
+
+    def common(self, one: int, other: int) -> int:
+        """Count the pixels that two of them share."""
+        first, second = ((self.boxes[n], self.masks[n]) for n in (one, other))
+        return _common(first, second)
+
+
+def judge_suspects(
+    gray: NDArray[np.uint8],
+    surface: BoolMask,
+    pool: CandidatePool,
+    evidence: Evidence | None,
+    *,
+    connectivity: int,
+    left_out: LeftOut,
+) -> Suspects:
+    """Describe what may be a defect.
+
+    Parameters
+    ----------
+    gray : ndarray of uint8, shape (M, N)
+        The image.
+    surface : ndarray of bool, shape (M, N)
+        The winner M_k of stage 1.
+    pool : CandidatePool
+        The candidates that passed the filters.
+    evidence : Evidence, optional
+        What else speaks for a defect.
+    connectivity : {8, 4}
+        Neighbourhood of the components.
+    left_out : LeftOut
+        Pixels that count for nothing.
+    """
+    inside, shown = left_out.window(surface.shape), left_out.seen(surface)
+    candidates = _candidates(pool, left_out)
+    every = _components(left_out.kept(~surface), connectivity)
+    first = last = len(every)
+    if evidence is not None:
+        every += zip(evidence.boxes, evidence.masks, strict=True)
+        last = len(every)
+        every += [one for one in candidates if _stands_out(one, evidence.parts)]
+    areas = np.array([np.count_nonzero(mask) for _, mask in every], dtype=np.float64)
+    rows = []
+    for number, (box, mask) in enumerate(every):
+        contrast, outline, fill, edge = appearance(gray, shown, mask, box, inside)
+        size = float(np.log10(areas[number] / surface.size))
+        similar = np.abs(np.log(areas / areas[number])) < _SIMILAR
+        repetition = float(np.log1p(np.count_nonzero(similar) - 1))
+        agreement = _agreement((box, mask), candidates)
+        row = [contrast, outline, size, size**2, fill, edge, repetition, agreement]
+        if evidence is not None:
+            is_part = first <= number < last
+            row += evidence.said(mask, box, size, is_part)
+            if evidence.picture is not None:
+                everywhere = left_out.seen(np.ones_like(surface))
+                row += appearance(evidence.picture, everywhere, mask, box, inside)[:2]
+        rows.append(row)
+    width = len(LOOKS)
+    if evidence is not None:
+        width += len(SAID) + len(SHOWN) * (evidence.picture is not None)
+    boxes, masks = [box for box, _ in every], [mask for _, mask in every]
+    return Suspects(boxes, masks, np.array(rows).reshape(len(rows), width))
+
+
+Suspect = tuple[Box, BoolMask]
+
+
+def _components(complement: BoolMask, connectivity: int) -> list[Suspect]:
+    """Return the largest components: a noisy surface leaves thousands of specks."""
+    labels, _ = scipy.ndimage.label(complement, structure=_STRUCTURES[connectivity])
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0
+    order = np.argsort(-areas, kind="stable")[:_MOST_COMPONENTS]
+    boxes = scipy.ndimage.find_objects(labels)
+    return [
+        (boxes[number - 1], labels[boxes[number - 1]] == number)
+        for number in order[areas[order] >= SMALLEST].tolist()
+    ]
+
+
+def _candidates(pool: CandidatePool, left_out: LeftOut) -> list[Suspect]:
+    """Return the candidates of a defect's size, as far as they are not left out."""
+    found = []
+    inside = left_out.window(pool.shape)
+    fitting = (pool.areas >= SMALLEST) & (pool.areas <= LARGEST * pool.shape[0] * pool.shape[1])
+    for index in np.flatnonzero(fitting).tolist():
+        row0, column0, row1, column1 = pool.boxes[index].tolist()
+        rows, columns = (
+            slice(max(start, limit.start), min(stop, limit.stop))
+            for start, stop, limit in zip((row0, column0), (row1, column1), inside, strict=True)
+        )
+        if rows.start >= rows.stop or columns.start >= columns.stop:
+            continue
+        mask = pool.mask_rows(index, row0, row1)[rows.start - row0 : rows.stop - row0, columns]
+        if left_out.region is not None:
+            mask &= ~left_out.region[rows, columns]
+        if np.count_nonzero(mask) >= SMALLEST:
+            found.append(((rows, columns), mask))
+    return found
+
+
+def _stands_out(suspect: Suspect, parts: NDArray[np.int32]) -> bool:
+    box, mask = suspect
+    share = 0.2 * np.count_nonzero(mask)
+    return bool(np.count_nonzero(parts[box][mask]) > min(SMALLEST, share))
+
+
+def _common(one: Suspect, other: Suspect) -> int:
+    """Count the pixels that two suspects share."""
+    both = []
+    for first, second in zip(one[0], other[0], strict=True):
+        both.append(slice(max(first.start, second.start), min(first.stop, second.stop)))
+        if both[-1].start >= both[-1].stop:
+            return 0
+    parts = [
+        mask[
+            tuple(
+                slice(part.start - side.start, part.stop - side.start)
+                for part, side in zip(both, box, strict=True)
+            )
+        ]
+        for box, mask in (one, other)
+    ]
+    return int(np.count_nonzero(parts[0] & parts[1]))
+
+
+def _agreement(suspect: Suspect, candidates: Sequence[Suspect]) -> float:
+    """Return the best IoU with a candidate, which the suspect is not."""
+    best, area = 0.0, np.count_nonzero(suspect[1])
+    for other in candidates:
+        smaller, larger = sorted((area, np.count_nonzero(other[1])))
+        if other[1] is not suspect[1] and smaller > best * larger:
+            common = _common(suspect, other)
+            best = max(best, common / (smaller + larger - common))
+    return best

@@ -1,0 +1,76 @@
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from napari_semxai.algorithms.masks.metrics import scores
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.backends.sam2 import image as sam2_image
+from napari_semxai.backends.sam2.dense import LARGEST, DefectFinder, encoded
+from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.types import DEFECT_STEPS, GenerateSettings
+
+QUICK = GenerateSettings(points_per_side=4)
+
+
+@pytest.fixture(scope="module")
+def segmenter():
+    return Segmenter("bundled", device="cpu")
+
+
+def last_pool(updates):
+    return [update.pool for update in updates if update.pool is not None][-1]
+
+
+def test_the_map_shows_the_defect_and_nothing_where_there_is_none(segmenter):
+    scene = scene_of_class(1, 3)
+    logits = segmenter.defects.of(scene.image)
+    assert logits.dtype == np.int8
+    assert scores(logits > 0, scene.defect).dice > 0.8
+    assert logits[~scene.defect].mean() < -3 * DEFECT_STEPS
+    nothing = np.random.default_rng(0).normal(120, 8, (240, 240)).astype(np.uint8)
+    assert (segmenter.defects.of(nothing) < 0).all()
+
+
+def test_candidates_carry_the_map_and_encode_the_image_once(segmenter, monkeypatch):
+    image = scene_of_class(1, 4, shape=(160, 200)).image
+    calls = []
+    encode = sam2_image.encode
+    monkeypatch.setattr(sam2_image, "encode", lambda *values: calls.append(1) or encode(*values))
+    monkeypatch.setattr(
+        "napari_semxai.backends.sam2.dense.encoded",
+        lambda *values: calls.append(2) or encoded(*values),
+    )
+    pools = [u.pool for u in segmenter.generate(image, QUICK) if u.pool is not None]
+    assert calls == [1]
+    # The first one already: a mask that is shown early is judged as the last one.
+    for pool in (*pools, segmenter.found(image, QUICK), pools[-1].take(np.array([0]))):
+        np.testing.assert_array_equal(pool.defect_logits, segmenter.defects.of(image))
+    afresh = Segmenter.from_network(segmenter.network, segmenter.info)
+    np.testing.assert_array_equal(afresh.defects.of(image), pools[-1].defect_logits)
+    assert calls == [1, 2]
+
+
+def test_networks_of_others_come_with_the_bundled_map(segmenter):
+    image = scene_of_class(1, 5, shape=(160, 200)).image
+    other = SimpleNamespace(image_encoder=SimpleNamespace(trunk=None))
+    images = SimpleNamespace(seen=lambda image: pytest.fail("what another trunk sees was used"))
+    found = DefectFinder(other, images).of(image)
+    np.testing.assert_array_equal(found, segmenter.defects.of(image))
+
+
+def test_of_a_large_image_the_map_is_smaller(segmenter):
+    scene = scene_of_class(1, 3)
+    small = scene.image[:320, :480]
+    large = small.repeat(4, 0).repeat(4, 1)
+    logits = segmenter.defects.of(large)
+    assert max(logits.shape) == LARGEST
+    assert logits.shape[0] / logits.shape[1] == pytest.approx(2 / 3, abs=0.01)
+
+
+def test_colours_are_seen_as_grey(segmenter):
+    image = scene_of_class(1, 6, shape=(160, 200)).image
+    colours = np.dstack([image] * 3)
+    assert last_pool(segmenter.generate(colours, QUICK)).defect_logits.shape == (160, 200)
+    afresh = Segmenter.from_network(segmenter.network, segmenter.info)
+    np.testing.assert_array_equal(afresh.defects.of(colours), segmenter.defects.of(image))
