@@ -214,7 +214,7 @@ def _application(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         resource_tracker.ensure_running()
     request.getfixturevalue("qapp")
     if "torch" in sys.modules:
-        from napari_semxai.backends.runtime.window_safe_import import load_triton
+        from napari_semxai.backends.runtime.libraries import load_triton
 
         # Networks that were imported while no window could come have not loaded it, and after
         # one has opened the process would die.
