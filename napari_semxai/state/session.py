@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
@@ -316,6 +316,12 @@ class Session:
         if self.current is not None:
             self.current = replace(self.current, **change)
 
+    def is_busy(self) -> bool:
+        """Return whether something goes over the whole project, and say so."""
+        if self.batch.running:
+            self.message = f"{self.batch.stage}: still running; wait for it, or cancel it"
+        return self.batch.running
+
     def say(self, message: str) -> None:
         """Show a message, also where it is the same as the one before."""
         # A value that is set to what it was emits nothing, and the person would not be told
@@ -331,6 +337,12 @@ class Session:
             if new is not old and new != old:
                 # A receiver may have replaced it since: the newest value counts.
                 self.events[name].emit(getattr(self, name), old)
+
+
+def named(names: Sequence[str], most: int = 5) -> str:
+    """Return names for a message; of those beyond the first `most` only how many they are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 # What views read where nothing is open; the names are those of the signals in `SessionEvents`.

@@ -115,12 +115,7 @@ class QueueMasks:
     def start(self) -> None:
         """Begin with the images that the filter shows."""
         opened, queue = self._session.project, self._session.queue
-        if opened is None or queue is None or self._run is not None:
-            return
-        if self._session.batch.running:
-            self._session.message = (
-                f"{self._session.batch.stage}: still running; wait for it, or cancel it"
-            )
+        if opened is None or queue is None or self._run is not None or self._session.is_busy():
             return
         # Reversed, because the next one is taken from the end.
         waiting = [row.image for row in reversed(queue.shown) if _open(row.state)]

@@ -11,6 +11,7 @@ from psygnal import Signal
 
 from napari_semxai.state.queue import Queue
 from napari_semxai.state.review import Tally
+from napari_semxai.state.session import named
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.project.files import read_info
 from napari_semxai.store.project.index.open_project import OpenProject, ProjectCache
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from napari_semxai.types import ReviewRecord
 
 _OPENING = "Opening the project …"
-_NAMED = 5
 
 
 class ProjectController:
@@ -152,10 +152,8 @@ class ProjectController:
         """Name the images whose masks a crash or a full drive left in recovery copies."""
         found = list(map(opened.name, opened.unsaved(self._folders.recovery)))
         if found:
-            more = "" if len(found) <= _NAMED else f" and {len(found) - _NAMED:,} more"
             self._say(
-                f"Unsaved masks were found of {', '.join(found[:_NAMED])}{more}: open an image "
-                "to restore its own"
+                f"Unsaved masks were found of {named(found)}: open an image to restore its own"
             )
 
     def _tell(self, done: int, total: int) -> None:

@@ -48,11 +48,7 @@ class Rankings:
         ranking = RANKINGS[name]
         if not ranking.by_features:
             self._work_out(project, ranking, take)
-        elif self._session.batch.running:
-            self._session.message = (
-                f"{self._session.batch.stage}: still running; wait for it, or cancel it"
-            )
-        else:
+        elif not self._session.is_busy():
             self._jobs.run(
                 JOB,
                 partial(without_features, project.project),

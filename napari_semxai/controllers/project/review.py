@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_semxai.state.review import NEED_MASK, PastReview
+from napari_semxai.state.session import named
 from napari_semxai.store.project.certificates import accept_by_rule
 from napari_semxai.store.project.index.open_project import after_change
 from napari_semxai.types import InputError, ReviewChange, ReviewRecord, ReviewState
@@ -32,7 +33,6 @@ SEEN_AT_LEAST = 0.3
 """Seconds that an image is open before it can be reviewed: nobody sees it in less."""
 KEPT_REVIEWS = 200
 """How many reviews can be undone: each keeps a bit for a pixel."""
-_NAMED = 3
 LONGEST_LOOK = 300.0
 """Seconds of an image that count as work: longer is a break."""
 
@@ -329,8 +329,7 @@ class GroupReview:
         self._review.remember(*past)
         self._session.queue = replace(queue, **answer)
         names = [f"{project.name(one)} ({why})" for one, why in left.items()]
-        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
-        missing = f"; left out: {', '.join(names[:_NAMED])}{more}" if names else ""
+        missing = f"; left out: {named(names, 3)}" if names else ""
         self._session.say(f"{len(past):,} images: {what}{missing}")
 
 

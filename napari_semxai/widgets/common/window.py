@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_semxai.state.session import named
 from napari_semxai.types import Failure, InputError, colors
 from napari_semxai.widgets.common.file_dialogs import ask_mask
 from napari_semxai.widgets.common.forms import FIELDS, button, note, row
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 NOTICE_MILLISECONDS = 8_000
 """How long a message stays that nobody has to act on."""
 _MOST_NOTICES, _NOTICE_WIDTH, _GAP = 3, 420, 8
-_NAMED = 5
 _WIDE = 1 << 20
 _Button = QMessageBox.StandardButton
 
@@ -356,14 +356,13 @@ class ClosingQuestion(QObject):
         )
 
     def _ask(self, unsaved: list[UnsavedMask]) -> QMessageBox.StandardButton:
-        names = ", ".join(mask.name for mask in unsaved[:_NAMED])
-        more = f" and {len(unsaved) - _NAMED:,} more" if len(unsaved) > _NAMED else ""
+        names = named([mask.name for mask in unsaved])
         one = len(unsaved) == 1
         which, verb = ("The mask of", "is") if one else ("The masks of", "are")
         box = QMessageBox(
             QMessageBox.Icon.Warning,
             "Unsaved masks",
-            f"{which} {names}{more} {verb} not saved.",
+            f"{which} {names} {verb} not saved.",
             _Button.Save | _Button.Discard | _Button.Cancel,
             self.parent(),
         )
