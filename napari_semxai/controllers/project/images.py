@@ -14,7 +14,7 @@ from napari_semxai.controllers.edit.recovery import image_key, leftovers
 from napari_semxai.controllers.segment.candidates import CandidateMemory
 from napari_semxai.state.open_image import OpenImage, SaveStage, SaveState
 from napari_semxai.state.review import unpacked
-from napari_semxai.state.session import Found
+from napari_semxai.state.session import Found, named
 from napari_semxai.store.images.read import image_from_array, read_image
 from napari_semxai.types import InputError
 
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     from napari_semxai.state.explanation import FitImage
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import Entry, OpenProject
-    from napari_semxai.types import SemImage
+    from napari_semxai.types import BoolMask, SemImage
 
 _KEPT = 32
 """Images to come back to: each a bit for a pixel, and its candidates' runs."""
-_NAMED = 5
 AHEAD = (1, 2, -1)
 """Which neighbours are read before they are asked for."""
 _OPEN = "open image"
@@ -49,6 +48,18 @@ class _Visit:
     save: SaveState = field(default_factory=SaveState)
     pixel_size: float | None = None
     found: Found | None = None
+
+    @classmethod
+    def of(
+        cls,
+        current: OpenImage,
+        mask: BoolMask | None,
+        ignored: BoolMask | None,
+        found: Found | None,
+    ) -> _Visit:
+        """Return what is there now."""
+        bits, region = (None if one is None else np.packbits(one) for one in (mask, ignored))
+        return cls(bits, region, current.edited, current.save, current.pixel_size, found)
 
     def open(self, image: SemImage, key: str) -> OpenImage:
         """Return the image as it was left."""
@@ -189,21 +200,7 @@ class ImageController:
         if project is not self._session.project or entry.image is self._session.image:
             return
         self._leave_image()
-        unwritten = SaveState(SaveStage.UNSAVED, message="Not in the project yet")
-        typed = project.pixel_size(entry.id)
-        self._start_image(
-            OpenImage(
-                entry.image,
-                project.cache.key(entry.id),
-                entry.mask,
-                entry.ignored,
-                entry.by_hand,
-                entry.image.pixel_size if typed is None else typed,
-                unwritten if project.cache.unwritten(entry.id) else SaveState(),
-                entry,
-                entry.record,
-            )
-        )
+        self._start_image(_opened(project, entry))
         found = self.candidates.of_current()
         if found is not None:
             self._segment.resume(found)
@@ -237,15 +234,8 @@ class ImageController:
         """Keep what the current image is left with: here, or in its project."""
         current, mask = self._session.current, self._edit.mask
         if current is not None and current.entry is None:
-            ignored = self._session.ignored
-            self._visits[current.key] = _Visit(
-                None if mask is None else np.packbits(mask),
-                None if ignored is None else np.packbits(ignored),
-                current.edited,
-                current.save,
-                current.pixel_size,
-                self._segment.found,
-            )
+            left = _Visit.of(current, mask, self._session.ignored, self._segment.found)
+            self._visits[current.key] = left
             # The oldest goes; its strokes have their recovery copy all the same.
             while len(self._visits) > _KEPT:
                 del self._visits[next(iter(self._visits))]
@@ -280,8 +270,8 @@ class ImageController:
             return
         if failed:
             session.queue = session.queue.with_unreadable(failed)
-            named = {project.name(image_id): why for image_id, why in failed.items()}
-            session.say(_unreadable(named, skipped=entry is not None))
+            reasons = {project.name(image_id): why for image_id, why in failed.items()}
+            session.say(_unreadable(reasons, skipped=entry is not None))
         if entry is not None:
             self.show_entry(project, entry)
 
@@ -312,16 +302,34 @@ class ImageController:
 
     def _in_project(self, image: FitImage) -> str | None:
         """Return the id of an image in the open project, None where it is not of it."""
-        path, page = (image, 0) if isinstance(image, Path) else (image.path, image.page)
         project = self._session.project
-        if project is None or path is None:
-            return None
-        found = (
-            entry.id
-            for entry in project.project.images
-            if entry.page == page and is_same_file(entry.path, path)
-        )
-        return next(found, None)
+        entries = () if project is None else project.project.images
+        return next((one.id for one in entries if is_page(image, one.path, one.page)), None)
+
+
+def _opened(project: OpenProject, entry: Entry) -> OpenImage:
+    """Return an image of a project with all that the project knows of it."""
+    unwritten = SaveState(SaveStage.UNSAVED, message="Not in the project yet")
+    typed = project.pixel_size(entry.id)
+    return OpenImage(
+        entry.image,
+        project.cache.key(entry.id),
+        entry.mask,
+        entry.ignored,
+        entry.by_hand,
+        entry.image.pixel_size if typed is None else typed,
+        unwritten if project.cache.unwritten(entry.id) else SaveState(),
+        entry,
+        entry.record,
+    )
+
+
+def is_page(image: FitImage, path: Path | None, page: int) -> bool:
+    """Return whether an image, or the first one of a file, is this page of this file."""
+    own, number = (image, 0) if isinstance(image, Path) else (image.path, image.page)
+    if own is None or path is None:
+        return False
+    return number == page and is_same_file(path, own)
 
 
 def is_same_file(one: Path, other: Path) -> bool:
@@ -348,11 +356,9 @@ def _from_file_or_array(array: NDArray[Any], name: str, path: Path | None, page:
 
 def _unreadable(failed: Mapping[str, str], *, skipped: bool) -> str:
     """Name the images that cannot be read, and why the first one cannot."""
-    names, why = list(failed), next(iter(failed.values()))
-    more = "" if len(names) <= _NAMED else f" and {len(names) - _NAMED:,} more"
-    named = ", ".join(names[:_NAMED]) + more
+    names, why = named(list(failed)), next(iter(failed.values()))
     if skipped:
-        return f"Skipped: {named} cannot be read ({why})"
-    if len(names) == 1:
-        return f"{named} cannot be read ({why})"
-    return f"None of the {len(names):,} images left can be read: {named} ({why})"
+        return f"Skipped: {names} cannot be read ({why})"
+    if len(failed) == 1:
+        return f"{names} cannot be read ({why})"
+    return f"None of the {len(failed):,} images left can be read: {names} ({why})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from superqt.utils import qdebounced
 
 from napari_semxai.controllers.explain.explain import make_sources
 from napari_semxai.controllers.explain.sources import NamedMap
-from napari_semxai.controllers.project.images import is_same_file
+from napari_semxai.controllers.project.images import is_page
 from napari_semxai.layers.explain.float_layers import CLASSIFIER, FloatLayers, TileTitles
 from napari_semxai.layers.files import ROLE
 from napari_semxai.layers.owned_layers import EXPLANATION, role_colormap
@@ -211,13 +210,8 @@ class ExplanationLayers:
 
 
 def _is_of(image: SemImage | None, wanted: FitImage) -> bool:
-    if image is None or image is wanted:
-        return image is not None
     # A project reads an image of its own again.
-    path, page = (wanted, 0) if isinstance(wanted, Path) else (wanted.path, wanted.page)
-    if image.path is None or path is None:
-        return False
-    return image.page == page and is_same_file(image.path, path)
+    return image is not None and (image is wanted or is_page(wanted, image.path, image.page))
 
 
 class ExplanationMaskLayers:
