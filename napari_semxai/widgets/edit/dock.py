@@ -34,10 +34,8 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.edit.edit import EditController
     from napari_semxai.layers.mask.lasso_tool import LassoTool
     from napari_semxai.layers.mask.session_layers import SessionLayers
-    from napari_semxai.state.open_image import SaveState
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.widgets.common.forms import Connections, Panel
 
 TOOLS = (
@@ -110,15 +108,13 @@ class EditDock(ScrolledDock):
         self.keys = FloatingPanel("Keys", panels[KEYS], self)
         self.connect_all(outside=self._outside_table(), inside=self._inside_table())
         self._on_mask_layer_changed()
-        self._on_recovery_changed(session.recovery)
-        self._on_save_changed(session.save)
+        self._on_strokes_changed()
         self._on_queue_changed(session.queue)
         self.ignore.setChecked(session.ignoring)
 
     def release(self) -> None:
         """Disconnect from the layer and the session."""
-        # The layer outlives the dock, and is no part of `_outside_table`: it changes with the
-        # image.
+        # No part of `_outside_table`: it changes with the image, and outlives the dock.
         self._follow(None)
         for panel in self.panels.values():
             panel.release()
@@ -181,7 +177,6 @@ class EditDock(ScrolledDock):
         edits.addWidget(self.radius, 0, 0)
         for place, part in enumerate((*self.edits.values(), self.apply), start=1):
             edits.addWidget(part, place // 2, place % 2)
-        row(self.recovery, self.restore, self.discard)
         self.sections = {
             panel: Section(title, self.panels[panel])
             for panel, title in _FOLDED.items()
@@ -193,7 +188,7 @@ class EditDock(ScrolledDock):
         # A pixel less than usual: all that an image needs has to fit a laptop at 125 %.
         column.setSpacing(5)
         for part in (
-            row(QWidget(), self.state, self.recovery),
+            row(QWidget(), self.state, row(self.recovery, self.restore, self.discard)),
             row(QWidget(), self.undo, self.redo, self.load_mask, self.save_mask),
             row(QWidget(), *self.tools.values()),
             row(QWidget(), self.brush, self.diameter, self.ignore),
@@ -210,9 +205,9 @@ class EditDock(ScrolledDock):
         events = self._session.events
         return (
             (events.queue, self._on_queue_changed),
-            (events.save, self._on_save_changed),
+            (events.save, self._on_strokes_changed),
             (events.ignoring, self._on_ignoring_changed),
-            (events.recovery, self._on_recovery_changed),
+            (events.recovery, self._on_strokes_changed),
             (self._layers.mask_layer_changed, self._on_mask_layer_changed),
             (self._lasso.kind_changed, self._on_mode_changed),
             (self._layers.mouse.owner_changed, self._on_mode_changed),
@@ -257,8 +252,7 @@ class EditDock(ScrolledDock):
             # A tool of ours has the mouse, with a button here or in another panel.
             mode = self._lasso.kind
         tool = self.tools.get(mode)
-        # An exclusive group always keeps one button down, but napari has modes without a button
-        # here.
+        # An exclusive group keeps one button down, but napari has modes without a button here.
         self.modes.setExclusive(False)
         for part in self.tools.values():
             part.setChecked(part is tool)
@@ -313,18 +307,15 @@ class EditDock(ScrolledDock):
     def _on_ignoring_changed(self, ignoring: bool) -> None:
         self.ignore.setChecked(ignoring)
 
-    def _on_save_changed(self, save: SaveState) -> None:
-        self._show_state(save, self._session.recovery)
-
-    def _on_recovery_changed(self, recovery: Recovery | None) -> None:
-        self._show_state(self._session.save, recovery)
-
-    def _show_state(self, save: SaveState, recovery: Recovery | None) -> None:
+    def _on_strokes_changed(self) -> None:
+        """Say where the strokes are, and what was found of earlier ones."""
+        save, recovery = self._session.save, self._session.recovery
         marks = dict(zip(SaveStage, ("", "● ", "● ", "✓ ", "⚠ "), strict=True))
         text = marks[save.state] + (save.message or "No strokes yet")
-        offered = recovery is not None and not recovery.from_this_process
-        self.recovery.setVisible(offered)
-        if recovery is not None and offered:
+        if recovery is not None and recovery.from_this_process:
+            recovery = None
+        self.recovery.setVisible(recovery is not None)
+        if recovery is not None:
             when = time.strftime("%Y-%m-%d %H:%M", time.localtime(recovery.saved_at))
             text = f"⚠ Unsaved strokes on this image from {when}\n{text}"
         self.state.setText(text)
