@@ -299,6 +299,11 @@ class Prompts:
         # A box alone asks something, too.
         return bool(self.points) or self.box is not None
 
+    def clicked(self, row: float, column: float, foreground: bool) -> Prompts:
+        """Return these with one click more."""
+        points = (*self.points, (float(row), float(column)))
+        return Prompts(points, (*self.foreground, foreground), self.box)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GenerateRequest:

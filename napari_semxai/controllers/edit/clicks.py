@@ -139,22 +139,15 @@ class ClickController:
             return None
         hit = object_at(mask, int(row), int(column))
         prompts, offer = self._session.clicks.prompts, self._session.clicks.offer
-        known, draft = self._object(mask), None
-        if offer is not None:
-            # Clicks correct what is seen, which is the offer, though the mask is still as
-            # before.
-            known, draft = still_there(mask, offer.before), offer.after
+        # Clicks correct what is seen, which is an offer, though the mask is still as before.
+        known, draft = (self._known, None) if offer is None else (offer.before, offer.after)
+        known = np.zeros_like(mask) if known is None else still_there(mask, known)
         # A click on another object is the wish to work on that one.
         if hit.any() and not (hit & known).any():
             known, prompts, draft = hit, Prompts(), None
         if not (foreground or known.any() or prompts):
             return None
-        prompts = replace(
-            prompts,
-            points=(*prompts.points, (float(row), float(column))),
-            foreground=(*prompts.foreground, foreground),
-        )
-        return Question(known, prompts, mask=draft)
+        return Question(known, prompts.clicked(row, column, foreground), mask=draft)
 
     def box(self, row0: float, column0: float, row1: float, column1: float) -> None:
         """Correct the objects that a box is around, or begin one; corners in any order."""
@@ -201,29 +194,26 @@ class ClickController:
         if self._session.clicks.offer is not None:
             self._change(offer=None, prompts=self._answered, message="")
 
-    def _object(self, mask: BoolMask) -> BoolMask:
-        return np.zeros_like(mask) if self._known is None else still_there(mask, self._known)
-
     def _ask(self, asked: Question) -> None:
         if self._busy:
             # Only the newest counts: earlier clicks on the same object are among its prompts.
             self._waiting = asked
             self._change(prompts=asked.prompts, offer=None)
             return
-        self._asked = asked
-        self._submit(asked.prompts, asked.prompt)
+        self._submit(asked)
 
     def _encode(self) -> None:
         # Whoever takes the tool to correct what is offered finds it there.
         if not self._busy and self._session.clicks.offer is None:
-            self._submit(Prompts(), None)
+            self._submit(None)
 
-    def _submit(self, prompts: Prompts, mask: BoolMask | None) -> None:
+    def _submit(self, asked: Question | None) -> None:
+        """Ask the network; without a question it encodes the image."""
         session = self._session
         if session.image is None:
             return
-        self._busy = True
-        choice = session.choice
+        self._busy, self._asked, choice = True, asked, session.choice
+        prompts, mask = (Prompts(), None) if asked is None else (asked.prompts, asked.prompt)
         # As asked: the choice may change before the answer is there.
         self._origin = Origin(choice)
         # Asked first: the network works while the window shows that it does.
@@ -234,13 +224,10 @@ class ClickController:
             on_done=self._on_done,
             on_failed=self._on_failed,
         )
-        loading = session.model is None
-        self._change(
-            prompts=prompts,
-            state=ClickState.LOADING if loading else ClickState.ANSWERING,
-            message="Loading the network …" if loading else "",
-            offer=None,
-        )
+        state, message = ClickState.ANSWERING, ""
+        if session.model is None:
+            state, message = ClickState.LOADING, "Loading the network …"
+        self._change(prompts=prompts, state=state, message=message, offer=None)
 
     def _on_update(self, answer: Any) -> None:
         if isinstance(answer, ModelInfo):
@@ -256,25 +243,17 @@ class ClickController:
         asked, mask = self._asked, self._edit.mask
         if asked is None or mask is None:
             return
-        found = answered_object(answer.mask, asked.before, asked.prompts)
-        doubts = judge_answer(found, asked.before, asked.prompts)
-        details = _details(asked, self._origin, answer.predicted_iou)
-        after = heed_newest(found, asked.prompts)
-        offer = Offer(asked.before, after, asked.prompts, doubts, asked.title, details)
-        taken = LeftOut(region=self._session.ignored).seen(take_answer(mask, asked.before, after))
-        if not doubts or np.array_equal(taken, mask):
+        offer = _offer(asked, answer, self._origin)
+        if not offer.doubts or np.array_equal(self._with(offer, mask), mask):
             self._apply(offer, mask)
             return
-        self._change(offer=offer, message=_iou(details))
+        self._change(offer=offer, message=_iou(offer.details))
         if asked.title != SAM_CLICK:
             self._session.message = f"{asked.title}: not applied, see SAM click in Edit & review"
 
     def _apply(self, offer: Offer, mask: BoolMask) -> None:
         """Bring an answer into the mask as one undoable edit."""
-        # An answer may cross what is ignored, but not fill it.
-        result = LeftOut(region=self._session.ignored).seen(
-            take_answer(mask, offer.before, offer.after)
-        )
+        result = self._with(offer, mask)
         self._history.note(mask, self._answered, self._known)
         self._history.note(result, offer.prompts, offer.after)
         self._known, self._answered = offer.after, offer.prompts
@@ -285,9 +264,14 @@ class ClickController:
             self._edit.propose(result, offer.title, offer.details)
         self._change(offer=None, message=message)
 
+    def _with(self, offer: Offer, mask: BoolMask) -> BoolMask:
+        """Return the mask with an answer, which may cross what is ignored, but not fill it."""
+        result = take_answer(mask, offer.before, offer.after)
+        return LeftOut(region=self._session.ignored).seen(result)
+
     def _on_done(self) -> None:
-        waiting = self._waiting
-        self._busy, self._asked, self._waiting = False, None, None
+        waiting, self._waiting = self._waiting, None
+        self._busy, self._asked = False, None
         if waiting is not None:
             self._ask(waiting)
         else:
@@ -330,15 +314,21 @@ def _box_around(mask: BoolMask) -> tuple[float, float, float, float]:
     return float(rows.start), float(columns.start), float(rows.stop), float(columns.stop)
 
 
-def _details(asked: Question, origin: Origin, predicted_iou: float) -> dict[str, Any]:
-    """Return what a recipe keeps of an answer, as JSON can hold it."""
-    return {
-        **asdict(asked.prompts),
-        "object": _drawn(asked.before),
+def _offer(asked: Question, answer: PredictedMask, origin: Origin) -> Offer:
+    """Return an answer with what there is to doubt in it, and what a recipe keeps of it."""
+    before, prompts = asked.before, asked.prompts
+    found = answered_object(answer.mask, before, prompts)
+    doubts = judge_answer(found, before, prompts)
+    # As JSON can hold it.
+    details = {
+        **asdict(prompts),
+        "object": _drawn(before),
         "prompt": None if asked.mask is None else _drawn(asked.mask),
         "model": {"name": origin.choice.model, "sha256": origin.sha256},
-        "predicted_iou": predicted_iou,
+        "predicted_iou": answer.predicted_iou,
     }
+    after = heed_newest(found, prompts)
+    return Offer(before, after, prompts, doubts, asked.title, details)
 
 
 def _drawn(mask: BoolMask) -> dict[str, Any]:
