@@ -180,7 +180,7 @@ def test_strokes_after_a_crash_come_back_with_what_is_ignored(desk):
     newest = desk.live.labels.copy()
     assert not np.array_equal(labels, newest)
     desk.mark(10, 25)
-    desk.edit.restore()
+    desk.edit.recovery.restore()
     desk.turn(lambda: np.array_equal(desk.live.labels, newest))
     assert desk.session.ignored is None
 

@@ -57,20 +57,20 @@ def check_saved(folder):
 def restored(folder):
     """Open the window again, restore what it offers, and return the mask of every image."""
     desk, looked, masks = Desk(folder), set(), {}
-    found = desk.edit._on_copy_found
+    found = desk.edit.recovery._on_found
 
     def note(recovery):
         found(recovery)
         looked.add(desk.session.queue.current)
 
-    desk.edit._on_copy_found = note
+    desk.edit.recovery._on_found = note
     desk.open()
     for image in desk.project().images:
         desk.images.go(image.id)
         desk.turn(lambda image=image: image.id in looked, patience=60)
         if desk.session.recovery is not None:
             assert not desk.session.recovery.from_this_process
-            desk.edit.restore()
+            desk.edit.recovery.restore()
             desk.turn(lambda: desk.session.proposal is not None, patience=60)
         masks[image.id] = desk.live.mask.copy()
         desk.session.proposal = None

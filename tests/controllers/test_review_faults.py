@@ -50,7 +50,7 @@ def test_an_offered_copy_outlives_strokes_and_reviews(desk, act):
     again.open()
     again.queue.find("2")
     again.turn(lambda: again.session.queue.number == 2 and again.session.recovery is not None)
-    again.edit.restore()
+    again.edit.recovery.restore()
     again.turn(lambda: again.session.proposal is not None)
     np.testing.assert_array_equal(again.live.mask, crashed)
     again.review.accept()

@@ -214,13 +214,13 @@ class Session:
 def restore(folder: Path) -> None:
     """Open the window again, take what it offers on every image, close, and keep the masks."""
     bench = open_window(folder)
-    session, looked, found = bench.session, [], bench.edit._on_copy_found
+    session, looked, found = bench.session, [], bench.edit.recovery._on_found
 
     def note(copy: Any) -> None:
         found(copy)
         looked.append(session.entry.id)
 
-    bench.edit._on_copy_found = note
+    bench.edit.recovery._on_found = note
     bench.projects.open(folder / "images", "Anna")
     wait(lambda: bool(looked))
     masks = {}
@@ -231,7 +231,7 @@ def restore(folder: Path) -> None:
             if session.recovery.from_this_process:
                 raise RuntimeError("a copy of this session is offered")
             copy = load_recovery(session.recovery.path)[0] != 0
-            bench.edit.restore()
+            bench.edit.recovery.restore()
             wait(lambda copy=copy: np.array_equal(bench.edit.mask, copy))
         masks[image.id] = bench.edit.mask.copy()
     bench.viewer.close()

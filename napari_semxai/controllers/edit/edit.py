@@ -12,15 +12,19 @@ from psygnal import Signal
 
 from napari_semxai.algorithms.masks.edits import MASK_EDITS
 from napari_semxai.controllers.edit.recipe import RecipeRecorder, automatic_settings
-from napari_semxai.controllers.edit.recovery import StrokeCopies, Strokes, image_key
+from napari_semxai.controllers.edit.recovery import (
+    RecoveryOffer,
+    StrokeCopies,
+    Strokes,
+    image_key,
+)
 from napari_semxai.state.open_image import Left, SaveStage, SaveState
 from napari_semxai.state.session import Proposal
-from napari_semxai.store.disk.safety_net import LONGEST_WAIT, discard_recovery, load_recovery
-from napari_semxai.store.images.companions import ignored_path, read_ignored, write_ignored
+from napari_semxai.store.disk.safety_net import LONGEST_WAIT
+from napari_semxai.store.images.ignored import ignored_path, read_ignored, write_ignored
 from napari_semxai.store.images.masks import read_mask, write_mask
-from napari_semxai.store.project.images import check_replaceable
-from napari_semxai.store.project.index.open_project import voided_by_edit
-from napari_semxai.types import InputError, LeftOut, parted
+from napari_semxai.store.project.originals import check_replaceable
+from napari_semxai.types import InputError, LeftOut
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +34,11 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.open_image import UnsavedMask
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.types import BoolMask, ReviewRecord
 
+    Details = Mapping[str, Any]
 
+_NONE: Details = MappingProxyType({})
 _EDITS = {edit.name: edit.function for edit in MASK_EDITS}
 
 
@@ -95,6 +100,8 @@ class EditController:
         Told of every edit before it is made.
     copies : StrokeCopies
         Of masks whose strokes no file holds.
+    recovery : RecoveryOffer
+        What an earlier session left of the open mask.
     clipboard : MaskClipboard
         Other masks, to be added to this one.
     """
@@ -105,14 +112,13 @@ class EditController:
     def __init__(
         self, session: Session, jobs: Jobs, recovery_folder: Path, wait: float = LONGEST_WAIT
     ) -> None:
-        self._session = session
-        self._jobs = jobs
+        self._session, self._jobs = session, jobs
         self.recorder = RecipeRecorder(session)
-        self.copies = StrokeCopies(recovery_folder, self._on_copied, wait)
-        self._open: Strokes | None = None
+        self.copies = StrokeCopies(recovery_folder, self._on_copied, jobs.deliver, wait)
+        self.recovery = RecoveryOffer(session, jobs, self.copies, self.propose)
         self.clipboard = MaskClipboard(session, self)
+        self._open: Strokes | None = None
         self._strokes = self._kept = 0
-        self._key = ""
 
     @property
     def mask(self) -> BoolMask | None:
@@ -122,10 +128,10 @@ class EditController:
     @property
     def drawn(self) -> BoolMask | None:
         """What the tools draw on: the mask, or the pixels to ignore, (M, N)."""
-        if self._open is None or not self._session.ignoring:
-            return self.mask
-        ignored = self._session.ignored
-        return np.zeros_like(self._open.mask.mask) if ignored is None else ignored
+        mask, ignored = self.mask, self._session.ignored
+        if mask is None or not self._session.ignoring:
+            return mask
+        return np.zeros_like(mask) if ignored is None else ignored
 
     @property
     def unsaved(self) -> bool:
@@ -150,14 +156,10 @@ class EditController:
         current = self._session.current
         if current is None:
             raise RuntimeError("a mask was begun without an image")
-        self._open = Strokes(current.image, mask)
-        self._key = current.key or image_key(current.image)
+        self._open = Strokes(current.key or image_key(current.image), current.image, mask)
         self._strokes = self._kept = 0
-        self._session.recovery = None
+        self.recovery.look_for(self._open, on_disk=current.save.on_disk)
         self._session.size = mask.size
-        stored, on_disk = mask.labels, current.save.on_disk
-        find = partial(self.copies.find, self._key, mask, stored, on_disk=on_disk)
-        self._jobs.run("recovery", find, self._on_copy_found)
 
     def mask_changed(self) -> None:
         """Show the size of the mask after any change, and what is ignored."""
@@ -172,8 +174,8 @@ class EditController:
         if current is None:
             return
         self.recorder.settle()
+        first = not self.unsaved
         self._strokes += 1
-        first = self._strokes == self._kept + 1
         # Strokes come a hundred times a second: most of them change nothing of this.
         edited = current.edited or change is None or change.drawn
         if first or edited != current.edited or current.save.state != SaveStage.UNSAVED:
@@ -183,7 +185,7 @@ class EditController:
                 record=_voided(current.record) if first else current.record,
             )
         if self._open is not None:
-            self.copies.stroked(self._key, self._open, alone=current.entry is None)
+            self.copies.stroked(self._open, alone=current.entry is None)
         self.edited.emit()
 
     def edit(self, name: str, **parameters: int) -> None:
@@ -213,19 +215,16 @@ class EditController:
         """Let the tools mark what is to be ignored, or draw the defect again."""
         self._session.ignoring = not self._session.ignoring
 
-    def draw(
-        self, drawn: BoolMask, title: str, details: Mapping[str, Any] = MappingProxyType({})
-    ) -> None:
+    def draw(self, drawn: BoolMask, title: str, details: Details = _NONE) -> None:
         """Bring in another value of `drawn` as one undoable edit; arguments as for `propose`."""
-        mask = self.mask
-        if mask is None or not self._session.ignoring:
+        if self.mask is None or not self._session.ignoring:
             self.propose(drawn, title, details)
-            return
-        # What lay below is lost to the mask, until the edit is undone.
-        self._bring(title, mask, drawn, details)
+        else:
+            # What lies below is lost to the mask, until the edit is undone.
+            self.propose(self.mask, title, details, drawn)
 
     def propose(
-        self, mask: BoolMask, title: str, details: Mapping[str, Any] = MappingProxyType({})
+        self, mask: BoolMask, title: str, details: Details = _NONE, ignored: BoolMask | None = None
     ) -> None:
         """Bring a whole mask in as one undoable edit, which the recipe notes first.
 
@@ -237,17 +236,9 @@ class EditController:
             What the edit is called.
         details : mapping
             What it was asked for, as JSON can hold it.
+        ignored : ndarray of bool, shape (M, N), optional
+            What is to be ignored; by default what is ignored now.
         """
-        self._bring(title, mask, None, details)
-
-    def _bring(
-        self,
-        title: str,
-        mask: BoolMask,
-        ignored: BoolMask | None,
-        details: Mapping[str, Any] = MappingProxyType({}),
-    ) -> None:
-        """Bring in a mask and what is to be ignored, None for what is ignored now."""
         image = self._session.image
         if image is None or mask.shape != image.gray.shape:
             self._session.say(f"{title}: the mask does not have the image's size")
@@ -264,38 +255,35 @@ class EditController:
             self._jobs.run(
                 "load mask",
                 lambda: (read_mask(path, image.gray.shape), read_ignored(path, image.gray.shape)),
-                lambda found: self._bring(f"load {path.name}", *found),
+                lambda read: self.propose(read[0], f"load {path.name}", ignored=read[1]),
             )
 
     def save(self, path: Path) -> None:
         """Write the mask to a file; its recovery copy is then no longer needed."""
         opened, strokes = self._open, self._strokes
         if opened is not None:
-            self._jobs.run(
-                "save mask",
-                partial(
-                    _write, path, opened.image.path, opened.mask.mask.copy(), opened.mask.ignored
-                ),
-                lambda _: self._on_saved(path, opened, strokes),
-                self._on_save_failed,
-            )
+            _, image, mask = opened
+            write = partial(_write, path, image.path, mask.mask.copy(), mask.ignored)
+            saved = partial(self._on_saved, path, opened, strokes)
+            self._jobs.run("save mask", write, saved, self._on_save_failed)
 
     def leave(self) -> Left | None:
         """Let the mask go and return it, None without one; only `ImageController` calls this.
 
         A recovery copy of its strokes is begun at once.
         """
-        left = None if self.mask is None else Left(self.mask, self.unsaved)
-        if left is not None:
+        left = None
+        if self._open is not None:
+            left = Left(self._open.mask.mask, self.unsaved)
             self.clipboard.previous = left.mask
-        self.copies.hurry(self._key)
+            self.copies.hurry(self._open.key)
         self._open = None
-        self._key, self._strokes, self._kept = "", 0, 0
+        self._strokes = self._kept = 0
         return left
 
     def unsaved_masks(self) -> list[UnsavedMask]:
         """Return what strokes made outside projects and no file holds, the open image's first."""
-        return self.copies.unsaved(self._key, self._open, on_disk=self._session.save.on_disk)
+        return self.copies.unsaved(self._open, on_disk=self._session.save.on_disk)
 
     def save_now(self, unsaved: UnsavedMask, path: Path) -> None:
         """Write one of `unsaved_masks` to a file, and return when it is written.
@@ -307,63 +295,34 @@ class EditController:
         """
         _write(path, unsaved.path, unsaved.mask, unsaved.ignored)
         self.copies.forget(unsaved.key)
-        if unsaved.key == self._key:
-            saved = SaveState(SaveStage.SAVED, path, f"Saved to {path.name}")
-            self._session.update_image(save=saved)
+        if self._open is not None and unsaved.key == self._open.key:
+            self._session.update_image(save=_saved(path))
 
     def close(self) -> None:
         """Write what is not written yet, and wait for it."""
         self.leave()
         self.copies.close()
 
-    def restore(self) -> None:
-        """Bring the offered recovery copy in as one undoable edit; it goes when that is saved."""
-        recovery, self._session.recovery = self._session.recovery, None
-        if recovery is not None:
-            self._jobs.run(
-                "restore",
-                partial(load_recovery, recovery.path),
-                lambda found: self._bring("restore unsaved strokes", *parted(found[0])),
-            )
-            self.copies.restored.add(recovery.path)
-
-    def discard(self) -> None:
-        """Delete the offered recovery copy."""
-        recovery, self._session.recovery = self._session.recovery, None
-        if recovery is not None:
-            discard_recovery(recovery.path)
-
     def _on_copied(self, mask: LiveMask, state: SaveState) -> None:
-        """Show what became of a copy; called in a thread."""
+        is_open = self._open is not None and mask is self._open.mask
+        # A copy that was begun before the save ends after it.
+        if is_open and self._session.save.state != SaveStage.SAVED:
+            self._session.update_image(save=state)
 
-        def show() -> None:
-            opened = None if self._open is None else self._open.mask
-            # A copy that was begun before the save ends after it.
-            if mask is opened and self._session.save.state != SaveStage.SAVED:
-                self._session.update_image(save=state)
-
-        self._jobs.deliver(show)
-
-    def _on_copy_found(self, recovery: Recovery | None) -> None:
-        self._session.recovery = recovery
-        if recovery is not None and recovery.from_this_process:
-            # Back on an image left without saving: its strokes are simply still there.
-            self.restore()
-
-    def _on_saved(self, path: Path, opened: Strokes, strokes: int) -> None:
-        # The file is without these strokes: they stay unsaved.
-        if opened is not self._open or strokes != self._strokes:
-            return
-        self._session.update_image(save=SaveState(SaveStage.SAVED, path, f"Saved to {path.name}"))
-        self._forget_copy(self._key)
+    def _on_saved(self, path: Path, opened: Strokes, strokes: int, _: None) -> None:
+        # Strokes made since are not in the file: they stay unsaved.
+        if opened is self._open and strokes == self._strokes:
+            self._session.update_image(save=_saved(path))
+            self._forget_copy(opened.key)
 
     def _forget_copy(self, key: str) -> None:
-        strokes = self._strokes
-
-        def changed() -> bool:
-            return key == self._key and strokes != self._strokes
-
+        changed = partial(self._has_more, key, self._strokes)
         self._jobs.run("forget copy", partial(self.copies.forget, key, changed))
+
+    def _has_more(self, key: str, strokes: int) -> bool:
+        """Return whether a mask is open with more strokes than these; in any thread."""
+        opened = self._open
+        return opened is not None and key == opened.key and strokes != self._strokes
 
     def _on_save_failed(self, message: str) -> None:
         self._session.update_image(save=SaveState(SaveStage.FAILED, message=message))
@@ -373,6 +332,10 @@ class EditController:
 def _voided(record: ReviewRecord | None) -> ReviewRecord | None:
     """Return a record as it is shown from the first stroke on; it is written with the mask."""
     return None if record is None else voided_by_edit(record)
+
+
+def _saved(path: Path) -> SaveState:
+    return SaveState(SaveStage.SAVED, path, f"Saved to {path.name}")
 
 
 def _write(path: Path, image: Path | None, mask: BoolMask, ignored: BoolMask | None) -> None:

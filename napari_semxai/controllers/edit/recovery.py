@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_semxai.algorithms.masks.metrics import LiveMask
-    from napari_semxai.store.disk.safety_net import Recovery
+    from napari_semxai.controllers.jobs import Jobs
+    from napari_semxai.state.session import Session
+    from napari_semxai.store.disk.recovery_copies import Recovery
     from napari_semxai.types import SemImage
 
 
@@ -35,8 +38,9 @@ _IMAGE_KEY = re.compile("[0-9a-f]{64}")
 
 
 class Strokes(NamedTuple):
-    """A mask that has strokes, and the image that it is of."""
+    """A mask that has strokes, the image that it is of, and what names its copies."""
 
+    key: str
     image: SemImage
     mask: LiveMask
 
@@ -49,7 +53,9 @@ class StrokeCopies(SafetyNet[str, Strokes]):
     folder : Path
         Where the copies lie.
     on_copied : callable
-        Told in a thread of a mask what became of its copy.
+        Told of a mask what became of its copy.
+    deliver : callable
+        Runs a function on the thread where that is told.
     wait : float
         As in `SafetyNet`.
     """
@@ -58,23 +64,24 @@ class StrokeCopies(SafetyNet[str, Strokes]):
         self,
         folder: Path,
         on_copied: Callable[[LiveMask, SaveState], None],
+        deliver: Callable[[Callable[[], None]], None],
         wait: float = LONGEST_WAIT,
     ) -> None:
         # A mask changes in place: the copy of its newest stroke holds all before it.
         super().__init__(self._write_copy, lambda strokes: id(strokes.mask), wait)
-        self._folder, self._on_copied = folder, on_copied
+        self._folder, self._on_copied, self._deliver = folder, on_copied, deliver
         self._alone: set[str] = set()
         self._discarded: set[str] = set()
         self.restored: set[Path] = set()
         """Copies of other programs that were brought into the mask; they go when that is saved."""
 
-    def stroked(self, key: str, strokes: Strokes, *, alone: bool) -> None:
+    def stroked(self, strokes: Strokes, *, alone: bool) -> None:
         """Copy a mask soon; one that is `alone`, outside projects, is asked about on closing."""
         if alone:
-            self._alone.add(key)
-            self._discarded.discard(key)
+            self._alone.add(strokes.key)
+            self._discarded.discard(strokes.key)
         # A value of its own each time, so that one that is written is told from a newer one.
-        self.touch(key, Strokes(*strokes))
+        self.touch(strokes.key, Strokes(*strokes))
 
     def discard_when_closed(self, unsaved: list[UnsavedMask]) -> None:
         """Let `close` remove copies; until then, and after another stroke, they stay."""
@@ -131,24 +138,23 @@ class StrokeCopies(SafetyNet[str, Strokes]):
                 discard_recovery(copy.path)
         return None
 
-    def unsaved(self, key: str, strokes: Strokes | None, *, on_disk: bool) -> list[UnsavedMask]:
+    def unsaved(self, strokes: Strokes | None, *, on_disk: bool) -> list[UnsavedMask]:
         """Return what strokes made outside projects and no file holds.
 
         Parameters
         ----------
-        key : str
-            Of the open image, whose mask comes first.
         strokes : Strokes or None
-            Its mask.
+            Of the open image, whose mask comes first.
         on_disk : bool
             Whether a file holds that.
         """
         self.flush()
-        found = []
-        if key in self._alone and strokes is not None and not on_disk:
-            image, labels = strokes.image, strokes.mask.labels
-            found.append(_unsaved(key, image.name, image.path, labels))
-        keys = self._alone - {key}
+        found, keys = [], self._alone
+        if strokes is not None:
+            key, image, mask = strokes
+            if key in keys and not on_disk:
+                found.append(_unsaved(key, image.name, image.path, mask.labels))
+            keys = keys - {key}
         for copy in list_recoveries(self._folder) if keys else ():
             if copy.key in keys and copy.from_this_process and not copy.is_change:
                 path, name = copy.info["path"], str(copy.info["name"])
@@ -160,7 +166,59 @@ class StrokeCopies(SafetyNet[str, Strokes]):
 
     def _write_copy(self, key: str, strokes: Strokes) -> None:
         state = write_copy(self._folder, key, strokes.image, strokes.mask.labels)
-        self._on_copied(strokes.mask, state)
+        self._deliver(partial(self._on_copied, strokes.mask, state))
+
+
+class RecoveryOffer:
+    """What an earlier session left of the open image's strokes: offered, restored or deleted.
+
+    Parameters
+    ----------
+    session : Session
+        Has the offer.
+    jobs : Jobs
+        Read copies.
+    copies : StrokeCopies
+        Find them.
+    propose : callable
+        Brings in a mask, by a title, with what is ignored.
+    """
+
+    def __init__(
+        self, session: Session, jobs: Jobs, copies: StrokeCopies, propose: Callable[..., None]
+    ) -> None:
+        self._session, self._jobs = session, jobs
+        self._copies, self._propose = copies, propose
+
+    def look_for(self, strokes: Strokes, *, on_disk: bool) -> None:
+        """Find the copy of a mask that has just opened; a mask that is `on_disk` needs none."""
+        self._session.recovery = None
+        key, _, mask = strokes
+        find = partial(self._copies.find, key, mask, mask.labels, on_disk=on_disk)
+        self._jobs.run("recovery", find, self._on_found)
+
+    def restore(self) -> None:
+        """Bring the offered copy in as one undoable edit; it goes when that is saved."""
+        recovery, self._session.recovery = self._session.recovery, None
+        if recovery is not None:
+            self._jobs.run("restore", partial(load_recovery, recovery.path), self._on_read)
+            self._copies.restored.add(recovery.path)
+
+    def discard(self) -> None:
+        """Delete the offered copy."""
+        recovery, self._session.recovery = self._session.recovery, None
+        if recovery is not None:
+            discard_recovery(recovery.path)
+
+    def _on_found(self, recovery: Recovery | None) -> None:
+        self._session.recovery = recovery
+        if recovery is not None and recovery.from_this_process:
+            # Back on an image left without saving: its strokes are simply still there.
+            self.restore()
+
+    def _on_read(self, found: tuple[NDArray[Any], Recovery]) -> None:
+        mask, ignored = parted(found[0])
+        self._propose(mask, "restore unsaved strokes", ignored=ignored)
 
 
 def _unsaved(key: str, name: str, path: Path | None, labels: NDArray[Any]) -> UnsavedMask:

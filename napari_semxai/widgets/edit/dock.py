@@ -225,8 +225,8 @@ class EditDock(ScrolledDock):
             (self.apply.clicked, self._edit.apply_automatic),
             (self.load_mask.clicked, self.load),
             (self.save_mask.clicked, self.save),
-            (self.restore.clicked, self._edit.restore),
-            (self.discard.clicked, self._edit.discard),
+            (self.restore.clicked, self._edit.recovery.restore),
+            (self.discard.clicked, self._edit.recovery.discard),
             (self.show_keys.clicked, self.keys.bring),
         )
 
