@@ -180,44 +180,15 @@ class ProjectTools:
         """
         if self._unsaved():
             return
-        choices = choices or ImportChoices()
-
-        def work(opened: OpenProject, tell: Tell) -> Imported:
-            annotator, failed = opened.cache.annotator, dict[str, str]()
-            total = len(opened.project.images)
-            masks = MaskReader(
-                choices.rule, choices.unclear, lambda done: tell(min(done, total), total)
-            )
-            try:
-                import_masks(opened.project, source, annotator, choices, failed, masks)
-            except InputError as error:
-                # Nothing came in; where the masks have no reasons of their own, this is it.
-                if not failed:
-                    failed[source.name] = str(error)
-            return Imported(source, choices, masks, failed)
-
+        work = partial(_imported, source, choices or ImportChoices())
         # In the writing thread: reviews that a person makes meanwhile come after it, never
         # between.
         self._begin("Import", work, self._on_imported, self._writes)
 
     def restore_replaced(self) -> None:
         """Bring back this annotator's reviews that imports replaced."""
-        if self._unsaved():
-            return
-
-        def work(opened: OpenProject, tell: Tell) -> int:
-            project, annotator = opened.project, opened.cache.annotator
-            replaced = project.replaced_images(annotator)
-            for number, image_id in enumerate(replaced):
-                tell(number, len(replaced))
-                try:
-                    project.restore_replaced(image_id, annotator)
-                except InputError as error:
-                    failed[project.image(image_id).name] = str(error)
-            return len(replaced) - len(failed)
-
-        failed: dict[str, str] = {}
-        self._begin("Restore", work, partial(self._on_restored, failed), self._writes)
+        if not self._unsaved():
+            self._begin("Restore", _restored, self._on_restored, self._writes)
 
     def name_classes(self, names: Mapping[str, str]) -> None:
         """Give classes names; "" drops one from the list."""
@@ -264,11 +235,8 @@ class ProjectTools:
         on_done: Callable[[T], None],
         jobs: Jobs | None = None,
     ) -> None:
-        opened, busy = self._session.project, self._session.batch.stage
-        if opened is None:
-            return
-        if busy:
-            self._session.message = f"{busy}: still running; wait for it, or cancel it"
+        opened = self._session.project
+        if opened is None or self._session.is_busy():
             return
         # A new one each time: cancelling this one must not stop the next.
         stop = self._stop = Event()
@@ -332,7 +300,8 @@ class ProjectTools:
         if imported.open_questions:
             self.asked.emit(imported)
 
-    def _on_restored(self, failed: Mapping[str, str], count: int) -> None:
+    def _on_restored(self, restored: tuple[int, dict[str, str]]) -> None:
+        count, failed = restored
         said = f"{count:,} replaced reviews restored"
         self._session.say(said + _but(failed, "cannot be restored"))
         if count:
@@ -371,6 +340,33 @@ def _counted(chosen: Iterable[T], total: int, tell: Tell) -> Iterator[T]:
     for number, one in enumerate(chosen, start=1):
         yield one
         tell(number, total)
+
+
+def _imported(source: Path, choices: ImportChoices, opened: OpenProject, tell: Tell) -> Imported:
+    """Bring masks in; for the writing thread."""
+    annotator, failed = opened.cache.annotator, dict[str, str]()
+    total = len(opened.project.images)
+    masks = MaskReader(choices.rule, choices.unclear, lambda done: tell(min(done, total), total))
+    try:
+        import_masks(opened.project, source, annotator, choices, failed, masks)
+    except InputError as error:
+        # Nothing came in; where the masks have no reasons of their own, this is it.
+        if not failed:
+            failed[source.name] = str(error)
+    return Imported(source, choices, masks, failed)
+
+
+def _restored(opened: OpenProject, tell: Tell) -> tuple[int, dict[str, str]]:
+    """Bring replaced reviews back; how many were, and the message of each that was not."""
+    project, annotator = opened.project, opened.cache.annotator
+    replaced, failed = project.replaced_images(annotator), dict[str, str]()
+    for number, image_id in enumerate(replaced):
+        tell(number, len(replaced))
+        try:
+            project.restore_replaced(image_id, annotator)
+        except InputError as error:
+            failed[project.image(image_id).name] = str(error)
+    return len(replaced) - len(failed), failed
 
 
 def _agreement(opened: OpenProject, tell: Tell) -> tuple[PairAgreement, ...]:
