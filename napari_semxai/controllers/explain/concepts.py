@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,29 +13,36 @@ from napari_semxai.controllers.explain.request_tracker import RequestTracker
 from napari_semxai.state.explanation import HEAT_MAP, Focus
 from napari_semxai.store.datasets.dataset import copy_bank, name_concepts
 from napari_semxai.store.images.read import image_files
-from napari_semxai.store.project.project import open_project
 from napari_semxai.types import (
-    BoolMask,
     ConceptBank,
     ConceptMaps,
     CraftFitRequest,
     CraftOpenRequest,
     CraftSweepRequest,
     CraftTransformRequest,
-    SemImage,
     SweepAdvice,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Sequence
+    from pathlib import Path
 
     from napari_semxai.controllers.explain.request_tracker import ResultCache
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
-    from napari_semxai.state.explanation import ClassifierChoice, CraftSettings, FitImage
+    from napari_semxai.state.explanation import (
+        ClassifierChoice,
+        CraftSettings,
+        Explanation,
+        FitImage,
+    )
     from napari_semxai.state.session import Session
-    from napari_semxai.types import SweepRow
+    from napari_semxai.types import BoolMask, SemImage, SweepRow
 
+    _Images = tuple[FitImage, ...]
+    _Fitted = tuple[ConceptBank, _Images]
+    # What finds a mask for each image, None where it is not known.
+    KnownMasks = Callable[[Sequence[FitImage]], tuple[BoolMask | None, ...]]
 
 FIT, MAPS, OPEN, TUNE = "concepts", "concept maps", "concept file", "tuning"
 
@@ -56,8 +62,8 @@ class ConceptController:
         Keeps the maps of the images seen last.
     open_image : callable
         Goes to the image of a crop.
-    mask : callable
-        Returns the defect mask as it is now, or None.
+    known_masks : callable
+        Returns what, asked in a thread, knows the masks of images.
     """
 
     def __init__(
@@ -67,11 +73,11 @@ class ConceptController:
         jobs: Jobs,
         cache: ResultCache,
         open_image: Callable[[FitImage], None],
-        mask: Callable[[], BoolMask | None],
+        known_masks: Callable[[], KnownMasks],
     ) -> None:
         self._session, self._explanation = session, session.explanation
-        self._jobs, self._cache, self._mask = jobs, cache, mask
-        self._open_image = open_image
+        self._jobs, self._cache, self._open_image = jobs, cache, open_image
+        self._known_masks = known_masks
         self._tracker = RequestTracker(engine, session.explanation, "fitting")
         self._asked: Hashable = None
         self._banks: dict[tuple[ClassifierChoice, int | None], _Fitted] = {}
@@ -120,12 +126,9 @@ class ConceptController:
 
     def fit(self) -> None:
         """Find the concepts of the class in the chosen images, then in the current one."""
-        explanation, target = self._explanation, target_of(self._session)
-        images = explanation.fit_images
-        if target is None or not images:
-            self._session.message = "Choose a target class, and add images that show it to fit on"
-            return
-        self._ask_fit(images, target)
+        target = self._target_to("fit")
+        if target is not None:
+            self._ask_fit(self._explanation.fit_images, target)
 
     def _fit_live(self) -> None:
         """Show another number of concepts at once: the engine knows what the network says."""
@@ -136,61 +139,37 @@ class ConceptController:
             if (layer, craft.patch_size, craft.seed, craft.pieces) == same:
                 self._ask_fit(self._explanation.bank_images, bank.target)
 
-    def _ask_fit(self, images: tuple[FitImage, ...], target: int) -> None:
-        craft, choice = self._explanation.craft, self._explanation.choice
-        request = CraftFitRequest(
-            images=images,
-            classifier=choice.classifier,
-            target=target,
-            layer=craft.layer,
-            n_concepts=craft.n_concepts,
-            patch_size=craft.patch_size,
-            seed=craft.seed,
-            device=choice.device,
-            as_drawn=craft.as_drawn,
-            pieces=craft.pieces,
-        )
-        self._tracker.ask(request, FIT, partial(self._on_fitted, choice, images))
+    def _ask_fit(self, images: _Images, target: int) -> None:
+        request = _fit_request(self._explanation, images, target)
+        self._tracker.ask(request, FIT, partial(self._on_fitted, self._explanation.choice, images))
 
     def tune(self) -> None:
         """Try layers, numbers of concepts and patch sizes, and say which suit best.
 
         Validated masks of the images, where there are any, say how well concepts lie.
         """
-        explanation, target = self._explanation, target_of(self._session)
-        images, choice = explanation.fit_images, explanation.choice
-        if target is None or not images:
-            self._session.message = "Choose a target class, and add images that show it to tune on"
+        explanation, target = self._explanation, self._target_to("tune")
+        if target is None:
             return
         explanation.sweep, explanation.advice = (), None
-        craft = explanation.craft
-        known = fit_masks(self._session, self._mask())
+        images, known = explanation.fit_images, self._known_masks()
+        request = _sweep_request(explanation, target)
+        self._jobs.run(
+            "tuning masks", lambda: replace(request, masks=known(images)), self._ask_sweep
+        )
 
-        def ask(masks: tuple[BoolMask | None, ...]) -> None:
-            request = CraftSweepRequest(
-                images=images,
-                classifier=choice.classifier,
-                target=target,
-                masks=masks,
-                refinement=craft.refinement,
-                device=choice.device,
-                pieces=craft.pieces,
-            )
-            # It takes minutes: heat maps and concepts that a person asks for meanwhile go first.
-            self._tracker.ask(request, TUNE, self._on_sweep, background=True)
-
-        self._jobs.run("tuning masks", partial(known.of, images), ask)
+    def _target_to(self, verb: str) -> int | None:
+        """Return the class to fit or tune on; say what is missing where there is none."""
+        target = target_of(self._session)
+        if target is not None and self._explanation.fit_images:
+            return target
+        self._session.message = f"Choose a target class, and add images that show it to {verb} on"
+        return None
 
     def use(self, row: SweepRow) -> None:
         """Take the settings of a row of the tuning."""
-        self.set_craft(
-            replace(
-                self._explanation.craft,
-                layer=row.layer,
-                n_concepts=row.n_concepts,
-                patch_size=row.patch_size,
-            )
-        )
+        craft, layer, k = self._explanation.craft, row.layer, row.n_concepts
+        self.set_craft(replace(craft, layer=layer, n_concepts=k, patch_size=row.patch_size))
 
     def open_bank(self, path: Path) -> None:
         """Show the concepts in a file, and explain their class."""
@@ -248,9 +227,7 @@ class ConceptController:
         self._tracker.forget()
         self._refresh()
 
-    def _on_fitted(
-        self, choice: ClassifierChoice, images: tuple[FitImage, ...], bank: ConceptBank
-    ) -> None:
+    def _on_fitted(self, choice: ClassifierChoice, images: _Images, bank: ConceptBank) -> None:
         self._banks[choice, bank.target] = (bank, images)
         self._reveal()
         self._refresh()
@@ -278,8 +255,7 @@ class ConceptController:
     def _refresh(self) -> None:
         """Show the concepts of the class in the current image; ask for them where unknown."""
         explanation, target = self._explanation, target_of(self._session)
-        bank, images = self._banks.get((explanation.choice, target), (None, ()))
-        explanation.bank_images = images
+        bank, explanation.bank_images = self._banks.get((explanation.choice, target), (None, ()))
         explanation.bank = bank
         key = self._wanted()
         if bank is None or key is None:
@@ -304,22 +280,17 @@ class ConceptController:
         craft = explanation.craft
         return explanation.image_key, bank.key, craft.refinement, craft.as_drawn
 
+    def _ask_sweep(self, request: CraftSweepRequest) -> None:
+        # It takes minutes: heat maps and concepts that a person asks for meanwhile go first.
+        self._tracker.ask(request, TUNE, self._on_sweep, background=True)
+
     def _ask_maps(self, key: Hashable, bank: ConceptBank) -> None:
-        explanation, image = self._explanation, self._session.image
+        image = self._session.image
         # Asked again it would begin anew, and every signal on the way comes by here.
         if image is None or (self._asked == key and self._tracker.waits_for(MAPS)):
             return
         self._asked = key
-        craft, choice = explanation.craft, explanation.choice
-        request = CraftTransformRequest(
-            image.gray,
-            choice.classifier,
-            bank.path,
-            craft.refinement,
-            choice.device,
-            craft.as_drawn,
-            image.picture_rows,
-        )
+        request = _maps_request(self._explanation, bank, image)
         self._tracker.ask(request, MAPS, partial(self._on_maps, key))
 
     def _reveal(self) -> None:
@@ -328,72 +299,44 @@ class ConceptController:
             self._explanation.alone = ""
 
 
-_Fitted = tuple[ConceptBank, tuple["FitImage", ...]]
+def _fit_request(explanation: Explanation, images: _Images, target: int) -> CraftFitRequest:
+    craft, choice = explanation.craft, explanation.choice
+    return CraftFitRequest(
+        images=images,
+        classifier=choice.classifier,
+        target=target,
+        layer=craft.layer,
+        n_concepts=craft.n_concepts,
+        patch_size=craft.patch_size,
+        seed=craft.seed,
+        device=choice.device,
+        as_drawn=craft.as_drawn,
+        pieces=craft.pieces,
+    )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class FitMasks:
-    """Where masks are known, taken out of the session before a thread reads them.
-
-    Attributes
-    ----------
-    image : SemImage or None
-        The current image.
-    mask : ndarray of bool, shape (M, N), or None
-        Its validated mask.
-    project : Path or None
-        The open project.
-    annotator : str
-        Whose masks of it count before those of others.
-    """
-
-    image: SemImage | None
-    mask: BoolMask | None
-    project: Path | None = None
-    annotator: str = ""
-
-    def of(self, images: Sequence[FitImage]) -> tuple[BoolMask | None, ...]:
-        """Return a mask for each image, None where it is not known; () where none is.
-
-        Raises
-        ------
-        InputError
-            When the project cannot be read.
-        """
-        found = self._of_project()
-        if self.image is not None and self.mask is not None:
-            found[id(self.image)] = self.mask
-            if self.image.path is not None and self.image.page == 0:
-                found[self.image.path.resolve()] = self.mask
-        masks = tuple(
-            found.get(image.resolve() if isinstance(image, Path) else id(image))
-            for image in images
-        )
-        return masks if any(mask is not None for mask in masks) else ()
-
-    def _of_project(self) -> dict[Path | int, BoolMask]:
-        if self.project is None:
-            return {}
-        project = open_project(self.project)
-        annotators = [*project.annotators(), self.annotator]
-        found: dict[Path | int, BoolMask] = {}
-        for image in project.images:
-            for name in annotators if image.page == 0 else ():
-                record, mask = project.record(image.id, name), project.mask(image.id, name)
-                # The own mask comes last and counts.
-                if record is not None and record.state.is_truth and mask is not None:
-                    found[image.path.resolve()] = mask
-        return found
+def _sweep_request(explanation: Explanation, target: int) -> CraftSweepRequest:
+    craft, choice = explanation.craft, explanation.choice
+    return CraftSweepRequest(
+        images=explanation.fit_images,
+        classifier=choice.classifier,
+        target=target,
+        refinement=craft.refinement,
+        device=choice.device,
+        pieces=craft.pieces,
+    )
 
 
-def fit_masks(session: Session, mask: BoolMask | None) -> FitMasks:
-    """Note where masks are known: a loaded truth or a person's `mask`, and the open project."""
-    if session.loaded_truth is not None:
-        mask = session.loaded_truth.mask
-    elif not session.edited:
-        # What only the algorithm says is no truth.
-        mask = None
-    queue = session.queue
-    if queue is None:
-        return FitMasks(session.image, mask)
-    return FitMasks(session.image, mask, queue.folder, queue.annotator)
+def _maps_request(
+    explanation: Explanation, bank: ConceptBank, image: SemImage
+) -> CraftTransformRequest:
+    craft, choice = explanation.craft, explanation.choice
+    return CraftTransformRequest(
+        image.gray,
+        choice.classifier,
+        bank.path,
+        craft.refinement,
+        choice.device,
+        craft.as_drawn,
+        image.picture_rows,
+    )

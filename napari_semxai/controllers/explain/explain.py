@@ -1,12 +1,13 @@
-"""The controllers of explanations together, and the masks that these give.
+"""The controllers of explanations together, the masks that these give, and those known before.
 
 `SOURCES` lists the families of explanations; whoever shows, judges or saves them walks it.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
@@ -20,22 +21,22 @@ from napari_semxai.controllers.explain.heatmaps import HeatmapController
 from napari_semxai.controllers.explain.request_tracker import ResultCache
 from napari_semxai.state.explanation import HEAT_MAP, ExplanationMasks, ExplanationPicture
 from napari_semxai.store.images.read import read_image
-from napari_semxai.types import InputError
+from napari_semxai.store.project.project import open_project
+from napari_semxai.types import BoolMask, InputError, SemImage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_semxai.controllers.edit.clicks import ClickController
     from napari_semxai.controllers.edit.edit import EditController
+    from napari_semxai.controllers.explain.concepts import KnownMasks
     from napari_semxai.controllers.explain.sources import MapSource
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.explanation import FitImage
     from napari_semxai.state.session import Session
-    from napari_semxai.types import BoolMask
 
 
 SOURCES: tuple[type[MapSource], ...] = (HeatmapSource, ConceptSource, PictureSource)
@@ -182,11 +183,13 @@ class Explaining:
         edit: EditController,
         clicks: ClickController,
     ) -> None:
-        self._edit = edit
+        self._session, self._edit = session, edit
         cache = ResultCache()
         self.classify = ClassifyController(session, engine, jobs, cache, open_image)
         self.heatmaps = HeatmapController(session, engine, cache, self._mask)
-        self.concepts = ConceptController(session, engine, jobs, cache, open_image, self._mask)
+        self.concepts = ConceptController(
+            session, engine, jobs, cache, open_image, self._known_masks
+        )
         self.masks = ExplanationMaskController(session, jobs, clicks.refine_mask, edit.propose)
 
     def release(self) -> None:
@@ -197,6 +200,77 @@ class Explaining:
     def _mask(self) -> BoolMask | None:
         mask = self._edit.mask
         return None if mask is None else mask.copy()
+
+    def _known_masks(self) -> KnownMasks:
+        return fit_masks(self._session, self._mask()).of
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FitMasks:
+    """Where masks are known, taken out of the session before a thread reads them.
+
+    Attributes
+    ----------
+    image : SemImage or None
+        The current image.
+    mask : ndarray of bool, shape (M, N), or None
+        Its validated mask.
+    project : Path or None
+        The open project.
+    annotator : str
+        Whose masks of it count before those of others.
+    """
+
+    image: SemImage | None
+    mask: BoolMask | None
+    project: Path | None = None
+    annotator: str = ""
+
+    def of(self, images: Sequence[FitImage]) -> tuple[BoolMask | None, ...]:
+        """Return a mask for each image, None where it is not known; () where none is.
+
+        Raises
+        ------
+        InputError
+            When the project cannot be read.
+        """
+        found = self._of_project()
+        if self.image is not None and self.mask is not None:
+            found[id(self.image)] = self.mask
+            if self.image.path is not None and self.image.page == 0:
+                found[self.image.path.resolve()] = self.mask
+        masks = tuple(
+            found.get(image.resolve() if isinstance(image, Path) else id(image))
+            for image in images
+        )
+        return masks if any(mask is not None for mask in masks) else ()
+
+    def _of_project(self) -> dict[Path | int, BoolMask]:
+        if self.project is None:
+            return {}
+        project = open_project(self.project)
+        annotators = [*project.annotators(), self.annotator]
+        found: dict[Path | int, BoolMask] = {}
+        for image in project.images:
+            for name in annotators if image.page == 0 else ():
+                record, mask = project.record(image.id, name), project.mask(image.id, name)
+                # The own mask comes last and counts.
+                if record is not None and record.state.is_truth and mask is not None:
+                    found[image.path.resolve()] = mask
+        return found
+
+
+def fit_masks(session: Session, mask: BoolMask | None) -> FitMasks:
+    """Note where masks are known: a loaded truth or a person's `mask`, and the open project."""
+    if session.loaded_truth is not None:
+        mask = session.loaded_truth.mask
+    elif not session.edited:
+        # What only the algorithm says is no truth.
+        mask = None
+    queue = session.queue
+    if queue is None:
+        return FitMasks(session.image, mask)
+    return FitMasks(session.image, mask, queue.folder, queue.annotator)
 
 
 def _read_picture(path: Path, method: str) -> ExplanationPicture:

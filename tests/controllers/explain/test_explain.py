@@ -21,7 +21,7 @@ from napari_semxai.algorithms.explanations.masks import (
 from napari_semxai.controllers.explain.classify import ClassifyController
 from napari_semxai.controllers.explain.concept_sources import ConceptSource
 from napari_semxai.controllers.explain.concepts import ConceptController
-from napari_semxai.controllers.explain.explain import ExplanationMaskController
+from napari_semxai.controllers.explain.explain import ExplanationMaskController, fit_masks
 from napari_semxai.controllers.explain.heatmaps import HeatmapController, seconds_of
 from napari_semxai.controllers.explain.request_tracker import ResultCache
 from napari_semxai.state.explanation import (
@@ -105,7 +105,9 @@ def opened():
 
 @pytest.fixture
 def craft(session, engine, jobs, cache, opened, defect):
-    controller = ConceptController(session, engine, jobs, cache, opened.append, defect.copy)
+    controller = ConceptController(
+        session, engine, jobs, cache, opened.append, lambda: fit_masks(session, defect.copy()).of
+    )
     yield controller
     controller.release()
 

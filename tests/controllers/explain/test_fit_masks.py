@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from napari_semxai.controllers.explain.concepts import FitMasks, fit_masks
+from napari_semxai.controllers.explain.explain import FitMasks, fit_masks
 from napari_semxai.state.session import LoadedTruth
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.create import create_project
