@@ -115,11 +115,13 @@ def test_the_main_job(generated, qtbot, tmp_path):
     for alpha in (0.5, 2.0, 4.0):
         workbench.segment.set_algorithm(alpha=alpha)
         expected = ground_truth(
-            session.automatic.pool, alpha=alpha, ignore_border=workbench.segment.border()
+            session.automatic.pool,
+            alpha=alpha,
+            ignore_border=workbench.segment.ranking.left_out.border,
         )
         np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, expected.mask)
 
-    assert workbench.segment.border() == (0, 3, 0, 0)
+    assert workbench.segment.ranking.left_out.border == (0, 3, 0, 0)
     assert session.readout.truth == "SEM defect, exact mask"
     before = session.readout.scores
     layer = workbench.layers.mask_layer

@@ -234,7 +234,7 @@ class ImageController:
         """Keep what the current image is left with: here, or in its project."""
         current, mask = self._session.current, self._edit.mask
         if current is not None and current.entry is None:
-            left = _Visit.of(current, mask, self._session.ignored, self._segment.found)
+            left = _Visit.of(current, mask, self._session.ignored, self._segment.ranking.found)
             self._visits[current.key] = left
             # The oldest goes; its strokes have their recovery copy all the same.
             while len(self._visits) > _KEPT:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, stage_two
-from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.candidates import filter_candidates, same_candidate
 from napari_semxai.algorithms.algorithm1.ground_truth import rank
 from napari_semxai.algorithms.algorithm1.winner_map import winner_envelope
 from napari_semxai.state.session import Automatic, Found, KeptCandidates
 from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.images.read import auto_border
 from napari_semxai.types.settings import PAPER
 
 if TYPE_CHECKING:
@@ -21,7 +22,15 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.algorithm1.ground_truth import Defect
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Origin, Session
-    from napari_semxai.types import BoolMask, CandidatePool, FilterSettings, IntArray, LeftOut
+    from napari_semxai.types import (
+        BoolMask,
+        Border,
+        CandidatePool,
+        FilterSettings,
+        IntArray,
+        LeftOut,
+        SemImage,
+    )
 
     _Filtered: TypeAlias = tuple[CandidatePool, FilterSettings, bool, IntArray, CandidatePool]
 
@@ -43,44 +52,85 @@ class Ranking:
         Candidates, thresholds and settings.
     jobs : Jobs, optional
         Computes what sliders can lead to before they do.
+
+    Attributes
+    ----------
+    chosen : int or None
+        The winner that a person chose, by its place in the whole pool.
+    origin : Origin or None
+        What made the candidates of the current image.
+    passed : FilterSettings or None
+        Those that they passed, where the others are not kept.
     """
 
     def __init__(self, session: Session, jobs: Jobs | None = None) -> None:
         self._session, self._jobs = session, jobs
+        self.chosen: int | None = None
+        self.origin: Origin | None = None
+        self.passed: FilterSettings | None = None
+        self._strips: Border = (0, 0, 0, 0)
         self._filtered: _Filtered | None = None
         self._stage_two: StageTwo | None = None
         self._awaited = False
 
-    def forget(self) -> None:
-        """Let all go that belonged to an image."""
+    def start_image(self, image: SemImage | None) -> None:
+        """Let all go that belonged to the image before."""
         self._filtered = self._stage_two = None
+        self.chosen = self.origin = self.passed = None
+        self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What counts for nothing on the current image: the border, and what a person marked."""
+        return self._session.algorithm.left_out(self._strips, self._session.ignored)
+
+    @property
+    def found(self) -> Found | None:
+        """The candidates of the current image; None without any."""
+        session = self._session
+        if session.pool is None or self.origin is None:
+            return None
+        difference = session.difference and session.difference.light
+        return Found(session.pool, self.chosen, self.origin, self.passed, difference)
+
+    def resume(self, found: Found) -> None:
+        """Bring back what was `found` on the current image."""
+        self.chosen, self.origin, self.passed = found.chosen, found.origin, found.filters
+        self._session.pool, self._session.difference = found.pool, found.difference
+
+    def take(self, pool: CandidatePool, origin: Origin) -> None:
+        """Rank other candidates of the current image from now on; the chosen winner stays."""
+        session = self._session
+        if session.pool is not None and self.chosen is not None:
+            self.chosen = same_candidate(session.pool, self.chosen, pool)
+        self.origin, self.passed, session.pool = origin, None, pool
+        self.forget_defects()
+
+    def choose(self, row: int | None) -> None:
+        """Choose candidate `row` of the filtered pool; None chooses none."""
+        automatic = self._session.automatic
+        if row is None or automatic is None:
+            self.chosen = None
+        elif 0 <= row < len(automatic.indices):
+            self.chosen = int(automatic.indices[row])
 
     def forget_defects(self) -> None:
         """Let the defects go: something besides alpha and beta has changed."""
         self._stage_two = None
 
-    def rank(self, chosen: int | None, left_out: LeftOut, origin: Origin) -> Automatic:
+    def rank(self) -> Automatic:
         """Run Algorithm 1.
-
-        Parameters
-        ----------
-        chosen : int or None
-            The winner that a person chose, by its place in the whole pool.
-        left_out : LeftOut
-            What is ignored on the image.
-        origin : Origin
-            What made the candidates.
 
         Raises
         ------
         RuntimeError
             Without an image or candidates.
         """
-        session = self._session
-        if session.image is None:
+        session, left_out = self._session, self.left_out
+        if session.image is None or self.origin is None:
             raise RuntimeError("candidates were ranked without an image")
         indices, pool = self._filter()
-        rows = np.flatnonzero(indices == chosen)
+        rows = np.flatnonzero(indices == self.chosen)
         truth = automatic_mask(
             pool,
             session.image,
@@ -91,22 +141,23 @@ class Ranking:
             known=lambda row: self._defect(int(indices[row]), left_out),
         )
         difference = session.difference if session.algorithm.compares else None
-        return Automatic(pool, indices, truth, left_out, bool(rows.size), origin, difference)
+        return Automatic(pool, indices, truth, left_out, bool(rows.size), self.origin, difference)
 
-    def prepare(self, automatic: Automatic) -> None:
+    def prepare(self) -> None:
         """Let every winner that alpha and beta can reach be computed before they do."""
-        if self._jobs is not None and self._stage_two is not None:
+        automatic = self._session.automatic
+        if self._jobs is not None and self._stage_two is not None and automatic is not None:
             pool, distances = automatic.pool, automatic.truth.distances
             rows = winner_envelope(pool.areas, distances, pool.shape).candidates
             self._stage_two.prepare(self._jobs, automatic.indices[rows].tolist())
 
-    def waits(self, chosen: int | None, left_out: LeftOut, again: Callable[[], None]) -> bool:
+    def waits(self, again: Callable[[], None]) -> bool:
         """Return whether the winner's defect is computed behind the window, and `again` called.
 
         Beside a reference that takes up to seconds, and while a person marks what is to be
-        ignored each stroke asks anew. Arguments as for `rank`.
+        ignored each stroke asks anew.
         """
-        session = self._session
+        session, left_out = self._session, self.left_out
         difference = session.difference if session.algorithm.compares else None
         compares = difference is not None and not difference.reason
         if self._jobs is None or not (compares or left_out.region is not None):
@@ -114,7 +165,7 @@ class Ranking:
         indices, pool = self._filter()
         alpha, beta = session.algorithm.alpha, session.algorithm.beta
         ranking = rank(pool.areas, pool.centroids, pool.shape, alpha=alpha, beta=beta)
-        winner = chosen if chosen in indices else None
+        winner = self.chosen if self.chosen in indices else None
         if winner is None and ranking.winner is not None:
             winner = int(indices[ranking.winner])
         stage = self._stage(left_out)

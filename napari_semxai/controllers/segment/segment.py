@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import learned_mask
-from napari_semxai.algorithms.algorithm1.candidates import same_candidate
 from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.segment.candidates import Ranking
-from napari_semxai.state.session import Automatic, Found, ModelChoice, Origin
-from napari_semxai.store.images.companions import comparison_of
-from napari_semxai.store.images.read import auto_border
+from napari_semxai.state.session import Automatic, ModelChoice, Origin
+from napari_semxai.store.images.references import comparison_of
 from napari_semxai.types import (
     IDLE,
     CandidatePool,
@@ -32,15 +31,9 @@ from napari_semxai.types.settings import LEARNED, usual_filters
 if TYPE_CHECKING:
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.engine.client import EngineClient
-    from napari_semxai.state.session import Session
-    from napari_semxai.types import (
-        AlgorithmSettings,
-        Border,
-        FilterSettings,
-        LeftOut,
-        SemImage,
-    )
-    from napari_semxai.types.image import CompareRequest
+    from napari_semxai.state.session import Found, Session
+    from napari_semxai.types import AlgorithmSettings, FilterSettings, LeftOut, SemImage
+    from napari_semxai.types.reference import CompareRequest
 
 CANDIDATES = "candidates"
 WARM = "warm"
@@ -57,17 +50,18 @@ class SegmentController:
         Runs the network.
     jobs : Jobs, optional
         Computes what sliders can lead to before they do.
+
+    Attributes
+    ----------
+    ranking : Ranking
+        Makes a mask of candidates.
     """
 
     def __init__(self, session: Session, engine: EngineClient, jobs: Jobs | None = None) -> None:
         self._session = session
         self._engine = engine
-        self._ranking = Ranking(session, jobs)
-        self._chosen: int | None = None
+        self.ranking = Ranking(session, jobs)
         self._asked: Origin | None = None
-        self._origin: Origin | None = None
-        self._passed: FilterSettings | None = None
-        self._strips: Border = (0, 0, 0, 0)
         self._learned: tuple[LearnedMask, Origin] | None = None
         session.events.ignored.connect(self._on_ignored_changed)
 
@@ -77,7 +71,7 @@ class SegmentController:
         self._engine.submit(
             WarmRequest(choice.model, choice.device),
             destination=WARM,
-            on_update=self._on_warm,
+            on_update=partial(setattr, self._session, "model"),
             on_done=_nothing,
             on_failed=self._on_warm_failed,
             background=True,
@@ -88,27 +82,15 @@ class SegmentController:
         # Not by force: the engine may be at work for the queue, or hold what comes back soon.
         self._engine.forget(CANDIDATES)
         session = self._session
-        self._chosen = self._asked = self._origin = self._passed = self._learned = None
-        self._ranking.forget()
-        self._strips = (0, 0, 0, 0) if image is None else auto_border(image)
+        self._asked = self._learned = None
+        self.ranking.start_image(image)
         session.automatic = session.preview = session.pool = session.difference = None
         session.generation = IDLE
 
-    @property
-    def found(self) -> Found | None:
-        """The candidates of the current image; None without any."""
-        pool, origin = self._session.pool, self._origin
-        if pool is None or origin is None:
-            return None
-        difference = self._session.difference and self._session.difference.light
-        return Found(pool, self._chosen, origin, self._passed, difference)
-
     def resume(self, found: Found) -> None:
-        """Bring back what was `found` on the current image."""
-        self._chosen, self._asked, self._origin = found.chosen, found.origin, found.origin
-        self._passed = found.filters
-        self._session.pool = found.pool
-        self._session.difference = found.difference
+        """Bring back what was found on the current image, see `Ranking.found`."""
+        self._asked = found.origin
+        self.ranking.resume(found)
         if found.difference is not None and found.difference.is_light:
             # Another mask follows from candidates that are compared with nothing.
             self._compare()
@@ -153,7 +135,7 @@ class SegmentController:
         self._session.algorithm = after = replace(before, **change)
         # All but alpha and beta decide what stage 2 makes of a winner.
         if replace(before, alpha=after.alpha, beta=after.beta) != after:
-            self._ranking.forget_defects()
+            self.ranking.forget_defects()
         if (before.algorithm, before.network) != (after.algorithm, after.network):
             self._learned = None
             if after.algorithm == LEARNED:
@@ -187,7 +169,7 @@ class SegmentController:
         self._rank()
         if self._session.pool is not None and self._asked is not None:
             asked = self._asked.generate
-            if self._passed is not None and filters != before:
+            if self.ranking.passed is not None and filters != before:
                 # What did not pass was not kept.
                 self._ask(self._asked.choice, asked)
             if filters.pred_iou_thresh < asked.pred_iou_floor:
@@ -200,11 +182,7 @@ class SegmentController:
 
     def choose_winner(self, row: int | None) -> None:
         """Take candidate `row` of the filtered pool as winner; None goes back to the ranking."""
-        automatic = self._session.automatic
-        if row is None or automatic is None:
-            self._chosen = None
-        elif 0 <= row < len(automatic.indices):
-            self._chosen = int(automatic.indices[row])
+        self.ranking.choose(row)
         self._rank()
 
     def show_preview(self, row: int | None) -> None:
@@ -215,21 +193,9 @@ class SegmentController:
         else:
             self._session.preview = automatic.pool.mask(row)
 
-    def border(self) -> Border:
-        """Return the border that Algorithm 1 ignores on the current image."""
-        return self._session.algorithm.border(self._strips)
-
-    @property
-    def left_out(self) -> LeftOut:
-        """What counts for nothing on the current image: the border, and what a person marked."""
-        return self._session.algorithm.left_out(self._strips, self._session.ignored)
-
     def _on_ignored_changed(self) -> None:
-        self._ranking.forget_defects()
+        self.ranking.forget_defects()
         self._rank()
-
-    def _on_warm(self, answer: ModelInfo) -> None:
-        self._session.model = answer
 
     def _on_answer(self, answer: Any) -> None:
         session, asked = self._session, self._asked
@@ -242,7 +208,7 @@ class SegmentController:
                 session.model = answer
         elif isinstance(answer, Difference):
             session.difference = answer
-            self._ranking.forget_defects()
+            self.ranking.forget_defects()
             if not session.generation.running:
                 self._rank()
         elif isinstance(answer, LearnedMask):
@@ -254,17 +220,14 @@ class SegmentController:
                 answer.stage, answer.done, answer.total, answer.seconds_left
             )
             if answer.pool is not None:
-                if session.pool is not None and self._chosen is not None:
-                    self._chosen = same_candidate(session.pool, self._chosen, answer.pool)
                 points = (answer.done, answer.total) if answer.done < answer.total else None
-                self._origin, self._passed = replace(asked, points=points), None
-                session.pool = answer.pool
-                self._ranking.forget_defects()
+                self.ranking.take(answer.pool, replace(asked, points=points))
                 self._rank()
 
     def _on_generated(self) -> None:
         self._session.generation = replace(self._session.generation, state=JobState.DONE)
-        self._prepare()
+        if self._learned is None:
+            self.ranking.prepare()
 
     def _on_failed(self, message: str) -> None:
         self._session.generation = Progress(state=JobState.FAILED, message=message)
@@ -278,17 +241,16 @@ class SegmentController:
             return
         self._asked = Origin(choice, settings)
         session.generation = Progress("load", 0, settings.points_per_side**2)
-        compare = comparison_of(session.image, session.algorithm, self.border())
-        gray = session.image.gray
+        border, gray = self.ranking.left_out.border, session.image.gray
+        compare = comparison_of(session.image, session.algorithm, border)
         self._submit(GenerateRequest(gray, choice.model, choice.device, settings, compare))
 
     def _compare(self) -> None:
-        image = self._session.image
-        request = (
-            None if image is None else comparison_of(image, self._session.algorithm, self.border())
-        )
-        if image is not None and request is not None:
-            self._submit(replace(request, image=image.gray))
+        image, border = self._session.image, self.ranking.left_out.border
+        if image is not None:
+            request = comparison_of(image, self._session.algorithm, border)
+            if request is not None:
+                self._submit(replace(request, image=image.gray))
 
     def _submit(self, request: GenerateRequest | LearnedRequest | CompareRequest) -> None:
         self._engine.submit(
@@ -307,14 +269,6 @@ class SegmentController:
         session.generation = Progress("load", 0, 1)
         self._submit(LearnedRequest(session.image.gray, session.algorithm.network))
 
-    def _show_learned(self) -> None:
-        """Show what the learned network said, without candidates."""
-        if self._learned is not None:
-            (found, origin), left_out = self._learned, self.left_out
-            pool, none = CandidatePool.empty(found.mask.shape), np.empty(0, np.int64)
-            truth = learned_mask(found, left_out)
-            self._session.automatic = Automatic(pool, none, truth, left_out, False, origin)
-
     def _set_floor(self, floor: float) -> None:
         if floor != self._session.generate.pred_iou_floor:
             self._session.generate = replace(self._session.generate, pred_iou_floor=floor)
@@ -323,21 +277,23 @@ class SegmentController:
         """Run Algorithm 1 over the pool; the network is not needed."""
         session = self._session
         if session.algorithm.algorithm == LEARNED:
-            self._show_learned()
+            if self._learned is not None:
+                session.automatic = _automatic(*self._learned, self.ranking.left_out)
             return
-        if session.pool is None or session.image is None or self._origin is None:
+        if session.pool is None or session.image is None or self.ranking.origin is None:
             return
-        if self._ranking.waits(self._chosen, self.left_out, self._rank):
+        if self.ranking.waits(self._rank):
             return
-        session.automatic = self._ranking.rank(self._chosen, self.left_out, self._origin)
+        session.automatic = self.ranking.rank()
         # Of candidates that more will join soon it would be in vain.
         if not session.generation.running:
-            self._prepare()
+            self.ranking.prepare()
 
-    def _prepare(self) -> None:
-        automatic = self._session.automatic
-        if automatic is not None and self._learned is None:
-            self._ranking.prepare(automatic)
+
+def _automatic(found: LearnedMask, origin: Origin, left_out: LeftOut) -> Automatic:
+    """Return the mask of a learned network, which has no candidates."""
+    pool, none = CandidatePool.empty(found.mask.shape), np.empty(0, np.int64)
+    return Automatic(pool, none, learned_mask(found, left_out), left_out, False, origin)
 
 
 def _nothing() -> None:

@@ -21,7 +21,7 @@ class Recorder:
 
     def __init__(self, session, calls):
         self._session, self._calls = session, calls
-        self.mask = self.found = None
+        self.mask, self.ranking = None, SimpleNamespace(found=None)
         self.recorder = SimpleNamespace(start_image=lambda *_: None)
 
     def start_image(self, image):
@@ -142,7 +142,7 @@ def test_an_image_comes_back_as_it_was_left(session, jobs, image, calls):
     images = ImageController(session, jobs, recorder, recorder, recorder)
     images.show(image)
     session.update_image(pixel_size=2e-9)
-    recorder.mask, recorder.found = np.eye(96, 128, dtype=bool), object()
+    recorder.mask, recorder.ranking.found = np.eye(96, 128, dtype=bool), object()
     session.update_image(edited=True, save=SaveState(SaveStage.SAVED, Path("a_mask.png"), "Saved"))
     other = SemImage("b", 255 - image.gray, 255 - image.gray)
     images.show(other)
@@ -154,7 +154,7 @@ def test_an_image_comes_back_as_it_was_left(session, jobs, image, calls):
     assert session.save.on_disk
     assert (session.edited, session.pixel_size) == (True, 2e-9)
     assert session.save.path == Path("a_mask.png")
-    assert calls[-1] == ("resume", recorder.found)
+    assert calls[-1] == ("resume", recorder.ranking.found)
 
 
 def test_the_parts_of_an_image_change_together(session, images, image):

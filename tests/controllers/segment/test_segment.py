@@ -125,7 +125,7 @@ def test_every_parameter_equals_algorithm_1(session, segment, generated, border,
             alpha=alpha,
             beta=beta,
             connectivity=connectivity,
-            ignore_border=segment.border(),
+            ignore_border=segment.ranking.left_out.border,
         )
         truth = session.automatic.truth
         np.testing.assert_array_equal(truth.mask, expected.mask)
@@ -141,7 +141,7 @@ def test_the_robust_variant_takes_the_same_winner(session, segment, generated):
         paper.surface,
         session.automatic.pool,
         connectivity=8,
-        left_out=segment.left_out,
+        left_out=segment.ranking.left_out,
     )
     truth = session.automatic.truth
     np.testing.assert_array_equal(truth.mask, expected.mask)
@@ -242,9 +242,9 @@ def test_rows_that_are_not_there_choose_nothing(session, segment, generated, row
 
 def test_candidates_are_left_and_come_back(session, segment, generated, image):
     segment.choose_winner(1)
-    before, found = session.automatic, segment.found
+    before, found = session.automatic, segment.ranking.found
     start_image(segment, None)
-    assert segment.found is None
+    assert segment.ranking.found is None
     start_image(segment, image)
     segment.resume(found)
     assert session.automatic.overridden
@@ -313,7 +313,7 @@ def test_the_comparison_is_made_again_for_an_image_one_comes_back_to(
     session, engine, segment, compared
 ):
     _scene, found = compared
-    image, mask, left = session.image, session.automatic.truth.mask, segment.found
+    image, mask, left = session.image, session.automatic.truth.mask, segment.ranking.found
     assert left.difference.is_light
     start_image(segment, None)
     assert session.difference is None
@@ -354,7 +354,7 @@ def test_opening_lets_go_of_what_belonged_to_the_previous_image(session, segment
 
 def test_the_info_bar_of_the_tags_is_ignored(session, segment, image):
     start_image(segment, type(image)("b", image.pixels, image.gray, picture_rows=90))
-    assert segment.border() == (0, 0, 6, 0)
+    assert segment.ranking.left_out.border == (0, 0, 6, 0)
 
 
 def test_another_model_is_loaded_at_once(session, engine, segment):
