@@ -171,25 +171,47 @@ class Section(QWidget):
         self.toggled.emit(opened)
 
 
-class Panel(QWidget):
-    """A part of the dock that is told when the dock goes."""
+class Connected:
+    """What is connected by tables, and told when its dock goes.
+
+    A docked widget is told when it is destroyed, never when it closes; whoever made it calls
+    `release` then.
+    """
+
+    _outside: Connections = ()
+
+    def connect_all(self, *, outside: Connections, inside: Connections) -> None:
+        """Connect (signal, slot) pairs: of what outlives this widget, and of its own parts."""
+        # Kept for `release`: napari does not close a dock, it removes it, and `closeEvent` never
+        # comes.
+        self._outside = outside
+        for signal, slot in (*outside, *inside):
+            signal.connect(slot)
 
     def release(self) -> None:
-        """Disconnect from everything that outlives the panel."""
+        """Disconnect from everything that outlives this widget.
+
+        Qt itself takes back what its own parts are connected to; they may be gone already.
+        """
+        outside, self._outside = self._outside, ()
+        for signal, slot in outside:
+            signal.disconnect(slot)
 
 
-class ScrolledDock(QScrollArea):
+class Panel(Connected, QWidget):
+    """A part of a dock."""
+
+
+class ScrolledDock(Connected, QScrollArea):
     """A dock that scrolls instead of pushing the window off a small screen.
 
-    Subclasses make their parts, `add` them and `connect_all`. A docked widget is told when it is
-    destroyed, never when it closes; whoever made it calls `release` then.
+    Subclasses make their parts, `add` them and `connect_all`.
     """
 
     painted = Signal()
 
     def __init__(self) -> None:
         super().__init__()
-        self._outside: Connections = ()
         self.foot: QWidget | None = None
         self.setWidgetResizable(True)
         self.setFrameShape(QFrame.Shape.NoFrame)
@@ -250,25 +272,12 @@ class ScrolledDock(QScrollArea):
             section.toggled.connect(partial(_keep, choices, name))
 
     def connect_all(self, *, outside: Connections, inside: Connections) -> None:
-        """Connect (signal, slot) pairs: of what outlives this widget, and of its own parts."""
-        # Kept for `release`: napari does not close a dock, it removes it, and `closeEvent` never
-        # comes.
-        self._outside = outside
-        for signal, slot in (*outside, *inside):
-            signal.connect(slot)
+        """Connect (signal, slot) pairs, and let Tab go through the parts as they are read."""
+        super().connect_all(outside=outside, inside=inside)
         # Qt goes by when a part was made, which says nothing of where it lies.
         parts = list(_in_reading_order(self.column))
         for before, after in pairwise(parts):
             QWidget.setTabOrder(before, after)
-
-    def release(self) -> None:
-        """Disconnect from everything that outlives this widget.
-
-        Qt itself takes back what its own parts are connected to; they may be gone already.
-        """
-        outside, self._outside = self._outside, ()
-        for signal, slot in outside:
-            signal.disconnect(slot)
 
 
 def _keep(choices: ChoicesController, name: str, opened: bool) -> None:

@@ -13,7 +13,7 @@ from qtpy.QtWidgets import QGridLayout, QWidget
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.review import ClickState
 from napari_semxai.types import Failure, JobState
-from napari_semxai.widgets.common.forms import button
+from napari_semxai.widgets.common.forms import Connected, button
 from napari_semxai.widgets.common.status import ShownSoon, StatusLine
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ _EXPLANATIONS = (
 _REMEMBERED = 500
 
 
-class WorkMonitor(QObject):
+class WorkMonitor(Connected, QObject):
     """What the program does now, what it did last, and what it has said in this session.
 
     Parameters
@@ -129,7 +129,7 @@ class WorkMonitor(QObject):
         self._unsaved, self._last = "", ""
         self._soon = ShownSoon(self, self.changed.emit)
         explanation = session.explanation.events
-        self._outside: Connections = (
+        outside: Connections = (
             *(
                 (getattr(events, name), partial(self._on_job_changed, title, unit))
                 for events, table in ((session.events, _JOBS), (explanation, _EXPLANATIONS))
@@ -139,13 +139,7 @@ class WorkMonitor(QObject):
             (session.events.save, self._on_save_changed),
             (session.events.message, self._on_message_changed),
         )
-        for signal, slot in self._outside:
-            signal.connect(slot)
-
-    def release(self) -> None:
-        """Disconnect from the session."""
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
+        self.connect_all(outside=outside, inside=())
 
     @property
     def text(self) -> str:

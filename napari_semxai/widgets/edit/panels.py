@@ -105,19 +105,18 @@ class ClickPanel(Panel):
         layout.addWidget(self.apply, 2, 0)
         layout.addWidget(self.discard, 2, 1)
         layout.addWidget(self.preview, 2, 2)
-        self.tool.toggled.connect(clicks.activate)
-        self.another.clicked.connect(clicks.begin_object)
-        self.cancel.clicked.connect(clicks.cancel)
-        self.apply.clicked.connect(clicks.apply_offer)
-        self.discard.clicked.connect(clicks.discard_offer)
-        self.preview.toggled.connect(self._on_preview_toggled)
         self._soon = ShownSoon(self, self._show)
-        session.events.clicks.connect(self._on_clicks_changed)
+        inside: Connections = (
+            (self.tool.toggled, clicks.activate),
+            (self.another.clicked, clicks.begin_object),
+            (self.cancel.clicked, clicks.cancel),
+            (self.apply.clicked, clicks.apply_offer),
+            (self.discard.clicked, clicks.discard_offer),
+            (self.preview.toggled, self._on_preview_toggled),
+        )
+        outside = ((session.events.clicks, self._on_clicks_changed),)
+        self.connect_all(outside=outside, inside=inside)
         self._show()
-
-    def release(self) -> None:
-        """Disconnect from the session."""
-        self._session.events.clicks.disconnect(self._on_clicks_changed)
 
     def _on_preview_toggled(self, wanted: bool) -> None:
         self._preview.enable(wanted)
@@ -165,7 +164,7 @@ class SizePanel(Panel):
         layout.addRow(self.text)
         layout.addRow(self.microscope)
         events = session.events
-        self._outside: Connections = (
+        outside: Connections = (
             (events.size, self._on_size_changed),
             (events.image, self._on_image_changed),
             (events.pixel_size, self._on_pixel_size_changed),
@@ -179,16 +178,10 @@ class SizePanel(Panel):
             (self.bar.valueChanged, self._on_bar_entered),
             (self.for_all.clicked, self._controller.set_for_all),
         )
-        for signal, slot in (*self._outside, *inside):
-            signal.connect(slot)
+        self.connect_all(outside=outside, inside=inside)
         self._on_pixel_size_changed(session.pixel_size)
         self._on_image_changed(session.image)
         self._on_queue_changed(session.queue)
-
-    def release(self) -> None:
-        """Disconnect from the session."""
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
 
     def _create(self) -> None:
         self.text, self.microscope = StatusText(2), StatusText(3)
@@ -277,19 +270,23 @@ class DefectsPanel(Panel):
         layout.addWidget(self.table, 1, 0, 1, 3)
         for place, part in enumerate(self.edits.values()):
             layout.addWidget(part, 2 + place // 2, place % 2)
-            part.clicked.connect(self._on_edit_wanted)
-        self.table.itemSelectionChanged.connect(self._on_selected)
-        self.table.cellClicked.connect(self._on_clicked)
-        self.whole.clicked.connect(self._on_whole_wanted)
-        session.events.defects.connect(self._on_defects_changed)
-        session.events.pixel_size.connect(self._fill)
+        outside = (
+            (session.events.defects, self._on_defects_changed),
+            (session.events.pixel_size, self._fill),
+        )
+        inside: Connections = (
+            (self.table.itemSelectionChanged, self._on_selected),
+            (self.table.cellClicked, self._on_clicked),
+            (self.whole.clicked, self._on_whole_wanted),
+            *((part.clicked, self._on_edit_wanted) for part in self.edits.values()),
+        )
+        self.connect_all(outside=outside, inside=inside)
         self._on_defects_changed(session.defects)
 
     def release(self) -> None:
         """Disconnect from the session."""
         self._controller.watch(False)
-        self._session.events.defects.disconnect(self._on_defects_changed)
-        self._session.events.pixel_size.disconnect(self._fill)
+        super().release()
 
     def showEvent(self, event: QShowEvent) -> None:
         """Keep the list up to date from now on."""

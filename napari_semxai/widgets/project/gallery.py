@@ -90,7 +90,7 @@ class Gallery(Panel):
         self.count = whole_field(1, 999, "Number of images to choose")
         self.count.setValue(20)
         self._lay_out()
-        self._outside: Connections = (
+        outside: Connections = (
             (session.events.queue, self._on_queue_changed),
             (session.events.past_reviews, self._on_past_reviews_changed),
             (pictures.ready, self.model.refresh),
@@ -105,15 +105,9 @@ class Gallery(Panel):
             (self.first.clicked, self._on_first_wanted),
             *((part.clicked, self._on_state_wanted) for part in self.states.values()),
         )
-        for signal, slot in (*self._outside, *inside):
-            signal.connect(slot)
+        self.connect_all(outside=outside, inside=inside)
         self._on_queue_changed(session.queue)
         self._on_past_reviews_changed()
-
-    def release(self) -> None:
-        """Disconnect from the session."""
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
 
     def images(self) -> list[str]:
         """Return the ids of the chosen images, in the order of the list."""

@@ -65,7 +65,7 @@ class ProjectPanel(Panel):
         self._session, self._tools = session, tools
         self._create()
         self._lay_out()
-        self._outside: Connections = (
+        outside: Connections = (
             (session.events.queue, self._on_queue_changed),
             (tools.asked, self._on_import_asked),
             (tools.copied, self._on_klarf_copied),
@@ -81,14 +81,8 @@ class ProjectPanel(Panel):
             (self.restore.triggered, tools.restore_replaced),
             (self.names.cellChanged, self._on_name_entered),
         )
-        for signal, slot in (*self._outside, *inside):
-            signal.connect(slot)
+        self.connect_all(outside=outside, inside=inside)
         self._on_queue_changed(session.queue)
-
-    def release(self) -> None:
-        """Disconnect from the session."""
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
 
     def export_to(self, target: Path) -> None:
         """Export what is chosen."""

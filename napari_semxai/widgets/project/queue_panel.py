@@ -144,14 +144,13 @@ class QueuePanel(Panel):
         self.model = QueueModel(thumbnails)
         self._create()
         self._lay_out()
-        self._outside: Connections = (
+        outside: Connections = (
             (session.events.queue, self._on_queue_changed),
             (session.events.batch, self._on_batch_changed),
             (session.events.tally, self._show_summary),
             (thumbnails.ready, self.model.refresh),
         )
-        for signal, slot in (*self._outside, *self._inside_table()):
-            signal.connect(slot)
+        self.connect_all(outside=outside, inside=self._inside_table())
         self._on_queue_changed(session.queue)
         self._on_batch_changed(session.batch)
         self.keep_view.setChecked(session.keep_view)
@@ -172,8 +171,7 @@ class QueuePanel(Panel):
         for release in self._released:
             release()
         self._timer.stop()
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
+        super().release()
 
     def _create(self) -> None:
         self.opening = ProjectOpener(self._projects)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.research import RunResult, RunState
     from napari_semxai.state.session import Session
+    from napari_semxai.widgets.common.forms import Connections
 
 RUNS = {
     "Suggest α, β": ("sweep",),
@@ -98,7 +99,7 @@ class RunPanel(Panel):
         self._found: RunResult | None = None
         self._create(jobs)
         self._lay_out()
-        for signal, slot in (
+        inside: Connections = (
             (self.kind.currentTextChanged, self._on_kind_changed),
             (self.browse.clicked, self._on_dataset_wanted),
             (self.browse_maps.clicked, self._on_maps_wanted),
@@ -109,18 +110,19 @@ class RunPanel(Panel):
             (self.apply.clicked, self._on_applied),
             (self.take.clicked, self._on_mask_taken),
             (self.figure.picked, self._on_picked),
-        ):
-            signal.connect(slot)
-        session.events.run.connect(self._on_run_changed)
-        session.events.queue.connect(self._on_queue_changed)
+        )
+        outside = (
+            (session.events.run, self._on_run_changed),
+            (session.events.queue, self._on_queue_changed),
+        )
+        self.connect_all(outside=outside, inside=inside)
         self._on_run_changed(session.run)
         self._on_queue_changed(session.queue)
         self._on_kind_changed(self.kind.currentText())
 
     def release(self) -> None:
         """Disconnect from the session."""
-        self._session.events.run.disconnect(self._on_run_changed)
-        self._session.events.queue.disconnect(self._on_queue_changed)
+        super().release()
         self._research.forget_result()
         self.figure.release()
 
