@@ -35,11 +35,10 @@ from napari_semxai.widgets.edit import dock as edit_dock
 from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
 from napari_semxai.widgets.edit.panels import ClickPanel, DefectsPanel, SizePanel
 from napari_semxai.widgets.explain.dock import ExplainDock
-from napari_semxai.widgets.project.certify_panel import CertifyPanel
 from napari_semxai.widgets.project.gallery import SIDE, Gallery
 from napari_semxai.widgets.project.project_panel import ProjectPanel, StoragePanel
 from napari_semxai.widgets.project.queue_panel import QueuePanel
-from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, ReviewPanel
+from napari_semxai.widgets.project.review_panel import AnnotatorsPanel, CertifyPanel, ReviewPanel
 from napari_semxai.widgets.research.dock import ResearchDock
 from napari_semxai.widgets.scores.dock import ScoresDock
 from napari_semxai.widgets.settings.shortcuts import CLASS_KEYS, KeysPanel, KeyTable

@@ -49,7 +49,7 @@ from napari_semxai.types import (
     Scores,
 )
 from napari_semxai.types.learned import Learned, LearnedMask, LearnedVersion, Verdict
-from napari_semxai.widgets.candidates import pickers, reference_panel
+from napari_semxai.widgets.candidates import panels, pickers
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.candidates.ranking import ranked, winners
 from napari_semxai.widgets.common.forms import Panel
@@ -76,7 +76,10 @@ def session():
 
 @pytest.fixture
 def controller():
-    return Controller()
+    controller = Controller()
+    # `EditController` has restoring and discarding in a part of its own.
+    controller.recovery = controller
+    return controller
 
 
 @pytest.fixture
@@ -140,7 +143,7 @@ def test_the_reference_is_chosen_and_its_fit_is_said(
     panel = candidates.reference
     assert panel.choice.currentData() == "auto"
     golden = tmp_path / "golden.png"
-    monkeypatch.setattr(reference_panel, "ask_open", lambda *_: golden)
+    monkeypatch.setattr(panels, "ask_open", lambda *_: golden)
     controller.calls.clear()
     panel.choice.setCurrentIndex(panel.choice.findData("file"))
     panel.choice.activated.emit(panel.choice.currentIndex())
@@ -148,7 +151,7 @@ def test_the_reference_is_chosen_and_its_fit_is_said(
     session.algorithm = AlgorithmSettings(reference=str(golden))
     assert panel.choice.currentText() == "Reference: golden.png"
     # Whoever thinks better of it keeps what was chosen.
-    monkeypatch.setattr(reference_panel, "ask_folder", lambda *_: None)
+    monkeypatch.setattr(panels, "ask_folder", lambda *_: None)
     panel.choice.setCurrentIndex(panel.choice.findData("folder"))
     panel.choice.activated.emit(panel.choice.currentIndex())
     assert panel.choice.currentText() == "Reference: golden.png"

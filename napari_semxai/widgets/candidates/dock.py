@@ -19,7 +19,7 @@ from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.layers.mask.step_layers import STEPS
 from napari_semxai.types.settings import LEARNED, PAPER, ROBUST, AlgorithmSettings
-from napari_semxai.widgets.candidates.learn_panel import LearnPanel
+from napari_semxai.widgets.candidates.panels import LearnPanel, ReferencePanel
 from napari_semxai.widgets.candidates.pickers import ImagePicker, ModelPicker, Welcome
 from napari_semxai.widgets.candidates.ranking import (
     CandidateTable,
@@ -27,7 +27,6 @@ from napari_semxai.widgets.candidates.ranking import (
     reach_text,
     verdict_text,
 )
-from napari_semxai.widgets.candidates.reference_panel import ReferencePanel
 from napari_semxai.widgets.common.forms import ScrolledDock, button
 from napari_semxai.widgets.common.numbers import NumberSlider, SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar

@@ -1,4 +1,4 @@
-"""What the annotator says of the current mask, and what the others say."""
+"""What the annotator says of the current mask, what others say, and what an audit accepts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,31 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
+from napari_semxai.algorithms.statistics.certificate import AUDITED, Promise
 from napari_semxai.types import ReviewState, colors
-from napari_semxai.widgets.common.forms import Panel, button, editable_box, row
+from napari_semxai.widgets.common.forms import (
+    Panel,
+    button,
+    editable_box,
+    note,
+    row,
+    set_note,
+)
+from napari_semxai.widgets.common.numbers import NumberField, whole_field
 from napari_semxai.widgets.common.status import Passage, StatusText, keep_room
 from napari_semxai.widgets.project.queue_list import COLORS, MARKS
 
 if TYPE_CHECKING:
+    from qtpy.QtGui import QShowEvent
+
     from napari_semxai.controllers.project.annotators import AnnotatorsController
+    from napari_semxai.controllers.project.certify import CertifyController
     from napari_semxai.controllers.project.review import ReviewController
     from napari_semxai.controllers.project.tools import ProjectTools
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.review import OtherMasks, PastReview
     from napari_semxai.state.session import Session
+    from napari_semxai.store.project.certificates import Audit
     from napari_semxai.types import PairAgreement, ReviewRecord
     from napari_semxai.widgets.common.forms import Connections
 
@@ -67,7 +80,7 @@ class ReviewPanel(Panel):
         self.comment.setPlaceholderText("Comment ⏎")
         self.comment.setToolTip("Comment, saved with the review (Alt+D)")
         self._lay_out()
-        self._outside: Connections = (
+        outside: Connections = (
             (session.events.record, self._on_record_changed),
             (session.events.queue, self._on_queue_changed),
             (session.events.past_reviews, self._on_past_reviews_changed),
@@ -85,8 +98,7 @@ class ReviewPanel(Panel):
             (self.comment.textChanged, self._on_comment_typed),
             (self.comment.editingFinished, self._on_comment_entered),
         )
-        for signal, slot in (*self._outside, *inside):
-            signal.connect(slot)
+        self.connect_all(outside=outside, inside=inside)
         self._on_queue_changed(session.queue)
         self._on_record_changed(session.record)
         self._on_past_reviews_changed(session.past_reviews)
@@ -95,8 +107,7 @@ class ReviewPanel(Panel):
         """Hand over what was typed, and disconnect from the session."""
         self._on_label_entered()
         self._on_comment_entered()
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
+        super().release()
 
     def _lay_out(self) -> None:
         column = QVBoxLayout(self)
@@ -240,7 +251,7 @@ class AnnotatorsPanel(Panel):
         layout.addWidget(self.legend, 3, 0, 1, 2)
         layout.addWidget(self.over_all, 4, 0, 1, 2)
         layout.addWidget(self.all_text, 5, 0, 1, 2)
-        self._outside: Connections = (
+        outside: Connections = (
             (session.events.others, self._on_others_changed),
             (session.events.agreement, self._on_agreement_changed),
             (session.events.queue, self._on_queue_changed),
@@ -251,16 +262,10 @@ class AnnotatorsPanel(Panel):
             (self.majority.clicked, annotators.take_consensus),
             (self.over_all.clicked, tools.agree),
         )
-        for signal, slot in (*self._outside, *inside):
-            signal.connect(slot)
+        self.connect_all(outside=outside, inside=inside)
         self._on_queue_changed(session.queue)
         self._on_others_changed(session.others)
         self._on_agreement_changed(session.agreement)
-
-    def release(self) -> None:
-        """Disconnect from the session."""
-        for signal, slot in self._outside:
-            signal.disconnect(slot)
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         self.setEnabled(queue is not None)
@@ -297,3 +302,98 @@ def _mean(mean: float, deviation: float) -> str:
 def _kappa(kappa: float, count: int) -> str:
     """Return kappa and how many images it is of; a dash where chance explains everything."""
     return f"{'–' if math.isnan(kappa) else f'{kappa:.2f}'} ({count:,})"
+
+
+_PROMISE = (
+    "From a random sample that you audit it follows how many of the other automatic masks can be "
+    "accepted unseen, so that with the given confidence at most the given share of them is wrong. "
+    "Nothing is promised of any single image, of images added or masks made after the sample was "
+    "drawn; what is accepted so is never used as truth."
+)
+
+
+class CertifyPanel(Panel):
+    """Certified accept: what is promised, the sample, where the audit stands, and the way back.
+
+    Parameters
+    ----------
+    session : Session
+        Has the project.
+    certify : CertifyController
+        The controller that is called.
+    """
+
+    def __init__(self, session: Session, certify: CertifyController) -> None:
+        super().__init__()
+        self._session, self._certify = session, certify
+        usual = Promise()
+        self.count = whole_field(
+            AUDITED, 9999, f"Number of images to audit; rounded up to a multiple of {AUDITED}"
+        )
+        self.count.setValue(120)
+        self.wrong = whole_field(1, 50, "Share of the accepted masks that may be wrong")
+        self.wrong.setValue(round(100 * usual.most_wrong))
+        self.iou = NumberField()
+        self.iou.setRange(0.0, 1.0)
+        self.iou.setSingleStep(0.05)
+        self.iou.setValue(usual.iou)
+        self.iou.setToolTip("A mask is wrong whose IoU with yours is below this")
+        self.parts = QCheckBox("Every part counts")
+        self.parts.setChecked(usual.defects)
+        self.parts.setToolTip("A part missed or invented beside others makes a mask wrong, too")
+        self.draw = button("Draw audit sample", "Draw images at random, and show them in the list")
+        self.hand_out = button("Show sample", "Show the sample in the image list")
+        self.accept = button("Accept by rule", "Accept what the audit allows; one undo for all")
+        self.back = button("Take back", "Make all masks candidates that were accepted by rule")
+        self.state = note()
+        self._lay_out()
+        outside = (
+            (session.events.project, self._look),
+            (session.events.tally, self._look),
+            (certify.changed, self._on_changed),
+        )
+        inside = (
+            (self.draw.clicked, self._on_draw_wanted),
+            (self.hand_out.clicked, certify.hand_out),
+            (self.accept.clicked, certify.accept),
+            (self.back.clicked, certify.take_back),
+        )
+        self.connect_all(outside=outside, inside=inside)
+        self._on_changed(None)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Look how far the audit is; nobody sees it before."""
+        super().showEvent(event)
+        self._look()
+
+    def _lay_out(self) -> None:
+        layout, promise = QGridLayout(self), note()
+        layout.setContentsMargins(0, 0, 0, 0)
+        set_note(promise, _PROMISE)
+        layout.addWidget(promise, 0, 0, 1, 4)
+        fields = (("Audit", self.count), ("Wrong, %", self.wrong), ("IoU below", self.iou))
+        for place, (text, field) in enumerate(fields):
+            row, column = 1 + place // 2, 2 * (place % 2)
+            layout.addWidget(QLabel(text), row, column)
+            layout.addWidget(field, row, column + 1)
+        layout.addWidget(self.parts, 2, 2, 1, 2)
+        for place, part in enumerate((self.draw, self.hand_out, self.accept, self.back)):
+            layout.addWidget(part, 3 + place // 2, 2 * (place % 2), 1, 2)
+        layout.addWidget(self.state, 5, 0, 1, 4)
+
+    def _look(self) -> None:
+        self.setEnabled(self._session.project is not None)
+        if self._session.project is None:
+            self._on_changed(None)
+        elif self.isVisible():
+            self._certify.look()
+
+    def _on_changed(self, audit: Audit | None) -> None:
+        self.hand_out.setEnabled(audit is not None)
+        self.accept.setEnabled(audit is not None and bool(audit.images))
+        set_note(self.state, "No sample is drawn." if audit is None else f"{audit}.")
+
+    def _on_draw_wanted(self) -> None:
+        share = self.wrong.value() / 100
+        promise = Promise(share, iou=self.iou.value(), defects=self.parts.isChecked())
+        self._certify.draw(self.count.value(), promise)

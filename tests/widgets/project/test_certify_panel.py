@@ -5,7 +5,7 @@ from psygnal import Signal
 
 from napari_semxai.algorithms.statistics.acceptance import Promise
 from napari_semxai.state.session import Session
-from napari_semxai.widgets.project.certify_panel import CertifyPanel
+from napari_semxai.widgets.project.review_panel import CertifyPanel
 from tests.doubles import Controller
 
 
