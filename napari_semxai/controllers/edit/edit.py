@@ -21,9 +21,10 @@ from napari_semxai.controllers.edit.recovery import (
 from napari_semxai.state.open_image import Left, SaveStage, SaveState
 from napari_semxai.state.session import Proposal
 from napari_semxai.store.disk.safety_net import LONGEST_WAIT
-from napari_semxai.store.images.ignored import ignored_path, read_ignored, write_ignored
+from napari_semxai.store.images.companions import ignored_path, read_ignored, write_ignored
 from napari_semxai.store.images.masks import read_mask, write_mask
-from napari_semxai.store.project.originals import check_replaceable
+from napari_semxai.store.project.images import check_replaceable
+from napari_semxai.store.project.index.open_project import voided_by_edit
 from napari_semxai.types import InputError, LeftOut
 
 if TYPE_CHECKING:

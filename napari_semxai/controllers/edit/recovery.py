@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_semxai.algorithms.masks.metrics import LiveMask
     from napari_semxai.controllers.jobs import Jobs
     from napari_semxai.state.session import Session
-    from napari_semxai.store.disk.recovery_copies import Recovery
+    from napari_semxai.store.disk.safety_net import Recovery
     from napari_semxai.types import SemImage
 
 

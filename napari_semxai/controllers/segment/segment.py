@@ -12,7 +12,7 @@ from napari_semxai.algorithms.algorithm1.automatic import learned_mask
 from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.segment.candidates import Ranking
 from napari_semxai.state.session import Automatic, ModelChoice, Origin
-from napari_semxai.store.images.references import comparison_of
+from napari_semxai.store.images.companions import comparison_of
 from napari_semxai.types import (
     IDLE,
     CandidatePool,
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_semxai.engine.client import EngineClient
     from napari_semxai.state.session import Found, Session
     from napari_semxai.types import AlgorithmSettings, FilterSettings, LeftOut, SemImage
-    from napari_semxai.types.reference import CompareRequest
+    from napari_semxai.types.image import CompareRequest
 
 CANDIDATES = "candidates"
 WARM = "warm"

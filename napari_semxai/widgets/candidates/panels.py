@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtWidgets import QCheckBox, QComboBox, QHBoxLayout, QSizePolicy, QVBoxLayout
 from superqt.utils import signals_blocked
 
-from napari_semxai.layers.mask.reference_layers import DIFFERENCE, REFERENCE
+from napari_semxai.layers.mask.step_layers import DIFFERENCE, REFERENCE
 from napari_semxai.types.settings import (
     AUTO_REFERENCE,
     LEARNED,

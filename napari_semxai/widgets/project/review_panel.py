@@ -15,7 +15,7 @@ from qtpy.QtWidgets import (
 )
 from superqt.utils import signals_blocked
 
-from napari_semxai.algorithms.statistics.certificate import AUDITED, Promise
+from napari_semxai.algorithms.statistics.acceptance import AUDITED, Promise
 from napari_semxai.types import ReviewState, colors
 from napari_semxai.widgets.common.forms import (
     Panel,
