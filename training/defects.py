@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from napari_semxai.algorithms.synthetic import Scene, make_scene, sample_spec
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 from napari_semxai.backends.learned.train import SHAPES, SIZES, HeadTraining, View
-from napari_semxai.backends.sam2.dense import encoded
+from napari_semxai.backends.sam2.dense import Head, encoded
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types.learned import LearnSettings
 from training.samples import draw_spec
@@ -104,10 +104,14 @@ class Scenes:
 def train(scenes: Scenes, minutes: float, begin: Path | None) -> dict[str, Tensor]:
     """Return the averaged weights after some minutes."""
     settings = replace(LearnSettings(), batch=BATCH, steps=10**9)
-    training = HeadTraining(scenes, range(len(scenes.views)), settings, 0)
+    torch.manual_seed(0)
+    head = Head()
+    some = scenes.views[:: max(1, len(scenes.views) // 24)]
+    head.standardise([scenes.levels(view) for view in some])
     if begin is not None:
         state = load_file(begin)
-        training.head.load_state_dict({n: v.float() for n, v in state.items() if n != "grey"})
+        head.load_state_dict({n: v.float() for n, v in state.items() if n != "grey"})
+    training = HeadTraining(scenes, range(len(scenes.views)), settings, 0, head)
     average, losses, began = copy.deepcopy(training.head), [], time.monotonic()
     while (spent := (time.monotonic() - began) / 60) < minutes:
         rate = settings.rate * 0.5 * (1 + np.cos(np.pi * spent / minutes))

@@ -37,9 +37,9 @@ class LearnSettings:
 
     annotator: str = "consensus"
     folds: int = 4
-    steps: int = 250
+    steps: int = 120
     batch: int = 4
-    rate: float = 3e-3
+    rate: float = 1e-3
     copies: int = 4
     seed: int = 0
     minutes: float = 0.0

@@ -17,6 +17,7 @@ from napari_semxai.backends.sam2.dense import (
     LEVELS,
     SIDE,
     Head,
+    bundled_head,
     encoded,
     pixels_of,
 )
@@ -95,8 +96,7 @@ class Views:
                 self.views.append(
                     View(number, seen.astype(np.uint8), _turned(marked, int(turn)), place)
                 )
-        values = np.concatenate([view.gray.ravel()[::7] for view in self.views])
-        self.grey = float(values.mean()), float(values.std()) + 1.0
+        _, self.grey = bundled_head()
 
     @property
     def encoded(self) -> int:
@@ -143,20 +143,22 @@ class HeadTraining:
         How.
     fold : int
         Which head; together with the seed it fixes all that is random.
+    head : Head, optional
+        What it begins with; by default the one that comes with the package.
     """
 
     def __init__(
-        self, views: Views, chosen: Sequence[int], settings: LearnSettings, fold: int
+        self,
+        views: Views,
+        chosen: Sequence[int],
+        settings: LearnSettings,
+        fold: int,
+        head: Head | None = None,
     ) -> None:
         self._views, self.settings, self._fold = views, settings, fold
         wanted = set(chosen)
         self._mine = [view for view in views.views if view.image in wanted]
-        # Apart from the state of the process, which others may use.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(settings.seed * 1000 + fold)
-            self.head = Head()
-        some = self._mine[:: max(1, len(self._mine) // 24)]
-        self.head.standardise([views.levels(view) for view in some])
+        self.head = head or bundled_head()[0]
         self._optimizer = torch.optim.AdamW(
             self.head.parameters(), lr=settings.rate, weight_decay=0.02
         )

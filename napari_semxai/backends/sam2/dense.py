@@ -1,7 +1,7 @@
 """A small dense head on the encoder's features: which pixels belong to a defect.
 
-One that was trained on synthetic scenes comes with the package (`DefectFinder`);
-`backends.learned` trains others on a project's masks.
+One that was trained on synthetic scenes comes with the package (`DefectFinder`); with it
+`backends.learned` begins to train others on a project's masks.
 """
 
 from __future__ import annotations
@@ -127,6 +127,15 @@ def sized(logits: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.asarray(logits[0, 0].numpy(), np.float32)
 
 
+def bundled_head() -> tuple[Head, tuple[float, float]]:
+    """Return the head that comes with the package, with the grey levels of its `pixels_of`."""
+    state = {name: value.float() for name, value in load_file(DEFECT_WEIGHTS).items()}
+    level, spread = state.pop("grey").tolist()
+    head = Head()
+    head.load_state_dict(state)
+    return head, (level, spread)
+
+
 class DefectFinder:
     """Maps of defects by the head that comes with the package, remembered.
 
@@ -170,11 +179,8 @@ class DefectFinder:
 
     @cached_property
     def _head(self) -> tuple[Head, tuple[float, float]]:
-        state = {name: value.float() for name, value in load_file(DEFECT_WEIGHTS).items()}
-        level, spread = state.pop("grey").tolist()
-        head = Head()
-        head.load_state_dict(state)
-        return head.eval(), (level, spread)
+        head, grey = bundled_head()
+        return head.eval(), grey
 
     @cached_property
     def _trunk(self) -> LiteTrunk:
