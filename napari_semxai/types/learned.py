@@ -37,7 +37,7 @@ class LearnSettings:
 
     annotator: str = "consensus"
     folds: int = 4
-    steps: int = 120
+    steps: int = 250
     batch: int = 4
     rate: float = 1e-3
     copies: int = 4

@@ -9,6 +9,7 @@ from napari_semxai.backends.learned import learn
 from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
 from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, certainty, decided
 from napari_semxai.backends.learned.train import _loss
+from napari_semxai.backends.sam2.dense import bundled_head
 from napari_semxai.store.project.learned import read_version, version_in_use
 from napari_semxai.types import IGNORED, InputError, Progress
 from napari_semxai.types.learned import LearnedVersion, LearnRequest
@@ -71,6 +72,16 @@ def test_stopped_and_asked_again_it_goes_on_and_ends_with_the_same_file(tmp_path
     with reviewed_project(tmp_path / "b") as project:
         again = LearnedNetwork.load(learned(project.folder, settings).path).heads[0].state_dict()
     assert all(bool((first[name] == again[name]).all()) for name in first)
+
+
+def test_learning_begins_as_the_map_of_defects(tmp_path):
+    with reviewed_project(tmp_path) as project:
+        version = learned(project.folder, replace(QUICK, steps=1, rate=0.0))
+    network = LearnedNetwork.load(version.path)
+    head, grey = bundled_head()
+    assert network.grey == pytest.approx(grey)
+    for name, value in head.state_dict().items():
+        torch.testing.assert_close(network.heads[0].state_dict()[name], value)
 
 
 def test_of_many_unknown_proposals_a_random_part_is_made(tmp_path, monkeypatch):
