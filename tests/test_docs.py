@@ -70,6 +70,15 @@ def test_the_change_guide_names_files_that_exist() -> None:
     assert [path for path in named if not (ROOT / "napari_semxai" / path).is_file()] == []
 
 
+def test_files_that_are_named_are_there() -> None:
+    rooms = "benchmarks|napari_semxai|scripts|tests|training"
+    file = re.compile(rf"\b(?:{rooms})/[\w/]+\.(?:csv|py|safetensors)\b")
+    pages = [*PAGES, ROOT / "CHANGELOG.md", ROOT / "training" / "README.md"]
+    named = {name for page in pages for name in file.findall(page.read_text(encoding="utf-8"))}
+    assert len(named) > 20
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
 def test_every_feature_folder_tells_its_story() -> None:
     folders = list((ROOT / "napari_semxai").glob("*/**/__init__.py"))
     stories = {path: ast.get_docstring(ast.parse(path.read_text())) or "" for path in folders}
