@@ -22,7 +22,6 @@ WEAK = -2.0
 """Log odds from which the network's map has a part where it has nothing stronger."""
 SAID = ("inside", "around", "match", "coverage", "share", "part", "size by inside")
 """What an evidence says of a suspect."""
-
 CLEAR = 5.0
 """Units of the noise by which a part differs that is taken beside a stronger defect."""
 
@@ -87,8 +86,12 @@ class Evidence:
         """Return a mask (M, N) as log odds draw it: it is one opinion of two on each pixel."""
         if self.picture is not None:
             return mask
-        both: BoolMask = self.values + np.where(mask, np.float32(_VOTE), np.float32(-_VOTE)) > 0
-        return both if both.any() else mask
+        both = self.values + np.where(mask, np.float32(_VOTE), np.float32(-_VOTE)) > 0
+        labels, _ = scipy.ndimage.label(both, np.ones((3, 3)))
+        areas = np.bincount(labels.ravel())
+        areas[0] = 0
+        drawn: BoolMask = (areas >= SMALLEST)[labels]
+        return drawn if drawn.any() else mask
 
 
 def _inside_and_around(

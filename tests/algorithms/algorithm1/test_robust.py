@@ -131,10 +131,13 @@ def test_the_network_s_map_finds_what_the_surface_covers():
     pool = pool_of([surface])
     assert not robust_defect(gray, surface, pool, **SETTINGS).mask.any()
     logits = np.where(truth, 64, -80).astype(np.int8)
+    # A speck is none, however sure the network is.
+    logits[20:24, 20:24] = 100
     for shown in (logits, logits[::2, ::2]):
         found = robust_defect(gray, surface, replace(pool, defect_logits=shown), **SETTINGS)
         assert scores(found.mask, truth).dice > 0.95
         assert found.confidence > 0.8
+        assert not found.mask[:40, :40].any()
     nothing = replace(pool, defect_logits=np.full(SHAPE, -80, np.int8))
     assert not robust_defect(gray, surface, nothing, **SETTINGS).mask.any()
     ignored = {"connectivity": 8, "left_out": LeftOut(region=truth)}
