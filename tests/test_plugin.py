@@ -23,6 +23,7 @@ from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth
 from napari_semxai.store.images.masks import read_mask
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.types import GenerateSettings, WarmRequest
+from napari_semxai.types.settings import PAPER, ROBUST
 from napari_semxai.workbench import DOCKS
 from tests.in_napari.gestures import press
 
@@ -113,13 +114,15 @@ def test_the_main_job(generated, qtbot, tmp_path):
     assert len(session.pool) > 0
 
     for alpha in (0.5, 2.0, 4.0):
-        workbench.segment.set_algorithm(alpha=alpha)
+        workbench.segment.set_algorithm(algorithm=PAPER, alpha=alpha)
         expected = ground_truth(
             session.automatic.pool,
             alpha=alpha,
             ignore_border=workbench.segment.ranking.left_out.border,
         )
         np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, expected.mask)
+    workbench.segment.set_algorithm(algorithm=ROBUST)
+    assert scores(workbench.layers.mask_layer.data, expected.mask).dice > 0.9
 
     assert workbench.segment.ranking.left_out.border == (0, 3, 0, 0)
     assert session.readout.truth == "SEM defect, exact mask"
