@@ -112,27 +112,14 @@ def _inside_and_around(
 def seen_defects(logits: NDArray[np.int8], shape: tuple[int, int], left_out: LeftOut) -> Evidence:
     """Return `CandidatePool.defect_logits` as evidence of an image of `shape`."""
     values: NDArray[np.float32] = np.divide(logits, DEFECT_STEPS, dtype=np.float32)
-    values = _enlarged(values, shape)
+    if values.shape != shape:
+        factors = [large / small for large, small in zip(shape, values.shape, strict=True)]
+        values = scipy.ndimage.zoom(values, factors, order=1, grid_mode=True, mode="nearest")
     values[~left_out.kept(np.ones(shape, bool))] = -8
     parts = _parts_of(values)
     boxes = scipy.ndimage.find_objects(parts)
     masks = [parts[box] == number for number, box in enumerate(boxes, 1)]
     return Evidence(values, scipy.special.expit(values), parts, boxes, masks)
-
-
-def _enlarged(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Return a map at another size, linear between its pixels; SciPy's zoom takes far longer."""
-    for axis, size in enumerate(shape):
-        count = values.shape[axis]
-        if count == size:
-            continue
-        places = np.clip((np.arange(size) + 0.5) * count / size - 0.5, 0, count - 1)
-        low = np.minimum(places.astype(np.intp), max(count - 2, 0))
-        share = np.expand_dims((places - low).astype(np.float32), 1 - axis)
-        first = values.take(low, axis)
-        second = values.take(np.minimum(low + 1, count - 1), axis)
-        values = first + share * (second - first)
-    return values
 
 
 def _parts_of(values: NDArray[np.float32]) -> NDArray[np.int32]:
