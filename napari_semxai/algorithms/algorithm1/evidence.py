@@ -27,6 +27,8 @@ CLEAR = 5.0
 
 _MOST_PARTS = 12
 _VOTE = 1.0
+# Units by which things differ that are alike.
+_NOISE = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,8 +39,6 @@ class Evidence:
     ----------
     values : ndarray of float32, shape (M, N)
         Its strength, as a logarithm; log odds without a picture.
-    weights : ndarray of float32, shape (M, N)
-        How much of all evidence lies there.
     parts : ndarray of int32, shape (M, N)
         What stands out, each part with a number of its own; 0 elsewhere.
     boxes : list of tuple of slice
@@ -52,7 +52,6 @@ class Evidence:
     """
 
     values: NDArray[np.float32]
-    weights: NDArray[np.float32]
     parts: NDArray[np.int32]
     boxes: list[Box]
     masks: list[BoolMask]
@@ -61,16 +60,24 @@ class Evidence:
 
     @cached_property
     def _total(self) -> float:
-        return float(self.weights.sum()) + 1
+        return float(self._weights(self.values).sum()) + 1
 
     @cached_property
     def _areas(self) -> NDArray[np.intp]:
         return np.bincount(self.parts.ravel())
 
+    def _weights(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return how much of all evidence lies where it has these values."""
+        if self.picture is None:
+            found: NDArray[np.float32] = scipy.special.expit(values)
+        else:
+            found = np.maximum(np.exp(values) - np.float32(_NOISE), np.float32(0))
+        return found
+
     def said(self, mask: BoolMask, box: Box, size: float, part: bool) -> list[float]:
         """Return the columns `SAID` of a suspect, which is one of the parts or not."""
         within, around = _inside_and_around(self.values, mask, box)
-        share = float(self.weights[box][mask].sum()) / self._total
+        share = float(self._weights(self.values[box][mask]).sum()) / self._total
         return [within, around, *self._matches(mask, box), share, float(part), size * within]
 
     def _matches(self, mask: BoolMask, box: Box) -> tuple[float, float]:
@@ -119,7 +126,7 @@ def seen_defects(logits: NDArray[np.int8], shape: tuple[int, int], left_out: Lef
     parts = _parts_of(values)
     boxes = scipy.ndimage.find_objects(parts)
     masks = [parts[box] == number for number, box in enumerate(boxes, 1)]
-    return Evidence(values, scipy.special.expit(values), parts, boxes, masks)
+    return Evidence(values, parts, boxes, masks)
 
 
 def _parts_of(values: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -162,7 +169,6 @@ def differing(difference: Difference, left_out: LeftOut) -> Evidence:
     boxes, masks = _parts(difference, left_out.window(difference.parts.shape))
     return Evidence(
         np.log(np.maximum(difference.strength, np.float32(0.3))),
-        np.maximum(difference.strength - np.float32(1.5), np.float32(0)),
         difference.parts,
         boxes,
         masks,

@@ -177,24 +177,9 @@ def judge_suspects(
     connectivity: int,
     left_out: LeftOut,
 ) -> Suspects:
-    """Describe what may be a defect.
-
-    Parameters
-    ----------
-    gray : ndarray of uint8, shape (M, N)
-        The image.
-    surface : ndarray of bool, shape (M, N)
-        The winner M_k of stage 1.
-    pool : CandidatePool
-        The candidates that passed the filters.
-    evidence : Evidence, optional
-        What else speaks for a defect.
-    connectivity : {8, 4}
-        Neighbourhood of the components.
-    left_out : LeftOut
-        Pixels that count for nothing.
-    """
+    """Describe what may be a defect; arguments as for `robust.robust_defect`, and its evidence."""
     inside, shown = left_out.window(surface.shape), left_out.seen(surface)
+    everywhere = left_out.seen(np.ones_like(surface))
     candidates = _candidates(pool, left_out)
     every = _components(left_out.kept(~surface), connectivity)
     first = last = len(every)
@@ -215,7 +200,6 @@ def judge_suspects(
             is_part = first <= number < last
             row += evidence.said(mask, box, size, is_part)
             if evidence.picture is not None:
-                everywhere = left_out.seen(np.ones_like(surface))
                 row += appearance(evidence.picture, everywhere, mask, box, inside)[:2]
         rows.append(row)
     width = len(LOOKS)
