@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from napari_semxai.algorithms.synthetic import Scene, make_scene, sample_spec
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 from napari_semxai.backends.learned.train import SHAPES, SIZES, HeadTraining, View
-from napari_semxai.backends.sam2.dense import Head, encoded
+from napari_semxai.backends.sam2.dense import LEVELS, Head, encoded
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types.learned import LearnSettings
 from training.samples import draw_spec
@@ -101,13 +101,21 @@ class Scenes:
         ]
 
 
+def standardise(head: Head, features: list[list[Tensor]]) -> None:
+    """Give a head mean and deviation of every channel from the features of some images."""
+    for index in range(len(LEVELS)):
+        values = torch.cat([levels[index] for levels in features]).float()
+        getattr(head, f"mean{index}").copy_(values.mean((0, 2, 3), keepdim=True))
+        getattr(head, f"scale{index}").copy_(1 / (values.std((0, 2, 3), keepdim=True) + 1e-3))
+
+
 def train(scenes: Scenes, minutes: float, begin: Path | None) -> dict[str, Tensor]:
     """Return the averaged weights after some minutes."""
     settings = replace(LearnSettings(), batch=BATCH, steps=10**9)
     torch.manual_seed(0)
     head = Head()
     some = scenes.views[:: max(1, len(scenes.views) // 24)]
-    head.standardise([scenes.levels(view) for view in some])
+    standardise(head, [scenes.levels(view) for view in some])
     if begin is not None:
         state = load_file(begin)
         head.load_state_dict({n: v.float() for n, v in state.items() if n != "grey"})

@@ -62,13 +62,6 @@ class Head(nn.Module):
         # Convolutions of a few channels take two thirds of the time.
         self.to(memory_format=torch.channels_last)
 
-    def standardise(self, features: list[list[Tensor]]) -> None:
-        """Take mean and deviation of every channel from the features of some images."""
-        for index in range(len(LEVELS)):
-            values = torch.cat([levels[index] for levels in features]).float()
-            getattr(self, f"mean{index}").copy_(values.mean((0, 2, 3), keepdim=True))
-            getattr(self, f"scale{index}").copy_(1 / (values.std((0, 2, 3), keepdim=True) + 1e-3))
-
     def forward(self, pixels: Tensor, levels: list[Tensor]) -> Tensor:
         """Return logits (B, 1, M, N) of `pixels` (B, 2, M, N) and the encoder's levels."""
         near = self.near(pixels.contiguous(memory_format=torch.channels_last))
