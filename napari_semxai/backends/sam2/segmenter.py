@@ -204,8 +204,7 @@ class Segmenter:
         self.network = network.eval()
         self.redraws = isinstance(network.image_encoder.trunk, LiteTrunk)
         self._decoder = SharedImageDecoder(network)
-        # No trials, and only the last image remembered: each as if it came first, so that a batch
-        # gives the same on every worker.
+        # Steady: each image as if it came first, so that a batch gives the same on every worker.
         self._sizer = BatchSizer(network.device, steady=steady)
         self._images = Embeddings(network, self._decoder, last_only=steady)
         self.defects = DefectFinder(network, self._images, last_only=steady)
