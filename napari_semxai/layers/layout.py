@@ -143,9 +143,15 @@ class Layout:
     def corner(self, tile: Tile) -> NDArray[np.float64]:
         """Return the pixel (row, column) of the picture at which a tile begins."""
         shape = np.array(_shape(self.picture), float)
-        # A line of text has room between two tiles.
-        corner: NDArray[np.float64] = (shape + np.ceil(shape.max() / 20)) * tile
+        # Two lines of text have room between two rows of tiles.
+        gap = np.ceil(shape.max() / np.array([10, 20]))
+        corner: NDArray[np.float64] = (shape + gap) * tile
         return corner
+
+    @property
+    def tile_width(self) -> float:
+        """Width of a tile in the world."""
+        return float((_shape(self.picture) or (0, 0))[1]) * self.placement.edge
 
     def placement_of(self, layer: Layer) -> Placement:
         """Return where a layer was put by whoever made or moved it."""

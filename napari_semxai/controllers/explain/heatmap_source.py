@@ -89,7 +89,8 @@ class HeatmapSource(MapSource):
         """Return each heat map for a tile of its own, the active one or nothing first."""
         active = explanation.heatmaps.active
         names = heat_names(explanation.heatmaps.all, with_class=True)
-        shown = sorted(explanation.heatmaps.all, key=lambda found: found is not active)
+        unlike = partial(_unlike, active, like=explanation.compare)
+        shown = sorted(explanation.heatmaps.all, key=unlike)
         layers = []
         for number, heatmap in enumerate(shown):
             role = HEAT_MAP if number == 0 else f"{HEAT_MAP} {number + 1}"
@@ -185,6 +186,13 @@ def heat_values(heatmap: Heatmap, *, share: bool = False) -> NDArray[np.float32]
     # A mean over layers is of maps that were scaled to 1 each: it has no unit to go back to.
     unit = heatmap.raw_maximum if len(heatmap.layers) < 2 else 1.0
     return heatmap.values * np.float32(unit)
+
+
+def _unlike(active: Heatmap | None, other: Heatmap, *, like: bool) -> tuple[bool, ...]:
+    """Return a key by which the active map comes first, and then its `like` of a classifier."""
+    if active is None or not like:
+        return (other is not active,)
+    return other is not active, other.method != active.method, other.layers != active.layers
 
 
 def _difference(one: Heatmap, other: Heatmap, names: dict[Heatmap, str]) -> NamedMap:

@@ -108,6 +108,7 @@ class ExplanationLayers:
             signal.disconnect(slot)
         self._others_soon.cancel()
         self._floats.release()
+        self._titles.release()
 
     @property
     def legend(self) -> tuple[LegendEntry, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple
 from weakref import WeakKeyDictionary
 
@@ -29,14 +30,16 @@ if TYPE_CHECKING:
 
 CLASSIFIER = "classifier_sha256"
 """Entry of a layer's metadata: digest of the weights that an explanation is of."""
+DIFFERENCE = "difference, first − second"
 OPACITY = 0.65
 _FADE = 0.35
 _TINT = 0.4
 """How opaque a concept is at its maximum, within `OPACITY`: several let the picture through."""
 _STEPS = np.linspace(0, 1, 12)
-_TITLE, _TITLE_SIZE = "#e69f00", 9
-_LETTER = 9.5
-"""Width of a letter of a title on the screen in pixels, with what a fitted view leaves around."""
+_TITLE, _TITLE_SIZE = "#e69f00", 8
+_LETTER = 9.0
+"""Width of a letter of a title on the screen in pixels."""
+_LEAST_LETTERS = 8
 
 
 class LegendEntry(NamedTuple):
@@ -194,6 +197,9 @@ class FloatLayers:
 class TileTitles:
     """The name of each map above its tile, where there are several tiles.
 
+    Names are cut to the width that their tiles have on the screen, and left out where that is too
+    narrow.
+
     Parameters
     ----------
     viewer : napari.components.ViewerModel
@@ -205,16 +211,23 @@ class TileTitles:
     def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
         self._viewer, self._layout = viewer, layout
         self._layer: Points | None = None
+        self._titles: dict[Tile, str] = {}
+        viewer.scene.camera.events.zoom.connect(self._on_zoomed)
+
+    def release(self) -> None:
+        """Follow the view no longer."""
+        self._viewer.scene.camera.events.zoom.disconnect(self._on_zoomed)
 
     def show(self, maps: Mapping[str, Iterable[tuple[NamedMap, Tile]]]) -> None:
         """Name the maps of each family, concepts of one tile by their family."""
         titles: dict[Tile, str] = {}
         for family, laid in maps.items():
             for shown, tile in laid:
-                name = "difference" if shown.signed else shown.name
+                name = DIFFERENCE if shown.signed else shown.name
                 titles[tile] = f"{family}s" if tile in titles else name
-        if len(titles) > 1:
-            self._name(titles)
+        self._titles = titles if len(titles) > 1 else {}
+        if self._titles:
+            self._name()
         elif self._layer is not None:
             set_visible(self._layer, False)
 
@@ -222,15 +235,13 @@ class TileTitles:
         """Drop the layer where it was removed by hand."""
         self._layer = None if gone is self._layer else self._layer
 
-    def _room(self, tiles: Iterable[Tile]) -> int:
-        """Return how many letters fit above a tile where all tiles are seen."""
-        end = np.max([self._layout.corner((row + 1, column + 1)) for row, column in tiles], axis=0)
-        zoom = float(np.min(np.array(self._viewer.canvas.size) / end))
-        return int(zoom * self._layout.corner((0, 1))[1] / _LETTER)
+    def _strings(self) -> list[str]:
+        """Return the titles as they fit above their tiles in the present view."""
+        width = self._layout.tile_width * self._viewer.scene.camera.zoom
+        room = int(width / _LETTER)
+        return [fitted(title, room) for title in self._titles.values()]
 
-    def _name(self, titles: dict[Tile, str]) -> None:
-        room = self._room(titles)
-        corners = np.array([self._layout.corner(tile) for tile in titles])
+    def _name(self) -> None:
         if self._layer is None:
             active = self._viewer.layers.selection.active
             self._layer = Points(
@@ -243,15 +254,30 @@ class TileTitles:
             self._layout.lay(self._layer)
             self._viewer.add_layer(self._layer)
             self._viewer.layers.selection.active = active
-        self._layer.data = corners
+        self._layer.data = np.array([self._layout.corner(tile) for tile in self._titles])
         self._layer.text = {
-            "string": [shortened(title, room) for title in titles.values()],
+            "string": self._strings(),
             "color": _TITLE,
             "size": _TITLE_SIZE,
             "anchor": "upper_left",
         }
         self._layout.lay(self._layer)
         set_visible(self._layer, True)
+
+    def _on_zoomed(self) -> None:
+        if self._layer is None or not self._titles:
+            return
+        strings = self._strings()
+        if strings != self._layer.text.values.tolist():
+            self._layer.text.string = strings
+
+
+def fitted(text: str, letters: int) -> str:
+    """Return a text in at most two lines of so many letters; "" where these are too few."""
+    if letters < _LEAST_LETTERS:
+        return ""
+    first, *rest = wrap(text, letters, break_on_hyphens=False)
+    return "\n".join([first, *([shortened(" ".join(rest), letters)] if rest else [])])
 
 
 def shortened(text: str, letters: int) -> str:

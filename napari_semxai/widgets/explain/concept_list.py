@@ -24,6 +24,8 @@ from napari_semxai.types.colors import chip
 from napari_semxai.widgets.common.status import StatusText
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from qtpy.QtGui import QMouseEvent, QPaintEvent, QResizeEvent
 
@@ -236,7 +238,7 @@ class Legend(StatusText):
         concepts = [entry for entry in self._entries if len(entry.colors) == 1]
         # Names of concepts share what room the lines of heat maps leave.
         short = len(concepts) > _NAMED
-        lines = [self._map_line(entry) for entry in maps]
+        lines = [self._map_line(entry) for entry in joined(maps)]
         if len(lines) + bool(concepts) > _LINES:
             left_out = len(lines) + bool(concepts) - _LINES + 1
             lines[-left_out:] = [f"and {left_out} more"]
@@ -252,6 +254,19 @@ class Legend(StatusText):
         name = metrics.elidedText(entry.name, _MIDDLE, max(self.width() - taken - 12, 60))
         bar = "".join(f'<span style="background-color:{c}">&nbsp;</span>' for c in entry.colors)
         return f"{name.replace(' ', '&nbsp;')} {ends[0]}{bar}{ends[1]}"
+
+
+def joined(maps: Sequence[LegendEntry]) -> list[LegendEntry]:
+    """Return one entry for all maps that have the same colours and ends."""
+    groups: dict[tuple[object, ...], list[LegendEntry]] = {}
+    for entry in maps:
+        groups.setdefault((entry.colors, entry.minimum, entry.maximum), []).append(entry)
+    return [
+        group[0]
+        if len(group) == 1
+        else group[0]._replace(name=f"{len(group)} heat maps, each to its maximum:")
+        for group in groups.values()
+    ]
 
 
 def _chip(entry: LegendEntry, shares: dict[str, float], *, short: bool) -> str:

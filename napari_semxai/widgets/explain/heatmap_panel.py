@@ -43,6 +43,8 @@ class LayerTree(QTreeWidget):
         super().__init__()
         self.setHeaderLabels(["Layer", "Output"])
         self.setMinimumHeight(130)
+        # napari's dark theme draws an empty box in the colour of the background.
+        self.setStyleSheet("QTreeView::indicator:unchecked { border: 1px solid gray }")
         self.setVerticalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOn)
         self.setToolTip(
             "Tick one or more layers; several are averaged. None ticked: the default layer"

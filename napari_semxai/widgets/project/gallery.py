@@ -15,6 +15,8 @@ from napari_semxai.widgets.common.status import StatusText
 from napari_semxai.widgets.project.queue_list import QueueModel
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from qtpy.QtCore import QModelIndex
 
     from napari_semxai.controllers.project.images import ImageController
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.thumbnails import Thumbnails
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
+    from napari_semxai.types import QueueRow
     from napari_semxai.widgets.common.forms import Connections
 
 SIDE = 112
@@ -36,8 +39,8 @@ _STATES = {
 }
 _ORDERS = {
     "All, as in the queue": "",
-    "Each class: best, typical, worst mask": "score",
-    "Each class: surest, typical, least sure class": "confidence",
+    "Each class: best, typical, worst mask confidence": "score",
+    "Each class: best, typical, worst class confidence": "confidence",
 }
 _MISSING = {
     "score": "No automatic masks yet: Generate all masks",
@@ -130,10 +133,10 @@ class Gallery(Panel):
 
     def _on_queue_changed(self, queue: Queue | None) -> None:
         rows, column = () if queue is None else queue.shown, self.order.currentData()
-        self.model.notes = examples(rows, column) if column else {}
+        names = {} if queue is None else queue.class_names
+        self.model.notes = _notes(rows, column, names) if column else {}
         reasons = None if queue is None else queue.filter.ranked
         self.model.set_rows(tuple(self.model.notes) if column else rows, reasons=reasons)
-        names = {} if queue is None else queue.class_names
         if [self.label.itemData(i) for i in range(self.label.count())] != list(names):
             self.label.clear()
             for label, name in names.items():
@@ -188,6 +191,16 @@ class Gallery(Panel):
 
     def _on_activated(self, index: QModelIndex) -> None:
         self._images.go(self.model.image_at(index.row()))
+
+
+def _notes(
+    rows: Sequence[QueueRow], column: str, names: Mapping[str, str]
+) -> dict[QueueRow, str]:
+    """Return class, kind and score of each example: a picture leaves room for no more."""
+    return {
+        row: f"{names.get(row.label) or row.label or 'no class'}: {kind} {getattr(row, column):.2f}"
+        for row, kind in examples(rows, column).items()
+    }
 
 
 def _pictures_view(model: QueueModel) -> QListView:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from math import inf
+from operator import attrgetter
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,7 @@ MARKS = {
     ReviewState.BY_RULE: "≈",
 }
 """A state is told by its mark, too, not by its colour alone."""
+_image = attrgetter("image")
 _SHOWN = tuple((column.name, column.show) for column in QUEUE_COLUMNS if column.show)
 
 
@@ -84,9 +86,9 @@ class QueueModel(QAbstractListModel):
         # The queue is replaced at every step, mostly with the same rows.
         if rows is self._rows and unreadable == before:
             return
-        # Only then: a reset loses selection and scroll position, and asks for every picture
-        # anew.
-        if len(rows) != len(self._rows):
+        # Only where other images stand: a reset loses selection and scroll position, and asks for
+        # every picture anew. What is chosen is known by its place.
+        if list(map(_image, rows)) != list(map(_image, self._rows)):
             self.beginResetModel()
             self._rows = rows
             self.endResetModel()
@@ -128,8 +130,10 @@ class QueueModel(QAbstractListModel):
             # What cannot be opened counts before what was once said of it.
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
-            note = f"{self.notes[row]} · " if row in self.notes else ""
-            return f"{note}{mark} {row.number:,} {row.name or row.image}{shown}{end}"
+            named = f"{mark} {row.number:,} {row.name or row.image}"
+            if row in self.notes:
+                return f"{self.notes[row]}\n{named}{end}"
+            return f"{named}{shown}{end}"
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._unreadable.get(row.image, "")
             told = (row.comment, self._reasons.get(row.image, ""), why)

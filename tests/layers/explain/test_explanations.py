@@ -7,9 +7,10 @@ from qtpy.QtWidgets import QApplication
 
 from napari_semxai.controllers.explain import explain
 from napari_semxai.controllers.explain.explain import ExplanationMaskController, make_sources
+from napari_semxai.controllers.explain.heatmap_source import HeatmapSource
 from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look, arrange
-from napari_semxai.layers.explain.float_layers import CLASSIFIER, shortened
+from napari_semxai.layers.explain.float_layers import CLASSIFIER, DIFFERENCE, fitted, shortened
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Focus, Heatmaps
 from tests import explanations as make
 from tests.open_images import make_image, open_image
@@ -280,7 +281,7 @@ def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
     # Each tile has its name above it.
     titles = viewer.layers["titles"]
     texts = dict(zip(titles.text.values.tolist(), titles.data.tolist(), strict=True))
-    assert list(texts) == [*names, "difference"]
+    assert [text.replace("\n", " ") for text in texts] == [*names, DIFFERENCE]
     for place, name in zip(texts.values(), [*names, difference.name], strict=True):
         np.testing.assert_allclose(titles.data_to_world(place), corner(viewer.layers[name]))
     # Nothing is drawn where they agree, and the two signs have colours of their own.
@@ -296,18 +297,52 @@ def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
     assert not titles.visible
 
 
-def test_titles_keep_to_their_tiles(viewer, session, shown):
-    # 400 pixels for two tiles, and letters that are 9 pixels wide.
-    viewer.canvas.size = (600, 400)
+def test_titles_keep_to_their_tiles_at_every_zoom(viewer, session, shown):
     shown.set_look(Look(side_by_side=True))
     deep = replace(make.heatmap(), layers=("features.expand4", "features.head"))
     show_heat(session, deep, make.heatmap())
-    texts = viewer.layers["titles"].text.values.tolist()
-    assert [len(text) <= 22 for text in texts] == [True, True]
-    name = next(layer.name for layer in viewer.layers if "features.expand4" in layer.name)
-    assert texts[0] == shortened(name, len(texts[0])) != name
+    names = [layer.name for layer in viewer.layers if layer.name.startswith("Grad-CAM")]
+    titles, camera = viewer.layers["titles"], viewer.scene.camera
+    for width in (40, 100, 200, 300, 1000):
+        camera.zoom = width / make.SHAPE[1]
+        lines = [line for text in titles.text.values for line in text.split("\n")]
+        assert max(map(len, lines)) * 9 <= width
+    assert sorted(titles.text.values) == sorted(names)
+    # Known by their pixels, whatever these are worth.
+    session.update_image(pixel_size=2e-6)
+    assert sorted(titles.text.values) == sorted(names)
+    camera.zoom /= 30
+    assert set(titles.text.values) == {""}
+    # A view that shows no tiles is followed no longer.
+    shown.set_look(Look())
+    camera.zoom *= 30
+    assert set(titles.text.values) == {""}
+
+
+def test_a_title_has_two_lines():
+    name = "Grad-CAM++, features.expand4, bundled: particle"
+    assert fitted(name, 50) == name
+    assert fitted(name, 30) == "Grad-CAM++, features.expand4,\nbundled: particle"
+    assert fitted(name, 20) == "Grad-CAM++,\nfeatures.e… particle"
+    assert fitted(name, 7) == ""
     assert shortened("features.head", 20) == "features.head"
     assert shortened("features.head", 6) == "fea…ad"
+
+
+def test_a_map_is_compared_with_its_like_of_another_classifier():
+    active = make.heatmap()
+    others = [
+        make.heatmap(method="layercam"),
+        replace(make.heatmap(method="layercam"), sha256="cd" * 32),
+        replace(make.heatmap(), layers=("features.expand4",)),
+        replace(make.heatmap(), sha256="cd" * 32),
+    ]
+    explanation = Explanation(compare=True)
+    explanation.heatmaps = Heatmaps(active, (*others, active))
+    tiles = [stack[0].key for stack in HeatmapSource().layers(explanation)]
+    order = (active, others[3], others[2], others[0], others[1])
+    assert tiles[:-1] == [(found, "share") for found in order]
+    assert tiles[-1] == (active, others[3])
 
 
 def corner(layer):
@@ -319,7 +354,7 @@ def tile_of(viewer, layer):
     """Return row and column of a layer in the grid."""
     picture = viewer.layers["a"]
     size = np.asarray(make.SHAPE) * picture.scale
-    return tuple(np.round(np.subtract(corner(layer), corner(picture)) / (1.05 * size)).astype(int))
+    return tuple(np.round(np.subtract(corner(layer), corner(picture)) / (1.1 * size)).astype(int))
 
 
 def test_maps_of_one_method_have_names_of_their_own(viewer, session, shown):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QPoint, Qt
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import (
     QAbstractButton,
     QAbstractSlider,
@@ -45,6 +46,7 @@ from napari_semxai.widgets.common.forms import row
 from napari_semxai.widgets.explain.classifier_panel import SYNTHETIC
 from napari_semxai.widgets.explain.concept_list import ConceptList, Legend
 from napari_semxai.widgets.explain.dock import ExplainDock
+from napari_semxai.widgets.explain.heatmap_panel import LayerTree
 from napari_semxai.widgets.explain.masks_panel import parse_colors
 from tests import explanations as make
 from tests.doubles import Controller, Edit
@@ -351,7 +353,7 @@ def test_a_long_legend_keeps_its_lines(qtbot):
     qtbot.addWidget(legend)
     legend.resize(400, legend.sizeHint().height())
     heat = tuple(
-        LegendEntry(f"LayerCAM, features.expand{n} + features.head: particle", ("#000000",) * 9, 1)
+        LegendEntry(f"LayerCAM, features.expand{n} + features.head: particle", ("#000000",) * 9, n)
         for n in range(5)
     )
     concepts = tuple(LegendEntry(f"concept {n}", ("#27cdff",), 1) for n in range(1, 11))
@@ -369,6 +371,35 @@ def test_a_long_legend_keeps_its_lines(qtbot):
     assert "concept" not in legend.text()
     assert "rim" in legend.text()
     assert QLabel.heightForWidth(legend, 400) <= legend.sizeHint().height()
+
+
+def test_maps_of_one_scale_have_one_line(qtbot):
+    legend = Legend()
+    qtbot.addWidget(legend)
+    legend.resize(400, legend.sizeHint().height())
+    heat = [LegendEntry(f"Grad-CAM, layer{n}", ("#000000", "#ffffff"), 1) for n in range(3)]
+    difference = LegendEntry("Grad-CAM, layer0 − layer1", ("#0072b2", "#e69f00"), 1, -1)
+    legend.set_entries((*heat, difference))
+    first, second = legend.text().replace("&nbsp;", " ").split("<br>")
+    assert first.startswith("3 heat maps, each to its maximum: 0")
+    assert second.startswith(f"{difference.name} -1")
+    assert all(one.name in legend.toolTip() for one in heat)
+
+
+def test_layers_that_can_be_ticked_have_a_box_in_sight(qtbot):
+    tree = LayerTree()
+    qtbot.addWidget(tree)
+    tree.set_network(make.network())
+    tree.resize(300, 200)
+    picture = tree.grab().toImage()
+    gray = QColor("gray").rgb()
+    edge = [
+        (column, row)
+        for column in range(picture.width())
+        for row in range(picture.height())
+        if picture.pixel(column, row) == gray
+    ]
+    assert len(edge) > 40
 
 
 def test_rows_serve_another_bank(qtbot):

@@ -122,13 +122,28 @@ def test_examples_of_each_class(gallery, session):
     gallery.order.activated.emit(gallery.order.currentIndex())
     texts = [gallery.model.data(gallery.model.index(place)) for place in range(3)]
     assert [gallery.model.image_at(place) for place in range(3)] == ["die_3", "die_2", "die_1"]
-    assert [text.split(" ")[0] for text in texts] == ["best", "typical", "best"]
+    # Whatever fits below a picture says what it stands there for.
+    assert [text.splitlines() for text in texts] == [
+        ["scratch: best 0.80", "○ 3 die_3"],
+        ["scratch: typical 0.20", "○ 2 die_2 (review void)"],
+        ["4: best 0.90", "✓ 1 die_1"],
+    ]
     # A review shows at once, in the place where its image now belongs.
     session.queue = queue_of(shown=(*rows[:2], replace(rows[2], score=0.1)))
     assert gallery.model.image_at(0) == "die_2"
     gallery.order.setCurrentIndex(0)
     gallery.order.activated.emit(0)
     assert "best" not in gallery.model.data(gallery.model.index(0))
+
+
+def test_what_is_chosen_is_not_taken_for_what_comes_to_its_place(gallery, session, controller):
+    choose(gallery, 0)
+    first, *others = session.queue.shown
+    session.queue = queue_of(shown=(replace(first, state=ReviewState.UNSURE), *others))
+    assert gallery.images() == ["die_1"]
+    session.queue = queue_of(shown=(*others, first))
+    assert gallery.images() == []
+    assert not gallery.states["Accept"].isEnabled()
 
 
 @pytest.mark.parametrize(

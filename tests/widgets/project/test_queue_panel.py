@@ -107,7 +107,10 @@ def test_rows_show_state_class_score_and_void_reviews(panel, session):
 def test_a_changed_row_is_drawn_again_without_a_reset(panel, session, qtbot):
     session.queue = queue_of()
     with qtbot.waitSignal(panel.model.dataChanged):
-        session.queue = queue_of(shown=(*rows()[:2], session.queue.shown[0]))
+        session.queue = queue_of(shown=(*rows()[:2], replace(rows()[2], comment="again")))
+    # What is chosen is known by its place: other images must not come to be chosen there.
+    with qtbot.waitSignal(panel.model.modelReset):
+        session.queue = queue_of(shown=rows()[::-1])
     with qtbot.waitSignal(panel.model.modelReset):
         session.queue = queue_of(shown=rows()[:1])
 
