@@ -149,9 +149,9 @@ class Layout:
         return corner
 
     @property
-    def tile_width(self) -> float:
-        """Width of a tile in the world."""
-        return float((_shape(self.picture) or (0, 0))[1]) * self.placement.edge
+    def tile_shape(self) -> tuple[int, ...]:
+        """Rows and columns of a tile."""
+        return _shape(self.picture) or (0, 0)
 
     def placement_of(self, layer: Layer) -> Placement:
         """Return where a layer was put by whoever made or moved it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -160,7 +161,8 @@ class HeatmapController:
         self._others[before] = tuple(self._shown.values())
         self._others.pop(choice, None)
         # Layers are those of one network.
-        self._wanted = [settings for settings in self._wanted if not settings.layers]
+        self._wanted = list(dict.fromkeys(replace(asked, layers=()) for asked in self._wanted))
+        self._explanation.cam = replace(self._explanation.cam, layers=())
         self._show({})
 
     def _refresh(self) -> None:

@@ -40,6 +40,8 @@ _TITLE, _TITLE_SIZE = "#e69f00", 8
 _LETTER = 9.0
 """Width of a letter of a title on the screen in pixels."""
 _LEAST_LETTERS = 8
+_ABOVE: Tile = (-1, 0)
+"""Where titles lie: what does not lie on the picture is in sight in a fitted view."""
 
 
 class LegendEntry(NamedTuple):
@@ -237,9 +239,9 @@ class TileTitles:
 
     def _strings(self) -> list[str]:
         """Return the titles as they fit above their tiles in the present view."""
-        width = self._layout.tile_width * self._viewer.scene.camera.zoom
-        room = int(width / _LETTER)
-        return [fitted(title, room) for title in self._titles.values()]
+        layout = self._layout
+        width = layout.tile_shape[1] * layout.placement.edge * self._viewer.scene.camera.zoom
+        return [*(fitted(title, int(width / _LETTER)) for title in self._titles.values()), ""]
 
     def _name(self) -> None:
         if self._layer is None:
@@ -251,17 +253,20 @@ class TileTitles:
                 border_color="transparent",
                 metadata={ROLE: EXPLANATION},
             )
-            self._layout.lay(self._layer)
+            self._layout.lay(self._layer, _ABOVE)
             self._viewer.add_layer(self._layer)
             self._viewer.layers.selection.active = active
-        self._layer.data = np.array([self._layout.corner(tile) for tile in self._titles])
+        origin = self._layout.corner(_ABOVE)
+        corners = [self._layout.corner(tile) - origin for tile in self._titles]
+        # A point without a title keeps room for those of the first row in a fitted view.
+        self._layer.data = np.array([*corners, (self._layout.tile_shape[0], 0)])
         self._layer.text = {
             "string": self._strings(),
             "color": _TITLE,
             "size": _TITLE_SIZE,
             "anchor": "upper_left",
         }
-        self._layout.lay(self._layer)
+        self._layout.lay(self._layer, _ABOVE)
         set_visible(self._layer, True)
 
     def _on_zoomed(self) -> None:

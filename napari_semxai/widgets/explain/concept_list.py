@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.explain.concept_sources import concept_name
+from napari_semxai.layers.explain.float_layers import DIFFERENCE
 from napari_semxai.types.colors import chip
 from napari_semxai.widgets.common.status import StatusText
 
@@ -251,7 +252,8 @@ class Legend(StatusText):
         ends = f"{entry.minimum:.3g}\u00a0", f"\u00a0{entry.maximum:.3g}"
         metrics = self.fontMetrics()
         taken = metrics.horizontalAdvance(" ".join(ends) + "\u00a0" * len(entry.colors))
-        name = metrics.elidedText(entry.name, _MIDDLE, max(self.width() - taken - 12, 60))
+        called = DIFFERENCE if entry.minimum < 0 else entry.name
+        name = metrics.elidedText(called, _MIDDLE, max(self.width() - taken - 12, 60))
         bar = "".join(f'<span style="background-color:{c}">&nbsp;</span>' for c in entry.colors)
         return f"{name.replace(' ', '&nbsp;')} {ends[0]}{bar}{ends[1]}"
 

@@ -53,7 +53,7 @@ class ExplainDock(ScrolledDock):
         super().__init__()
         self._session, self._explanation = session, session.explanation
         self._explaining, self._layers = explaining, layers
-        self._looked_at = False
+        self._looked_at = self._masks_before = False
         self.classifier, self.gradcam = ClassifierPanel(), GradcamPanel()
         self.concepts, self.tuning = ConceptsPanel(), TuningPanel()
         self.legend = self.concepts.concepts.legend
@@ -256,8 +256,15 @@ class ExplainDock(ScrolledDock):
 
     def _on_compare_toggled(self, compare: bool) -> None:
         self._explaining.heatmaps.set_compare(compare)
-        self._layers.set_look(replace(self._layers.look, side_by_side=compare))
+        # Masks lie over the first map only, and would change its colours.
+        look = self._layers.look
+        masks = not compare and (look.masks or self._masks_before)
+        self._masks_before = compare and look.masks
+        self._layers.set_look(replace(look, side_by_side=compare, masks=masks))
 
     def _on_looks_toggled(self) -> None:
         values = {name: box.isChecked() for name, box in self.looks.items()}
         self._layers.set_look(replace(self._layers.look, **values))
+        if not values["side_by_side"]:
+            # Of one map alone there is nothing to compare.
+            self.compare.setChecked(False)

@@ -193,14 +193,13 @@ class Gallery(Panel):
         self._images.go(self.model.image_at(index.row()))
 
 
-def _notes(
-    rows: Sequence[QueueRow], column: str, names: Mapping[str, str]
-) -> dict[QueueRow, str]:
-    """Return class, kind and score of each example: a picture leaves room for no more."""
-    return {
-        row: f"{names.get(row.label) or row.label or 'no class'}: {kind} {getattr(row, column):.2f}"
-        for row, kind in examples(rows, column).items()
-    }
+def _notes(rows: Sequence[QueueRow], column: str, names: Mapping[str, str]) -> dict[QueueRow, str]:
+    """Return class, kind and score of each example: below a picture is no room for more."""
+    found: dict[QueueRow, str] = {}
+    for row, kind in examples(rows, column).items():
+        called = names.get(row.label) or row.label or "no class"
+        found[row] = f"{called}\n{kind} {getattr(row, column):.2f}"
+    return found
 
 
 def _pictures_view(model: QueueModel) -> QListView:

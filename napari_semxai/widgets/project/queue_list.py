@@ -130,10 +130,9 @@ class QueueModel(QAbstractListModel):
             # What cannot be opened counts before what was once said of it.
             unreadable = row.image in self._unreadable
             mark, end = ("⚠", " · unreadable") if unreadable else (MARKS[row.state], void)
-            named = f"{mark} {row.number:,} {row.name or row.image}"
             if row in self.notes:
-                return f"{self.notes[row]}\n{named}{end}"
-            return f"{named}{shown}{end}"
+                return f"{mark} {row.number:,} {self.notes[row]}"
+            return f"{mark} {row.number:,} {row.name or row.image}{shown}{end}"
         if role == Qt.ItemDataRole.ToolTipRole:
             why = self._unreadable.get(row.image, "")
             told = (row.comment, self._reasons.get(row.image, ""), why)

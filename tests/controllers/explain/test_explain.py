@@ -209,6 +209,18 @@ def test_maps_of_two_classifiers_stand_side_by_side(engine, classify, heat, expl
     assert explained.heatmaps.all == ()
 
 
+def test_layers_of_another_classifier_are_asked_for_no_longer(engine, classify, heat, explained):
+    heat.set_cam(CamSettings("gradcam", ("layer3",)))
+    classify.choose_classifier(ClassifierChoice("own.safetensors"))
+    assert explained.cam == CamSettings("gradcam")
+    engine.answer(LayersRequest, make.network())
+    engine.answer(ClassifyRequest, make.classification())
+    assert engine.request(GradcamRequest).layers == ()
+    own = replace(make.heatmap(), sha256="cd" * 32)
+    engine.answer(GradcamRequest, own)
+    assert explained.heatmaps.active is own
+
+
 def test_maps_of_another_classifier_go_with_their_image(session, classify, explained):
     classify.choose_classifier(ClassifierChoice("own.safetensors"))
     assert explained.heatmaps.all

@@ -281,8 +281,8 @@ def test_heat_maps_are_compared_by_one_scale(viewer, session, shown):
     # Each tile has its name above it.
     titles = viewer.layers["titles"]
     texts = dict(zip(titles.text.values.tolist(), titles.data.tolist(), strict=True))
-    assert [text.replace("\n", " ") for text in texts] == [*names, DIFFERENCE]
-    for place, name in zip(texts.values(), [*names, difference.name], strict=True):
+    assert [text.replace("\n", " ") for text in texts] == [*names, DIFFERENCE, ""]
+    for place, name in zip(texts.values(), [*names, difference.name], strict=False):
         np.testing.assert_allclose(titles.data_to_world(place), corner(viewer.layers[name]))
     # Nothing is drawn where they agree, and the two signs have colours of their own.
     low, middle, high = difference.colormap.map([0, 0.5, 1])
@@ -307,16 +307,30 @@ def test_titles_keep_to_their_tiles_at_every_zoom(viewer, session, shown):
         camera.zoom = width / make.SHAPE[1]
         lines = [line for text in titles.text.values for line in text.split("\n")]
         assert max(map(len, lines)) * 9 <= width
-    assert sorted(titles.text.values) == sorted(names)
+    assert sorted(titles.text.values) == sorted(["", *names])
     # Known by their pixels, whatever these are worth.
     session.update_image(pixel_size=2e-6)
-    assert sorted(titles.text.values) == sorted(names)
+    assert sorted(titles.text.values) == sorted(["", *names])
     camera.zoom /= 30
     assert set(titles.text.values) == {""}
     # A view that shows no tiles is followed no longer.
     shown.set_look(Look())
     camera.zoom *= 30
     assert set(titles.text.values) == {""}
+
+
+def test_titles_of_the_first_row_are_in_sight(viewer, session, shown):
+    shown.set_look(Look(side_by_side=True))
+    show_heat(session, make.heatmap(), make.heatmap(1))
+    viewer.fit_to_view(margin=0)
+    camera = viewer.scene.camera
+    top = camera.center[-2] - viewer.canvas.size[0] / camera.zoom / 2
+    beneath, above = viewer.layers["a"].extent.world[0], viewer.layers["titles"].extent.world[0]
+    assert above[0] <= beneath[0] - make.SHAPE[1] / 10
+    assert top <= above[0]
+    shown.set_look(Look())
+    viewer.fit_to_view(margin=0)
+    assert camera.center[-2:] == pytest.approx(np.array(make.SHAPE) / 2 - 0.5)
 
 
 def test_a_title_has_two_lines():

@@ -382,8 +382,8 @@ def test_maps_of_one_scale_have_one_line(qtbot):
     legend.set_entries((*heat, difference))
     first, second = legend.text().replace("&nbsp;", " ").split("<br>")
     assert first.startswith("3 heat maps, each to its maximum: 0")
-    assert second.startswith(f"{difference.name} -1")
-    assert all(one.name in legend.toolTip() for one in heat)
+    assert second.startswith("difference, first − second -1")
+    assert all(one.name in legend.toolTip() for one in (*heat, difference))
 
 
 def test_layers_that_can_be_ticked_have_a_box_in_sight(qtbot):
@@ -528,8 +528,18 @@ def test_what_is_on_show(dock, shown):
 def test_heat_maps_are_compared(dock, state, controllers, shown):
     dock.compare.setChecked(True)
     assert controllers.heatmaps.calls[-1] == ("set_compare", (True,), {})
-    assert shown.look.side_by_side
+    # Masks lie over the first map alone, and would change its colours.
+    assert shown.look == Look(side_by_side=True, masks=False)
+    dock.looks["side_by_side"].setChecked(False)
+    assert not dock.compare.isChecked()
+    assert controllers.heatmaps.calls[-1] == ("set_compare", (False,), {})
+    assert shown.look == Look()
+    dock.looks["masks"].setChecked(False)
+    dock.compare.setChecked(True)
+    dock.compare.setChecked(False)
+    assert not shown.look.masks
     state.compare = True
+    assert dock.compare.isChecked()
     state.compare = False
     assert not dock.compare.isChecked()
 

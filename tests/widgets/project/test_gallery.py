@@ -124,9 +124,9 @@ def test_examples_of_each_class(gallery, session):
     assert [gallery.model.image_at(place) for place in range(3)] == ["die_3", "die_2", "die_1"]
     # Whatever fits below a picture says what it stands there for.
     assert [text.splitlines() for text in texts] == [
-        ["scratch: best 0.80", "○ 3 die_3"],
-        ["scratch: typical 0.20", "○ 2 die_2 (review void)"],
-        ["4: best 0.90", "✓ 1 die_1"],
+        ["○ 3 scratch", "best 0.80"],
+        ["○ 2 scratch", "typical 0.20"],
+        ["✓ 1 4", "best 0.90"],
     ]
     # A review shows at once, in the place where its image now belongs.
     session.queue = queue_of(shown=(*rows[:2], replace(rows[2], score=0.1)))
