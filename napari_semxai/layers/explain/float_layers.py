@@ -281,8 +281,18 @@ def fitted(text: str, letters: int) -> str:
     """Return a text in at most two lines of so many letters; "" where these are too few."""
     if letters < _LEAST_LETTERS:
         return ""
-    first, *rest = wrap(text, letters, break_on_hyphens=False)
-    return "\n".join([first, *([shortened(" ".join(rest), letters)] if rest else [])])
+    first, *rest = wrap(text, letters, break_long_words=False, break_on_hyphens=False)
+    lines = [first, *([" ".join(rest)] if rest else [])]
+    return "\n".join(_one_line(line, letters) for line in lines)
+
+
+def _one_line(text: str, letters: int) -> str:
+    """Return a text of at most so many letters, with something of every word of it."""
+    for longest in range(letters, 2, -1):
+        line = " ".join(shortened(word, longest) for word in text.split(" "))
+        if len(line) <= letters:
+            return line
+    return shortened(text, letters)
 
 
 def shortened(text: str, letters: int) -> str:

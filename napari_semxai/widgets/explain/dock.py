@@ -82,7 +82,8 @@ class ExplainDock(ScrolledDock):
         self.together.setToolTip("If off: one at a time; Alt+Shift+X shows the next")
         self.compare.setToolTip(
             "Side by side by one colour scale, the share of each map's maximum, with the "
-            "difference of the first two; another classifier's maps stay until the next image"
+            "difference of the first two; another classifier's maps stay until the next image. "
+            "Masks, which would change the colours, are hidden meanwhile"
         )
         column.addWidget(self.together)
         column.addWidget(self.compare)
