@@ -337,7 +337,7 @@ def test_a_title_has_two_lines():
     name = "Grad-CAM++, features.expand4, bundled: particle"
     assert fitted(name, 50) == name
     assert fitted(name, 30) == "Grad-CAM++, features.expand4,\nbundled: particle"
-    assert fitted(name, 20) == "Grad-CAM++,\nfe…4, bu…d: pa…le"
+    assert fitted(name, 20) == "Grad-CAM++,\nfea…4, bun…d: par…le"
     assert fitted(name, 8) == "Grad…++,\nfeat…cle"
     assert fitted(name, 7) == ""
     assert shortened("features.head", 20) == "features.head"
