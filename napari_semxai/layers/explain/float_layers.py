@@ -258,16 +258,19 @@ class TileTitles:
             self._viewer.layers.selection.active = active
         origin = self._layout.corner(_ABOVE)
         corners = [self._layout.corner(tile) - origin for tile in self._titles]
+        # napari knows which points are in view of a layer that is visible only: until then it
+        # would look for titles of as many points as there were.
+        self._layer.text.string = {"constant": ""}
         # A point without a title keeps room for those of the first row in a fitted view.
         self._layer.data = np.array([*corners, (self._layout.tile_shape[0], 0)])
+        self._layout.lay(self._layer, _ABOVE)
+        set_visible(self._layer, True)
         self._layer.text = {
             "string": self._strings(),
             "color": _TITLE,
             "size": _TITLE_SIZE,
             "anchor": "upper_left",
         }
-        self._layout.lay(self._layer, _ABOVE)
-        set_visible(self._layer, True)
 
     def _on_zoomed(self) -> None:
         if self._layer is None or not self._titles:

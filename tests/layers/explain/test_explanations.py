@@ -333,6 +333,19 @@ def test_titles_of_the_first_row_are_in_sight(viewer, session, shown):
     assert camera.center[-2:] == pytest.approx(np.array(make.SHAPE) / 2 - 0.5)
 
 
+def test_fewer_titles_than_before_can_be_drawn(viewer, session, shown):
+    shown.set_look(Look(side_by_side=True))
+    show_heat(session, *(make.heatmap(target) for target in range(5)))
+    titles = viewer.layers["titles"]
+    drawn = []
+    # As napari's canvas does, also while the layer is hidden.
+    for changed in (titles.text.events, titles.events.set_data):
+        changed.connect(lambda: drawn.append(list(titles._view_text)))
+    show_heat(session)
+    show_heat(session, make.heatmap(0), make.heatmap(1))
+    assert drawn[-1] == ["Grad-CAM: Class 1", "Grad-CAM: Class 2", ""]
+
+
 def test_a_title_has_two_lines():
     name = "Grad-CAM++, features.expand4, bundled: particle"
     assert fitted(name, 50) == name
