@@ -165,8 +165,9 @@ class ExplanationLayers:
     def _show_maps(self, *, heat: bool, others: bool) -> None:
         """Show the heat maps, or those of all other families, and hide what is not on show."""
         arranged = self._arranged()
-        self._copies.lay(self._layers.image_layer, arranged.copies)
         self._titles.show(arranged.maps)
+        # After the titles: the view is fitted to all.
+        self._copies.lay(self._layers.image_layer, arranged.copies)
         for source in self._sources:
             if not (heat if source.family == HEAT_MAP else others):
                 continue
@@ -328,7 +329,8 @@ class ImageCopies:
             contrast_limits=None if picture.rgb else picture.contrast_limits,
         )
         self._layout.lay(layer, tile)
-        self._viewer.layers.insert(self._viewer.layers.index(picture) + 1, layer)
+        # Below the picture, over which all explanations lie.
+        self._viewer.layers.insert(self._viewer.layers.index(picture), layer)
         self._viewer.layers.selection.active = active
         return layer
 

@@ -346,6 +346,18 @@ def test_fewer_titles_than_before_can_be_drawn(viewer, session, shown):
     assert drawn[-1] == ["Grad-CAM: Class 1", "Grad-CAM: Class 2", ""]
 
 
+def test_maps_lie_over_the_copies_of_every_image(viewer, session, shown):
+    shown.set_look(Look(side_by_side=True))
+    for name in "ab":
+        if name == "b":
+            open_image(session, make_image(name=name))
+            show_heat(session)
+        show_heat(session, make.heatmap(0), make.heatmap(1))
+        copy = viewer.layers.index("image, copy 1")
+        assert viewer.layers.index("Grad-CAM: Class 2") > copy
+        assert viewer.layers.index("Grad-CAM: Class 1") > viewer.layers.index(name)
+
+
 def test_a_title_has_two_lines():
     name = "Grad-CAM++, features.expand4, bundled: particle"
     assert fitted(name, 50) == name
