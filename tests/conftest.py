@@ -160,6 +160,17 @@ def folders(tmp_path: Path) -> Folders:
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_wait_for_the_disk() -> Iterator[None]:
+    """Leave it to the system when files reach the disk: to wait takes half of the time of tests.
+
+    Only a power cut would show the difference. `test_atomic.py` looks when it is waited for.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", os.fstat)
+        yield
+
+
 @pytest.fixture(scope="session")
 def _config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Return ever other folders of one; each of pytest's own costs a look at all of them."""

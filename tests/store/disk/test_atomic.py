@@ -43,6 +43,26 @@ def test_the_old_file_is_there_until_the_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no call for folders")
+def test_file_and_name_are_on_the_disk_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "c.bin"
+    path.write_bytes(b"before")
+    waits = []
+
+    def wait(descriptor: int) -> None:
+        found = os.fstat(descriptor)
+        waits.append((found.st_ino, path.read_bytes()))
+        if len(waits) == 1:
+            assert found.st_size == len(b"new")
+
+    monkeypatch.setattr(os, "fsync", wait)
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert waits == [(path.stat().st_ino, b"before"), (tmp_path.stat().st_ino, b"new")]
+
+
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "real.bin").write_bytes(b"old")
     (tmp_path / "link.bin").symlink_to(tmp_path / "real.bin")
