@@ -68,6 +68,8 @@ OTHER_WORLDS = 2
 """One in as many of the known scenes is of the wide kinds, oftener than in training."""
 ALLOWED = 0.04
 """Share of validation scenes that may be called strange."""
+LEAST_VALIDATION = 10
+"""Scenes of each class and world that the threshold is set on, at least."""
 FIT_STREAM, OTHER_STREAM, WIDE_SEEDS = 13, 14, 50_000
 PHOTOGRAPHS = (
     *("astronaut", "brick", "camera", "cat", "clock", "coffee", "coins", "colorwheel", "grass"),
@@ -126,7 +128,8 @@ def fit(classifier: Classifier, count: int) -> dict[str, torch.Tensor]:
     """Tell `count` scenes from as many strangers, and set the threshold; see `strangeness`."""
     kinds = known_scenes(count), map(stranger_at, range(count))
     found = quadratic_form(np.concatenate([numbers_of(classifier, images) for images in kinds]))
-    validation = torch.from_numpy(numbers_of(classifier, validation_scenes(max(10, count // 80))))
+    scenes = validation_scenes(max(LEAST_VALIDATION, count // 80))
+    validation = torch.from_numpy(numbers_of(classifier, scenes))
     found["bias"] -= torch.quantile(strangeness(validation, found), 1 - ALLOWED).float()
     return found
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
@@ -10,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from napari_semxai.backends.classifier.classifier import load_classifier, strangeness
+from training import familiarity
 from training.familiarity import (
     SHRINKAGE,
     fit,
@@ -19,6 +22,9 @@ from training.familiarity import (
     validation_scenes,
 )
 from training.strangers import KINDS, SIDE, STRANGER_STREAM, stranger_at
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_strangers_are_the_same_every_time_and_differ() -> None:
@@ -37,7 +43,8 @@ def test_photographs_are_parts_of_pictures_in_colours_or_grey() -> None:
     assert all(image.ndim == 2 for image in photographs(5, gray=True))
 
 
-def test_a_fit_tells_strangers_from_scenes() -> None:
+def test_a_fit_tells_strangers_from_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(familiarity, "LEAST_VALIDATION", 3)
     classifier = load_classifier()
     known = fit(classifier, 24)
     images = (stranger_at(700 + number) for number in range(14))
