@@ -259,20 +259,24 @@ def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot, folders):
 
 
 @pytest.mark.usefixtures("engine_on_demand")
-def test_opening_twice_opens_once(workbench, viewer):
+def test_docks_open_once_fit_a_small_laptop_and_open_again(workbench, viewer, qtbot):
     docks = {title: workbench.dock(title) for title in DOCKS}
     assert plugin.open_workbench(viewer) is workbench
+    assert napari.current_viewer() is viewer
+    assert plugin.open_workbench() is workbench
     assert plugin.make_scores_dock(viewer) is docks["Scores"]
     assert workbench.docks == docks
     assert len(viewer.window.dock_widgets) == len(DOCKS)
 
+    window = viewer.window._qt_window
+    [tabs] = [bar for bar in window.findChildren(QTabBar) if bar.count() == len(DOCKS)]
+    titles = [tabs.tabText(place) for place in range(tabs.count())]
+    assert titles == ["Candidates", "Edit", "Explain", "Scores", "Survey", "Research"]
+    assert window.minimumSizeHint().width() <= 1366
+    assert window.minimumSizeHint().height() <= 768
 
-@pytest.mark.usefixtures("engine_on_demand")
-def test_a_closed_dock_can_be_opened_again(workbench, viewer, qtbot):
-    old = workbench.dock("Scores")
-    viewer.window.remove_dock_widget(old)
-    old.deleteLater()
-    del old
+    viewer.window.remove_dock_widget(docks["Scores"])
+    docks.pop("Scores").deleteLater()
     qtbot.waitUntil(lambda: "Scores" not in workbench.docks)
     workbench.show()
     assert set(viewer.window.dock_widgets) == {f"{title} (SEMXAI)" for title in DOCKS}
@@ -284,16 +288,6 @@ def test_two_viewers_share_nothing(workbench, make_napari_viewer, folders):
     assert other.session is not workbench.session
     assert other.engine is not workbench.engine
     plugin.close_workbench(other)
-
-
-@pytest.mark.usefixtures("engine_on_demand")
-def test_the_window_fits_a_small_laptop(workbench, viewer):
-    window = viewer.window._qt_window
-    [tabs] = [bar for bar in window.findChildren(QTabBar) if bar.count() == len(DOCKS)]
-    titles = [tabs.tabText(place) for place in range(tabs.count())]
-    assert titles == ["Candidates", "Edit", "Explain", "Scores", "Survey", "Research"]
-    assert window.minimumSizeHint().width() <= 1366
-    assert window.minimumSizeHint().height() <= 768
 
 
 @pytest.mark.usefixtures("engine_on_demand")
@@ -454,9 +448,3 @@ def test_opening_the_workbench_is_quick(tmp_path):
     assert busy < 0.7 * napari_itself
     # Nor does it wait, for example for the engine.
     assert wall < 15
-
-
-@pytest.mark.usefixtures("engine_on_demand")
-def test_the_current_viewer_is_used(workbench, viewer):
-    assert napari.current_viewer() is viewer
-    assert plugin.open_workbench() is workbench

@@ -37,7 +37,18 @@ def _menu_item(command: str) -> None:
     get_app_model().commands.execute_command(f"{PLUGIN}.{command}").result()
 
 
-def test_every_dock_opens_by_its_name(viewer: napari.Viewer, qtbot: QtBot) -> None:
+def test_every_dock_opens_by_its_name_and_no_key_opens_a_menu_of_napari(
+    viewer: napari.Viewer, qtbot: QtBot
+) -> None:
+    from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
+
+    bar = viewer.window._qt_window.menuBar()
+    titles = [action.text() for action in bar.actions()]
+    letters = {title[title.index("&") + 1].upper() for title in titles if "&" in title}
+    assert "F" in letters
+    keys = {shortcut.key for shortcut in SHORTCUTS}
+    assert not keys & {f"Alt-{letter}" for letter in letters}
+
     for title in DOCKS:
         viewer.window.add_plugin_dock_widget(PLUGIN, title)
     qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS)
@@ -45,12 +56,18 @@ def test_every_dock_opens_by_its_name(viewer: napari.Viewer, qtbot: QtBot) -> No
     assert _visible_docks(viewer) == DOCKS
 
 
-def test_menu_items_and_workbench_share_their_docks(viewer: napari.Viewer, qtbot: QtBot) -> None:
+def test_menu_items_and_workbench_share_their_docks_which_fit_a_small_laptop(
+    viewer: napari.Viewer, qtbot: QtBot
+) -> None:
     _menu_item("scores_dock")
     qtbot.waitUntil(lambda: _visible_docks(viewer) == ["Scores"])
     _menu_item("open_workbench")
     qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS)
     assert len(viewer.window.dock_widgets) == len(DOCKS)
+    window = viewer.window._qt_window
+    qtbot.waitExposed(window)
+    assert window.minimumSizeHint().width() <= 1366
+    assert window.minimumSizeHint().height() <= 768 - 40
 
 
 def test_no_garbage_is_looked_for_while_the_docks_open(viewer: napari.Viewer) -> None:
@@ -67,16 +84,6 @@ def test_no_garbage_is_looked_for_while_the_docks_open(viewer: napari.Viewer) ->
         gc.callbacks.pop()
 
 
-def test_docks_fit_a_small_laptop(viewer: napari.Viewer, qtbot: QtBot) -> None:
-    from napari_semxai.plugin import open_workbench
-
-    open_workbench(viewer)
-    window = viewer.window._qt_window
-    qtbot.waitExposed(window)
-    assert window.minimumSizeHint().width() <= 1366
-    assert window.minimumSizeHint().height() <= 768 - 40
-
-
 @pytest.mark.parametrize(("key", "images"), [("defect", 1), ("six_classes", 6)])
 def test_sample_data_comes_with_exact_masks(viewer: napari.Viewer, key: str, images: int) -> None:
     layers: list[Any] = viewer.open_sample(PLUGIN, key)
@@ -84,14 +91,3 @@ def test_sample_data_comes_with_exact_masks(viewer: napari.Viewer, key: str, ima
     assert kinds.count("Image") == kinds.count("Labels") == images
     for layer in layers:
         assert layer.data.dtype == np.uint8
-
-
-def test_no_key_opens_a_menu_of_napari(viewer: napari.Viewer) -> None:
-    from napari_semxai.widgets.settings.shortcuts import SHORTCUTS
-
-    bar = viewer.window._qt_window.menuBar()
-    titles = [action.text() for action in bar.actions()]
-    letters = {title[title.index("&") + 1].upper() for title in titles if "&" in title}
-    assert "F" in letters
-    keys = {shortcut.key for shortcut in SHORTCUTS}
-    assert not keys & {f"Alt-{letter}" for letter in letters}
