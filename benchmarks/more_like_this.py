@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 AT = 10
-_LARGE, _REVIEWED, _CHANNELS = 5000, 200, 2016
+_LARGE, _REVIEWED, _CHANNELS = 5000, 200, 1344
 
 
 def scenes(layer: int, count: int) -> tuple[NDArray[np.float32], NDArray[np.str_]]:

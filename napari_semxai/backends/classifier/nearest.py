@@ -1,8 +1,9 @@
 """By what images are alike: why a classifier says what it says, and orders of a project.
 
 The features of files are kept in the cache, by classifier and file; a search compares all of them.
-Those of a project's images lie in the project: what SAM 2's encoder sees in them, which tells how
-an image looks, and what the bundled classifier does, which was taught which differences matter.
+Those of a project's images lie in the project: what SAM 2's encoder sees in them and what the
+bundled classifier does, which was taught which differences matter, where the map of defects shows
+one, and around it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,10 @@ SIDE = 64
 _SAVE_EVERY, _SAVE_SECONDS = 200, 15.0
 _LAYERS = tuple(f"features.blocks{number}" for number in (2, 3, 4, 5))
 """Of the bundled classifier; the first ones see what SAM 2's encoder sees, too."""
+_AROUND = 9
+"""Cells of the finest level across which a defect's surroundings reach."""
+_EVERYWHERE = 1e-5
+"""Weight of every cell: of an image without a defect the whole is compared."""
 
 
 class FeatureFile:
@@ -154,34 +159,37 @@ class Describer:
 
     def __init__(self) -> None:
         # Explanations, which need no SAM 2, start sooner.
-        from napari_semxai.backends.sam2.dense import encoded
+        from napari_semxai.backends.sam2.dense import bundled_head, encoded, pixels_of
         from napari_semxai.backends.sam2.segmenter import Segmenter
 
         segmenter = Segmenter("bundled", device="cpu", steady=True)
         self._encoded = partial(encoded, segmenter.network.image_encoder.trunk)
+        head, (level, spread) = bundled_head()
+        self._head, self._pixels = head.eval(), partial(pixels_of, level=level, spread=spread)
         self._classifier = load_classifier()
 
     @torch.inference_mode()
     def described(self, gray: NDArray[np.uint8]) -> NDArray[np.float16]:
-        """Return the features of an image (M, N), shape (2016,)."""
-        classifier = self._classifier
+        """Return the features of an image (M, N), shape (1344,).
+
+        The mean answers of every channel in the defect, then those around it.
+        """
+        classifier, levels = self._classifier, self._encoded(gray)
+        chance = torch.sigmoid(self._head(self._pixels(gray), levels))
+        chance = functional.adaptive_avg_pool2d(chance, levels[0].shape[-2:])
+        near = functional.max_pool2d(chance, _AROUND, 1, _AROUND // 2)
         with classifier.lock, ExitStack() as stack:
             maps = [classifier.watch(stack, layer) for layer in _LAYERS]
             classifier.network(classifier.to_input(gray))
-        seen = [_numbers(self._encoded(gray)), _numbers([one[-1] for one in maps])]
-        return np.asarray(torch.cat(seen).half().numpy())
+        levels += [one[-1] for one in maps]
+        means = [_mean(level, where) for where in (chance, near - chance) for level in levels]
+        return np.asarray(torch.cat(means).half().numpy())
 
 
-def _numbers(levels: Sequence[Tensor]) -> Tensor:
-    """Return mean, strongest and weakest answer of every channel, shape (3 c,).
-
-    Of all levels, each at the resolution of the coarsest: a defect fills few cells, which the mean
-    alone would not tell, and classes differ in what only the fine levels see.
-    """
-    cells = levels[-1].shape[-1]
-    coarse = [functional.adaptive_avg_pool2d(level.float(), cells) for level in levels]
-    values = torch.cat(coarse, 1)[0].flatten(1)
-    return torch.cat([values.mean(1), values.amax(1), values.amin(1)])
+def _mean(level: Tensor, where: Tensor) -> Tensor:
+    """Return the mean answer of every channel, shape (c,), weighed by a map (1, 1, m, n)."""
+    weights = functional.adaptive_avg_pool2d(where, level.shape[-2:]) + _EVERYWHERE
+    return (level.float() * weights).sum((0, 2, 3)) / weights.sum()
 
 
 def project_feature_steps(request: FeaturesRequest) -> Generator[Progress, None, None]:

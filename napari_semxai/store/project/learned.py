@@ -26,7 +26,7 @@ from napari_semxai.algorithms.statistics.ranking import standardised
 from napari_semxai.store.disk.atomic import atomic_write, write_json
 from napari_semxai.store.disk.digests import file_sha256, file_stamp, text_digest
 from napari_semxai.store.project.files import changing, check_there, read_json
-from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER, BUNDLED_WEIGHTS
+from napari_semxai.store.weights.models import BUNDLED_CLASSIFIER, BUNDLED_WEIGHTS, DEFECT_WEIGHTS
 from napari_semxai.types import PROJECT_FILE, InputError
 from napari_semxai.types.learned import GateRow, LearnedVersion, Verdict
 
@@ -46,7 +46,7 @@ _FORMAT, _VERSION = "napari-semxai learned network", 1
 _USE_FORMAT = "napari-semxai learned network in use"
 _SUFFIX = ".safetensors"
 FEATURES_FOLDER = "features"
-_FEATURES_VERSION = 3
+_FEATURES_VERSION = 4
 """Of what is taken from the networks; files of earlier versions are made again."""
 
 
@@ -214,7 +214,7 @@ def features_file(project: Path) -> Path:
 @cache
 def _networks() -> str:
     # Their digests take longer than a query of thousands of images.
-    return text_digest(file_sha256(BUNDLED_WEIGHTS), file_sha256(BUNDLED_CLASSIFIER))
+    return text_digest(*map(file_sha256, (BUNDLED_WEIGHTS, DEFECT_WEIGHTS, BUNDLED_CLASSIFIER)))
 
 
 def read_features(project: Path) -> dict[str, NDArray[np.float16]]:

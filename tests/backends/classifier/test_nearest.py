@@ -20,6 +20,8 @@ from tests.networks import random_image, small_classifier
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
 
 @pytest.fixture
 def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[ReviewedFile]:
@@ -98,5 +100,19 @@ def test_features_are_kept_when_stopped_and_made_for_the_rest_only(tmp_path: Pat
         # One cannot be read.
         images, features = known_features(project)
         assert [image.id for image in images] == ["i00", "i01"]
-        assert features.shape == (2, 2016)
+        assert features.shape == (2, 1344)
         assert np.isfinite(features).all()
+
+
+def test_images_are_alike_by_their_defects_wherever_these_lie() -> None:
+    describer, rng = nearest.Describer(), np.random.default_rng(0)
+
+    def described(row: int, column: int, level: int, radius: int) -> NDArray[np.float32]:
+        image = rng.normal(110, 5, (240, 240))
+        rows, columns = np.ogrid[:240, :240]
+        image[(rows - row) ** 2 + (columns - column) ** 2 < radius**2] += level
+        return describer.described(np.clip(image, 0, 255).astype(np.uint8)).astype(np.float32)
+
+    bright, elsewhere = described(60, 70, 90, 14), described(170, 160, 90, 14)
+    dark = described(60, 70, -90, 14)
+    assert np.linalg.norm(bright - elsewhere) < 0.7 * np.linalg.norm(bright - dark)
