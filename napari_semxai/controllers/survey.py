@@ -23,6 +23,7 @@ from napari_semxai.store.datasets.survey import (
 )
 from napari_semxai.store.disk.safety_net import SafetyNet
 from napari_semxai.types import InputError
+from napari_semxai.types.quantities import counted
 from napari_semxai.types.survey import ANSWERS, AnswerSet
 
 if TYPE_CHECKING:
@@ -187,10 +188,9 @@ class SurveyController:
         """Write what waits, each to its own file, whichever of several writes comes first."""
         _, failed = self._net.flush()
         if failed:
-            number = sum(len(self._net.waiting(path)) for path in failed)
-            sets = "answer set" if number == 1 else "answer sets"
+            left = counted(sum(len(self._net.waiting(path)) for path in failed), "answer set")
             raise InputError(
-                f"{'; '.join(map(str, failed.values()))}. Not written yet: {number} {sets}, kept "
+                f"{'; '.join(map(str, failed.values()))}. Not written yet: {left}, kept "
                 "until the program is closed, and tried again with the next answer or when a "
                 "survey is opened"
             )

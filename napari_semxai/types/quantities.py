@@ -12,6 +12,17 @@ UNITS = {"pm": 1e-12, "nm": 1e-9, "µm": 1e-6, "um": 1e-6, "mm": 1e-3}
 """Metres of each unit of length; both micro signs of Unicode mean the same."""
 
 
+def counted(number: int, name: str) -> str:
+    """Return a number with what is counted.
+
+    Examples
+    --------
+    >>> counted(1, "mask"), counted(2310, "mask")
+    ('1 mask', '2,310 masks')
+    """
+    return f"{number:,} {name}{'' if number == 1 else 's'}"
+
+
 def parse_number(text: str) -> float:
     """Return the number that a text says; comma and point both are the decimal point.
 

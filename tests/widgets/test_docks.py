@@ -130,8 +130,8 @@ def test_what_was_learned_is_offered_where_it_is_in_use(
         pool = CandidatePool.empty(mask.shape)
         session.automatic = Automatic(pool, np.empty(0, int), truth, edges)
         assert candidates.warning.text() == said
-    session.learning = Progress("Learn", 3, 9)
-    assert candidates.learn.run.status.text() == "Learn: 3 of 9 …"
+    session.learning = Progress("Training", 3, 9)
+    assert candidates.learn.run.status.text() == "Training: 3 of 9 …"
     candidates.learn.back.click()
     assert controller.calls[-1] == ("use", ("none",), {})
     session.project = None

@@ -176,7 +176,7 @@ class Describer:
         """
         classifier, levels = self._classifier, self._encoded(gray)
         chance = torch.sigmoid(self._head(self._pixels(gray), levels))
-        chance = functional.adaptive_avg_pool2d(chance, levels[0].shape[-2:])
+        chance = functional.adaptive_avg_pool2d(chance, levels[0].shape[-1])
         near = functional.max_pool2d(chance, _AROUND, 1, _AROUND // 2)
         with classifier.lock, ExitStack() as stack:
             maps = [classifier.watch(stack, layer) for layer in _LAYERS]
@@ -188,7 +188,7 @@ class Describer:
 
 def _mean(level: Tensor, where: Tensor) -> Tensor:
     """Return the mean answer of every channel, shape (c,), weighed by a map (1, 1, m, n)."""
-    weights = functional.adaptive_avg_pool2d(where, level.shape[-2:]) + _EVERYWHERE
+    weights = functional.adaptive_avg_pool2d(where, level.shape[-1]) + _EVERYWHERE
     return (level.float() * weights).sum((0, 2, 3)) / weights.sum()
 
 

@@ -165,7 +165,9 @@ class Learning:
                 break
             done = sum(one.step for one in trainings)
             each = (time.monotonic() - began) / max(done - first, 1)
-            yield Progress("Learn", done, total, each * (total - done) if done > first else None)
+            yield Progress(
+                "Training", done, total, each * (total - done) if done > first else None
+            )
             side_by_side(HeadTraining.advance, due)
             if any(one.step % _SAVE_EVERY == 0 for one in due):
                 self._state["heads"] = {n: one.state() for n, one in enumerate(trainings)}

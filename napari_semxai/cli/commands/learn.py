@@ -18,6 +18,7 @@ from napari_semxai.types.learned import (
     LearnRequest,
     LearnSettings,
 )
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -123,7 +124,7 @@ def _list(folder: Path, output: Output) -> int:
     for version in versions:
         mark = "*" if used is not None and used.path == version.path else " "
         output.say(
-            f"{mark} {version.name} {version.created}, {version.images} masks: "
+            f"{mark} {version.name} {version.created}, {counted(version.images, 'mask')}: "
             f"{version.verdict.reason}"
         )
     output.result({"project": folder, "versions": [_values(version) for version in versions]})

@@ -15,6 +15,7 @@ from napari_semxai.cli.common.output import BAD_INPUT, DONE
 from napari_semxai.store.project.exports import EXPORT_FORMATS, export
 from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.types import InputError, ReviewState
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -340,7 +341,7 @@ def run_export(options: argparse.Namespace, output: Output) -> int:
         result["changes"] = [asdict(edit) for edit in edits]
         for edit in edits:
             output.say(str(edit))
-    output.say(f"{target}: {count} masks{changed}")
+    output.say(f"{target}: {counted(count, 'mask')}{changed}")
     output.result(result)
     return output.conclude(failed)
 

@@ -14,6 +14,7 @@ from napari_semxai.state.session import named
 from napari_semxai.store.project.certificates import accept_by_rule
 from napari_semxai.store.project.index.open_project import after_change
 from napari_semxai.types import InputError, ReviewChange, ReviewRecord, ReviewState
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -330,7 +331,7 @@ class GroupReview:
         self._session.queue = replace(queue, **answer)
         names = [f"{project.name(one)} ({why})" for one, why in left.items()]
         missing = f"; left out: {named(names, 3)}" if names else ""
-        self._session.say(f"{len(past):,} images: {what}{missing}")
+        self._session.say(f"{counted(len(past), 'image')}: {what}{missing}")
 
 
 def _reviewed(state: ReviewState, record: ReviewRecord, mask: BoolMask | None) -> ReviewChange:

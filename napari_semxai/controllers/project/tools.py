@@ -19,6 +19,7 @@ from napari_semxai.store.project.imports import ImportChoices, ReviewedError, im
 from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.store.project.masks import chosen_masks, project_agreement
 from napari_semxai.types import IDLE, InputError, Progress
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -275,7 +276,7 @@ class ProjectTools:
         edits: list[KlarfEdit] | None,
         count: int,
     ) -> None:
-        said = f"{count:,} masks exported to {target}"
+        said = f"{counted(count, 'mask')} exported to {target}"
         if edits is None:
             self._session.message = said + _but(failed, "cannot be read")
             return
@@ -284,11 +285,11 @@ class ProjectTools:
         self.copied.emit((target, tuple(edits), failed))
 
     def _on_reported(self, target: Path, failed: Mapping[str, str], count: int) -> None:
-        said = f"Report of {count:,} images written to {target}"
+        said = f"Report of {counted(count, 'image')} written to {target}"
         self._session.say(said + _but(failed, "cannot be read"))
 
     def _on_added(self, failed: Mapping[str, str], added: tuple[ProjectImage, ...]) -> None:
-        said = f"{len(added):,} images added"
+        said = f"{counted(len(added), 'image')} added"
         self._session.message = said + _but(failed, "cannot be read")
         if added:
             self._open_again()
@@ -302,7 +303,7 @@ class ProjectTools:
 
     def _on_restored(self, restored: tuple[int, dict[str, str]]) -> None:
         count, failed = restored
-        said = f"{count:,} replaced reviews restored"
+        said = f"{counted(count, 'replaced review')} restored"
         self._session.say(said + _but(failed, "cannot be restored"))
         if count:
             self._open_again()

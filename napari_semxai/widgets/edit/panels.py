@@ -20,7 +20,7 @@ from napari_semxai.controllers.edit.defects import DEFECT_EDITS
 from napari_semxai.controllers.kept_settings import CLICK_PREVIEW, NO, YES
 from napari_semxai.state.review import ClickState, doubt_text
 from napari_semxai.store.images.microscope import describe
-from napari_semxai.types.quantities import area_text, length_text
+from napari_semxai.types.quantities import area_text, counted, length_text
 from napari_semxai.widgets.common.forms import Panel, button
 from napari_semxai.widgets.common.numbers import LengthField
 from napari_semxai.widgets.common.status import ShownSoon, StatusText
@@ -319,7 +319,7 @@ class DefectsPanel(Panel):
         queue = self._session.queue
         names = {} if queue is None else queue.class_names
         more = f", the first {_LISTED} listed" if count > _LISTED else ""
-        self.said.setText(f"{count:,} {'defect' if count == 1 else 'defects'}{more}")
+        self.said.setText(f"{counted(count, 'defect')}{more}")
         self.table.setRowCount(min(count, _LISTED))
         for row, one in enumerate(self._defects[:_LISTED]):
             for column, text in enumerate(_defect_texts(one, edge)):

@@ -60,14 +60,14 @@ def test_stopped_and_asked_again_it_goes_on_and_ends_with_the_same_file(tmp_path
     with reviewed_project(tmp_path / "a") as project:
         steps = learn_steps(LearnRequest(project.folder, settings))
         for update in steps:
-            if update.stage == "Learn" and update.done >= 5:
+            if update.stage == "Training" and update.done >= 5:
                 break
         steps.close()
         (*updates, version) = learn_steps(LearnRequest(project.folder, settings))
     stages = [(update.stage, update.done) for update in updates]
     assert not any(stage == "Features" for stage, _ in stages)
     # Both folds had taken two steps when the state was saved last.
-    assert next(done for stage, done in stages if stage == "Learn") == 4
+    assert next(done for stage, done in stages if stage == "Training") == 4
     first = LearnedNetwork.load(version.path).heads[0].state_dict()
     with reviewed_project(tmp_path / "b") as project:
         again = LearnedNetwork.load(learned(project.folder, settings).path).heads[0].state_dict()

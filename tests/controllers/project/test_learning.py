@@ -51,7 +51,7 @@ def test_a_better_version_is_told_and_proposes_masks_at_once(desk, stored):
     request, callbacks = desk.engine.asked
     assert request == LearnRequest(folder)
     assert desk.engine.low
-    callbacks["on_update"](Progress("Learn", 3, 9))
+    callbacks["on_update"](Progress("Training", 3, 9))
     assert (session.learning.running, session.learning.done) == (True, 3)
     desk.learning.start()
     assert desk.engine.asked[1] is callbacks
