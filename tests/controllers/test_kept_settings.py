@@ -130,7 +130,7 @@ def test_it_is_there_when_the_image_is_opened_again_and_in_measurements(desk, si
     go(desk, 1)
     assert desk.session.pixel_size == 2e-9
     desk.tools.export("measurements", "anna", folder / "sizes.csv", every=False)
-    desk.turn(lambda: "1 masks exported" in desk.session.message)
+    desk.turn(lambda: "1 mask exported" in desk.session.message)
     with (folder / "sizes.csv").open() as file:
         (row,) = csv.DictReader(file)
     assert float(row["area_um2"]) == pytest.approx(16 * 4e-6)

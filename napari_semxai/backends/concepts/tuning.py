@@ -29,6 +29,7 @@ from napari_semxai.backends.concepts.factorize import (
     reconstruction_r2,
 )
 from napari_semxai.types import InputError, Progress, SweepAdvice, SweepRow
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -106,7 +107,10 @@ def _check(images: Sequence[NDArray[Any]], request: CraftSweepRequest) -> None:
     if not request.masks:
         return
     if len(request.masks) != len(images):
-        raise InputError(f"{len(request.masks)} masks for {len(images)} images; give one for each")
+        raise InputError(
+            f"{counted(len(request.masks), 'mask')} for {counted(len(images), 'image')}; "
+            "give one for each"
+        )
     for number, (image, mask) in enumerate(zip(images, request.masks, strict=True), start=1):
         if mask is not None and mask.shape != image.shape[:2]:
             raise InputError(

@@ -34,6 +34,7 @@ from napari_semxai.store.images.tiff import (
 )
 from napari_semxai.store.images.tiff_limits import open_tiff
 from napari_semxai.types import BoolMask, InputError, MaskPart
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,14 +241,14 @@ class MaskReader:
     def __str__(self) -> str:
         rules = ", ".join(f"{rule} ({count})" for rule, count in self._rules.most_common())
         left = len(self.left_out)
-        unsaid = f"; {left} images without annotation left out" if left else ""
+        unsaid = f"; {counted(left, 'image')} without annotation left out" if left else ""
         values = self.values
         ends = (values["least_share"], values["greatest_share"])
         shares = [f"{100 * end:.3g} %" for end in ends if end is not None]
         cover = f"; they cover {' to '.join(dict.fromkeys(shares))} of the image" if shares else ""
         return (
-            f"{self.brought} masks, {values['empty']} empty, {values['full']} full{cover}; "
-            f"foreground: {rules or 'none'}{unsaid}"
+            f"{counted(self.brought, 'mask')}, {values['empty']} empty, {values['full']} full"
+            f"{cover}; foreground: {rules or 'none'}{unsaid}"
         )
 
 

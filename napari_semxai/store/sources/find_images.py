@@ -24,6 +24,7 @@ from napari_semxai.store.sources.image_tables import (
 )
 from napari_semxai.store.sources.klarf import is_klarf, read_klarf
 from napari_semxai.types import PROJECT_FILE, InputError
+from napari_semxai.types.quantities import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -123,7 +124,9 @@ class _Finder:
             return path, 0
         page = number if name in self._from_zero else number - 1
         if not 0 <= page < pages:
-            raise InputError(f"{path}: has {pages} images, so there is no image {number}")
+            raise InputError(
+                f"{path}: has {counted(pages, 'image')}, so there is no image {number}"
+            )
         return path, page
 
 

@@ -98,7 +98,7 @@ def test_localisation_is_that_of_the_maps_a_person_sees(
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"masks": (MASK,)}, "1 masks for 3 images"),
+        ({"masks": (MASK,)}, "1 mask for 3 images"),
         ({"masks": (None, MASK.T, None)}, r"the mask of image 2 is of shape \(56, 40\)"),
         ({"refinement": "sharp"}, "refinement 'sharp'"),
         ({"patch_sizes": (4, 65)}, "no setting could run: patch size 4"),

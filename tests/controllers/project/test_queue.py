@@ -98,7 +98,7 @@ def test_agreement_and_exports_of_others_wait_for_ones_own_reviews(desk, tmp_pat
         desk.review.review(ReviewState.NO_DEFECT)
     desk.turn(lambda: desk.session.queue.reviewed == 5)
     desk.tools.export("png", "bert", tmp_path / "out", every=False)
-    desk.turn(lambda: "1 masks exported" in desk.session.message)
+    desk.turn(lambda: "1 mask exported" in desk.session.message)
     desk.tools.agree()
     desk.turn(lambda: desk.session.agreement)
     desk.annotators.set_blind(True)

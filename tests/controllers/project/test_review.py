@@ -383,7 +383,7 @@ def test_an_export_sees_the_review_that_was_just_made(desk, folder):
     desk.stroke(3, 5)
     desk.review.accept()
     desk.tools.export("png", "anna", folder / "out", every=False)
-    desk.turn(lambda: "1 masks exported" in desk.session.message)
+    desk.turn(lambda: "1 mask exported" in desk.session.message)
     assert desk.session.batch == IDLE
     mask = np.asarray(Image.open(folder / "out" / "wafer_0.png"))
     assert (mask == 255).sum() == 16

@@ -41,7 +41,7 @@ def test_reviews_and_unclear_masks_are_asked_about_and_the_rest_comes_in(desk, m
     desk.turn(lambda: asked and desk.session.queue.reviewed == 2 and desk.session.batch == IDLE)
     [imported] = asked
     assert (imported.reviewed, imported.unclear) == (["wafer_0"], ["wafer_2"])
-    assert "1 masks" in desk.session.message
+    assert "1 mask" in desk.session.message
     assert "2 left out" in desk.session.message
     # The open image shows what came in.
     desk.turn(lambda: getattr(desk.session.record, "state", None) is ReviewState.ACCEPTED)
@@ -58,7 +58,7 @@ def test_reviews_and_unclear_masks_are_asked_about_and_the_rest_comes_in(desk, m
     assert len(asked) == 1
 
     desk.tools.restore_replaced()
-    desk.turn(lambda: "1 replaced reviews restored" in desk.session.message)
+    desk.turn(lambda: "1 replaced review restored" in desk.session.message)
     assert desk.project().mask("wafer_0", "Anna").sum() == 16
 
 
@@ -73,7 +73,7 @@ def test_a_review_that_cannot_be_restored_is_named_and_the_rest_comes_back(desk,
     (broken,) = (project.folder / "reviews/anna/replaced/wafer_0").glob("*.png")
     broken.write_bytes(b"no picture")
     desk.tools.restore_replaced()
-    desk.turn(lambda: "1 replaced reviews restored" in desk.session.message)
+    desk.turn(lambda: "1 replaced review restored" in desk.session.message)
     assert "1 cannot be restored, for example: " in desk.session.message
     assert broken.name in desk.session.message
     assert (desk.project().mask("wafer_1", "Anna") == (DEFECT == 0)).all()

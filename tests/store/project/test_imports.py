@@ -414,7 +414,7 @@ def test_results_of_a_detector_name_their_images_themselves(folders, tmp_path):
     )
     failed = {}
     masks = import_masks(folders, path, "net", failed=failed)
-    assert "foreground: COCO results of score 0.5 and more (2); 1 images without" in str(masks)
+    assert "foreground: COCO results of score 0.5 and more (2); 1 image without" in str(masks)
     assert {one.image.name for one in chosen_masks(folders)} == {"solo", "lot_b/img1"}
     solo = folders.record("solo", "net")
     assert (solo.label, solo.area) == ("3", 49)
@@ -451,12 +451,12 @@ def test_results_of_a_detector_take_images_of_the_data_set_beside_them(folders, 
 def test_images_without_annotation_are_left_out_unless_told(folders, tmp_path):
     path = coco(tmp_path / "c.json", ["solo.png", "empty.png"], [annotation(1)])
     masks = import_masks(folders, path, "anna")
-    assert str(masks).endswith("; 1 images without annotation left out")
+    assert str(masks).endswith("; 1 image without annotation left out")
     assert folders.record("empty", "anna") is None
     import_masks(folders, path, "ben", ImportChoices(unannotated=True))
     assert folders.record("empty", "ben").state is ReviewState.NO_DEFECT
     alone = coco(tmp_path / "e.json", ["empty.png"], [])
-    with pytest.raises(InputError, match=r"holds no mask; .*1 images without"):
+    with pytest.raises(InputError, match=r"holds no mask; .*1 image without"):
         import_masks(folders, alone, "anna")
 
 

@@ -365,7 +365,7 @@ def test_one_picture_is_not_every_image_of_a_file(write, tmp_path):
     failed = {}
     project = create_project(tmp_path / "project", write(WHOLE), failed=failed)
     assert [image.defect for image in project.images] == ["1"]
-    assert "Lot.tif: has 1 images, so there is no image 2" in failed["defect_2"]
+    assert "Lot.tif: has 1 image, so there is no image 2" in failed["defect_2"]
 
 
 def test_fields_that_are_filled_up_with_nul(write, stack, tmp_path):
