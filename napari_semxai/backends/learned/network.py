@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRONG = 5
+_OFFSET = 2.0
+"""Log odds up and down by which a mask is judged: the score is then the IoU to expect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +70,17 @@ def decided(
     return kept[labels], presence
 
 
-def certainty(
-    logits: NDArray[np.float32], mask: NDArray[np.bool_], calibration: Calibration
-) -> float:
-    """Return how far a mask (M, N), not empty, is to be believed, from the logits that made it.
+def stability(logits: NDArray[np.float32]) -> float:
+    """Return the IoU to expect of the mask that logits (M, N) mean, which is not empty.
 
-    The IoU to expect if every pixel is a defect's as its logit says, times the probabilities that
-    every part of the mask is a defect, and that none lies elsewhere.
+    SAM's stability score: pixels that a higher threshold keeps, of those that a lower one takes.
+
+    References
+    ----------
+    .. [1] A. Kirillov et al., "Segment Anything", ICCV 2023, appendix B.
     """
-    chances = 1 / (1 + np.exp(-np.clip(logits, -60, 60)))
-    inside, area = float(chances[mask].sum()), int(np.count_nonzero(mask))
-    overlap = inside / (area + float(chances.sum()) - inside)
-    smooth = ndimage.uniform_filter(logits, _STRONG)
-    labels, count = ndimage.label(mask, np.ones((3, 3)))
-    peaks = np.asarray(ndimage.maximum(smooth, labels, np.arange(1, count + 1)))
-    real = np.prod([calibration.probability(peak) for peak in peaks])
-    far = ~ndimage.maximum_filter(mask, 2 * _STRONG + 1)
-    missed = calibration.probability(float(smooth[far].max(initial=-60)))
-    return overlap * float(real) * (1 - missed)
+    kept, taken = (int(np.count_nonzero(logits > level)) for level in (_OFFSET, -_OFFSET))
+    return kept / taken
 
 
 class LearnedNetwork:
@@ -163,7 +158,7 @@ class LearnedNetwork:
         full = sized(logits, gray.shape)
         mask, confidence = decided(full, self.calibration)
         if mask.any():
-            confidence = certainty(full, mask, self.calibration)
+            confidence = stability(full)
         distance = float((self.seen - pooled(levels)).norm(dim=1).min()) if len(self.seen) else 0
         return LearnedMask(mask, confidence, distance / self._usual)
 

@@ -7,7 +7,7 @@ import torch
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.learned import learn
 from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
-from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, certainty, decided
+from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided, stability
 from napari_semxai.backends.learned.train import _loss
 from napari_semxai.backends.sam2.dense import bundled_head
 from napari_semxai.store.project.learned import read_version, version_in_use
@@ -147,22 +147,16 @@ def test_no_defect_where_that_is_likelier_and_no_weak_specks_beside_one():
 def test_a_mask_is_believed_less_for_a_soft_outline_and_for_parts_that_may_be_none():
     logits = np.full((60, 60), -9, np.float32)
     logits[5:25, 5:25] = 9
-    mask, usual = logits > 0, Calibration(1.0, -2.0)
-    sure = certainty(logits, mask, usual)
-    assert sure > 0.98
+    assert stability(logits) == 1
     soft = logits.copy()
-    soft[3:27, 3:27] = np.where(mask[3:27, 3:27], 9, -0.2)
-    # Of 176 pixels around 400 nearly half may belong to it.
-    assert certainty(soft, mask, usual) == pytest.approx(400 / (400 + 176 * 0.45), abs=0.02)
+    soft[3:27, 3:27] = np.where(logits[3:27, 3:27] > 0, 9, -0.2)
+    # Of 176 pixels around 400 nobody knows.
+    assert stability(soft) == pytest.approx(400 / 576)
     # A second part that may be none, and one that may be missed.
-    for level in (2.5, 1.5):
+    for level in (1.5, -1.5):
         other = logits.copy()
         other[40:50, 40:50] = level
-        chance = usual.probability(level)
-        shown = decided(other, usual)[0]
-        assert shown[45, 45] == (chance > 0.5)
-        believed = chance if chance > 0.5 else 1 - chance
-        assert believed * 0.7 < certainty(other, shown, usual) <= believed
+        assert stability(other) == pytest.approx(0.8)
 
 
 def test_ignored_pixels_are_in_no_loss():
