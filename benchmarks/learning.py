@@ -153,7 +153,7 @@ def main() -> None:
     settings = LearnSettings(steps=options.steps)
     if options.random:
         passed = sum(
-            _learned(options.layer + trial, options.pattern, 20, settings, random=True)[0]
+            learned_from(options.layer + trial, options.pattern, 20, settings, random=True)[0]
             for trial in range(options.random)
         )
         print(f"random masks: {passed} of {options.random} trials came into use")
@@ -169,7 +169,7 @@ def _compare(options: argparse.Namespace, settings: LearnSettings) -> None:
     print(f"layer {layer.seed}: {layer.spec}")
     # Before all else, whose memory would be taken for that of learning; fewer masks first.
     learned = {
-        masks: _learned(options.layer, options.pattern, masks, settings)
+        masks: learned_from(options.layer, options.pattern, masks, settings)
         for masks in sorted(options.masks)
     }
     rest = [make_image(layer, first + number) for number in range(options.unreviewed)]
@@ -211,7 +211,7 @@ def _of_today(images: list[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]) ->
     return dice
 
 
-def _learned(
+def learned_from(
     seed: int, pattern: str, masks: int, settings: LearnSettings, *, random: bool = False
 ) -> tuple[bool, Path, str]:
     """Learn from the first images of a layer; return the verdict, the file, and the costs."""

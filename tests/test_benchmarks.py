@@ -5,10 +5,16 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks import wrong_masks
+from benchmarks import annotator, wrong_masks
+from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.backends.sam2.segmenter import Segmenter
+
+if TYPE_CHECKING:
+    from napari_semxai.types import BoolMask
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,3 +49,17 @@ def test_the_scenes_of_wrong_masks_are_made() -> None:
     assert pixels.shape == truth.shape == proposed.shape
     assert classes.shape == (1,)
     assert np.isfinite(features.astype(float)).all()
+
+
+def test_a_simulated_annotator_clicks_until_the_mask_is_right() -> None:
+    scene = scene_of_class(1, 3)
+    segmenter = Segmenter("bundled", device="cpu")
+
+    def clicks(mask: BoolMask) -> int:
+        return annotator.clicks_until_right(segmenter, scene.image, mask, scene.defect)
+
+    assert clicks(scene.defect) == 0
+    invented = scene.defect.copy()
+    invented[:30, :30] = True
+    assert clicks(invented) == 1
+    assert 1 <= clicks(np.zeros_like(scene.defect)) < annotator.MOST
