@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def make_images(tmp_path: Path) -> Callable[[int], Path]:
-    def make(count: int) -> Path:
-        folder = tmp_path / "images"
+def make_images(tmp_path: Path) -> Callable[..., Path]:
+    def make(count: int, name: str = "images") -> Path:
+        folder = tmp_path / name
         folder.mkdir()
         rng = np.random.default_rng(0)
         for number in range(count):

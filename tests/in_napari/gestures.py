@@ -25,11 +25,15 @@ ALT = Qt.KeyboardModifier.AltModifier
 
 
 def open_queue(workbench: Workbench, folder: Path, qtbot: QtBot) -> None:
+    """Open a project, and wait for its first image; another one may be open."""
+    before = workbench.session.image
     workbench.projects.open(folder, "Anna")
-    qtbot.waitUntil(lambda: workbench.session.image is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: workbench.session.image not in (None, before), timeout=20_000)
     qtbot.waitExposed(workbench.viewer.window._qt_window)
     workbench.viewer.window._qt_window.activateWindow()
     qtbot.waitUntil(workbench.viewer.window._qt_window.isActiveWindow)
+    # Nobody clicks before the image is seen.
+    workbench.viewer.window._qt_viewer.canvas.native.repaint()
 
 
 def press(workbench: Workbench, key: Qt.Key, modifier: Any = ALT) -> None:

@@ -131,10 +131,16 @@ def test_a_review_by_keyboard_and_strokes_alone(
         np.testing.assert_array_equal(apply_patches(base, record.recipe.edits), mask)
 
 
-def test_keys_work_while_the_dock_has_the_focus(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+def test_keys_work_whatever_has_the_focus(
+    workbench: Workbench, make_images: Callable[..., Path], qtbot: QtBot
 ) -> None:
-    open_queue(workbench, make_images(4), qtbot)
+    keys_while_the_dock_has_the_focus(workbench, make_images(4, "dock"), qtbot)
+    keys_whatever_was_clicked_last(workbench, make_images(12, "clicked"), qtbot)
+    no_key_of_ours_repeats(workbench, make_images(3, "repeated"), qtbot)
+
+
+def keys_while_the_dock_has_the_focus(workbench: Workbench, images: Path, qtbot: QtBot) -> None:
+    open_queue(workbench, images, qtbot)
     panels = workbench.dock("Edit & review").panels
     panels["Queue"].browser.open()
     jump, rows, comment = panels["Queue"].jump, panels["Queue"].list, panels["Review"].comment
@@ -157,15 +163,13 @@ def test_keys_work_while_the_dock_has_the_focus(
     assert str(workbench.layers.mask_layer.mode) == "paint"
     session = workbench.session
     qtbot.waitUntil(lambda: session.queue is not None and session.queue.reviewed == 1)
-    record = open_project(workbench.folders.projects / "images").record("image_002", "Anna")
+    record = open_project(session.queue.folder).record("image_002", "Anna")
     assert record is not None
     assert (record.state, record.comment) == (ReviewState.REJECTED, "edge")
 
 
-def test_keys_work_whatever_was_clicked_last(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
-) -> None:
-    open_queue(workbench, make_images(12), qtbot)
+def keys_whatever_was_clicked_last(workbench: Workbench, images: Path, qtbot: QtBot) -> None:
+    open_queue(workbench, images, qtbot)
     window, dock = workbench.viewer.window._qt_window, workbench.dock("Edit & review")
     viewer = window._qt_viewer
     canvas, panels = viewer.canvas.native, dock.panels
@@ -208,11 +212,15 @@ def test_keys_work_whatever_was_clicked_last(
     assert states[6:8] == [ReviewState.REJECTED, ReviewState.NO_DEFECT]
 
 
-def test_tools_stay_in_the_hand(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+def test_a_polygon_is_drawn_and_tools_stay_in_the_hand(
+    workbench: Workbench, make_images: Callable[..., Path], qtbot: QtBot
 ) -> None:
+    a_polygon_by_mouse_is_drawn_corrected_and_taken_up(workbench, make_images(1, "polygon"), qtbot)
+    tools_stay_in_the_hand(workbench, make_images(4, "tools"), qtbot)
+
+
+def tools_stay_in_the_hand(workbench: Workbench, images: Path, qtbot: QtBot) -> None:
     """Over images of both kinds, keys of napari, a held Space, and a button that is down."""
-    images = make_images(4)
     color = np.random.default_rng(1).integers(0, 255, (*SHAPE, 3)).astype(np.uint8)
     Image.fromarray(color).save(images / "image_001.png")
     open_queue(workbench, images, qtbot)
@@ -249,10 +257,10 @@ def test_tools_stay_in_the_hand(
     assert workbench.layers.mask_layer.data[10, 20:31].all()
 
 
-def test_a_polygon_by_mouse_is_drawn_corrected_and_taken_up(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
+def a_polygon_by_mouse_is_drawn_corrected_and_taken_up(
+    workbench: Workbench, images: Path, qtbot: QtBot
 ) -> None:
-    open_queue(workbench, make_images(1), qtbot)
+    open_queue(workbench, images, qtbot)
     workbench.dock("Edit & review").tools["polygon"].click()
     canvas = workbench.viewer.window._qt_viewer.canvas
     zoom, left = workbench.viewer.scene.camera.zoom, Qt.MouseButton.LeftButton
@@ -285,20 +293,6 @@ def test_a_polygon_by_mouse_is_drawn_corrected_and_taken_up(
     assert not line.visible
 
 
-def test_the_click_tool_is_taken_by_its_key_on_every_image(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
-) -> None:
-    open_queue(workbench, make_images(2), qtbot)
-    press(workbench, Qt.Key.Key_C)
-    press(workbench, Qt.Key.Key_Right)
-    qtbot.waitUntil(lambda: number(workbench) == 2)
-    for _ in range(2):
-        press(workbench, Qt.Key.Key_C)
-        assert workbench.session.clicks.active
-    press(workbench, Qt.Key.Key_I)
-    assert not workbench.session.clicks.active
-
-
 class Repeats(QObject):
     """Counts how often the application is told that a key is held."""
 
@@ -312,11 +306,15 @@ class Repeats(QObject):
 
 
 @pytest.mark.skipif(shutil.which("xdotool") is None, reason="needs xdotool")
-@pytest.mark.parametrize("focus", ["canvas", "list", "comment"])
 def test_a_key_that_is_held_reviews_one_image(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, focus: str
+    workbench: Workbench, make_images: Callable[..., Path], qtbot: QtBot
 ) -> None:
-    open_queue(workbench, make_images(12), qtbot)
+    for focus in ("canvas", "list", "comment"):
+        open_queue(workbench, make_images(12, focus), qtbot)
+        a_held_key_reviews_one_image(workbench, qtbot, focus)
+
+
+def a_held_key_reviews_one_image(workbench: Workbench, qtbot: QtBot, focus: str) -> None:
     window, dock = workbench.viewer.window._qt_window, workbench.dock("Edit & review")
     qtbot.waitUntil(window.isActiveWindow)
     dock.parent().raise_()
@@ -347,10 +345,8 @@ def test_a_key_that_is_held_reviews_one_image(
     qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 2)
 
 
-def test_no_key_of_ours_repeats(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
-) -> None:
-    open_queue(workbench, make_images(3), qtbot)
+def no_key_of_ours_repeats(workbench: Workbench, images: Path, qtbot: QtBot) -> None:
+    open_queue(workbench, images, qtbot)
     canvas = workbench.viewer.window._qt_viewer.canvas.native
     for _ in range(3):
         QApplication.sendEvent(
@@ -363,11 +359,17 @@ def test_no_key_of_ours_repeats(
     assert not [shortcut.key().toString() for shortcut in shortcuts if shortcut.autoRepeat()]
 
 
-@pytest.mark.parametrize("way", ["key", "button"])
-def test_a_review_is_undone_in_the_window(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, way: str
+def test_undo_in_the_window(
+    workbench: Workbench, make_images: Callable[..., Path], qtbot: QtBot
 ) -> None:
-    open_queue(workbench, make_images(3), qtbot)
+    for way in ("key", "button"):
+        open_queue(workbench, make_images(3, way), qtbot)
+        a_review_is_undone(workbench, qtbot, way)
+    open_queue(workbench, make_images(3, "pixels"), qtbot)
+    undo_never_brings_pixels_of_another_image(workbench, qtbot)
+
+
+def a_review_is_undone(workbench: Workbench, qtbot: QtBot, way: str) -> None:
     button = workbench.dock("Edit & review").panels["Review"].undo
     assert not button.isEnabled()
     workbench.layers.mask_layer.paint((20, 30), 1)
@@ -385,16 +387,13 @@ def test_a_review_is_undone_in_the_window(
     np.testing.assert_array_equal(workbench.layers.mask_layer.data != 0, painted)
     assert workbench.session.message.startswith("Undone: “no defect” of image_000")
     assert not button.isEnabled()
-    project = open_project(workbench.folders.projects / "images")
+    project = open_project(workbench.session.queue.folder)
     qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 0)
     qtbot.waitUntil(lambda: project.record("image_000", "Anna").history[-1].kind == "undo")
     np.testing.assert_array_equal(project.mask("image_000", "Anna"), painted)
 
 
-def test_undo_never_brings_pixels_of_another_image(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
-) -> None:
-    open_queue(workbench, make_images(3), qtbot)
+def undo_never_brings_pixels_of_another_image(workbench: Workbench, qtbot: QtBot) -> None:
     workbench.layers.mask_layer.paint((20, 20), 1)
     press(workbench, Qt.Key.Key_Right)
     qtbot.waitUntil(lambda: number(workbench) == 2)
@@ -405,63 +404,6 @@ def test_undo_never_brings_pixels_of_another_image(
     press(workbench, Qt.Key.Key_Left)
     qtbot.waitUntil(lambda: number(workbench) == 1)
     assert workbench.layers.mask_layer.data[20, 20] == 1
-
-
-def leave(workbench: Workbench, way: str, folder: Path) -> None:
-    """Leave the image as a person does."""
-    dock = workbench.dock("Edit & review")
-    panel = dock.panels["Queue"]
-    if way == "layer":
-        workbench.viewer.layers.remove(workbench.layers.mask_layer)
-    elif way == "key":
-        press(workbench, Qt.Key.Key_U)
-    elif way == "button":
-        panel.following.click()
-    elif way == "list":
-        panel.browser.open()
-        dock.parent().raise_()
-        place = panel.list.visualRect(panel.model.index(1)).center()
-        QTest.mouseClick(panel.list.viewport(), Qt.MouseButton.LeftButton, pos=place)
-    elif way == "jump":
-        panel.jump.setText("2")
-        QTest.keyClick(panel.jump, Qt.Key.Key_Return)
-    elif way == "file":
-        workbench.images.open_file(folder / "image_001.png")
-    elif way == "project":
-        workbench.projects.open(folder, "Ben")
-    else:
-        workbench.viewer.close()
-
-
-def test_every_way_of_leaving_saves_the_strokes(
-    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot
-) -> None:
-    images = make_images(2)
-    open_queue(workbench, images, qtbot)
-    project = workbench.folders.projects / "images"
-
-    def saved(kept: np.ndarray) -> bool:
-        mask = open_project(project).mask("image_000", "Anna")
-        return mask is not None and np.array_equal(mask, kept)
-
-    ways = ("key", "button", "list", "jump", "file", "layer", "project", "window")
-    for place, way in enumerate(ways):
-        for wanted in (2, 1):
-            workbench.queue.find(str(wanted))
-            qtbot.waitUntil(lambda wanted=wanted: number(workbench) == wanted)
-        workbench.layers.mask_layer.paint((20, 8 * place + 8), 1)
-        kept = workbench.layers.mask_layer.data != 0
-        leave(workbench, way, images)
-        qtbot.waitUntil(lambda kept=kept: saved(kept))
-        for name in ("Ben", "Anna") if way == "project" else ():
-            workbench.projects.open(images, name)
-            qtbot.waitUntil(lambda name=name: at_work(workbench, name))
-
-
-def at_work(workbench: Workbench, annotator: str) -> bool:
-    """Return whether an image is open for an annotator."""
-    queue = workbench.session.queue
-    return queue is not None and queue.annotator == annotator and bool(queue.current)
 
 
 def test_two_annotators_see_differences_and_take_the_majority(
@@ -508,12 +450,14 @@ def test_two_annotators_see_differences_and_take_the_majority(
     np.testing.assert_array_equal(exported == 255, both)
 
 
-def take_click_tool(workbench: Workbench, qtbot: QtBot) -> tuple[np.ndarray, tuple[int, int]]:
+def take_click_tool(
+    workbench: Workbench, qtbot: QtBot, seed: int
+) -> tuple[np.ndarray, tuple[int, int]]:
     """Show a scene and take the tool; return the true defect and its middle."""
     from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
     from napari_semxai.store.images.read import image_from_array
 
-    scene = make_scene(SceneSpec(shape=(120, 120), radius=18), seed=3)
+    scene = make_scene(SceneSpec(shape=(120, 120), radius=18), seed=seed)
     workbench.images.show(image_from_array(scene.image, "scene"))
     qtbot.waitExposed(workbench.viewer.window._qt_window)
     # In the active window a menu's key would go before the canvas's: napari's Alt+C is one.
@@ -539,8 +483,30 @@ def click(
     wait_for_answer(workbench, qtbot)
 
 
-def test_sam_clicks_by_mouse_on_the_canvas(workbench: Workbench, qtbot: QtBot) -> None:
-    _, (row, column) = take_click_tool(workbench, qtbot)
+def test_sam_answers_to_the_mouse_on_the_canvas(
+    workbench: Workbench, make_images: Callable[..., Path], qtbot: QtBot
+) -> None:
+    the_click_tool_is_taken_by_its_key_on_every_image(workbench, make_images(2), qtbot)
+    clicks_by_mouse(workbench, qtbot)
+    a_box_and_a_click_beside_brush_strokes(workbench, qtbot)
+
+
+def the_click_tool_is_taken_by_its_key_on_every_image(
+    workbench: Workbench, images: Path, qtbot: QtBot
+) -> None:
+    open_queue(workbench, images, qtbot)
+    press(workbench, Qt.Key.Key_C)
+    press(workbench, Qt.Key.Key_Right)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    for _ in range(2):
+        press(workbench, Qt.Key.Key_C)
+        assert workbench.session.clicks.active
+    press(workbench, Qt.Key.Key_I)
+    assert not workbench.session.clicks.active
+
+
+def clicks_by_mouse(workbench: Workbench, qtbot: QtBot) -> None:
+    _, (row, column) = take_click_tool(workbench, qtbot, seed=3)
     session, layer = workbench.session, workbench.layers.mask_layer
     click(workbench, qtbot, (row, column), Qt.MouseButton.LeftButton)
     assert len(session.clicks.prompts.points) == 1
@@ -564,8 +530,8 @@ def test_sam_clicks_by_mouse_on_the_canvas(workbench: Workbench, qtbot: QtBot) -
     assert len(workbench.viewer.layers["SAM clicks"].data) == 1
 
 
-def test_a_box_and_a_click_beside_brush_strokes(workbench: Workbench, qtbot: QtBot) -> None:
-    defect, (row, column) = take_click_tool(workbench, qtbot)
+def a_box_and_a_click_beside_brush_strokes(workbench: Workbench, qtbot: QtBot) -> None:
+    defect, (row, column) = take_click_tool(workbench, qtbot, seed=4)
     session, layer = workbench.session, workbench.layers.mask_layer
     top, left = np.argwhere(defect).min(axis=0) - 2
     bottom, right = np.argwhere(defect).max(axis=0) + 2
