@@ -51,15 +51,13 @@ def sample(workbench, qtbot):
     return workbench
 
 
-@pytest.fixture
-def generated(sample, qtbot):
-    sample.segment.generate()
+def generate(workbench, qtbot):
+    session = workbench.session
+    workbench.segment.generate()
     qtbot.waitUntil(
-        lambda: sample.session.generation.state in ("done", "failed"),
-        timeout=GENERATE_MILLISECONDS,
+        lambda: session.generation.state in ("done", "failed"), timeout=GENERATE_MILLISECONDS
     )
-    assert sample.session.generation.state == "done", sample.session.generation.message
-    return sample
+    assert session.generation.state == "done", session.generation.message
 
 
 def drag(workbench, start, end):
@@ -86,11 +84,15 @@ def _on_canvas(viewer, widget, place):
 
 
 @pytest.mark.usefixtures("engine_on_demand")
-@pytest.mark.parametrize(("key", "shown"), [("defect", "SEM defect"), ("six_classes", "class 1")])
-def test_a_sample_over_an_open_image_is_what_the_docks_work_on(workbench, key, shown, qtbot):
+def test_a_sample_over_an_open_image_is_what_the_docks_work_on(workbench, qtbot):
     workbench.viewer.add_image(np.full((64, 80), 90, np.uint8), name="mine")
     qtbot.waitUntil(lambda: workbench.session.image is not None)
-    assert workbench.session.image.name == "mine"
+    for key, shown in (("defect", "SEM defect"), ("six_classes", "class 1")):
+        assert workbench.session.image.name == "mine"
+        _a_sample_is_what_the_docks_work_on(workbench, key, shown, qtbot)
+
+
+def _a_sample_is_what_the_docks_work_on(workbench, key, shown, qtbot):
     first = next(
         layer
         for layer in reversed(workbench.viewer.open_sample("napari-semxai", key))
@@ -108,10 +110,12 @@ def test_a_sample_over_an_open_image_is_what_the_docks_work_on(workbench, key, s
     assert workbench.session.image.name == "mine"
 
 
-def test_the_main_job(generated, qtbot, tmp_path):
-    workbench, session = generated, generated.session
+def test_the_main_job_and_an_image_that_comes_back(sample, qtbot, tmp_path):
+    workbench, session = sample, sample.session
+    generate(workbench, qtbot)
     assert session.model.name == "bundled"
     assert len(session.pool) > 0
+    _comes_back_with_its_automatic_mask(workbench)
 
     for alpha in (0.5, 2.0, 4.0):
         workbench.segment.set_algorithm(algorithm=PAPER, alpha=alpha)
@@ -147,6 +151,30 @@ def test_the_main_job(generated, qtbot, tmp_path):
     workbench.edit.save(tmp_path / "mask.png")
     qtbot.waitUntil(lambda: session.save.state == "saved")
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png"), painted != 0)
+    _comes_back_with_its_strokes(workbench, tmp_path / "mask.png")
+
+
+def _comes_back_with_its_automatic_mask(workbench):
+    session, first = workbench.session, workbench.session.image
+    automatic, candidates = workbench.layers.mask_layer.data.copy(), len(session.pool)
+    assert automatic.any()
+    workbench.images.show(image_from_array(np.zeros((60, 70), np.uint8), "other"))
+    assert session.pool is None
+    workbench.images.show(first)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, automatic)
+    assert len(session.pool) == candidates
+
+
+def _comes_back_with_its_strokes(workbench, saved):
+    session, first = workbench.session, workbench.session.image
+    painted = workbench.layers.mask_layer.data.copy()
+    workbench.images.show(image_from_array(np.zeros((60, 70), np.uint8), "other"))
+    workbench.images.show(first)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
+    assert session.edited
+    assert session.save.path == saved
+    workbench.segment.set_algorithm(alpha=4.0)
+    np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
 
 
 def _a_person_sees_mask_and_numbers(workbench, qtbot):
@@ -167,8 +195,17 @@ def _a_person_sees_mask_and_numbers(workbench, qtbot):
     assert dock.values["dice"].text() == f"{workbench.session.readout.scores.dice:.4f}"
 
 
-def test_the_mask_stays_when_a_job_is_cancelled_or_its_engine_dies(generated, qtbot):
-    workbench, session = generated, generated.session
+def test_the_mask_stays_when_a_job_is_cancelled_or_its_engine_dies_which_ends_with_the_window(
+    make_napari_viewer, qtbot, folders
+):
+    viewer = make_napari_viewer(show=True)
+    workbench = plugin.open_workbench(viewer, folders)
+    session = workbench.session
+    qtbot.waitUntil(lambda: workbench.engine.pid is not None)
+    workbench.segment.set_generate(GenerateSettings(points_per_side=8))
+    workbench.open_sample()
+    qtbot.waitUntil(lambda: session.image is not None)
+    generate(workbench, qtbot)
     _a_person_sees_mask_and_numbers(workbench, qtbot)
     _cancelled(workbench, qtbot)
     workbench.layers.mask_layer.paint((50, 50), 1)
@@ -183,6 +220,10 @@ def test_the_mask_stays_when_a_job_is_cancelled_or_its_engine_dies(generated, qt
     workbench.segment.set_generate(GenerateSettings(points_per_side=4))
     workbench.segment.generate()
     qtbot.waitUntil(lambda: session.generation.state == "done", timeout=GENERATE_MILLISECONDS)
+    process = psutil.Process(workbench.engine.pid)
+    viewer.close()
+    qtbot.waitUntil(lambda: not process.is_running() or process.status() == "zombie")
+    assert viewer not in plugin._workbenches
 
 
 def _cancelled(workbench, qtbot):
@@ -224,42 +265,10 @@ def test_the_particle_of_a_real_image_is_found(workbench, qtbot):
     assert not found[:, 477:].any()
 
 
-def test_an_image_comes_back_with_its_mask(generated, qtbot, tmp_path):
-    workbench, session = generated, generated.session
-    first = session.image
-    automatic, candidates = workbench.layers.mask_layer.data.copy(), len(session.pool)
-    assert automatic.any()
-    workbench.images.show(image_from_array(np.zeros((60, 70), np.uint8), "other"))
-    assert session.pool is None
-    workbench.images.show(first)
-    np.testing.assert_array_equal(workbench.layers.mask_layer.data, automatic)
-    assert len(session.pool) == candidates
-
-    workbench.layers.mask_layer.paint((50, 50), 1)
-    painted = workbench.layers.mask_layer.data.copy()
-    workbench.edit.save(tmp_path / "mask.png")
-    qtbot.waitUntil(lambda: session.save.state == "saved")
-    workbench.images.show(image_from_array(np.zeros((60, 70), np.uint8), "other"))
-    workbench.images.show(first)
-    np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
-    assert session.edited
-    assert session.save.path == tmp_path / "mask.png"
-    workbench.segment.set_algorithm(alpha=4.0)
-    np.testing.assert_array_equal(workbench.layers.mask_layer.data, painted)
-
-
-def test_closing_the_viewer_ends_the_engine(make_napari_viewer, qtbot, folders):
-    viewer = make_napari_viewer(show=True)
-    workbench = plugin.open_workbench(viewer, folders)
-    qtbot.waitUntil(lambda: workbench.engine.pid is not None)
-    process = psutil.Process(workbench.engine.pid)
-    viewer.close()
-    qtbot.waitUntil(lambda: not process.is_running() or process.status() == "zombie")
-    assert viewer not in plugin._workbenches
-
-
 @pytest.mark.usefixtures("engine_on_demand")
-def test_docks_open_once_fit_a_small_laptop_and_open_again(workbench, viewer, qtbot):
+def test_docks_open_once_fit_a_small_laptop_open_again_and_are_not_shared(
+    workbench, viewer, qtbot, make_napari_viewer, folders
+):
     docks = {title: workbench.dock(title) for title in DOCKS}
     assert plugin.open_workbench(viewer) is workbench
     assert napari.current_viewer() is viewer
@@ -281,9 +290,6 @@ def test_docks_open_once_fit_a_small_laptop_and_open_again(workbench, viewer, qt
     workbench.show()
     assert set(viewer.window.dock_widgets) == {f"{title} (SEMXAI)" for title in DOCKS}
 
-
-@pytest.mark.usefixtures("engine_on_demand")
-def test_two_viewers_share_nothing(workbench, make_napari_viewer, folders):
     other = plugin.workbench_of(make_napari_viewer(), folders)
     assert other.session is not workbench.session
     assert other.engine is not workbench.engine
@@ -291,23 +297,19 @@ def test_two_viewers_share_nothing(workbench, make_napari_viewer, folders):
 
 
 @pytest.mark.usefixtures("engine_on_demand")
-def test_keys_work(sample, viewer):
-    layer = sample.layers.mask_layer
-    press(sample, Qt.Key.Key_M)
-    QApplication.processEvents()
-    assert not layer.visible
-    press(sample, Qt.Key.Key_B)
-    QApplication.processEvents()
-    assert layer.mode == "paint"
-
-
-@pytest.mark.usefixtures("engine_on_demand")
-def test_an_image_dropped_on_the_viewer_is_taken(workbench, viewer, qtbot):
+def test_an_image_dropped_on_the_viewer_is_taken_and_keys_work(workbench, viewer, qtbot):
     viewer.add_image(np.random.default_rng(0).random((50, 60)), name="dropped")
     qtbot.waitUntil(lambda: workbench.session.image is not None)
     assert workbench.session.image.name == "dropped"
     assert workbench.session.image.gray.dtype == np.uint8
     assert [layer.name for layer in viewer.layers] == ["dropped", "defect mask"]
+    layer = workbench.layers.mask_layer
+    press(workbench, Qt.Key.Key_M)
+    QApplication.processEvents()
+    assert not layer.visible
+    press(workbench, Qt.Key.Key_B)
+    QApplication.processEvents()
+    assert layer.mode == "paint"
 
 
 @pytest.mark.usefixtures("engine_on_demand")
@@ -337,32 +339,27 @@ def run_python(code, tmp_path, **environment):
 
 
 GUI_FLOW = """
-    import sys, napari
+    import os, signal, sys, napari
+    from pathlib import Path
+    from napari_semxai.algorithms.synthetic import scene_of_class
     from napari_semxai.plugin import open_workbench
+    from napari_semxai.state.session import ModelChoice
+    from napari_semxai.store.images.read import image_from_array
     from napari_semxai.types import GenerateSettings
     from tests.waiting import wait
     viewer = napari.Viewer(show=True)
     workbench = open_workbench(viewer)
     session = workbench.session
-    workbench.open_sample()
-    wait(lambda: session.image is not None)
     workbench.segment.set_generate(GenerateSettings(points_per_side=4))
-    workbench.segment.generate()
-    wait(lambda: session.generation.state in ("done", "failed"))
-    workbench.layers.mask_layer.paint((100, 100), 1)
-    workbench.edit.edit("grow", radius=2)
-    wait(lambda: session.proposal is not None)
-    wait(lambda: session.save.state == "recovery")
-"""
-
-
-def test_the_napari_process_imports_no_network_library(tmp_path):
-    result = run_python(
-        GUI_FLOW
-        + """
-    import os
-    from pathlib import Path
-    from napari_semxai.state.session import ModelChoice
+    def generate_and_paint():
+        workbench.segment.generate()
+        wait(lambda: session.generation.state in ("done", "failed"))
+        workbench.layers.mask_layer.paint((100, 100), 1)
+        workbench.edit.edit("grow", radius=2)
+        wait(lambda: session.proposal is not None)
+        wait(lambda: session.save.state == "recovery")
+    workbench.images.show(image_from_array(scene_of_class(1, 0).image, "another"))
+    generate_and_paint()
     folder = Path(os.environ["XDG_STATE_HOME"])
     workbench.segment.set_algorithm(alpha=3.0, beta=0.1)
     workbench.edit.save(folder / "mask.png")
@@ -383,18 +380,20 @@ def test_the_napari_process_imports_no_network_library(tmp_path):
     workbench.research.sweep()
     workbench.survey.open(folder / "answers.csv")
     workbench.survey.summarise()
+    workbench.open_sample()
+    wait(lambda: session.image.name != "another")
+    generate_and_paint()
     heavy = {"torch", "tensorflow", "cv2", "sam2", "pytorch_grad_cam", "xplique"}
-    print("state", session.generation.state, "heavy", sorted(heavy & set(sys.modules)))
-    viewer.close()
-    """,
-        tmp_path,
-    )
+    print("state", session.generation.state, "heavy", sorted(heavy & set(sys.modules)), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_strokes_survive_a_kill_of_a_process_without_network_libraries_and_are_offered(
+    tmp_path, folders, make_napari_viewer, qtbot
+):
+    result = run_python(GUI_FLOW, tmp_path)
     assert "state done heavy []" in result.stdout, result.stderr
-
-
-def test_strokes_survive_a_kill_and_are_offered(tmp_path, folders, make_napari_viewer, qtbot):
-    code = GUI_FLOW + "    import os, signal\n    os.kill(os.getpid(), signal.SIGKILL)\n"
-    result = run_python(code, tmp_path)
     assert result.returncode == -signal.SIGKILL, result.stderr
     folder = tmp_path / "napari-semxai" / "recovery"
     folders = replace(folders, recovery=folder)
