@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import torch
 from torch import nn
@@ -10,6 +12,9 @@ from torchvision import models
 from napari_semxai.backends.classifier.classifier import Classifier
 from napari_semxai.backends.classifier.layers.outputs import moved, registrations, to_map
 from napari_semxai.types import ClassifierInfo
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 NAMES = ("particle", "pit", "scratch")
 
@@ -75,15 +80,23 @@ def random_image(seed: int = 0, shape: tuple[int, int] = (64, 64)) -> np.ndarray
 
 
 def residual(classifier: Classifier, layer: str) -> np.ndarray:
-    """Return how far a layer's moved map still lies beside discs, as shares of the sides.
+    """Return how far a layer's moved map still lies beside discs, as shares of the sides."""
+    return residuals(classifier, (layer,))[0]
+
+
+def residuals(classifier: Classifier, layers: Sequence[str]) -> list[np.ndarray]:
+    """Return how far each layer's moved map still lies beside discs, as shares of the sides.
 
     The median over discs at places and of a size that no measurement used, in grey with grain.
     """
     rows, columns = classifier.info.input_size
-    kept: list[torch.Tensor] = []
-    handle = classifier.network.get_submodule(layer).register_forward_hook(
-        lambda *given: kept.append(to_map(given[2])[0])
-    )
+    kept: dict[str, list[torch.Tensor]] = {layer: [] for layer in layers}
+    handles = [
+        classifier.network.get_submodule(layer).register_forward_hook(
+            lambda *given, layer=layer: kept[layer].append(to_map(given[2])[0])
+        )
+        for layer in layers
+    ]
     flat = np.random.default_rng(5).normal(120, 6, (rows, columns))
     y, x = np.mgrid[:rows, :columns]
     places = [(0.35, 0.44), (0.56, 0.64), (0.45, 0.36), (0.62, 0.53), (0.40, 0.57)]
@@ -95,14 +108,26 @@ def residual(classifier: Classifier, layer: str) -> np.ndarray:
     with torch.no_grad():
         for image in images:
             classifier.network(classifier.to_input(image.astype(np.uint8)))
-    handle.remove()
+    for handle in handles:
+        handle.remove()
+    found = zip(layers, registrations(classifier, layers), strict=True)
+    return [_beside(kept[layer], place.shift, places, (y, x)) for layer, place in found]
+
+
+def _beside(
+    maps: Sequence[torch.Tensor],
+    shift: tuple[float, float],
+    places: Sequence[tuple[float, float]],
+    axes: tuple[np.ndarray, np.ndarray],
+) -> np.ndarray:
+    """Return the median of how far maps lie beside their discs; the first map is of none."""
+    rows, columns = axes[0].shape
     found = []
-    (place,) = registrations(classifier, (layer,))
-    for values, disc in zip(kept[1:], places, strict=True):
-        size = (values - kept[0]).norm(dim=0)
+    for values, disc in zip(maps[1:], places, strict=True):
+        size = (values - maps[0]).norm(dim=0)
         low = (size - size.median()).clamp_min(0).square()[None, None]
         large = nn.functional.interpolate(low, (rows, columns), mode="bilinear")[0].numpy()
-        answer = moved(large, place.shift)[0]
-        centre = [(answer * axis).sum() / answer.sum() + 0.5 for axis in (y, x)]
+        answer = moved(large, shift)[0]
+        centre = [(answer * axis).sum() / answer.sum() + 0.5 for axis in axes]
         found.append(np.subtract(disc, np.divide(centre, (rows, columns))))
     return np.median(found, axis=0)

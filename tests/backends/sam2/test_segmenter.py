@@ -2,6 +2,7 @@
 
 import warnings
 from collections import defaultdict
+from itertools import product
 
 import numpy as np
 import pytest
@@ -354,30 +355,29 @@ PROMPTS = {
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("multimask", [True, False])
-@pytest.mark.parametrize("with_mask", [False, True])
-def test_predictions_are_the_references(small_network, segmenter, prompt, multimask, with_mask):
+def test_predictions_are_the_references(small_network, segmenter, prompt):
     points, labels, box = PROMPTS[prompt]
     image = scene()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         predictor = image_predictor(small_network)
         predictor.set_image(np.repeat(image[..., None], 3, axis=2))
-    earlier = segmenter.predict(image, points, labels, box).logits[0] if with_mask else None
-    answer = segmenter.predict(image, points, labels, box, earlier, multimask)
-    masks, iou, logits = predictor.predict(
-        np.array(points, float)[:, ::-1].copy() if points else None,
-        np.array(labels) if labels else None,
-        np.array([box[1], box[0], box[3], box[2]]) if box else None,
-        None if earlier is None else earlier[None],
-        multimask_output=multimask,
-    )
-    np.testing.assert_allclose(answer.predicted_iou, iou, atol=1e-4)
-    np.testing.assert_allclose(answer.logits, logits, atol=1e-4)
-    full = torch.nn.functional.interpolate(
-        torch.from_numpy(logits)[None], image.shape, mode="bilinear"
-    )[0].numpy()
-    assert np.abs(full[answer.masks != masks.astype(bool)]).max(initial=0) < 1e-4
+    for multimask, with_mask in product((True, False), repeat=2):
+        earlier = segmenter.predict(image, points, labels, box).logits[0] if with_mask else None
+        answer = segmenter.predict(image, points, labels, box, earlier, multimask)
+        masks, iou, logits = predictor.predict(
+            np.array(points, float)[:, ::-1].copy() if points else None,
+            np.array(labels) if labels else None,
+            np.array([box[1], box[0], box[3], box[2]]) if box else None,
+            None if earlier is None else earlier[None],
+            multimask_output=multimask,
+        )
+        np.testing.assert_allclose(answer.predicted_iou, iou, atol=1e-4)
+        np.testing.assert_allclose(answer.logits, logits, atol=1e-4)
+        full = torch.nn.functional.interpolate(
+            torch.from_numpy(logits)[None], image.shape, mode="bilinear"
+        )[0].numpy()
+        assert np.abs(full[answer.masks != masks.astype(bool)]).max(initial=0) < 1e-4
 
 
 def test_a_second_click_does_not_encode_again(segmenter, small_network, monkeypatch):
