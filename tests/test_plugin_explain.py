@@ -40,6 +40,11 @@ def workbench(engine_on_demand, make_napari_viewer, qtbot, folders, tmp_path, mo
 
 @pytest.fixture
 def explained(workbench, qtbot):
+    _explain(workbench, qtbot)
+    return workbench
+
+
+def _explain(workbench, qtbot):
     state = workbench.session.explanation
     workbench.dock("Explain").parent().raise_()
     workbench.explaining.heatmaps.explain()
@@ -51,12 +56,21 @@ def explained(workbench, qtbot):
 
     qtbot.waitUntil(answered, timeout=ANSWER_MILLISECONDS)
     qtbot.waitUntil(lambda: state.network is not None, timeout=ANSWER_MILLISECONDS)
-    return workbench
 
 
-def test_from_class_to_mask_to_score(explained, qtbot):
-    workbench, session = explained, explained.session
-    state, dock = session.explanation, explained.dock("Explain")
+def test_explanations_in_the_window(workbench, qtbot, tmp_path):
+    own = workbench.session.explanation.choice
+    _answers_with_nan_are_said_and_show_nothing(workbench, qtbot, tmp_path)
+    workbench.explaining.classify.choose_classifier(own)
+    _explain(workbench, qtbot)
+    _from_class_to_mask_to_score(workbench, qtbot)
+    workbench.dock("Explain").parent().raise_()
+    _a_photograph_has_no_class(workbench, qtbot)
+
+
+def _from_class_to_mask_to_score(workbench, qtbot):
+    session = workbench.session
+    state, dock = session.explanation, workbench.dock("Explain")
     # What a person reads and sees.
     name = state.classification.class_names[state.classification.predicted]
     assert name in dock.classifier.predicted.text()
@@ -183,8 +197,8 @@ def test_concepts_in_the_window(explained, qtbot):
     qtbot.waitUntil(lambda: workbench.session.image.name in "0123")
 
 
-def test_a_photograph_has_no_class_in_the_window(explained, qtbot):
-    workbench, state = explained, explained.session.explanation
+def _a_photograph_has_no_class(workbench, qtbot):
+    state = workbench.session.explanation
     dock = workbench.dock("Explain").classifier
     workbench.images.show(image_from_array(data.rocket(), "rocket"))
     qtbot.waitUntil(
@@ -202,7 +216,7 @@ def _seconds(call):
     return time.thread_time() - begin
 
 
-def test_a_classifier_that_answers_with_nan_says_so_and_shows_nothing(workbench, qtbot, tmp_path):
+def _answers_with_nan_are_said_and_show_nothing(workbench, qtbot, tmp_path):
     import torch
     from safetensors.torch import save_file
     from torchvision import models
