@@ -343,9 +343,14 @@ def test_no_control_moves_while_jobs_run(workbench: Workbench, qtbot: QtBot) -> 
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_answer_moves_from_item_to_item(
+def test_no_answer_moves_from_item_to_item_and_no_control_while_networks_work(
     workbench: Workbench, qtbot: QtBot, tmp_path: Path
 ) -> None:
+    _no_answer_moves_from_item_to_item(workbench, qtbot, tmp_path)
+    _no_control_moves_while_networks_work(workbench, qtbot)
+
+
+def _no_answer_moves_from_item_to_item(workbench: Workbench, qtbot: QtBot, tmp_path: Path) -> None:
     session, survey = workbench.session, workbench.survey
     dock = _in_front(workbench, "Survey", qtbot)
     survey.open(tmp_path / "answers.csv")
@@ -363,7 +368,7 @@ def test_no_answer_moves_from_item_to_item(
     assert len(lefts) == 1
 
 
-def test_no_control_moves_while_networks_work(workbench: Workbench, qtbot: QtBot) -> None:
+def _no_control_moves_while_networks_work(workbench: Workbench, qtbot: QtBot) -> None:
     session, explanation = workbench.session, workbench.session.explanation
     dock = _in_front(workbench, "Mask candidates", qtbot)
     places, wrong = Places(dock), []
