@@ -159,7 +159,7 @@ def typed_is_kept(
     qtbot.waitUntil(lambda: record() == (state, "at the edge", "pit", True))
 
 
-@pytest.mark.parametrize("when", ["once copied", "on another image"])
+@pytest.mark.parametrize("when", ["at once", "once copied", "on another image"])
 def test_after_closing_with_fresh_strokes_nothing_is_offered(
     workbench: Workbench,
     make_images: Callable[[int], Path],
