@@ -42,6 +42,8 @@ class GroundTruth:
     confidence : float or None
         Probability that the answer, a defect or none, is right, or what `LearnedMask` says; None
         where it is not known.
+    stability : float or None
+        The IoU to expect of the mask, if there is a defect; None where it is not known.
     """
 
     mask: BoolMask
@@ -55,15 +57,21 @@ class GroundTruth:
     touches_edge: bool
     reason: str = ""
     confidence: float | None = None
+    stability: float | None = None
 
     def certainty(self, predicted_iou: FloatArray) -> float | None:
-        """Return how sure the mask is: the calibrated confidence, else the winner's IoU.
+        """Return how sure the mask is: the IoU to expect, as far as that is known.
+
+        That is the calibrated confidence times the stability of the mask; of Algorithm 1 as
+        published, which knows neither, the winner's predicted IoU.
 
         Parameters
         ----------
         predicted_iou : ndarray, shape (n,)
             Of every candidate, as the network estimates it.
         """
+        if self.confidence is not None and self.stability is not None:
+            return self.confidence * self.stability
         if self.confidence is not None or self.winner is None:
             return self.confidence
         return float(predicted_iou[self.winner])

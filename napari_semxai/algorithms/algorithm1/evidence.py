@@ -27,6 +27,8 @@ CLEAR = 5.0
 
 _MOST_PARTS = 12
 _VOTE = 1.0
+# Log odds up and down by which a mask is judged: the score is then the IoU to expect.
+_OFFSET = 2.0
 # Units by which things differ that are alike.
 _NOISE = 1.5
 
@@ -74,6 +76,11 @@ class Evidence:
             found = np.maximum(np.exp(values) - np.float32(_NOISE), np.float32(0))
         return found
 
+    @property
+    def stability(self) -> float | None:
+        """The IoU to expect of the mask, which log odds tell and differences do not."""
+        return stability(self.values) if self.picture is None else None
+
     def said(self, mask: BoolMask, box: Box, size: float, part: bool) -> list[float]:
         """Return the columns `SAID` of a suspect, which is one of the parts or not."""
         within, around = _inside_and_around(self.values, mask, box)
@@ -99,6 +106,19 @@ class Evidence:
         areas[0] = 0
         drawn: BoolMask = (areas >= SMALLEST)[labels]
         return drawn if drawn.any() else mask
+
+
+def stability(values: NDArray[np.float32]) -> float:
+    """Return the IoU to expect of the mask that log odds (M, N) mean.
+
+    SAM's stability score: pixels that a higher threshold keeps, of those that a lower one takes.
+
+    References
+    ----------
+    .. [1] A. Kirillov et al., "Segment Anything", ICCV 2023, appendix B.
+    """
+    kept, taken = (int(np.count_nonzero(values > level)) for level in (_OFFSET, -_OFFSET))
+    return kept / max(taken, 1)
 
 
 def _inside_and_around(

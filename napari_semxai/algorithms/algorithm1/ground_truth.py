@@ -63,12 +63,15 @@ class Defect:
         Why `mask` is empty; "" when it is not.
     confidence : float or None
         Probability that the answer, a defect or none, is right; None where it is not known.
+    stability : float or None
+        The IoU to expect of the mask; None where it is not known.
     """
 
     mask: BoolMask
     touches_edge: bool
     reason: str = ""
     confidence: float | None = None
+    stability: float | None = None
 
 
 def ground_truth(
@@ -151,6 +154,7 @@ def combine(
         touches_edge=defect.touches_edge,
         reason=defect.reason,
         confidence=defect.confidence,
+        stability=defect.stability,
     )
 
 

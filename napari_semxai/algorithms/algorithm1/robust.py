@@ -102,7 +102,8 @@ def defect_of(
         mask[found.boxes[number]] |= found.masks[number]
     if evidence is not None:
         mask = evidence.drawn(mask)
-    return Defect(mask, touches(mask, left_out), confidence=presence)
+    steady = evidence.stability if evidence is not None else None
+    return Defect(mask, touches(mask, left_out), confidence=presence, stability=steady)
 
 
 def _beyond_doubt(found: Suspects, evidence: Evidence | None) -> list[int]:

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save
 from scipy import ndimage
 from torch import Tensor
 
+from napari_semxai.algorithms.algorithm1.evidence import stability
 from napari_semxai.backends.runtime.tensor_files import DAMAGED
 from napari_semxai.backends.sam2.dense import Head, encoded, pixels_of, sized
 from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _STRONG = 5
-_OFFSET = 2.0
-"""Log odds up and down by which a mask is judged: the score is then the IoU to expect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +67,6 @@ def decided(
     kept = np.array([calibration.probability(peak) >= 0.5 for peak in peaks])
     kept[0] = False
     return kept[labels], presence
-
-
-def stability(logits: NDArray[np.float32]) -> float:
-    """Return the IoU to expect of the mask that logits (M, N) mean, which is not empty.
-
-    SAM's stability score: pixels that a higher threshold keeps, of those that a lower one takes.
-
-    References
-    ----------
-    .. [1] A. Kirillov et al., "Segment Anything", ICCV 2023, appendix B.
-    """
-    kept, taken = (int(np.count_nonzero(logits > level)) for level in (_OFFSET, -_OFFSET))
-    return kept / taken
 
 
 class LearnedNetwork:

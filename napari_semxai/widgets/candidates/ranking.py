@@ -293,7 +293,8 @@ def verdict_text(automatic: Automatic) -> str:
         return f"⚠ No defect mask: {truth.reason}"
     if truth.touches_edge:
         return "⚠ The defect touches the image edge or the ignored border"
-    sure = "" if truth.confidence is None else f", mask confidence {truth.confidence:.2f}"
+    known, score = truth.confidence is not None, automatic.score
+    sure = f", mask confidence {score:.2f}" if known and score is not None else ""
     size = f"defect {np.count_nonzero(truth.mask)} px{sure}"
     # Only a learned network finds one without candidates.
     if truth.winner is None:

@@ -16,7 +16,7 @@ from napari_semxai.algorithms.algorithm1.suspects import (
 )
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.types import AlgorithmSettings, LeftOut
+from napari_semxai.types import DEFECT_STEPS, AlgorithmSettings, LeftOut
 from tests.pools import pool_of
 
 SHAPE = (200, 240)
@@ -182,3 +182,20 @@ def test_parts_of_the_map_are_what_is_likely_and_faint_things_of_their_own():
     assert found.values[60, 60] == 50 / 16
     outside = seen_defects(logits, SHAPE, LeftOut(region=disc(60, 60, 30)))
     np.testing.assert_array_equal(outside.parts > 0, disc(150, 150, 12))
+
+
+def test_a_mask_is_believed_by_the_map_that_drew_it():
+    gray, pattern, particle = lines()
+    logits = np.where(particle, 5 * DEFECT_STEPS, -6 * DEFECT_STEPS).astype(np.int8)
+    pool = replace(pool_of([~pattern & ~particle, particle]), defect_logits=logits)
+    found = robust_defect(gray, pool.mask(0), pool, **SETTINGS)
+    assert found.stability == 1
+    # Nobody knows of the rim.
+    logits[disc(100, 70, 20) & ~particle] = -DEFECT_STEPS
+    soft = robust_defect(gray, pool.mask(0), pool, **SETTINGS)
+    assert soft.stability == pytest.approx(particle.sum() / disc(100, 70, 20).sum())
+    # A difference is no probability.
+    assert (
+        compared_defect(gray, pool.mask(0), pool, difference(particle), **SETTINGS).stability
+        is None
+    )

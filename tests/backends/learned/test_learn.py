@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 
+from napari_semxai.algorithms.algorithm1.evidence import stability
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.learned import learn
 from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
-from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided, stability
+from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided
 from napari_semxai.backends.learned.train import _loss
 from napari_semxai.backends.sam2.dense import bundled_head
 from napari_semxai.store.project.learned import read_version, version_in_use

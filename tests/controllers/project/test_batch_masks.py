@@ -296,6 +296,7 @@ def test_the_confidence_of_a_mask_is_its_own_before_the_networks():
     predicted_iou = np.array([0.5, 0.75])
     assert truth.certainty(predicted_iou) == predicted_iou[truth.winner]
     assert replace(truth, confidence=0.25).certainty(predicted_iou) == 0.25
+    assert replace(truth, confidence=0.5, stability=0.5).certainty(predicted_iou) == 0.25
     assert replace(truth, winner=None).certainty(predicted_iou) is None
 
 
