@@ -76,7 +76,7 @@ class Evidence:
             found = np.maximum(np.exp(values) - np.float32(_NOISE), np.float32(0))
         return found
 
-    @property
+    @cached_property
     def stability(self) -> float | None:
         """The IoU to expect of the mask, which log odds tell and differences do not."""
         return stability(self.values) if self.picture is None else None
