@@ -70,11 +70,9 @@ class GroundTruth:
         predicted_iou : ndarray, shape (n,)
             Of every candidate, as the network estimates it.
         """
-        if self.confidence is not None and self.stability is not None:
-            return self.confidence * self.stability
-        if self.confidence is not None or self.winner is None:
-            return self.confidence
-        return float(predicted_iou[self.winner])
+        if self.confidence is not None:
+            return self.confidence * (1.0 if self.stability is None else self.stability)
+        return None if self.winner is None else float(predicted_iou[self.winner])
 
 
 @dataclass(frozen=True, slots=True)
