@@ -44,6 +44,8 @@ from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.learned import LearnRequest, LearnSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
 SHAPE = (480, 480)
@@ -180,9 +182,6 @@ def _compare(options: argparse.Namespace, settings: LearnSettings) -> None:
         answers = [network.answer(pixels) for pixels, _, _ in rest]
         pairs = [(one.mask, truth) for one, (_, truth, _) in zip(answers, rest, strict=True)]
         dice = np.array([scores(mask, truth).dice for mask, truth in pairs])
-        wrong = np.array([Promise().is_wrong(mask, truth) for mask, truth in pairs])
-        order = np.argsort([-one.confidence for one in answers], kind="stable")
-        layers = [round(float(part.mean()), 2) for part in np.array_split(wrong[order], LAYERS)]
         of_class = {int(one): round(dice[labels == one].mean(), 3) for one in np.unique(labels)}
         print(f"{masks} masks: learned {dice.mean():.3f} on {len(dice)}", end="")
         if today:
@@ -192,7 +191,22 @@ def _compare(options: argparse.Namespace, settings: LearnSettings) -> None:
         iou = np.mean([scores(mask, truth).iou for mask, truth in pairs])
         sure = np.mean([one.confidence for one in answers])
         print(f"mean IoU {iou:.3f}, mean confidence {sure:.3f}")
-        print(f"wrong in each twentieth, the surest first: {layers}", flush=True)
+        confidence = np.array([one.confidence for one in answers])
+        print(shares_of_wrong(confidence, *zip(*pairs, strict=True)), flush=True)
+
+
+def shares_of_wrong(
+    confidence: NDArray[np.float64],
+    masks: Sequence[NDArray[np.bool_]],
+    truths: Sequence[NDArray[np.bool_]],
+) -> str:
+    """Say what share of masks is wrong in each layer of a lot, see `Promise`."""
+    pairs = zip(masks, truths, strict=True)
+    wrong = np.array([Promise().is_wrong(mask, truth) for mask, truth in pairs])
+    # What is not known is taken for the least sure, as an audit does.
+    order = np.argsort(-np.nan_to_num(confidence), kind="stable")
+    layers = [round(float(part.mean()), 2) for part in np.array_split(wrong[order], LAYERS)]
+    return f"wrong in each twentieth, the surest first: {layers}"
 
 
 def _of_today(images: list[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]) -> list[float]:

@@ -6,7 +6,8 @@ makes scenes of the layer of `benchmarks.learning` with their exact masks, today
 from 64 points (which is quick, and worse than that from 1,024), and the networks' features. Then
 5 % of the masks are made wrong, as many of each kind: shifted, swapped for another image's,
 missing, overgrown; they are ranked, and counted, with several seeds. The weights of the list were
-chosen on this layer. Five minutes of a core for 160 scenes.
+chosen on this layer. Before that it prints how many of today's proposals are wrong, the surest
+first. Five minutes of a core for 160 scenes.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from benchmarks.learning import LAYER, make_image, make_layer
+from benchmarks.learning import LAYER, make_image, make_layer, shares_of_wrong
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.ranking import measured, nearest, standardised, suspicion
 
@@ -30,7 +31,7 @@ _NEIGHBOURS = 10
 
 
 def scenes(layer: int, count: int) -> list[NDArray]:
-    """Return images, exact masks, classes, proposals and features."""
+    """Return images, exact masks, classes, proposals, features, and how sure proposals are."""
     from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
     from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
     from napari_semxai.backends.classifier.nearest import Describer
@@ -48,9 +49,10 @@ def scenes(layer: int, count: int) -> list[NDArray]:
         pools = [one.pool for one in segmenter.generate(image.gray, few) if one.pool is not None]
         pool = pools[-1].take(filter_candidates(pools[-1], settings.filters))
         border = settings.algorithm.border(auto_border(image))
-        mask = automatic_mask(pool, image, settings.algorithm, LeftOut(border)).mask
+        found = automatic_mask(pool, image, settings.algorithm, LeftOut(border))
         features = describer.described(image.gray)
-        rows.append((pixels, truth, str(label), mask, features))
+        sure = found.certainty(pool.predicted_iou)
+        rows.append((pixels, truth, str(label), found.mask, features, sure))
         print(f"\r{number + 1} of {count} scenes", end="", flush=True)
     print()
     return [np.array(column) for column in zip(*rows, strict=True)]
@@ -109,7 +111,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=20)
     parser.add_argument("--layer", type=int, default=LAYER)
     options = parser.parse_args()
-    images, masks, labels, today, features = scenes(options.layer, options.scenes)
+    images, masks, labels, today, features, sure = scenes(options.layer, options.scenes)
+    print(f"today's proposals, {shares_of_wrong(sure.astype(float), today, masks)}")
     features = standardised(features.astype(np.float32))
     like = [nearest(features, n)[0][:_NEIGHBOURS] for n in range(len(images))]
     hits: dict[str, list[bool]] = {kind: [] for kind in KINDS}

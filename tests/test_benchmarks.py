@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmarks import annotator, wrong_masks
+from benchmarks import annotator, learning, wrong_masks
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.sam2.segmenter import Segmenter
 
@@ -45,10 +45,23 @@ def test_benchmarks_import_no_test_tools() -> None:
 
 
 def test_the_scenes_of_wrong_masks_are_made() -> None:
-    pixels, truth, classes, proposed, features = wrong_masks.scenes(1, 1)
+    pixels, truth, classes, proposed, features, sure = wrong_masks.scenes(1, 1)
     assert pixels.shape == truth.shape == proposed.shape
     assert classes.shape == (1,)
     assert np.isfinite(features.astype(float)).all()
+    assert 0 < sure[0] < 1
+
+
+def test_wrong_masks_are_counted_from_the_surest_on() -> None:
+    truth = np.ones((20, 8, 8), bool)
+    masks = truth.copy()
+    masks[3] = False
+    confidence = np.linspace(1, 0.1, 20)
+    said = learning.shares_of_wrong(confidence, masks, truth)
+    assert said.endswith(str([0.0] * 3 + [1.0] + [0.0] * 16))
+    # What nobody knows comes last.
+    confidence[3] = np.nan
+    assert learning.shares_of_wrong(confidence, masks, truth).endswith(str([0.0] * 19 + [1.0]))
 
 
 def test_a_simulated_annotator_clicks_until_the_mask_is_right() -> None:
