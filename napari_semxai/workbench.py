@@ -95,6 +95,10 @@ class Workbench(Parts):
         self.closing = ClosingQuestion(window, self.edit)
         self.room: CanvasRoom | None = None
         self._help = QShortcut(QKeySequence("?"), window, activated=self.show_keys)
+        # Of `removed`, napari's own callbacks hear first, and those delete.
+        removing = self.viewer.layers.events.removing
+        removing.connect(self._on_layer_removing)
+        self._closing.callback(removing.disconnect, self._on_layer_removing)
 
     def dock(self, title: str) -> ScrolledDock:
         """Return the dock of this title, created on first use."""
@@ -218,6 +222,16 @@ class Workbench(Parts):
         dock = ScoresDock(self.viewer, self.session, self.evaluate, self.comparison, self.table)
         dock.tau_picked.connect(self.explaining.masks.set_threshold)
         return dock
+
+    def _on_layer_removing(self) -> None:
+        """Let napari delete what a layer was drawn with in the context that drew it.
+
+        It does so at once, outside of any drawing, in whatever OpenGL context is current: most
+        often the one in which Qt puts the window together. Mesa frees the programs of another
+        context later, and unbinds the ones in use with them: the process dies (SIGSEGV) when one
+        program draws before and after, as two presses of the mouse make it.
+        """
+        self.viewer.window._qt_viewer.canvas.native.makeCurrent()
 
     def _on_dock_destroyed(self, title: str) -> None:
         if (dock := self.docks.pop(title, None)) is not None:
