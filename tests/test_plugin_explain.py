@@ -217,6 +217,10 @@ def _seconds(call):
 
 
 def _answers_with_nan_are_said_and_show_nothing(workbench, qtbot, tmp_path):
+    from napari_semxai.backends.runtime.libraries import load_triton
+
+    # The window is open: torchvision may not be the one to load triton.
+    load_triton()
     import torch
     from safetensors.torch import save_file
     from torchvision import models
