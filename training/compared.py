@@ -114,7 +114,7 @@ def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference)
     path = cache / f"{case.name}_{text_digest(key)[:8]}.npz"
     answers = read_pool(path, key)
     if answers is None:
-        ask = partial(segmenter.predict, difference.signed)
+        ask = partial(segmenter.answer_all, difference.signed)
         answers = prompted_pool(case.pool.shape, prompts, ask)
         write_pool(path, answers, key)
     return case.pool.with_proposed(answers)

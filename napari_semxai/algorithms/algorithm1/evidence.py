@@ -10,7 +10,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.algorithm1.appearance import SMALLEST, Box
+from napari_semxai.algorithms.algorithm1.appearance import SMALLEST, Box, grown
 from napari_semxai.algorithms.algorithm1.reference import NEAR, SAME, outlined
 from napari_semxai.types import DEFECT_STEPS, BoolMask
 
@@ -130,8 +130,8 @@ def _inside_and_around(
     region = np.zeros(shown.shape, dtype=bool)
     rows, columns = (side.start - own.start for side, own in zip(box, wide, strict=True))
     region[rows : rows + mask.shape[0], columns : columns + mask.shape[1]] = mask
-    near = scipy.ndimage.binary_dilation(region, iterations=2)
-    ring = scipy.ndimage.binary_dilation(near, iterations=4) & ~near
+    near = grown(region, 2)
+    ring = grown(near, 4) & ~near
     around = float(shown[ring].mean()) if ring.any() else 0.0
     return float(shown[region].mean()), around
 

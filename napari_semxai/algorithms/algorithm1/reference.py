@@ -14,6 +14,7 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
+from napari_semxai.algorithms.algorithm1.appearance import grown
 from napari_semxai.algorithms.algorithm1.registration import (
     LEAST_CORRELATION,
     LEAST_REPETITION,
@@ -323,7 +324,7 @@ def outlined(size: Picture, part: NDArray[np.bool_]) -> NDArray[np.bool_]:
     part : ndarray of bool, shape (m, n)
         Where to look, and a little around.
     """
-    size = np.where(scipy.ndimage.binary_dilation(part, iterations=NEAR), size, 0)
+    size = np.where(grown(part, NEAR), size, 0)
     peak = scipy.ndimage.maximum_filter(scipy.ndimage.gaussian_filter(size, 1.0), _NEARBY)
     reach = _SHARE * scipy.ndimage.gaussian_filter(peak, _NEARBY / 4)
     part = np.pad(size > np.maximum(reach, _FAINT), 3)

@@ -18,7 +18,12 @@ import numpy as np
 import scipy
 from numpy.typing import NDArray
 
-from napari_semxai.algorithms.algorithm1.appearance import SMALLEST, Box, appearance
+from napari_semxai.algorithms.algorithm1.appearance import (
+    SMALLEST,
+    Box,
+    Surroundings,
+    fill_and_edge,
+)
 from napari_semxai.algorithms.algorithm1.evidence import SAID, Evidence
 from napari_semxai.types import BoolMask
 
@@ -190,17 +195,19 @@ def judge_suspects(
     areas = np.array([np.count_nonzero(mask) for _, mask in every], dtype=np.float64)
     rows = []
     for number, (box, mask) in enumerate(every):
-        contrast, outline, fill, edge = appearance(gray, shown, mask, box, inside)
+        surroundings = Surroundings.of(mask, box, inside)
         size = float(np.log10(areas[number] / surface.size))
         similar = np.abs(np.log(areas / areas[number])) < _SIMILAR
         repetition = float(np.log1p(np.count_nonzero(similar) - 1))
         agreement = _agreement((box, mask), candidates)
-        row = [contrast, outline, size, size**2, fill, edge, repetition, agreement]
+        looks = surroundings.looks(gray, shown)
+        fill, edge = fill_and_edge(mask, box, inside)
+        row = [*looks, size, size**2, fill, edge, repetition, agreement]
         if evidence is not None:
             is_part = first <= number < last
             row += evidence.said(mask, box, size, is_part)
             if evidence.picture is not None:
-                row += appearance(evidence.picture, everywhere, mask, box, inside)[:2]
+                row += surroundings.looks(evidence.picture, everywhere)
         rows.append(row)
     width = len(LOOKS)
     if evidence is not None:

@@ -67,8 +67,8 @@ class InvertedBottleneck(nn.Module):
         """Return features of shape (B, outputs, M / stride, N / stride)."""
         hidden = features
         if self.expand is not None:
-            hidden = functional.relu6(self.expand(hidden))
-        hidden = self.project(functional.relu6(self.depthwise(hidden)))
+            hidden = functional.relu6(self.expand(hidden), inplace=True)
+        hidden = self.project(functional.relu6(self.depthwise(hidden), inplace=True))
         return features.add(hidden) if self.shortcut else hidden
 
 
@@ -149,7 +149,7 @@ class LiteTrunk(nn.Module):
         """Return the four maps of `image`, shape (B, 3, M, N), from fine to coarse."""
         # Channels last: convolutions of single channels take half the time.
         features = image.contiguous(memory_format=torch.channels_last)
-        features = functional.relu6(self.stem(features))
+        features = functional.relu6(self.stem(features), inplace=True)
         maps = []
         for index, stage in enumerate(self.stages):
             features = stage(features)

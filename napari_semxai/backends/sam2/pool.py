@@ -10,7 +10,7 @@ generator.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -184,7 +184,9 @@ class PoolBuilder:
 
 
 def prompted_pool(
-    shape: tuple[int, int], prompts: Sequence[Prompts], ask: Callable[..., Any]
+    shape: tuple[int, int],
+    prompts: Sequence[Prompts],
+    ask: Callable[[Sequence[Prompts]], tuple[Tensor, Tensor]],
 ) -> CandidatePool:
     """Return one candidate for each of some prompts, each with a click.
 
@@ -195,16 +197,14 @@ def prompted_pool(
     prompts : sequence of Prompts
         What is asked.
     ask : callable
-        `Segmenter.predict` of the image.
+        `Segmenter.answer_all` of the image.
     """
     builder = PoolBuilder(shape)
-    for number, prompt in enumerate(prompts):
-        points, labels = np.array(prompt.points, np.float32), np.array(prompt.foreground)
-        found = ask(points, labels, prompt.box, multimask=False)
-        (measured,) = measure_masks(torch.from_numpy(found.logits), shape)
+    logits, ious = ask(prompts)
+    found = zip(prompts, measure_masks(logits, shape), ious.tolist(), strict=True)
+    for number, (prompt, measured, iou) in enumerate(found):
         # What the network finds nothing at has no place in a pool.
         if len(measured.runs):
-            iou = float(found.predicted_iou[0])
             builder.add((0, number, 0), measured, iou, prompt.points[0], (0, 0, *shape))
     return builder.build()
 

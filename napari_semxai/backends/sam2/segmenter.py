@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
@@ -44,26 +44,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import Prompts
 
-
-def choose_device(device: str = "auto") -> torch.device:
-    """Return the device to compute on; "auto" is CUDA, then MPS, then the CPU.
-
-    Raises
-    ------
-    InputError
-        If `device` is not one of "auto", "cpu", "cuda", "mps", or is not there.
-    """
-    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if device == "auto":
-        device = next((name for name, found in there.items() if found), "cpu")
-    name = device.split(":")[0]
-    if name not in ("cpu", *there):
-        raise InputError(f"Unknown device {device!r}: use auto, cpu, cuda or mps.")
-    if not there.get(name, True):
-        raise InputError(f"No {name} device here: use auto or cpu.")
-    return torch.device(device)
-
-
+Answer = TypeVar("Answer")
 Marks = tuple[NDArray[np.float32], NDArray[np.int32]]
 """Places (row, column), shape (p, 2), and what each says, shape (p,), in SAM 2's numbers."""
 
@@ -113,10 +94,8 @@ def answer(
 
     Parameters
     ----------
-    network : SAM2Base
+    network, decoder : SAM2Base, SharedImageDecoder
         The network.
-    decoder : SharedImageDecoder
-        Its decoder.
     embedding : Embedding
         The image.
     marks : tuple of ndarray, optional
@@ -126,7 +105,7 @@ def answer(
     multimask : bool
         Three masks, or one.
     """
-    given = None if marks is None else _scaled(network, marks, embedding.shape)
+    given = None if marks is None else _scaled(network, [marks], embedding.shape)
     mask = None
     if mask_logits is not None:
         mask = torch.from_numpy(mask_logits)[None, None].to(network.device)
@@ -134,14 +113,7 @@ def answer(
     shared = embedding.shared
     if mask is not None:
         shared = decoder.share(embedding.embedding, embedding.high_resolution, dense)
-    decoded = decoder.decode(shared, sparse)
-    heads = network.sam_mask_decoder
-    single = not multimask and not heads.dynamic_multimask_via_stability
-    wanted = [0] if single else list(range(int(multimask), heads.num_mask_tokens))
-    logits = decoder.upscale(shared, decoded, 0, wanted)[None]
-    iou = decoded.predicted_iou[:, wanted]
-    if not multimask and not single:
-        logits, iou = heads._dynamic_multimask_via_stability(logits, iou)
+    logits, iou = decoder.masks(shared, sparse, multimask)
     measured = measure_masks(logits[0], embedding.shape)
     masks = np.stack([mask_of_runs(each.runs, embedding.shape) for each in measured])
     # As the reference clamps what it takes as a mask prompt again.
@@ -149,13 +121,24 @@ def answer(
     return Prediction(masks, iou[0].cpu().numpy(), small.cpu().numpy())
 
 
-def _scaled(network: Any, marks: Marks, shape: tuple[int, int]) -> tuple[Tensor, Tensor]:
+def _scaled(network: Any, marks: Sequence[Marks], shape: tuple[int, int]) -> Sequence[Tensor]:
     """Turn marks into what the prompt encoder wants: (x, y) in pixels of the network's input."""
-    places, said = marks
+    places, said = (np.stack(each) for each in zip(*marks, strict=True))
     # The one place where (row, column) becomes SAM 2's (x, y).
-    xy = torch.from_numpy(places[:, ::-1].copy()) / torch.tensor([shape[1], shape[0]])
+    xy = torch.from_numpy(places[..., ::-1].copy()) / torch.tensor([shape[1], shape[0]])
     coords = (xy * network.image_size).to(network.device)
-    return coords[None], torch.from_numpy(said)[None].to(network.device)
+    return coords, torch.from_numpy(said).to(network.device)
+
+
+@torch.no_grad()
+def _answer_all(
+    network: Any, decoder: SharedImageDecoder, embedding: Embedding, marks: Sequence[Marks]
+) -> tuple[Tensor, Tensor]:
+    """Return what `Segmenter.answer_all` does; arguments as for `answer`."""
+    given = _scaled(network, marks, embedding.shape)
+    sparse, _ = network.sam_prompt_encoder(given, boxes=None, masks=None)
+    logits, iou = decoder.masks(embedding.shared, sparse, multimask=False)
+    return logits[:, 0], iou[:, 0]
 
 
 POOL_BYTES = 64 * 2**20
@@ -188,7 +171,7 @@ class Segmenter:
     def __init__(
         self, model: str = "bundled", *, device: str = "auto", steady: bool = False
     ) -> None:
-        from napari_semxai.backends.sam2.checkpoints import load_network
+        from napari_semxai.backends.sam2.checkpoints import choose_device, load_network
 
         self._use(*load_network(model, choose_device(device)), steady=steady)
 
@@ -236,6 +219,8 @@ class Segmenter:
         settings: GenerateSettings,
         prompts: Sequence[Prompts] = (),
         shown: NDArray[np.uint8] | None = None,
+        *,
+        mapped: bool = True,
     ) -> Generator[GenerateUpdate, None, None]:
         """Decode a grid of points coarse to fine.
 
@@ -252,6 +237,8 @@ class Segmenter:
             Asked at last; the answers are `CandidatePool.proposed`.
         shown : ndarray of uint8, shape (M, N), optional
             The picture on which they are asked; by default the image.
+        mapped : bool
+            Whether the pool gets `CandidatePool.defect_logits`.
 
         Yields
         ------
@@ -269,7 +256,7 @@ class Segmenter:
         try:
             for update in generation.run(progress, settings.pred_iou_floor):
                 pool = update.pool
-                if pool is not None:
+                if pool is not None and mapped:
                     # With the first pool, whose image was encoded last.
                     pool = replace(pool, defect_logits=self.defects.of(image))
                 yield replace(update, pool=pool)
@@ -277,7 +264,7 @@ class Segmenter:
             # Also after a cancel: a later generation goes on from there.
             self._progress.put(key, progress)
         if prompts:
-            ask = partial(self.predict, image if shown is None else shown)
+            ask = partial(self.answer_all, image if shown is None else shown)
             pool = self.found(image, settings)
             pool = pool.with_proposed(prompted_pool(pool.shape, prompts, ask))
             yield GenerateUpdate("decode", n := sum(map(len, progress.reached)), n, 0.0, pool)
@@ -336,7 +323,20 @@ class Segmenter:
         if len(points) == 0 and box is None and mask_logits is None:
             raise InputError("A prediction needs at least one point, a box or a mask.")
         given = self.embed(image), clicks(points, labels, box), mask_logits, multimask
-        asked = partial(answer, self.network, self._decoder, *given)
+        return self._answered(partial(answer, self.network, self._decoder, *given))
+
+    def answer_all(
+        self, image: NDArray[np.uint8], prompts: Sequence[Prompts]
+    ) -> tuple[Tensor, Tensor]:
+        """Return logits (n, h, w) and predicted IoU (n,) of one mask for each of some prompts.
+
+        They are decoded together: all have as many clicks, and all a box or none.
+        """
+        marks = [clicks(np.array(x.points, np.float32), x.foreground, x.box) for x in prompts]
+        given = self.embed(image), marks
+        return self._answered(partial(_answer_all, self.network, self._decoder, *given))
+
+    def _answered(self, asked: Callable[[], Answer]) -> Answer:
         small = isinstance(self.network.image_encoder.trunk, LiteTrunk)
         return on_one_core(asked) if small and self.network.device.type == "cpu" else asked()
 

@@ -179,10 +179,10 @@ class Pipeline:
         # encoded.
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
-        everything = _candidates(
-            segmenter.generate(image.gray, settings.generate, prompts, shown),
-            on_update or self.on_update,
-        )
+        # A difference speaks in the map's place.
+        mapped = difference is None or bool(difference.reason)
+        updates = segmenter.generate(image.gray, settings.generate, prompts, shown, mapped=mapped)
+        everything = _candidates(updates, on_update or self.on_update)
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))
         filtered = time.perf_counter()

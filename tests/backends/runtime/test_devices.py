@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from napari_semxai.backends.sam2.segmenter import choose_device
+from napari_semxai.backends.sam2.checkpoints import choose_device
 from napari_semxai.types import InputError
 
 

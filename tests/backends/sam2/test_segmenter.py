@@ -277,7 +277,8 @@ def test_what_a_comparison_proposes_comes_last_and_passes_every_filter(segmenter
     np.testing.assert_array_equal(pool.points[len(grid) :], [(50, 60), (120, 200)])
     for number, prompt in enumerate(prompts):
         said = segmenter.predict(image, np.array(prompt.points), [1], prompt.box, multimask=False)
-        assert pool.predicted_iou[len(grid) + number] == said.predicted_iou[0]
+        # Decoded together: the last bit may differ.
+        assert pool.predicted_iou[len(grid) + number] == pytest.approx(said.predicted_iou[0])
         assert (pool.mask(len(grid) + number) == said.masks[0]).mean() > 0.99
     # Even at thresholds that nothing of the grid passes.
     passed = filter_candidates(pool, FilterSettings(2.0, 0.0))

@@ -231,6 +231,27 @@ class SharedImageDecoder:
         hyper = decoded.hyper[prompt, masks]
         return self._upscaler.logits(shared.upscale, decoded.images[prompt], hyper)
 
+    def masks(
+        self, shared: SharedImage, prompts: Tensor, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Answer prompts with three masks each, or with one.
+
+        Parameters are those of `decode`, and whether there are to be three masks.
+
+        Returns
+        -------
+        logits, predicted_iou : Tensor, shapes (B, k, 4 h, 4 w) and (B, k)
+        """
+        heads = self._decoder
+        single = not multimask and not heads.dynamic_multimask_via_stability
+        wanted = [0] if single else list(range(int(multimask), heads.num_mask_tokens))
+        decoded = self.decode(shared, prompts)
+        iou = decoded.predicted_iou[:, wanted]
+        logits = torch.stack([self.upscale(shared, decoded, i, wanted) for i in range(len(iou))])
+        if not multimask and not single:
+            logits, iou = heads._dynamic_multimask_via_stability(logits, iou)
+        return logits, iou
+
 
 def _two_way(
     layer: Any, stage: Stage, queries: Tensor, tokens: Tensor, images: list[PromptImage]

@@ -1,0 +1,108 @@
+"""What a reference costs: processor time of the mask of an image with one, beyond that without.
+
+Run from the project's root: ``python -m benchmarks.reference``. Patterned scenes are compared with
+nothing, with themselves and with another picture in turns, on one core. Prints a table in
+Markdown; exit code 1 where a goal is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from PIL import Image
+
+from napari_semxai.algorithms.synthetic import SceneSpec, make_reference, make_scene
+from napari_semxai.cli.works.masks import Pipeline
+from napari_semxai.store.images.companions import compare_image
+from napari_semxai.store.images.read import read_image
+from napari_semxai.types import AlgorithmSettings, GenerateSettings, MaskSettings
+from napari_semxai.types.settings import AUTO_REFERENCE, NO_REFERENCE, SELF_REFERENCE
+
+if TYPE_CHECKING:
+    from napari_semxai.types import SemImage
+
+GOALS = {480: 0.3, 4096: 6.0}
+"""Seconds beyond a mask without a reference, by the edge of the image in pixels."""
+NAMES = {SELF_REFERENCE: "itself", AUTO_REFERENCE: "another picture"}
+POINTS = 4
+"""A side of the grid, which is asked alike with and without a reference."""
+TURNS = {480: 5, 4096: 1}
+
+
+def write_pair(folder: Path, side: int, seed: int) -> Path:
+    """Write a scene of holes with three defects, and the same place without them beside it."""
+    spec = SceneSpec((side, side), pattern="holes", noise=5.0, radius=side / 24, defects=3)
+    path = folder / f"{side}_{seed}.png"
+    Image.fromarray(make_scene(spec, seed).image).save(path)
+    reference = make_reference(spec, seed)
+    Image.fromarray(reference).save(path.with_name(f"{path.stem}_reference.png"))
+    return path
+
+
+def pipeline_of(reference: str) -> Pipeline:
+    """Return what makes masks with a reference, with a network of its own."""
+    algorithm = AlgorithmSettings(reference=reference)
+    return Pipeline(MaskSettings("bundled", "cpu", GenerateSettings(POINTS), algorithm=algorithm))
+
+
+def seconds_of(pipeline: Pipeline, images: list[SemImage]) -> np.ndarray:
+    """Return the processor time of comparing and of the whole mask, shape (images, 2)."""
+    # Image by image: each is new to the network, which remembers the last one.
+    found = []
+    for image in images:
+        start = time.process_time()
+        compare_image(image, pipeline.settings.algorithm)
+        between = time.process_time()
+        difference = pipeline.run(image).difference
+        if difference is not None and difference.reason:
+            sys.exit(f"a scene was not compared: {difference.reason}")
+        found.append((between - start, time.process_time() - between))
+    return np.array(found)
+
+
+def measured(side: int, scenes: int) -> dict[str, np.ndarray]:
+    """Return the medians of (comparing, whole mask beyond that without) of each reference."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [write_pair(Path(folder), side, seed) for seed in range(scenes)]
+        images = [read_image(path) for path in paths]
+        pipelines = [pipeline_of(name) for name in (NO_REFERENCE, *NAMES)]
+        for pipeline in pipelines:
+            pipeline.run(images[-1])
+        turns = np.array(
+            [
+                [seconds_of(pipeline, images) for pipeline in pipelines]
+                for _ in range(TURNS.get(side, 3))
+            ]
+        )
+    turns[:, 1:, :, 1] -= turns[:, :1, :, 1]
+    medians = np.median(turns, axis=(0, 2))
+    return dict(zip(NAMES.values(), medians[1:], strict=True))
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(GOALS))
+    parser.add_argument("--scenes", type=int, default=3)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    reached = True
+    print("| image | compared with | comparing, s | network and judging, s | all beyond, s |")
+    print("|---|---|---|---|---|")
+    for side in arguments.sizes:
+        for name, (comparing, beyond) in measured(side, arguments.scenes).items():
+            rest = beyond - comparing
+            print(f"| {side}² | {name} | {comparing:.2f} | {rest:.2f} | {beyond:.2f} |")
+            reached = reached and beyond <= GOALS.get(side, np.inf)
+    sys.exit(not reached)
+
+
+if __name__ == "__main__":
+    main()
