@@ -172,7 +172,7 @@ def _whole(
 ) -> NDArray[Any]:
     """Return what was found in a window of an image, of which `step` pixels were taken as one."""
     whole = np.full(shape, empty, part.dtype)
-    large = part.repeat(step, axis=0).repeat(step, axis=1)
+    large = part.repeat(step, axis=1).repeat(step, axis=0)
     whole[window][: large.shape[0], : large.shape[1]] = large
     return whole
 
@@ -271,8 +271,9 @@ def _noise(rest: Picture, level: Picture, slope: Picture, known: NDArray[np.bool
     values, numbers = rest[known][::stride], classes[known][::stride]
     overall = _spread(values) + 1e-3
     table = np.full(32, overall, np.float32)
-    for number in np.unique(numbers):
-        own = values[numbers == number]
+    values = values[np.argsort(numbers, kind="stable")]
+    ends = np.cumsum(np.bincount(numbers, minlength=32))
+    for number, own in enumerate(np.split(values, ends[:-1])):
         if own.size > 50:
             table[number] = max(_spread(own), 0.5 * overall)
     return table[classes]
