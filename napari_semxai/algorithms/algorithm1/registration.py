@@ -166,7 +166,7 @@ def repeated(image: Picture) -> tuple[Picture, float]:
     if step > 1:
         fine = _high_pass(image, 2.0)
         shifts = [_finer(fine, (step * down, step * right), step) for down, right in shifts]
-    return _median(image, [*shifts, *((-down, -right) for down, right in shifts)]), correlation
+    return shifts_median(image, shifts), correlation
 
 
 def _own_shifts(image: Picture) -> list[tuple[tuple[int, int], float]]:
@@ -210,8 +210,9 @@ def _finer(image: Picture, shift: tuple[int, int], reach: int) -> tuple[int, int
     return shift[0] + int(at[0]) - reach, shift[1] + int(at[1]) - reach
 
 
-def _median(image: Picture, shifts: list[tuple[int, int]]) -> Picture:
-    """Return the median over an even number of shifts; NaN where fewer than 3 show something."""
+def shifts_median(image: Picture, shifts: list[tuple[int, int]]) -> Picture:
+    """Return the median over shifts and their opposites; NaN where under 3 show something."""
+    shifts = [*shifts, *((-down, -right) for down, right in shifts)]
     rows, columns = np.abs(shifts).max(axis=0).tolist()
     wide = np.pad(image, [(rows, rows), (columns, columns)], constant_values=np.inf)
     found = np.empty_like(image)
@@ -244,4 +245,4 @@ def _middle(copies: Picture) -> Picture:
     below, above = ranked[half - 1 : half + 1]
     known = len(copies) - missing.sum(axis=0, dtype=np.uint8)
     below[known < 3] = np.nan
-    return (below + np.where(odd, below, above)) / 2
+    return np.asarray((below + np.where(odd, below, above)) / 2, np.float32)

@@ -200,6 +200,8 @@ def prompted_pool(
         `Segmenter.answer_all` of the image.
     """
     builder = PoolBuilder(shape)
+    if not prompts:
+        return builder.build()
     logits, ious = ask(prompts)
     found = zip(prompts, measure_masks(logits, shape), ious.tolist(), strict=True)
     for number, (prompt, measured, iou) in enumerate(found):

@@ -42,6 +42,8 @@ from napari_semxai.types.settings import usual_filters
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
+    from numpy.typing import ArrayLike
+
     from napari_semxai.types import Prompts
 
 Answer = TypeVar("Answer")
@@ -69,16 +71,14 @@ class Prediction:
 
 
 def clicks(
-    points: NDArray[np.float32],
-    labels: NDArray[Any],
-    box: tuple[float, float, float, float] | None,
-) -> Marks | None:
+    points: ArrayLike, labels: ArrayLike, box: tuple[float, float, float, float] | None
+) -> Marks:
     """Return clicks and a box (row0, col0, row1, col1) as marks; a box is two corners first."""
-    said = np.asarray(labels, dtype=np.int32)
+    places, said = np.asarray(points, np.float32).reshape(-1, 2), np.asarray(labels, np.int32)
     if box is not None:
-        points = np.concatenate([np.asarray(box, dtype=np.float32).reshape(2, 2), points])
+        places = np.concatenate([np.array(box, np.float32).reshape(2, 2), places])
         said = np.concatenate([np.array([2, 3], np.int32), said])
-    return (points, said) if len(points) else None
+    return places, said
 
 
 @torch.no_grad()
@@ -86,7 +86,7 @@ def answer(
     network: Any,
     decoder: SharedImageDecoder,
     embedding: Embedding,
-    marks: Marks | None,
+    marks: Marks,
     mask_logits: NDArray[np.float32] | None,
     multimask: bool,
 ) -> Prediction:
@@ -98,14 +98,14 @@ def answer(
         The network.
     embedding : Embedding
         The image.
-    marks : tuple of ndarray, optional
-        As `clicks` returns them.
+    marks : tuple of ndarray
+        As `clicks` returns them; may be none beside a mask.
     mask_logits : ndarray of float32, shape (h, w), optional
         The earlier mask.
     multimask : bool
         Three masks, or one.
     """
-    given = None if marks is None else _scaled(network, [marks], embedding.shape)
+    given = _scaled(network, [marks], embedding.shape) if len(marks[0]) else None
     mask = None
     if mask_logits is not None:
         mask = torch.from_numpy(mask_logits)[None, None].to(network.device)
@@ -332,9 +332,9 @@ class Segmenter:
 
         They are decoded together: all have as many clicks, and all a box or none.
         """
-        marks = [clicks(np.array(x.points, np.float32), x.foreground, x.box) for x in prompts]
-        given = self.embed(image), marks
-        return self._answered(partial(_answer_all, self.network, self._decoder, *given))
+        marks = [clicks(each.points, each.foreground, each.box) for each in prompts]
+        given = self.network, self._decoder, self.embed(image), marks
+        return self._answered(partial(_answer_all, *given))
 
     def _answered(self, asked: Callable[[], Answer]) -> Answer:
         small = isinstance(self.network.image_encoder.trunk, LiteTrunk)

@@ -8,6 +8,7 @@ from napari_semxai.algorithms.algorithm1.registration import (
     reduced,
     registered,
     repeated,
+    shifts_median,
 )
 
 
@@ -71,6 +72,23 @@ def test_another_place_does_not_match():
     assert correlation < LEAST_CORRELATION
 
 
+@pytest.mark.parametrize("count", [3, 5, 8])
+def test_shifts_have_the_median_of_what_they_show(count):
+    rng = np.random.default_rng(count)
+    image = rng.integers(0, 255, (90, 70)).astype(np.float32)
+    shifts = rng.integers(-34, 45, (count, 2)).tolist()
+    copies = np.full((2 * count, *image.shape), np.nan)
+    rows, columns = np.ogrid[:90, :70]
+    for copy, (down, right) in zip(copies, [*shifts, *-np.array(shifts)], strict=True):
+        there = (rows + down >= 0) & (rows + down < 90) & (columns + right >= 0)
+        there = there & (columns + right < 70)
+        copy[there] = image[(rows + down) % 90, (columns + right) % 70][there]
+    copies[:, np.isfinite(copies).sum(axis=0) < 3] = np.nan
+    few = np.isnan(copies).all(axis=0)
+    expected = np.where(few, np.nan, np.nanmedian(np.where(few, 0, copies), axis=0))
+    np.testing.assert_array_equal(shifts_median(image, shifts), expected)
+
+
 def test_a_pattern_is_its_own_reference():
     clean = grid()
     image = noisy(clean, 8, 1)
@@ -112,3 +130,4 @@ def test_a_large_pattern_is_shifted_by_whole_pixels_of_its_own():
 
 def test_blocks_are_averaged():
     np.testing.assert_array_equal(reduced(np.arange(10).reshape(2, 5), 2), [[3, 5]])
+    np.testing.assert_array_equal(reduced(np.arange(36).reshape(6, 6), 3), [[7, 10], [25, 28]])
