@@ -7,6 +7,7 @@ from napari_semxai.backends.sam2.pool import (
     Cells,
     measure_masks,
     place_runs,
+    prompted_pool,
     run_geometry,
     runs_of,
 )
@@ -27,6 +28,11 @@ def painted(runs, shape):
     for start, stop in runs:
         flat[start:stop] = True
     return flat.reshape(shape)
+
+
+def test_without_prompts_nobody_is_asked():
+    pool = prompted_pool((20, 30), (), lambda _: pytest.fail("the network was asked nothing"))
+    assert len(pool) == 0
 
 
 @pytest.mark.parametrize("shape", [(480, 480), (100, 61), (20, 30)])
