@@ -123,8 +123,8 @@ def test_semxai_command_is_installed(installed: dict[str, Any]) -> None:
 
 
 def test_weights_travel_with_the_package(installed: dict[str, Any]) -> None:
-    shipped = {path.name for path in (ROOT / "napari_semxai" / "weights").glob("*.safetensors")}
-    found = Path(installed["package"]).parent.glob("weights/*.safetensors")
+    shipped = {path.name for path in (ROOT / "napari_semxai" / "weights").glob("*.*")}
+    found = Path(installed["package"]).parent.glob("weights/*.*")
     assert shipped
     assert {path.name for path in found} == shipped
 

@@ -3,10 +3,11 @@
 ``python -m training.compared`` takes the patterned scenes of `training.robust`, with and without
 defects, and compares each with its own repetitions and with a made reference: the same place
 without the defects, shifted, in other light and noise. The bundled SAM 2 answers for what
-differs. It fits on one stream of scenes, writes the numbers to
-``napari_semxai/algorithms/algorithm1/suspects.py``, and reports on the other: a Markdown table,
-and rows of every scene in ``training/results/compared.csv``. ``--report-only`` takes the numbers
-as they are. Candidates and answers are kept in ``--cache``, which `training.robust` shares.
+differs. It fits on one stream of scenes, which it also answers by cross-validation, because they
+are many, writes the numbers to ``napari_semxai/weights/compared.npz``, and reports on the other
+stream: Markdown tables, and rows of every scene in ``training/results/compared.csv``.
+``--report-only`` takes the numbers as they are. Candidates and answers are kept in ``--cache``,
+which `training.robust` shares.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from sklearn.model_selection import GroupKFold
 
+from napari_semxai.algorithms.algorithm1 import suspects
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.evidence import Evidence
 from napari_semxai.algorithms.algorithm1.reference import Difference, compare, prompts_at
 from napari_semxai.algorithms.algorithm1.robust import defect_of, gathered, robust_defect
-from napari_semxai.algorithms.algorithm1.suspects import Suspects, judge_suspects
+from napari_semxai.algorithms.algorithm1.suspects import Model, Suspects, judge_suspects
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.statistics.classification import calibration_error
 from napari_semxai.algorithms.synthetic import make_reference
@@ -34,7 +37,7 @@ from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.datasets.dataset import read_pool, write_pool
 from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.types import BoolMask, LeftOut
-from training.robust import _mean, fit_model, paper_answer
+from training.robust import _mean, fitted, paper_answer, perceptron, put
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases, descriptions
 
 if TYPE_CHECKING:
@@ -44,6 +47,8 @@ if TYPE_CHECKING:
 
 KINDS = ("patterned surface", "no defect, patterned")
 REFERENCES = ("itself", "made reference")
+PARTS = 3
+"""In which the scenes to fit on are answered, each by the model of the others."""
 RESULTS = Path("training/results/compared.csv")
 
 
@@ -99,12 +104,12 @@ def compared_cases(
             (compare(image, strips), compare(image, strips, made, edge_strips(made))),
             strict=True,
         ):
-            suspects = evidence = None
+            seen = evidence = None
             if not found.reason and paper.winner is not None:
                 pool = asked(segmenter, cache, case, found)
                 evidence = gathered(pool, settings["left_out"], found)
-                suspects = judge_suspects(image, paper.surface, pool, evidence, **settings)
-            yield Compared(case, spec.pattern, name, found, evidence, suspects, before, confidence)
+                seen = judge_suspects(image, paper.surface, pool, evidence, **settings)
+            yield Compared(case, spec.pattern, name, found, evidence, seen, before, confidence)
 
 
 def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference) -> CandidatePool:
@@ -120,11 +125,21 @@ def asked(segmenter: Segmenter, cache: Path, case: Case, difference: Difference)
     return case.pool.with_proposed(answers)
 
 
-def fit(items: Sequence[Compared]) -> None:
-    """Fit the model to the suspects of all that could be compared; put the numbers in place."""
+def model_of(items: Sequence[Compared]) -> Model:
+    """Return the model that the suspects of all that could be compared make."""
     seen = [item for item in items if item.suspects is not None]
     known = [(item.case.scene, item.suspects) for item in seen]
-    fit_model("COMPARED", known, [item.case.name for item in seen])
+    return fitted(known, [item.case.name for item in seen], perceptron)
+
+
+def cross_validated(items: Sequence[Compared]) -> list[Row]:
+    """Answer every scene by a model that did not see it."""
+    rows = []
+    names = [item.case.name for item in items]
+    for train, test in GroupKFold(PARTS).split(names, groups=names):
+        suspects.COMPARED = model_of([items[index] for index in train])
+        rows += [answer(items[index]) for index in test]
+    return rows
 
 
 def answer(item: Compared) -> Row:
@@ -184,7 +199,7 @@ def main() -> None:
     """Compare, fit, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--scenes", type=int, default=36, help="to report on, of each kind")
-    parser.add_argument("--fitted", type=int, default=108, help="to fit on, of each kind")
+    parser.add_argument("--fitted", type=int, default=216, help="to fit on, of each kind")
     parser.add_argument("--cache", type=Path, default=Path("build/robust"))
     parser.add_argument("--report-only", action="store_true", help="fit nothing")
     options = parser.parse_args()
@@ -192,7 +207,9 @@ def main() -> None:
     segmenter = Segmenter("bundled", device="cpu")
     options.cache.mkdir(parents=True, exist_ok=True)
     if not options.report_only:
-        fit(list(compared_cases(segmenter, options.cache, FIT_STREAM, options.fitted)))
+        items = list(compared_cases(segmenter, options.cache, FIT_STREAM, options.fitted))
+        print("By cross-validation", table(cross_validated(items)), sep="\n\n", end="\n\n")
+        put("COMPARED", model_of(items))
     found = compared_cases(segmenter, options.cache, REPORT_STREAM, options.scenes)
     rows = [answer(item) for item in found]
     with RESULTS.open("w", newline="") as file:

@@ -13,16 +13,19 @@ from __future__ import annotations
 import argparse
 import csv
 import re
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from scipy import ndimage
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GroupKFold
+from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import StandardScaler
 
 from napari_semxai.algorithms.algorithm1 import suspects
@@ -42,13 +45,15 @@ from napari_semxai.types import LeftOut
 from training.robust_scenes import FIT_STREAM, REPORT_STREAM, Case, cases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.types import GroundTruth
 
 CODE = Path(suspects.__file__)
 FOLDS = 9
+PERCEPTRONS, UNITS, DECAY = 3, 16, 0.03
+"""Chosen by cross-validation on the stream to fit on."""
 RESULTS = Path("training/results/robust.csv")
 
 
@@ -89,38 +94,48 @@ def fit(found: Sequence[Case]) -> None:
             for case, paper in papers
             if paper.surface.any()
         ]
-        fit_model(name, known)
+        put(name, fitted(known))
 
 
-def fit_model(
-    name: str, known: Sequence[tuple[Scene, Suspects]], groups: Sequence[str] = ()
-) -> None:
-    """Fit the IoU to expect first, then the presence of a defect; put the numbers in place.
+def fitted(
+    known: Sequence[tuple[Scene, Suspects]],
+    groups: Sequence[str] = (),
+    expected: Callable[..., Model] | None = None,
+) -> Model:
+    """Fit the IoU to expect first, then the presence of a defect.
 
     Parameters
     ----------
-    name : str
-        Of the model, in `suspects`.
     known : sequence of tuple
         Scenes with their suspects.
     groups : sequence of str
         Which of them belong together; by default each is one of its own.
+    expected : callable, optional
+        Fits the IoU to expect to features and IoUs; by default `expected_iou`.
     """
+    expected = expected or expected_iou
     rows, wanted = [own.features for _, own in known], [targets(*each) for each in known]
     # From models that did not see the scene they judge.
     strongest = np.full((len(rows), 1), LOWEST_LOGIT)
     together = groups or [str(number) for number in range(len(rows))]
     for train, test in GroupKFold(FOLDS).split(strongest, groups=together):
-        model = expected_iou([rows[i] for i in train], [wanted[i] for i in train])
+        model = expected([rows[i] for i in train], [wanted[i] for i in train])
         for index in test:
             logits = model.logits(rows[index])
             strongest[index] = max(logits.max(initial=-np.inf), LOWEST_LOGIT)
     present = LogisticRegression(C=1.0).fit(strongest, [bool(s.defect.any()) for s, _ in known])
     slope, offset = float(present.coef_[0, 0]), float(present.intercept_[0])
-    model = expected_iou(rows, wanted)._replace(presence=(round(slope, 4), round(offset, 4)))
-    print(name, f"{len(rows)} scenes, {sum(map(len, rows))} suspects:", model)
+    return expected(rows, wanted)._replace(presence=(round(slope, 4), round(offset, 4)))
+
+
+def put(name: str, model: Model) -> None:
+    """Use the numbers of a model of `suspects` from now on, and write them to their place."""
     setattr(suspects, name, model)
-    CODE.write_text(with_model(CODE.read_text(), name, model))
+    if model.hidden is None:
+        CODE.write_text(with_model(CODE.read_text(), name, model))
+        return
+    numbers = {field: np.array(getattr(model, field)) for field in Model._fields[:3]}
+    np.savez(suspects.COMPARED_FILE, **numbers, **model.hidden._asdict())
 
 
 def targets(scene: Scene, found: Suspects) -> np.ndarray:
@@ -140,17 +155,44 @@ def expected_iou(rows: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Mo
     """Return a logistic model whose targets are IoUs."""
     features, shares = np.concatenate(rows), np.concatenate(wanted)
     scaler = StandardScaler().fit(features)
-    scaled = scaler.transform(features)
-    # Every row counts as a defect by its IoU, and as none by the rest.
-    model = LogisticRegression(C=1.0, max_iter=4000).fit(
-        np.concatenate([scaled, scaled]),
-        np.repeat([1, 0], len(scaled)),
-        sample_weight=np.concatenate([shares, 1 - shares]) + 1e-9,
-    )
+    model = LogisticRegression(C=1.0, max_iter=4000)
+    _fit_shares(model, scaler.transform(features), shares)
     coefficients = model.coef_[0] / scaler.scale_
     intercept = float(model.intercept_[0] - coefficients @ scaler.mean_)
     numbers = tuple(round(float(value), 4) for value in coefficients)
     return Model(numbers, round(intercept, 4), (1.0, 0.0))
+
+
+def _fit_shares(model: Any, scaled: np.ndarray, shares: np.ndarray) -> None:
+    """Fit a classifier: every row counts as a defect by its IoU, and as none by the rest."""
+    model.fit(
+        np.concatenate([scaled, scaled]),
+        np.repeat([1, 0], len(scaled)),
+        sample_weight=np.concatenate([shares, 1 - shares]) + 1e-9,
+    )
+
+
+def perceptron(rows: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Model:
+    """Return the mean of some perceptrons whose targets are IoUs, as one."""
+    features, shares = np.concatenate(rows), np.concatenate(wanted)
+    scaler = StandardScaler().fit(features)
+    given = suspects.standardised(features, scaler.mean_, scaler.scale_)
+    layers, outputs = [], []
+    for seed in range(PERCEPTRONS):
+        model = MLPClassifier(
+            UNITS, alpha=DECAY, max_iter=200, random_state=seed, learning_rate_init=3e-3
+        )
+        with warnings.catch_warnings():
+            # As many passes as were chosen, converged or not.
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            _fit_shares(model, given, shares)
+        layers.append((model.coefs_[0], model.intercepts_[0]))
+        outputs.append((model.coefs_[1][:, 0] / PERCEPTRONS, model.intercepts_[1][0]))
+    weights, bias = (np.concatenate(parts, axis=-1) for parts in zip(*layers, strict=True))
+    coefficients, intercepts = zip(*outputs, strict=True)
+    numbers = (scaler.mean_, scaler.scale_, weights, bias, np.concatenate(coefficients))
+    *hidden, last = (np.asarray(each, np.float32) for each in numbers)
+    return Model(last, float(np.mean(intercepts)), (1.0, 0.0), suspects.Hidden(*hidden))
 
 
 def with_model(code: str, name: str, model: Model) -> str:

@@ -75,7 +75,7 @@ def gathered(
 ) -> Evidence | None:
     """Return the best evidence there is: a difference, or else the network's map, or none."""
     if difference is not None and not difference.reason:
-        return differing(difference, left_out)
+        return differing(difference, left_out, pool.defect_logits)
     if pool.defect_logits is not None:
         return seen_defects(pool.defect_logits, pool.shape, left_out)
     return None
@@ -99,7 +99,10 @@ def defect_of(
         if not any(found.common(number, other) for other in numbers):
             numbers.append(number)
     for number in numbers:
-        mask[found.boxes[number]] |= found.masks[number]
+        if evidence is not None and evidence.picture is not None:
+            mask |= found.mean_outline(number, logits, shape)
+        else:
+            mask[found.boxes[number]] |= found.masks[number]
     if evidence is not None:
         mask = evidence.drawn(mask)
     steady = evidence.stability if evidence is not None else None

@@ -5,13 +5,15 @@ the candidates that lie on those, because each draws other outlines well. Each i
 contrast against the surface around it, the sharpness of its outline, its size and shape, whether
 it lies at an edge, how many others are as large, because a pattern repeats and a defect seldom
 does, how like it the candidate is that is most like it, and by what each evidence says of it,
-inside and around. A logistic model turns that into the IoU to expect with a defect. The best comes
-first, and what overlaps with a better one is left out.
+inside and around. A logistic model turns that into the IoU to expect with a defect, beside a
+reference a perceptron, as the same number means other things of a difference and of a map. The
+best comes first, and what overlaps with a better one is left out.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -24,7 +26,7 @@ from napari_semxai.algorithms.algorithm1.appearance import (
     Surroundings,
     fill_and_edge,
 )
-from napari_semxai.algorithms.algorithm1.evidence import SAID, Evidence
+from napari_semxai.algorithms.algorithm1.evidence import BESIDE, SAID, Evidence
 from napari_semxai.types import BoolMask
 
 if TYPE_CHECKING:
@@ -48,11 +50,47 @@ LARGEST = 0.25
 """Share of the image that a candidate of a defect has at most."""
 LOWEST_LOGIT = -4.0
 """Evidence where there is nothing to judge."""
+COMPARED_FILE = Path(__file__).parents[2] / "weights" / "compared.npz"
 
+_MOST = 4.0
+_ALIKE, _EMPHASIS = 0.5, 4
 _MOST_COMPONENTS = 60
 _SIMILAR = np.log(1.6)
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 _STRUCTURES = {4: _CROSS, 8: np.ones((3, 3), dtype=bool)}
+
+
+class Hidden(NamedTuple):
+    """The hidden layer of a perceptron on standardised features.
+
+    Attributes
+    ----------
+    mean, scale : ndarray of float32, shape (f,)
+        Of the features.
+    weights : ndarray of float32, shape (f, h)
+        From these to the units.
+    bias : ndarray of float32, shape (h,)
+        Of the units.
+    """
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def units(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the units (n, h) of features (n, f), of which those not known are NaN."""
+        given = standardised(features, self.mean, self.scale)
+        units: NDArray[np.float64] = np.maximum(given @ self.weights + self.bias, 0)
+        return units
+
+
+def standardised(
+    features: NDArray[np.float64], mean: NDArray[np.floating], scale: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return features by their mean and deviation, none far out; NaN as the mean."""
+    given: NDArray[np.float64] = np.nan_to_num((features - mean) / scale)
+    return np.clip(given, -_MOST, _MOST)
 
 
 class Model(NamedTuple):
@@ -60,21 +98,25 @@ class Model(NamedTuple):
 
     Attributes
     ----------
-    coefficients : tuple of float
-        Of the features.
+    coefficients : sequence of float
+        Of the features, or of the hidden units.
     intercept : float
         With them the log odds of the IoU to expect.
-    presence : tuple of float
+    presence : sequence of float
         Slope and offset from the strongest suspect's log odds to those of a defect at all.
+    hidden : Hidden, optional
+        What stands between them and the features.
     """
 
-    coefficients: tuple[float, ...]
+    coefficients: Sequence[float]
     intercept: float
-    presence: tuple[float, float]
+    presence: Sequence[float]
+    hidden: Hidden | None = None
 
     def logits(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the log odds of the IoU to expect of each suspect with a defect, shape (n,)."""
-        logits: NDArray[np.float64] = features @ np.array(self.coefficients) + self.intercept
+        seen = features if self.hidden is None else self.hidden.units(features)
+        logits: NDArray[np.float64] = seen @ np.array(self.coefficients) + self.intercept
         return logits
 
     def probability(self, logits: NDArray[np.float64]) -> float:
@@ -82,6 +124,15 @@ class Model(NamedTuple):
         slope, offset = self.presence
         strongest = max(float(logits.max(initial=LOWEST_LOGIT)), LOWEST_LOGIT)
         return float(1 / (1 + np.exp(-(slope * strongest + offset))))
+
+
+def read_model(path: Path) -> Model:
+    """Return a model with a hidden layer from a file of NumPy arrays."""
+    with np.load(path) as found:
+        hidden = Hidden(*(found[name] for name in Hidden._fields))
+        return Model(
+            found["coefficients"], float(found["intercept"]), found["presence"].tolist(), hidden
+        )
 
 
 # ``python -m training.robust`` fits the first two, ``python -m training.compared`` the last.
@@ -109,29 +160,7 @@ SEEN = Model(
     -1.9985,
     (1.0933, 2.3882),
 )
-COMPARED = Model(
-    (
-        -0.1936,
-        -0.175,
-        0.41,
-        -0.0208,
-        -0.5754,
-        -2.2619,
-        -0.4224,
-        3.2611,
-        -0.856,
-        0.29,
-        2.2429,
-        0.3759,
-        2.6411,
-        -1.2074,
-        -0.2622,
-        -0.1673,
-        0.6522,
-    ),
-    -2.2623,
-    (1.2552, 1.5424),
-)
+COMPARED = read_model(COMPARED_FILE)
 """How suspects are judged without evidence, by the network's map, and by a difference."""
 
 
@@ -146,7 +175,8 @@ class Suspects:
     masks : list of ndarray of bool
         Its pixels in its box.
     features : ndarray of float64, shape (n, f)
-        Columns as in `LOOKS`, then with evidence `SAID`, and `SHOWN` where it has a picture.
+        Columns as in `LOOKS`, then with evidence `SAID`, and `SHOWN` and `BESIDE` where it has a
+        picture.
     """
 
     boxes: list[Box]
@@ -166,6 +196,24 @@ class Suspects:
             ):
                 taken.append(number)
         return taken
+
+    def mean_outline(
+        self, number: int, logits: NDArray[np.float64], shape: tuple[int, ...]
+    ) -> BoolMask:
+        """Return the mask (M, N) that those like one of them make together.
+
+        Each pixel is decided by all that have an IoU of `_ALIKE` or more with it, the likely ones
+        counting most: their outlines err in different places.
+        """
+        inside, total = np.zeros(shape), 0.0
+        weights = scipy.special.expit(logits) ** _EMPHASIS
+        areas = [np.count_nonzero(mask) for mask in self.masks]
+        for other, (box, mask) in enumerate(zip(self.boxes, self.masks, strict=True)):
+            common = self.common(number, other)
+            if common >= _ALIKE * (areas[number] + areas[other] - common):
+                inside[box] += weights[other] * mask
+                total += weights[other]
+        return np.asarray(inside > total / 2)
 
     def common(self, one: int, other: int) -> int:
         """Count the pixels that two of them share."""
@@ -208,10 +256,11 @@ def judge_suspects(
             row += evidence.said(mask, box, size, is_part)
             if evidence.picture is not None:
                 row += surroundings.looks(evidence.picture, everywhere)
+                row += evidence.beside(mask, box)
         rows.append(row)
     width = len(LOOKS)
     if evidence is not None:
-        width += len(SAID) + len(SHOWN) * (evidence.picture is not None)
+        width += len(SAID) + (len(SHOWN) + len(BESIDE)) * (evidence.picture is not None)
     boxes, masks = [box for box, _ in every], [mask for _, mask in every]
     return Suspects(boxes, masks, np.array(rows).reshape(len(rows), width))
 

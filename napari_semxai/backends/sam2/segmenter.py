@@ -219,8 +219,6 @@ class Segmenter:
         settings: GenerateSettings,
         prompts: Sequence[Prompts] = (),
         shown: NDArray[np.uint8] | None = None,
-        *,
-        mapped: bool = True,
     ) -> Generator[GenerateUpdate, None, None]:
         """Decode a grid of points coarse to fine.
 
@@ -237,8 +235,6 @@ class Segmenter:
             Asked at last; the answers are `CandidatePool.proposed`.
         shown : ndarray of uint8, shape (M, N), optional
             The picture on which they are asked; by default the image.
-        mapped : bool
-            Whether the pool gets `CandidatePool.defect_logits`.
 
         Yields
         ------
@@ -256,7 +252,7 @@ class Segmenter:
         try:
             for update in generation.run(progress, settings.pred_iou_floor):
                 pool = update.pool
-                if pool is not None and mapped:
+                if pool is not None:
                     # With the first pool, whose image was encoded last.
                     pool = replace(pool, defect_logits=self.defects.of(image))
                 yield replace(update, pool=pool)

@@ -179,9 +179,7 @@ class Pipeline:
         # encoded.
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
-        # A difference speaks in the map's place.
-        mapped = difference is None or bool(difference.reason)
-        updates = segmenter.generate(image.gray, settings.generate, prompts, shown, mapped=mapped)
+        updates = segmenter.generate(image.gray, settings.generate, prompts, shown)
         everything = _candidates(updates, on_update or self.on_update)
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))

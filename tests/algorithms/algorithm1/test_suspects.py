@@ -5,10 +5,16 @@ import numpy as np
 import pytest
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
-from napari_semxai.algorithms.algorithm1.evidence import SAID, differing, seen_defects
+from napari_semxai.algorithms.algorithm1.evidence import (
+    BESIDE,
+    SAID,
+    differing,
+    seen_defects,
+)
 from napari_semxai.algorithms.algorithm1.reference import GREYS, SAME, Difference
 from napari_semxai.algorithms.algorithm1.robust import gathered, robust_defect
 from napari_semxai.algorithms.algorithm1.suspects import (
+    COMPARED,
     LOOKS,
     SHOWN,
     Suspects,
@@ -23,7 +29,7 @@ SHAPE = (200, 240)
 SETTINGS = {"connectivity": 8, "left_out": LeftOut()}
 
 
-COLUMNS = (*LOOKS, *(f"{name} of the difference" for name in (*SAID, *SHOWN)))
+COLUMNS = (*LOOKS, *(f"{name} of the difference" for name in (*SAID, *SHOWN)), *BESIDE)
 
 
 def judged(gray, pool, shown, left_out=SETTINGS["left_out"]):
@@ -120,6 +126,33 @@ def test_what_overlaps_with_a_better_one_is_left_out():
     assert found.chosen(np.array([1.0, 2.0, 0.5])) == [1, 2]
     # A defect is the strongest at least; the others must be likely by themselves.
     assert found.chosen(np.array([-1.0, -2.0, -0.5])) == [2]
+
+
+def test_those_alike_draw_the_outline_together():
+    full = (slice(0, SHAPE[0]), slice(0, SHAPE[1]))
+    left, middle, right = (disc(60, column, 20) for column in (57, 60, 63))
+    found = Suspects([full] * 4, [left, middle, right, disc(60, 60, 5)], np.empty((4, 1)))
+    even = np.array([1.0, 1.0, 1.0, 9.0])
+    np.testing.assert_array_equal(found.mean_outline(0, even, SHAPE), middle)
+    # A likely one has the say of several; what is unlike has none.
+    np.testing.assert_array_equal(
+        found.mean_outline(1, np.array([-2.0, -2.0, 3.0, 9.0]), SHAPE), right
+    )
+
+
+def test_the_map_speaks_beside_a_difference():
+    gray, pattern, particle = lines()
+    logits = np.where(particle, 3 * DEFECT_STEPS, -2 * DEFECT_STEPS).astype(np.int8)
+    pool, shown = pool_of([~pattern & ~particle, particle]), difference(disc(100, 70, 12))
+    places = [COLUMNS.index(name) for name in BESIDE]
+    evidence = gathered(replace(pool, defect_logits=logits), LeftOut(), shown)
+    found = judge_suspects(gray, pool.mask(0), pool, evidence, **SETTINGS)
+    np.testing.assert_allclose(found.features[-1, places], [3, -2, 1, 0], atol=1e-6)
+    itself = replace(shown, itself=True)
+    alone = judged(gray, pool, itself).features[-1, places]
+    np.testing.assert_array_equal(alone, [np.nan, np.nan, np.nan, 1])
+    # Pools of earlier versions have no map.
+    assert np.isfinite(COMPARED.logits(judged(gray, pool, itself).features)).all()
 
 
 def test_what_differs_beyond_doubt_is_taken_beside_a_defect_in_another_picture():

@@ -51,11 +51,6 @@ def test_candidates_carry_the_map_and_encode_the_image_once(segmenter, monkeypat
     assert calls == [1, 2]
 
 
-def test_candidates_come_without_the_map_where_nobody_reads_it(segmenter):
-    image = scene_of_class(1, 8, shape=(160, 200)).image
-    assert last_pool(segmenter.generate(image, QUICK, mapped=False)).defect_logits is None
-
-
 def test_networks_of_others_come_with_the_bundled_map(segmenter):
     image = scene_of_class(1, 5, shape=(160, 200)).image
     other = SimpleNamespace(image_encoder=SimpleNamespace(trunk=None))
