@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -107,6 +107,8 @@ def compared_cases(
             seen = evidence = None
             if not found.reason and paper.winner is not None:
                 pool = asked(segmenter, cache, case, found)
+                logits = segmenter.defects.of(image, found)
+                pool = replace(pool, compared_logits=logits)
                 evidence = gathered(pool, settings["left_out"], found)
                 seen = judge_suspects(image, paper.surface, pool, evidence, **settings)
             yield Compared(case, spec.pattern, name, found, evidence, seen, before, confidence)

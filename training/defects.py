@@ -4,6 +4,10 @@
 their own, once, and keeps what it sees (3.7 MB a scene). ``--minutes 30`` trains the head on all
 scenes of the folder, the rate going down to 0; ``--init-from FILE`` begins from another head, and
 ``--export FILE`` takes the averaged weights.
+
+With ``--compared`` scenes and head are those of an image beside a reference: patterned scenes of
+another stream, each compared with its own repetitions and with a made reference. They need a
+folder of their own, and begin from the other head, which knows no reference.
 """
 
 from __future__ import annotations
@@ -19,21 +23,26 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 
-from napari_semxai.algorithms.synthetic import Scene, make_scene, sample_spec
+from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
+from napari_semxai.algorithms.algorithm1.reference import Difference, compare
+from napari_semxai.algorithms.synthetic import Scene, make_reference, make_scene, sample_spec
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 from napari_semxai.backends.learned.train import SHAPES, SIZES, HeadTraining, View
-from napari_semxai.backends.sam2.dense import LEVELS, Head, encoded
+from napari_semxai.backends.sam2.dense import LEVELS, Head, encoded, pixels_of
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types.learned import LearnSettings
+from training.robust_scenes import kind_spec
 from training.samples import draw_spec
 from training.scenes import SHAPE
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
     from torch import Tensor
 
-STREAM = 88_001
-WIDE, CROWDED = 0.35, 0.2
-"""Shares of scenes of the wide kinds, and of those that mostly hold several defects."""
+STREAM, COMPARED_STREAM = 88_001, 88_002
+WIDE, CROWDED, DEFECTIVE = 0.35, 0.2, 0.75
+"""Shares of scenes of the wide kinds, of those that mostly hold several defects, and of patterned
+ones that hold any."""
 GREY = (113.74, 56.61)
 """Mean and deviation of the grey levels of the first scenes."""
 BATCH, MOST = 8, 0.995
@@ -52,26 +61,52 @@ def draw_scene(number: int) -> Scene:
     return make_scene(spec, int(rng.integers(2**62)))
 
 
-def look(folder: Path, first: int, count: int) -> None:
-    """Write features, pixels and truth of some scenes."""
+def draw_compared(number: int) -> tuple[Scene, list[Difference]]:
+    """Return patterned scene `number` of a stream of its own, and how it differs.
+
+    The latter from its own repetitions and from a made reference, as far as that works.
+    """
+    rng = np.random.default_rng([COMPARED_STREAM, number])
+    kind = "patterned surface" if rng.random() < DEFECTIVE else "no defect, patterned"
+    spec, seed = kind_spec(kind, rng), int(rng.integers(2**62))
+    if spec.defects and rng.random() < CROWDED:
+        spec = replace(spec, defects=int(rng.integers(2, 5)))
+    scene, made = make_scene(spec, seed), make_reference(spec, seed)
+    strips = edge_strips(scene.image)
+    found = compare(scene.image, strips), compare(scene.image, strips, made, edge_strips(made))
+    return scene, [one for one in found if not one.reason]
+
+
+def look(folder: Path, first: int, count: int, *, compared: bool) -> None:
+    """Write features, pixels and truth of some scenes, and how these differ."""
     trunk = Segmenter("bundled", device="cpu", steady=True).network.image_encoder.trunk
     folder.mkdir(parents=True, exist_ok=True)
-    features, pixels, truths = (
+    ways = 2 * compared
+    features, pixels, truths, signed, strength = (
         np.lib.format.open_memmap(folder / f"{first}.{name}.npy", "w+", dtype, (count, *shape))
-        for name, dtype, shape in (
-            ("features", np.float16, (sum(SIZES),)),
-            ("gray", np.uint8, SHAPE),
-            ("truth", np.uint8, SHAPE),
-        )
+        for name, (dtype, shape) in arrays_of(ways).items()
     )
     for row in range(count):
-        scene = draw_scene(first + row)
+        scene, found = draw_compared(first + row) if compared else (draw_scene(first + row), [])
         pixels[row], truths[row] = scene.image, scene.defect
         levels = encoded(trunk, scene.image)
         features[row] = np.concatenate([level.numpy().ravel() for level in levels])
+        for way, one in enumerate(found):
+            signed[row, way], strength[row, way] = one.signed, one.strength
         (folder / f"{first}.count").write_text(str(row + 1))
         print(f"\r{row + 1} of {count} scenes", end="", flush=True)
     print()
+
+
+def arrays_of(ways: int) -> dict[str, tuple[type, tuple[int, ...]]]:
+    """Return type and shape of what is kept of a scene that is compared in so many ways."""
+    return {
+        "features": (np.float16, (sum(SIZES),)),
+        "gray": (np.uint8, SHAPE),
+        "truth": (np.uint8, SHAPE),
+        "signed": (np.uint8, (ways, *SHAPE)),
+        "strength": (np.float16, (ways, *SHAPE)),
+    }
 
 
 class Scenes:
@@ -82,15 +117,21 @@ class Scenes:
     def __init__(self, folder: Path) -> None:
         self.views: list[View] = []
         self._features: list[np.ndarray] = []
+        self._differences: list[Difference | None] = []
         for path in sorted(folder.glob("*.count")):
-            features, pixels, truths = (
-                np.load(path.with_suffix(f".{name}.npy"), mmap_mode="r")
-                for name in ("features", "gray", "truth")
+            features, pixels, truths, signed, strength = (
+                np.load(path.with_suffix(f".{name}.npy"), mmap_mode="r") for name in arrays_of(0)
             )
             for row in range(int(path.read_text())):
-                place = len(self.views)
-                self.views.append(View(place, pixels[row], truths[row], place))
-                self._features.append(features[row])
+                ways = range(signed.shape[1])
+                found = [_difference(signed[row, way], strength[row, way]) for way in ways]
+                # Where it could not be compared nothing was written.
+                found = [one for one in found if one.strength[::40].any()]
+                for one in found if ways else [None]:
+                    place = len(self.views)
+                    self.views.append(View(place, pixels[row], truths[row], place))
+                    self._features.append(features[row])
+                    self._differences.append(one)
 
     def levels(self, view: View) -> list[Tensor]:
         """Return the features of a view."""
@@ -99,6 +140,14 @@ class Scenes:
             torch.from_numpy(part.reshape(1, *shape))
             for part, shape in zip(parts, SHAPES, strict=True)
         ]
+
+    def pixels(self, view: View) -> Tensor:
+        """Return a view as the head sees it."""
+        return pixels_of(view.gray, *GREY, self._differences[view.place])
+
+
+def _difference(signed: NDArray[np.uint8], strength: NDArray[np.float16]) -> Difference:
+    return Difference(strength, np.empty((0, 0), np.int32), 1.0, signed=signed)
 
 
 def standardise(head: Head, features: list[list[Tensor]]) -> None:
@@ -109,17 +158,28 @@ def standardise(head: Head, features: list[list[Tensor]]) -> None:
         getattr(head, f"scale{index}").copy_(1 / (values.std((0, 2, 3), keepdim=True) + 1e-3))
 
 
+def begun(scenes: Scenes, begin: Path | None) -> Head:
+    """Return a new head for scenes, or another one, which learns to see a difference."""
+    channels = scenes.pixels(scenes.views[0]).shape[1]
+    torch.manual_seed(0)
+    head = Head(channels)
+    some = scenes.views[:: max(1, len(scenes.views) // 24)]
+    standardise(head, [scenes.levels(view) for view in some])
+    if begin is None:
+        return head
+    for name, value in load_file(begin).items():
+        if name != "grey":
+            own = head.state_dict()[name]
+            # Channels that it does not know count for nothing at first.
+            own.zero_()
+            own[tuple(map(slice, value.shape))] = value
+    return head
+
+
 def train(scenes: Scenes, minutes: float, begin: Path | None) -> dict[str, Tensor]:
     """Return the averaged weights after some minutes."""
     settings = replace(LearnSettings(), batch=BATCH, steps=10**9)
-    torch.manual_seed(0)
-    head = Head()
-    some = scenes.views[:: max(1, len(scenes.views) // 24)]
-    standardise(head, [scenes.levels(view) for view in some])
-    if begin is not None:
-        state = load_file(begin)
-        head.load_state_dict({n: v.float() for n, v in state.items() if n != "grey"})
-    training = HeadTraining(scenes, range(len(scenes.views)), settings, 0, head)
+    training = HeadTraining(scenes, range(len(scenes.views)), settings, 0, begun(scenes, begin))
     average, losses, began = copy.deepcopy(training.head), [], time.monotonic()
     while (spent := (time.monotonic() - began) / 60) < minutes:
         rate = settings.rate * 0.5 * (1 + np.cos(np.pi * spent / minutes))
@@ -140,13 +200,14 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="of what the encoder sees")
     parser.add_argument("--first", type=int, default=0, help="number of the first scene")
     parser.add_argument("--scenes", type=int, default=0, help="how many to look at")
+    parser.add_argument("--compared", action="store_true", help="beside a reference")
     parser.add_argument("--minutes", type=float, default=0.0, help="how long to train")
     parser.add_argument("--init-from", type=Path, help="weights to begin from")
     parser.add_argument("--export", type=Path, help="where the weights are written")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.scenes:
-        look(options.folder, options.first, options.scenes)
+        look(options.folder, options.first, options.scenes, compared=options.compared)
     if options.minutes:
         state = train(Scenes(options.folder), options.minutes, options.init_from)
         halves = {name: value.half().contiguous() for name, value in state.items()}

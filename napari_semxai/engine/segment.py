@@ -6,7 +6,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_semxai.algorithms.algorithm1.reference import prompts_at
 from napari_semxai.backends.learned.network import LearnedNetwork
 from napari_semxai.backends.sam2.clicks import answer_prompts
 from napari_semxai.backends.sam2.segmenter import Segmenter
@@ -18,7 +17,6 @@ from napari_semxai.types import (
     GenerateRequest,
     ModelInfo,
     PredictRequest,
-    Prompts,
     WarmRequest,
 )
 from napari_semxai.types.image import CompareRequest
@@ -52,13 +50,11 @@ def _generate(
 ) -> Generator[ModelInfo | Difference | GenerateUpdate, None, None]:
     segmenter = _segmenter(request.model, request.device)
     yield segmenter.info
-    prompts: tuple[Prompts, ...] = ()
-    shown = None
+    difference = None
     if request.compare is not None:
         difference = compared(request.image, request.compare)
         yield difference
-        prompts, shown = prompts_at(difference), difference.signed
-    yield from segmenter.generate(request.image, request.settings, prompts, shown)
+    yield from segmenter.generate(request.image, request.settings, difference)
     # Batches leave a hundred megabytes behind; to fetch them anew takes little beside a grid.
     give_back_memory()
 

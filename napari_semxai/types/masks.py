@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -198,6 +198,9 @@ class CandidatePool:
     defect_logits : ndarray of int8, shape (m, n), or None
         Log odds that each place of the image belongs to a defect, in parts of `DEFECT_STEPS`; at
         the image's resolution, or less. None where the network was not asked.
+    compared_logits : ndarray of int8, shape (m, n), or None
+        The same, where the network sees how the image differs from its reference, too; None where
+        it was not compared.
     """
 
     shape: tuple[int, int]
@@ -213,6 +216,7 @@ class CandidatePool:
     crop_boxes: NDArray[np.int32] | None = None
     proposed: BoolMask | None = None
     defect_logits: NDArray[np.int8] | None = None
+    compared_logits: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.areas)
@@ -272,8 +276,8 @@ class CandidatePool:
         pieces = [self.runs[self.run_offsets[i] : self.run_offsets[i + 1]] for i in indices]
         runs = np.concatenate(pieces) if pieces else np.empty((0, 2), np.int32)
         lengths = np.array([len(piece) for piece in pieces], dtype=np.int64)
-        return CandidatePool(
-            shape=self.shape,
+        return replace(
+            self,
             runs=runs,
             run_offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
             areas=self.areas[indices],
@@ -284,7 +288,6 @@ class CandidatePool:
             points=self.points[indices],
             crop_boxes=None if self.crop_boxes is None else self.crop_boxes[indices],
             proposed=None if self.proposed is None else self.proposed[indices],
-            defect_logits=self.defect_logits,
         )
 
     def with_proposed(self, other: CandidatePool) -> CandidatePool:
@@ -295,7 +298,7 @@ class CandidatePool:
             whole = np.tile(np.array([[0, 0, *self.shape]], np.int32), (len(other), 1))
             crops = np.concatenate([crops, whole])
         own = np.zeros(len(self), dtype=bool) if self.proposed is None else self.proposed
-        joined = {
+        joined: dict[str, Any] = {
             name: np.concatenate([getattr(self, name), getattr(other, name)])
             for name in (
                 "runs",
@@ -307,13 +310,12 @@ class CandidatePool:
                 "points",
             )
         }
-        return CandidatePool(
-            shape=self.shape,
+        return replace(
+            self,
             run_offsets=np.concatenate(
                 [self.run_offsets, self.run_offsets[-1] + other.run_offsets[1:]]
             ),
             crop_boxes=crops,
             proposed=np.concatenate([own, np.ones(len(other), dtype=bool)]),
-            defect_logits=self.defect_logits,
             **joined,
         )

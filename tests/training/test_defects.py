@@ -4,13 +4,14 @@ import torch
 
 training = pytest.importorskip("training.defects")
 
-from napari_semxai.backends.sam2.dense import Head  # noqa: E402
+from napari_semxai.backends.sam2.dense import Head, bundled_head, pixels_of  # noqa: E402
+from napari_semxai.store.weights.models import DEFECT_WEIGHTS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    training.look(folder, 5, 2)
+    training.look(folder, 5, 2, compared=False)
     return folder
 
 
@@ -22,6 +23,29 @@ def test_scenes_are_those_of_the_stream_with_what_the_encoder_sees(folder):
         np.testing.assert_array_equal(view.gray, scene.image)
         np.testing.assert_array_equal(view.labels, scene.defect)
         assert [level.shape[1:] for level in scenes.levels(view)] == [*training.SHAPES]
+
+
+def test_scenes_beside_a_reference_come_once_for_each_way_to_compare(tmp_path):
+    training.look(tmp_path, 3, 2, compared=True)
+    scenes, views = training.Scenes(tmp_path), []
+    for number in (3, 4):
+        scene, found = training.draw_compared(number)
+        views += [(scene, difference) for difference in found]
+    assert len(scenes.views) == len(views) > 2
+    for view, (scene, difference) in zip(scenes.views, views, strict=True):
+        np.testing.assert_array_equal(view.gray, scene.image)
+        np.testing.assert_array_equal(view.labels, scene.defect)
+        pixels = scenes.pixels(view)
+        expected = pixels_of(scene.image, *training.GREY, difference)
+        assert pixels.shape == (1, 4, *scene.image.shape)
+        torch.testing.assert_close(pixels, expected, atol=2e-3, rtol=0)
+    # A head that knows no reference says the same until it has learned of one.
+    head = training.begun(scenes, DEFECT_WEIGHTS).eval()
+    alone, _ = bundled_head()
+    levels = scenes.levels(scenes.views[0])
+    pixels = scenes.pixels(scenes.views[0])
+    with torch.inference_mode():
+        torch.testing.assert_close(head(pixels, levels), alone(pixels[:, :2], levels))
 
 
 def test_training_goes_on_from_other_weights(folder, tmp_path):

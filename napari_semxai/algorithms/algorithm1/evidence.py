@@ -22,8 +22,9 @@ WEAK = -2.0
 """Log odds from which the network's map has a part where it has nothing stronger."""
 SAID = ("inside", "around", "match", "coverage", "share", "part", "size by inside")
 """What an evidence says of a suspect."""
-BESIDE = ("inside the map", "around in the map", "share in the map", "itself")
-"""What the map says of a suspect that differs, and whether the image is its own reference."""
+BESIDE = ("likely inside", "likely around", "likely share", "likely match", "drawn", "itself")
+"""What the map that knows the reference says of a suspect, whether it is a part of that, and
+whether the image is its own reference."""
 CLEAR = 5.0
 """Units of the noise by which a part differs that is taken beside a stronger defect."""
 
@@ -53,8 +54,8 @@ class Evidence:
         In which parts have contrast and an outline.
     clear : float
         Value from which a part is a defect in any case.
-    odds : ndarray of float32, shape (M, N), optional
-        The network's map beside a picture, log odds.
+    map : Evidence, optional
+        The network's map that knows the picture, too.
     itself : bool
         Whether the picture is the image's difference from itself.
     """
@@ -65,7 +66,7 @@ class Evidence:
     masks: list[BoolMask]
     picture: NDArray[np.uint8] | None = None
     clear: float = np.inf
-    odds: NDArray[np.float32] | None = None
+    map: Evidence | None = None
     itself: bool = False
 
     @cached_property
@@ -95,12 +96,15 @@ class Evidence:
         share = float(self._weights(self.values[box][mask]).sum()) / self._total
         return [within, around, *self._matches(mask, box), share, float(part), size * within]
 
-    def beside(self, mask: BoolMask, box: Box) -> list[float]:
+    def beside(self, mask: BoolMask, box: Box, drawn: bool) -> list[float]:
         """Return the columns `BESIDE` of a suspect; NaN where there is no map."""
-        if self.odds is None:
-            return [np.nan, np.nan, np.nan, float(self.itself)]
-        share = np.count_nonzero(self.odds[box][mask] > 0) / np.count_nonzero(mask)
-        return [*_inside_and_around(self.odds, mask, box), share, float(self.itself)]
+        said = [np.nan] * 4
+        if self.map is not None:
+            odds = self.map.values
+            share = np.count_nonzero(odds[box][mask] > 0) / np.count_nonzero(mask)
+            match, _ = self.map._matches(mask, box)
+            said = [*_inside_and_around(odds, mask, box), share, match]
+        return [*said, float(drawn), float(self.itself)]
 
     def _matches(self, mask: BoolMask, box: Box) -> tuple[float, float]:
         """Return the IoU with the parts that it touches, and the share that lies in them."""
@@ -152,23 +156,16 @@ def _inside_and_around(
 
 
 def seen_defects(logits: NDArray[np.int8], shape: tuple[int, int], left_out: LeftOut) -> Evidence:
-    """Return `CandidatePool.defect_logits` as evidence of an image of `shape`."""
-    values = _log_odds(logits, shape, left_out)
-    parts = _parts_of(values)
-    boxes = scipy.ndimage.find_objects(parts)
-    masks = [parts[box] == number for number, box in enumerate(boxes, 1)]
-    return Evidence(values, parts, boxes, masks)
-
-
-def _log_odds(
-    logits: NDArray[np.int8], shape: tuple[int, int], left_out: LeftOut
-) -> NDArray[np.float32]:
+    """Return a map of a `CandidatePool` as evidence of an image of `shape`."""
     values: NDArray[np.float32] = np.divide(logits, DEFECT_STEPS, dtype=np.float32)
     if values.shape != shape:
         factors = [large / small for large, small in zip(shape, values.shape, strict=True)]
         values = scipy.ndimage.zoom(values, factors, order=1, grid_mode=True, mode="nearest")
     values[~left_out.kept(np.ones(shape, bool))] = -8
-    return values
+    parts = _parts_of(values)
+    boxes = scipy.ndimage.find_objects(parts)
+    masks = [parts[box] == number for number, box in enumerate(boxes, 1)]
+    return Evidence(values, parts, boxes, masks)
 
 
 def _parts_of(values: NDArray[np.float32]) -> NDArray[np.int32]:
@@ -203,7 +200,7 @@ def _outside(difference: Difference, region: BoolMask) -> Difference:
 def differing(
     difference: Difference, left_out: LeftOut, logits: NDArray[np.int8] | None = None
 ) -> Evidence:
-    """Return a difference as evidence, and beside it `CandidatePool.defect_logits`.
+    """Return a difference as evidence, and beside it `CandidatePool.compared_logits`.
 
     A shadow differs, too: parts end where the difference is a third of its own strength nearby,
     and candidates draw outlines better.
@@ -219,7 +216,7 @@ def differing(
         masks,
         difference.signed,
         np.inf if difference.itself else np.log(CLEAR),
-        None if logits is None else _log_odds(logits, shape, left_out),
+        None if logits is None else seen_defects(logits, shape, left_out),
         difference.itself,
     )
 

@@ -75,7 +75,7 @@ def gathered(
 ) -> Evidence | None:
     """Return the best evidence there is: a difference, or else the network's map, or none."""
     if difference is not None and not difference.reason:
-        return differing(difference, left_out, pool.defect_logits)
+        return differing(difference, left_out, pool.compared_logits)
     if pool.defect_logits is not None:
         return seen_defects(pool.defect_logits, pool.shape, left_out)
     return None

@@ -235,10 +235,13 @@ def judge_suspects(
     everywhere = left_out.seen(np.ones_like(surface))
     candidates = _candidates(pool, left_out)
     every = _components(left_out.kept(~surface), connectivity)
-    first = last = len(every)
+    parts = drawn = range(0)
     if evidence is not None:
+        parts = range(len(every), len(every) + len(evidence.boxes))
         every += zip(evidence.boxes, evidence.masks, strict=True)
-        last = len(every)
+        if evidence.map is not None:
+            drawn = range(len(every), len(every) + len(evidence.map.boxes))
+            every += zip(evidence.map.boxes, evidence.map.masks, strict=True)
         every += [one for one in candidates if _stands_out(one, evidence.parts)]
     areas = np.array([np.count_nonzero(mask) for _, mask in every], dtype=np.float64)
     rows = []
@@ -252,11 +255,10 @@ def judge_suspects(
         fill, edge = fill_and_edge(mask, box, inside)
         row = [*looks, size, size**2, fill, edge, repetition, agreement]
         if evidence is not None:
-            is_part = first <= number < last
-            row += evidence.said(mask, box, size, is_part)
+            row += evidence.said(mask, box, size, number in parts)
             if evidence.picture is not None:
                 row += surroundings.looks(evidence.picture, everywhere)
-                row += evidence.beside(mask, box)
+                row += evidence.beside(mask, box, number in drawn)
         rows.append(row)
     width = len(LOOKS)
     if evidence is not None:

@@ -124,6 +124,10 @@ class Views:
             for part, shape in zip(parts, SHAPES, strict=True)
         ]
 
+    def pixels(self, view: View) -> Tensor:
+        """Return a view as the head sees it, `pixels_of`."""
+        return pixels_of(view.gray, *self.grey)
+
     def pooled(self) -> Tensor:
         """Return what each image looks like as a whole, shape (images, c)."""
         first = {view.image: view for view in reversed(self.views)}
@@ -218,7 +222,7 @@ class HeadTraining:
                 row * times : (row + half) * times, column * times : (column + half) * times
             ]
             levels.append(level[..., part[0], part[1]])
-        pixels = pixels_of(view.gray, *self._views.grey)[..., window[0], window[1]]
+        pixels = self._views.pixels(view)[..., window[0], window[1]]
         truth = torch.from_numpy(view.labels[window].astype(np.float32))[None, None]
         return pixels, levels, truth
 

@@ -6,7 +6,8 @@ One that was trained on synthetic scenes comes with the package (`DefectFinder`)
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +18,19 @@ from scipy import ndimage
 from torch import Tensor, nn
 from torch.nn import functional
 
+from napari_semxai.algorithms.algorithm1.reference import GREYS, SAME
 from napari_semxai.algorithms.exposure import luminance
 from napari_semxai.backends.sam2.image import SEEN_LEVELS, Recent, image_digest, network_input
 from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
-from napari_semxai.store.weights.models import BUNDLED_WEIGHTS, DEFECT_WEIGHTS
+from napari_semxai.store.weights.models import BUNDLED_WEIGHTS, COMPARED_WEIGHTS, DEFECT_WEIGHTS
 from napari_semxai.types import DEFECT_STEPS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.backends.sam2.image import Embeddings
+    from napari_semxai.types import CandidatePool
 
 SIDE = 512
 """Edge of what the encoder sees, in pixels."""
@@ -44,26 +50,31 @@ class Head(nn.Module):
 
     Without normalisation layers: windows of images, which it is trained on, have other statistics
     than whole ones.
+
+    Parameters
+    ----------
+    channels : int
+        Of `pixels_of`: with or without a difference.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, channels: int = 2) -> None:
         super().__init__()
-        for index, channels in enumerate(LEVELS):
-            self.register_buffer(f"mean{index}", torch.zeros(1, channels, 1, 1))
-            self.register_buffer(f"scale{index}", torch.ones(1, channels, 1, 1))
-        self.across = nn.ModuleList(nn.Conv2d(channels, _WIDTH, 1) for channels in LEVELS)
-        self.near = nn.Sequential(*_layer(2, _FINE, 2), *_layer(_FINE, _FINE))
+        for index, width in enumerate(LEVELS):
+            self.register_buffer(f"mean{index}", torch.zeros(1, width, 1, 1))
+            self.register_buffer(f"scale{index}", torch.ones(1, width, 1, 1))
+        self.across = nn.ModuleList(nn.Conv2d(width, _WIDTH, 1) for width in LEVELS)
+        self.near = nn.Sequential(*_layer(channels, _FINE, 2), *_layer(_FINE, _FINE))
         self.quarter = nn.Sequential(*_layer(_FINE, _WIDTH, 2))
         self.joined = nn.Sequential(*_layer(2 * _WIDTH, _WIDTH), *_layer(_WIDTH, _WIDTH))
         self.fine = nn.Sequential(
             *_layer(_WIDTH + _FINE, 16), *_layer(16, 16), nn.Conv2d(16, 1, 1)
         )
-        self.outline = nn.Sequential(*_layer(3, 8), nn.Conv2d(8, 1, 3, padding=1))
+        self.outline = nn.Sequential(*_layer(channels + 1, 8), nn.Conv2d(8, 1, 3, padding=1))
         # Convolutions of a few channels take two thirds of the time.
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pixels: Tensor, levels: list[Tensor]) -> Tensor:
-        """Return logits (B, 1, M, N) of `pixels` (B, 2, M, N) and the encoder's levels."""
+        """Return logits (B, 1, M, N) of `pixels` (B, c, M, N) and the encoder's levels."""
         near = self.near(pixels.contiguous(memory_format=torch.channels_last))
         quarter = self.quarter(near)
         seen = torch.zeros_like(quarter)
@@ -72,7 +83,8 @@ class Head(nn.Module):
         joined = self.joined(torch.cat([functional.relu(seen), quarter], 1))
         coarse = _resized(self.fine(torch.cat([_resized(joined, near), near], 1)), pixels)
         # The last layers see single pixels, and move the outline by what those say.
-        moved: Tensor = self.outline(torch.cat([pixels, coarse.detach() / 5], 1))
+        single = pixels[:, :2], coarse.detach() / 5, pixels[:, 2:]
+        moved: Tensor = self.outline(torch.cat(single, 1))
         return coarse + moved
 
     def _scaled(self, index: int, level: Tensor) -> Tensor:
@@ -98,18 +110,35 @@ def encoded(trunk: LiteTrunk, gray: NDArray[np.uint8]) -> list[Tensor]:
     return [level.half().cpu() for level in levels[:SEEN_LEVELS]]
 
 
-def pixels_of(gray: NDArray[np.uint8], level: float, spread: float) -> Tensor:
-    """Return an image (M, N) as the head sees it, shape (1, 2, m, n): grey levels and detail."""
-    values = torch.from_numpy(gray.astype(np.float32))[None, None]
-    if max(gray.shape) > LARGEST:
-        factor = LARGEST / max(gray.shape)
-        size = [max(4, round(edge * factor)) for edge in gray.shape]
-        values = functional.interpolate(values, size, mode="bilinear", antialias=True)
+def pixels_of(
+    gray: NDArray[np.uint8], level: float, spread: float, difference: Difference | None = None
+) -> Tensor:
+    """Return an image (M, N) as the head sees it, shape (1, c, m, n).
+
+    Grey levels and detail, and how it differs: with its sign, and how strongly, in units of the
+    noise.
+    """
+    values = _reduced(gray)
     # At a quarter of the resolution: a broad blur has no detail to lose.
     small = functional.avg_pool2d(values, 4, ceil_mode=True, count_include_pad=False)
     smooth = ndimage.gaussian_filter(small[0, 0].numpy(), _SMOOTH / 4, truncate=3)
     broad = _resized(torch.from_numpy(smooth)[None, None], values)
-    return torch.cat([values - level, values - broad], 1) / spread
+    seen = torch.cat([values - level, values - broad], 1) / spread
+    if difference is None:
+        return seen
+    units = _reduced(difference.signed).sub_(SAME).div_(2 * GREYS).asinh_()
+    strength = _reduced(difference.strength).clamp_min_(0.3).log_()
+    return torch.cat([seen, units, strength], 1)
+
+
+def _reduced(values: NDArray[Any]) -> Tensor:
+    """Return pixels (M, N) as float32, at most `LARGEST` along each side, shape (1, 1, m, n)."""
+    found = torch.from_numpy(values.astype(np.float32))[None, None]
+    if max(values.shape) > LARGEST:
+        factor = LARGEST / max(values.shape)
+        size = [max(4, round(edge * factor)) for edge in values.shape]
+        found = functional.interpolate(found, size, mode="bilinear", antialias=True)
+    return found
 
 
 def sized(logits: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
@@ -120,11 +149,11 @@ def sized(logits: Tensor, shape: tuple[int, ...]) -> NDArray[np.float32]:
     return np.asarray(logits[0, 0].numpy(), np.float32)
 
 
-def bundled_head() -> tuple[Head, tuple[float, float]]:
-    """Return the head that comes with the package, with the grey levels of its `pixels_of`."""
-    state = {name: value.float() for name, value in load_file(DEFECT_WEIGHTS).items()}
+def bundled_head(weights: Path = DEFECT_WEIGHTS) -> tuple[Head, tuple[float, float]]:
+    """Return a head that comes with the package, with the grey levels of its `pixels_of`."""
+    state = {name: value.float() for name, value in load_file(weights).items()}
     level, spread = state.pop("grey").tolist()
-    head = Head()
+    head = Head(state["near.0.weight"].shape[1])
     head.load_state_dict(state)
     return head, (level, spread)
 
@@ -151,29 +180,43 @@ class DefectFinder:
         )
 
     def known(self, image: NDArray[np.uint8]) -> NDArray[np.int8] | None:
-        """Return the map of an image, if it was made already."""
-        return self._found.get(image_digest(image))
+        """Return the map of an image alone, if it was made already."""
+        return self._found.get((image_digest(image), None))
 
     @torch.inference_mode()
-    def of(self, image: NDArray[np.uint8]) -> NDArray[np.int8]:
-        """Return `CandidatePool.defect_logits` of an image (M, N) or (M, N, 3)."""
-        key = image_digest(image)
+    def of(
+        self, image: NDArray[np.uint8], difference: Difference | None = None
+    ) -> NDArray[np.int8]:
+        """Return `CandidatePool.defect_logits` of an image (M, N) or (M, N, 3).
+
+        With a difference from a reference, which another head sees, too, `compared_logits`.
+        """
+        key = image_digest(image), difference and image_digest(difference.signed)
         found = self._found.get(key)
         if found is None:
             gray = np.rint(luminance(image)).astype(np.uint8)
             own = self._trunk is self._network.image_encoder.trunk
             levels = self._images.seen(image) if own else None
-            head, grey = self._head
-            logits = head(pixels_of(gray, *grey), levels or encoded(self._trunk, gray))
+            head, grey = _ready(DEFECT_WEIGHTS if difference is None else COMPARED_WEIGHTS)
+            logits = head(pixels_of(gray, *grey, difference), levels or encoded(self._trunk, gray))
             steps = np.clip(np.rint(logits[0, 0].numpy() * DEFECT_STEPS), -127, 127)
             found = steps.astype(np.int8)
             self._found.put(key, found)
         return found
 
-    @cached_property
-    def _head(self) -> tuple[Head, tuple[float, float]]:
-        head, grey = bundled_head()
-        return head.eval(), grey
+    def mapped(
+        self,
+        pool: CandidatePool,
+        image: NDArray[np.uint8],
+        difference: Difference | None,
+        alone: bool,
+    ) -> CandidatePool:
+        """Return candidates with the maps of their image: beside a difference, and `alone`."""
+        if alone or difference is None:
+            pool = replace(pool, defect_logits=self.of(image))
+        if difference is not None:
+            pool = replace(pool, compared_logits=self.of(image, difference))
+        return pool
 
     @cached_property
     def _trunk(self) -> LiteTrunk:
@@ -184,3 +227,9 @@ class DefectFinder:
             network = build_bundled(BUNDLED_WEIGHTS).eval()
         trunk: LiteTrunk = network.image_encoder.trunk
         return trunk
+
+
+@cache
+def _ready(weights: Path) -> tuple[Head, tuple[float, float]]:
+    head, grey = bundled_head(weights)
+    return head.eval(), grey

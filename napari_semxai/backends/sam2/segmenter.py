@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.reference import prompts_at
 from napari_semxai.backends.sam2.batches import BatchSizer, on_one_core
 from napari_semxai.backends.sam2.decoder.decoder import SharedImageDecoder
 from napari_semxai.backends.sam2.dense import DefectFinder
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.types import Prompts
 
 Answer = TypeVar("Answer")
@@ -217,8 +219,9 @@ class Segmenter:
         self,
         image: NDArray[np.uint8],
         settings: GenerateSettings,
-        prompts: Sequence[Prompts] = (),
-        shown: NDArray[np.uint8] | None = None,
+        difference: Difference | None = None,
+        *,
+        mapped: bool = True,
     ) -> Generator[GenerateUpdate, None, None]:
         """Decode a grid of points coarse to fine.
 
@@ -231,10 +234,11 @@ class Segmenter:
             The image.
         settings : GenerateSettings
             Grid, crops and floor.
-        prompts : sequence of Prompts
-            Asked at last; the answers are `CandidatePool.proposed`.
-        shown : ndarray of uint8, shape (M, N), optional
-            The picture on which they are asked; by default the image.
+        difference : Difference, optional
+            From a reference. Its clearest parts are asked about at last, on its own picture; the
+            answers are `CandidatePool.proposed`.
+        mapped : bool
+            Whether the pool gets `CandidatePool.defect_logits` beside `compared_logits`.
 
         Yields
         ------
@@ -244,6 +248,7 @@ class Segmenter:
         """
         check_image(image)
         key, progress = self._known(image, settings)
+        difference = None if difference is None or difference.reason else difference
 
         def embed(box: Box) -> Embedding:
             return self.embed(image[box[0] : box[2], box[1] : box[3]])
@@ -254,14 +259,13 @@ class Segmenter:
                 pool = update.pool
                 if pool is not None:
                     # With the first pool, whose image was encoded last.
-                    pool = replace(pool, defect_logits=self.defects.of(image))
+                    pool = self.defects.mapped(pool, image, difference, mapped)
                 yield replace(update, pool=pool)
         finally:
-            # Also after a cancel: a later generation goes on from there.
             self._progress.put(key, progress)
-        if prompts:
-            ask = partial(self.answer_all, image if shown is None else shown)
-            pool = self.found(image, settings)
+        if difference is not None and (prompts := prompts_at(difference)):
+            pool = self.defects.mapped(self.found(image, settings), image, difference, mapped)
+            ask = partial(self.answer_all, difference.signed)
             pool = pool.with_proposed(prompted_pool(pool.shape, prompts, ask))
             yield GenerateUpdate("decode", n := sum(map(len, progress.reached)), n, 0.0, pool)
 

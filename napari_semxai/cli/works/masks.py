@@ -15,7 +15,7 @@ from napari_semxai.algorithms.algorithm1.automatic import (
     learned_mask,
 )
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.algorithms.algorithm1.reference import Difference, prompts_at
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.cli.batch.workers import KEPT
 from napari_semxai.cli.common.output import plain
 from napari_semxai.cli.common.sources import MASK_ENDING, RECORD_ENDING
@@ -172,14 +172,13 @@ class Pipeline:
         segmenter = self.segmenter()
         begin = time.perf_counter()
         difference = compare_image(image, settings.algorithm)
-        prompts = () if difference is None else prompts_at(difference)
-        shown = None if difference is None else difference.signed
         start = time.perf_counter()
         # Apart from the decoding only for the sake of the times; `generate` finds the image
         # encoded.
         segmenter.embed(image.gray)
         encoded = time.perf_counter()
-        updates = segmenter.generate(image.gray, settings.generate, prompts, shown)
+        # A difference speaks in the place of the map of the image alone.
+        updates = segmenter.generate(image.gray, settings.generate, difference, mapped=False)
         everything = _candidates(updates, on_update or self.on_update)
         decoded = time.perf_counter()
         pool = everything.take(filter_candidates(everything, settings.filters))

@@ -152,6 +152,8 @@ class SegmentController:
         session = self._session
         if before.reference != after.reference:
             session.difference = None
+            if session.pool is not None:
+                session.pool = replace(session.pool, compared_logits=None)
         asked = session.pool is not None or session.generation.running
         missing = session.difference is None and (after.compares, after.reference) != (
             before.compares,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 BUNDLED_WEIGHTS = Path(__file__).parents[2] / "weights" / "bundled_sam2.safetensors"
 DEFECT_WEIGHTS = BUNDLED_WEIGHTS.with_name("bundled_defects.safetensors")
+COMPARED_WEIGHTS = BUNDLED_WEIGHTS.with_name("bundled_differences.safetensors")
 BUNDLED_CLASSIFIER = BUNDLED_WEIGHTS.with_name("bundled_classifier.safetensors")
 
 _ADDRESS = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"

@@ -140,19 +140,23 @@ def test_those_alike_draw_the_outline_together():
     )
 
 
-def test_the_map_speaks_beside_a_difference():
+def test_the_map_that_knows_the_reference_speaks_beside_the_difference():
     gray, pattern, particle = lines()
-    logits = np.where(particle, 3 * DEFECT_STEPS, -2 * DEFECT_STEPS).astype(np.int8)
+    logits = np.where(particle, 3 * DEFECT_STEPS, -3 * DEFECT_STEPS).astype(np.int8)
     pool, shown = pool_of([~pattern & ~particle, particle]), difference(disc(100, 70, 12))
     places = [COLUMNS.index(name) for name in BESIDE]
-    evidence = gathered(replace(pool, defect_logits=logits), LeftOut(), shown)
+    evidence = gathered(replace(pool, compared_logits=logits), LeftOut(), shown)
     found = judge_suspects(gray, pool.mask(0), pool, evidence, **SETTINGS)
-    np.testing.assert_allclose(found.features[-1, places], [3, -2, 1, 0], atol=1e-6)
+    # What the map draws is a suspect, too, before the candidate that is the same.
+    drawn, candidate = found.features[-2:, places]
+    np.testing.assert_allclose(drawn, [3, -3, 1, 1, 1, 0], atol=1e-6)
+    np.testing.assert_allclose(candidate, [3, -3, 1, 1, 0, 0], atol=1e-6)
+    np.testing.assert_array_equal(found.masks[-2], found.masks[-1])
     itself = replace(shown, itself=True)
-    alone = judged(gray, pool, itself).features[-1, places]
-    np.testing.assert_array_equal(alone, [np.nan, np.nan, np.nan, 1])
+    alone = judged(gray, pool, itself)
+    np.testing.assert_array_equal(alone.features[-1, places], [np.nan] * 4 + [0, 1])
     # Pools of earlier versions have no map.
-    assert np.isfinite(COMPARED.logits(judged(gray, pool, itself).features)).all()
+    assert np.isfinite(COMPARED.logits(alone.features)).all()
 
 
 def test_what_differs_beyond_doubt_is_taken_beside_a_defect_in_another_picture():

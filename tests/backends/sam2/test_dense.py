@@ -3,8 +3,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_semxai.algorithms.algorithm1.reference import compare
 from napari_semxai.algorithms.masks.metrics import scores
-from napari_semxai.algorithms.synthetic import scene_of_class
+from napari_semxai.algorithms.synthetic import (
+    SceneSpec,
+    make_reference,
+    make_scene,
+    scene_of_class,
+)
 from napari_semxai.backends.sam2 import image as sam2_image
 from napari_semxai.backends.sam2.dense import LARGEST, DefectFinder, encoded
 from napari_semxai.backends.sam2.segmenter import Segmenter
@@ -74,3 +80,29 @@ def test_colours_are_seen_as_grey(segmenter):
     assert last_pool(segmenter.generate(colours, QUICK)).defect_logits.shape == (160, 200)
     afresh = Segmenter.from_network(segmenter.network, segmenter.info)
     np.testing.assert_array_equal(afresh.defects.of(colours), segmenter.defects.of(image))
+
+
+def test_beside_a_reference_the_map_knows_what_differs(segmenter):
+    spec = SceneSpec(pattern="holes", noise=5.0, radius=20, contrast=1.2)
+    scene, reference = make_scene(spec, 5), make_reference(spec, 5)
+    edges = (7, 7, 7, 7)
+    difference = compare(scene.image, edges, reference, edges)
+    seen = segmenter.defects.of(scene.image, difference)
+    assert scores(seen > 0, scene.defect).dice > 0.9
+    pools = [u.pool for u in segmenter.generate(scene.image, QUICK, difference) if u.pool]
+    for pool in (*pools, pools[-1].take(np.array([0]))):
+        np.testing.assert_array_equal(pool.compared_logits, seen)
+        np.testing.assert_array_equal(pool.defect_logits, segmenter.defects.of(scene.image))
+    afresh = Segmenter.from_network(segmenter.network, segmenter.info)
+    only = last_pool(afresh.generate(scene.image, QUICK, difference, mapped=False))
+    assert only.defect_logits is None
+    np.testing.assert_array_equal(only.compared_logits, seen)
+
+
+def test_what_could_not_be_compared_is_seen_alone(segmenter):
+    image = scene_of_class(1, 8, shape=(160, 200)).image
+    without = compare(image, (0, 0, 0, 0), np.roll(image, 40, 0)[:100])
+    assert without.reason
+    pool = last_pool(segmenter.generate(image, QUICK, without, mapped=False))
+    np.testing.assert_array_equal(pool.defect_logits, segmenter.defects.of(image))
+    assert pool.compared_logits is None

@@ -12,6 +12,7 @@ from sam2.build_sam import build_sam2
 
 from napari_semxai.algorithms.algorithm1 import candidates
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.reference import Difference, prompts_at
 from napari_semxai.algorithms.synthetic import scene_of_class
 from napari_semxai.backends.sam2 import pool as sam2_pool
 from napari_semxai.backends.sam2 import segmenter as sam2
@@ -29,7 +30,6 @@ from napari_semxai.types import (
     GenerateSettings,
     InputError,
     ModelInfo,
-    Prompts,
 )
 
 OFFSET = 0.125
@@ -261,22 +261,34 @@ def test_what_was_decoded_before_a_cancel_is_kept(segmenter, monkeypatch):
     assert len(pool) == 3 * seen[-1].done
 
 
+def difference(image):
+    """Two things that differ from a reference, on a picture of their own."""
+    parts = np.zeros(image.shape, np.int32)
+    parts[30:81, 40:91] = 1
+    parts[100:141, 180:221] = 2
+    values = np.where(parts, 9, 1).astype(np.float32)
+    signed = np.where(parts, 180, 128).astype(np.uint8)
+    return Difference(values, parts, 0.95, signed=signed)
+
+
 @pytest.mark.parametrize("crops", [0, 1])
 def test_what_a_comparison_proposes_comes_last_and_passes_every_filter(segmenter, crops):
     image, settings = scene(), GenerateSettings(3, 0.0, crops)
-    prompts = (
-        Prompts(((50.0, 60.0),), (True,), (30.0, 40.0, 80.0, 90.0)),
-        Prompts(((120.0, 200.0),), (True,), (100.0, 180.0, 140.0, 220.0)),
-    )
+    shown = difference(image)
     grid = list(segmenter.generate(image, settings))[-1].pool
-    updates = list(segmenter.generate(image, settings, prompts))
+    updates = list(segmenter.generate(image, settings, shown))
     pool = updates[-1].pool
     assert updates[-1].done == updates[-1].total
     assert grid.proposed is None
     np.testing.assert_array_equal(np.flatnonzero(~pool.proposed), np.arange(len(grid)))
-    np.testing.assert_array_equal(pool.points[len(grid) :], [(50, 60), (120, 200)])
+    prompts = prompts_at(shown)
+    points = [prompt.points[0] for prompt in prompts]
+    np.testing.assert_array_equal(pool.points[len(grid) :], points)
     for number, prompt in enumerate(prompts):
-        said = segmenter.predict(image, np.array(prompt.points), [1], prompt.box, multimask=False)
+        # Asked on the picture of the difference, where there is nothing else to outline.
+        said = segmenter.predict(
+            shown.signed, np.array(prompt.points), [1], prompt.box, multimask=False
+        )
         # Decoded together: the last bit may differ.
         assert pool.predicted_iou[len(grid) + number] == pytest.approx(said.predicted_iou[0])
         assert (pool.mask(len(grid) + number) == said.masks[0]).mean() > 0.99
@@ -290,21 +302,6 @@ def test_what_a_comparison_proposes_comes_last_and_passes_every_filter(segmenter
     assert pool.take(passed).proposed.all()
     # The memory of what was decoded is that of the grid alone.
     assert segmenter.found(image, settings).proposed is None
-
-
-def test_a_comparison_may_ask_on_another_picture_of_the_place(segmenter):
-    image, settings = scene(), GenerateSettings(3, 0.0)
-    prompt = Prompts(((50.0, 60.0),), (True,), (30.0, 40.0, 80.0, 90.0))
-    shown = np.full(image.shape, 128, np.uint8)
-    shown[40:70, 50:80] = 220
-    pool = list(segmenter.generate(image, settings, (prompt,), shown))[-1].pool
-    said = segmenter.predict(shown, np.array(prompt.points), [1], prompt.box, multimask=False)
-    assert pool.predicted_iou[-1] == said.predicted_iou[0]
-    assert (pool.mask(len(pool) - 1) == said.masks[0]).mean() > 0.99
-    # The grid is the image's.
-    grid = segmenter.found(image, settings)
-    np.testing.assert_array_equal(pool.points[:-1], grid.points)
-    assert segmenter.found(shown, settings).areas.size == 0
 
 
 def test_a_second_generation_decodes_nothing(segmenter):

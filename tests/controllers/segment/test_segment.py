@@ -1,4 +1,5 @@
 import threading
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -260,6 +261,7 @@ def compared(session, engine, segment):
     start_image(segment, image_from_array(scene.image, "pattern"))
     segment.generate()
     pool = pool_of(~scene.defect[None]).with_proposed(pool_of(scene.defect[None]))
+    pool = replace(pool, compared_logits=np.where(scene.defect, 80, -100).astype(np.int8))
     update = GenerateUpdate("decode", 1024, 1024, 0.0, pool)
     engine.answer(CANDIDATES, ModelInfo("bundled", "0" * 64, "cpu"), found, update)
     engine.finish(CANDIDATES)
@@ -304,6 +306,8 @@ def test_without_a_reference_what_it_proposed_is_no_candidate(session, engine, s
     assert session.difference is None
     assert len(session.automatic.pool) == 1
     assert session.automatic.difference is None
+    # Another reference makes another map.
+    assert session.pool.compared_logits is None
     segment.set_algorithm(reference="auto")
     request = engine.jobs[CANDIDATES][0]
     assert (request.compare.wanted, session.generation.running) == ("auto", True)
