@@ -99,10 +99,10 @@ def defect_of(
         if not any(found.common(number, other) for other in numbers):
             numbers.append(number)
     for number in numbers:
-        if evidence is not None and evidence.picture is not None:
-            mask |= found.mean_outline(number, logits, shape)
-        else:
-            mask[found.boxes[number]] |= found.masks[number]
+        box, outline = found.boxes[number], found.masks[number]
+        if model is suspects.COMPARED:
+            box, outline = found.mean_outline(number, logits)
+        mask[box] |= outline
     if evidence is not None:
         mask = evidence.drawn(mask)
     steady = evidence.stability if evidence is not None else None

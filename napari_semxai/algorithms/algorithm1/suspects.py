@@ -59,6 +59,8 @@ _SIMILAR = np.log(1.6)
 _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], dtype=bool)
 _STRUCTURES = {4: _CROSS, 8: np.ones((3, 3), dtype=bool)}
 
+Suspect = tuple[Box, BoolMask]
+
 
 class Hidden(NamedTuple):
     """The hidden layer of a perceptron on standardised features.
@@ -197,23 +199,29 @@ class Suspects:
                 taken.append(number)
         return taken
 
-    def mean_outline(
-        self, number: int, logits: NDArray[np.float64], shape: tuple[int, ...]
-    ) -> BoolMask:
-        """Return the mask (M, N) that those like one of them make together.
+    def mean_outline(self, number: int, logits: NDArray[np.float64]) -> Suspect:
+        """Return where the mask lies that those like one of them make together, and its pixels.
 
         Each pixel is decided by all that have an IoU of `_ALIKE` or more with it, the likely ones
         counting most: their outlines err in different places.
         """
-        inside, total = np.zeros(shape), 0.0
-        weights = scipy.special.expit(logits) ** _EMPHASIS
-        areas = [np.count_nonzero(mask) for mask in self.masks]
-        for other, (box, mask) in enumerate(zip(self.boxes, self.masks, strict=True)):
-            common = self.common(number, other)
-            if common >= _ALIKE * (areas[number] + areas[other] - common):
-                inside[box] += weights[other] * mask
-                total += weights[other]
-        return np.asarray(inside > total / 2)
+        areas = np.array([np.count_nonzero(mask) for mask in self.masks])
+        common = np.array([self.common(number, other) for other in range(len(areas))])
+        alike = np.flatnonzero(common >= _ALIKE * (areas[number] + areas - common)).tolist()
+        weights = scipy.special.expit(logits[alike]) ** _EMPHASIS
+        rows, columns = (
+            slice(min(side.start for side in sides), max(side.stop for side in sides))
+            for sides in zip(*(self.boxes[other] for other in alike), strict=True)
+        )
+        inside = np.zeros((rows.stop - rows.start, columns.stop - columns.start))
+        for other, weight in zip(alike, weights, strict=True):
+            top, left = (
+                own.start - side.start
+                for own, side in zip(self.boxes[other], (rows, columns), strict=True)
+            )
+            mask = self.masks[other]
+            inside[top : top + mask.shape[0], left : left + mask.shape[1]] += weight * mask
+        return (rows, columns), np.asarray(inside > weights.sum() / 2)
 
     def common(self, one: int, other: int) -> int:
         """Count the pixels that two of them share."""
@@ -265,9 +273,6 @@ def judge_suspects(
         width += len(SAID) + (len(SHOWN) + len(BESIDE)) * (evidence.picture is not None)
     boxes, masks = [box for box, _ in every], [mask for _, mask in every]
     return Suspects(boxes, masks, np.array(rows).reshape(len(rows), width))
-
-
-Suspect = tuple[Box, BoolMask]
 
 
 def _components(complement: BoolMask, connectivity: int) -> list[Suspect]:

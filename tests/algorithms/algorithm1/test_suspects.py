@@ -3,6 +3,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from scipy.ndimage import find_objects
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
 from napari_semxai.algorithms.algorithm1.evidence import (
@@ -129,15 +130,21 @@ def test_what_overlaps_with_a_better_one_is_left_out():
 
 
 def test_those_alike_draw_the_outline_together():
-    full = (slice(0, SHAPE[0]), slice(0, SHAPE[1]))
     left, middle, right = (disc(60, column, 20) for column in (57, 60, 63))
-    found = Suspects([full] * 4, [left, middle, right, disc(60, 60, 5)], np.empty((4, 1)))
-    even = np.array([1.0, 1.0, 1.0, 9.0])
-    np.testing.assert_array_equal(found.mean_outline(0, even, SHAPE), middle)
+    every = (left, middle, right, disc(60, 60, 5))
+    boxes = [find_objects(mask.astype(int))[0] for mask in every]
+    masks = [mask[box] for mask, box in zip(every, boxes, strict=True)]
+    found = Suspects(boxes, masks, np.empty((4, 1)))
+
+    def outline(number, logits):
+        drawn = np.zeros(SHAPE, bool)
+        box, mask = found.mean_outline(number, np.array(logits))
+        drawn[box] = mask
+        return drawn
+
+    np.testing.assert_array_equal(outline(0, [1.0, 1.0, 1.0, 9.0]), middle)
     # A likely one has the say of several; what is unlike has none.
-    np.testing.assert_array_equal(
-        found.mean_outline(1, np.array([-2.0, -2.0, 3.0, 9.0]), SHAPE), right
-    )
+    np.testing.assert_array_equal(outline(1, [-2.0, -2.0, 3.0, 9.0]), right)
 
 
 def test_the_map_that_knows_the_reference_speaks_beside_the_difference():
