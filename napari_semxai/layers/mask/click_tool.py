@@ -60,9 +60,7 @@ class PromptLayers:
         active = self._viewer.layers.selection.active
         for layer in (self._points, self._box):
             self._layout.lay(layer)
-            if layer not in self._viewer.layers:
-                self._viewer.add_layer(layer)
-                layer.editable = False
+            _put_over(self._viewer, layer, mask)
             layer.visible = True
         self._points.current_size = max(3.0, min(mask.data.shape) / 60)
         self._edge_width = max(1.0, min(mask.data.shape) / 250)
@@ -296,7 +294,7 @@ class Ruler:
         """Take the mouse for one line, or give it back."""
         layer, self._taken = self._layers.mask_layer, None
         if wanted and layer is not None:
-            self._begin()
+            self._begin(layer)
             self._layers.mouse.take(layer, self)
             self._taken = layer
         else:
@@ -321,12 +319,10 @@ class Ruler:
             self.activate(False)
             self.measured.emit(length)
 
-    def _begin(self) -> None:
+    def _begin(self, mask: Labels) -> None:
         """Lay an empty line over the picture; not in a drag: napari's first layer takes long."""
         self._layers.layout.lay(self._line)
-        if self._line not in self._viewer.layers:
-            self._viewer.add_layer(self._line)
-            self._line.editable = False
+        _put_over(self._viewer, self._line, mask)
         self._line.data = []
         self._line.visible = True
         # napari makes what is added the active layer, which then has the mouse.
@@ -347,6 +343,16 @@ class Ruler:
     def _on_owner_changed(self, owner: object) -> None:
         if owner is not self and self._taken is not None:
             self.activate(False)
+
+
+def _put_over(viewer: ViewerModel, marks: Points | Shapes, mask: Labels) -> None:
+    """Let marks lie over a mask; those of an earlier image lie below the picture of this one."""
+    layers = viewer.layers
+    if marks not in layers:
+        viewer.add_layer(marks)
+        marks.editable = False
+    elif layers.index(marks) < layers.index(mask):
+        layers.move(layers.index(marks), len(layers))
 
 
 def _straight(start: NDArray[np.float64], place: tuple[float, ...]) -> NDArray[np.float64]:

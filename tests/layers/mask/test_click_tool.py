@@ -194,6 +194,17 @@ def test_the_tool_stays_taken_on_the_next_image(tool):
     assert len(tool.engine.requests) == 1
 
 
+def test_marks_lie_over_the_next_picture(tool, ruler):
+    take(tool)
+    ruler.activate(True)
+    open_image(tool.session, make_image("next"))
+    take(tool)
+    ruler.activate(True)
+    names = [layer.name for layer in tool.viewer.layers]
+    assert set(names[names.index("defect mask") + 1 :]) == {"SAM clicks", "SAM box", "Ruler"}
+    assert tool.viewer.layers.selection.active is tool.layers.mask_layer
+
+
 def test_a_box_that_is_drawn_over_the_change_of_image_is_none(tool):
     take(tool)
     event = SimpleNamespace(
