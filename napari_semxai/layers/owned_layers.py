@@ -38,17 +38,19 @@ class OwnedLayers:
         self._sources: dict[str, object] = {}
         self._spare: Labels | None = None
 
-    def start_image(self, *, reuse_mask: bool = False) -> None:
+    def start_image(self, *, mask_over: Image | None = None) -> None:
         """Put away the layers of the previous image.
 
         Parameters
         ----------
-        reuse_mask : bool
-            Whether to use the layer of the defect mask again, without its undo history: adding
-            and removing a layer takes napari a third of a second.
+        mask_over : napari.layers.Image, optional
+            Where the defect mask lies over this picture, its layer is used again, without its undo
+            history: adding and removing a layer takes napari a third of a second.
         """
         layers, self._layers, self._sources = self._layers, {}, {}
-        self._spare = layers.pop(DEFECT, None) if reuse_mask else None
+        mask, order = layers.get(DEFECT), self._viewer.layers
+        over = mask in order and mask_over in order and order.index(mask) > order.index(mask_over)
+        self._spare = layers.pop(DEFECT) if over else None
         for layer in layers.values():
             if layer in self._viewer.layers:
                 self._viewer.layers.remove(layer)

@@ -290,7 +290,7 @@ class SessionLayers:
         queued = self._session.entry is not None
         self.image_layer = None if image is None else self.planes.layer_of(image, queued)
         # Pictures of a queue lie below its mask; over any other one the mask is new, and on top.
-        self.owned.start_image(reuse_mask=queued and self._queued)
+        self.owned.start_image(mask_over=self.image_layer if queued and self._queued else None)
         self._queued = queued
         if image is not None and self.image_layer is not None:
             self.planes.show_only(self.image_layer)

@@ -291,6 +291,15 @@ def test_the_mask_lies_over_a_queue_that_follows_another_image(viewer, session, 
     assert layers.image_layer.name == "c"
 
 
+def test_the_mask_lies_over_a_queue_whose_picture_was_removed_by_hand(viewer, session, layers):
+    open_queued(session, "a")
+    viewer.layers.remove("a")
+    for name in ("b", "c"):
+        open_queued(session, name)
+        assert [layer.name for layer in viewer.layers] == [name, "defect mask"]
+        assert viewer.layers[-1] is layers.mask_layer
+
+
 def test_the_next_image_of_a_queue_may_have_another_size_and_scale(session, layers):
     open_queued(session, "a")
     open_queued(session, "b", shape=(40, 50), pixel_size=2e-9)
