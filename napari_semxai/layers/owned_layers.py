@@ -155,6 +155,9 @@ def set_visible(layer: Layer, visible: bool) -> None:
     """Show or hide a layer; napari would draw one anew that is shown already."""
     if layer.visible != visible:
         layer.visible = visible
+        if visible:
+            # napari measures no layer anew whose data got another size while it was hidden.
+            layer._clear_extent()
 
 
 def role_colormap(*colors: str) -> DirectLabelColormap:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.controllers.scores.evaluate import EvaluateController
 from napari_semxai.layers.mask.comparison import Comparison, SideBySide, side_by_side
@@ -121,6 +122,26 @@ def test_the_picture_lies_beside_the_image_while_others_are_shown():
     assert viewer.layers["differences"].visible
     beside.release()
     layers.release()
+
+
+def test_all_of_image_and_reference_is_in_view_beside_the_mask(viewer, session, layers):
+    beside = SideBySide(viewer, session, layers)
+    open_image(session, make_image())
+    for _ in range(2):
+        beside.toggle()
+    shape = session.image.gray.shape
+    session.difference = Difference(
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.int32),
+        0.9,
+        picture=np.zeros(shape, np.uint8),
+    )
+    beside.toggle()
+    width = viewer.layers["without mask"].data.shape[1]
+    assert width > 2 * shape[1]
+    seen = viewer.canvas.size[1] / viewer.scene.camera.zoom
+    assert viewer.scene.camera.center[-1] + seen / 2 > shape[1] + width
+    beside.release()
 
 
 def test_the_image_without_its_mask_beside_it(viewer, session, layers):
