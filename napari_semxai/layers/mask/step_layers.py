@@ -185,9 +185,13 @@ class ReferenceLayers:
     def blink(self) -> None:
         """Show the reference in the place of the image, or go back."""
         found = self._session.difference
-        if found is None or found.picture is None:
-            said = "" if found is None else f": {found.reason}"
-            self._session.say(f"The image is compared with no reference{said}")
+        if found is None:
+            self._session.say(
+                "No reference to show: choose one in Mask candidates, then generate candidates"
+            )
+            return
+        if found.picture is None:
+            self._session.say(f"The image is compared with no reference: {found.reason}")
             return
         layer = self._own.get(REFERENCE)
         if layer is not None and layer.visible:
