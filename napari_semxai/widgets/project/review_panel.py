@@ -306,9 +306,9 @@ def _kappa(kappa: float, count: int) -> str:
 
 _PROMISE = (
     "From a random sample that you audit it follows how many of the other automatic masks can be "
-    "accepted unseen, so that with the given confidence at most the given share of them is wrong. "
-    "Nothing is promised of any single image, of images added or masks made after the sample was "
-    "drawn; what is accepted so is never used as truth."
+    f"accepted unseen, so that with {Promise().confidence:.0%} confidence at most the given share "
+    "of them is wrong. Nothing is promised of any single image, of images added or masks made "
+    "after the sample was drawn; what is accepted so is never used as truth."
 )
 
 
