@@ -33,7 +33,7 @@ from napari_semxai.backends.learned.network import LearnedNetwork
 from napari_semxai.backends.sam2.clicks import answer_prompts
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.images.read import image_from_array
-from napari_semxai.types import Prompts
+from napari_semxai.types import MaskSettings, Prompts
 from napari_semxai.types.learned import LearnSettings
 from training.prompting import inner_point
 
@@ -99,7 +99,7 @@ def main() -> None:
     for number in range(options.masks, options.masks + options.images):
         pixels, truth, _ = make_image(look, number)
         begun = {
-            "today": todays_mask(segmenter, image_from_array(pixels, "image")),
+            "today": todays_mask(segmenter, image_from_array(pixels, "image"), MaskSettings()),
             "learned": network.answer(pixels).mask,
         }
         for name, mask in begun.items():

@@ -40,7 +40,7 @@ from napari_semxai.algorithms.synthetic.defects import paint_defect, pattern_def
 from napari_semxai.algorithms.synthetic.fields import Field, pattern_field
 from napari_semxai.algorithms.synthetic.scene import surface_levels, to_uint8
 from napari_semxai.store.project.create import create_project
-from napari_semxai.types import ReviewChange, ReviewState
+from napari_semxai.types import MaskSettings, ReviewChange, ReviewState
 from napari_semxai.types.learned import LearnRequest, LearnSettings
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _of_today(images: list[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]) ->
     segmenter = Segmenter("bundled", device="cpu", steady=True)
     dice: list[float] = []
     for pixels, truth, _ in images:
-        mask = todays_mask(segmenter, image_from_array(pixels, "image"))
+        mask = todays_mask(segmenter, image_from_array(pixels, "image"), MaskSettings())
         dice.append(scores(mask, truth).dice)
         print(f"\rtoday's proposal of {len(dice)} images: {np.mean(dice):.3f}", end="", flush=True)
     print()

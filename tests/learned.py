@@ -9,7 +9,13 @@ from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.disk.digests import array_digest, file_sha256
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
-from napari_semxai.types import MaskRecipe, MaskSettings, ReviewChange, ReviewState
+from napari_semxai.types import (
+    AlgorithmSettings,
+    MaskRecipe,
+    MaskSettings,
+    ReviewChange,
+    ReviewState,
+)
 from napari_semxai.types.learned import LearnSettings
 
 SHAPE = (96, 80)
@@ -45,7 +51,10 @@ def reviewed_project(folder, count=12, masks=None):
 
 def write_review(project, image_id, proposed, mask):
     """Write what a person made of the default proposal."""
-    settings = MaskSettings().to_json(file_sha256(BUNDLED_WEIGHTS), (0, 0, 0, 0))
+    algorithm = AlgorithmSettings(reference="auto")
+    settings = MaskSettings(algorithm=algorithm).to_json(
+        file_sha256(BUNDLED_WEIGHTS), (0, 0, 0, 0)
+    )
     recipe = MaskRecipe(
         "automatic", array_digest(proposed), project.image(image_id).sha256, settings
     )

@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from scipy.optimize import minimize
 
-from napari_semxai.algorithms.algorithm1.automatic import automatic_mask
+from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
+from napari_semxai.algorithms.algorithm1.reference import prompts_at
 from napari_semxai.algorithms.statistics.acceptance import Compared, judge
 from napari_semxai.backends.learned.network import (
     Calibration,
@@ -22,7 +23,13 @@ from napari_semxai.backends.learned.network import (
     decided,
     strongest,
 )
-from napari_semxai.backends.learned.samples import Sample, folds_of, groups_of, read_samples
+from napari_semxai.backends.learned.samples import (
+    Sample,
+    folds_of,
+    groups_of,
+    read_samples,
+    todays_settings,
+)
 from napari_semxai.backends.learned.train import HeadTraining, Views
 from napari_semxai.backends.runtime.tensor_files import DAMAGED, read_content
 from napari_semxai.backends.sam2.batches import side_by_side
@@ -31,12 +38,13 @@ from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import array_digest, text_digest
 from napari_semxai.store.disk.folders import features_folder
+from napari_semxai.store.images.companions import compare_image
 from napari_semxai.store.images.mask_parts import region_counts
 from napari_semxai.store.images.read import auto_border
 from napari_semxai.store.project.learned import card_text, write_version
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.records import utc_now
-from napari_semxai.types import IGNORED, BoolMask, InputError, MaskSettings, Progress
+from napari_semxai.types import IGNORED, BoolMask, InputError, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -45,7 +53,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import SemImage
+    from napari_semxai.types import MaskSettings, SemImage
     from napari_semxai.types.learned import (
         LearnedVersion,
         LearnRequest,
@@ -98,7 +106,7 @@ class Learning:
         self._project, self._settings = project, settings
         self._began = time.monotonic()
         self.samples = read_samples(project, settings)
-        self._key = _key(self.samples, settings)
+        self._key = _key(self.samples, settings, todays_settings(project))
         folder = features_folder()
         folder.mkdir(parents=True, exist_ok=True)
         self._views_path = folder / f"learning-{self._key[:24]}.bin"
@@ -129,18 +137,22 @@ class Learning:
     def propose(self) -> Steps:
         """Make today's proposal of each image, unless its recipe tells it."""
         known: dict[str, NDArray[np.uint8]] = self._state.setdefault("today", {})
-        for number, sample in enumerate(self.samples[n] for n in self._judged):
-            yield Progress("Today's proposals", number, len(self._judged))
-            image = sample.chosen.image
-            if sample.today is not None:
-                known[image.id] = np.packbits(sample.today)
-            elif image.id not in known:
-                seen = replace(self._project.read_image(image.id), ignored=sample.chosen.ignored)
-                found = todays_mask(self._segmenter, seen)
-                known[image.id] = np.packbits(found)
-                if number % 10 == 9:
-                    self._save()
-        self._save()
+        settings = todays_settings(self._project)
+        try:
+            for number, sample in enumerate(self.samples[n] for n in self._judged):
+                yield Progress("Today's proposals", number, len(self._judged))
+                image = sample.chosen.image
+                if sample.today is not None:
+                    known[image.id] = np.packbits(sample.today)
+                elif image.id not in known:
+                    seen = self._project.read_image(image.id)
+                    seen = replace(seen, ignored=sample.chosen.ignored)
+                    known[image.id] = np.packbits(todays_mask(self._segmenter, seen, settings))
+                    if number % 10 == 9:
+                        self._save()
+        finally:
+            # Also after a cancel: each takes seconds.
+            self._save()
 
     def encode(self) -> Steps:
         """Let the encoder look at all views."""
@@ -300,17 +312,21 @@ class Learning:
             torch.save(state, file)
 
 
-def todays_mask(segmenter: Segmenter, image: SemImage) -> BoolMask:
-    """Return what is proposed without learning: Algorithm 1 with its default settings."""
-    settings = MaskSettings()
+def todays_mask(segmenter: Segmenter, image: SemImage, settings: MaskSettings) -> BoolMask:
+    """Return what is proposed without learning: Algorithm 1 with today's settings."""
+    difference = compare_image(image, settings.algorithm)
+    prompts = () if difference is None else prompts_at(difference)
+    shown = None if difference is None else difference.signed
+    mapped = difference is None or bool(difference.reason)
     pool = None
-    for update in segmenter.generate(image.gray, settings.generate):
+    for update in segmenter.generate(image.gray, settings.generate, prompts, shown, mapped=mapped):
         pool = pool if update.pool is None else update.pool
     if pool is None:
         raise RuntimeError("the network ended without a pool of candidates")
     chosen = pool.take(filter_candidates(pool, settings.filters))
     left_out = settings.algorithm.left_out(auto_border(image), image.ignored)
-    return automatic_mask(chosen, image, settings.algorithm, left_out).mask
+    known = known_by(settings.algorithm, image.gray, left_out, chosen, difference)
+    return automatic_mask(chosen, image, settings.algorithm, left_out, known=known).mask
 
 
 def fit_calibration(strengths: NDArray[np.float64], defect: BoolMask) -> Calibration:
@@ -345,11 +361,11 @@ def _class_name(project: Project, sample: Sample) -> str:
     return project.info.class_names.get(label, label)
 
 
-def _key(samples: list[Sample], settings: LearnSettings) -> str:
+def _key(samples: list[Sample], settings: LearnSettings, today: MaskSettings) -> str:
     """Return the digest of all that a learning depends on."""
     content = [
         f"{one.chosen.image.id} {one.chosen.image.sha256} {array_digest(one.chosen.mask)}"
         f"{region_counts(one.chosen.ignored)}"
         for one in samples
     ]
-    return text_digest(version("napari-semxai"), repr(settings), *content)
+    return text_digest(version("napari-semxai"), repr(settings), repr(today), *content)

@@ -16,7 +16,15 @@ from napari_semxai.backends.sam2.dense import LARGEST
 from napari_semxai.store.disk.digests import file_sha256
 from napari_semxai.store.project.masks import chosen_masks, replay_edits
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS
-from napari_semxai.types import BoolMask, ChosenMask, InputError, MaskSettings, mask_labels
+from napari_semxai.types import (
+    AlgorithmSettings,
+    BoolMask,
+    ChosenMask,
+    InputError,
+    MaskSettings,
+    mask_labels,
+)
+from napari_semxai.types.settings import AUTO_REFERENCE
 
 if TYPE_CHECKING:
     from napari_semxai.store.project.project import Project
@@ -85,6 +93,16 @@ def read_samples(project: Project, settings: LearnSettings) -> list[Sample]:
     ]
 
 
+def todays_settings(project: Project) -> MaskSettings:
+    """Return what masks are proposed with unless somebody asks for something else.
+
+    What images are compared with is kept in a project.
+    """
+    return MaskSettings(
+        algorithm=AlgorithmSettings(reference=project.info.reference or AUTO_REFERENCE)
+    )
+
+
 def _halved(mask: BoolMask) -> BoolMask:
     """Return a mask (M, N) no larger than the head sees, where at least half of a pixel is in."""
     return np.asarray(_smaller(mask.astype(np.uint8) * 255) > 127)
@@ -103,7 +121,7 @@ def _smaller(gray: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _known_proposal(project: Project, chosen: ChosenMask) -> BoolMask | None:
     """Return the automatic mask that an annotator began with, where it is today's proposal."""
-    usual = MaskSettings()
+    usual = todays_settings(project)
     for name in chosen.annotators:
         record = project.record(chosen.image.id, name)
         recipe = None if record is None else record.recipe

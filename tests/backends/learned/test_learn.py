@@ -3,16 +3,27 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from napari_semxai.algorithms.algorithm1.evidence import stability
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.backends.learned import learn
-from napari_semxai.backends.learned.learn import fit_calibration, learn_steps
+from napari_semxai.backends.learned.learn import fit_calibration, learn_steps, todays_mask
 from napari_semxai.backends.learned.network import Calibration, LearnedNetwork, decided
 from napari_semxai.backends.learned.train import _loss
 from napari_semxai.backends.sam2.dense import bundled_head
+from napari_semxai.backends.sam2.segmenter import Segmenter
+from napari_semxai.cli.works.masks import Pipeline
+from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.learned import read_version, version_in_use
-from napari_semxai.types import IGNORED, InputError, Progress
+from napari_semxai.types import (
+    IGNORED,
+    AlgorithmSettings,
+    GenerateSettings,
+    InputError,
+    MaskSettings,
+    Progress,
+)
 from napari_semxai.types.learned import LearnedVersion, LearnRequest
 from tests.learned import QUICK, SHAPE, lot, reviewed_project
 
@@ -21,7 +32,9 @@ from tests.learned import QUICK, SHAPE, lot, reviewed_project
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(learn, "features_folder", lambda: tmp_path / "cache")
     # Of what was "no defect" no recipe tells it.
-    monkeypatch.setattr(learn, "todays_mask", lambda _, image: ~np.zeros(image.gray.shape, bool))
+    monkeypatch.setattr(
+        learn, "todays_mask", lambda _, image, _s: ~np.zeros(image.gray.shape, bool)
+    )
     return tmp_path / "cache"
 
 
@@ -88,7 +101,7 @@ def test_learning_begins_as_the_map_of_defects(tmp_path):
 def test_of_many_unknown_proposals_a_random_part_is_made(tmp_path, monkeypatch):
     made = []
 
-    def propose(_, image):
+    def propose(_, image, _settings):
         made.append(image)
         return np.zeros(image.gray.shape, dtype=bool)
 
@@ -100,6 +113,46 @@ def test_of_many_unknown_proposals_a_random_part_is_made(tmp_path, monkeypatch):
     assert version.verdict.rows[0].images == 10
     assert version.images == 12
     assert 1 <= len(made) <= 3
+
+
+def test_proposals_that_were_made_before_a_cancel_are_kept(tmp_path, monkeypatch):
+    made = []
+
+    def propose(_, image, _settings):
+        made.append(image.name)
+        return np.zeros(image.gray.shape, dtype=bool)
+
+    monkeypatch.setattr(learn, "todays_mask", propose)
+    request = replace(QUICK, steps=1)
+    with reviewed_project(tmp_path) as project:
+        steps = learn_steps(LearnRequest(project.folder, request))
+        for update in steps:
+            if update.stage == "Today's proposals" and update.done == 6:
+                break
+        steps.close()
+        assert made == ["i00", "i04"]
+        learned(project.folder, request)
+    # All others are in their recipes, but those of "no defect".
+    assert made == ["i00", "i04", "i08"]
+
+
+def test_todays_proposal_is_compared_with_the_reference_as_in_semxai_mask(tmp_path):
+    rng = np.random.default_rng(0)
+    lines = 90 + 60 * (np.indices(SHAPE)[1] // 8 % 2)
+    for name, spot in (("a_reference", 0), ("a", 90)):
+        pixels = lines + rng.normal(0, 4, SHAPE)
+        pixels[40:48, 30:38] += spot
+        Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    image = read_image(tmp_path / "a.png")
+    settings = MaskSettings(
+        generate=GenerateSettings(points_per_side=4),
+        algorithm=AlgorithmSettings(reference="auto"),
+    )
+    segmenter = Segmenter("bundled", device="cpu", steady=True)
+    found = todays_mask(segmenter, image, settings)
+    np.testing.assert_array_equal(found, Pipeline(settings).run(image).truth.mask)
+    assert found[44, 34]
+    assert found.sum() < 300
 
 
 def test_masks_that_say_nothing_are_not_used(tmp_path):

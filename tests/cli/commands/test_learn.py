@@ -32,7 +32,7 @@ def learned(tmp_path_factory):
     folder = tmp_path_factory.mktemp("learned")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(learn, "features_folder", lambda: folder / "cache")
-        patch.setattr(learn, "todays_mask", lambda _, image: ~np.zeros(image.gray.shape, bool))
+        patch.setattr(learn, "todays_mask", lambda _, image, _s: ~np.zeros(image.gray.shape, bool))
         patch.setattr(workers, "EngineClient", Engine)
         patch.setattr(command, "_USUAL", replace(QUICK, batch=4))
         with reviewed_project(folder) as project:
