@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import psygnal
 from magicgui.backends._qtpy.widgets import FloatSpinBox, QBaseRangedWidget, SpinBox
-from magicgui.widgets import Container, create_widget
+from magicgui.widgets import ComboBox, Container, create_widget
 from magicgui.widgets.bases import RangedWidget
 from qtpy.QtCore import QEvent, QLocale, QObject, Qt, Signal
 from qtpy.QtGui import QValidator
@@ -342,7 +342,10 @@ class SettingsForm(Generic[S]):
 def _entry(name: str, settings: object, options: dict[str, Any]) -> Any:
     label, value = options.get("label"), getattr(settings, name)
     rest = {key: option for key, option in options.items() if key not in ("label", "decimals")}
-    if "choices" in rest or isinstance(value, bool):
+    if "choices" in rest:
+        # `create_widget` would offer an entry "-----" beside the one that stands for None.
+        return ComboBox(value=value, name=name, label=label, **rest)
+    if isinstance(value, bool):
         return create_widget(value=value, name=name, label=label, options=rest)
     kind = _Number if isinstance(value, float) else _Whole
     entry: Any = RangedWidget(widget_type=kind, value=value, name=name, label=label, **rest)

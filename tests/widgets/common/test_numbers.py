@@ -13,6 +13,7 @@ from qtpy.QtWidgets import QAbstractSpinBox, QApplication, QCheckBox, QLineEdit,
 
 from napari_semxai.state.explanation import CraftSettings
 from napari_semxai.state.session import Session
+from napari_semxai.types import AlgorithmSettings
 from napari_semxai.widgets.candidates.dock import AdvancedForms
 from napari_semxai.widgets.common.numbers import (
     LengthField,
@@ -210,3 +211,14 @@ def test_what_is_true_or_false_is_a_box_to_tick(qtbot: QtBot) -> None:
     form["as_drawn"].value = True
     assert isinstance(form["as_drawn"].native, QCheckBox)
     assert changed == [replace(CraftSettings(), as_drawn=True)]
+
+
+def test_each_choice_is_offered_once_also_the_one_that_is_none(qtbot: QtBot) -> None:
+    choices = {"label": "Ignore border", "choices": [("Auto", None), ("1 px", 1)]}
+    form = SettingsForm(AlgorithmSettings(), {"ignore_border": choices})
+    qtbot.addWidget(form.native)
+    box = form["ignore_border"].native
+    assert [box.itemText(place) for place in range(box.count())] == ["Auto", "1 px"]
+    for value, text in ((1, "1 px"), (None, "Auto")):
+        form.set_settings(AlgorithmSettings(ignore_border=value))
+        assert box.currentText() == text
