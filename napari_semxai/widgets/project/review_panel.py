@@ -5,26 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from qtpy.QtWidgets import (
-    QCheckBox,
-    QGridLayout,
-    QLabel,
-    QLineEdit,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
 from superqt.utils import signals_blocked
 
 from napari_semxai.algorithms.statistics.acceptance import AUDITED, Promise
 from napari_semxai.types import ReviewState, colors
-from napari_semxai.widgets.common.forms import (
-    Panel,
-    button,
-    editable_box,
-    note,
-    row,
-    set_note,
-)
+from napari_semxai.widgets.common.forms import Panel, button, editable_box, note, row, set_note
 from napari_semxai.widgets.common.numbers import NumberField, whole_field
 from napari_semxai.widgets.common.status import Passage, StatusText, keep_room
 from napari_semxai.widgets.project.queue_list import COLORS, MARKS
@@ -349,7 +335,7 @@ class CertifyPanel(Panel):
         self._lay_out()
         outside = (
             (session.events.project, self._look),
-            (session.events.tally, self._look),
+            (session.events.queue, self._on_queue_changed),
             (certify.changed, self._on_changed),
         )
         inside = (
@@ -387,6 +373,11 @@ class CertifyPanel(Panel):
             self._on_changed(None)
         elif self.isVisible():
             self._certify.look()
+
+    def _on_queue_changed(self, queue: Queue | None, before: Queue | None) -> None:
+        # Other rows: a review was written, also one that was undone, or many at once.
+        if queue is not None and before is not None and queue.shown is not before.shown:
+            self._look()
 
     def _on_changed(self, audit: Audit | None) -> None:
         self.hand_out.setEnabled(audit is not None)

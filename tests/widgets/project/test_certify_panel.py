@@ -1,5 +1,7 @@
 """The panel of certified accept."""
 
+from dataclasses import replace
+
 import pytest
 from psygnal import Signal
 
@@ -7,6 +9,7 @@ from napari_semxai.algorithms.statistics.acceptance import Promise
 from napari_semxai.state.session import Session
 from napari_semxai.widgets.project.review_panel import CertifyPanel
 from tests.doubles import Controller
+from tests.queues import queue_of, rows
 
 
 class Certify(Controller):
@@ -28,8 +31,12 @@ def certify():
 
 
 @pytest.fixture
-def panel(qtbot, certify):
-    session = Session()
+def session():
+    return Session()
+
+
+@pytest.fixture
+def panel(qtbot, certify, session):
     panel = CertifyPanel(session, certify)
     qtbot.addWidget(panel)
     panel.setEnabled(True)
@@ -59,3 +66,15 @@ def test_accept_waits_for_an_audit_that_allows_it(panel, certify):
     assert certify.calls[-1][0] == "take_back"
     certify.changed.emit(None)
     assert not panel.accept.isEnabled()
+
+
+def test_the_audit_is_looked_at_again_when_reviews_are_written_or_undone(panel, certify, session):
+    session.project = object()
+    session.queue = queue_of()
+    panel.show()
+    certify.calls.clear()
+    session.queue = session.queue.at("a", 1, "a")
+    assert certify.calls == []
+    # Also of images that are written at once, or taken back: none of them is open.
+    session.queue = replace(session.queue, shown=rows())
+    assert [call[0] for call in certify.calls] == ["look"]
