@@ -139,7 +139,7 @@ class LearningController:
         if self._session.algorithm.algorithm == LEARNED:
             self._segment.set_algorithm(algorithm=ROBUST, network="")
         if project is not None:
-            self._read(project.project.folder)
+            self._read(project.project.folder, take=True)
 
     def _on_tally_changed(self, tally: Tally) -> None:
         if tally.count < self._offered:

@@ -65,6 +65,17 @@ def test_a_better_version_is_told_and_proposes_masks_at_once(desk, stored):
     assert session.algorithm.network == str(made.path)
 
 
+def test_a_project_is_opened_with_its_version_in_use(desk, stored):
+    session, project = desk.session, desk.session.project
+    made = version(desk.project().folder, "0001")
+    stored["learned"] = Learned((made,), made)
+    session.project = None
+    session.project = project
+    desk.turn(lambda: session.learned.used is made)
+    assert session.algorithm.algorithm == "learned"
+    assert session.algorithm.network == str(made.path)
+
+
 def test_a_version_that_is_no_better_changes_nothing(desk, stored):
     session = desk.session
     desk.learning.start()
