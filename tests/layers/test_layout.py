@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from napari.components import ViewerModel
 
 from napari_semxai.layers.placement import Placement
+from napari_semxai.store.project.index.open_project import Entry
+from napari_semxai.types import ReviewRecord
 from tests.open_images import automatic_of, make_image, open_image
 
 PLACE = (50, 20)
@@ -197,3 +201,12 @@ def test_the_view_stays_on_images_of_one_size_if_a_person_wishes(session, layers
         session.keep_view = False
         open_image(session, make_image("e", (96, 120)), pixel_size=metres)
         assert fills_canvas(viewer, layers)
+
+
+def test_a_picture_that_was_hidden_is_in_view_at_its_new_size(viewer, session, layers):
+    small, colour, large = (make_image(name, (20 * n, 30 * n)) for n, name in enumerate("abc", 1))
+    colour = replace(colour, pixels=np.dstack([colour.gray] * 3))
+    for image in (small, colour, large):
+        entry = Entry(image.name, image, None, ReviewRecord(image.name, "Anna"))
+        open_image(session, image, entry=entry)
+    assert fills_canvas(viewer, layers)

@@ -279,15 +279,6 @@ def test_grey_and_colour_pictures_of_a_queue_take_turns_below_the_mask(viewer, s
     assert list(viewer.layers)[2:] == [mask, marks]
 
 
-def test_a_picture_that_was_hidden_is_in_view_at_its_new_size(viewer, session, layers):
-    open_queued(session, "small", shape=(20, 30))
-    small = viewer.scene.camera.zoom
-    rgb = replace(make_image("colour"), pixels=np.zeros((96, 128, 3), np.uint8))
-    open_image(session, rgb, entry=Entry("colour", rgb, None, ReviewRecord("colour", "Anna")))
-    open_queued(session, "large", shape=(200, 300))
-    assert viewer.scene.camera.zoom == pytest.approx(small / 10, rel=0.05)
-
-
 def test_the_mask_lies_over_a_queue_that_follows_another_image(viewer, session, layers):
     open_image(session, make_image("loose"))
     for name in ("a", "b"):
