@@ -15,7 +15,6 @@ from scipy.optimize import minimize
 
 from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_by
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
-from napari_semxai.algorithms.algorithm1.reference import prompts_at
 from napari_semxai.algorithms.statistics.acceptance import Compared, judge
 from napari_semxai.backends.learned.network import (
     Calibration,
@@ -315,11 +314,8 @@ class Learning:
 def todays_mask(segmenter: Segmenter, image: SemImage, settings: MaskSettings) -> BoolMask:
     """Return what is proposed without learning: Algorithm 1 with today's settings."""
     difference = compare_image(image, settings.algorithm)
-    prompts = () if difference is None else prompts_at(difference)
-    shown = None if difference is None else difference.signed
-    mapped = difference is None or bool(difference.reason)
     pool = None
-    for update in segmenter.generate(image.gray, settings.generate, prompts, shown, mapped=mapped):
+    for update in segmenter.generate(image.gray, settings.generate, difference, mapped=False):
         pool = pool if update.pool is None else update.pool
     if pool is None:
         raise RuntimeError("the network ended without a pool of candidates")
