@@ -4,8 +4,8 @@
 defects, and compares each with its own repetitions and with a made reference: the same place
 without the defects, shifted, in other light and noise. The bundled SAM 2 answers for what
 differs. It fits on one stream of scenes, which it also answers by cross-validation, because they
-are many, writes the numbers to ``napari_semxai/weights/compared.npz``, and reports on the other
-stream: Markdown tables, and rows of every scene in ``training/results/compared.csv``.
+are many, writes the numbers to ``napari_semxai/algorithms/algorithm1/suspects.py``, and reports
+on the other stream: Markdown tables, and rows of every scene in ``training/results/compared.csv``.
 ``--report-only`` takes the numbers as they are. Candidates and answers are kept in ``--cache``,
 which `training.robust` shares.
 """

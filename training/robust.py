@@ -131,11 +131,7 @@ def fitted(
 def put(name: str, model: Model) -> None:
     """Use the numbers of a model of `suspects` from now on, and write them to their place."""
     setattr(suspects, name, model)
-    if model.hidden is None:
-        CODE.write_text(with_model(CODE.read_text(), name, model))
-        return
-    numbers = {field: np.array(getattr(model, field)) for field in Model._fields[:3]}
-    np.savez(suspects.COMPARED_FILE, **numbers, **model.hidden._asdict())
+    CODE.write_text(with_model(CODE.read_text(), name, model))
 
 
 def targets(scene: Scene, found: Suspects) -> np.ndarray:
@@ -192,11 +188,17 @@ def perceptron(rows: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> Mode
     coefficients, intercepts = zip(*outputs, strict=True)
     numbers = (scaler.mean_, scaler.scale_, weights, bias, np.concatenate(coefficients))
     *hidden, last = (np.asarray(each, np.float32) for each in numbers)
-    return Model(last, float(np.mean(intercepts)), (1.0, 0.0), suspects.Hidden(*hidden))
+    outcome = last.tolist(), float(np.mean(intercepts)), (1.0, 0.0)
+    return Model(*outcome, suspects.Hidden(*hidden))
 
 
 def with_model(code: str, name: str, model: Model) -> str:
     """Return a module's text with the numbers of a model."""
+    if model.hidden is not None:
+        text = suspects.packed(model)
+        parts = "\n".join(f'    "{text[i : i + 90]}"' for i in range(0, len(text), 90))
+        place = rf'(?<=^{name} = unpacked\(\n)(?:    "[^"]*",?\n)+'
+        return re.sub(place, f"{parts},\n", code, flags=re.MULTILINE)
     # One line; the formatter breaks it.
     numbers = f"{model.coefficients}, {model.intercept}, {model.presence}"
     lines = rf"^{name} = Model\((?:.*|\n(?:    .*\n)*)\)$"

@@ -12,8 +12,8 @@ best comes first, and what overlaps with a better one is left out.
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -50,7 +50,6 @@ LARGEST = 0.25
 """Share of the image that a candidate of a defect has at most."""
 LOWEST_LOGIT = -4.0
 """Evidence where there is nothing to judge."""
-COMPARED_FILE = Path(__file__).parents[2] / "weights" / "compared.npz"
 
 _MOST = 4.0
 _ALIKE, _EMPHASIS = 0.5, 4
@@ -128,13 +127,23 @@ class Model(NamedTuple):
         return float(1 / (1 + np.exp(-(slope * strongest + offset))))
 
 
-def read_model(path: Path) -> Model:
-    """Return a model with a hidden layer from a file of NumPy arrays."""
-    with np.load(path) as found:
-        hidden = Hidden(*(found[name] for name in Hidden._fields))
-        return Model(
-            found["coefficients"], float(found["intercept"]), found["presence"].tolist(), hidden
-        )
+def packed(model: Model) -> str:
+    """Return the numbers of a model with a hidden layer as text: half precision in base 64."""
+    numbers = model.coefficients, [model.intercept], model.presence, *(model.hidden or ())
+    every = np.concatenate([np.ravel(one) for one in numbers]).astype("<f2")
+    return b64encode(every.tobytes()).decode()
+
+
+def unpacked(text: str, features: int) -> Model:
+    """Return the model of which `packed` made a text, over so many features."""
+    numbers = np.frombuffer(b64decode(text), "<f2").astype(np.float32)
+    # Of each unit a coefficient, a bias and the weights; mean and scale of each feature.
+    units = (len(numbers) - 3 - 2 * features) // (2 + features)
+    sizes = [units, 1, 2, features, features, features * units, units]
+    parts = np.split(numbers, np.cumsum(sizes)[:-1])
+    coefficients, intercept, presence, mean, scale, weights, bias = parts
+    hidden = Hidden(mean, scale, weights.reshape(features, units), bias)
+    return Model(coefficients.tolist(), float(intercept[0]), presence.tolist(), hidden)
 
 
 # ``python -m training.robust`` fits the first two, ``python -m training.compared`` the last.
@@ -162,7 +171,47 @@ SEEN = Model(
     -1.9985,
     (1.0933, 2.3882),
 )
-COMPARED = read_model(COMPARED_FILE)
+COMPARED = unpacked(
+    "GS3jMMcwd7RCL9awKbMSrjK0+i4rsuMwpbAkteeyebPGtc+zjTG7si614bFdtQEyibAetg2p/zEGswMwxq0ur6aztL"
+    "X1MJmwubCWMJ6sJTCzMESvJ7ZusDcyjrPStVCpcrDrPZpANTwKO0fBmEfNOC003j2vNWU+WTn6N005fzMwN87DnT01"
+    "O2W95cVAN5o19i6nNww6DTtUOhhEkzETOl85QTZzPHQ7PzT3NNE09TdEQco6qjlVRsJBaDeFNvs0/jctrZGy/RkHqB"
+    "SspDUnJV8vWy8KsreqgjWJrsMs07L8tDiwwDAztCMsXyqFKOWyQrJBKNwvVB6GNA+v06mbsDOt4yuwtAUvBbKkMI6z"
+    "ubCHtI8wvLN8L1OpzLJkovMwYzGzsX6nKDSmrQYxyKTmL6snBrIwsCGnvTJ2M+Md9q3RmMi0wy4hsp8kYyxIs1gsXj"
+    "N2LmSrFBwoqaeV3R9iLBAwER9TsYMx77GKMECvgDC4KBowBiwKsbAxILFYNOqvzqYkK7w0jrTZLyEv6qATsAMxSzIs"
+    "MFUyBq0BMhQtz7QhsRku/6XUMwgw6SofL5O10TBUMBI1y6uurGCwCzQdMGMkmTT4qLcwN6k8LnEvra1rMLewCaq7Nz"
+    "M0CzXzsSuu+pclrOaxETJ9kSA1j6rSMZKygq08sVC0/7GLtfSqpDQvrt4sHhzArX2ul6xFqhM1eSidsMmzoy1fNT+o"
+    "FKxmr4avo7ICMnAtGq9qr640L6yoqjA1v7TwsEmy/SKoMWoz26fBrM2t8CKxMDowpReMNHMzpzd2MBagqrD8sCwutS"
+    "yZrB0ueDBCMHUhLh0mHag176t9LDA5WCaVKcGpk7DxsrytXC47M2Ol+q0uNe8gay+lqPQqhLINNagt0jCzsTQ1eR0n"
+    "niyynq3pNj8u1zJ2o3sugjYwLaWtcDUXsfUsgC0xMqU2OTPMqqET7aFTMBwwRycVp3Q0zSICODauyCiJJUythDUsLh"
+    "00Jy3RLdysZK39r380f63VNsGxqZRpp8oxkaPTpjOo4KzVLtImQKzCqQQuTDW2KUwymjFzIT0wuyQsMpw04J4mnTgo"
+    "JJ6nLYyoGa15Ljg2jyQSqqksVCcQqZMYBS5rMDoxPKUNMLOz8zK8rv6u36+rNEIzETLYr88k+CTPMbUnKjduqqQ2RS"
+    "+aJvAvJagDKjQxTTFBsEa6qLgutMuoGzRbL0q4DLhVtOO2pDLbLz22LrBipEStHSGysFuyN7VXtVg0PC/wMTqp0SQF"
+    "MiM0ezH2qsS0Lyhqtky6IBwnLZewBR3hLEezU6RFJeSncDBJLdYxW5+/MlYpk6/dL3UwGyyvsC4v4S9hLZyobbSvLz"
+    "QtWBokLiQu96ycL+Gpqq15rrGxMi4mrgqyN6W/sBMnEzQkLk8lnqVtr0kwcqwyMfgxp7JtLbClHTKgrXUqra6LLpC0"
+    "9zPYMUcxtSYrsOehEC9ZpzArlSy3rpeylDI0sy+wdhkhMfAcjzXrMVip2yrkMy02hq5CrBsyE64BrgKvaq9So5muGy"
+    "5jLuqubqvfM20sDTLoGGI2SKmntHmyEC+BKoYvi7L0suWwB62NIaiv67EbrPU0nbTcoMqwGTKas0CwShlVNP6mzzEq"
+    "s2opAjThtNQzRCykqQc37K37L4ammLI5sQarZrYgswWpNqx1rFQq4TKZsj+vg6eiMOasvTVEKvckDbG1MIYrgLPgsj"
+    "kufrBNts6w/CxkLZewFqxdKu00SiRWNeIsd6pMKUWh6KeILPwfOTKiLycvNCzlLt4sQCm+NkOmUbhvpwQhzhowqEQ2"
+    "iS6fqCmtbq2juXOw27S6NIiuA7BOuCa5LrDUrCQn1S97L62uW7oBJEq3DzVsrOG26ajhJDO5hC0Ms5uy6q1AuAQpGL"
+    "QLk3o0pqfwMByUZbHSt3e4O6Tit1KtKxQdrq0rczQsMFObMy69sjMsOTUisEudSjI+M2039TKmN8MtlzC9Jek4bzFW"
+    "NGE0EjDTsMw3WCg2raipVyTcL0IxQzgHMT0zpChkrYmz2q5GMEkxaaxmMbIzQioYL1A4GKVTrqY31jAbrCUzDzFUrq"
+    "CkDzKlsQm0FSiEHQ0kSaeuLQet5jGuNEAr6SfLIr0kKjJhkB4wGag6LKev2zOtsukpDLDEoQosA614MFw0RS2YNUGq"
+    "MLQeMgmohDRoLJAcoi6nMSKz2ak2qx4wsa0rqSAwCK1rp/iXTiuWKAAkqasGsAatmLEbJvuvoC+CrEW0XiJjMG4vJq"
+    "lQKBeyTyTap2Asj66usTAw4615qYArNDAMokCcZCkwKEcyM6HpsAEptigOLfAzjTRgKbowj7T9tTA23yaIKo0oPbNu"
+    "sCuvRLMosgwvv6+EM8EmTypdMEK1HDWammuzU6MtsRe5caHgLTq0QKSUuXYwu7QAtCEu7x8OM/Id6y0iMzcjUC5vs3"
+    "ixy6gCLzc36y1Ct2A0WrLSsVKwZ7h6NhCspKr4sJi4MbB1tuq5W7eEKsmtE7gBt4y3kTUcKBO0O6kiMh61ZS2tquIs"
+    "37aTuSYzcbC0s5A12TGoMvUyVyxUuvcwmDBYtNG2gbCdrGcccbektty1IbOTKkymqLW7LrgzojIGNkc0/ygQtP63N7"
+    "UXtTstjDK0MPAva7hqrDizuhOMsvotfDXaM2YskKGBsKMuLK8israz36U1tm258i6utik1m7MCMP6m/a1vLVKuH6qz"
+    "uPIsKLSdJS6xQ7erro4s4qEaLzKw464lsoC3BbMCpswkmygHsICrbDIWqKq0sKEnMwalhrEILVc0FjFRtaIw+LH+sH"
+    "YsvzLvrEwznTIztcgxJ6bnM+ekma2jM7MqbSGMtR40RrJCJwSxCrQFNa24hzbhtYYyh60jpMO0iK7qNHeq1zA7L+Ii"
+    "jDiwuXylx6TGNsWxqzQdtmm0orRyqCs575tMtBAulbIcMiM0Q7VBsc+1nzTALjSoqRtnqxKmJzQdLFSilhxKJ06uEz"
+    "SVsmctbasJL0g4SS+5IbcofSmeLRMoFDUkN/YwHy9bsxg1qymbpLclFLNcNE8zTq16MsAl3iJAqWazWK1xq+gzAqmH"
+    "M0g1/CnGM+U1OKdysE8xnK/zLLOmsLVUL7c0lDMAMDupNK4KLvMtoi28r9guC7P3JxOo7TKSGocq3KkQnzIp1iScpl"
+    "Mgy6qYKIOx2Z5GrYEvC64Sr4WsoDJ2oaewER0WM/koyKV5KHIwQDBDNDiuz60ksdktsjIztOGpNTS1NFs3I7TBObgv"
+    "iKxGnQayybIsuFGsbq7RMbC03rAmOtosHLCguH0qT7WOOcSoLTGwK7giurFzM7M2C6xHtfK1YabOMbE3NrYgsQCxLj"
+    "Q=",
+    len((*LOOKS, *SAID, *SHOWN, *BESIDE)),
+)
 """How suspects are judged without evidence, by the network's map, and by a difference."""
 
 
