@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -221,8 +222,8 @@ class ProjectController:
 def _project_folder(folder: Path, source: Path) -> Path:
     """Return where the project of a source lies: two sources of one name have two projects."""
     name = source.stem if source.is_file() else source.name
-    number, place = 1, folder / name
-    while (place / PROJECT_FILE).is_file() and read_info(place).source != str(source):
+    number, place, made_of = 1, folder / name, os.path.abspath(source)
+    while (place / PROJECT_FILE).is_file() and read_info(place).source != made_of:
         number += 1
         place = folder / f"{name}-{number}"
     return place

@@ -6,13 +6,13 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 T = TypeVar("T")
 IMAGE_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
@@ -44,6 +44,24 @@ def check_name(path: Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise InputError(f"{printable(path)}: the name is not UTF-8; rename it") from None
+
+
+def portable_path(folder: Path, path: Path) -> str:
+    """Return a path from a folder where both share one, so that both can move together."""
+    root, target = os.path.abspath(folder), os.path.abspath(path)
+    try:
+        common = os.path.commonpath([root, target])
+    except ValueError:
+        # Two drives of Windows.
+        return Path(target).as_posix()
+    if common == os.path.dirname(common):
+        return Path(target).as_posix()
+    return Path(os.path.relpath(target, root)).as_posix()
+
+
+def absolute_path(folder: Path, path: str) -> Path:
+    """Return the path that `portable_path` made portable."""
+    return Path(os.path.normpath(os.path.join(os.path.abspath(folder), path)))
 
 
 def path_parts(name: str) -> tuple[str, ...]:

@@ -87,9 +87,8 @@ def create_project(
     if not images:
         raise InputError(all_reasons(problems.values()))
     _stop_at_first(problems, failed)
-    info = ProjectInfo(
-        uuid.uuid4().hex, folder.resolve().name, utc_now(), str(source), found.class_names
-    )
+    name, made_of = folder.resolve().name, os.path.abspath(source)
+    info = ProjectInfo(uuid.uuid4().hex, name, utc_now(), made_of, found.class_names)
     images = dict(zip(images, with_names(list(images.values())), strict=True))
     # Masks are only written where this table is: it tells a project from an empty mount point.
     write_images(folder, list(images.values()))

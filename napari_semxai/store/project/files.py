@@ -20,7 +20,7 @@ from filelock import FileLock, Timeout
 
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.disk.digests import text_digest
-from napari_semxai.store.disk.names import name_key
+from napari_semxai.store.disk.names import absolute_path, name_key, portable_path
 from napari_semxai.types import (
     PROJECT_FILE,
     InputError,
@@ -266,7 +266,7 @@ def write_info(project: Path, info: ProjectInfo) -> None:
             "id": info.id,
             "name": info.name,
             "created": info.created,
-            "source": info.source,
+            "source": portable_path(project, Path(info.source)),
             "class_names": dict(info.class_names),
             **({"reference": info.reference} if info.reference else {}),
         },
@@ -294,7 +294,7 @@ def read_info(project: Path) -> ProjectInfo:
             id=str(values["id"]),
             name=str(values["name"]),
             created=str(values["created"]),
-            source=str(values["source"]),
+            source=str(absolute_path(project, str(values["source"]))),
             class_names={str(key): str(name) for key, name in values["class_names"].items()},
             reference=str(values.get("reference", "")),
         )

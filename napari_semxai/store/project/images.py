@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_semxai.store.disk.names import NameFinder, name_key
+from napari_semxai.store.disk.names import (
+    NameFinder,
+    absolute_path,
+    name_key,
+    portable_path,
+)
 from napari_semxai.store.disk.tables import read_table, size_of, write_table
 from napari_semxai.store.images.coco import count_images
 from napari_semxai.store.images.read import read_image
@@ -60,9 +65,10 @@ def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
     """Write the table of images; paths are relative where a common folder exists."""
     rows = []
     for image in images:
-        row = (image.id, _portable(project, image.path), image.page, *image.shape, image.sha256)
+        path = portable_path(project, image.path)
+        row = (image.id, path, image.page, *image.shape, image.sha256)
         known = (image.label, image.label_source, image.lot, image.wafer, image.defect)
-        reference = image.reference and _portable(project, image.reference)
+        reference = image.reference and portable_path(project, image.reference)
         rows.append((*row, *known, image.pixel_size, image.name, image.turned, reference))
     # Few projects have turned images or references; the table of others stays as it always was.
     width = len(_COLUMNS)
@@ -80,7 +86,6 @@ def read_images(project: Path) -> tuple[ProjectImage, ...]:
         When it is missing or damaged.
     """
     path = project / IMAGES_FILE
-    root = os.path.abspath(project)
     with reaching(path):
         path.stat()
     table = read_table(path)
@@ -89,7 +94,7 @@ def read_images(project: Path) -> tuple[ProjectImage, ...]:
         # Excel leaves empty cells at the end of a row away.
         padded = [*row, *[""] * (len(names) - len(row))]
         try:
-            found.append(_image(root, dict(zip(names, padded, strict=True))))
+            found.append(_image(project, dict(zip(names, padded, strict=True))))
         except (KeyError, ValueError) as error:
             raise InputError(
                 f"{path} line {line}: is damaged ({error}); bring back a copy of it"
@@ -195,10 +200,10 @@ def store_pixel_size(
     )
 
 
-def _image(root: str, row: dict[str, str]) -> ProjectImage:
+def _image(project: Path, row: dict[str, str]) -> ProjectImage:
     return ProjectImage(
         id=row["id"],
-        path=_absolute(root, row["path"]),
+        path=absolute_path(project, row["path"]),
         page=int(row["page"]),
         shape=(int(row["rows"]), int(row["columns"])),
         sha256=row["sha256"],
@@ -210,25 +215,8 @@ def _image(root: str, row: dict[str, str]) -> ProjectImage:
         pixel_size=size_of(row["pixel_size_m"], "pixel_size_m"),
         name=row.get("name", ""),
         turned=int(row.get("turned_from_orientation") or 1),
-        reference=_absolute(root, row["reference"]) if row.get("reference") else None,
+        reference=absolute_path(project, row["reference"]) if row.get("reference") else None,
     )
-
-
-def _absolute(root: str, path: str) -> Path:
-    return Path(os.path.normpath(os.path.join(root, path)))
-
-
-def _portable(project: Path, path: Path) -> str:
-    """Relative where project and image share a folder, so that both can move together."""
-    root, target = os.path.abspath(project), os.path.abspath(path)
-    try:
-        common = os.path.commonpath([root, target])
-    except ValueError:
-        # Two drives of Windows.
-        return Path(target).as_posix()
-    if common == os.path.dirname(common):
-        return Path(target).as_posix()
-    return Path(os.path.relpath(target, root)).as_posix()
 
 
 def original_files(info: ProjectInfo, images: Iterable[ProjectImage]) -> frozenset[str]:

@@ -184,3 +184,18 @@ def test_what_images_are_compared_with_is_kept(images, tmp_path):
     assert open_project(folder).info.reference == ""
     keep_reference(folder, "self")
     assert open_project(folder).info.reference == "self"
+
+
+def test_a_project_knows_its_source_wherever_it_is_opened(images, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    create_project("project", "images").close()
+    monkeypatch.chdir("/")
+    assert open_project(tmp_path / "project").info.source == str(images)
+    # Both move together, as images do.
+    (tmp_path / "lot").mkdir()
+    for name in ("images", "project"):
+        (tmp_path / name).rename(tmp_path / "lot" / name)
+    moved = open_project(tmp_path / "lot" / "project")
+    assert moved.info.source == str(tmp_path / "lot" / "images")
+    name_classes(moved.folder, {"1": "particle"})
+    assert open_project(moved.folder).info.source == moved.info.source
