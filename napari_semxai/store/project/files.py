@@ -31,7 +31,7 @@ from napari_semxai.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from napari_semxai.types import ReviewEvent
 
@@ -95,6 +95,7 @@ MASKS_FOLDER = "masks"
 RECORDS_FOLDER = "records"
 MASK_SUFFIX = ".png"
 RECORD_SUFFIX = ".json"
+RECORD_DIGEST = "record_sha256"
 FolderTimes: TypeAlias = tuple[int, int]
 FolderChange: TypeAlias = tuple[FolderTimes, FolderTimes]
 NO_FOLDER: FolderTimes = (0, 0)
@@ -373,3 +374,10 @@ def history_digest(image_id: str, history: Sequence[ReviewEvent]) -> str:
     # As files hold it, or what is read again would have another digest.
     last = asdict(history[-1]) | {"state": stored_state(history[-1].state)}
     return text_digest(json.dumps(last, sort_keys=True))
+
+
+def with_digest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the file of a record holds, and the digest of all that."""
+    # As it is read again: JSON knows no tuples and no numbers as names.
+    held = json.loads(json.dumps({**values, RECORD_DIGEST: ""}))
+    return {**values, RECORD_DIGEST: text_digest(json.dumps(held, sort_keys=True))}

@@ -25,6 +25,7 @@ from napari_semxai.store.project.files import (
     recipe_values,
     record_path,
     stored_state,
+    with_digest,
 )
 from napari_semxai.types import (
     BoolMask,
@@ -258,7 +259,7 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
     values = asdict(record)
     values["recipe"] = record.recipe and recipe_values(record.recipe)
     history = [{**entry, "state": stored_state(entry["state"])} for entry in values.pop("history")]
-    return {
+    values = {
         "format": _FORMAT,
         "version": _VERSION,
         **values,
@@ -268,6 +269,7 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
         "history": history,
         "history_sha256": history_digest(record.image, record.history),
     }
+    return with_digest(values)
 
 
 def read_record(path: Path) -> tuple[ReviewRecord, str]:

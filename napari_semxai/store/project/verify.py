@@ -17,6 +17,7 @@ from napari_semxai.store.disk.digests import array_digest, file_sha256, text_dig
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.project.files import (
     EXPORTS_FILE,
+    RECORD_DIGEST,
     annotator_folder,
     changing,
     history_digest,
@@ -25,6 +26,7 @@ from napari_semxai.store.project.files import (
     recipe_digest,
     record_path,
     stored_state,
+    with_digest,
 )
 from napari_semxai.store.project.records import read_stored, utc_now
 from napari_semxai.types import ChosenMask, InputError
@@ -100,8 +102,11 @@ def _verify_record(folder: Path, image: ProjectImage) -> tuple[bool, bool, list[
         record, values = read_stored(path)
     except InputError as error:
         return True, True, [f"record: {error}"]
-    found = [*_mask_changes(mask, record, values["mask_file_sha256"], image.shape)]
-    found += _history_changes(image, record, values.get("history_sha256", ""))
+    found = [*_history_changes(image, record, values.get("history_sha256", ""))]
+    # Earlier records have no digest of their own.
+    if not found and RECORD_DIGEST in values and values != with_digest(values):
+        found = ["record: holds other values than were written"]
+    found += _mask_changes(mask, record, values["mask_file_sha256"], image.shape)
     return True, all(event.previous for event in record.history), found
 
 

@@ -74,6 +74,9 @@ def test_what_the_program_wrote_is_as_it_was(project):
         (lambda v: v.update(label="4", comment="x"), "record: label, comment not as"),
         (lambda v: v["recipe"].update(base="empty"), "record: the recipe"),
         (lambda v: v.pop("label"), "record: "),
+        (lambda v: v.update(rule="0001"), "record: holds other values"),
+        (lambda v: v.update(score=0.99), "record: holds other values"),
+        (lambda v: v.update(ignored="0 5"), "record: holds other values"),
     ],
 )
 def test_a_record_changed_by_hand_is_found(project, change, expected):
@@ -124,7 +127,7 @@ def test_a_listed_export_that_was_changed_is_found(project):
 
 def test_an_earlier_history_has_no_digests_and_is_no_error(project, capsys):
     def old(values):
-        del values["history_sha256"]
+        del values["history_sha256"], values["record_sha256"]
         for event in values["history"]:
             del event["previous"], event["image_sha256"], event["recipe_sha256"]
 
