@@ -326,6 +326,16 @@ def test_the_table_ranks_and_says_why_not(qtbot, candidates, session, controller
     assert controller.calls[-1] == ("show_preview", (model.order[2],), {})
 
 
+def test_the_table_marks_what_the_difference_proposed(qtbot, candidates, session):
+    automatic, model = automatic_of(), candidates.table.model()
+    proposed = np.arange(3) == ranked(automatic)[-1]
+    session.automatic = replace(automatic, pool=replace(automatic.pool, proposed=proposed))
+    qtbot.waitUntil(lambda: model.rowCount() == 3)
+    assert ["Δ" in model.index(row, 6).data() for row in range(3)] == [False, False, True]
+    assert "difference" in model.index(2, 6).data(Qt.ItemDataRole.ToolTipRole)
+    assert "difference" not in model.index(0, 6).data(Qt.ItemDataRole.ToolTipRole)
+
+
 def test_unsaved_strokes_of_a_crash_are_announced(candidates, session):
     open_image(session, make_image())
     assert candidates.run.status.text() == ""
@@ -365,7 +375,7 @@ def test_the_table_fits_the_narrowest_dock(qtbot, candidates):
     candidates.form.show()
     candidates.show()
     # The last column is as wide as what is left: its signs have room, too.
-    sign = header.fontMetrics().horizontalAdvance("≤ β")
+    sign = header.fontMetrics().horizontalAdvance("≤ β Δ")
     sizes = partial(map, header.sectionSize, range(7))
     qtbot.waitUntil(lambda: sum(sizes()) <= table.viewport().width())
     assert header.sectionSize(6) >= sign

@@ -248,7 +248,7 @@ class MaskWork:
             return _short(known, mask_path, record_path) | {KEPT: True}
         result = pipeline.run(source.read())
         record = mask_record(result, pipeline.settings, source.name)
-        record |= {"key": key, "summary": summary(result)}
+        record |= {"key": key, "summary": summary(result, pipeline.settings.algorithm.reference)}
         # The masks first: a record without its mask would be taken for done.
         write_ignored(mask_path, result.image.ignored)
         write_mask(mask_path, result.truth.mask)
@@ -364,10 +364,10 @@ def _short(record: dict[str, Any], mask_path: Path, record_path: Path) -> dict[s
     }
 
 
-def summary(result: MaskResult) -> str:
-    """Say in one line what was found."""
+def summary(result: MaskResult, wanted: str) -> str:
+    """Say in one line what was found, and with what it was compared as `wanted`."""
     truth = result.truth
-    compared = compared_text(result.difference)
+    compared = compared_text(result.difference, wanted)
     if not truth.mask.any():
         return f"no defect ({truth.reason}){compared}"
     size = size_of(truth.mask)

@@ -99,10 +99,11 @@ def versions(*packages: str) -> dict[str, str]:
     }
 
 
-def compared_text(difference: Difference | None) -> str:
-    """Say what an image was compared with, for the end of a line."""
-    # Most images repeat nowhere; a file that does not fit is worth a word.
-    if difference is None or (difference.reason and difference.name == SELF_REFERENCE):
+def compared_text(difference: Difference | None, wanted: str) -> str:
+    """Say what an image was compared with as `wanted`, for the end of a line."""
+    # Most images repeat nowhere, which only who asked wants to know; a file has to fit.
+    itself = difference is not None and difference.name == SELF_REFERENCE
+    if difference is None or (difference.reason and itself and wanted != SELF_REFERENCE):
         return ""
     if difference.reason:
         return f", {difference.reason}"

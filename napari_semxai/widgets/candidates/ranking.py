@@ -27,9 +27,9 @@ COLUMNS = (
     ("d", "Distance of the centroid from the image centre, divided by the image diagonal"),
     ("IoU", "Predicted IoU: the network's estimate of the mask's quality"),
     ("Stab.", "Stability score: area above logit +1 divided by area above logit −1"),
-    ("", "★: the winner. ≤ β: its area is too small to win"),
+    ("", "★: the winner. ≤ β: its area is too small to win. Δ: from the difference"),
 )
-_WIDTHS = ("888888", "888888", "88.88", "8.888", "8.888", "8.888", "≤ β")
+_WIDTHS = ("888888", "888888", "88.88", "8.888", "8.888", "8.888", "≤ β Δ")
 _NOTE = len(COLUMNS) - 1
 _COLUMNS, _ROWS = 120, 45
 _NOBODY = QColor(GREY)
@@ -170,16 +170,27 @@ def _short(value: float) -> str:
 
 
 def _note(automatic: Automatic, candidate: int) -> str:
+    signs = ["Δ"] * _is_proposed(automatic, candidate)
     if candidate == automatic.truth.winner:
-        return "★"
-    return "" if automatic.truth.eligible[candidate] else "≤ β"
+        signs.insert(0, "★")
+    elif not automatic.truth.eligible[candidate]:
+        signs.insert(0, "≤ β")
+    return " ".join(signs)
 
 
 def _reason(automatic: Automatic, candidate: int) -> str | None:
-    """Return what the last column's sign says in words; None where it is empty."""
+    """Return what the last column's signs say in words; None where it is empty."""
+    said = ["Proposed by the difference to the reference"] * _is_proposed(automatic, candidate)
     if candidate == automatic.truth.winner:
-        return "Chosen by hand" if automatic.overridden else "Winner"
-    return None if automatic.truth.eligible[candidate] else "Excluded: its area is not above β"
+        said.insert(0, "Chosen by hand" if automatic.overridden else "Winner")
+    elif not automatic.truth.eligible[candidate]:
+        said.insert(0, "Excluded: its area is not above β")
+    return "\n".join(said) or None
+
+
+def _is_proposed(automatic: Automatic, candidate: int) -> bool:
+    proposed = automatic.pool.proposed
+    return proposed is not None and bool(proposed[candidate])
 
 
 class WinnerMap(QWidget):

@@ -334,6 +334,9 @@ def test_an_image_without_reference_and_period_is_done_as_without(
     assert found["auto"]["mask"] == found["none"]["mask"]
     assert found["auto"]["candidates"] == found["none"]["candidates"]
     assert "period" not in capsys.readouterr().out
+    command = ["mask", str(patterned / "a.png"), "-o", str(patterned / "self"), *quick]
+    assert main([*command, "--reference", "self"]) == 0
+    assert "the image has no period: correlation 0." in capsys.readouterr().out
 
 
 def test_a_missing_reference_fails_the_image_by_name(
