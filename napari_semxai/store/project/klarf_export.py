@@ -36,7 +36,7 @@ CLASS_COLUMNS = ("MANSEMCLASS", "CLASSNUMBER")
 """Where a class goes: into the first of these that the file has."""
 # Size of the mask by column, and the power of the file's unit that it is in.
 _SIZE_COLUMNS = {"XSIZE": 1, "YSIZE": 1, "DSIZE": 1, "DEFECTAREA": 2}
-_NUMBER = re.compile(r"[+-]?\d+(?:(\.)(\d*))?(?:([eE])[+-]?(\d+))?")
+_NUMBER = re.compile(r"[+-]?(?=\.?\d)\d*(?:(\.)(\d*))?(?:([eE])[+-]?(\d+))?")
 _LOSSLESS = {"utf-8": "surrogateescape", "utf-16": "surrogatepass", "utf-32": "surrogatepass"}
 
 
@@ -131,7 +131,8 @@ def export_klarf(
     choices = choices or KlarfChoices()
     source = choices.source or Path(project.info.source)
     if not is_klarf(source):
-        raise InputError(f"{source}: is no KLARF file; name the one to copy (--klarf FILE)")
+        what = "is no KLARF file" if source.exists() else "is not there"
+        raise InputError(f"{source}: {what}; name the file to copy (--klarf FILE)")
     _check_target(project, source, target)
     with reaching(source):
         data = source.read_bytes()
@@ -324,7 +325,7 @@ class _Reviews:
         return self._models[column]
 
     def _leave(self, image: str, why: str) -> None:
-        said = f"{self._source}: {why}"
+        said = f"{self._source}: {image}: {why}"
         before = self.failed.get(image)
         self.failed[image] = f"{before}; {why}" if before else said
 
@@ -368,7 +369,9 @@ def _like(value: float, models: list[str]) -> str | None:
         mantissa, _, power = f"{value:.{decimals}{match[3]}}".partition(match[3])
         return f"{mantissa}{match[3]}{power[0]}{power[1:].lstrip('0').zfill(len(match[4]))}"
     if match and match[1]:
-        return f"{value:.{decimals}f}" + "." * (decimals == 0)
+        written = f"{value:.{decimals}f}" + "." * (decimals == 0)
+        # As some programs write it: ".5".
+        return written.removeprefix("0") if model.lstrip("+-").startswith(".") else written
     # Some tools fill up with zeros.
     return str(round(value)).zfill(len(model) if model.startswith("0") else 1)
 

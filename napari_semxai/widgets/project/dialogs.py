@@ -143,6 +143,5 @@ def show_klarf_changes(
     box.setWindowTitle("KLARF copy")
     left = f"\n{len(failed):,} defects were left as they were." if failed else ""
     box.setText(f"{target.name}: {len(edits):,} values differ from the original.{left}")
-    lines = [*map(str, edits), *(f"{image}: {why}" for image, why in failed.items())]
-    box.setDetailedText("\n".join(lines))
+    box.setDetailedText("\n".join([*map(str, edits), *failed.values()]))
     box.open()

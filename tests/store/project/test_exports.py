@@ -346,7 +346,7 @@ def test_every_format_of_the_table_writes_every_mask(project, tmp_path, form):
     chosen = list(chosen_masks(project, "anna", every_state=True))
     if form == "klarf":
         # Of a project that was made from one: see test_klarf_export.
-        with pytest.raises(InputError, match="is no KLARF file; name the one to copy"):
+        with pytest.raises(InputError, match="is no KLARF file; name the file to copy"):
             export(project, chosen, target, form)
         return
     assert export(project, chosen, target, form) == len(chosen) > 0

@@ -225,6 +225,15 @@ def test_a_class_is_found_by_map_number_or_name(copy):
     assert copy(FLAT, [chosen(1, "0")])[1][0].new == "000"
 
 
+def test_numbers_without_a_zero_stay_so(copy):
+    data = FLAT.replace(b"2 3 1.50", b"2 .5000 +.5e-003")
+    _, edits, failed = copy(data, [chosen(2, "")], sizes=True)
+    assert not failed
+    assert [edit.new for edit in edits] == [".0150", "1.5e-004"]
+    data = FLAT.replace(b"2 3 1.50", b"2 . 1.50")
+    assert "XSIZE “.” is no number" in copy(data, [chosen(2, "")], sizes=True)[2]["d2"]
+
+
 def test_what_is_left_as_it_is(copy):
     # Nobody gave a class: what the file says stays, also where there is no defect.
     assert copy(FLAT, [chosen(2, "")])[1] == []
@@ -278,7 +287,7 @@ def test_from_klarf_to_klarf_by_command(klarf_project, tmp_path, capsys):
     said = capsys.readouterr()
     assert "line 9, defect 1: CLASSNUMBER 0 → 7" in said.out
     assert "3 values differ from the original" in said.out
-    assert "class 8 is not in the file's class lookup" in said.err
+    assert "defect_2: class 8 is not in the file's class lookup" in said.err
     wanted = before.replace(b" 1 9.000 0", b" 1 0.600 7").replace(b" 2 9.000", b" 2 0.600")
     assert target.read_bytes() == wanted
     more = ["--class-map", "8=7", "--json"]
@@ -298,3 +307,6 @@ def test_from_klarf_to_klarf_by_command(klarf_project, tmp_path, capsys):
     assert "need --format klarf" in capsys.readouterr().err
     assert main([*command, str(target), "--class-map", "big"]) == 2
     assert "write CLASS=NUMBER" in capsys.readouterr().err
+    source.unlink()
+    assert main([*command, str(target)]) == 2
+    assert "lot.klarf: is not there; name the file to copy" in capsys.readouterr().err
