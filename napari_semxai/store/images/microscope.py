@@ -262,6 +262,7 @@ def jeol_microscope(text: str, shape: tuple[int, ...]) -> Microscope:
     bar = _positive(number(values.get("SM_MICRON_BAR")))
     marker = _quantity(values.get("SM_MICRON_MARKER"), METRES, math.nan)
     stage = (number(place) for place in values.get("CM_STAGE_POS", "").split()[:3])
+    names = ("CM_SIGNAL", "CM_DETECTOR", "CM_SIGNAL_NAME", "CM_DETECTOR_NAME")
     return Microscope(
         maker="JEOL",
         instrument=values.get("CM_INSTRUMENT", ""),
@@ -271,7 +272,7 @@ def jeol_microscope(text: str, shape: tuple[int, ...]) -> Microscope:
         voltage=_positive(_scaled(values.get("CM_ACCEL_VOLT"), 1e3)),
         magnification=_positive(number(values.get("CM_MAG"))),
         working_distance=_positive(_scaled(values.get("SM_WD"), 1e-3)),
-        detector=values.get("CM_SIGNAL") or values.get("CM_DETECTOR", ""),
+        detector=next((values[name] for name in names if values.get(name)), ""),
         stage=_stage(*(None if place is None else place * 1e-3 for place in stage)),
         date=" ".join(values[key] for key in ("CM_DATE", "CM_TIME") if values.get(key)),
     )
@@ -313,12 +314,18 @@ def read_sidecar(path: Path, shape: tuple[int, ...]) -> Microscope | None:
     return None
 
 
-def tescan_text(value: object) -> str:
-    """Return the text of TIFF tag 50431, which begins with other bytes."""
-    raw = bytes(value) if isinstance(value, bytes | tuple | list) else str(value).encode("latin-1")
-    start = raw.find(b"[MAIN]")
+def tag_text(value: object, begins: str) -> str:
+    """Return the text of a TIFF tag of letters or bytes from where it begins to the first NUL.
+
+    Raises
+    ------
+    ValueError
+        When it does not hold `begins`.
+    """
+    raw = bytes(value) if isinstance(value, bytes | tuple | list) else str(value).encode()
+    start = raw.find(begins.encode())
     if start < 0:
-        raise ValueError("no TESCAN text in the tag")
+        raise ValueError(f"no {begins} in the tag")
     return _decoded(raw[start:].partition(b"\0")[0])
 
 

@@ -19,8 +19,8 @@ from napari_semxai.store.images.microscope import (
     fei_picture_rows,
     fei_pixel_size,
     square_size,
+    tag_text,
     tescan_microscope,
-    tescan_text,
     thermo_microscope,
     zeiss_microscope,
     zeiss_pixel_size,
@@ -134,9 +134,9 @@ def _microscope(page: tifffile.TiffPage, shape: tuple[int, ...]) -> Microscope |
         with suppress(*_TAG_ERRORS):
             return Microscope("Zeiss", "", zeiss_pixel_size(zeiss, shape[1], shape[0]))
     with suppress(*_TAG_ERRORS):
-        return thermo_microscope(str(page.tags[_THERMO_TAG].value), shape[0])
+        return thermo_microscope(tag_text(page.tags[_THERMO_TAG].value, "<"), shape[0])
     with suppress(*_TAG_ERRORS):
-        return tescan_microscope(tescan_text(page.tags[_TESCAN_TAG].value), shape)
+        return tescan_microscope(tag_text(page.tags[_TESCAN_TAG].value, "[MAIN]"), shape)
     return None
 
 

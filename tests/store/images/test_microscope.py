@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from napari_semxai.store.images.microscope import describe, thermo_microscope
+from napari_semxai.store.images.microscope import describe, jeol_microscope, thermo_microscope
 from napari_semxai.store.images.read import microscope_columns, read_image, read_microscope
 from napari_semxai.types import InputError
 from tests.store.images.microscopes import FEI_HELIOS, ZEISS_SEM, write
@@ -153,9 +153,12 @@ def test_tescan(tmp_path: Path, name: str | None) -> None:
     }
 
 
-def test_new_thermo(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [1, 2])
+def test_new_thermo(tmp_path: Path, kind: int) -> None:
     path = tmp_path / "a.tif"
-    tags = [(34683, 2, len(THERMO) + 1, THERMO, True)]
+    # As bytes and as letters.
+    value = THERMO.encode() + b"\0" if kind == 1 else THERMO
+    tags = [(34683, kind, len(THERMO) + 1, value, True)]
     tifffile.imwrite(path, np.zeros(SHAPE, np.uint8), extratags=tags)
     image = read_image(path)
     assert (image.pixel_size, image.picture_rows) == (3.5e-9, 90)
@@ -173,6 +176,12 @@ def test_new_thermo(tmp_path: Path) -> None:
 def test_xml_that_is_none_or_defines_entities_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"definitions|column"):
         thermo_microscope(text, 100)
+
+
+def test_jeol_names_its_detector_in_several_ways() -> None:
+    for name in ("CM_DETECTOR", "CM_SIGNAL_NAME", "CM_DETECTOR_NAME"):
+        text = JEOL.format(width=120).replace("CM_SIGNAL", name)
+        assert jeol_microscope(text, SHAPE).detector == "LED"
 
 
 def test_old_fei(tmp_path: Path) -> None:
