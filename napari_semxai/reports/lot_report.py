@@ -36,6 +36,10 @@ if TYPE_CHECKING:
 _BINS = 12
 _MOST_CLASSES = len(colors.SERIES)
 _MOST_WAFERS = 24
+# Where they lie on a map of radius 101.
+_NOTCHES = {"up": (0, -101), "down": (0, 101), "left": (-101, 0), "right": (101, 0)}
+OF_EACH = ("Pixel size", "Stage", "Taken")
+"""What is known of an image that stands beside its picture."""
 
 
 def write_report(
@@ -110,6 +114,7 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
         "colors": colors,
         "wafers": _wafers(rows),
         "most_wafers": _MOST_WAFERS,
+        "of_each": OF_EACH,
         "sizes": histogram([row.diameter for row in rows if row.diameter]),
         "by_count": pareto(Counter(row.label for row in rows if row.state != "no defect")),
         "by_area": pareto(_areas(rows)),
@@ -145,7 +150,9 @@ def _wafers(rows: Sequence[Row]) -> list[dict[str, Any]]:
             for number, row in members
             if row.place is not None
         ]
-        maps.append({"lot": lot, "wafer": wafer, "radius": radius, "points": points})
+        notch = _NOTCHES.get(members[0][1].notch)
+        one = {"lot": lot, "wafer": wafer, "radius": radius, "points": points, "notch": notch}
+        maps.append(one)
     return maps
 
 
@@ -207,11 +214,9 @@ def _lots(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _microscopes(rows: Sequence[Row]) -> list[tuple[str, int]]:
-    """Return what images have in common, each with their number; not place and time of each."""
+    """Return what images have in common, each with their number; not what is of each alone."""
     said = (
-        "; ".join(
-            f"{name} {text}" for name, text in row.microscope if name not in ("Stage", "Taken")
-        )
+        "; ".join(f"{name} {text}" for name, text in row.microscope if name not in OF_EACH)
         for row in rows
     )
     return Counter(text for text in said if text).most_common()

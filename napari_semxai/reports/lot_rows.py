@@ -55,6 +55,8 @@ class Row:
         x and y on the wafer in metres, from its centre.
     radius : float or None
         Of that wafer in metres.
+    notch : str
+        Side of the wafer's notch or flat: "up", "down", "left" or "right".
     microscope : tuple of (str, str)
         Name and text of what is known of the image.
     settings : str
@@ -79,6 +81,7 @@ class Row:
     size: str
     place: tuple[float, float] | None
     radius: float | None
+    notch: str
     microscope: tuple[tuple[str, str], ...]
     settings: str
     picture: str
@@ -131,7 +134,8 @@ def _row(
         size,
         place,
         radius,
-        () if shown.microscope is None else tuple(describe(shown.microscope)),
+        _notch(defect),
+        tuple(_metadata(shown)),
         _settings(record),
         picture(shown, mask),
     )
@@ -141,6 +145,14 @@ def _latest(records: Iterable[ReviewRecord]) -> ReviewRecord | None:
     """Return the latest review, else the latest mask."""
     found = sorted(records, key=lambda record: (record.state.is_reviewed, record.time))
     return found[-1] if found else None
+
+
+def _metadata(shown: SemImage) -> Iterator[tuple[str, str]]:
+    """Yield name and text of what is known of an image."""
+    if shown.pixel_size is not None:
+        yield "Pixel size", length_text(shown.pixel_size)
+    if shown.microscope is not None:
+        yield from describe(shown.microscope)
 
 
 def _size(mask: BoolMask | None, pixel: float | None) -> tuple[float | None, float | None, str]:
@@ -243,6 +255,13 @@ def on_wafer(defect: KlarfDefect, klarf: Klarf) -> tuple[tuple[float, float] | N
         return place, None
     diameter = sample[0] * klarf.unit if sample[0] > 1000 else sample[-1] * 1e-3
     return place, diameter / 2 if diameter > 0 else None
+
+
+def _notch(defect: KlarfDefect | None) -> str:
+    words = () if defect is None else defect.wafer_fields.get("orientationmarklocation", ())
+    side = " ".join(words).casefold()
+    # From where degrees are counted differs from site to site.
+    return side if side in ("up", "down", "left", "right") else ""
 
 
 def _is_number(text: str) -> bool:

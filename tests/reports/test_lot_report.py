@@ -23,6 +23,7 @@ LotID "L<1>";
 WaferID "W7";
 SampleSize 1 200;
 DiePitch 1.0e+004 2.0e+004;
+OrientationMarkLocation DOWN;
 SampleCenterLocation 5.0e+003 0;
 TiffFileName lot.tif;
 ClassLookup 2
@@ -89,6 +90,8 @@ def test_all_is_in_one_file_that_asks_for_nothing(project, tmp_path):
         "not seen by a person",
         "Classes by number",
         "<td>Anna<",
+        "Pixel size 2.5 nm",
+        'class="notch" cx="0" cy="101"',
         'href="#d1"',
     ):
         assert words in text, words
@@ -143,6 +146,13 @@ def test_lots_stand_beside_each_other_and_an_unknown_state_is_shown():
     bare = row(area=None, diameter=None, state="candidate", seen=False)
     assert "histogram" not in page([bare], [], "bare")
     assert "0</b>images" in page([], [], "none")
+
+
+def test_a_notch_is_drawn_where_a_word_tells_its_side():
+    maps = [row(place=(0, 0), radius=0.1, notch=side, lot=side) for side in ("left", "")]
+    text = page(maps, [], "notches")
+    assert text.count('class="notch"') == 1
+    assert 'class="notch" cx="-101" cy="0"' in text
 
 
 def test_more_classes_than_colors_share_grey_and_no_color():

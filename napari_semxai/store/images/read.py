@@ -136,17 +136,18 @@ def microscope_columns(path: Path, page: int = 0) -> dict[str, Any]:
 
     Masks alone need no image, so one that is missing or damaged is as one without.
     """
-    known: Microscope | None = None
+    one = Microscope("")
     with suppress(InputError, OSError):
-        known = read_microscope(path, page)
-    one = known or Microscope("")
+        one = read_microscope(path, page) or one
     volts, metres = one.voltage, one.working_distance
+    stage = (*(place * 1e3 for place in one.stage), None, None, None)
     return {
         "microscope": f"{one.maker} {one.instrument}".strip(),
         "voltage_kv": None if volts is None else volts / 1e3,
         "magnification": one.magnification,
         "working_distance_mm": None if metres is None else metres * 1e3,
         "detector": one.detector,
+        **dict(zip(("stage_x_mm", "stage_y_mm", "stage_z_mm"), stage, strict=False)),
         "taken": one.date,
     }
 

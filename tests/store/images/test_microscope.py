@@ -282,6 +282,9 @@ def test_it_is_read_without_the_pixels(tmp_path: Path) -> None:
         "magnification": 20_000.0,
         "working_distance_mm": pytest.approx(5.1),
         "detector": "In-Beam SE",
+        "stage_x_mm": pytest.approx(1.5),
+        "stage_y_mm": pytest.approx(-2),
+        "stage_z_mm": pytest.approx(5),
         "taken": "2024-03-21 10:11:12",
     }
     assert set(microscope_columns(tmp_path / "c.tif").values()) == {"", None}

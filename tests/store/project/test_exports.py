@@ -172,6 +172,7 @@ def test_measurements(project, tmp_path):
     checked |= {"area_um2", "components", "id", "file", "page", "class", "class_name", "lot"}
     checked |= {"wafer", "defect", "class_source", "pixel_size_m", "state", "annotators"}
     microscope = {"microscope", "voltage_kv", "magnification", "working_distance_mm"}
+    microscope |= {"stage_x_mm", "stage_y_mm", "stage_z_mm"}
     assert set(first) == checked | microscope | {
         "detector",
         "taken",
