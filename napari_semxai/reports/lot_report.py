@@ -126,6 +126,7 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
         "microscopes": _microscopes(rows),
         "seen": sum(row.seen for row in rows),
         "by_rule": sum(row.state == ReviewState.BY_RULE for row in rows),
+        "promises": Counter(row.rule for row in rows if row.rule).most_common(),
     }
     return environment.from_string(template).render(**values)
 

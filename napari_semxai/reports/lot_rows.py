@@ -6,7 +6,7 @@ import base64
 import io
 import math
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from PIL import Image
 
 from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.store.images.microscope import describe
+from napari_semxai.store.project.certificates import promise_text
 from napari_semxai.store.sources.klarf import is_klarf, read_klarf
 from napari_semxai.types import InputError, ReviewState, colors
 from napari_semxai.types.quantities import area_text, length_text
@@ -55,6 +56,8 @@ class Row:
         x and y on the wafer in metres, from its centre.
     radius : float or None
         Of that wafer in metres.
+    rule : str
+        What accepted the mask where no person did, and what that promises.
     notch : str
         Side of the wafer's notch or flat: "up", "down", "left" or "right".
     microscope : tuple of (str, str)
@@ -82,6 +85,7 @@ class Row:
     place: tuple[float, float] | None
     radius: float | None
     notch: str
+    rule: str
     microscope: tuple[tuple[str, str], ...]
     settings: str
     picture: str
@@ -91,11 +95,15 @@ def rows_of(project: Project, failed: dict[str, str] | None) -> Iterator[Row]:
     """Yield what is known of each image; what cannot be read goes to `failed`, or raises."""
     defects, klarf = _defects(project)
     names = project.annotators()
+    promises: dict[tuple[str, str], str] = {}
     for image in project.images:
+        defect = defects.get((image.lot, image.wafer, image.defect))
         try:
-            yield _row(
-                project, image, names, defects.get((image.lot, image.wafer, image.defect)), klarf
-            )
+            row = _row(project, image, names, defect, klarf)
+            rule = row.by, row.rule
+            if row.rule and rule not in promises:
+                promises[rule] = _promise(project, *rule)
+            yield replace(row, rule=promises.get(rule, ""))
         except InputError as error:
             if failed is None:
                 raise
@@ -135,10 +143,18 @@ def _row(
         place,
         radius,
         _notch(defect),
+        "" if record is None else record.rule,
         tuple(_metadata(shown)),
         _settings(record),
         picture(shown, mask),
     )
+
+
+def _promise(project: Project, annotator: str, rule: str) -> str:
+    try:
+        return promise_text(project, annotator, rule)
+    except InputError as error:
+        return str(error)
 
 
 def _latest(records: Iterable[ReviewRecord]) -> ReviewRecord | None:

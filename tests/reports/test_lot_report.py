@@ -136,10 +136,12 @@ def row(**values):
 
 
 def test_lots_stand_beside_each_other_and_an_unknown_state_is_shown():
-    rows = [row(), row(lot="B", state="accepted by rule", seen=False, diameter=3e-7), row(lot="B")]
+    ruled = row(lot="B", state="accepted by rule", rule="Certificate 1: 5 %", diameter=3e-7)
+    rows = [row(), replace(ruled, seen=False), row(lot="B")]
     text = page(rows, [], "three")
     assert "trend of lots" in text
     assert "1 of 3 masks were accepted by a rule" in text
+    assert "<p>1: Certificate 1: 5 %.</p>" in text
     assert "2 of 2" in text
     assert "trend of lots" not in page(rows[:1], [], "one")
     # Nothing known at all.

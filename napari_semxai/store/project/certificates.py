@@ -27,7 +27,13 @@ from napari_semxai.algorithms.statistics.acceptance import (
 )
 from napari_semxai.store.disk.atomic import write_json
 from napari_semxai.store.images.mask_parts import mask_part, part_mask
-from napari_semxai.store.project.files import annotator_folder, changing, read_json
+from napari_semxai.store.project.files import (
+    annotator_folder,
+    changing,
+    is_unchanged,
+    read_json,
+    with_digest,
+)
 from napari_semxai.store.project.records import seconds, utc_now
 from napari_semxai.types import InputError, MaskPart, ReviewChange, ReviewRecord, ReviewState
 
@@ -160,30 +166,47 @@ def draw_certificate(
     folder = annotator_folder(project.folder, annotator) / CERTIFICATES_FOLDER
     with changing(project.folder):
         path = folder / f"{len(list(folder.glob('*.json'))) + 1:04}.json"
-        write_json(
-            path,
-            {
-                "format": _FORMAT,
-                "version": _VERSION,
-                "annotator": annotator,
-                "created": utc_now(),
-                "promise": asdict(promise),
-                "count": count,
-                "audited": AUDITED,
-                "seed": seed,
-                "images": rows,
-                "sample": proposals,
-                "decided": None,
-            },
-        )
+        values = {
+            "format": _FORMAT,
+            "version": _VERSION,
+            "annotator": annotator,
+            "created": utc_now(),
+            "promise": asdict(promise),
+            "count": count,
+            "audited": AUDITED,
+            "seed": seed,
+            "images": rows,
+            "sample": proposals,
+            "decided": None,
+        }
+        write_json(path, with_digest(values))
     return read_certificate(path)
 
 
 def latest_certificate(project: Project, annotator: str) -> Certificate | None:
     """Return the certificate that an annotator has drawn last; None where there is none."""
-    folder = annotator_folder(project.folder, annotator) / CERTIFICATES_FOLDER
-    paths = sorted(folder.glob("*.json"))
+    paths = certificate_files(project, annotator)
     return read_certificate(paths[-1]) if paths else None
+
+
+def certificate_files(project: Project, annotator: str) -> list[Path]:
+    """Return the files of an annotator's certificates, the first one first."""
+    folder = annotator_folder(project.folder, annotator) / CERTIFICATES_FOLDER
+    return sorted(folder.glob("*.json"))
+
+
+def promise_text(project: Project, annotator: str, rule: str) -> str:
+    """Say what a rule that accepted masks rests on, and what it promises.
+
+    Raises
+    ------
+    InputError
+        When its certificate cannot be read.
+    """
+    folder = annotator_folder(project.folder, annotator) / CERTIFICATES_FOLDER
+    one = read_certificate(folder / f"{rule}.json")
+    audited = f"{len(one.sample):,} masks audited, drawn {one.created[:10]}"
+    return f"Certificate {one.name} of {annotator}, {audited}: {one.promise}"
 
 
 def read_certificate(path: Path) -> Certificate:
@@ -210,6 +233,8 @@ def read_certificate(path: Path) -> Certificate:
             f"{path}: its sample is not the random one that its seed draws, so nothing follows "
             "from it; draw a new sample"
         )
+    if not is_unchanged(values):
+        raise InputError(f"{path}: was changed outside the program; draw a new sample")
     return Certificate(path, annotator, created, promise, masks, layers, drawn, sample, stored)
 
 
@@ -260,7 +285,7 @@ def note_decision(project: Project, audit: Audit) -> None:
     proof = None if audit.proof is None else asdict(audit.proof)
     decided = {"time": utc_now(), "proof": proof, "wrong": audit.wrong, "images": audit.images}
     with changing(project.folder):
-        write_json(path, values | {"decided": decided})
+        write_json(path, with_digest(values | {"decided": decided}))
 
 
 def accept_by_rule(

@@ -95,7 +95,7 @@ MASKS_FOLDER = "masks"
 RECORDS_FOLDER = "records"
 MASK_SUFFIX = ".png"
 RECORD_SUFFIX = ".json"
-RECORD_DIGEST = "record_sha256"
+DIGEST = "sha256"
 FolderTimes: TypeAlias = tuple[int, int]
 FolderChange: TypeAlias = tuple[FolderTimes, FolderTimes]
 NO_FOLDER: FolderTimes = (0, 0)
@@ -377,7 +377,12 @@ def history_digest(image_id: str, history: Sequence[ReviewEvent]) -> str:
 
 
 def with_digest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the file of a record holds, and the digest of all that."""
+    """Return what a file holds, and the digest of all that."""
     # As it is read again: JSON knows no tuples and no numbers as names.
-    held = json.loads(json.dumps({**values, RECORD_DIGEST: ""}))
-    return {**values, RECORD_DIGEST: text_digest(json.dumps(held, sort_keys=True))}
+    held = json.loads(json.dumps({**values, DIGEST: ""}))
+    return {**values, DIGEST: text_digest(json.dumps(held, sort_keys=True))}
+
+
+def is_unchanged(values: Mapping[str, Any]) -> bool:
+    """Return whether what was read is what `with_digest` made; earlier files have no digest."""
+    return DIGEST not in values or values == with_digest(values)

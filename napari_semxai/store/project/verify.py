@@ -1,4 +1,4 @@
-"""What was changed outside the program: images, masks, records, histories, the list of exports.
+"""What was changed outside the program: images, masks, records, certificates, exports.
 
 Every event of a history holds the digests of what it rests on and of the event before; the
 record holds that of the last one. Exports are listed the same way. That finds what another
@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.disk.digests import array_digest, file_sha256, text_digest
 from napari_semxai.store.images.masks import read_white_mask
+from napari_semxai.store.project.certificates import certificate_files, read_certificate
 from napari_semxai.store.project.files import (
     EXPORTS_FILE,
-    RECORD_DIGEST,
     annotator_folder,
     changing,
     history_digest,
+    is_unchanged,
     mask_path,
     reaching,
     recipe_digest,
     record_path,
     stored_state,
-    with_digest,
 )
 from napari_semxai.store.project.records import read_stored, utc_now
 from napari_semxai.types import ChosenMask, InputError
@@ -63,7 +63,7 @@ class Verified:
 def verify_project(
     project: Project, progress: Callable[[int, int], None] | None = None
 ) -> Verified:
-    """Compare images, masks, records and histories with the digests that were written of them.
+    """Compare images, masks, records and certificates with the digests that were written of them.
 
     Parameters
     ----------
@@ -87,6 +87,12 @@ def verify_project(
             changed += [(f"{image.name} ({name})", said) for said in found]
         if progress is not None:
             progress(number, len(project.images))
+    for name in names:
+        for path in certificate_files(project, name):
+            try:
+                read_certificate(path)
+            except InputError as error:
+                changed.append((f"{path.name} ({name})", f"certificate: {error}"))
     exports, found = _verify_exports(project)
     changed += [(EXPORTS_FILE, said) for said in found]
     return Verified(len(project.images), records, exports, unchained, tuple(changed))
@@ -103,8 +109,7 @@ def _verify_record(folder: Path, image: ProjectImage) -> tuple[bool, bool, list[
     except InputError as error:
         return True, True, [f"record: {error}"]
     found = [*_history_changes(image, record, values.get("history_sha256", ""))]
-    # Earlier records have no digest of their own.
-    if not found and RECORD_DIGEST in values and values != with_digest(values):
+    if not found and not is_unchanged(values):
         found = ["record: holds other values than were written"]
     found += _mask_changes(mask, record, values["mask_file_sha256"], image.shape)
     return True, all(event.previous for event in record.history), found

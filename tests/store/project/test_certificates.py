@@ -15,6 +15,7 @@ from napari_semxai.store.project.certificates import (
     draw_certificate,
     latest_certificate,
     note_decision,
+    promise_text,
     read_audit,
     read_certificate,
     take_back,
@@ -24,6 +25,7 @@ from napari_semxai.store.project.files import annotator_folder, record_path
 from napari_semxai.store.project.index.index import ProjectIndex
 from napari_semxai.store.project.masks import chosen_masks, truth_masks
 from napari_semxai.store.project.records import imported_state
+from napari_semxai.store.project.verify import verify_project
 from napari_semxai.types import InputError, QueueFilter, ReviewChange, ReviewState
 from tests.store.project.projects import propose
 
@@ -192,12 +194,21 @@ def test_a_sample_that_is_not_the_random_one_is_refused(project):
     certificate.path.write_text(json.dumps({**values, "promise": {"share": 1}}))
     with pytest.raises(InputError, match="is damaged"):
         read_certificate(certificate.path)
+    promise = values["promise"] | {"most_wrong": 0.5}
+    certificate.path.write_text(json.dumps({**values, "promise": promise}))
+    with pytest.raises(InputError, match="was changed outside the program"):
+        read_certificate(certificate.path)
+    (changed,) = verify_project(project).changed
+    assert changed[0] == "0001.json (anna)"
+    assert "was changed outside" in changed[1]
+    certificate.path.write_text(json.dumps(values, indent=1))
+    assert verify_project(project).changed == ()
 
 
 def test_a_certificate_of_before_draws_from_all_layers(project):
     path = draw(project).path
     values = json.loads(path.read_text())
-    del values["audited"], values["promise"]["part"]
+    del values["audited"], values["promise"]["part"], values["sha256"]
     path.write_text(json.dumps(values))
     # Its sample is another one than all layers give.
     with pytest.raises(InputError, match="not the random one"):
@@ -241,3 +252,7 @@ def test_the_decision_lies_beside_the_sample(project):
     assert decided["images"] == list(audit.images)
     assert decided["proof"]["audited"] == AUDITED
     assert read_audit(project, read_certificate(audit.certificate.path)).images
+    assert verify_project(project).changed == ()
+    promised = promise_text(project, "anna", audit.certificate.name)
+    assert promised.startswith("Certificate 0001 of anna, ")
+    assert promised.endswith(str(LOOSE))

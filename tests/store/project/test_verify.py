@@ -127,7 +127,7 @@ def test_a_listed_export_that_was_changed_is_found(project):
 
 def test_an_earlier_history_has_no_digests_and_is_no_error(project, capsys):
     def old(values):
-        del values["history_sha256"], values["record_sha256"]
+        del values["history_sha256"], values["sha256"]
         for event in values["history"]:
             del event["previous"], event["image_sha256"], event["recipe_sha256"]
 
