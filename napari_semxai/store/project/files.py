@@ -29,6 +29,7 @@ from napari_semxai.types import (
     ProjectInfo,
     ReviewState,
 )
+from napari_semxai.types.settings import AUTO_REFERENCE, NO_REFERENCE, SELF_REFERENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -102,6 +103,7 @@ NO_FOLDER: FolderTimes = (0, 0)
 _FORMAT = "napari-semxai project"
 _VERSION = 1
 _LONGEST_ID = 100
+_NO_PATHS = ("", AUTO_REFERENCE, NO_REFERENCE, SELF_REFERENCE)
 _MOST_BYTES = 180
 _LOCK_SECONDS = 5.0
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)$")
@@ -269,9 +271,14 @@ def write_info(project: Path, info: ProjectInfo) -> None:
             "created": info.created,
             "source": portable_path(project, Path(info.source)),
             "class_names": dict(info.class_names),
-            **({"reference": info.reference} if info.reference else {}),
+            **({"reference": _portable_reference(project, info)} if info.reference else {}),
         },
     )
+
+
+def _portable_reference(project: Path, info: ProjectInfo) -> str:
+    known = info.reference in _NO_PATHS
+    return info.reference if known else portable_path(project, Path(info.reference))
 
 
 def read_info(project: Path) -> ProjectInfo:
@@ -290,6 +297,9 @@ def read_info(project: Path) -> ProjectInfo:
                 "make one with: semxai project init DIR --from FOLDER"
             )
     values = read_json(path, _FORMAT, _VERSION)
+    reference = str(values.get("reference", ""))
+    if reference not in _NO_PATHS:
+        reference = str(absolute_path(project, reference))
     try:
         return ProjectInfo(
             id=str(values["id"]),
@@ -297,7 +307,7 @@ def read_info(project: Path) -> ProjectInfo:
             created=str(values["created"]),
             source=str(absolute_path(project, str(values["source"]))),
             class_names={str(key): str(name) for key, name in values["class_names"].items()},
-            reference=str(values.get("reference", "")),
+            reference=reference,
         )
     except (AttributeError, KeyError, TypeError) as error:
         raise InputError(f"{path}: is damaged ({error!r})") from error

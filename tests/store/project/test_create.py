@@ -197,5 +197,9 @@ def test_a_project_knows_its_source_wherever_it_is_opened(images, tmp_path, monk
         (tmp_path / name).rename(tmp_path / "lot" / name)
     moved = open_project(tmp_path / "lot" / "project")
     assert moved.info.source == str(tmp_path / "lot" / "images")
+    keep_reference(moved.folder, str(tmp_path / "lot" / "golden"))
     name_classes(moved.folder, {"1": "particle"})
     assert open_project(moved.folder).info.source == moved.info.source
+    (tmp_path / "lot").rename(tmp_path / "other")
+    there = open_project(tmp_path / "other" / "project").info
+    assert there.reference == str(tmp_path / "other" / "golden")
