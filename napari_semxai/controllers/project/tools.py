@@ -220,8 +220,10 @@ class ProjectTools:
     def _blind(self) -> bool:
         """Say so where others are hidden until every image has one's own review."""
         queue = self._session.queue
-        left = 0 if queue is None else queue.total - queue.reviewed
-        if not (self._session.blind and left):
+        if queue is None or not self._session.blind:
+            return False
+        me, left = annotator_key(queue.annotator), queue.total - queue.reviewed
+        if not left or all(name == me for name in queue.annotators):
             return False
         self._session.message = (
             "Other annotators are hidden until you have reviewed all images; "
