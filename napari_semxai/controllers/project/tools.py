@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -219,11 +220,14 @@ class ProjectTools:
 
     def _blind(self) -> bool:
         """Say so where others are hidden until every image has one's own review."""
-        queue = self._session.queue
-        if queue is None or not self._session.blind:
+        queue, opened = self._session.queue, self._session.project
+        if queue is None or opened is None or not self._session.blind:
             return False
         me, left = annotator_key(queue.annotator), queue.total - queue.reviewed
-        if not left or all(name == me for name in queue.annotators):
+        # On a drive that is away nobody can tell who else there is.
+        with suppress(InputError):
+            left = left if any(name != me for name in opened.project.annotators()) else 0
+        if not left:
             return False
         self._session.message = (
             "Other annotators are hidden until you have reviewed all images; "

@@ -61,10 +61,15 @@ def atomic_write(path: str | Path) -> Iterator[BinaryIO]:
 
 def write_json(path: str | Path, values: Mapping[str, Any]) -> None:
     """Write `values` as indented JSON, atomically; NaN raises ValueError."""
-    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
     with atomic_write(path) as file:
-        # Bytes of a name that are no text become escapes, which JSON reads back as they were.
-        file.write(text.encode("utf-8", "backslashreplace") + b"\n")
+        file.write(json_bytes(values))
+
+
+def json_bytes(values: Mapping[str, Any]) -> bytes:
+    """Return `values` as indented JSON; NaN raises ValueError."""
+    text = json.dumps(values, indent=2, allow_nan=False, ensure_ascii=False)
+    # Bytes of a name that are no text become escapes, which JSON reads back as they were.
+    return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
 def _sync_folder(folder: Path) -> None:

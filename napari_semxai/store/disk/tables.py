@@ -200,7 +200,12 @@ def write_table(
     """Write a CSV file with a line of names, atomically; None and NaN are empty fields."""
     text = table_text([columns, *rows], delimiter=delimiter, line_end=line_end)
     with atomic_write(path) as file:
-        file.write(text.encode("utf-8", "backslashreplace"))
+        file.write(table_bytes(text))
+
+
+def table_bytes(text: str) -> bytes:
+    """Return the text of a table as files hold it."""
+    return text.encode("utf-8", "backslashreplace")
 
 
 def write_records(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:

@@ -18,8 +18,8 @@ from urllib.parse import quote, unquote
 
 from filelock import FileLock, Timeout
 
-from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.store.disk.digests import text_digest
+from napari_semxai.store.disk.atomic import json_bytes
+from napari_semxai.store.disk.digests import text_digest, write_sealed
 from napari_semxai.store.disk.names import absolute_path, name_key, portable_path
 from napari_semxai.types import (
     PROJECT_FILE,
@@ -261,19 +261,17 @@ def changing(project: Path) -> Iterator[None]:
 
 def write_info(project: Path, info: ProjectInfo) -> None:
     """Write the project's own file."""
-    write_json(
-        project / PROJECT_FILE,
-        {
-            "format": _FORMAT,
-            "version": _VERSION,
-            "id": info.id,
-            "name": info.name,
-            "created": info.created,
-            "source": portable_path(project, Path(info.source)),
-            "class_names": dict(info.class_names),
-            **({"reference": _portable_reference(project, info)} if info.reference else {}),
-        },
-    )
+    values = {
+        "format": _FORMAT,
+        "version": _VERSION,
+        "id": info.id,
+        "name": info.name,
+        "created": info.created,
+        "source": portable_path(project, Path(info.source)),
+        "class_names": dict(info.class_names),
+        **({"reference": _portable_reference(project, info)} if info.reference else {}),
+    }
+    write_sealed(project, PROJECT_FILE, json_bytes(values))
 
 
 def _portable_reference(project: Path, info: ProjectInfo) -> str:

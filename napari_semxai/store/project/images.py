@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_semxai.store.disk.digests import SEALS_FILE, write_sealed
 from napari_semxai.store.disk.names import (
     NameFinder,
     absolute_path,
     name_key,
     portable_path,
 )
-from napari_semxai.store.disk.tables import read_table, size_of, write_table
+from napari_semxai.store.disk.tables import read_table, size_of, table_bytes, table_text
 from napari_semxai.store.images.coco import count_images
 from napari_semxai.store.images.read import read_image
 from napari_semxai.store.project.files import (
@@ -58,6 +59,7 @@ _COLUMNS = (
     "turned_from_orientation",
     "reference",
 )
+_OWN_FILES = (PROJECT_FILE, IMAGES_FILE, EXPORTS_FILE, SEALS_FILE)
 SINGLE_MEASUREMENT = ("name", "row0", "column0")
 
 
@@ -74,7 +76,8 @@ def write_images(project: Path, images: Sequence[ProjectImage]) -> None:
     width = len(_COLUMNS)
     if all(image.reference is None for image in images):
         width -= 1 + all(image.turned == 1 for image in images)
-    write_table(project / IMAGES_FILE, _COLUMNS[:width], [row[:width] for row in rows])
+    text = table_text([_COLUMNS[:width], *(row[:width] for row in rows)])
+    write_sealed(project, IMAGES_FILE, table_bytes(text))
 
 
 def read_images(project: Path) -> tuple[ProjectImage, ...]:
@@ -317,7 +320,7 @@ def check_not_project_file(path: Path) -> None:
     # Found from the path alone: no project need be open to be in the way.
     path = Path(os.path.realpath(path))
     for folder in path.parents:
-        project_files = {folder / name for name in (PROJECT_FILE, IMAGES_FILE, EXPORTS_FILE)}
+        project_files = {folder / name for name in _OWN_FILES}
         if (path in project_files or folder / REVIEWS_FOLDER in path.parents) and (
             folder / PROJECT_FILE
         ).is_file():

@@ -1,4 +1,4 @@
-"""What was changed outside the program: images, masks, records, certificates, exports.
+"""What was changed outside the program: images, masks, records, certificates, own files.
 
 Every event of a history holds the digests of what it rests on and of the event before; the
 record holds that of the last one. Exports are listed the same way. That finds what another
@@ -12,8 +12,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.store.disk.digests import array_digest, file_sha256, text_digest
+from napari_semxai.store.disk.digests import (
+    array_digest,
+    broken_seals,
+    file_sha256,
+    text_digest,
+    write_sealed,
+)
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.project.certificates import certificate_files, read_certificate
 from napari_semxai.store.project.files import (
@@ -95,6 +100,11 @@ def verify_project(
                 changed.append((f"{path.name} ({name})", f"certificate: {error}"))
     exports, found = _verify_exports(project)
     changed += [(EXPORTS_FILE, said) for said in found]
+    with reaching(project.folder):
+        broken = broken_seals(project.folder)
+    # Of exports the line says more.
+    told = {EXPORTS_FILE} if found else set()
+    changed += [(name, "was changed or removed") for name in broken if name not in told]
     return Verified(len(project.images), records, exports, unchained, tuple(changed))
 
 
@@ -196,8 +206,8 @@ class ExportNote:
             }
             line = json.dumps(entry | {"sha256": text_digest(json.dumps(entry))})
             known = path.read_bytes() if lines else b""
-            with atomic_write(path) as file:
-                file.write(known.removesuffix(b"\n") + b"\n" * bool(known) + f"{line}\n".encode())
+            known = known.removesuffix(b"\n") + b"\n" * bool(known)
+            write_sealed(self._project.folder, EXPORTS_FILE, known + f"{line}\n".encode())
         return count
 
 

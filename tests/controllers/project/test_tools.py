@@ -107,7 +107,7 @@ def test_a_report_is_written_behind_the_window_and_can_be_cancelled(desk, folder
     # Nobody else has written anything.
     desk.tools.report(write_report, target)
     desk.turn(lambda: "Report of 5 images" in desk.session.message)
-    desk.session.queue = replace(desk.session.queue, annotators=("anna", "bert"))
+    (desk.project().folder / "reviews/bert").mkdir()
     desk.tools.report(write_report, target)
     # Others' reviews are hidden until one's own are done.
     assert "hidden until you have reviewed all images" in desk.session.message

@@ -9,11 +9,15 @@ import tifffile
 from PIL import Image
 
 from napari_semxai.cli import main
+from napari_semxai.store.disk import digests
+from napari_semxai.store.disk.atomic import write_json
+from napari_semxai.store.disk.digests import broken_seals
+from napari_semxai.store.project.create import name_classes
 from napari_semxai.store.project.exports import export
 from napari_semxai.store.project.masks import chosen_masks
 from napari_semxai.store.project.project import open_project
 from napari_semxai.store.project.verify import verify_project
-from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
+from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
 from tests.store.project.projects import square, three_images
 
 
@@ -158,3 +162,60 @@ def test_what_a_rule_accepted_is_as_it_was_when_it_is_read_again(project):
     project.write_review("c", "Anna", ReviewChange(comment="a note"))
     assert said(project) == []
     assert project.record("c", "Anna").state is ReviewState.BY_RULE
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("images.csv", lambda text: text.replace("a.tif", "b.tif", 1)),
+        (
+            "project.json",
+            lambda text: text.replace('"class_names": {', '"class_names": {"1": "x"'),
+        ),
+        ("exports.jsonl", lambda text: text.splitlines(keepends=True)[0]),
+        ("exports.jsonl", lambda _: None),
+        ("seals.json", lambda _: "no json"),
+    ],
+)
+def test_a_projects_own_files_changed_by_others_are_found(project, name, change):
+    path = project.folder / name
+    before, text = path.read_text(), change(path.read_text())
+    assert text != before
+    path.unlink() if text is None else path.write_text(text)
+    if name == "images.csv":
+        # Read again it would be another image.
+        assert broken_seals(project.folder) == [name]
+    else:
+        assert verify_project(project).changed == ((name, "was changed or removed"),)
+    path.write_text(before)
+    assert verify_project(project).changed == ()
+
+
+def test_what_is_written_later_hides_no_change_of_others(project):
+    names = project.folder / "project.json"
+    names.write_text(names.read_text().replace('"class_names": {', '"class_names": {"1": "x"'))
+    name_classes(project.folder, {"2": "y"})
+    assert said(project) == ["was changed or removed"]
+    (project.folder / "seals.json").unlink()
+    assert said(project) == []
+    # From here on it is known again.
+    name_classes(project.folder, {"2": "z"})
+    assert said(project) == []
+    names.write_text(names.read_text().replace("z", "other"))
+    assert said(project) == ["was changed or removed"]
+
+
+def test_a_crash_between_a_file_and_its_digest_is_no_change(project, monkeypatch):
+    written = []
+
+    def crash(path, values):
+        written.append(path.name)
+        if len(written) == 2:
+            raise InputError("crashed")
+        write_json(path, values)
+
+    monkeypatch.setattr(digests, "write_json", crash)
+    with pytest.raises(InputError, match="crashed"):
+        name_classes(project.folder, {"2": "y"})
+    assert open_project(project.folder).info.class_names["2"] == "y"
+    assert said(project) == []
