@@ -28,6 +28,7 @@ _HEAD = """FileVersion 1 2;
 LotID "{lot}";
 WaferID "W{wafer}";
 SampleSize 1 300;
+OrientationMarkLocation DOWN;
 DiePitch 2.0e+004 2.0e+004;
 SampleCenterLocation 1.0e+004 1.0e+004;
 ClassLookup {classes}
