@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.digests import (
@@ -19,6 +20,7 @@ from napari_semxai.store.disk.digests import (
     text_digest,
     write_sealed,
 )
+from napari_semxai.store.images.companions import find_reference
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.project.certificates import certificate_files, read_certificate
 from napari_semxai.store.project.files import (
@@ -78,6 +80,7 @@ def verify_project(
         Called with the number of images done and all of them.
     """
     records = unchained = 0
+    known_digest = cache(file_sha256)
     changed: list[tuple[str, str]] = []
     names = project.annotators()
     for number, image in enumerate(project.images, start=1):
@@ -87,7 +90,7 @@ def verify_project(
             changed.append((image.name, f"image: {error}"))
         for name in names:
             folder = annotator_folder(project.folder, name)
-            known, chained, found = _verify_record(folder, image)
+            known, chained, found = _verify_record(folder, image, known_digest)
             records, unchained = records + known, unchained + (known and not chained)
             changed += [(f"{image.name} ({name})", said) for said in found]
         if progress is not None:
@@ -108,7 +111,9 @@ def verify_project(
     return Verified(len(project.images), records, exports, unchained, tuple(changed))
 
 
-def _verify_record(folder: Path, image: ProjectImage) -> tuple[bool, bool, list[str]]:
+def _verify_record(
+    folder: Path, image: ProjectImage, known_digest: Callable[[Path], str]
+) -> tuple[bool, bool, list[str]]:
     """Return whether there is a record, whether all of it is chained, and what was changed."""
     path, mask = record_path(folder, image.id), mask_path(folder, image.id)
     with reaching(folder):
@@ -122,6 +127,7 @@ def _verify_record(folder: Path, image: ProjectImage) -> tuple[bool, bool, list[
     if not found and not is_unchanged(values):
         found = ["record: holds other values than were written"]
     found += _mask_changes(mask, record, values["mask_file_sha256"], image.shape)
+    found += _reference_changes(image, record, known_digest)
     return True, all(event.previous for event in record.history), found
 
 
@@ -139,6 +145,18 @@ def _mask_changes(
                 yield "mask: has other pixels than its record says"
         except InputError as error:
             yield f"mask: {error}"
+
+
+def _reference_changes(
+    image: ProjectImage, record: ReviewRecord, known_digest: Callable[[Path], str]
+) -> Iterator[str]:
+    settings = {} if record.recipe is None else record.recipe.settings
+    # Where it is not there, as after a move, nothing is known of it. Recipes may be damaged.
+    with suppress(InputError, AttributeError, KeyError, TypeError):
+        digest = (settings.get("compared") or {}).get("sha256")
+        path = digest and find_reference(image.path, settings["reference"], image.reference)
+        if path and known_digest(path) != digest:
+            yield f"reference: {path.name} is not the picture that the mask was made with"
 
 
 def _history_changes(image: ProjectImage, record: ReviewRecord, head: str) -> Iterator[str]:

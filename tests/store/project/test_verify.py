@@ -11,7 +11,7 @@ from PIL import Image
 from napari_semxai.cli import main
 from napari_semxai.store.disk import digests
 from napari_semxai.store.disk.atomic import write_json
-from napari_semxai.store.disk.digests import broken_seals
+from napari_semxai.store.disk.digests import broken_seals, file_sha256
 from napari_semxai.store.project.create import name_classes
 from napari_semxai.store.project.exports import export
 from napari_semxai.store.project.masks import chosen_masks
@@ -77,6 +77,7 @@ def test_what_the_program_wrote_is_as_it_was(project):
         (lambda v: v.update(state="accepted"), "record: state not as"),
         (lambda v: v.update(label="4", comment="x"), "record: label, comment not as"),
         (lambda v: v["recipe"].update(base="empty"), "record: the recipe"),
+        (lambda v: v["recipe"]["settings"].update(compared="x"), "record: the recipe"),
         (lambda v: v.pop("label"), "record: "),
         (lambda v: v.update(rule="0001"), "record: holds other values"),
         (lambda v: v.update(score=0.99), "record: holds other values"),
@@ -106,6 +107,23 @@ def test_masks_and_images_changed_by_others_are_found(project, tmp_path):
     found = verify_project(project).changed
     assert [name for name, _ in found] == ["a (anna)", "b", "c", "c (anna)"]
     assert "was replaced" in found[2][1]
+
+
+def test_a_reference_that_was_replaced_is_found(project, tmp_path):
+    golden = tmp_path / "golden.png"
+    Image.fromarray(np.zeros((4, 4), np.uint8)).save(golden)
+    compared = {"reference": golden.name, "sha256": file_sha256(golden)}
+    settings = {"reference": str(golden), "compared": compared}
+    recipe = MaskRecipe("automatic", "b", project.image("c").sha256, settings)
+    project.write_review("c", "Anna", ReviewChange(mask=square(), recipe=recipe))
+    assert said(project) == []
+    Image.fromarray(np.ones((4, 4), np.uint8)).save(golden)
+    assert said(project) == [
+        "reference: golden.png is not the picture that the mask was made with"
+    ]
+    # Away, it may be in another place.
+    golden.unlink()
+    assert said(project) == []
 
 
 def test_a_listed_export_that_was_changed_is_found(project):
