@@ -360,7 +360,7 @@ def test_a_copy_of_a_klarf_file_says_what_differs(
     said = {"every": False, "sizes": True}
     assert controller.calls == [("export", ("klarf", "anna", path), said)]
     edit = KlarfEdit(9, "4", "CLASSNUMBER", "0", "7", 100)
-    panel._on_klarf_copied((path, (edit,), {"defect_5": "has no number"}))
+    panel._on_klarf_copied((path, (edit,), {"defect_5": "defect_5: has no number"}))
     (box,) = panel.findChildren(QMessageBox)
     assert "copy.klarf: 1 values differ from the original.\n1 defects" in box.text()
     assert "line 9, defect 4: CLASSNUMBER 0 → 7\ndefect_5: has no" in box.detailedText()
