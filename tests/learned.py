@@ -35,8 +35,11 @@ def lot(number, seed=0):
 
 
 @contextmanager
-def reviewed_project(folder, count=12, masks=None):
-    """Yield a project whose proposals were wrong, and are corrected; two more images are not."""
+def reviewed_project(folder, count=12, masks=None, *, judged=True):
+    """Yield a project whose proposals were wrong, and are corrected; two more images are not.
+
+    Where none was judged, "no defect" was said before there was a proposal.
+    """
     (folder / "images").mkdir(parents=True)
     for number in range(count + 2):
         Image.fromarray(lot(number)[0]).save(folder / "images" / f"i{number:02}.png")
@@ -45,7 +48,10 @@ def reviewed_project(folder, count=12, masks=None):
             mask = lot(number)[1] if masks is None else masks[number]
             proposed = np.zeros(SHAPE, dtype=bool)
             proposed[:9, :9] = True
-            write_review(project, f"i{number:02}", proposed, mask)
+            if judged or mask.any():
+                write_review(project, f"i{number:02}", proposed, mask)
+            else:
+                project.write_review(f"i{number:02}", "anna", ReviewChange(ReviewState.NO_DEFECT))
         yield project
 
 

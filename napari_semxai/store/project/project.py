@@ -8,6 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.store.disk.digests import array_digest, file_stamp
 from napari_semxai.store.images.masks import read_white_mask
 from napari_semxai.store.images.read import read_image
@@ -39,7 +42,7 @@ from napari_semxai.store.project.records import (
     stored_record,
 )
 from napari_semxai.store.project.rescue import RescueFiles
-from napari_semxai.types import InputError, ReviewRecord
+from napari_semxai.types import InputError, ReviewRecord, ReviewState
 
 if TYPE_CHECKING:
     from napari_semxai.store.disk.digests import FileStamp
@@ -312,6 +315,8 @@ class Project:
             self.read_image(image.id)
         folder = annotator_folder(self.folder, annotator)
         old = self.record(image.id, annotator) or ReviewRecord(image.id, annotator)
+        if change.state is ReviewState.NO_DEFECT and change.mask is None and old.mask_sha256:
+            change = _judged(change, old, self.mask(image.id, annotator))
         mask = new_mask(image, old, change)
         record = next_record(image, old, change, mask)
         if keep and old.history:
@@ -322,3 +327,12 @@ class Project:
         store_record(folder, record, mask)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)
         return record
+
+
+def _judged(change: ReviewChange, old: ReviewRecord, mask: BoolMask | None) -> ReviewChange:
+    """Return "no defect" as the last edit of the mask that was there, whose recipe is kept."""
+    if mask is None or not mask.any() or old.recipe is None:
+        return change
+    empty = np.zeros_like(mask)
+    edits = (*old.recipe.edits, mask_patch(mask, empty, str(change.state)))
+    return replace(change, mask=empty, recipe=replace(old.recipe, edits=edits))

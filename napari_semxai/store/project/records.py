@@ -343,7 +343,8 @@ def _next_recipe(
     """Never a recipe that makes another mask than the one beside it."""
     if mask is None or (not edited and change.recipe is None):
         return old.recipe
-    if change.recipe is not None and change.state is not ReviewState.NO_DEFECT:
+    emptied = not mask.any() and (change.mask is None or np.any(change.mask))
+    if change.recipe is not None and not emptied:
         return change.recipe
     base = "empty" if not mask.any() else "mask"
     return MaskRecipe(base, array_digest(mask), image.sha256, turned=image.turned)

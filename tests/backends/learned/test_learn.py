@@ -31,7 +31,6 @@ from tests.learned import QUICK, SHAPE, lot, reviewed_project
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(learn, "features_folder", lambda: tmp_path / "cache")
-    # Of what was "no defect" no recipe tells it.
     monkeypatch.setattr(
         learn, "todays_mask", lambda _, image, _s: ~np.zeros(image.gray.shape, bool)
     )
@@ -108,7 +107,7 @@ def test_of_many_unknown_proposals_a_random_part_is_made(tmp_path, monkeypatch):
     monkeypatch.setattr(learn, "todays_mask", propose)
     monkeypatch.setattr(learn, "MOST_PROPOSALS", 1)
     monkeypatch.setattr(learn, "MOST_JUDGED", 10)
-    with reviewed_project(tmp_path) as project:
+    with reviewed_project(tmp_path, judged=False) as project:
         version = learned(project.folder, replace(QUICK, steps=1))
     assert version.verdict.rows[0].images == 10
     assert version.images == 12
@@ -124,7 +123,7 @@ def test_proposals_that_were_made_before_a_cancel_are_kept(tmp_path, monkeypatch
 
     monkeypatch.setattr(learn, "todays_mask", propose)
     request = replace(QUICK, steps=1)
-    with reviewed_project(tmp_path) as project:
+    with reviewed_project(tmp_path, judged=False) as project:
         steps = learn_steps(LearnRequest(project.folder, request))
         for update in steps:
             if update.stage == "Today's proposals" and update.done == 6:
@@ -132,8 +131,14 @@ def test_proposals_that_were_made_before_a_cancel_are_kept(tmp_path, monkeypatch
         steps.close()
         assert made == ["i00", "i04"]
         learned(project.folder, request)
-    # All others are in their recipes, but those of "no defect".
+    # All others are in their recipes.
     assert made == ["i00", "i04", "i08"]
+
+
+def test_no_proposal_that_was_judged_is_made_anew(tmp_path, monkeypatch):
+    monkeypatch.setattr(learn, "todays_mask", None)
+    with reviewed_project(tmp_path) as project:
+        learned(project.folder, replace(QUICK, steps=1))
 
 
 def test_todays_proposal_is_compared_with_the_reference_as_in_semxai_mask(tmp_path):

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 
 from napari_semxai.controllers.project.review import GroupReview
+from napari_semxai.store.disk.digests import array_digest
+from napari_semxai.store.project.masks import replay_edits
+from napari_semxai.store.project.verify import verify_project
 from napari_semxai.types import MaskRecipe, ReviewChange, ReviewState
 from tests.controllers.desk import SHAPE, Desk
 
@@ -26,7 +29,9 @@ def desk(folder):
         (desk.ids[2], stored_mask(9), "automatic"),
         (desk.ids[3], np.zeros(SHAPE, bool), "mask"),
     ):
-        change = ReviewChange(mask=mask, recipe=MaskRecipe(base, "", ""))
+        digest = project.project.image(image_id).sha256
+        recipe = MaskRecipe(base, array_digest(mask), digest, {"alpha": 2.0})
+        change = ReviewChange(mask=mask, recipe=recipe)
         project.note(project.project.write_review(image_id, "Anna", change))
         project.cache.drop(image_id)
     desk.group = GroupReview(desk.session, desk.review, desk.writes)
@@ -61,7 +66,11 @@ def test_no_defect_empties_masks_and_the_undo_brings_them_back(desk):
     desk.turn(lambda: "2 images" in desk.session.message)
     for number in (1, 2):
         assert not desk.project().mask(desk.ids[number], "Anna").any()
-        assert desk.project().record(desk.ids[number], "Anna").recipe.base == "empty"
+    # What was judged is told by its recipe.
+    judged = replay_edits(desk.project(), desk.ids[2], "Anna")
+    assert judged.recipe.settings == {"alpha": 2.0}
+    np.testing.assert_array_equal(judged.steps[0], stored_mask(9))
+    assert verify_project(desk.project()).changed == ()
     desk.review.undo()
     desk.turn(lambda: "Undone" in desk.session.message)
     for number, column in ((1, 3), (2, 9)):

@@ -9,6 +9,8 @@ from PIL import Image
 from napari_semxai.algorithms.masks.edits import apply_patches
 from napari_semxai.state.review import Clicks, ClickState, Offer
 from napari_semxai.store.disk.safety_net import list_recoveries, save_recovery
+from napari_semxai.store.project.masks import replay_edits
+from napari_semxai.store.project.verify import verify_project
 from napari_semxai.types import (
     IDLE,
     Classification,
@@ -56,6 +58,21 @@ def test_reviews_are_written_and_the_next_image_opens(desk):
     assert record.area == 16
     assert project.record("wafer_1", "Anna").state is ReviewState.NO_DEFECT
     desk.turn(lambda: list_recoveries(desk.folder / "recovery") == [] or desk.calls.qsize() == 0)
+
+
+def test_no_defect_keeps_the_recipe_of_the_mask_that_was_judged(desk):
+    desk.open()
+    desk.session.automatic = generated()
+    desk.review.review(ReviewState.NO_DEFECT)
+    desk.turn(lambda: desk.session.queue.reviewed == 1)
+    judged = replay_edits(desk.project(), "wafer_0", "Anna")
+    assert (judged.recipe.base, len(judged.recipe.edits)) == ("automatic", 1)
+    assert [int(mask.sum()) for mask in judged.steps] == [48, 0]
+    assert verify_project(desk.project()).changed == ()
+    desk.queue.step(-1)
+    desk.turn(lambda: desk.session.queue.number == 1)
+    assert not desk.live.mask.any()
+    assert desk.session.record.recipe == judged.recipe
 
 
 def test_an_empty_mask_is_not_accepted(desk):

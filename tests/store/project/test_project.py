@@ -95,8 +95,11 @@ def test_a_record_says_whose_confidence_it_is(project):
 
 def test_no_defect_writes_an_empty_mask(project):
     project.write_review("a", "Anna", ReviewChange(mask=square()))
-    record = project.write_review("a", "Anna", ReviewChange(ReviewState.NO_DEFECT, square()))
+    recipe = MaskRecipe("automatic", array_digest(square()), project.image("a").sha256)
+    change = ReviewChange(ReviewState.NO_DEFECT, square(), recipe)
+    record = project.write_review("a", "Anna", change)
     assert record.area == 0
+    # That recipe makes another mask.
     assert record.recipe.base == "empty"
     assert not project.mask("a", "Anna").any()
 
