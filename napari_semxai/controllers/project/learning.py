@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_semxai.store.project.learned import learned_versions, use_version, version_in_use
 from napari_semxai.types import IDLE, JobState, Progress
 from napari_semxai.types.learned import Learned, LearnedVersion, LearnRequest
-from napari_semxai.types.settings import LEARNED, ROBUST
+from napari_semxai.types.settings import LEARNED
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_semxai.state.review import Tally
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.types import AlgorithmSettings
 
 JOB = "learn"
 OFFER_EVERY = 20
@@ -47,6 +48,8 @@ class LearningController:
         self._session, self._segment = session, segment
         self._engine, self._jobs = engine, jobs
         self._offered = 0
+        self._chosen = session.algorithm.algorithm
+        session.events.algorithm.connect(self._on_algorithm_changed)
         session.events.project.connect(self._on_project_changed)
         session.events.tally.connect(self._on_tally_changed)
 
@@ -127,9 +130,14 @@ class LearningController:
         chosen = session.algorithm.algorithm == LEARNED
         if learned.used is None:
             if chosen:
-                self._segment.set_algorithm(algorithm=ROBUST, network="")
+                self._segment.set_algorithm(algorithm=self._chosen, network="")
         elif take or chosen:
             self._segment.set_algorithm(algorithm=LEARNED, network=str(learned.used.path))
+
+    def _on_algorithm_changed(self, now: AlgorithmSettings) -> None:
+        # What masks are made by again once no version is in use.
+        if now.algorithm != LEARNED:
+            self._chosen = now.algorithm
 
     def _on_project_changed(self, project: OpenProject | None) -> None:
         if self._session.learning.running:
@@ -137,7 +145,7 @@ class LearningController:
         self._session.learned, self._session.learning, self._offered = Learned(), IDLE, 0
         # Another project's network is no proposal for this one.
         if self._session.algorithm.algorithm == LEARNED:
-            self._segment.set_algorithm(algorithm=ROBUST, network="")
+            self._segment.set_algorithm(algorithm=self._chosen, network="")
         if project is not None:
             self._read(project.project.folder, take=True)
 

@@ -136,3 +136,21 @@ def test_another_project_is_not_given_what_this_one_learned(desk):
     session.project = None
     assert session.learned == Learned()
     assert session.algorithm.algorithm == "robust"
+
+
+@pytest.mark.parametrize("chosen", ["paper", "robust"])
+def test_what_was_chosen_before_comes_back_when_the_project_is_left(desk, stored, chosen):
+    session, project = desk.session, desk.session.project
+    session.project = None
+    session.algorithm = replace(session.algorithm, algorithm=chosen)
+    made = version(desk.project().folder, "0001")
+    stored["learned"] = Learned((made,), made)
+    session.project = project
+    desk.turn(lambda: session.algorithm.algorithm == "learned")
+    session.project = None
+    assert (session.algorithm.algorithm, session.algorithm.network) == (chosen, "")
+    session.project = project
+    desk.turn(lambda: session.algorithm.algorithm == "learned")
+    stored["learned"] = Learned((made,))
+    desk.learning.use("none")
+    desk.turn(lambda: session.algorithm.algorithm == chosen)
