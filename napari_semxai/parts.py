@@ -125,6 +125,7 @@ class Parts:
         viewer, session = self.viewer, self.session
         self.layers = self._owned(SessionLayers(viewer, session, self.edit))
         self.layers.mask_closed.connect(self.images.leave_mask)
+        self.images.is_shown = self.layers.layout.has_picture
         self.side_by_side = self._owned(SideBySide(viewer, session, self.layers))
         tool = ClickTool(viewer, session, self.layers, self.clicks, self.click_preview)
         self.click_tool = self._owned(tool)

@@ -113,6 +113,10 @@ class Layout:
         else:
             self._fit.fit()
 
+    def has_picture(self) -> bool:
+        """Return whether the picture is in the viewer, from which a person may remove it."""
+        return self.picture in self._viewer.layers
+
     def set_pixel_size(self, metres: float | None) -> None:
         """Take another edge of a pixel in metres; the view stays where it is on the image."""
         if self.picture is not None:

@@ -554,3 +554,26 @@ def a_box_and_a_click_beside_brush_strokes(workbench: Workbench, qtbot: QtBot) -
     assert layer.data[row, column] == 1
     press(workbench, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
     assert layer.data[stroke].all()
+
+
+@pytest.mark.parametrize("what", ["picture", "all layers"])
+def test_a_picture_that_was_removed_by_hand_comes_back_before_the_review(
+    workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, what: str
+) -> None:
+    open_queue(workbench, make_images(2), qtbot)
+    qtbot.waitUntil(lambda: number(workbench) == 1)
+    layers = workbench.layers
+    layers.mask_layer.paint((20, 30), 1)
+    painted = layers.mask_layer.data.copy()
+    if what == "picture":
+        workbench.viewer.layers.remove(layers.image_layer)
+    else:
+        workbench.viewer.layers.clear()
+    press(workbench, Qt.Key.Key_0)
+    assert "is shown again" in workbench.session.message
+    assert list(workbench.viewer.layers)[-2:] == [layers.image_layer, layers.mask_layer]
+    np.testing.assert_array_equal(layers.mask_layer.data, painted)
+    press(workbench, Qt.Key.Key_Y)
+    qtbot.waitUntil(lambda: number(workbench) == 2)
+    qtbot.waitUntil(lambda: workbench.session.queue.reviewed == 1)
+    assert workbench.session.queue.shown[0].state is ReviewState.CORRECTED

@@ -85,6 +85,11 @@ class ImageController:
         Gives back the mask of the old one.
     writer : ReviewWriter
         Takes it where the image belongs to a project.
+
+    Attributes
+    ----------
+    is_shown : callable
+        Whether the window has the open image's picture, which a person may remove.
     """
 
     def __init__(
@@ -99,6 +104,7 @@ class ImageController:
         self._segment, self._edit, self._writer = segment, edit, writer
         self._visits: dict[str, _Visit] = {}
         self.candidates = CandidateMemory(session)
+        self.is_shown: Callable[[], bool] = lambda: True
         self._wanted: tuple[str, ...] = ()
 
     def open_file(self, path: Path, page: int = 0) -> None:
@@ -212,6 +218,19 @@ class ImageController:
         if project is not None and self._is_untouched(image_id):
             read = partial(project.cache.load, image_id)
             self._jobs.run("read again", read, partial(self._on_read_again, project))
+
+    def bring_back(self) -> bool:
+        """Show the project's open image again where its picture was removed; whether it was."""
+        project = self._session.project
+        if project is None or self.is_shown():
+            return False
+        self.leave_mask()
+        entry = self._session.entry
+        if entry is not None:
+            # Another image to the window, so that it opens anew.
+            self.show_entry(project, replace(entry, image=replace(entry.image)))
+            self._session.say("Not reviewed: the picture had been removed, and is shown again")
+        return True
 
     def is_edited(self, image_id: str) -> bool:
         """Return whether an image of the project is open with a person's work; in any thread."""

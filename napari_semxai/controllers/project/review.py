@@ -105,13 +105,13 @@ class ReviewController:
         if entry is None or queue is None:
             self._session.message = "Open a project first: there is no queue to review"
             return False
+        if self._images.bring_back():
+            return False
         mask = self._edit.mask
         if state in NEED_MASK and (mask is None or not mask.any()):
-            self._session.message = (
-                "The mask is empty: generate or paint one, or choose 'No defect'"
-            )
-            return False
-        why = self._too_early(state)
+            why = "The mask is empty: generate or paint one, or choose 'No defect'"
+        else:
+            why = self._too_early(state)
         if why:
             self._session.say(why)
             return False

@@ -95,6 +95,24 @@ def test_an_image_that_has_only_just_opened_is_not_reviewed(desk):
     desk.turn(lambda: desk.session.queue.reviewed == 1)
 
 
+def test_an_image_whose_picture_is_gone_is_shown_again_before_it_is_reviewed(desk):
+    desk.open()
+    desk.stroke(3, 5)
+    shown = desk.session.image
+    desk.images.is_shown = lambda: desk.session.image is not shown
+    for state in (ReviewState.ACCEPTED, ReviewState.NO_DEFECT):
+        desk.review.review(state)
+        assert "Not reviewed: the picture had been removed" in desk.session.message
+        assert desk.session.record.state is ReviewState.CANDIDATE
+        assert (desk.session.queue.number, desk.live.mask.sum()) == (1, 16)
+        shown = desk.session.image
+    desk.images.is_shown = lambda: True
+    desk.review.accept()
+    desk.turn(lambda: desk.session.queue.reviewed == 1)
+    record = desk.project().record("wafer_0", "Anna")
+    assert (record.state, record.area) == (ReviewState.CORRECTED, 16)
+
+
 def unfinished(desk, what):
     """Leave the mask of the open image half made."""
     desk.session.automatic = generated()
