@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from napari.utils.colormaps import DirectLabelColormap
 from napari_semxai.layers.files import DEFECT, ROLE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from napari.components import ViewerModel
     from napari.layers import Image, Layer
     from numpy.typing import NDArray
@@ -108,7 +111,6 @@ class OwnedLayers:
         if role == DEFECT and self._spare is not None:
             self._layers[role], self._spare = self._spare, None
             return self._use_again(self._layers[role], values)
-        active = self._viewer.layers.selection.active
         layer = Labels(
             values.astype(np.uint8),
             name=title,
@@ -117,12 +119,12 @@ class OwnedLayers:
             metadata={ROLE: role},
         )
         self._layout.lay(layer)
-        self._viewer.add_layer(layer)
+        with staying_active(self._viewer):
+            self._viewer.add_layer(layer)
         self._layers[role] = layer
         if role != DEFECT:
             layer.editable = False
             self._put_below_mask(layer)
-            self._viewer.layers.selection.active = active
         return layer
 
     def _use_again(self, layer: Labels, values: NDArray[Any]) -> Labels:
@@ -144,6 +146,22 @@ class OwnedLayers:
         if mask is not None:
             layers = self._viewer.layers
             layers.move(layers.index(layer), layers.index(mask))
+
+
+@contextmanager
+def staying_active(viewer: ViewerModel) -> Iterator[None]:
+    """Add layers without taking the tool off the active one.
+
+    napari makes active what is added, and shows its controls, which is a third of what adding
+    costs. Without the attribute that is set here, it does so still.
+    """
+    layers, active = viewer.layers, viewer.layers.selection.active
+    layers._activate_on_insert = False
+    try:
+        yield
+    finally:
+        layers._activate_on_insert = True
+        layers.selection.active = active
 
 
 def refresh_pixels(layer: Image | Labels) -> None:

@@ -16,7 +16,7 @@ from napari_semxai.controllers.explain.sources import NamedMap
 from napari_semxai.controllers.project.images import is_page
 from napari_semxai.layers.explain.float_layers import CLASSIFIER, FloatLayers, TileTitles
 from napari_semxai.layers.files import ROLE
-from napari_semxai.layers.owned_layers import EXPLANATION, role_colormap
+from napari_semxai.layers.owned_layers import EXPLANATION, role_colormap, staying_active
 from napari_semxai.layers.placement import Tile
 from napari_semxai.state.explanation import HEAT_MAP
 
@@ -319,7 +319,6 @@ class ImageCopies:
 
     def _add(self, picture: Image, number: int, tile: Tile) -> Image:
         pixels = self._session.image.pixels if self._session.image is not None else picture.data
-        active = self._viewer.layers.selection.active
         layer = Image(
             pixels,
             name=f"image, copy {number + 1}",
@@ -330,8 +329,8 @@ class ImageCopies:
         )
         self._layout.lay(layer, tile)
         # Below the picture, over which all explanations lie.
-        self._viewer.layers.insert(self._viewer.layers.index(picture), layer)
-        self._viewer.layers.selection.active = active
+        with staying_active(self._viewer):
+            self._viewer.layers.insert(self._viewer.layers.index(picture), layer)
         return layer
 
 

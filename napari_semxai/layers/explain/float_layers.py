@@ -15,7 +15,12 @@ from superqt.utils import qdebounced
 
 from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.files import ROLE
-from napari_semxai.layers.owned_layers import EXPLANATION, refresh_pixels, set_visible
+from napari_semxai.layers.owned_layers import (
+    EXPLANATION,
+    refresh_pixels,
+    set_visible,
+    staying_active,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable, Mapping
@@ -163,7 +168,6 @@ class FloatLayers:
             self.legend_changed.emit(legend)
 
     def _add(self, shown: NamedMap, colormap: Colormap, tile: tuple[int, int]) -> Image:
-        active = self._viewer.layers.selection.active
         values, limits = _drawn(shown)
         layer = Image(
             values,
@@ -175,8 +179,8 @@ class FloatLayers:
             metadata={ROLE: EXPLANATION},
         )
         self._layout.lay(layer, tile)
-        self._viewer.layers.insert(self._index_for(shown.rank), layer)
-        self._viewer.layers.selection.active = active
+        with staying_active(self._viewer):
+            self._viewer.layers.insert(self._index_for(shown.rank), layer)
         self._layers[shown.role] = layer
         self._ranks[layer] = shown.rank
         return layer
@@ -245,7 +249,6 @@ class TileTitles:
 
     def _name(self) -> None:
         if self._layer is None:
-            active = self._viewer.layers.selection.active
             self._layer = Points(
                 np.zeros((0, 2)),
                 name="titles",
@@ -254,8 +257,8 @@ class TileTitles:
                 metadata={ROLE: EXPLANATION},
             )
             self._layout.lay(self._layer, _ABOVE)
-            self._viewer.add_layer(self._layer)
-            self._viewer.layers.selection.active = active
+            with staying_active(self._viewer):
+                self._viewer.add_layer(self._layer)
         origin = self._layout.corner(_ABOVE)
         corners = [self._layout.corner(tile) - origin for tile in self._titles]
         # napari knows which points are in view of a layer that is visible only: until then it

@@ -10,6 +10,7 @@ from napari.layers import Points, Shapes
 from psygnal import Signal
 from qtpy.QtCore import QTimer
 
+from napari_semxai.layers.owned_layers import staying_active
 from napari_semxai.state.review import ClickState
 from napari_semxai.types import colors
 
@@ -57,14 +58,13 @@ class PromptLayers:
 
     def begin(self, mask: Labels) -> None:
         """Lay the layers over a mask and show them, empty."""
-        active = self._viewer.layers.selection.active
         for layer in (self._points, self._box):
             self._layout.lay(layer)
-            _put_over(self._viewer, layer, mask)
+            with staying_active(self._viewer):
+                _put_over(self._viewer, layer, mask)
             layer.visible = True
         self._points.current_size = max(3.0, min(mask.data.shape) / 60)
         self._edge_width = max(1.0, min(mask.data.shape) / 250)
-        self._viewer.layers.selection.active = active
 
     def hide(self) -> None:
         """Show nothing."""

@@ -11,7 +11,7 @@ from psygnal import Signal
 
 from napari_semxai.controllers.scores.evaluate import NamedMask
 from napari_semxai.layers.mask.mask_watch import MaskWatch
-from napari_semxai.layers.owned_layers import set_visible
+from napari_semxai.layers.owned_layers import set_visible, staying_active
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
@@ -244,11 +244,9 @@ class SideBySide:
 
     def _show(self, picture: NDArray[np.uint8], name: str) -> None:
         if self.layer is None:
-            # napari selects what is added, which would take the tool off the mask.
-            active = self._viewer.layers.selection.active
             self.layer = ImageLayer(picture, rgb=True, name=name)
-            self._viewer.add_layer(self.layer)
-            self._viewer.layers.selection.active = active
+            with staying_active(self._viewer):
+                self._viewer.add_layer(self.layer)
         else:
             self.layer.data, self.layer.name = picture, name
             set_visible(self.layer, True)

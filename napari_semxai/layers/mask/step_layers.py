@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from napari.layers import Image
 
-from napari_semxai.layers.owned_layers import set_visible
+from napari_semxai.layers.owned_layers import set_visible, staying_active
 from napari_semxai.types import colors
 
 if TYPE_CHECKING:
@@ -217,11 +217,9 @@ class ReferenceLayers:
     def _show(self, name: str, values: NDArray[Any], found: Difference) -> None:
         layer = self._own.get(name)
         if layer is None:
-            # napari selects what is added, which would take the tool off the mask.
-            active = self._viewer.layers.selection.active
             layer = self._own[name] = Image(values, name=name, **_LOOKS[name])
-            self._viewer.add_layer(layer)
-            self._viewer.layers.selection.active = active
+            with staying_active(self._viewer):
+                self._viewer.add_layer(layer)
         elif self._shown.get(name) is not found:
             layer.data = values
         self._shown[name] = found

@@ -223,6 +223,19 @@ def test_everything_is_hidden_and_back(viewer, session, shown):
     assert all(viewer.layers[name].visible for name in names)
 
 
+def test_maps_that_are_added_make_napari_show_no_controls(viewer, session, shown):
+    active = viewer.layers.selection.events.active
+    told = []
+    active.connect(told.append)
+    show_heat(session, make.heatmap(), make.heatmap(method="layercam"))
+    shown.set_look(Look(side_by_side=True))
+    assert len(viewer.layers) == 7
+    assert told == []
+    # What a person adds is active, as ever.
+    assert viewer.add_image(np.zeros(make.SHAPE)) is viewer.layers.selection.active
+    active.disconnect(told.append)
+
+
 def test_methods_side_by_side_on_copies_of_the_image(viewer, session, shown):
     show_heat(session, make.heatmap(), make.heatmap(method="layercam"), make.heatmap(1))
     assert "LayerCAM: Class 3" not in viewer.layers
