@@ -165,8 +165,8 @@ def doubt_text(doubts: AnswerDoubts) -> str:
     if doubts.emptied:
         reasons.append("removes the whole object")
     return (
-        f"⚠ Not applied: the answer {' and '.join(reasons)}. Apply it, discard it, or click again "
-        "to correct it."
+        f"⚠ SAM answer not applied: {' and '.join(reasons)}. Alt+T applies it, Alt+Shift+T "
+        "discards it, a click corrects it."
     )
 
 

@@ -601,8 +601,8 @@ def test_an_answer_that_is_offered_is_explained_and_decided_on(edit, session, co
     offer = Offer(nothing, ~nothing, Prompts(), doubts, "SAM click", {})
     session.clicks = Clicks(active=True, message="Predicted IoU 0.93", offer=offer)
     text = panel.status.text()
-    assert "Not applied" in text
-    assert "leaves out 2 clicks on the defect and has 34% of its area outside the box" in text
+    said = "leaves out 2 clicks on the defect and has 34% of its area outside the box"
+    assert f"not applied: {said}" in text
     panel.apply.click()
     panel.discard.click()
     assert [name for name, *_ in controller.calls[-2:]] == ["apply_offer", "discard_offer"]

@@ -11,7 +11,7 @@ from qtpy.QtCore import QObject, Qt, Signal
 from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_semxai.state.open_image import SaveStage
-from napari_semxai.state.review import ClickState
+from napari_semxai.state.review import ClickState, doubt_text
 from napari_semxai.types import Failure, JobState
 from napari_semxai.widgets.common.forms import Connected, button
 from napari_semxai.widgets.common.status import ShownSoon, StatusLine
@@ -126,7 +126,7 @@ class WorkMonitor(Connected, QObject):
         super().__init__()
         self.log: deque[str] = deque(maxlen=_REMEMBERED)
         self._running: dict[str, tuple[str, Progress | None]] = {}
-        self._unsaved, self._last = "", ""
+        self._offered, self._unsaved, self._last = "", "", ""
         self._soon = ShownSoon(self, self.changed.emit)
         explanation = session.explanation.events
         outside: Connections = (
@@ -143,9 +143,9 @@ class WorkMonitor(Connected, QObject):
 
     @property
     def text(self) -> str:
-        """What runs; else what could not be saved; else what came last."""
+        """What waits for a word; else what runs, could not be saved, or came last."""
         running = " · ".join(text for text, _ in self._running.values())
-        return running or self._unsaved or self._last
+        return self._offered or running or self._unsaved or self._last
 
     @property
     def progress(self) -> Progress | None:
@@ -166,6 +166,7 @@ class WorkMonitor(Connected, QObject):
 
     def _on_clicks_changed(self, clicks: Clicks) -> None:
         self._running.pop(_CLICK, None)
+        self._offered = "" if clicks.offer is None else doubt_text(clicks.offer.doubts)
         if clicks.state.is_waiting:
             self._running[_CLICK] = f"{_CLICK}: {clicks.message or 'waiting for SAM 2 …'}", None
         self._soon.changed(clicks.state is ClickState.ANSWERING)

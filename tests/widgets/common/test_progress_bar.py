@@ -2,13 +2,15 @@ from dataclasses import replace
 from functools import partial
 from threading import Event
 
+import numpy as np
 import pytest
 
+from napari_semxai.algorithms.masks.click_edits import AnswerDoubts
 from napari_semxai.controllers.jobs import Jobs
 from napari_semxai.state.open_image import SaveStage, SaveState
-from napari_semxai.state.review import Clicks, ClickState
+from napari_semxai.state.review import Clicks, ClickState, Offer
 from napari_semxai.state.session import Session
-from napari_semxai.types import IDLE, Failure, JobState, Progress
+from napari_semxai.types import IDLE, Failure, JobState, Progress, Prompts
 from napari_semxai.widgets.common.progress_bar import JobBar, WorkLine, WorkMonitor, progress_text
 from tests.open_images import make_image, open_image
 
@@ -81,6 +83,19 @@ def test_the_line_says_that_an_engine_failed_and_a_click_waits(monitor):
     assert line.text.text() == "SAM click: Encoding the image …"
     session.clicks = Clicks()
     assert "the engine stopped" in line.text.text()
+
+
+def test_the_line_tells_of_an_answer_that_is_offered_until_it_is_decided_on(monitor):
+    session, _, line = monitor
+    session.say("3 masks exported")
+    nothing = np.zeros((8, 8), bool)
+    offer = Offer(nothing, ~nothing, Prompts(), AnswerDoubts(covered=0.7), "SAM click", {})
+    session.clicks = Clicks(message="Predicted IoU 0.93", offer=offer)
+    session.generation = Progress("decode", 64, 1024)
+    said = "⚠ SAM answer not applied: covers 70% of the image. Alt+T applies it"
+    assert line.text.text().startswith(said)
+    session.clicks = Clicks()
+    assert "64 of 1024" in line.text.text()
 
 
 def test_an_answer_is_announced_when_it_takes_long(monitor, qtbot):
