@@ -2,8 +2,9 @@
 
 ``python -m training.defects FOLDER --scenes 1400`` lets the encoder look at scenes of a stream of
 their own, once, and keeps what it sees (3.7 MB a scene). ``--minutes 30`` trains the head on all
-scenes of the folder, the rate going down to 0; ``--init-from FILE`` begins from another head, and
-``--export FILE`` takes the averaged weights.
+scenes of the folder, the rate going down to 0; ``--init-from FILE`` begins from another head, or
+from the mean of several, and ``--export FILE`` takes the averaged weights. Runs of another
+``--run`` can go on side by side, and be averaged with ``--minutes 0``.
 
 With ``--compared`` scenes and head are those of an image beside a reference: patterned scenes of
 another stream, each compared with its own repetitions and with a made reference. They need a
@@ -36,6 +37,8 @@ from training.samples import draw_spec
 from training.scenes import SHAPE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -82,17 +85,17 @@ def look(folder: Path, first: int, count: int, *, compared: bool) -> None:
     trunk = Segmenter("bundled", device="cpu", steady=True).network.image_encoder.trunk
     folder.mkdir(parents=True, exist_ok=True)
     ways = 2 * compared
-    features, pixels, truths, signed, strength = (
+    features, pixels, truths, signed, strength, shown = (
         np.lib.format.open_memmap(folder / f"{first}.{name}.npy", "w+", dtype, (count, *shape))
         for name, (dtype, shape) in arrays_of(ways).items()
     )
     for row in range(count):
         scene, found = draw_compared(first + row) if compared else (draw_scene(first + row), [])
         pixels[row], truths[row] = scene.image, scene.defect
-        levels = encoded(trunk, scene.image)
-        features[row] = np.concatenate([level.numpy().ravel() for level in levels])
+        features[row] = _flat(encoded(trunk, scene.image))
         for way, one in enumerate(found):
             signed[row, way], strength[row, way] = one.signed, one.strength
+            shown[row, way] = _flat(encoded(trunk, one.signed))
         (folder / f"{first}.count").write_text(str(row + 1))
         print(f"\r{row + 1} of {count} scenes", end="", flush=True)
     print()
@@ -106,7 +109,12 @@ def arrays_of(ways: int) -> dict[str, tuple[type, tuple[int, ...]]]:
         "truth": (np.uint8, SHAPE),
         "signed": (np.uint8, (ways, *SHAPE)),
         "strength": (np.float16, (ways, *SHAPE)),
+        "shown": (np.float16, (ways, sum(SIZES))),
     }
+
+
+def _flat(levels: list[Tensor]) -> NDArray[np.float16]:
+    return np.concatenate([level.numpy().ravel() for level in levels])
 
 
 class Scenes:
@@ -116,29 +124,42 @@ class Scenes:
 
     def __init__(self, folder: Path) -> None:
         self.views: list[View] = []
-        self._features: list[np.ndarray] = []
+        self._features: list[tuple[NDArray[np.float16], ...]] = []
         self._differences: list[Difference | None] = []
         for path in sorted(folder.glob("*.count")):
-            features, pixels, truths, signed, strength = (
+            features, pixels, truths, signed, strength, shown = (
                 np.load(path.with_suffix(f".{name}.npy"), mmap_mode="r") for name in arrays_of(0)
             )
             for row in range(int(path.read_text())):
-                ways = range(signed.shape[1])
-                found = [_difference(signed[row, way], strength[row, way]) for way in ways]
-                # Where it could not be compared nothing was written.
-                found = [one for one in found if one.strength[::40].any()]
-                for one in found if ways else [None]:
-                    place = len(self.views)
-                    self.views.append(View(place, pixels[row], truths[row], place))
-                    self._features.append(features[row])
-                    self._differences.append(one)
+                if not signed.shape[1]:
+                    self._add(pixels[row], truths[row], None, features[row])
+                for way in range(signed.shape[1]):
+                    one = _difference(signed[row, way], strength[row, way])
+                    # Where it could not be compared nothing was written.
+                    if one.strength[::40].any():
+                        seen = features[row], shown[row, way]
+                        self._add(pixels[row], truths[row], one, *seen)
+
+    def _add(
+        self,
+        pixels: NDArray[np.uint8],
+        truth: NDArray[np.uint8],
+        difference: Difference | None,
+        *features: NDArray[np.float16],
+    ) -> None:
+        place = len(self.views)
+        self.views.append(View(place, pixels, truth, place))
+        self._features.append(features)
+        self._differences.append(difference)
 
     def levels(self, view: View) -> list[Tensor]:
         """Return the features of a view."""
-        parts = np.split(np.array(self._features[view.place]), np.cumsum(SIZES)[:-1])
         return [
             torch.from_numpy(part.reshape(1, *shape))
-            for part, shape in zip(parts, SHAPES, strict=True)
+            for features in self._features[view.place]
+            for part, shape in zip(
+                np.split(np.array(features), np.cumsum(SIZES)[:-1]), SHAPES, strict=True
+            )
         ]
 
     def pixels(self, view: View) -> Tensor:
@@ -152,45 +173,51 @@ def _difference(signed: NDArray[np.uint8], strength: NDArray[np.float16]) -> Dif
 
 def standardise(head: Head, features: list[list[Tensor]]) -> None:
     """Give a head mean and deviation of every channel from the features of some images."""
-    for index in range(len(LEVELS)):
+    for index in range(len(features[0])):
         values = torch.cat([levels[index] for levels in features]).float()
         getattr(head, f"mean{index}").copy_(values.mean((0, 2, 3), keepdim=True))
         getattr(head, f"scale{index}").copy_(1 / (values.std((0, 2, 3), keepdim=True) + 1e-3))
 
 
-def begun(scenes: Scenes, begin: Path | None) -> Head:
-    """Return a new head for scenes, or another one, which learns to see a difference."""
-    channels = scenes.pixels(scenes.views[0]).shape[1]
+def begun(scenes: Scenes, begin: Sequence[Path]) -> Head:
+    """Return a new head for scenes, or the mean of others, which learn to see a difference."""
     torch.manual_seed(0)
-    head = Head(channels)
+    head = Head(compared=len(scenes.levels(scenes.views[0])) > len(LEVELS))
     some = scenes.views[:: max(1, len(scenes.views) // 24)]
     standardise(head, [scenes.levels(view) for view in some])
-    if begin is None:
+    if not begin:
         return head
-    for name, value in load_file(begin).items():
-        if name != "grey":
-            own = head.state_dict()[name]
+    files = [load_file(path) for path in begin]
+    known = {name: sum(file[name].float() for file in files) / len(files) for name in files[0]}
+    for name, own in head.state_dict().items():
+        if name in known:
             # Channels that it does not know count for nothing at first.
             own.zero_()
-            own[tuple(map(slice, value.shape))] = value
+            own[tuple(map(slice, known[name].shape))] = known[name]
+        elif name.startswith("across"):
+            own.zero_()
     return head
 
 
-def train(scenes: Scenes, minutes: float, begin: Path | None) -> dict[str, Tensor]:
-    """Return the averaged weights after some minutes."""
+def train(scenes: Scenes, minutes: float, begin: Sequence[Path], run: int) -> dict[str, Tensor]:
+    """Return the averaged weights after some minutes of a run, which draws windows of its own."""
     settings = replace(LearnSettings(), batch=BATCH, steps=10**9)
-    training = HeadTraining(scenes, range(len(scenes.views)), settings, 0, begun(scenes, begin))
+    training = HeadTraining(scenes, range(len(scenes.views)), settings, run, begun(scenes, begin))
     average, losses, began = copy.deepcopy(training.head), [], time.monotonic()
     while (spent := (time.monotonic() - began) / 60) < minutes:
         rate = settings.rate * 0.5 * (1 + np.cos(np.pi * spent / minutes))
         training.settings = replace(settings, rate=float(rate))
-        losses.append(training.advance())
+        with torch.autocast("cpu", torch.bfloat16):
+            losses.append(training.advance())
         keep = min(MOST, (1 + training.step) / (10 + training.step))
         with torch.no_grad():
             for mean, now in zip(average.parameters(), training.head.parameters(), strict=True):
                 mean.lerp_(now, 1 - keep)
         if training.step % 100 == 0:
-            print(f"{training.step} steps, {spent:.1f} min, loss {np.mean(losses[-100:]):.4f}")
+            print(
+                f"{training.step} steps, {spent:.1f} min, loss {np.mean(losses[-100:]):.4f}",
+                flush=True,
+            )
     return average.state_dict()
 
 
@@ -202,14 +229,18 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=0, help="how many to look at")
     parser.add_argument("--compared", action="store_true", help="beside a reference")
     parser.add_argument("--minutes", type=float, default=0.0, help="how long to train")
-    parser.add_argument("--init-from", type=Path, help="weights to begin from")
+    parser.add_argument("--run", type=int, default=0, help="one of several from the same weights")
+    parser.add_argument(
+        "--init-from", type=Path, nargs="+", default=[], help="weights to begin from: their mean"
+    )
     parser.add_argument("--export", type=Path, help="where the weights are written")
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.scenes:
         look(options.folder, options.first, options.scenes, compared=options.compared)
-    if options.minutes:
-        state = train(Scenes(options.folder), options.minutes, options.init_from)
+    if options.export:
+        scenes = Scenes(options.folder)
+        state = train(scenes, options.minutes, options.init_from, options.run)
         halves = {name: value.half().contiguous() for name, value in state.items()}
         save_file(halves | {"grey": torch.tensor(GREY)}, options.export)
 

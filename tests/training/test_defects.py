@@ -39,26 +39,36 @@ def test_scenes_beside_a_reference_come_once_for_each_way_to_compare(tmp_path):
         expected = pixels_of(scene.image, *training.GREY, difference)
         assert pixels.shape == (1, 4, *scene.image.shape)
         torch.testing.assert_close(pixels, expected, atol=2e-3, rtol=0)
+        # What the encoder sees of the image, then of how it differs.
+        shapes = [level.shape[1:] for level in scenes.levels(view)]
+        assert shapes == [*training.SHAPES] * 2
     # A head that knows no reference says the same until it has learned of one.
-    head = training.begun(scenes, DEFECT_WEIGHTS).eval()
+    head = training.begun(scenes, [DEFECT_WEIGHTS]).eval()
     alone, _ = bundled_head()
     levels = scenes.levels(scenes.views[0])
     pixels = scenes.pixels(scenes.views[0])
     with torch.inference_mode():
-        torch.testing.assert_close(head(pixels, levels), alone(pixels[:, :2], levels))
+        torch.testing.assert_close(head(pixels, levels), alone(pixels[:, :2], levels[:3]))
 
 
-def test_training_goes_on_from_other_weights(folder, tmp_path):
+def write(state, file):
+    packed = {name: value.contiguous() for name, value in state.items()}
+    training.save_file(packed | {"grey": torch.tensor(training.GREY)}, file)
+    return file
+
+
+def test_training_goes_on_from_other_weights_and_from_their_mean(folder, tmp_path):
     scenes = training.Scenes(folder)
-    trained = training.train(scenes, 1e-4, None)
+    trained = training.train(scenes, 1e-4, [], 0)
     Head().load_state_dict(trained)
     assert all(torch.isfinite(value).all() for value in trained.values())
-    file = tmp_path / "head.safetensors"
-    training.save_file(
-        {name: value.contiguous() for name, value in trained.items()}
-        | {"grey": torch.tensor(training.GREY)},
-        file,
-    )
+    file = write(trained, tmp_path / "head.safetensors")
     # No time left: what it began from.
-    same = training.train(scenes, 0, file)
+    same = training.train(scenes, 0, [file], 0)
     assert all(torch.equal(same[name], trained[name]) for name in trained)
+    other = training.train(scenes, 1e-4, [], 1)
+    assert any(not torch.equal(other[name], trained[name]) for name in trained)
+    files = [file, write(other, tmp_path / "other.safetensors")]
+    mean = training.train(scenes, 0, files, 0)
+    for name, value in mean.items():
+        torch.testing.assert_close(value, (trained[name] + other[name]) / 2)

@@ -195,7 +195,7 @@ class HeadTraining:
         total = 0.0
         for index in rng.choice(len(self._mine), settings.batch):
             pixels, levels, truth = self._window(self._mine[int(index)], rng)
-            loss = _loss(self.head(pixels, levels), truth) / settings.batch
+            loss = _loss(self.head(pixels, levels).float(), truth) / settings.batch
             loss.backward()
             total += float(loss.detach())
         nn.utils.clip_grad_norm_(self.head.parameters(), 1.0)
@@ -217,7 +217,8 @@ class HeadTraining:
         top, left = round(row * rows / CELLS), round(column * columns / CELLS)
         window = np.s_[top : top + rows // 2, left : left + columns // 2]
         levels = []
-        for level, times in zip(self._views.levels(view), (4, 2, 1), strict=True):
+        for level in self._views.levels(view):
+            times = level.shape[-1] // CELLS
             part = np.s_[
                 row * times : (row + half) * times, column * times : (column + half) * times
             ]

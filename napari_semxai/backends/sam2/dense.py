@@ -53,16 +53,17 @@ class Head(nn.Module):
 
     Parameters
     ----------
-    channels : int
-        Of `pixels_of`: with or without a difference.
+    compared : bool
+        Whether it sees a difference, too: in `pixels_of`, and as the encoder sees its picture.
     """
 
-    def __init__(self, channels: int = 2) -> None:
+    def __init__(self, *, compared: bool = False) -> None:
         super().__init__()
-        for index, width in enumerate(LEVELS):
+        widths, channels = LEVELS * (1 + compared), 2 * (1 + compared)
+        for index, width in enumerate(widths):
             self.register_buffer(f"mean{index}", torch.zeros(1, width, 1, 1))
             self.register_buffer(f"scale{index}", torch.ones(1, width, 1, 1))
-        self.across = nn.ModuleList(nn.Conv2d(width, _WIDTH, 1) for width in LEVELS)
+        self.across = nn.ModuleList(nn.Conv2d(width, _WIDTH, 1) for width in widths)
         self.near = nn.Sequential(*_layer(channels, _FINE, 2), *_layer(_FINE, _FINE))
         self.quarter = nn.Sequential(*_layer(_FINE, _WIDTH, 2))
         self.joined = nn.Sequential(*_layer(2 * _WIDTH, _WIDTH), *_layer(_WIDTH, _WIDTH))
@@ -74,7 +75,10 @@ class Head(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, pixels: Tensor, levels: list[Tensor]) -> Tensor:
-        """Return logits (B, 1, M, N) of `pixels` (B, c, M, N) and the encoder's levels."""
+        """Return logits (B, 1, M, N) of `pixels` (B, c, M, N) and the encoder's levels.
+
+        Those of a difference follow on the image's own.
+        """
         near = self.near(pixels.contiguous(memory_format=torch.channels_last))
         quarter = self.quarter(near)
         seen = torch.zeros_like(quarter)
@@ -153,7 +157,7 @@ def bundled_head(weights: Path = DEFECT_WEIGHTS) -> tuple[Head, tuple[float, flo
     """Return a head that comes with the package, with the grey levels of its `pixels_of`."""
     state = {name: value.float() for name, value in load_file(weights).items()}
     level, spread = state.pop("grey").tolist()
-    head = Head(state["near.0.weight"].shape[1])
+    head = Head(compared="mean3" in state)
     head.load_state_dict(state)
     return head, (level, spread)
 
@@ -195,10 +199,14 @@ class DefectFinder:
         found = self._found.get(key)
         if found is None:
             gray = np.rint(luminance(image)).astype(np.uint8)
-            own = self._trunk is self._network.image_encoder.trunk
-            levels = self._images.seen(image) if own else None
+            levels = self._levels(image, gray)
+            if difference is not None:
+                if self._own:
+                    # It is asked about the same picture next.
+                    self._images.of(difference.signed)
+                levels = levels + self._levels(difference.signed, difference.signed)
             head, grey = _ready(DEFECT_WEIGHTS if difference is None else COMPARED_WEIGHTS)
-            logits = head(pixels_of(gray, *grey, difference), levels or encoded(self._trunk, gray))
+            logits = head(pixels_of(gray, *grey, difference), levels)
             steps = np.clip(np.rint(logits[0, 0].numpy() * DEFECT_STEPS), -127, 127)
             found = steps.astype(np.int8)
             self._found.put(key, found)
@@ -217,6 +225,15 @@ class DefectFinder:
         if difference is not None:
             pool = replace(pool, compared_logits=self.of(image, difference))
         return pool
+
+    def _levels(self, image: NDArray[np.uint8], gray: NDArray[np.uint8]) -> list[Tensor]:
+        known = self._images.seen(image) if self._own else None
+        return known or encoded(self._trunk, gray)
+
+    @property
+    def _own(self) -> bool:
+        """Whether the network that gives the candidates is the bundled one."""
+        return self._trunk is self._network.image_encoder.trunk
 
     @cached_property
     def _trunk(self) -> LiteTrunk:
