@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 LEAST_CORRELATION = 0.4
 """Correlation below which a picture is no reference: it shows another place."""
-LEAST_REPETITION = 0.6
+LEAST_REPETITION = 0.5
 """Correlation with its own shifts below which an image has no period."""
 
 POINTS = 15_000
@@ -26,6 +26,7 @@ _COARSE = 512
 _PEAKS = 12
 _SHIFTS = 8
 _NEEDED = 5
+_LEAST_LIKENESS = 0.3
 _BAND = 2**15
 """Pixels of each copy that are sorted at once: all copies of a band stay in the cache."""
 
@@ -184,7 +185,7 @@ def _own_shifts(image: Picture) -> list[tuple[tuple[int, int], float]]:
     half = np.concatenate([likeness[:rows, -columns:], likeness[:rows, :columns]], axis=1)
     down, right = np.ogrid[:rows, -columns:columns]
     half[(down**2 + right**2 < 16**2) | ((down == 0) & (right < 0))] = -1
-    peaks = (scipy.ndimage.maximum_filter(half, 5) == half) & (half > LEAST_REPETITION / 2)
+    peaks = (scipy.ndimage.maximum_filter(half, 5) == half) & (half > _LEAST_LIKENESS)
     places = np.argwhere(peaks)
     values = half[peaks]
     order = np.argsort(-values)
