@@ -143,10 +143,10 @@ def test_no_proposal_that_was_judged_is_made_anew(tmp_path, monkeypatch):
 
 def test_todays_proposal_is_compared_with_the_reference_as_in_semxai_mask(tmp_path):
     rng = np.random.default_rng(0)
-    lines = 90 + 60 * (np.indices(SHAPE)[1] // 8 % 2)
+    lines = 90 + 60 * (np.indices((240, 240))[1] // 12 % 2)
     for name, spot in (("a_reference", 0), ("a", 90)):
-        pixels = lines + rng.normal(0, 4, SHAPE)
-        pixels[40:48, 30:38] += spot
+        pixels = lines + rng.normal(0, 4, lines.shape)
+        pixels[120:132, 90:102] += spot
         Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
     image = read_image(tmp_path / "a.png")
     settings = MaskSettings(
@@ -156,7 +156,7 @@ def test_todays_proposal_is_compared_with_the_reference_as_in_semxai_mask(tmp_pa
     segmenter = Segmenter("bundled", device="cpu", steady=True)
     found = todays_mask(segmenter, image, settings)
     np.testing.assert_array_equal(found, Pipeline(settings).run(image).truth.mask)
-    assert found[44, 34]
+    assert found[126, 96]
     assert found.sum() < 300
 
 
