@@ -153,7 +153,7 @@ class ImageController:
         image : SemImage or Path
             The image, or its file.
         """
-        known = self._in_project(image)
+        known = _in_project(self._session.project, image)
         if known is not None:
             self.go(known)
         elif isinstance(image, Path):
@@ -241,7 +241,7 @@ class ImageController:
 
     def leave_mask(self) -> None:
         """Let the mask of the current image go, which a person closed; its strokes are kept."""
-        self._keep_mask()
+        self._writer.keep(self._edit.leave())
         self._session.update_image(edited=False)
 
     def look_for_leftovers(self, folder: Path) -> None:
@@ -260,9 +260,6 @@ class ImageController:
                 del self._visits[next(iter(self._visits))]
         elif current is not None:
             self.candidates.remember_current()
-        self._keep_mask()
-
-    def _keep_mask(self) -> None:
         self._writer.keep(self._edit.leave())
 
     def _start_image(self, opening: OpenImage | None) -> None:
@@ -319,11 +316,11 @@ class ImageController:
         if self._session.queue is not None and project is self._session.project:
             self._session.queue = self._session.queue.with_unreadable({image_id: message})
 
-    def _in_project(self, image: FitImage) -> str | None:
-        """Return the id of an image in the open project, None where it is not of it."""
-        project = self._session.project
-        entries = () if project is None else project.project.images
-        return next((one.id for one in entries if is_page(image, one.path, one.page)), None)
+
+def _in_project(project: OpenProject | None, image: FitImage) -> str | None:
+    """Return the id of an image in a project, None where it is not of it."""
+    entries = () if project is None else project.project.images
+    return next((one.id for one in entries if is_page(image, one.path, one.page)), None)
 
 
 def _opened(project: OpenProject, entry: Entry) -> OpenImage:

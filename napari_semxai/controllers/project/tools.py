@@ -223,11 +223,8 @@ class ProjectTools:
         queue, opened = self._session.queue, self._session.project
         if queue is None or opened is None or not self._session.blind:
             return False
-        me, left = annotator_key(queue.annotator), queue.total - queue.reviewed
-        # On a drive that is away nobody can tell who else there is.
-        with suppress(InputError):
-            left = left if any(name != me for name in opened.project.annotators()) else 0
-        if not left:
+        left = queue.total - queue.reviewed
+        if not left or not _has_others(opened, queue.annotator):
             return False
         self._session.message = (
             "Other annotators are hidden until you have reviewed all images; "
@@ -334,6 +331,13 @@ class ProjectTools:
     def _on_failed(self, message: str) -> None:
         self._session.batch = IDLE
         self._session.message = message
+
+
+def _has_others(opened: OpenProject, annotator: str) -> bool:
+    """Return whether others have reviews, or nobody can tell: on a drive that is away."""
+    with suppress(InputError):
+        return any(name != annotator_key(annotator) for name in opened.project.annotators())
+    return True
 
 
 def _but(failed: Mapping[str, str], what: str) -> str:

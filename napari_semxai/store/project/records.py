@@ -248,7 +248,7 @@ def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> N
     if mask is not None:
         write_mask(place, mask)
     digest = file_sha256(place) if record.mask_sha256 else ""
-    write_json(record_path(folder, record.image), record_values(record, digest))
+    write_json(record_path(folder, record.image), with_digest(record_values(record, digest)))
     if not record.mask_sha256:
         # Last: until then a crash leaves a record that is true of its mask file.
         place.unlink(missing_ok=True)
@@ -259,7 +259,7 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
     values = asdict(record)
     values["recipe"] = record.recipe and recipe_values(record.recipe)
     history = [{**entry, "state": stored_state(entry["state"])} for entry in values.pop("history")]
-    values = {
+    return {
         "format": _FORMAT,
         "version": _VERSION,
         **values,
@@ -269,7 +269,6 @@ def record_values(record: ReviewRecord, mask_file_sha256: str) -> dict[str, Any]
         "history": history,
         "history_sha256": history_digest(record.image, record.history),
     }
-    return with_digest(values)
 
 
 def read_record(path: Path) -> tuple[ReviewRecord, str]:
@@ -377,7 +376,7 @@ def keep_replaced(
     if mask is not None:
         write_mask(place.with_suffix(MASK_SUFFIX), mask)
         digest = file_sha256(place.with_suffix(MASK_SUFFIX))
-    write_json(place.with_suffix(RECORD_SUFFIX), record_values(record, digest))
+    write_json(place.with_suffix(RECORD_SUFFIX), with_digest(record_values(record, digest)))
 
 
 def replaced_records(folder: Path, image_id: str) -> list[Path]:
