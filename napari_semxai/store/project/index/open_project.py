@@ -86,7 +86,7 @@ class ProjectCache:
         self.annotator = annotator
         self._numbers = {image.id: n for n, image in enumerate(project.images, start=1)}
         self._entries: OrderedDict[str, Entry] = OrderedDict()
-        self._unwritten: Counter[str] = Counter()
+        self._unwritten, self._drops = Counter[str](), Counter[str]()
         self._lock = Lock()
 
     def number(self, image_id: str) -> int:
@@ -110,7 +110,7 @@ class ProjectCache:
         InputError
             When a file cannot be read.
         """
-        known = self.get(image_id)
+        drops, known = self._drops[image_id], self.get(image_id)
         if known is not None:
             return known
         record = self._project.record(image_id, self.annotator)
@@ -123,8 +123,10 @@ class ProjectCache:
             None if record is None else region_mask(record.ignored, image.gray.shape),
         )
         with self._lock:
-            # What a person changed meanwhile is newer than what was read.
-            return self._keep(self._entries.get(image_id, entry))
+            if drops == self._drops[image_id]:
+                # What a person changed meanwhile is newer than what was read.
+                return self._keep(self._entries.get(image_id, entry))
+        return self.load(image_id)
 
     def put(self, entry: Entry) -> None:
         """Take an entry that was changed; it stays until `written` tells that it is on disk."""
@@ -146,8 +148,9 @@ class ProjectCache:
             return self._unwritten[image_id] > 0
 
     def drop(self, image_id: str) -> None:
-        """Forget an entry that was changed on disk."""
+        """Forget an entry that was changed on disk, also while it is read."""
         with self._lock:
+            self._drops[image_id] += 1
             if self._unwritten[image_id] <= 0:
                 self._entries.pop(image_id, None)
 
