@@ -10,7 +10,7 @@ import pytest
 from qtpy.QtCore import QEvent, QPoint, QPointF, Qt
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QApplication
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_semxai.types import IGNORED
 from tests.in_napari.gestures import ALT, SHAPE, canvas_place, discs, number, open_queue, press
@@ -121,19 +121,30 @@ def test_a_click_on_the_ground_of_a_dock_takes_no_keys(opened: Workbench, qtbot:
     assert not canvas.hasFocus()
 
 
-def test_a_stroke_on_a_busy_machine_ends_where_the_button_is_let_go(opened: Workbench) -> None:
+def move(canvas: QWidget, place: QPoint, down: Qt.MouseButton) -> None:
+    around, none = QPointF(canvas.mapToGlobal(place)), Qt.KeyboardModifier.NoModifier
+    still = Qt.MouseButton.NoButton
+    motion = QMouseEvent(QEvent.Type.MouseMove, QPointF(place), around, still, down, none)
+    QApplication.sendEvent(canvas, motion)
+
+
+@pytest.mark.parametrize("held_back", ["VisPy", "napari"])
+def test_a_stroke_on_a_busy_machine_ends_where_the_button_is_let_go(
+    opened: Workbench, held_back: str
+) -> None:
     canvas, layers = opened.viewer.window._qt_viewer.canvas.native, opened.layers
     press(opened, Qt.Key.Key_B)
     layers.mask_layer.brush_size = 1
     first, last = (canvas_place(opened, *place) for place in ((40, 10), (40, 30)))
     left, none = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    if held_back == "napari":
+        # It holds back what comes after this until the window gets to its timer.
+        canvas._last_time = 0
+        move(canvas, first, Qt.MouseButton.NoButton)
     QTest.mousePress(canvas, left, none, first)
     # VisPy leaves out what comes right after another motion.
-    canvas._last_time = time.perf_counter() + 60
-    around = QPointF(canvas.mapToGlobal(last))
-    none_more = Qt.MouseButton.NoButton
-    motion = QMouseEvent(QEvent.Type.MouseMove, QPointF(last), around, none_more, left, none)
-    QApplication.sendEvent(canvas, motion)
+    canvas._last_time = time.perf_counter() + 60 if held_back == "VisPy" else 0
+    move(canvas, last, left)
     assert layers.mask_layer.data[40, 10:31].sum() == 1
     QTest.mouseRelease(canvas, left, none, last)
     assert layers.mask_layer.data[40, 10:31].all()

@@ -350,8 +350,8 @@ class WheelGuard(QObject):
 class WholeStrokes(QObject):
     """Lets a stroke, a box or an outline end where the button is let go.
 
-    VisPy leaves out motions within 10 ms of one another, and a busy window gets to several at
-    once: of a quick stroke only its first place would be painted.
+    VisPy leaves out motions within 10 ms of one another, napari holds them back for 5 ms, and a
+    busy window gets to several at once: of a quick stroke only its first place would be painted.
 
     Parameters
     ----------
@@ -372,6 +372,10 @@ class WholeStrokes(QObject):
             if event.pos() != self._pressed:
                 watched._last_time = 0
                 watched.mouseMoveEvent(_motion_to(event))
+                # napari's, which would move there after the release.
+                for held in watched._vispy_canvas.events.mouse_move.callbacks:
+                    if hasattr(held, "flush"):
+                        held.flush()
             self._pressed = None
         return False
 
