@@ -125,13 +125,16 @@ class Parts:
         viewer, session = self.viewer, self.session
         self.layers = self._owned(SessionLayers(viewer, session, self.edit))
         self.layers.mask_closed.connect(self.images.leave_mask)
-        self.images.is_shown = self.layers.layout.has_picture
+        self.images.is_shown = self._is_shown
         self.side_by_side = self._owned(SideBySide(viewer, session, self.layers))
         tool = ClickTool(viewer, session, self.layers, self.clicks, self.click_preview)
         self.click_tool = self._owned(tool)
         self.ruler = self._owned(Ruler(viewer, self.layers))
         marks = CanvasMarks(viewer.window._qt_viewer.canvas)
         self.lasso = self._owned(LassoTool(viewer, session, self.layers, self.edit, marks))
+
+    def _is_shown(self) -> bool:
+        return self.layers.mask_layer is not None and self.layers.layout.has_picture()
 
     def _start_explain(self) -> None:
         session, engine = self.session, self.explain_engine

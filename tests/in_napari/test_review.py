@@ -556,8 +556,8 @@ def a_box_and_a_click_beside_brush_strokes(workbench: Workbench, qtbot: QtBot) -
     assert layer.data[stroke].all()
 
 
-@pytest.mark.parametrize("what", ["picture", "all layers"])
-def test_a_picture_that_was_removed_by_hand_comes_back_before_the_review(
+@pytest.mark.parametrize("what", ["picture", "mask", "all layers"])
+def test_a_layer_that_was_removed_by_hand_comes_back_before_the_review(
     workbench: Workbench, make_images: Callable[[int], Path], qtbot: QtBot, what: str
 ) -> None:
     open_queue(workbench, make_images(2), qtbot)
@@ -565,10 +565,9 @@ def test_a_picture_that_was_removed_by_hand_comes_back_before_the_review(
     layers = workbench.layers
     layers.mask_layer.paint((20, 30), 1)
     painted = layers.mask_layer.data.copy()
-    if what == "picture":
-        workbench.viewer.layers.remove(layers.image_layer)
-    else:
-        workbench.viewer.layers.clear()
+    parts = {"picture": [layers.image_layer], "mask": [layers.mask_layer]}
+    for layer in parts.get(what, list(workbench.viewer.layers)):
+        workbench.viewer.layers.remove(layer)
     press(workbench, Qt.Key.Key_0)
     assert "is shown again" in workbench.session.message
     assert list(workbench.viewer.layers)[-2:] == [layers.image_layer, layers.mask_layer]

@@ -89,7 +89,7 @@ class ImageController:
     Attributes
     ----------
     is_shown : callable
-        Whether the window has the open image's picture, which a person may remove.
+        Whether the window has the open image's picture and mask, which a person may remove.
     """
 
     def __init__(
@@ -220,7 +220,7 @@ class ImageController:
             self._jobs.run("read again", read, partial(self._on_read_again, project))
 
     def bring_back(self) -> bool:
-        """Show the project's open image again where its picture was removed; whether it was."""
+        """Show the project's open image again where a layer of it was removed; whether one was."""
         project = self._session.project
         if project is None or self.is_shown():
             return False
@@ -229,7 +229,7 @@ class ImageController:
         if entry is not None:
             # Another image to the window, so that it opens anew.
             self.show_entry(project, replace(entry, image=replace(entry.image)))
-            self._session.say("Not reviewed: the picture had been removed, and is shown again")
+            self._session.say("Not reviewed: picture or mask had been removed, and is shown again")
         return True
 
     def is_edited(self, image_id: str) -> bool:

@@ -102,7 +102,7 @@ def test_an_image_whose_picture_is_gone_is_shown_again_before_it_is_reviewed(des
     desk.images.is_shown = lambda: desk.session.image is not shown
     for state in (ReviewState.ACCEPTED, ReviewState.NO_DEFECT):
         desk.review.review(state)
-        assert "Not reviewed: the picture had been removed" in desk.session.message
+        assert "Not reviewed: picture or mask had been removed" in desk.session.message
         assert desk.session.record.state is ReviewState.CANDIDATE
         assert (desk.session.queue.number, desk.live.mask.sum()) == (1, 16)
         shown = desk.session.image
