@@ -74,7 +74,7 @@ def open_workbench(
 
 def _dock_maker(title: str) -> Callable[..., QWidget]:
     def make(viewer: napari.Viewer | None = None) -> QWidget:
-        return workbench_of(viewer).dock(title)
+        return workbench_of(viewer).dock_of_menu(title)
 
     make.__doc__ = f"Return the {title} dock of a viewer."
     return make

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QShortcut, QWidget
+from qtpy.QtWidgets import QDockWidget, QShortcut, QWidget
 
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
 from napari_semxai.controllers.project.certify import CertifyController
@@ -112,6 +112,29 @@ class Workbench(Parts):
                 place.parentWidget().setWidget(dock)
                 place.deleteLater()
         return self.docks[title]
+
+    def dock_of_menu(self, title: str) -> ScrolledDock:
+        """Return the dock of this title for a menu, which opens it; then it joins the others."""
+        QTimer.singleShot(0, partial(self._join, title))
+        return self.dock(title)
+
+    def _join(self, title: str) -> None:
+        """Make a dock a tab beside the others: napari lays it in a strip below them."""
+        dock = self._holder(self.docks.get(title))
+        parts = [*self.docks.values(), *self._places.values()]
+        others = [one for one in map(self._holder, parts) if one not in (None, dock)]
+        if dock is not None and others:
+            dock.setWindowTitle(DOCKS[title].tab)
+            self.viewer.window._qt_window.tabifyDockWidget(others[-1], dock)
+            dock.raise_()
+
+    def _holder(self, widget: QWidget | None) -> QDockWidget | None:
+        """Return what holds a dock's widget at the right edge of the window."""
+        holder = widget.parentWidget() if widget is not None and isalive(widget) else None
+        if not isinstance(holder, QDockWidget) or holder.isFloating():
+            return None
+        area = self.viewer.window._qt_window.dockWidgetArea(holder)
+        return holder if area == Qt.DockWidgetArea.RightDockWidgetArea else None
 
     def show(self) -> None:
         """Open all docks as tabs on the right.

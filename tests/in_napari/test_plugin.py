@@ -70,6 +70,20 @@ def test_menu_items_and_workbench_share_their_docks_which_fit_a_small_laptop(
     assert window.minimumSizeHint().height() <= 768 - 40
 
 
+def test_a_dock_that_was_closed_opens_again_as_a_tab_beside_the_others(
+    viewer: napari.Viewer, qtbot: QtBot
+) -> None:
+    _menu_item("open_workbench")
+    window, docks = viewer.window._qt_window, viewer.window._wrapped_dock_widgets
+    docks["Mask candidates (SEMXAI)"].destroyOnClose()
+    qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS[1:])
+    _menu_item("candidates_dock")
+    qtbot.waitUntil(lambda: _visible_docks(viewer) == DOCKS)
+    again = docks["Mask candidates (SEMXAI)"]
+    qtbot.waitUntil(lambda: len(window.tabifiedDockWidgets(again)) == len(DOCKS) - 1)
+    assert again.windowTitle() == "Candidates"
+
+
 def test_no_garbage_is_looked_for_while_the_docks_open(viewer: napari.Viewer) -> None:
     from napari_semxai.plugin import open_workbench
 
