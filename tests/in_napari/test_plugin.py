@@ -84,6 +84,17 @@ def test_a_dock_that_was_closed_opens_again_as_a_tab_beside_the_others(
     assert again.windowTitle() == "Candidates"
 
 
+def test_the_command_palette_offers_no_reader_or_writer(viewer: napari.Viewer) -> None:
+    offered = {
+        item.command.id.removeprefix(f"{PLUGIN}.")
+        for item in get_app_model().menus.get_menu("_command_pallet_")
+        if item.command.id.startswith(PLUGIN)
+        and (item.command.enablement is None or item.command.enablement.eval({}))
+    }
+    assert "open_workbench" in offered
+    assert not [one for one in offered if one.startswith(("get_", "write_"))]
+
+
 def test_no_garbage_is_looked_for_while_the_docks_open(viewer: napari.Viewer) -> None:
     from napari_semxai.plugin import open_workbench
 
