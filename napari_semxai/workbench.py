@@ -126,6 +126,8 @@ class Workbench(Parts):
         if dock is not None and others:
             dock.setWindowTitle(DOCKS[title].tab)
             self.viewer.window._qt_window.tabifyDockWidget(others[-1], dock)
+            # Qt brings no tab to the front that lies over all other parts already.
+            others[-1].raise_()
             dock.raise_()
 
     def _holder(self, widget: QWidget | None) -> QDockWidget | None:

@@ -82,6 +82,7 @@ def test_a_dock_that_was_closed_opens_again_as_a_tab_beside_the_others(
     again = docks["Mask candidates (SEMXAI)"]
     qtbot.waitUntil(lambda: len(window.tabifiedDockWidgets(again)) == len(DOCKS) - 1)
     assert again.windowTitle() == "Candidates"
+    qtbot.waitUntil(lambda: not again.visibleRegion().isEmpty())
 
 
 def test_the_command_palette_offers_no_reader_or_writer(viewer: napari.Viewer) -> None:
