@@ -126,9 +126,9 @@ class Workbench(Parts):
         if dock is not None and others:
             dock.setWindowTitle(DOCKS[title].tab)
             self.viewer.window._qt_window.tabifyDockWidget(others[-1], dock)
-            # Qt brings no tab to the front that lies over all other parts already.
+            # Qt brings no tab to the front that lies over all other parts already, or is not laid.
             others[-1].raise_()
-            dock.raise_()
+            QTimer.singleShot(0, dock.raise_)
 
     def _holder(self, widget: QWidget | None) -> QDockWidget | None:
         """Return what holds a dock's widget at the right edge of the window."""
