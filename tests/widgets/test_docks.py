@@ -301,7 +301,7 @@ def test_advanced_forms_show_and_set(candidates, session, controller):
 
 def test_progress_and_time_left_are_shown(candidates, session):
     session.generation = Progress("decode", 64, 1024, 7.4)
-    assert candidates.run.status.text() == "64 of 1024 points, about 7 s left"
+    assert candidates.run.status.text() == "64 of 1,024 points, about 7 s left"
     assert candidates.run.progress.value() == 64
     assert candidates.run.cancel.isEnabled()
     assert not candidates.run.start.isEnabled()

@@ -306,7 +306,7 @@ def verdict_text(automatic: Automatic) -> str:
         return "⚠ The defect touches the image edge or the ignored border"
     known, score = truth.confidence is not None, automatic.score
     sure = f", mask confidence {score:.2f}" if known and score is not None else ""
-    size = f"defect {np.count_nonzero(truth.mask)} px{sure}"
+    size = f"defect {np.count_nonzero(truth.mask):,} px{sure}"
     # Only a learned network finds one without candidates.
     if truth.winner is None:
         return f"Learned: {size}" + ("" if sure else "; unlike what it learned from")

@@ -78,7 +78,7 @@ class JobBar(QWidget):
 
 def progress_text(progress: Progress, unit: str = "") -> str:
     """Return what people read of a job; "" of one that is done or not begun."""
-    counted = f"{progress.done} of {progress.total}{unit and f' {unit}'}"
+    counted = f"{progress.done:,} of {progress.total:,}{unit and f' {unit}'}"
     if progress.state is JobState.FAILED:
         return f"⚠ {progress.message}"
     if progress.state is JobState.CANCELLED:

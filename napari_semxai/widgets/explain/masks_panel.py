@@ -142,7 +142,7 @@ class MasksPanel(QWidget):
             self.area.setText("No explanation yet")
         else:
             count = np.count_nonzero(mask)
-            self.area.setText(f"{count} px, {count / mask.size:.2%} of the image")
+            self.area.setText(f"{count:,} px, {count / mask.size:.2%} of the image")
 
     def _on_tau_moved(self, value: float) -> None:
         self.changed.emit({"tau": value})

@@ -287,4 +287,4 @@ def size_text(size: MaskSize, pixel_size: float | None) -> str:
 
 
 def _counts(scores: Scores) -> str:
-    return f"TP {scores.tp}   FP {scores.fp}   FN {scores.fn}   TN {scores.tn}"
+    return f"TP {scores.tp:,}   FP {scores.fp:,}   FN {scores.fn:,}   TN {scores.tn:,}"

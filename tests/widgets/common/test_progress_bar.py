@@ -63,11 +63,11 @@ def monitor(qtbot):
 def test_the_line_says_what_runs_then_what_was_done(monitor):
     session, _, line = monitor
     session.generation = Progress("decode", 64, 1024, 7.2)
-    assert line.text.text() == "Generating candidates: 64 of 1024 points, about 7 s left"
+    assert line.text.text() == "Generating candidates: 64 of 1,024 points, about 7 s left"
     assert not line.progress.isHidden()
     # Two at a time are both told.
     session.batch = Progress("Masks", 3, 10)
-    assert "64 of 1024" in line.text.text()
+    assert "64 of 1,024" in line.text.text()
     assert "Masks: 3 of 10" in line.text.text()
     session.batch = IDLE
     session.generation = Progress("decode", 1024, 1024, state=JobState.DONE)
@@ -95,7 +95,7 @@ def test_the_line_tells_of_an_answer_that_is_offered_until_it_is_decided_on(moni
     said = "⚠ SAM answer not applied: covers 70% of the image. Alt+T applies it"
     assert line.text.text().startswith(said)
     session.clicks = Clicks()
-    assert "64 of 1024" in line.text.text()
+    assert "64 of 1,024" in line.text.text()
 
 
 def test_an_answer_is_announced_when_it_takes_long(monitor, qtbot):
