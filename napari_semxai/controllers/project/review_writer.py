@@ -155,9 +155,19 @@ class ReviewWriter:
     def _on_written(self, project: OpenProject, record: ReviewRecord | None) -> None:
         for image_id in project.failed:
             # The drive is back: so is what it did not take.
-            self.submit(project, image_id)
+            self._writes.run(
+                f"write {image_id}",
+                partial(project.write, image_id),
+                partial(self._on_written_late, project),
+                partial(self._on_failed, image_id),
+            )
         if record is not None:
             self.show(project, record)
+
+    def _on_written_late(self, project: OpenProject, record: ReviewRecord | None) -> None:
+        if not project.failed:
+            self._session.say("What could not be written is in the project now")
+        self._on_written(project, record)
 
     def _on_counted(self, asked: QueueFilter, answer: dict[str, Any]) -> None:
         queue = self._session.queue
