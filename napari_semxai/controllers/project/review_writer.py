@@ -166,7 +166,7 @@ class ReviewWriter:
 
     def _on_written_late(self, project: OpenProject, record: ReviewRecord | None) -> None:
         if not project.failed:
-            self._session.say("What could not be written is in the project now")
+            self._session.say("Reviews that failed to save earlier are now saved")
         self._on_written(project, record)
 
     def _on_counted(self, asked: QueueFilter, answer: dict[str, Any]) -> None:

@@ -363,7 +363,7 @@ def test_what_a_full_drive_refused_is_written_when_it_can_be(desk):
     away.rename(masks)
     desk.review.review(ReviewState.UNSURE)
     desk.turn(lambda: desk.session.queue.reviewed == 3)
-    assert "What could not be written is in the project now" in desk.session.message
+    assert "Reviews that failed to save earlier are now saved" in desk.session.message
     for image in ("wafer_0", "wafer_1"):
         assert desk.project().record(image, "Anna").state is ReviewState.CORRECTED
         assert desk.project().mask(image, "Anna").sum() == 16
