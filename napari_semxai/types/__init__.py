@@ -63,7 +63,7 @@ from napari_semxai.types.masks import (
     mask_of_runs,
     parted,
 )
-from napari_semxai.types.progress import IDLE, Failure, JobState, Progress
+from napari_semxai.types.progress import IDLE, Failure, JobState, Progress, time_left
 from napari_semxai.types.project import (
     PROJECT_FILE,
     ChosenMask,
@@ -183,4 +183,5 @@ __all__ = [
     "mask_of_runs",
     "moved_by",
     "parted",
+    "time_left",
 ]

@@ -51,6 +51,23 @@ IDLE = Progress(state=JobState.IDLE)
 """Of a job that nobody has started."""
 
 
+def time_left(seconds: float | None) -> str:
+    """Return how long a job still takes, as people say it; "" where nobody knows.
+
+    Examples
+    --------
+    >>> time_left(19.2), time_left(236.0), time_left(9000.0)
+    (', about 19 s left', ', about 4 min left', ', about 2.5 h left')
+    """
+    if seconds is None:
+        return ""
+    if seconds < 99.5:
+        return f", about {seconds:.0f} s left"
+    if seconds < 99.5 * 60:
+        return f", about {seconds / 60:.0f} min left"
+    return f", about {seconds / 3600:.1f} h left"
+
+
 class Failure(str):
     """A message about what went wrong: it stays until a person closes it."""
 

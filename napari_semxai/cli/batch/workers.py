@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from uuid import uuid4
 
 from napari_semxai.engine.client import EngineClient
-from napari_semxai.types import InputError, Progress
+from napari_semxai.types import InputError, Progress, time_left
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -289,7 +289,6 @@ def ask_engine(request: LearnRequest | FeaturesRequest, output: Output) -> Any:
             if not isinstance(value, Progress):
                 made = value
                 continue
-            left = value.seconds_left
-            more = "" if left is None else f", {left / 60:.0f} min left"
-            output.progress(f"{value.stage} {value.done}/{value.total}{more}")
+            left = time_left(value.seconds_left)
+            output.progress(f"{value.stage} {value.done}/{value.total}{left}")
     return made

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.cli.common.options import count, number, whole
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, time_left
 
 if TYPE_CHECKING:
     import argparse
@@ -148,7 +148,7 @@ def _progress(output: Output, first: int, steps: int) -> Callable[[int, float], 
         smooth = loss if step == first + 1 else 0.9 * smooth + 0.1 * loss
         # Counted from where this run began: resumed steps took no time now.
         left = (time.monotonic() - started) / (step - first) * (steps - step)
-        output.progress(f"step {step}/{steps}, loss {smooth:.3f}, {left / 60:.0f} min left")
+        output.progress(f"step {step}/{steps}, loss {smooth:.3f}{time_left(left)}")
 
     return show
 

@@ -191,7 +191,7 @@ class _Flat:
         elif keyword == "classlookup":
             names, wrong = class_names(values[1:])
             self._class_names |= names
-            self._problems += [f"{place} of ClassLookup; names need quotes" for place in wrong]
+            self._problems += [f"{place} in ClassLookup; names need quotes" for place in wrong]
         elif keyword == "defectrecordspec":
             # Some programs leave out how many there are.
             columns = texts[1:] if texts and is_number(texts[0]) else texts

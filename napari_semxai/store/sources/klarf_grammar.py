@@ -237,7 +237,7 @@ def class_names(tokens: Sequence[Token]) -> tuple[Row, list[str]]:
         place += 1
         if number.quoted or not is_number(number.text):
             if not wrong or number.first:
-                wrong.append(f"{number.place}: “{number.text}” where a class number belongs")
+                wrong.append(f"{number.place}: “{number.text}” instead of a class number")
         elif place < len(tokens) and not tokens[place].first:
             names[number.text] = tokens[place].text
             place += 1

@@ -12,7 +12,7 @@ from qtpy.QtWidgets import QGridLayout, QWidget
 
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.review import ClickState, doubt_text
-from napari_semxai.types import Failure, JobState
+from napari_semxai.types import Failure, JobState, time_left
 from napari_semxai.widgets.common.forms import Connected, button
 from napari_semxai.widgets.common.status import ShownSoon, StatusLine
 
@@ -85,7 +85,7 @@ def progress_text(progress: Progress, unit: str = "") -> str:
         return f"Cancelled after {counted}" if unit else "Cancelled"
     if not progress.running:
         return ""
-    left = "" if progress.seconds_left is None else f", about {progress.seconds_left:.0f} s left"
+    left = time_left(progress.seconds_left)
     if progress.stage in _STAGES:
         return f"{_STAGES[progress.stage]} …"
     if unit:

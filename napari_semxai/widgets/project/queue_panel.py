@@ -20,6 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
+from napari_semxai.types import time_left
 from napari_semxai.widgets.common.file_dialogs import Dialog, RecentButton, ask_folder, ask_open
 from napari_semxai.widgets.common.forms import TABLE_FILTER, Panel, Section, button, row
 from napari_semxai.widgets.common.status import StatusText
@@ -300,8 +301,7 @@ class QueuePanel(Panel):
         self.cancel.setEnabled(running)
         self.progress.setRange(0, batch.total)
         self.progress.setValue(batch.done)
-        left = "" if batch.seconds_left is None else f", {batch.seconds_left / 60:.0f} min left"
-        self.progress.setFormat(f"{batch.stage} %v of %m{left}")
+        self.progress.setFormat(f"{batch.stage} %v of %m{time_left(batch.seconds_left)}")
 
     def _on_previous_wanted(self) -> None:
         self._queue.step(-1)

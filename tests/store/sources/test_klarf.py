@@ -297,7 +297,7 @@ def test_an_odd_class_lookup_costs_its_odd_words(write):
     klarf = read_klarf(write(WHOLE.replace("LotID", lookup + "LotID", 1)))
     assert klarf.class_names == {"0": "None", "3": "Kratzer u", "7": "Big one"}
     (problem,) = klarf.problems
-    assert "line 3, column 17: “defect” where a class number belongs" in problem
+    assert "line 3, column 17: “defect” instead of a class number in ClassLookup" in problem
     assert len(klarf.defects) == 3
 
 

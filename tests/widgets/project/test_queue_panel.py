@@ -219,7 +219,9 @@ def test_reviews_of_one_annotator_can_be_chosen(panel, session, controller):
 def test_progress_is_shown_and_cancelled(panel, session, controller):
     session.batch = Progress("Masks", 12, 4591, 600.0)
     assert not panel.progress.isHidden()
-    assert "10 min left" in panel.progress.format()
+    assert "about 10 min left" in panel.progress.format()
+    session.batch = Progress("Features", 21, 32, 19.0)
+    assert panel.progress.format() == "Features %v of %m, about 19 s left"
     panel.cancel.click()
     assert [call[0] for call in controller.calls] == ["cancel"] * 3
     session.batch = IDLE
