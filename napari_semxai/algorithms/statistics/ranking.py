@@ -257,7 +257,8 @@ def suspicion(masks: Sequence[Reviewed]) -> list[tuple[float, str]]:
             if np.count_nonzero(inside) >= FEWEST:
                 two_sided = abs(_robust(values[inside]))
                 unusual[inside] = _OF_CLASS * np.clip(two_sided - USUAL, 0, MOST)
-        found[f"{words} unlike its class"] = unusual
+        found[f"{words} unlike its class"] = np.where(labels == "", 0, unusual)
+        found[f"{words} unlike the others"] = np.where(labels == "", unusual, 0)
     return [
         _told({words: float(values[number]) for words, values in found.items()})
         for number in range(len(masks))

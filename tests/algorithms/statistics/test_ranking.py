@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -166,6 +168,14 @@ def test_what_was_planted_stands_first_with_its_reason(drawn, known, reason):
     assert reason in told[-1][1]
     worst = max(range(len(told)), key=lambda number: told[number][0])
     assert worst == len(masks) - 1
+
+
+def test_what_has_no_class_is_compared_with_the_others_without_one():
+    masks = [replace(scene(number, alike=0.0), label="") for number in range(36)]
+    masks.append(replace(scene(99, overgrown, alike=0.0), label=""))
+    reasons = suspicion(masks)[-1][1]
+    assert "size unlike the others" in reasons
+    assert "class" not in reasons
 
 
 def test_masks_alike_are_above_suspicion_and_what_is_unknown_says_nothing():
