@@ -31,6 +31,7 @@ from superqt.utils import signals_blocked
 
 from napari_semxai.types import InputError
 from napari_semxai.types.quantities import parse_length, parse_number
+from napari_semxai.widgets.common.status import FittedWidth
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -228,7 +229,7 @@ class NumberSlider(QWidget):
         self.field.setDecimals(decimals)
         self.field.setRange(low, high)
         self.field.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-        self.field.setFixedWidth(self.field.fontMetrics().horizontalAdvance("888.888") + 14)
+        FittedWidth(self.field, "888.888", 14)
         self.slider.setValue(default)
         self.slider.installEventFilter(self)
         back = f"{default:.{decimals}f}"

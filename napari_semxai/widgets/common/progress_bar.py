@@ -14,7 +14,7 @@ from napari_semxai.state.open_image import SaveStage
 from napari_semxai.state.review import ClickState, doubt_text
 from napari_semxai.types import Failure, JobState, time_left
 from napari_semxai.widgets.common.forms import Connected, button
-from napari_semxai.widgets.common.status import ShownSoon, StatusLine
+from napari_semxai.widgets.common.status import FittedWidth, ShownSoon, StatusLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -202,7 +202,7 @@ class WorkLine(StatusLine):
         super().__init__(2)
         self._monitor = monitor
         self.log = button("Log", "All messages of this session")
-        self.log.setMaximumWidth(self.log.fontMetrics().horizontalAdvance("Log") + 16)
+        FittedWidth(self.log, "Log", 16)
         self.log.clicked.connect(show_log)
         self.holder.layout().addWidget(self.log)
         monitor.changed.connect(self._show)

@@ -1,10 +1,10 @@
-"""Texts that come and go without moving anything: their room is always there."""
+"""Texts that come and go without moving anything: their room is always there, in any font."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QElapsedTimer, QObject, QRect, QSize, Qt, QTimer
+from qtpy.QtCore import QElapsedTimer, QEvent, QObject, QRect, QSize, Qt, QTimer
 from qtpy.QtWidgets import (
     QFrame,
     QLabel,
@@ -21,7 +21,6 @@ from napari_semxai.widgets.common.forms import row, set_bar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from qtpy.QtCore import QEvent
     from qtpy.QtGui import QMouseEvent, QResizeEvent
 
 SOON_MILLISECONDS = 150
@@ -30,6 +29,7 @@ lets Qt paint the whole window once more."""
 _ANIMATED = 213
 """StyleAnimationUpdate, which PyQt has no name for."""
 _STEP_MILLISECONDS = 250
+_FONT_MAY_DIFFER = (QEvent.Type.FontChange, QEvent.Type.StyleChange, QEvent.Type.Polish)
 _MARGIN = 4
 _BAR_HEIGHT = 5
 _WRAP = int(getattr(Qt.TextFlag.TextWordWrap, "value", Qt.TextFlag.TextWordWrap))
@@ -58,6 +58,36 @@ class ShownSoon(QTimer):
         else:
             self.stop()
             self._show()
+
+
+class FittedWidth(QObject):
+    """Keeps a widget as wide as a text in its font, which napari sets once it is in the window.
+
+    Parameters
+    ----------
+    widget : QWidget
+        What has this width from now on.
+    text : str
+        Its text, or the longest one.
+    around : int
+        Pixels around it.
+    """
+
+    def __init__(self, widget: QWidget, text: str, around: int) -> None:
+        super().__init__(widget)
+        self._widget, self._text, self._around = widget, text, around
+        widget.installEventFilter(self)
+        self._fit()
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """Fit the width after the font."""
+        if event.type() in _FONT_MAY_DIFFER:
+            self._fit()
+        return False
+
+    def _fit(self) -> None:
+        width = self._widget.fontMetrics().horizontalAdvance(self._text)
+        self._widget.setFixedWidth(width + self._around)
 
 
 class StatusText(QLabel):
