@@ -88,7 +88,9 @@ def _add_certify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=whole, help="with --draw: of the draw (default: random)")
     parser.add_argument("--accept", action="store_true", help="accept what may be accepted")
     parser.add_argument(
-        "--take-back", action="store_true", help="make all that was accepted so candidates again"
+        "--take-back",
+        action="store_true",
+        help="make candidates again of all that was accepted this way",
     )
 
 

@@ -294,7 +294,7 @@ _PROMISE = (
     "From a random sample that you audit it follows how many of the other automatic masks can be "
     f"accepted unseen, so that with {Promise().confidence:.0%} confidence at most the given share "
     "of them is wrong. Nothing is promised of any single image, of images added or masks made "
-    "after the sample was drawn; what is accepted so is never used as truth."
+    "after the sample was drawn; what is accepted this way is never used as truth."
 )
 
 
