@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QEvent, QObject, QPointF, QSize, Qt, Signal
 from qtpy.QtGui import QMouseEvent
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
@@ -18,9 +19,11 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QPlainTextEdit,
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -276,6 +279,12 @@ class ScrolledDock(Connected, QScrollArea):
         super().connect_all(outside=outside, inside=inside)
         # Qt goes by when a part was made, which says nothing of where it lies.
         parts = list(_in_reading_order(self.column))
+        for part in parts:
+            # Nor does it stay in a table or a text.
+            if isinstance(part, QAbstractItemView):
+                part.setTabKeyNavigation(False)
+            elif isinstance(part, QTextEdit | QPlainTextEdit):
+                part.setTabChangesFocus(True)
         for before, after in pairwise(parts):
             QWidget.setTabOrder(before, after)
 

@@ -1,4 +1,4 @@
-"""The wheel scrolls the docks; only what has the focus takes it."""
+"""The wheel scrolls the docks; only what has the focus takes it, and Tab takes it on."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,15 +8,20 @@ import pytest
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QPoint, QPointF, Qt
 from qtpy.QtGui import QWheelEvent
+from qtpy.QtTest import QTest
 from qtpy.QtWidgets import (
     QAbstractSlider,
     QAbstractSpinBox,
     QApplication,
     QComboBox,
     QDoubleSpinBox,
+    QLineEdit,
+    QPlainTextEdit,
     QScrollBar,
     QSpinBox,
     QTabBar,
+    QTableWidget,
+    QTextEdit,
     QVBoxLayout,
     QWidget,
 )
@@ -142,3 +147,18 @@ def test_a_focus_outside_the_docks_lets_no_control_take_the_wheel(
         for control in controls:
             turn(control)
     assert [value_of(control) for control in controls] == before
+
+
+@pytest.mark.parametrize("make", [lambda: QTableWidget(1, 2), QPlainTextEdit, QTextEdit])
+def test_tab_leaves_tables_and_texts(qtbot: QtBot, make: Callable[[], QWidget]) -> None:
+    part, after = make(), QLineEdit()
+    dock = ScrolledDock()
+    qtbot.addWidget(dock)
+    dock.add([part, after])
+    dock.connect_all(outside=(), inside=())
+    dock.show()
+    qtbot.waitExposed(dock)
+    part.setFocus()
+    assert dock.focusWidget() is part
+    QTest.keyClick(part, Qt.Key.Key_Tab)
+    assert dock.focusWidget() is after
