@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import (
     QGridLayout,
+    QInputDialog,
     QLineEdit,
     QListView,
     QMenu,
@@ -67,6 +68,8 @@ class ProjectOpener(QWidget):
         menu.addSeparator()
         self.new_of_folder = menu.addAction("New project from image folder…")
         self.new_of_table = menu.addAction("New project from KLARF file or table…")
+        menu.addSeparator()
+        self.another = menu.addAction("Review as another annotator…")
         self.open.setMenu(menu)
         self.recent = RecentButton()
         row(self, self.open, self.recent, self.annotator)
@@ -75,6 +78,26 @@ class ProjectOpener(QWidget):
         self.table.triggered.connect(self.open_table)
         self.new_of_folder.triggered.connect(self.make_of_folder)
         self.new_of_table.triggered.connect(self.make_of_table)
+        self.another.triggered.connect(self.change_annotator)
+        self.show_project(None)
+
+    def show_project(self, queue: Queue | None) -> None:
+        """Take up whose project is open; the name in the field is for the next one."""
+        self._queue = queue
+        self.another.setEnabled(queue is not None)
+        # The write lock is the annotator's: another name needs the project opened anew.
+        self.annotator.setReadOnly(queue is not None)
+        if queue is not None:
+            self.annotator.setText(queue.annotator)
+
+    def change_annotator(self) -> None:
+        """Ask for a name, and open the project anew for it, at the same image."""
+        queue = self._queue
+        if queue is not None:
+            question = "Name of the annotator who reviews from now on"
+            name, agreed = QInputDialog.getText(self, "Annotator", question, text=queue.annotator)
+            if agreed and name.strip() != queue.annotator:
+                self._projects.open(queue.folder, name.strip(), at=queue.current)
 
     def open_folder(self) -> None:
         """Ask for a project's folder or a folder of images, and open it."""
@@ -261,15 +284,13 @@ class QueuePanel(Panel):
             part.setEnabled(queue is not None)
         self.browser.setVisible(queue is not None)
         self.first.setCurrentIndex(int(queue is not None))
-        # The write lock is the annotator's: another name needs the project opened anew.
-        self.annotator.setReadOnly(queue is not None)
+        self.opening.show_project(queue)
         if queue is None:
             self.model.set_rows(())
             self.where.setText(_WELCOME)
             self.summary.setText("")
             return
         self.model.set_rows(queue.shown, queue.unreadable, queue.filter.ranked)
-        self.annotator.setText(queue.annotator)
         self.where.setText(_where(queue))
         self._show_summary()
         self.filters.show_filter(queue)

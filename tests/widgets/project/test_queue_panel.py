@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from psygnal import Signal
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFileDialog, QMessageBox
+from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 
 from napari_semxai.state.review import OtherMasks, Tally
 from napari_semxai.state.session import Session
@@ -77,6 +77,22 @@ def test_it_says_where_one_is(panel, session):
     assert panel.summary.text() == "1 of 4,591 reviewed"
     assert panel.list.currentIndex().row() == 1
     assert panel.annotator.text() == "anna"
+
+
+def test_another_annotator_goes_on_at_the_same_image(panel, session, controller, monkeypatch):
+    assert not panel.opening.another.isEnabled()
+    session.queue = queue_of()
+    for answer in (("Ben ", True), ("Ben", False), ("anna", True), ("", True)):
+        monkeypatch.setattr(QInputDialog, "getText", lambda *_, answer=answer, **__: answer)
+        panel.opening.another.trigger()
+    queue = session.queue
+    opened = [call for call in controller.calls if call[0] == "open"]
+    # A name that is none is refused where it is opened.
+    assert opened == [
+        ("open", (queue.folder, name), {"at": queue.current}) for name in ("Ben", "")
+    ]
+    session.queue = None
+    assert not panel.opening.another.isEnabled()
 
 
 def test_it_says_how_fast_one_is(panel, session):
