@@ -357,7 +357,7 @@ def _shown_winners(winners: NDArray[np.int64]) -> tuple[list[str], NDArray[np.in
     areas[found < 0] = 0
     shown = set(np.argsort(-areas, kind="stable")[: len(COLORS)].tolist())
     every = [
-        _NONE if winner < 0 else f"candidate {winner}" if number in shown else _REST
+        _NONE if winner < 0 else f"candidate {winner + 1}" if number in shown else _REST
         for number, winner in enumerate(found.tolist())
     ]
     names = sorted(set(every), key=lambda name: (name == _NONE, name == _REST, every.index(name)))

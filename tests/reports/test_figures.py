@@ -76,7 +76,7 @@ def test_no_two_winners_look_alike():
     winners = np.arange(-1, 29).reshape(6, 5)
     winners[0] = 3
     names, places = _shown_winners(winners)
-    assert names[0] == "candidate 3"
+    assert names[0] == "candidate 4"
     assert names[-1] == "other candidates"
     assert len(names) == len(COLORS) + 1
     assert (places[winners == 3] == 0).all()
