@@ -7,7 +7,7 @@ from functools import partial
 from html import escape
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QModelIndex, QTimer
 from qtpy.QtWidgets import (
     QGridLayout,
     QInputDialog,
@@ -31,8 +31,6 @@ from napari_semxai.widgets.project.queue_list import QueueFilters, QueueModel
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    from qtpy.QtCore import QModelIndex
 
     from napari_semxai.controllers.project.batch_masks import QueueMasks
     from napari_semxai.controllers.project.images import ImageController
@@ -294,7 +292,10 @@ class QueuePanel(Panel):
         self.where.setText(_where(queue))
         self._show_summary()
         self.filters.show_filter(queue)
-        if queue.position is not None:
+        if queue.position is None:
+            # The open image does not pass the filter: no other one stands for it.
+            self.list.setCurrentIndex(QModelIndex())
+        else:
             index = self.model.index(queue.position)
             # Selecting opens nothing: only a click or Enter does.
             self.list.setCurrentIndex(index)

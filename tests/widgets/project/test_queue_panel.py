@@ -95,6 +95,14 @@ def test_another_annotator_goes_on_at_the_same_image(panel, session, controller,
     assert not panel.opening.another.isEnabled()
 
 
+def test_no_row_is_chosen_where_the_open_image_does_not_pass_the_filter(panel, session):
+    session.queue = queue_of()
+    assert panel.list.selectedIndexes() == [panel.model.index(1)]
+    session.queue = queue_of(current="elsewhere")
+    assert panel.list.selectedIndexes() == []
+    assert not panel.list.currentIndex().isValid()
+
+
 def test_it_says_how_fast_one_is(panel, session):
     session.queue = queue_of(unreadable={"die_3": "gone"})
     assert panel.summary.text() == "1 of 4,591 reviewed, 1 unreadable"
