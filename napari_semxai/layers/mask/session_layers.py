@@ -363,7 +363,7 @@ class SessionLayers:
 
     def _on_truth_loaded(self, truth: LoadedTruth | None) -> None:
         if truth is not None:
-            self.owned.add("truth", truth.name, (colors.TRUTH,), truth.mask).contour = 2
+            self.owned.add("truth", f"truth {truth.name}", (colors.TRUTH,), truth.mask).contour = 2
 
     def _on_others_changed(self, others: OtherMasks | None) -> None:
         """Show other annotators' masks as outlines over one's own, each in a colour."""

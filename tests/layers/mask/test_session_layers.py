@@ -202,7 +202,8 @@ def test_a_loaded_truth_becomes_a_layer_and_is_offered(session, layers, viewer):
     layers.truth_added.connect(offered.append)
     open_image(session, make_image())
     session.loaded_truth = LoadedTruth(scene_masks()[1], "expert")
-    assert offered == [viewer.layers["expert"]]
+    # Not the name alone: most often it is that of the image.
+    assert offered == [viewer.layers["truth expert"]]
 
 
 def test_a_truth_of_another_image_is_not_offered(session, layers, viewer):
