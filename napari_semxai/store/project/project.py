@@ -42,6 +42,7 @@ from napari_semxai.store.project.records import (
     stored_record,
 )
 from napari_semxai.store.project.rescue import RescueFiles
+from napari_semxai.store.project.review_list import begin_list, list_record
 from napari_semxai.types import InputError, ReviewRecord, ReviewState
 
 if TYPE_CHECKING:
@@ -324,7 +325,9 @@ class Project:
             keep_replaced(folder, old, mask_now, below=change.back is not None)
         # By these the index tells our own write from somebody else's, without reading the folder.
         before = folder_times(folder)
-        store_record(folder, record, mask)
+        store_record(folder, record, mask, begin_list(folder))
+        # After it: a crash in between must not list what is not there.
+        list_record(folder, record)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)
         return record
 

@@ -238,17 +238,18 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
         return voided_by_hand(record, found)
 
 
-def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
-    """Write a mask, where there is a new one, and then the record that names it.
+def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None, listed: str) -> None:
+    """Write a new mask, if any, then the record that names it; the file of no mask is removed.
 
-    The mask file of a record that has none any more is removed.
+    `listed` is the digest of the annotator's list of reviews before.
     """
     place = mask_path(folder, record.image)
     # The mask first: a record must never name a mask that is not there yet.
     if mask is not None:
         write_mask(place, mask)
     digest = file_sha256(place) if record.mask_sha256 else ""
-    write_json(record_path(folder, record.image), with_digest(record_values(record, digest)))
+    values = record_values(record, digest) | {"list_sha256": listed}
+    write_json(record_path(folder, record.image), with_digest(values))
     if not record.mask_sha256:
         # Last: until then a crash leaves a record that is true of its mask file.
         place.unlink(missing_ok=True)

@@ -1,18 +1,19 @@
 """What was changed outside the program: images, masks, records, certificates, own files.
 
 Every event of a history holds the digests of what it rests on and of the event before; the
-record holds that of the last one. Exports are listed the same way. That finds what another
-program or a slip changed, not somebody who computes the digests anew.
+record holds that of the last one. Exports are listed the same way, and so are records, see
+`review_list`. That finds what another program or a slip changed, not somebody who computes the
+digests anew.
 """
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
+from napari_semxai.store.disk.chains import broken_lines, chained_line, chained_lines, entry_of
 from napari_semxai.store.disk.digests import (
     array_digest,
     broken_seals,
@@ -22,9 +23,14 @@ from napari_semxai.store.disk.digests import (
 )
 from napari_semxai.store.images.companions import find_reference
 from napari_semxai.store.images.masks import read_white_mask
-from napari_semxai.store.project.certificates import certificate_files, read_certificate
+from napari_semxai.store.project.certificates import (
+    CERTIFICATES_FOLDER,
+    certificate_files,
+    read_certificate,
+)
 from napari_semxai.store.project.files import (
     EXPORTS_FILE,
+    RECORD_SUFFIX,
     annotator_folder,
     changing,
     history_digest,
@@ -36,10 +42,11 @@ from napari_semxai.store.project.files import (
     stored_state,
 )
 from napari_semxai.store.project.records import read_stored, utc_now
+from napari_semxai.store.project.review_list import LIST_FILE, ReviewList, list_digest, read_list
 from napari_semxai.types import ChosenMask, InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from napari_semxai.store.project.project import Project
@@ -83,6 +90,7 @@ def verify_project(
     known_digest = cache(file_sha256)
     changed: list[tuple[str, str]] = []
     names = project.annotators()
+    lists = {name: read_list(annotator_folder(project.folder, name)) for name in names}
     for number, image in enumerate(project.images, start=1):
         try:
             project.read_image(image.id)
@@ -90,18 +98,20 @@ def verify_project(
             changed.append((image.name, f"image: {error}"))
         for name in names:
             folder = annotator_folder(project.folder, name)
-            known, chained, found = _verify_record(folder, image, known_digest)
+            known, chained, found = _verify_record(folder, image, known_digest, lists[name])
             records, unchained = records + known, unchained + (known and not chained)
             changed += [(f"{image.name} ({name})", said) for said in found]
         if progress is not None:
             progress(number, len(project.images))
     for name in names:
+        changed += [(f"{LIST_FILE} ({name})", said) for said in lists[name].broken]
         for path in certificate_files(project, name):
             try:
                 read_certificate(path)
             except InputError as error:
                 changed.append((f"{path.name} ({name})", f"certificate: {error}"))
-    exports, found = _verify_exports(project)
+    exports, found, missed = _verify_exports(project, lists)
+    changed += missed
     changed += [(EXPORTS_FILE, said) for said in found]
     with reaching(project.folder):
         broken = broken_seals(project.folder)
@@ -112,13 +122,17 @@ def verify_project(
 
 
 def _verify_record(
-    folder: Path, image: ProjectImage, known_digest: Callable[[Path], str]
+    folder: Path,
+    image: ProjectImage,
+    known_digest: Callable[[Path], str],
+    listed: ReviewList,
 ) -> tuple[bool, bool, list[str]]:
     """Return whether there is a record, whether all of it is chained, and what was changed."""
     path, mask = record_path(folder, image.id), mask_path(folder, image.id)
     with reaching(folder):
         if not path.exists():
-            return False, True, ["mask: has no record"] if mask.exists() else []
+            left = ["mask: has no record"] if mask.exists() else []
+            return False, True, [*listed.missing(image.id, None), *left]
     try:
         record, values = read_stored(path)
     except InputError as error:
@@ -126,6 +140,12 @@ def _verify_record(
     found = [*_history_changes(image, record, values.get("history_sha256", ""))]
     if not found and not is_unchanged(values):
         found = ["record: holds other values than were written"]
+    found += listed.missing(image.id, record)
+    if values.get("list_sha256", "") not in {"", *listed.digests}:
+        found.append(f"record: follows a line that is missing in {LIST_FILE}")
+    rule = folder / CERTIFICATES_FOLDER / f"{record.rule}{RECORD_SUFFIX}"
+    if record.rule and not rule.exists():
+        found.append(f"certificate: {record.rule}, which accepted the mask, is missing")
     found += _mask_changes(mask, record, values["mask_file_sha256"], image.shape)
     found += _reference_changes(image, record, known_digest)
     return True, all(event.previous for event in record.history), found
@@ -213,42 +233,38 @@ class ExportNote:
         """
         path = self._project.folder / EXPORTS_FILE
         with suppress(InputError, OSError), changing(self._project.folder):
-            lines = _lines(path)
+            lines = chained_lines(path)
             entry = {
                 "time": utc_now(),
                 "target": str(target),
                 "format": form,
                 "masks": count,
                 "masks_sha256": text_digest(*self._digests),
-                "previous": text_digest(lines[-1] if lines else self._project.info.id),
+                "reviews_sha256": self._lists(),
             }
-            line = json.dumps(entry | {"sha256": text_digest(json.dumps(entry))})
+            line = chained_line(entry, lines[-1] if lines else self._project.info.id)
             known = path.read_bytes() if lines else b""
             known = known.removesuffix(b"\n") + b"\n" * bool(known)
             write_sealed(self._project.folder, EXPORTS_FILE, known + f"{line}\n".encode())
         return count
 
+    def _lists(self) -> dict[str, str]:
+        folder, names = self._project.folder, self._project.annotators()
+        found = {name: list_digest(annotator_folder(folder, name)) for name in names}
+        return {name: digest for name, digest in found.items() if digest}
 
-def _lines(path: Path) -> list[str]:
-    """Return the lines of the list; bytes that another program has put in are told as a change."""
-    return path.read_text("utf-8", "backslashreplace").splitlines() if path.exists() else []
 
-
-def _verify_exports(project: Project) -> tuple[int, list[str]]:
-    """Return how many exports are listed, and which lines were changed, added or removed."""
-    path, found = project.folder / EXPORTS_FILE, []
+def _verify_exports(
+    project: Project, lists: Mapping[str, ReviewList]
+) -> tuple[int, list[str], list[tuple[str, str]]]:
+    """Return how many exports are listed, which lines were changed, and what they miss."""
+    path = project.folder / EXPORTS_FILE
     with reaching(path):
-        lines = _lines(path)
-    before = project.info.id
-    for number, line in enumerate(lines, start=1):
-        try:
-            entry = json.loads(line)
-            digest = entry.pop("sha256")
-        except (AttributeError, KeyError, TypeError, ValueError):
-            entry, digest = {}, ""
-        if digest != text_digest(json.dumps(entry)):
-            found.append(f"line {number} was changed")
-        elif entry.get("previous") != text_digest(before):
-            found.append(f"line {number} does not follow from the line before it")
-        before = line
-    return len(lines), found
+        lines = chained_lines(path)
+    missed: dict[str, str] = {}
+    for entry in filter(None, map(entry_of, lines)):
+        for name, digest in entry.get("reviews_sha256", {}).items():
+            if digest not in lists.get(name, ReviewList()).digests:
+                said = f"reviews that were there at the export of {entry['time']} are missing"
+                missed.setdefault(f"{LIST_FILE} ({name})", said)
+    return len(lines), broken_lines(lines, project.info.id), [*missed.items()]

@@ -173,7 +173,7 @@ def saved(folder, **masks):
 
 def everything(project, annotator):
     folder = project.folder / "reviews" / annotator
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*/*.*")}
 
 
 @pytest.mark.parametrize("void", [False, True])
