@@ -1,8 +1,8 @@
 """The list of an annotator's reviews: a chained line for every record that was written.
 
-It lies beside the records and tells of one that was removed or set back; each record holds the
+It lies beside the records and tells of one that was removed or set back. Each record holds the
 digest of the list's last line before it, and each export those of all lists, so that lines
-removed at the end are missed as long as one of these is there.
+removed at the end are found as long as one of these is there.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.store.disk.chains import (
+from napari_semxai.store.disk.digests import (
     append_line,
     broken_lines,
     chained_line,
     chained_lines,
     entry_of,
     last_line,
+    text_digest,
 )
-from napari_semxai.store.disk.digests import text_digest
 from napari_semxai.store.project.files import (
     RECORD_SUFFIX,
     RECORDS_FOLDER,
@@ -69,7 +69,8 @@ class ReviewList:
         ]
         if lost:
             what = "its record is gone" if record is None else "its history has no such line"
-            yield f"review: “{lost[-1]['state']}” of {lost[-1]['time']} is missing: {what}"
+            state, time = (lost[-1].get(name) for name in ("state", "time"))
+            yield f"review: “{state}” of {time} is missing: {what}"
 
 
 def list_digest(folder: Path) -> str:
@@ -117,7 +118,7 @@ def read_list(folder: Path) -> ReviewList:
         lines = chained_lines(folder / LIST_FILE)
     entries: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for entry in filter(None, map(entry_of, lines)):
-        entries[entry["image"]].append(entry)
+        entries[str(entry.get("image"))].append(entry)
     digests = frozenset(map(text_digest, lines))
     return ReviewList(entries, digests, tuple(broken_lines(lines, "")))
 

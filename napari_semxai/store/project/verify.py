@@ -13,10 +13,13 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from napari_semxai.store.disk.chains import broken_lines, chained_line, chained_lines, entry_of
 from napari_semxai.store.disk.digests import (
     array_digest,
+    broken_lines,
     broken_seals,
+    chained_line,
+    chained_lines,
+    entry_of,
     file_sha256,
     text_digest,
     write_sealed,
