@@ -38,11 +38,13 @@ from napari_semxai.state.explanation import CamSettings, CraftSettings
 from napari_semxai.store.datasets.survey import write_survey
 from napari_semxai.store.images.read import image_from_array
 from napari_semxai.store.project.create import create_project
+from napari_semxai.store.project.klarf_export import SIZE_COLUMNS, KlarfOffer
 from napari_semxai.store.project.project import open_project
 from napari_semxai.types import ReviewChange, ReviewState
 from napari_semxai.types.survey import AnswerSet
 from napari_semxai.widgets.common.forms import Section
 from napari_semxai.widgets.edit.dock import DEFECTS
+from napari_semxai.widgets.project.dialogs import KlarfQuestions
 from napari_semxai.workbench import CANDIDATES, EDIT, Workbench
 
 if TYPE_CHECKING:
@@ -99,7 +101,8 @@ def tour(workbench: Workbench, folder: Path) -> None:
     wait(lambda: workbench.session.save.state == "recovery")
     take(workbench, folder, "edit", EDIT)
     take(workbench, folder, "scores", "Scores")
-    for part in (research, explain, robust, reference, defects, lasso, review, survey, pages, run):
+    first = (research, explain, robust, reference, defects, lasso, review)
+    for part in (*first, klarf, survey, pages, run):
         part(workbench, folder)
 
 
@@ -392,6 +395,28 @@ def lasso(workbench: Workbench, folder: Path) -> None:
     workbench.lasso.activate("")
 
 
+def klarf(workbench: Workbench, folder: Path) -> None:
+    """Take a picture of what a copy of a KLARF file asks."""
+    offer = KlarfOffer(
+        Path("lot-a.001"),
+        ("MANSEMCLASS", "CLASSNUMBER"),
+        tuple(SIZE_COLUMNS),
+        {"1": "particle", "2": "scratch", "44": "pattern missing"},
+        (
+            ("1", "particle", 212, "1"),
+            ("2", "scratch", 41, "2"),
+            ("3", "bridge", 17, "3"),
+            ("residue", "", 5, "residue"),
+            ("no defect", "", 64, ""),
+        ),
+    )
+    dialog = KlarfQuestions(offer, {"sizes": ["DEFECTAREA"]}, workbench.dock(EDIT))
+    dialog.show()
+    QTest.qWait(600)
+    dialog.grab().save(str(folder / "klarf-copy.png"))
+    dialog.close()
+
+
 def ignored(workbench: Workbench, folder: Path) -> None:
     """Take a picture of a label and a smear that are ignored, beside a defect."""
     scene = make_scene(SceneSpec(shape=(480, 480), label=1, radius=60), seed=3)
@@ -422,6 +447,7 @@ ALONE = {
     "robust": robust,
     "run": run,
     "survey": survey,
+    "klarf": klarf,
 }
 
 

@@ -59,6 +59,8 @@ class ProjectInfo:
         Class label to the name shown for it.
     reference : str
         As `AlgorithmSettings.reference`, where somebody chose it; else "".
+    exports : mapping
+        Name of a format to what was chosen for it last, as JSON holds it.
     """
 
     id: str
@@ -67,6 +69,7 @@ class ProjectInfo:
     source: str
     class_names: Mapping[str, str]
     reference: str = ""
+    exports: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

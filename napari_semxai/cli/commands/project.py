@@ -13,7 +13,7 @@ from napari_semxai.cli.commands import project_ranked, project_replay
 from napari_semxai.cli.common.options import add_foreground_option, fraction, length
 from napari_semxai.cli.common.output import BAD_INPUT, DONE
 from napari_semxai.store.project.exports import EXPORT_FORMATS, export
-from napari_semxai.store.project.klarf_export import KlarfChoices
+from napari_semxai.store.project.klarf_export import SIZE_COLUMNS, KlarfChoices
 from napari_semxai.types import InputError, ReviewState
 from napari_semxai.types.quantities import counted
 
@@ -123,6 +123,13 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         "--klarf", type=Path, metavar="FILE", help="default: the one the project was made from"
     )
     klarf.add_argument("--sizes", action="store_true", help="write size and area, too")
+    klarf.add_argument(
+        "--size-column",
+        action="append",
+        type=str.upper,
+        choices=list(SIZE_COLUMNS),
+        help="write this one of them alone; may be given several times",
+    )
     klarf.add_argument(
         "--class-column",
         metavar="NAME",
@@ -353,7 +360,7 @@ def _klarf_choices(options: argparse.Namespace) -> dict[str, Any]:
         source=options.klarf,
         column=options.class_column or "",
         numbers=dict(text.rsplit("=", 1) for text in numbers if "=" in text),
-        sizes=options.sizes,
+        sizes=tuple(SIZE_COLUMNS) if options.sizes else tuple(options.size_column or ()),
         unknown=options.unknown_classes,
     )
     if options.format != "klarf" and choices != KlarfChoices():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from threading import Event
@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from psygnal import Signal
 
 from napari_semxai.store.images.masks import MaskReader, UnclearMaskError
-from napari_semxai.store.project.create import add_images, name_classes
-from napari_semxai.store.project.exports import export
+from napari_semxai.store.project.create import add_images, keep_export, name_classes
+from napari_semxai.store.project.exports import EXPORT_FORMATS, export
 from napari_semxai.store.project.files import annotator_key
 from napari_semxai.store.project.imports import ImportChoices, ReviewedError, import_masks
-from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.store.project.masks import chosen_masks, project_agreement
 from napari_semxai.types import IDLE, InputError, Progress
 from napari_semxai.types.quantities import counted
@@ -29,11 +28,12 @@ if TYPE_CHECKING:
     from napari_semxai.controllers.project.projects import ProjectController
     from napari_semxai.state.session import Session
     from napari_semxai.store.project.index.open_project import OpenProject
-    from napari_semxai.store.project.klarf_export import KlarfEdit
+    from napari_semxai.store.project.klarf_export import KlarfChoices, KlarfEdit
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import PairAgreement, ProjectImage, ProjectInfo
 
     Tell = Callable[[int, int], None]
+    Choices = KlarfChoices | None
     WriteReport = Callable[[list[Project], Path, Tell, dict[str, str]], int]
 
 T = TypeVar("T")
@@ -46,14 +46,10 @@ class Imported:
 
     Attributes
     ----------
-    source : Path
-        Of the masks.
-    choices : ImportChoices
-        How they were brought in.
-    masks : MaskReader
-        What was brought in, refused and left out.
-    failed : mapping
-        The message of each mask that was refused.
+    source, choices : Path; ImportChoices
+        Of the masks, and how they were brought in.
+    masks, failed : MaskReader; mapping
+        What was brought in, refused and left out, and the message of each mask that was refused.
     """
 
     source: Path
@@ -112,40 +108,33 @@ class ProjectTools:
         projects.cancelled.connect(self.cancel)
 
     def export(
-        self, form: str, annotator: str | None, target: Path, *, every: bool, sizes: bool = False
+        self, form: str, annotator: str, target: Path, *, every: bool, choices: Choices = None
     ) -> None:
         """Write masks in one of `EXPORT_FORMATS`.
 
         Parameters
         ----------
-        form : str
-            Key of `EXPORT_FORMATS`.
-        annotator : str or None
-            Whose; "consensus" for the majority.
-        target : Path
-            Folder, or file of COCO JSON and measurements.
-        every : bool
-            Candidates, rejected and unsure masks too, not only truth.
-        sizes : bool
-            Sizes and areas go into the copy of a KLARF file, too.
+        form, annotator : str
+            Key of `EXPORT_FORMATS`, and whose masks; "consensus" for the majority.
+        target, every : Path; bool
+            Folder or file; whether candidates, rejected and unsure masks are written, too.
+        choices : KlarfChoices, optional
+            What a form that offers choices takes; kept in the project.
         """
-        queue = self._session.queue
-        is_reviewer = queue is not None and annotator == annotator_key(queue.annotator)
-        if not is_reviewer and self._blind():
+        if self.hides(annotator):
             return
 
         def work(opened: OpenProject, tell: Tell) -> int:
             project = opened.project
+            _keep(project, form, choices)
             chosen = chosen_masks(project, annotator, every_state=every, failed=failed)
             counted = _counted(chosen, len(project.images), tell)
-            return export(project, counted, target, form, failed, **choices)
+            return export(project, counted, target, form, failed, **more)
 
         failed: dict[str, str] = {}
-        edits: list[KlarfEdit] | None = [] if form == "klarf" else None
-        choices: dict[str, Any] = {}
-        if edits is not None:
-            choices = {"choices": KlarfChoices(sizes=sizes), "edits": edits}
-        self._begin("Export", work, partial(self._on_exported, target, failed, edits))
+        edits: list[KlarfEdit] | None = None if EXPORT_FORMATS[form].offer is None else []
+        more: dict[str, Any] = {} if edits is None else {"choices": choices, "edits": edits}
+        self.begin("Export", work, partial(self._on_exported, target, failed, edits))
 
     def report(self, write: WriteReport, target: Path) -> None:
         """Write a report of the project into one HTML file.
@@ -164,7 +153,7 @@ class ProjectTools:
         failed: dict[str, str] = {}
         # It names who reviewed what.
         if not self._blind():
-            self._begin("Report", work, partial(self._on_reported, target, failed))
+            self.begin("Report", work, partial(self._on_reported, target, failed))
 
     def add(self, source: Path) -> None:
         """Put the images of a folder, table or KLARF file behind those of the project."""
@@ -173,7 +162,7 @@ class ProjectTools:
             return add_images(opened.project.folder, source, failed=failed, progress=tell)
 
         failed: dict[str, str] = {}
-        self._begin("Images", work, partial(self._on_added, failed))
+        self.begin("Images", work, partial(self._on_added, failed))
 
     def import_masks(self, source: Path, choices: ImportChoices | None = None) -> None:
         """Bring existing masks in as this annotator's reviews; see `store.project.imports`.
@@ -185,12 +174,12 @@ class ProjectTools:
         work = partial(_imported, source, choices or ImportChoices())
         # In the writing thread: reviews that a person makes meanwhile come after it, never
         # between.
-        self._begin("Import", work, self._on_imported, self._writes)
+        self.begin("Import", work, self._on_imported, self._writes)
 
     def restore_replaced(self) -> None:
         """Bring back this annotator's reviews that imports replaced."""
         if not self._unsaved():
-            self._begin("Restore", _restored, self._on_restored, self._writes)
+            self.begin("Restore", _restored, self._on_restored, self._writes)
 
     def name_classes(self, names: Mapping[str, str]) -> None:
         """Give classes names; "" drops one from the list."""
@@ -205,7 +194,39 @@ class ProjectTools:
     def agree(self) -> None:
         """Compare every two annotators over all images."""
         if not self._blind():
-            self._begin("Agreement", _agreement, self._on_agreed)
+            self.begin("Agreement", _agreement, self._on_agreed)
+
+    def begin(
+        self,
+        title: str,
+        work: Callable[[OpenProject, Tell], T],
+        on_done: Callable[[T], None],
+        jobs: Jobs | None = None,
+    ) -> None:
+        """Do `work` with the open project behind the window, in `jobs`, and tell how far it is."""
+        opened = self._session.project
+        if opened is None or self._session.is_busy():
+            return
+        # A new one each time: cancelling this one must not stop the next.
+        stop = self._stop = Event()
+        self._session.batch = Progress(title, total=len(opened.project.images))
+
+        def start(_: object) -> None:
+            (jobs or self._jobs).run(
+                _TOOL,
+                partial(work, opened, partial(self._tell, stop, title)),
+                partial(self._on_done, on_done),
+                self._on_failed,
+            )
+
+        # Behind the writes that were asked for before.
+        self._writes.run(_TOOL, lambda: None, start, self._on_failed)
+
+    def hides(self, annotator: str) -> bool:
+        """Return whether an annotator's masks are hidden for now, and say so."""
+        queue = self._session.queue
+        mine = queue is not None and annotator == annotator_key(queue.annotator)
+        return not mine and self._blind()
 
     def cancel(self) -> None:
         """Stop what is under way."""
@@ -231,31 +252,6 @@ class ProjectTools:
             f"{left:,} are left. Untick 'Blind until I have reviewed' to see them now."
         )
         return True
-
-    def _begin(
-        self,
-        title: str,
-        work: Callable[[OpenProject, Tell], T],
-        on_done: Callable[[T], None],
-        jobs: Jobs | None = None,
-    ) -> None:
-        opened = self._session.project
-        if opened is None or self._session.is_busy():
-            return
-        # A new one each time: cancelling this one must not stop the next.
-        stop = self._stop = Event()
-        self._session.batch = Progress(title, total=len(opened.project.images))
-
-        def start(_: object) -> None:
-            (jobs or self._jobs).run(
-                _TOOL,
-                partial(work, opened, partial(self._tell, stop, title)),
-                partial(self._on_done, on_done),
-                self._on_failed,
-            )
-
-        # Behind the writes that were asked for before.
-        self._writes.run(_TOOL, lambda: None, start, self._on_failed)
 
     def _tell(self, stop: Event, title: str, done: int, total: int) -> None:
         if stop.is_set():
@@ -345,6 +341,14 @@ def _but(failed: Mapping[str, str], what: str) -> str:
     if not failed:
         return ""
     return f"; {len(failed):,} {what}, for example: {next(iter(failed.values()))}"
+
+
+def _keep(project: Project, form: str, choices: Choices) -> None:
+    if choices is None:
+        return
+    # A project that cannot be written does not remember.
+    with suppress(InputError):
+        project.info = keep_export(project.folder, form, asdict(replace(choices, source=None)))
 
 
 def _counted(chosen: Iterable[T], total: int, tell: Tell) -> Iterator[T]:

@@ -18,7 +18,7 @@ from napari_semxai.types import InputError
 from napari_semxai.types.quantities import parse_number
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 _MARKS = (
     (b"\xef\xbb\xbf", "utf-8"),
@@ -29,6 +29,7 @@ _MARKS = (
 )
 RFC_4180 = "\r\n"
 """End of a line in reports and surveys, which other programs read; a project's own use "\\n"."""
+_LOSSLESS = {"utf-8": "surrogateescape", "utf-16": "surrogatepass", "utf-32": "surrogatepass"}
 _MOST_SAID = 3
 _DELIMITERS = ";,\t"
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[;,\t]*\r?\n', re.IGNORECASE)
@@ -231,3 +232,29 @@ def _cell(value: Any) -> Any:
         # A table with it would be taken for no text.
         return value.replace("\0", "\N{REPLACEMENT CHARACTER}")
     return "" if isinstance(value, float) and math.isnan(value) else value
+
+
+def lossless_text(path: Path, data: bytes) -> tuple[str, Callable[[str], bytes]]:
+    """Return the text of a file's bytes, and what makes bytes of such a text again.
+
+    Raises
+    ------
+    InputError
+        When that would make other bytes of it; names `path`.
+    """
+    mark, encoding = text_encoding(data)
+    errors = next((way for name, way in _LOSSLESS.items() if encoding.startswith(name)), "strict")
+
+    def encode(text: str) -> bytes:
+        return mark + text.encode(encoding, errors) + rest
+
+    width = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
+    end = len(data) - (len(data) - len(mark)) % width
+    rest = data[end:]
+    try:
+        text = data[len(mark) : end].decode(encoding, errors)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: is damaged {encoding} text ({error.reason})") from error
+    if encode(text) != data:
+        raise InputError(f"{path}: is damaged {encoding} text, which no copy could keep as it is")
+    return text, encode

@@ -8,7 +8,7 @@ import uuid
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.disk.names import check_name
@@ -206,6 +206,22 @@ def keep_reference(folder: str | Path, wanted: str) -> None:
         info = read_info(folder)
         if info.reference != wanted:
             write_info(folder, replace(info, reference=wanted))
+
+
+def keep_export(folder: Path, form: str, chosen: Mapping[str, Any]) -> ProjectInfo:
+    """Keep what was chosen for an export of a project, by the name of its format.
+
+    Raises
+    ------
+    InputError
+        When the project cannot be written.
+    """
+    with changing(folder):
+        before = read_info(folder)
+        info = replace(before, exports={**before.exports, form: dict(chosen)})
+        if info.exports != before.exports:
+            write_info(folder, info)
+    return info
 
 
 class _Steps:

@@ -26,7 +26,7 @@ from napari_semxai.store.project.images import (
     check_replaceable_table,
     free_place,
 )
-from napari_semxai.store.project.klarf_export import export_klarf
+from napari_semxai.store.project.klarf_export import KlarfOffer, export_klarf, offer_klarf
 from napari_semxai.store.project.records import imported_state
 from napari_semxai.store.project.verify import ExportNote
 from napari_semxai.types import InputError
@@ -323,14 +323,14 @@ class ExportFormat:
 
     Attributes
     ----------
-    title : str
-        For display.
     write : callable
         Writes the masks and returns how many.
-    file_filter : str
-        Of a file dialog, for forms that are one file; "" for those that are a folder.
+    title, file_filter : str
+        For display, and of a file dialog for forms that are one file; "" for a folder.
     copies, tells : bool
         Whether the images go along, and whether `write` takes `failed` for what it leaves out.
+    offer : callable or None
+        Returns what a person can choose; such forms take `choices` and `edits`.
     """
 
     title: str
@@ -338,6 +338,7 @@ class ExportFormat:
     file_filter: str = ""
     copies: bool = False
     tells: bool = False
+    offer: Callable[..., KlarfOffer | None] | None = None
 
 
 _COCO, _CSV = "COCO JSON (*.json)", "CSV (*.csv)"
@@ -352,7 +353,7 @@ EXPORT_FORMATS: dict[str, ExportFormat] = {
     "class-png": ExportFormat("PNG of class numbers", export_numbers),
     "measurements": ExportFormat("measurements", export_measurements, _CSV),
     "defects": ExportFormat("measurements of every defect", export_defects, _CSV),
-    "klarf": ExportFormat("KLARF copy", export_klarf, "KLARF (*)", tells=True),
+    "klarf": ExportFormat("KLARF copy", export_klarf, "KLARF (*)", tells=True, offer=offer_klarf),
 }
 """All formats by the name that the command takes; a new one is an entry here."""
 

@@ -270,6 +270,7 @@ def write_info(project: Path, info: ProjectInfo) -> None:
         "source": portable_path(project, Path(info.source)),
         "class_names": dict(info.class_names),
         **({"reference": _portable_reference(project, info)} if info.reference else {}),
+        **({"exports": dict(info.exports)} if info.exports else {}),
     }
     write_sealed(project, PROJECT_FILE, json_bytes(values))
 
@@ -306,8 +307,9 @@ def read_info(project: Path) -> ProjectInfo:
             source=str(absolute_path(project, str(values["source"]))),
             class_names={str(key): str(name) for key, name in values["class_names"].items()},
             reference=reference,
+            exports=dict(values.get("exports", {})),
         )
-    except (AttributeError, KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path}: is damaged ({error!r})") from error
 
 

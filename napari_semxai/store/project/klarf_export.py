@@ -8,8 +8,7 @@ stay as they are.
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,10 +17,20 @@ import numpy as np
 import skimage
 
 from napari_semxai.store.disk.atomic import atomic_write
-from napari_semxai.store.disk.tables import text_encoding
+from napari_semxai.store.disk.tables import lossless_text
 from napari_semxai.store.project.files import reaching
 from napari_semxai.store.project.images import free_place
-from napari_semxai.store.sources.klarf import is_klarf, parse_klarf
+from napari_semxai.store.project.masks import given_classes
+from napari_semxai.store.sources.klarf import (
+    class_number,
+    is_fraction,
+    is_klarf,
+    is_known,
+    number_like,
+    parse_klarf,
+    read_klarf,
+    same_number,
+)
 from napari_semxai.store.sources.klarf_grammar import is_number
 from napari_semxai.types import InputError, ReviewState
 
@@ -32,12 +41,12 @@ if TYPE_CHECKING:
     from napari_semxai.store.sources.klarf import Klarf, KlarfDefect
     from napari_semxai.types import BoolMask, ChosenMask
 
+    Tell = Callable[[int, int], None]
+
 CLASS_COLUMNS = ("MANSEMCLASS", "CLASSNUMBER")
 """Where a class goes: into the first of these that the file has."""
-# Size of the mask by column, and the power of the file's unit that it is in.
-_SIZE_COLUMNS = {"XSIZE": 1, "YSIZE": 1, "DSIZE": 1, "DEFECTAREA": 2}
-_NUMBER = re.compile(r"[+-]?(?=\.?\d)\d*(?:(\.)(\d*))?(?:([eE])[+-]?(\d+))?")
-_LOSSLESS = {"utf-8": "surrogateescape", "utf-16": "surrogatepass", "utf-32": "surrogatepass"}
+SIZE_COLUMNS = {"XSIZE": 1, "YSIZE": 1, "DSIZE": 1, "DEFECTAREA": 2}
+"""Sizes of the mask by column, and the power of the file's unit that each is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +60,10 @@ class KlarfChoices:
     column : str
         Where classes go; "" for the first of `CLASS_COLUMNS` that the file has.
     numbers : mapping
-        Class, or its name, or "no defect", to the number that stands for it; goes before the
-        file's class lookup.
-    sizes : bool
-        Whether sizes and areas are written, too.
+        Class, or its name, or "no defect", to the number that stands for it, "" for none; goes
+        before the file's class lookup.
+    sizes : collection of str
+        Those of `SIZE_COLUMNS` that are written, too.
     unknown : bool
         Whether numbers are written that the file's class lookup lacks.
     """
@@ -62,7 +71,7 @@ class KlarfChoices:
     source: Path | None = None
     column: str = ""
     numbers: Mapping[str, str] = field(default_factory=dict)
-    sizes: bool = False
+    sizes: Collection[str] = ()
     unknown: bool = False
 
 
@@ -72,14 +81,12 @@ class KlarfEdit:
 
     Attributes
     ----------
-    line : int
-        Counted from 1.
+    line, start : int
+        Counted from 1, and the cell's place in the file's text.
     defect : str
         Its id.
     column, old, new : str
         Which cell, and its text before and after.
-    start : int
-        Place of the cell in the file's text.
     """
 
     line: int
@@ -92,6 +99,85 @@ class KlarfEdit:
     def __str__(self) -> str:
         """Say it in one line."""
         return f"line {self.line}, defect {self.defect}: {self.column} {self.old} → {self.new}"
+
+
+@dataclass(frozen=True, slots=True)
+class KlarfOffer:
+    """What a KLARF file lets one choose.
+
+    Attributes
+    ----------
+    source : Path
+        The file.
+    columns, sizes : tuple of str
+        Where classes can go, the default first; those of `SIZE_COLUMNS` that it has.
+    lookup : mapping
+        Number to the file's name of a class.
+    classes : tuple of (str, str, int, str)
+        Label and name of each class of the project, how many reviews gave it, and the number that
+        stands for it; "no defect" comes last.
+    """
+
+    source: Path
+    columns: tuple[str, ...]
+    sizes: tuple[str, ...]
+    lookup: Mapping[str, str]
+    classes: tuple[tuple[str, str, int, str], ...]
+
+
+def offer_klarf(
+    project: Project,
+    annotator: str | None = None,
+    source: Path | None = None,
+    progress: Tell | None = None,
+) -> KlarfOffer | None:
+    """Return what can be chosen for a copy of a KLARF file; None where the project has none.
+
+    Parameters
+    ----------
+    project, annotator : Project; str, optional
+        Classes are all that have a name, or that a review gave, of the annotator or of anybody.
+    source : Path, optional
+        As in `KlarfChoices`.
+    progress : callable, optional
+        Called with the number of images done and all of them.
+
+    Raises
+    ------
+    InputError
+        When a file cannot be read, or `source` is none.
+    """
+    path = source or Path(project.info.source)
+    if source is None and not is_klarf(path):
+        return None
+    klarf, names = read_klarf(path), project.info.class_names
+    counts = given_classes(project, annotator, progress)
+    there = {column for defect in klarf.defects for column in defect.cells}
+    labels = [*names, *sorted(counts.keys() - names.keys() - {ReviewState.NO_DEFECT})]
+    labels.sort(key=lambda one: not counts[one])
+    classes = [
+        (one, names.get(one, ""), counts[one], _wanted_number(one, names, klarf.class_names, {}))
+        for one in labels
+    ]
+    return KlarfOffer(
+        path,
+        (
+            *(name for name in CLASS_COLUMNS if name in there),
+            *sorted(name for name in there - {*CLASS_COLUMNS} if "CLASS" in name),
+        ),
+        tuple(name for name in SIZE_COLUMNS if name in there),
+        klarf.class_names,
+        (*classes, (ReviewState.NO_DEFECT, "", counts[ReviewState.NO_DEFECT], "")),
+    )
+
+
+def _wanted_number(
+    label: str, names: Mapping[str, str], lookup: Mapping[str, str], said: Mapping[str, str]
+) -> str:
+    """Return what a person says, else the file's class lookup."""
+    name = names.get(label, label)
+    told = [said[one] for one in (label, name) if one in said]
+    return told[0] if told else class_number(label, name, lookup)
 
 
 def export_klarf(
@@ -112,10 +198,8 @@ def export_klarf(
         Whose reviews go where.
     failed : dict, optional
         Gets the reason of what is left as it was; without it the first one raises.
-    choices : KlarfChoices, optional
-        What is written.
-    edits : list, optional
-        Gets every cell that changes, in the order of the file.
+    choices, edits : KlarfChoices; list, optional
+        What is written, and what gets every cell that changes, in the order of the file.
 
     Returns
     -------
@@ -136,7 +220,7 @@ def export_klarf(
     _check_target(project, source, target)
     with reaching(source):
         data = source.read_bytes()
-    text, encode = _lossless(source, data)
+    text, encode = lossless_text(source, data)
     found = _Reviews(project, source, parse_klarf(source, text), choices)
     for one in chosen:
         found.add(one)
@@ -162,26 +246,6 @@ def _check_target(project: Project, source: Path, target: Path) -> None:
         raise InputError(f"{target}: is the original; choose another name for the copy")
     if target.is_file() and not is_klarf(target):
         raise InputError(f"{target}: is there and no KLARF file; choose another name")
-
-
-def _lossless(path: Path, data: bytes) -> tuple[str, Callable[[str], bytes]]:
-    """Return the text of a file, and what makes bytes of such a text again."""
-    mark, encoding = text_encoding(data)
-    errors = next((way for name, way in _LOSSLESS.items() if encoding.startswith(name)), "strict")
-
-    def encode(text: str) -> bytes:
-        return mark + text.encode(encoding, errors) + rest
-
-    width = {"utf-16": 2, "utf-32": 4}.get(encoding[:6], 1)
-    end = len(data) - (len(data) - len(mark)) % width
-    rest = data[end:]
-    try:
-        text = data[len(mark) : end].decode(encoding, errors)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: is damaged {encoding} text ({error.reason})") from error
-    if encode(text) != data:
-        raise InputError(f"{path}: is damaged {encoding} text, which no copy could keep as it is")
-    return text, encode
 
 
 def _spliced(text: str, edits: Iterable[KlarfEdit]) -> str:
@@ -255,7 +319,7 @@ class _Reviews:
             # Of several images of a defect the first that has a size.
             sizes = next((view.sizes for view in views if view.sizes is not None), {})
             for column, value in sizes.items():
-                if column in defect.cells:
+                if column in defect.cells and column in self._choices.sizes:
                     yield from self._edit(views[0], defect, column, value)
 
     def _class_column(self) -> str:
@@ -280,48 +344,38 @@ class _Reviews:
             empty = all(view.state == ReviewState.NO_DEFECT for view in views)
             return self._choices.numbers.get(ReviewState.NO_DEFECT) if empty else None
         label = next(iter(labels))
-        number = self._wanted_number(label)
-        known = any(_same(number, other) for other in self._klarf.class_names)
-        if is_number(number) and (known or self._choices.unknown):
+        said, lookup = self._choices.numbers, self._klarf.class_names
+        number = _wanted_number(label, self._names, lookup, said)
+        if is_number(number) and (self._choices.unknown or is_known(number, lookup)):
             return number
+        # Somebody wants it to stay as it is.
+        if not number:
+            return None
         called = f"{label} ({self._names[label]})" if label in self._names else label
         self._leave(
             views[0].image,
-            f"class {called} is not in the file's class lookup, so it is not written; give its "
-            "number (--class-map), or write numbers that the lookup lacks (--unknown-classes)",
+            f"class {called} is not in the file's class lookup, so it is not written; choose its "
+            "number (--class-map), or have numbers written that the lookup lacks "
+            "(--unknown-classes)",
         )
         return None
-
-    def _wanted_number(self, label: str) -> str:
-        """Return what a person says, else the lookup's number or name, else the label itself."""
-        names = (label, self._names.get(label, label))
-        said = self._choices.numbers
-        for name in names:
-            if name in said:
-                return said[name]
-        lookup = self._klarf.class_names
-        if any(_same(label, number) for number in lookup):
-            return label
-        called = {name.strip().casefold() for name in names}
-        found = [number for number, name in lookup.items() if name.strip().casefold() in called]
-        return found[0] if len(found) == 1 else label
 
     def _edit(
         self, view: _View, defect: KlarfDefect, column: str, value: float
     ) -> Iterator[KlarfEdit]:
         cell = defect.cells[column]
-        new = _like(value, [cell.text, *self._others(column)])
+        new = number_like(value, [cell.text, *self._others(column)])
         if new is None or (value > 0 and float(new) == 0):
             why = "is no number" if new is None else f"has no digits for {value:.3g}"
             self._leave(view.image, f"line {cell.line}: {column} “{cell.text}” {why}")
-        elif not _same(new, cell.text):
+        elif not same_number(new, cell.text):
             yield KlarfEdit(cell.line, defect.defect, column, cell.text, new, cell.start)
 
     def _others(self, column: str) -> list[str]:
         """Return the first cell of a column that is no whole number, where there is one."""
         if column not in self._models:
             cells = (one.cells[column].text for one in self._klarf.defects if column in one.cells)
-            self._models[column] = [text for text in cells if _is_fraction(text)][:1]
+            self._models[column] = [text for text in cells if is_fraction(text)][:1]
         return self._models[column]
 
     def _leave(self, image: str, why: str) -> None:
@@ -341,42 +395,4 @@ def _sizes(mask: BoolMask, pixel: float) -> dict[str, float]:
         "DSIZE": region.feret_diameter_max,
         "DEFECTAREA": region.area,
     }
-    return {name: float(value) * pixel ** _SIZE_COLUMNS[name] for name, value in pixels.items()}
-
-
-def _is_fraction(text: str) -> bool:
-    match = _NUMBER.fullmatch(text)
-    return match is not None and bool(match[1] or match[3])
-
-
-def _like(value: float, models: list[str]) -> str | None:
-    """Return a number as the file writes such numbers; None where its cell holds none.
-
-    Parameters
-    ----------
-    value : float
-        What is written.
-    models : list of str
-        The cell as it is, then other cells of its column: a whole number may be a fraction
-        without digits.
-    """
-    if not _NUMBER.fullmatch(models[0]):
-        return None
-    model = next((text for text in models if _is_fraction(text)), models[0])
-    match = _NUMBER.fullmatch(model)
-    decimals = len(match[2] or "") if match else 0
-    if match and match[3]:
-        mantissa, _, power = f"{value:.{decimals}{match[3]}}".partition(match[3])
-        return f"{mantissa}{match[3]}{power[0]}{power[1:].lstrip('0').zfill(len(match[4]))}"
-    if match and match[1]:
-        written = f"{value:.{decimals}f}" + "." * (decimals == 0)
-        # As some programs write it: ".5".
-        return written.removeprefix("0") if model.lstrip("+-").startswith(".") else written
-    # Some tools fill up with zeros.
-    return str(round(value)).zfill(len(model) if model.startswith("0") else 1)
-
-
-def _same(first: str, second: str) -> bool:
-    if is_number(first) and is_number(second):
-        return float(first) == float(second)
-    return first == second
+    return {name: float(value) * pixel ** SIZE_COLUMNS[name] for name, value in pixels.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
@@ -127,6 +128,25 @@ def _majority(chosen: list[ChosenMask]) -> ChosenMask:
         comment="",
         ignored=ignored,
     )
+
+
+def given_classes(
+    project: Project, annotator: str | None, progress: Callable[[int, int], None] | None
+) -> Counter[str]:
+    """Return how many reviews gave each class, and how many "no defect" without one.
+
+    `annotator` is as of `chosen_masks`; None for everybody.
+    """
+    every, counts = annotator in (None, CONSENSUS), Counter[str]()
+    names = project.annotators() if every else [str(annotator)]
+    for done, image in enumerate(project.images, start=1):
+        for record in filter(None, (project.record(image.id, name) for name in names)):
+            none = record.state is ReviewState.NO_DEFECT
+            counts[record.label or (str(record.state) if none else "")] += 1
+        if progress is not None:
+            progress(done, len(project.images))
+    del counts[""]
+    return counts
 
 
 def truth_masks(project: Project, image_id: str, annotators: Sequence[str]) -> dict[str, BoolMask]:

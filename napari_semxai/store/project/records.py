@@ -43,8 +43,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.types import ProjectImage
 
-_FORMAT = "napari-semxai record"
-_VERSION = 1
+_FORMAT, _VERSION = "napari-semxai record", 1
 _REPLACED_FOLDER = "replaced"
 _RULE = "rule"
 
@@ -238,17 +237,17 @@ def stored_record(folder: Path, image: ProjectImage, annotator: str) -> ReviewRe
         return voided_by_hand(record, found)
 
 
-def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None, listed: str) -> None:
+def store_record(folder: Path, record: ReviewRecord, mask: BoolMask | None, head: str) -> None:
     """Write a new mask, if any, then the record that names it; the file of no mask is removed.
 
-    `listed` is the digest of the annotator's list of reviews before.
+    `head` is the digest of the annotator's list of reviews before.
     """
     place = mask_path(folder, record.image)
     # The mask first: a record must never name a mask that is not there yet.
     if mask is not None:
         write_mask(place, mask)
     digest = file_sha256(place) if record.mask_sha256 else ""
-    values = record_values(record, digest) | {"list_sha256": listed}
+    values = record_values(record, digest) | {"list_sha256": head}
     write_json(record_path(folder, record.image), with_digest(values))
     if not record.mask_sha256:
         # Last: until then a crash leaves a record that is true of its mask file.

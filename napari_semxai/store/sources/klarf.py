@@ -33,6 +33,7 @@ _START = 4096
 WAFER_FIELDS = ("samplesize", "diepitch", "samplecenterlocation", "orientationmarklocation")
 """What the flat grammar says of a wafer, in small letters; kept beside each defect."""
 _REFERENCE = re.compile(r"\bref(erence)?\b", re.IGNORECASE)
+_NUMBER = re.compile(r"[+-]?(?=\.?\d)\d*(?:(\.)(\d*))?(?:([eE])[+-]?(\d+))?")
 _PIXEL_SIZE_COLUMNS = ("PIXELSIZE", "PIXELSIZEX")
 
 
@@ -325,3 +326,57 @@ def _pixel_size(values: Mapping[str, str], unit: float) -> float | None:
         if name in values and not (is_number(values[name]) and float(values[name]) == 0):
             return size_of(values[name], name, round(1 / unit))
     return None
+
+
+def is_fraction(text: str) -> bool:
+    """Whether a word is a number with a point or a power."""
+    match = _NUMBER.fullmatch(text)
+    return match is not None and bool(match[1] or match[3])
+
+
+def number_like(value: float, models: list[str]) -> str | None:
+    """Return a number as the file writes such numbers; None where its cell holds none.
+
+    Parameters
+    ----------
+    value : float
+        What is written.
+    models : list of str
+        The cell as it is, then other cells of its column: a whole number may be a fraction
+        without digits.
+    """
+    if not _NUMBER.fullmatch(models[0]):
+        return None
+    model = next((text for text in models if is_fraction(text)), models[0])
+    match = _NUMBER.fullmatch(model)
+    decimals = len(match[2] or "") if match else 0
+    if match and match[3]:
+        mantissa, _, power = f"{value:.{decimals}{match[3]}}".partition(match[3])
+        return f"{mantissa}{match[3]}{power[0]}{power[1:].lstrip('0').zfill(len(match[4]))}"
+    if match and match[1]:
+        written = f"{value:.{decimals}f}" + "." * (decimals == 0)
+        # As some programs write it: ".5".
+        return written.removeprefix("0") if model.lstrip("+-").startswith(".") else written
+    # Some tools fill up with zeros.
+    return str(round(value)).zfill(len(model) if model.startswith("0") else 1)
+
+
+def same_number(first: str, second: str) -> bool:
+    """Whether two words are the same number, or the same word."""
+    if is_number(first) and is_number(second):
+        return float(first) == float(second)
+    return first == second
+
+
+def is_known(number: str, lookup: Mapping[str, str]) -> bool:
+    """Whether a file's class lookup has a number."""
+    return any(same_number(number, other) for other in lookup)
+
+
+def class_number(label: str, name: str, lookup: Mapping[str, str]) -> str:
+    """Return the number of a class in a file's lookup, by number or name, else its label."""
+    if is_known(label, lookup):
+        return label
+    called = {text.strip().casefold() for text in (label, name)}
+    found = [number for number, text in lookup.items() if text.strip().casefold() in called]
+    return found[0] if len(found) == 1 else label

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
@@ -24,10 +25,14 @@ from napari_semxai.store.project.files import annotator_key
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_folder, ask_open, ask_save
 from napari_semxai.widgets.common.forms import MASK_SET_FILTER, TABLE_FILTER, Panel, button, note
 from napari_semxai.widgets.common.status import StatusText
-from napari_semxai.widgets.project.dialogs import ImportQuestions, show_klarf_changes
+from napari_semxai.widgets.project.dialogs import (
+    ImportQuestions,
+    KlarfQuestions,
+    show_klarf_changes,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
     from typing import TypeAlias
 
@@ -38,9 +43,12 @@ if TYPE_CHECKING:
     from napari_semxai.state.queue import Queue
     from napari_semxai.state.session import Session
     from napari_semxai.store.disk.folders import StoredFiles
-    from napari_semxai.store.project.klarf_export import KlarfEdit
+    from napari_semxai.store.project.index.open_project import OpenProject
+    from napari_semxai.store.project.klarf_export import KlarfChoices, KlarfEdit, KlarfOffer
     from napari_semxai.widgets.common.forms import Connections
 
+    Tell = Callable[[int, int], None]
+    Offered: TypeAlias = tuple[KlarfOffer | None, Mapping[str, Any]]
     KlarfCopied: TypeAlias = tuple[Path, tuple[KlarfEdit, ...], Mapping[str, str]]
 
 REPORT_FILTER = "Report (*.html)"
@@ -71,7 +79,6 @@ class ProjectPanel(Panel):
             (tools.copied, self._on_klarf_copied),
         )
         inside: Connections = (
-            (self.form.currentIndexChanged, self._on_form_chosen),
             (self.export.clicked, self._on_export_wanted),
             (self.report.clicked, self._on_report_wanted),
             (self.folder.triggered, self._on_folder_wanted),
@@ -84,11 +91,10 @@ class ProjectPanel(Panel):
         self.connect_all(outside=outside, inside=inside)
         self._on_queue_changed(session.queue)
 
-    def export_to(self, target: Path) -> None:
+    def export_to(self, target: Path, choices: KlarfChoices | None = None) -> None:
         """Export what is chosen."""
         form, whose = self.form.currentData(), self.whose.currentText()
-        sizes = self.sizes.isChecked()
-        self._tools.export(form, whose, target, every=self.every.isChecked(), sizes=sizes)
+        self._tools.export(form, whose, target, every=self.every.isChecked(), choices=choices)
 
     def _create(self) -> None:
         self.form, self.whose = QComboBox(), QComboBox()
@@ -100,12 +106,6 @@ class ProjectPanel(Panel):
         )
         self.every = QCheckBox("Include unreviewed")
         self.every.setToolTip("Export candidates, rejected and unsure masks too")
-        self.sizes = QCheckBox("Sizes and areas, too")
-        self.sizes.setToolTip(
-            "Write size and area of reviewed defects into the copy of the KLARF file, not only "
-            "their class"
-        )
-        self.sizes.hide()
         self.export = button("Export…", "Export masks marked accepted, corrected or no defect")
         self.report = button(
             "Report…",
@@ -136,8 +136,8 @@ class ProjectPanel(Panel):
         layout.setContentsMargins(0, 0, 0, 0)
         rows: tuple[tuple[QWidget, ...], ...] = (
             (self.form, self.whose),
-            (self.every, self.export),
-            (self.sizes, self.report),
+            (self.export, self.report),
+            (self.every,),
             (self.names,),
             (self.add, self.bring),
         )
@@ -196,20 +196,40 @@ class ProjectPanel(Panel):
         if changed:
             self._tools.name_classes(changed)
 
-    def _on_form_chosen(self) -> None:
-        self.sizes.setVisible(self.form.currentData() == "klarf")
-
     def _on_klarf_copied(self, copied: KlarfCopied) -> None:
         show_klarf_changes(self, *copied)
 
     def _on_export_wanted(self) -> None:
+        if EXPORT_FORMATS[self.form.currentData()].offer is None:
+            self._ask_target(None)
+        elif not self._tools.hides(self.whose.currentText()):
+            self._find_offer(None)
+
+    def _find_offer(self, source: Path | None) -> None:
+        """Find out what can be chosen, of another file than the project's where one is given."""
+        work = partial(_offered, self.form.currentData(), self.whose.currentText(), source)
+        self._tools.begin("Export", work, self._on_offered)
+
+    def _on_offered(self, offered: Offered) -> None:
+        offer, chosen = offered
+        if offer is None:
+            path = ask_open(self, Dialog.TABLE, "KLARF file to copy", "KLARF (*)")
+            if path is not None:
+                self._find_offer(path)
+            return
+        dialog = KlarfQuestions(offer, chosen, self)
+        if dialog.exec():
+            self._ask_target(dialog.choices)
+        dialog.deleteLater()
+
+    def _ask_target(self, choices: KlarfChoices | None) -> None:
         files = EXPORT_FORMATS[self.form.currentData()].file_filter
         if not files:
             path = ask_folder(self, Dialog.EXPORT, "Choose a folder for the masks")
         else:
             path = ask_save(self, Dialog.EXPORT, "Export", "", files)
         if path is not None:
-            self.export_to(path)
+            self.export_to(path, choices)
 
     def _on_report_wanted(self) -> None:
         path = ask_save(self, Dialog.EXPORT, "Write a report", "report.html", REPORT_FILTER)
@@ -300,6 +320,15 @@ class StoragePanel(Panel):
 
     def _on_failed(self, message: str) -> None:
         self.said.setText(message)
+
+
+def _offered(
+    form: str, annotator: str, source: Path | None, opened: OpenProject, tell: Tell
+) -> Offered:
+    """Return what a form of export lets one choose, and what was chosen last."""
+    offer = EXPORT_FORMATS[form].offer
+    offered = None if offer is None else offer(opened.project, annotator, source, tell)
+    return offered, opened.project.info.exports.get(form, {})
 
 
 def _cleared() -> tuple[StoredFiles, ...]:

@@ -9,6 +9,7 @@ from PIL import Image
 from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.reports.lot_report import write_report
 from napari_semxai.store.project.imports import ImportChoices
+from napari_semxai.store.project.klarf_export import KlarfChoices
 from napari_semxai.types import IDLE, ReviewChange, ReviewState
 from tests.controllers.desk import SHAPE
 
@@ -123,3 +124,21 @@ def test_a_report_is_written_behind_the_window_and_can_be_cancelled(desk, folder
     desk.tools.cancel()
     desk.turn(lambda: "cancelled" in desk.session.message)
     assert not target.exists()
+
+
+def test_what_is_chosen_for_a_klarf_copy_is_kept_in_the_project(desk, folder):
+    desk.open()
+    desk.turn(lambda: desk.session.queue is not None)
+    desk.session.project.project.write_review(
+        "wafer_0", "Anna", ReviewChange(ReviewState.CORRECTED, DEFECT > 0, label="7")
+    )
+    chosen = KlarfChoices(source=folder / "lot.001", numbers={"7": "3"}, sizes=("XSIZE",))
+    copied = []
+    desk.tools.copied.connect(copied.append)
+    desk.tools.export("klarf", "anna", folder / "copy.001", every=False, choices=chosen)
+    desk.turn(lambda: "is not there" in desk.session.message)
+    assert not copied
+    kept = desk.project().info.exports["klarf"]
+    assert (kept["numbers"], kept["sizes"], kept["source"]) == ({"7": "3"}, ["XSIZE"], None)
+    assert desk.session.project.project.info.exports["klarf"]["numbers"] == {"7": "3"}
+    assert not desk.tools.hides("anna")

@@ -4,6 +4,8 @@ import json
 import os
 import random
 import re
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,8 +14,15 @@ import pytest
 import tifffile
 
 from napari_semxai.cli import main
-from napari_semxai.store.project.create import create_project
-from napari_semxai.store.project.klarf_export import KlarfChoices, export_klarf
+from napari_semxai.store.project.create import create_project, keep_export, name_classes
+from napari_semxai.store.project.klarf_export import (
+    SIZE_COLUMNS,
+    KlarfChoices,
+    export_klarf,
+    offer_klarf,
+)
+from napari_semxai.store.project.project import open_project
+from napari_semxai.store.project.verify import verify_project
 from napari_semxai.store.sources.klarf import read_klarf
 from napari_semxai.types import ChosenMask, InputError, ProjectImage, ReviewChange, ReviewState
 
@@ -162,7 +171,7 @@ def test_of_200_generated_files_only_the_asked_fields_differ(copy, tmp_path, par
                     if name in row
                 }
         data = make(rows).encode(encoding)
-        written, edits, failed = copy(data, reviews, sizes=sizes)
+        written, edits, failed = copy(data, reviews, sizes=SIZE_COLUMNS if sizes else ())
         assert written == make(wanted).encode(encoding), seed
         assert len(failed) == sum(one.label == "99" for one in reviews)
         # A second reader, and this one, find what was asked for and nothing else.
@@ -227,31 +236,31 @@ def test_a_class_is_found_by_map_number_or_name(copy):
 
 def test_numbers_without_a_zero_stay_so(copy):
     data = FLAT.replace(b"2 3 1.50", b"2 .5000 +.5e-003")
-    _, edits, failed = copy(data, [chosen(2, "")], sizes=True)
+    _, edits, failed = copy(data, [chosen(2, "")], sizes=SIZE_COLUMNS)
     assert not failed
     assert [edit.new for edit in edits] == [".0150", "1.5e-004"]
     data = FLAT.replace(b"2 3 1.50", b"2 . 1.50")
-    assert "XSIZE “.” is no number" in copy(data, [chosen(2, "")], sizes=True)[2]["d2"]
+    assert "XSIZE “.” is no number" in copy(data, [chosen(2, "")], sizes=SIZE_COLUMNS)[2]["d2"]
 
 
 def test_what_is_left_as_it_is(copy):
     # Nobody gave a class: what the file says stays, also where there is no defect.
     assert copy(FLAT, [chosen(2, "")])[1] == []
     empty = chosen(2, "", state=ReviewState.NO_DEFECT, shape=np.zeros((20, 20), bool))
-    assert copy(FLAT, [empty], sizes=True)[1] == []
+    assert copy(FLAT, [empty], sizes=SIZE_COLUMNS)[1] == []
     (edit,) = copy(FLAT, [empty], numbers={"no defect": "7"})[1]
     assert str(edit) == "line 10, defect 2: CLASSNUMBER 0 → 7"
     # Candidates are nobody's word, and what was rejected has no size.
     candidate = chosen(2, "7", state=ReviewState.CANDIDATE)
     assert copy(FLAT, [candidate])[0] is None
-    (edit,) = copy(FLAT, [chosen(2, "7", state=ReviewState.REJECTED)], sizes=True)[1]
+    (edit,) = copy(FLAT, [chosen(2, "7", state=ReviewState.REJECTED)], sizes=SIZE_COLUMNS)[1]
     assert edit.column == "CLASSNUMBER"
     failures = [
         ([chosen(2, "7"), chosen(2, "0")], {}, "its images have the classes 7 and 0"),
         ([chosen(3, "7")], {}, "has several rows of defect 3"),
         ([chosen(9, "7")], {}, "has no defect 9"),
-        ([chosen(2, "", size=None)], {"sizes": True}, "the pixel size is not known"),
-        ([chosen(2, "")], {"sizes": True}, "XSIZE “3” has no digits for 0.015"),
+        ([chosen(2, "", size=None)], {"sizes": SIZE_COLUMNS}, "the pixel size is not known"),
+        ([chosen(2, "")], {"sizes": SIZE_COLUMNS}, "XSIZE “3” has no digits for 0.015"),
     ]
     for reviews, choices, why in failures:
         _, edits, failed = copy(FLAT, reviews, **choices)
@@ -279,6 +288,41 @@ def klarf_project(tmp_path):
     return source
 
 
+def test_what_can_be_chosen_and_is_kept_in_the_project(klarf_project, tmp_path):
+    with closing(open_project(tmp_path / "project")) as project:
+        name_classes(project.folder, {"3": "small", "8": "BIG"})
+        project.write_review("defect_1", "bert", ReviewChange(ReviewState.NO_DEFECT))
+    with closing(open_project(tmp_path / "project")) as project:
+        told = []
+        offer = offer_klarf(project, progress=lambda *call: told.append(call))
+        assert told[-1] == (2, 2)
+        assert (offer.source, offer.columns, offer.sizes, offer.lookup) == (
+            klarf_project, ("CLASSNUMBER",), ("XSIZE",), {"7": "Big"},
+        )  # fmt: skip
+        # What reviews gave comes first; a class that is called as one of the file is that one.
+        assert offer.classes == (
+            ("7", "Big", 1, "7"), ("8", "BIG", 1, "7"), ("3", "small", 0, "3"),
+            ("no defect", "", 1, ""),
+        )  # fmt: skip
+        assert [one[2] for one in offer_klarf(project, "anna").classes] == [1, 1, 0, 0]
+        chosen = asdict(KlarfChoices(numbers={"8": ""}, sizes=("XSIZE",)))
+        keep_export(project.folder, "klarf", chosen)
+        klarf_project.unlink()
+        assert offer_klarf(project) is None
+        with pytest.raises(InputError):
+            offer_klarf(project, source=klarf_project)
+    with closing(open_project(tmp_path / "project")) as project:
+        assert project.info.exports == {"klarf": {**chosen, "sizes": ["XSIZE"]}}
+        assert verify_project(project).changed == ()
+
+
+def test_what_somebody_wants_as_it_is_is_left_and_not_told(copy):
+    _, edits, failed = copy(FLAT, [chosen(2, "99")], numbers={"99": ""})
+    assert (edits, failed) == ([], {})
+    _, edits, _ = copy(FLAT, [chosen(2, "7", size=1e-6)], sizes=("DEFECTAREA",))
+    assert {edit.column for edit in edits} == {"CLASSNUMBER", "DEFECTAREA"}
+
+
 def test_from_klarf_to_klarf_by_command(klarf_project, tmp_path, capsys):
     source, target = klarf_project, tmp_path / "back.klarf"
     before = source.read_bytes()
@@ -290,6 +334,8 @@ def test_from_klarf_to_klarf_by_command(klarf_project, tmp_path, capsys):
     assert "defect_2: class 8 is not in the file's class lookup" in said.err
     wanted = before.replace(b" 1 9.000 0", b" 1 0.600 7").replace(b" 2 9.000", b" 2 0.600")
     assert target.read_bytes() == wanted
+    assert main([*command, str(target), "--size-column", "DSize"]) == 3
+    assert "; 1 values differ" in capsys.readouterr().out
     more = ["--class-map", "8=7", "--json"]
     assert main([*command, str(target), *more]) == 0
     result = json.loads(capsys.readouterr().out)

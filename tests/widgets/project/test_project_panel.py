@@ -1,5 +1,6 @@
-"""The dialog about what an import left out."""
+"""The dialogs about what an import left out, and what goes into a copy of a KLARF file."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,8 @@ from napari_semxai.algorithms.masks.foreground import parse_rule
 from napari_semxai.controllers.project.tools import Imported
 from napari_semxai.store.images.masks import MaskReader, UnclearMaskError
 from napari_semxai.store.project.imports import ImportChoices, ReviewedError
-from napari_semxai.widgets.project.dialogs import ImportQuestions
+from napari_semxai.store.project.klarf_export import KlarfChoices, KlarfOffer
+from napari_semxai.widgets.project.dialogs import ImportQuestions, KlarfQuestions
 
 
 @pytest.fixture
@@ -64,3 +66,54 @@ def test_questions_that_are_not_there_are_not_shown(parent):
     assert dialog.unannotated.isVisible()
     assert not dialog.replace.isVisible()
     assert not dialog.rule.isVisible()
+
+
+OFFER = KlarfOffer(
+    Path("lot.001"),
+    ("MANSEMCLASS", "CLASSNUMBER"),
+    ("XSIZE", "DEFECTAREA"),
+    {"1": "particle", "2": "scratch"},
+    (
+        ("1", "dust", 4, "1"),
+        ("7", "", 2, "7"),
+        ("crack", "", 1, "crack"),
+        ("no defect", "", 3, ""),
+    ),
+)
+
+
+def test_classes_of_a_klarf_copy_are_chosen_one_by_one(parent):
+    dialog = KlarfQuestions(OFFER, {}, parent)
+    texts = [box.currentText() for box in dialog.numbers.values()]
+    assert texts == ["1 particle", "7", "crack", "left as it is"]
+    marks = {label: mark.text() for label, mark in dialog.marks.items()}
+    assert marks["1"] == marks["no defect"] == ""
+    assert marks["7"] == "⚠ not in the file; not written"
+    assert marks["crack"] == "⚠ no number; not written"
+    # What is left alone is what the command does by itself, and names what is not written.
+    assert dialog.choices == KlarfChoices(
+        Path("lot.001"), "MANSEMCLASS", {"1": "1", "7": "7"}, (), unknown=False
+    )
+    dialog.unknown.setChecked(True)
+    assert dialog.marks["7"].text() == "⚠ not in the file; written"
+    dialog.numbers["crack"].setCurrentText("2 scratch")
+    dialog.numbers["1"].setCurrentText("left as it is")
+    dialog.numbers["no defect"].setCurrentText("99")
+    assert dialog.marks["no defect"].text() == "⚠ not in the file; written"
+    assert dialog.marks["crack"].text() == dialog.marks["1"].text() == ""
+    dialog.column.setCurrentText("CLASSNUMBER")
+    dialog.sizes["DEFECTAREA"].setChecked(True)
+    chosen = dialog.choices
+    assert chosen == KlarfChoices(
+        Path("lot.001"),
+        "CLASSNUMBER",
+        {"1": "", "7": "7", "crack": "2", "no defect": "99"},
+        ("DEFECTAREA",),
+        unknown=True,
+    )
+    # The next time begins with it; of what the file lacks nothing is left.
+    again = KlarfQuestions(OFFER, asdict(chosen), parent)
+    assert again.choices == chosen
+    smaller = replace(OFFER, columns=("CLASSNUMBER",), sizes=(), classes=OFFER.classes[:1])
+    found = KlarfQuestions(smaller, asdict(chosen), parent).choices
+    assert (found.numbers, found.sizes) == ({"1": ""}, ())

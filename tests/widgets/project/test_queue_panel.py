@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import inf
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QInputDialog, QMessageBox
 from napari_semxai.state.review import OtherMasks, Tally
 from napari_semxai.state.session import Session
 from napari_semxai.store.disk.folders import StoredFiles
-from napari_semxai.store.project.klarf_export import KlarfEdit
+from napari_semxai.store.project.klarf_export import KlarfEdit, KlarfOffer
 from napari_semxai.types import (
     IDLE,
     PairAgreement,
@@ -24,6 +25,7 @@ from napari_semxai.types import (
     Scores,
 )
 from napari_semxai.widgets.project import project_panel
+from napari_semxai.widgets.project.dialogs import KlarfQuestions
 from napari_semxai.widgets.project.project_panel import ProjectPanel
 from napari_semxai.widgets.project.queue_list import COLORS
 from napari_semxai.widgets.project.queue_panel import QueuePanel
@@ -361,7 +363,7 @@ def test_a_project_is_exported_extended_and_its_classes_named(
         (
             "export",
             ("measurements", "consensus", tmp_path / "sizes.csv"),
-            {"every": False, "sizes": False},
+            {"every": False, "choices": None},
         ),
         ("add", (tmp_path,), {}),
         ("name_classes", ({"3": "pit"},), {}),
@@ -370,28 +372,59 @@ def test_a_project_is_exported_extended_and_its_classes_named(
     panel.release()
 
 
-def test_a_copy_of_a_klarf_file_says_what_differs(
+def test_a_copy_of_a_klarf_file_says_what_differs(qtbot, session, controller, tmp_path):
+    panel = ProjectPanel(session, controller)
+    qtbot.addWidget(panel)
+    path = tmp_path / "copy.klarf"
+    edit = KlarfEdit(9, "4", "CLASSNUMBER", "0", "7", 100)
+    panel._on_klarf_copied((path, (edit,), {"defect_5": "defect_5: has no number"}))
+    (box,) = panel.findChildren(QMessageBox)
+    assert "copy.klarf: 1 value changed.\nNot all of 1 image was" in box.text()
+    assert "line 9, defect 4: CLASSNUMBER 0 → 7\ndefect_5: has no" in box.detailedText()
+    with qtbot.waitSignal(box.destroyed):
+        box.close()
+    panel.release()
+
+
+OFFER = KlarfOffer(Path("lot.001"), ("CLASSNUMBER",), (), {}, ())
+
+
+def test_a_klarf_copy_asks_first_and_for_the_file_where_there_is_none(
     qtbot, session, controller, monkeypatch, tmp_path
 ):
     panel = ProjectPanel(session, controller)
     qtbot.addWidget(panel)
     session.queue = queue_of(annotators=("anna",))
-    assert panel.sizes.isHidden()
     panel.form.setCurrentIndex(panel.form.findData("klarf"))
-    assert not panel.sizes.isHidden()
-    panel.sizes.setChecked(True)
-    path = tmp_path / "copy.klarf"
-    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(path), ""))
+    controller.hides = lambda whose: whose != "anna"
     panel.export.click()
-    said = {"every": False, "sizes": True}
-    assert controller.calls == [("export", ("klarf", "anna", path), said)]
-    edit = KlarfEdit(9, "4", "CLASSNUMBER", "0", "7", 100)
-    panel._on_klarf_copied((path, (edit,), {"defect_5": "defect_5: has no number"}))
-    (box,) = panel.findChildren(QMessageBox)
-    assert "copy.klarf: 1 values differ from the original.\n1 defects" in box.text()
-    assert "line 9, defect 4: CLASSNUMBER 0 → 7\ndefect_5: has no" in box.detailedText()
-    with qtbot.waitSignal(box.destroyed):
-        box.close()
+    ((name, (title, work, on_offered), _),) = controller.calls
+    assert (name, title) == ("begin", "Export")
+    info = SimpleNamespace(source=str(tmp_path), exports={"klarf": {"unknown": True}})
+    opened = SimpleNamespace(project=SimpleNamespace(info=info))
+    assert work(opened, None) == (None, {"unknown": True})
+    # No KLARF file, and then another that a person names.
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: ("", ""))
+    on_offered((None, {}))
+    assert len(controller.calls) == 1
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "x.001"), ""))
+    on_offered((None, {}))
+    assert controller.calls[1][1][1].args == ("klarf", "anna", tmp_path / "x.001")
+    target = tmp_path / "copy.001"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(target), ""))
+    monkeypatch.setattr(KlarfQuestions, "exec", lambda _: False)
+    on_offered((OFFER, {}))
+    assert len(controller.calls) == 2
+    monkeypatch.setattr(KlarfQuestions, "exec", lambda _: True)
+    on_offered((OFFER, {"unknown": True}))
+    name, arguments, keywords = controller.calls[2]
+    assert (name, arguments) == ("export", ("klarf", "anna", target))
+    assert keywords["choices"].unknown
+    # Whose reviews are hidden, of those nothing is asked.
+    session.queue = queue_of(annotators=("anna", "bert"))
+    panel.whose.setCurrentText("bert")
+    panel.export.click()
+    assert len(controller.calls) == 3
     panel.release()
 
 
