@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_semxai.reports.lot_rows import Row, rows_of
+from napari_semxai.reports.lot_rows import Row, is_judged, rows_of
 from napari_semxai.store.disk.atomic import atomic_write
 from napari_semxai.store.project.images import free_place
 from napari_semxai.store.project.masks import project_agreement
@@ -38,6 +38,11 @@ _MOST_CLASSES = len(colors.SERIES)
 _MOST_WAFERS = 24
 # Where they lie on a map of radius 101.
 _NOTCHES = {"up": (0, -101), "down": (0, 101), "left": (-101, 0), "right": (101, 0)}
+_TRENDS = (
+    ("count", "Images with a defect", "{:.0f}"),
+    ("per_image", "Defects per image", "{:.3g}"),
+    ("per_area", "Defects per cm² inspected", "{:.3g}"),
+)
 OF_EACH = ("Pixel size", "Stage", "Taken")
 """What is known of an image that stands beside its picture."""
 
@@ -105,6 +110,7 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
         label: colors.SERIES[place] if place < _MOST_CLASSES else colors.GREY
         for place, label in enumerate(labels)
     }
+    lots = _lots(rows)
     values = {
         "title": title,
         "version": version("napari-semxai"),
@@ -119,7 +125,8 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
         "by_count": pareto(Counter(row.label for row in rows if row.state != "no defect")),
         "by_area": pareto(_areas(rows)),
         "classes": _classes(rows),
-        "lots": _lots(rows),
+        "lots": lots,
+        "trends": [one for one in _TRENDS if any(lot[one[0]] for lot in lots)],
         "states": Counter(row.state for row in rows).most_common(),
         "agreement": agreement,
         "settings": Counter(row.settings for row in rows if row.settings).most_common(),
@@ -203,15 +210,45 @@ def _classes(rows: Sequence[Row]) -> list[dict[str, Any]]:
 
 
 def _lots(rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Return the classes of each lot, in the order of the rows."""
+    """Return what is counted of each lot, in the order of the rows; see `_TRENDS`."""
     lots = []
     for lot in dict.fromkeys(row.lot for row in rows):
         members = [row for row in rows if row.lot == lot]
-        counts = Counter(row.label for row in members if row.state != ReviewState.NO_DEFECT)
+        judged = [row for row in members if is_judged(row)]
+        marked = [row for row in judged if row.defects]
+        parts = Counter[str]()
+        for row in marked:
+            parts[row.label] += row.defects
+        # A defect may have several images.
+        listed = {(row.wafer, row.defect or row.name): row.label for row in marked}
+        area = _inspected(judged)
+        counts = Counter(row.label for row in marked)
         lots.append(
-            {"name": lot, "images": len(members), "counts": counts, "total": counts.total()}
+            {
+                "name": lot,
+                "images": len(members),
+                "judged": len(judged),
+                "marked": len(marked),
+                "parts": parts.total(),
+                "area": area,
+                "count": counts,
+                "per_image": _each(parts, len(judged)),
+                "per_area": _each(Counter(listed.values()), area),
+                "shares": [(*one, one[1] / len(marked)) for one in counts.most_common()],
+            }
         )
     return lots
+
+
+def _inspected(rows: Sequence[Row]) -> float:
+    """Return how many cm² were inspected of the wafers of some rows; 0 where one is not known."""
+    wafers = {row.wafer: row.inspected for row in rows}
+    known = [area for area in wafers.values() if area is not None]
+    return sum(known) * 1e4 if len(known) == len(wafers) else 0.0
+
+
+def _each(counts: Mapping[str, int], number: float) -> dict[str, float]:
+    return {name: count / number for name, count in counts.items()} if number else {}
 
 
 def _microscopes(rows: Sequence[Row]) -> list[tuple[str, int]]:

@@ -14,10 +14,11 @@ import numpy as np
 import scipy
 from PIL import Image
 
+from napari_semxai.algorithms.masks.components import find_defects
 from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.store.images.microscope import describe
 from napari_semxai.store.project.certificates import promise_text
-from napari_semxai.store.sources.klarf import is_klarf, read_klarf
+from napari_semxai.store.sources.klarf import AREA, is_klarf, read_klarf
 from napari_semxai.types import InputError, ReviewState, colors
 from napari_semxai.types.quantities import area_text, length_text
 
@@ -50,12 +51,14 @@ class Row:
         Whether a person has reviewed it.
     area, diameter : float or None
         Of the mask, in m² and m (of a circle of that area); None without a mask or a pixel size.
+    defects : int
+        Connected parts of the mask.
     size : str
         Area and extents in the unit that fits, else in pixels.
     place : tuple of float or None
         x and y on the wafer in metres, from its centre.
-    radius : float or None
-        Of that wafer in metres.
+    radius, inspected : float or None
+        Of that wafer in metres, and what was inspected of it in m².
     rule : str
         What accepted the mask where no person did, and what that promises.
     notch : str
@@ -81,14 +84,21 @@ class Row:
     seen: bool
     area: float | None
     diameter: float | None
+    defects: int
     size: str
     place: tuple[float, float] | None
     radius: float | None
+    inspected: float | None
     notch: str
     rule: str
     microscope: tuple[tuple[str, str], ...]
     settings: str
     picture: str
+
+
+def is_judged(row: Row) -> bool:
+    """Whether there is a mask of an image, be it an empty one, that nobody rejected or doubts."""
+    return bool(row.by) and row.state not in (ReviewState.REJECTED, ReviewState.UNSURE)
 
 
 def rows_of(project: Project, failed: dict[str, str] | None) -> Iterator[Row]:
@@ -122,7 +132,10 @@ def _row(
     shown = project.read_image(image.id, check=False)
     label = (record.label if record else "") or image.label
     area, diameter, size = _size(mask, shown.pixel_size)
-    place, radius = (None, None) if defect is None or klarf is None else on_wafer(defect, klarf)
+    place = radius = inspected = None
+    if defect is not None and klarf is not None:
+        place, radius = on_wafer(defect, klarf)
+        inspected = inspected_area(defect, klarf)
     state = "" if record is None else str(record.state)
     seen = record is not None and record.state.is_reviewed
     return Row(
@@ -139,9 +152,11 @@ def _row(
         seen,
         area,
         diameter,
+        0 if mask is None else len(find_defects(mask)),
         size,
         place,
         radius,
+        inspected,
         _notch(defect),
         "" if record is None else record.rule,
         tuple(_metadata(shown)),
@@ -251,11 +266,7 @@ def on_wafer(defect: KlarfDefect, klarf: Klarf) -> tuple[tuple[float, float] | N
     whose coordinates the wafer's centre is given. Version 1.8 gives the diameter in that unit,
     too, the flat versions a shape and millimetres.
     """
-    fields = {
-        name: [float(word) for word in words]
-        for name, words in defect.wafer_fields.items()
-        if all(_is_number(word) for word in words)
-    }
+    fields = _wafer_numbers(defect)
     pitch, centre = fields.get("diepitch", []), fields.get("samplecenterlocation", [])
     sample = fields.get("samplesize", [])
     cells = [defect.cells.get(name) for name in ("XREL", "YREL", "XINDEX", "YINDEX")]
@@ -271,6 +282,26 @@ def on_wafer(defect: KlarfDefect, klarf: Klarf) -> tuple[tuple[float, float] | N
         return place, None
     diameter = sample[0] * klarf.unit if sample[0] > 1000 else sample[-1] * 1e-3
     return place, diameter / 2 if diameter > 0 else None
+
+
+def inspected_area(defect: KlarfDefect, klarf: Klarf) -> float | None:
+    """Return the area in m² that was inspected of a defect's wafer; None where nothing tells.
+
+    Of several tests it is the sum; where the file says none, that of the dies of its sample plan.
+    """
+    fields = _wafer_numbers(defect)
+    area, pitch = sum(fields.get(AREA, ())), fields.get("diepitch", [])
+    if area <= 0 and len(pitch) == 2:
+        area = fields.get("sampletestplan", [0.0])[0] * pitch[0] * pitch[1]
+    return area * klarf.unit**2 if area > 0 else None
+
+
+def _wafer_numbers(defect: KlarfDefect) -> dict[str, list[float]]:
+    return {
+        name: [float(word) for word in words]
+        for name, words in defect.wafer_fields.items()
+        if words and all(map(_is_number, words))
+    }
 
 
 def _notch(defect: KlarfDefect | None) -> str:

@@ -6,18 +6,20 @@ import shutil
 import subprocess
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tifffile
 
 from napari_semxai.cli import main
-from napari_semxai.reports.lot_report import histogram, page, pareto, write_report
-from napari_semxai.reports.lot_rows import Row, on_wafer
+from napari_semxai.reports.lot_report import _lots, histogram, page, pareto, write_report
+from napari_semxai.reports.lot_rows import Row, inspected_area, on_wafer
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.sources.klarf import read_klarf
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
+SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "klarf"
 KLARF = """FileVersion 1 2;
 LotID "L<1>";
 WaferID "W7";
@@ -127,10 +129,17 @@ def test_the_command_names_what_it_cannot_read(project, tmp_path, capsys):
     assert target.is_file()
 
 
+def trends(text):
+    """The texts above the bars of a page's trends, by what these show."""
+    found = re.findall(r'aria-label="trend of lots: ([^"]+)">(.*?)</svg>', text, re.DOTALL)
+    return {name: re.findall(r'text-anchor="middle">([^<]+)<', part) for name, part in found}
+
+
 def row(**values):
     usual = dict.fromkeys(Row.__dataclass_fields__, "") | {
         "state": "accepted", "label": "scratch", "lot": "A", "seen": True, "area": 1e-14,
-        "diameter": 1e-7, "place": None, "radius": None, "microscope": (), "picture": "data:,",
+        "diameter": 1e-7, "place": None, "radius": None, "by": "anna", "defects": 1,
+        "inspected": None, "microscope": (), "picture": "data:,",
     }  # fmt: skip
     return Row(**usual | values)
 
@@ -142,7 +151,8 @@ def test_lots_stand_beside_each_other_and_an_unknown_state_is_shown():
     assert "trend of lots" in text
     assert "1 of 3 masks were accepted by a rule" in text
     assert "<p>1: Certificate 1: 5 %.</p>" in text
-    assert "2 of 2" in text
+    drawn = {"Images with a defect": ["1", "2"], "Defects per image": ["1", "1"]}
+    assert trends(text) == drawn
     assert "trend of lots" not in page(rows[:1], [], "one")
     # Nothing known at all.
     bare = row(area=None, diameter=None, state="candidate", seen=False)
@@ -150,9 +160,64 @@ def test_lots_stand_beside_each_other_and_an_unknown_state_is_shown():
     assert "0</b>images" in page([], [], "none")
 
 
+def test_lots_are_compared_by_rates():
+    wafer = {"wafer": "1", "inspected": 2e-2}
+    rows = [
+        *(row(**wafer, defect=str(number), defects=2) for number in range(3)),
+        # Two images of one defect, and what counts for no rate.
+        row(**wafer, defect="2", label="pit"),
+        row(**wafer, state="no defect", defects=0),
+        row(**wafer, state="unsure"),
+        row(**wafer, by="", state="candidate", defects=0),
+        row(lot="B", wafer="1", inspected=1e-2),
+        row(lot="C", wafer="1", state="no defect", defects=0, inspected=1e-2),
+        row(lot="D", by="", state="candidate", defects=0),
+    ]
+    found = {one["name"]: one for one in _lots(rows)}
+    first = found["A"]
+    assert [first[name] for name in ("images", "judged", "marked", "parts")] == [7, 5, 4, 7]
+    assert first["per_image"] == {"scratch": 6 / 5, "pit": 1 / 5}
+    assert first["area"] == pytest.approx(200)
+    assert sum(first["per_area"].values()) == pytest.approx(3 / 200)
+    assert first["shares"] == [("scratch", 3, 0.75), ("pit", 1, 0.25)]
+    assert found["C"]["per_area"] == found["C"]["per_image"] == {}
+    text = page(rows, [], "rates")
+    assert trends(text) == {
+        "Images with a defect": ["4", "1", "0", "–"],
+        "Defects per image": ["1.4", "1", "0", "–"],
+        "Defects per cm² inspected": ["0.015", "0.01", "0", "–"],
+    }
+    assert "scratch 3 (75 %), pit 1 (25 %)" in text
+    assert "4 (80 %)" in text
+
+
+def test_what_was_inspected_is_told_by_the_file(project, tmp_path):
+    source = tmp_path / "lot.001"
+    klarf = read_klarf(source)
+    assert inspected_area(klarf.defects[0], klarf) is None
+    plan = "SampleTestPlan 2\n 0 0\n 1 0;\nDefectRecordSpec 8"
+    source.write_text(KLARF.replace("DefectRecordSpec 8", plan))
+    klarf = read_klarf(source)
+    assert inspected_area(klarf.defects[0], klarf) == pytest.approx(4e-4)
+    # Two tests of one wafer, and another wafer.
+    tests = "AreaPerTest 1.0e+010;\nInspectionTest 2;\nAreaPerTest 5.0e+009;\nDefectRecordSpec 8"
+    more = "WaferID W8;\nAreaPerTest 2.0e+010;\nDefectList\n 4 0 0 0 0 1 1 1 1 0;\nEndOfFile;"
+    text = KLARF.replace("DefectRecordSpec 8", tests).replace("EndOfFile;", more)
+    source.write_text(text)
+    klarf = read_klarf(source)
+    areas = [inspected_area(defect, klarf) for defect in klarf.defects]
+    assert areas == pytest.approx([1.5e-2, 1.5e-2, 1.5e-2, 2e-2])
+    nested = read_klarf(SAMPLES / "simple18.klarf")
+    assert inspected_area(nested.defects[0], nested) == pytest.approx((2e15 + 2.1e16) * 1e-18)
+    flat = read_klarf(SAMPLES / "simple12.klarf")
+    assert inspected_area(flat.defects[0], flat) == pytest.approx(1.11e-2)
+
+
 def test_a_notch_is_drawn_where_a_word_tells_its_side():
     maps = [row(place=(0, 0), radius=0.1, notch=side, lot=side) for side in ("left", "")]
-    text = page(maps, [], "notches")
+    text = page([*maps, replace(maps[1], state="no defect")], [], "notches")
+    assert "2 places, 1 without a defect (hollow)" in text
+    assert text.count('fill="none" stroke="#') == 1
     assert text.count('class="notch"') == 1
     assert 'class="notch" cx="-101" cy="0"' in text
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from napari_semxai.store.disk.tables import all_reasons, decode_text, read_text, size_of
@@ -30,7 +31,15 @@ if TYPE_CHECKING:
 
 _MICRO, _NANO = 1e-6, 1e-9
 _START = 4096
-WAFER_FIELDS = ("samplesize", "diepitch", "samplecenterlocation", "orientationmarklocation")
+AREA = "areapertest"
+WAFER_FIELDS = (
+    "samplesize",
+    "diepitch",
+    "samplecenterlocation",
+    "orientationmarklocation",
+    "sampletestplan",
+    AREA,
+)
 """What the flat grammar says of a wafer, in small letters; kept beside each defect."""
 _REFERENCE = re.compile(r"\bref(erence)?\b", re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(?=\.?\d)\d*(?:(\.)(\d*))?(?:([eE])[+-]?(\d+))?")
@@ -152,6 +161,7 @@ class _Flat:
         self._class_names: dict[str, str] = {}
         # The same value for all rows until a wafer says something else.
         self._fields: dict[str, Sequence[str]] = {}
+        self._areas: list[str] = []
         self._defects: list[KlarfDefect] = []
         # Which of them say neither how many images they have nor which.
         self._uncounted: set[int] = set()
@@ -179,14 +189,18 @@ class _Flat:
 
     def _statement(self, keyword: str, values: list[Token]) -> None:
         texts = [token.text for token in values]
-        if keyword in WAFER_FIELDS:
+        if keyword == AREA:
+            # One of each test of the wafer.
+            self._areas = [*self._areas, *texts]
+            self._fields = {**self._fields, keyword: self._areas}
+        elif keyword in WAFER_FIELDS:
             self._fields = {**self._fields, keyword: texts}
         elif keyword == "fileversion":
             self._version = ".".join(texts)
         elif keyword == "lotid":
             self._lot = " ".join(texts)
         elif keyword == "waferid":
-            self._wafer = " ".join(texts)
+            self._wafer, self._areas = " ".join(texts), []
         elif keyword == "tifffilename":
             self._files.append((" ".join(texts), len(self._defects)))
         elif keyword == "classlookup":
@@ -253,7 +267,8 @@ def _nested(root: Block) -> Klarf:
                 if {"CLASSNUMBER", "CLASSNAME"} <= row.values.keys():
                     names[row.values["CLASSNUMBER"]] = row.values["CLASSNAME"]
         for wafer in _blocks(lot, "waferrecord"):
-            fields = {**lot.fields, **wafer.fields}
+            tests = [test.fields.get(AREA, []) for test in _blocks(wafer, "testrecord")]
+            fields = {**lot.fields, AREA: [*chain(*tests)], **wafer.fields}
             for row in wafer.lists.get("defectlist", ()):
                 try:
                     defects.append(_defect(row, lot.name, wafer.name, _NANO, fields))
