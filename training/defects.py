@@ -4,7 +4,8 @@
 their own, once, and keeps what it sees (3.7 MB a scene). ``--minutes 30`` trains the head on all
 scenes of the folder, the rate going down to 0; ``--init-from FILE`` begins from another head, or
 from the mean of several, and ``--export FILE`` takes the averaged weights. Runs of another
-``--run`` can go on side by side, and be averaged with ``--minutes 0``.
+``--run`` can go on side by side, and be averaged with ``--minutes 0``. ``--patterned`` looks at
+patterned scenes alone, of the stream of the next paragraph.
 
 With ``--compared`` scenes and head are those of an image beside a reference: patterned scenes of
 another stream, each compared with its own repetitions and with a made reference. They need a
@@ -26,7 +27,13 @@ from safetensors.torch import load_file, save_file
 
 from napari_semxai.algorithms.algorithm1.edge_strips import edge_strips
 from napari_semxai.algorithms.algorithm1.reference import Difference, compare
-from napari_semxai.algorithms.synthetic import Scene, make_reference, make_scene, sample_spec
+from napari_semxai.algorithms.synthetic import (
+    Scene,
+    SceneSpec,
+    make_reference,
+    make_scene,
+    sample_spec,
+)
 from napari_semxai.algorithms.synthetic.wide import WIDE_KINDS, wide_scene
 from napari_semxai.backends.learned.train import SHAPES, SIZES, HeadTraining, View
 from napari_semxai.backends.sam2.dense import LEVELS, Head, encoded, pixels_of
@@ -64,23 +71,36 @@ def draw_scene(number: int) -> Scene:
     return make_scene(spec, int(rng.integers(2**62)))
 
 
-def draw_compared(number: int) -> tuple[Scene, list[Difference]]:
-    """Return patterned scene `number` of a stream of its own, and how it differs.
-
-    The latter from its own repetitions and from a made reference, as far as that works.
-    """
+def draw_patterned(number: int) -> tuple[SceneSpec, int]:
+    """Return patterned scene `number` of a stream of its own, by its parameters and seed."""
     rng = np.random.default_rng([COMPARED_STREAM, number])
     kind = "patterned surface" if rng.random() < DEFECTIVE else "no defect, patterned"
     spec, seed = kind_spec(kind, rng), int(rng.integers(2**62))
     if spec.defects and rng.random() < CROWDED:
         spec = replace(spec, defects=int(rng.integers(2, 5)))
+    return spec, seed
+
+
+def draw_compared(number: int) -> tuple[Scene, list[Difference]]:
+    """Return a patterned scene and how it differs.
+
+    The latter from its own repetitions and from a made reference, as far as that works.
+    """
+    spec, seed = draw_patterned(number)
     scene, made = make_scene(spec, seed), make_reference(spec, seed)
     strips = edge_strips(scene.image)
     found = compare(scene.image, strips), compare(scene.image, strips, made, edge_strips(made))
     return scene, [one for one in found if not one.reason]
 
 
-def look(folder: Path, first: int, count: int, *, compared: bool) -> None:
+def drawn(number: int, *, compared: bool, patterned: bool) -> tuple[Scene, list[Difference]]:
+    """Return what is looked at: a scene, and how it differs."""
+    if compared:
+        return draw_compared(number)
+    return make_scene(*draw_patterned(number)) if patterned else draw_scene(number), []
+
+
+def look(folder: Path, first: int, count: int, *, compared: bool, patterned: bool) -> None:
     """Write features, pixels and truth of some scenes, and how these differ."""
     trunk = Segmenter("bundled", device="cpu", steady=True).network.image_encoder.trunk
     folder.mkdir(parents=True, exist_ok=True)
@@ -90,7 +110,7 @@ def look(folder: Path, first: int, count: int, *, compared: bool) -> None:
         for name, (dtype, shape) in arrays_of(ways).items()
     )
     for row in range(count):
-        scene, found = draw_compared(first + row) if compared else (draw_scene(first + row), [])
+        scene, found = drawn(first + row, compared=compared, patterned=patterned)
         pixels[row], truths[row] = scene.image, scene.defect
         features[row] = _flat(encoded(trunk, scene.image))
         for way, one in enumerate(found):
@@ -228,6 +248,7 @@ def main() -> None:
     parser.add_argument("--first", type=int, default=0, help="number of the first scene")
     parser.add_argument("--scenes", type=int, default=0, help="how many to look at")
     parser.add_argument("--compared", action="store_true", help="beside a reference")
+    parser.add_argument("--patterned", action="store_true", help="patterned scenes alone")
     parser.add_argument("--minutes", type=float, default=0.0, help="how long to train")
     parser.add_argument("--run", type=int, default=0, help="one of several from the same weights")
     parser.add_argument(
@@ -237,7 +258,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     if options.scenes:
-        look(options.folder, options.first, options.scenes, compared=options.compared)
+        which = {"compared": options.compared, "patterned": options.patterned}
+        look(options.folder, options.first, options.scenes, **which)
     if options.export:
         scenes = Scenes(options.folder)
         state = train(scenes, options.minutes, options.init_from, options.run)

@@ -201,7 +201,7 @@ class DefectFinder:
             gray = np.rint(luminance(image)).astype(np.uint8)
             levels = self._levels(image, gray)
             if difference is not None:
-                if self._own:
+                if self._own and difference.parts.any():
                     # It is asked about the same picture next.
                     self._images.of(difference.signed)
                 levels = levels + self._levels(difference.signed, difference.signed)

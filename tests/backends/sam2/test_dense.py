@@ -1,3 +1,4 @@
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -106,3 +107,16 @@ def test_what_could_not_be_compared_is_seen_alone(segmenter):
     pool = last_pool(segmenter.generate(image, QUICK, without, mapped=False))
     np.testing.assert_array_equal(pool.defect_logits, segmenter.defects.of(image))
     assert pool.compared_logits is None
+
+
+def test_where_nothing_differs_only_the_trunk_sees_the_difference(segmenter, monkeypatch):
+    spec = SceneSpec(pattern="holes", noise=5.0, radius=20, contrast=1.2)
+    scene, reference = make_scene(spec, 5), make_reference(spec, 5)
+    edges = (7, 7, 7, 7)
+    difference = compare(scene.image, edges, reference, edges)
+    nothing = replace(difference, parts=np.zeros_like(difference.parts))
+    afresh = Segmenter.from_network(segmenter.network, segmenter.info)
+    expected = afresh.defects.of(scene.image, difference)
+    afresh = Segmenter.from_network(segmenter.network, segmenter.info)
+    monkeypatch.setattr(sam2_image, "encode", lambda *values: pytest.fail("it is asked about"))
+    np.testing.assert_array_equal(afresh.defects.of(scene.image, nothing), expected)
