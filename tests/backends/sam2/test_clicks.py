@@ -3,7 +3,7 @@ import pytest
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
-from napari_semxai.backends.sam2.clicks import answer_prompts, mask_logits, redrawn
+from napari_semxai.backends.sam2.clicks import AROUND, answer_prompts, mask_logits, nearby, redrawn
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import Prompts
 from training.prompting import click_ious
@@ -142,6 +142,37 @@ def test_corrections_bring_the_bundled_network_nearer(segmenter):
         last.append(values[-1])
     assert np.mean(last) > np.mean(first)
     assert np.subtract(first, last).max() < 0.05
+
+
+def test_a_correction_changes_nothing_far_off():
+    mask = np.zeros((100, 200), bool)
+    mask[20:40, 20:180] = True
+    drawn = mask.copy()
+    drawn[40:50, 20:30] = True
+    drawn[42:46, 36:40] = True
+    drawn[20:40, 170:180] = False
+    prompts = Prompts(((30.0, 100.0), (44.0, 25.0)), (True, True))
+    expected = drawn | mask
+    np.testing.assert_array_equal(nearby(mask, drawn, prompts), expected)
+    # The other end, by a click of its own; what lies just within reach of it comes along.
+    away = Prompts((*prompts.points, (30.0, 175.0)), (True, True, False))
+    np.testing.assert_array_equal(nearby(mask, drawn, away), drawn)
+    reach = 2 * np.sqrt(200 / np.pi) + AROUND
+    for gap, taken in ((2, True), (-2, False)):
+        beside = mask.copy()
+        beside[20:40, 170:180] = False
+        beside[30, 175 - int(reach) + gap] = False
+        found = nearby(mask, beside, Prompts(((30.0, 175.0),), (False,)))
+        assert found[30, 175 - int(reach) + gap] != taken
+
+
+def test_where_no_click_lies_in_a_change_all_of_it_counts():
+    mask = np.zeros((60, 60), bool)
+    mask[10:20, 10:20] = True
+    drawn = np.roll(mask, 30, 1)
+    for prompts in (Prompts(((5.0, 5.0),), (False,)), Prompts(box=(0.0, 0.0, 60.0, 60.0))):
+        np.testing.assert_array_equal(nearby(mask, drawn, prompts), drawn)
+    np.testing.assert_array_equal(nearby(mask, mask, Prompts(((15.0, 15.0),), (True,))), mask)
 
 
 def test_official_networks_answer_as_they_are(segmenter, scene, monkeypatch):
