@@ -93,14 +93,18 @@ def draw_compared(number: int) -> tuple[Scene, list[Difference]]:
     return scene, [one for one in found if not one.reason]
 
 
-def drawn(number: int, *, compared: bool, patterned: bool) -> tuple[Scene, list[Difference]]:
+def drawn(
+    number: int, *, compared: bool = False, patterned: bool = False
+) -> tuple[Scene, list[Difference]]:
     """Return what is looked at: a scene, and how it differs."""
     if compared:
         return draw_compared(number)
     return make_scene(*draw_patterned(number)) if patterned else draw_scene(number), []
 
 
-def look(folder: Path, first: int, count: int, *, compared: bool, patterned: bool) -> None:
+def look(
+    folder: Path, first: int, count: int, *, compared: bool = False, patterned: bool = False
+) -> None:
     """Write features, pixels and truth of some scenes, and how these differ."""
     trunk = Segmenter("bundled", device="cpu", steady=True).network.image_encoder.trunk
     folder.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from napari_semxai.store.weights.models import DEFECT_WEIGHTS  # noqa: E402
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("scenes")
-    training.look(folder, 5, 2, compared=False)
+    training.look(folder, 5, 2)
     return folder
 
 
@@ -23,6 +23,16 @@ def test_scenes_are_those_of_the_stream_with_what_the_encoder_sees(folder):
         np.testing.assert_array_equal(view.gray, scene.image)
         np.testing.assert_array_equal(view.labels, scene.defect)
         assert [level.shape[1:] for level in scenes.levels(view)] == [*training.SHAPES]
+
+
+def test_patterned_scenes_are_those_that_are_compared_too():
+    for number in (3, 4):
+        scene, found = training.drawn(number, patterned=True)
+        compared, differences = training.drawn(number, compared=True)
+        assert training.draw_patterned(number)[0].pattern != "none"
+        np.testing.assert_array_equal(scene.image, compared.image)
+        assert not found
+        assert differences
 
 
 def test_scenes_beside_a_reference_come_once_for_each_way_to_compare(tmp_path):
