@@ -196,8 +196,8 @@ class CandidatePool:
     proposed : ndarray of bool, shape (n,), or None
         Which of them a comparison with a reference proposed, beside the grid; None where none.
     defect_logits : ndarray of int8, shape (m, n), or None
-        Log odds that each place of the image belongs to a defect, in parts of `DEFECT_STEPS`; at
-        the image's resolution, or less. None where the network was not asked.
+        Log odds that each place of the image belongs to a defect, in parts of `DEFECT_STEPS`; the
+        longer edge has 480 of them, whatever the image's. None where the network was not asked.
     compared_logits : ndarray of int8, shape (m, n), or None
         The same, where the network sees how the image differs from its reference, too; None where
         it was not compared.

@@ -38,8 +38,11 @@ CELLS = SIDE // 16
 """Cells of the coarsest level along each side."""
 LEVELS = (72, 104, 240)
 """Channels of the encoder at strides 4, 8 and 16 that the head reads."""
+EDGE = 480
+"""Longer edge of the pixels that the heads of the package see, as they did in training; images are
+enlarged or reduced to it."""
 LARGEST = 1024
-"""Edge up to which the head sees every pixel; of larger images it sees a smaller copy."""
+"""Edge up to which a learned head sees every pixel; of larger images it sees a smaller copy."""
 _FOUND_BYTES = 8 * 2**20
 _WIDTH, _FINE = 32, 12
 _SMOOTH = 12.0
@@ -115,14 +118,19 @@ def encoded(trunk: LiteTrunk, gray: NDArray[np.uint8]) -> list[Tensor]:
 
 
 def pixels_of(
-    gray: NDArray[np.uint8], level: float, spread: float, difference: Difference | None = None
+    gray: NDArray[np.uint8],
+    level: float,
+    spread: float,
+    difference: Difference | None = None,
+    edge: int | None = None,
 ) -> Tensor:
     """Return an image (M, N) as the head sees it, shape (1, c, m, n).
 
     Grey levels and detail, and how it differs: with its sign, and how strongly, in units of the
-    noise.
+    noise. Its longer edge has `edge` pixels, by default its own up to `LARGEST`.
     """
-    values = _reduced(gray)
+    edge = edge or min(max(gray.shape), LARGEST)
+    values = _rescaled(gray, edge)
     # At a quarter of the resolution: a broad blur has no detail to lose.
     small = functional.avg_pool2d(values, 4, ceil_mode=True, count_include_pad=False)
     smooth = ndimage.gaussian_filter(small[0, 0].numpy(), _SMOOTH / 4, truncate=3)
@@ -130,17 +138,17 @@ def pixels_of(
     seen = torch.cat([values - level, values - broad], 1) / spread
     if difference is None:
         return seen
-    units = _reduced(difference.signed).sub_(SAME).div_(2 * GREYS).asinh_()
-    strength = _reduced(difference.strength).clamp_min_(0.3).log_()
+    units = _rescaled(difference.signed, edge).sub_(SAME).div_(2 * GREYS).asinh_()
+    strength = _rescaled(difference.strength, edge).clamp_min_(0.3).log_()
     return torch.cat([seen, units, strength], 1)
 
 
-def _reduced(values: NDArray[Any]) -> Tensor:
-    """Return pixels (M, N) as float32, at most `LARGEST` along each side, shape (1, 1, m, n)."""
+def _rescaled(values: NDArray[Any], edge: int) -> Tensor:
+    """Return pixels (M, N) as float32 with a longer edge of `edge`, shape (1, 1, m, n)."""
     found = torch.from_numpy(values.astype(np.float32))[None, None]
-    if max(values.shape) > LARGEST:
-        factor = LARGEST / max(values.shape)
-        size = [max(4, round(edge * factor)) for edge in values.shape]
+    longer = max(values.shape)
+    if longer != edge:
+        size = [max(4, round(side * edge / longer)) for side in values.shape]
         found = functional.interpolate(found, size, mode="bilinear", antialias=True)
     return found
 
@@ -206,7 +214,7 @@ class DefectFinder:
                     self._images.of(difference.signed)
                 levels = levels + self._levels(difference.signed, difference.signed)
             head, grey = _ready(DEFECT_WEIGHTS if difference is None else COMPARED_WEIGHTS)
-            logits = head(pixels_of(gray, *grey, difference), levels)
+            logits = head(pixels_of(gray, *grey, difference, EDGE), levels)
             steps = np.clip(np.rint(logits[0, 0].numpy() * DEFECT_STEPS), -127, 127)
             found = steps.astype(np.int8)
             self._found.put(key, found)

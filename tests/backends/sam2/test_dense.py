@@ -3,6 +3,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from skimage.transform import resize
 
 from napari_semxai.algorithms.algorithm1.reference import compare
 from napari_semxai.algorithms.masks.metrics import scores
@@ -13,7 +14,7 @@ from napari_semxai.algorithms.synthetic import (
     scene_of_class,
 )
 from napari_semxai.backends.sam2 import image as sam2_image
-from napari_semxai.backends.sam2.dense import LARGEST, DefectFinder, encoded
+from napari_semxai.backends.sam2.dense import EDGE, DefectFinder, encoded
 from napari_semxai.backends.sam2.segmenter import Segmenter
 from napari_semxai.types import DEFECT_STEPS, GenerateSettings
 
@@ -66,19 +67,32 @@ def test_networks_of_others_come_with_the_bundled_map(segmenter):
     np.testing.assert_array_equal(found, segmenter.defects.of(image))
 
 
-def test_of_a_large_image_the_map_is_smaller(segmenter):
+@pytest.mark.parametrize("factor", [4, 1 / 4])
+def test_the_map_is_drawn_at_the_size_of_the_training(segmenter, factor):
     scene = scene_of_class(1, 3)
-    small = scene.image[:320, :480]
-    large = small.repeat(4, 0).repeat(4, 1)
-    logits = segmenter.defects.of(large)
-    assert max(logits.shape) == LARGEST
-    assert logits.shape[0] / logits.shape[1] == pytest.approx(2 / 3, abs=0.01)
+    image = resize(scene.image[:320], (320 * factor, 480 * factor), 1, preserve_range=True)
+    logits = segmenter.defects.of(image.astype(np.uint8))
+    assert logits.shape == (320, EDGE)
+    assert scores(logits > 0, scene.defect[:320]).dice > 0.8
+
+
+def test_small_defects_of_small_images_are_seen_beside_a_reference(segmenter):
+    lines = 90.0 + 60 * (np.indices((80, 80))[1] // 8 % 2)
+    truth = np.zeros((80, 80), bool)
+    truth[30:38, 41:49] = True
+    noise = np.random.default_rng(0).normal(0, 4, (2, 80, 80))
+    image, reference = (
+        (lines + one + spot * truth).astype(np.uint8)
+        for one, spot in zip(noise, (60, 0), strict=True)
+    )
+    seen = segmenter.defects.of(image, compare(image, (0, 0, 0, 0), reference))
+    assert scores(seen > 0, truth.repeat(6, 0).repeat(6, 1)).dice > 0.8
 
 
 def test_colours_are_seen_as_grey(segmenter):
     image = scene_of_class(1, 6, shape=(160, 200)).image
     colours = np.dstack([image] * 3)
-    assert last_pool(segmenter.generate(colours, QUICK)).defect_logits.shape == (160, 200)
+    assert last_pool(segmenter.generate(colours, QUICK)).defect_logits.shape == (384, 480)
     afresh = Segmenter.from_network(segmenter.network, segmenter.info)
     np.testing.assert_array_equal(afresh.defects.of(colours), segmenter.defects.of(image))
 

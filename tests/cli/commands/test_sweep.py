@@ -29,7 +29,7 @@ def test_a_set_is_swept_and_the_network_asked_once(tmp_path, quick, monkeypatch,
         Pipeline, "run", lambda self, image: asked.append(image.name) or run(self, image)
     )
     command = ["sweep", str(tmp_path), "-o", str(tmp_path / "out"), *quick, "--json"]
-    command += ["--alpha", "0:8:5", "--beta", "0:0.9:4"]
+    command += ["--alpha", "0:8:5", "--beta", "0:0.9:4", "--algorithm", "paper"]
     assert main(command) == 3
     first = json.loads(capsys.readouterr().out)
     assert first["images"] == 2
