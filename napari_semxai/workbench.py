@@ -211,12 +211,14 @@ class Workbench(Parts):
     def focus(self, panel: str, field: str) -> None:
         """Let a person type into a field of the *Edit & review* dock."""
         dock = self.dock(EDIT)
-        if isinstance(dock, EditDock) and dock.parentWidget() is not None:
-            dock.parentWidget().show()
-            dock.parentWidget().raise_()
-            part = getattr(dock.panels[panel], field)
-            dock.ensureWidgetVisible(part)
-            part.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        if isinstance(dock, EditDock):
+            _bring(dock, getattr(dock.panels[panel], field))
+
+    def focus_alpha(self) -> None:
+        """Let the arrow keys move α, in the *Mask candidates* dock; Tab goes on from there."""
+        dock = self.dock(CANDIDATES)
+        if isinstance(dock, CandidatesDock):
+            _bring(dock, dock.alpha)
 
     def save(self) -> None:
         """Save the mask in the project or where it was saved last, or ask."""
@@ -263,12 +265,22 @@ class Workbench(Parts):
             dock.release()
 
 
+def _bring(dock: ScrolledDock, part: QWidget) -> None:
+    """Bring a dock to the front, and give a part of it the keys."""
+    if dock.parentWidget() is not None:
+        dock.parentWidget().show()
+        dock.parentWidget().raise_()
+        dock.ensureWidgetVisible(part)
+        part.setFocus(Qt.FocusReason.ShortcutFocusReason)
+
+
 def _key_actions(bench: Workbench) -> dict[str, Callable[[], object]]:
     """Return what each of `SHORTCUTS` does."""
     review, queue, layers = bench.review, bench.queue, bench.layers
     look_at = layers.layout.look_at
     return {
         "generate": bench.segment.generate,
+        "alpha": bench.focus_alpha,
         "accept": review.accept,
         "no defect": partial(review.review, ReviewState.NO_DEFECT),
         "reject": partial(review.review, ReviewState.REJECTED),

@@ -40,6 +40,16 @@ if TYPE_CHECKING:
 
 S = TypeVar("S")
 _NANO = 1e9
+_STEPS = {
+    Qt.Key.Key_Left: -1,
+    Qt.Key.Key_Down: -1,
+    Qt.Key.Key_Right: 1,
+    Qt.Key.Key_Up: 1,
+    Qt.Key.Key_PageDown: -10,
+    Qt.Key.Key_PageUp: 10,
+    Qt.Key.Key_Home: -math.inf,
+    Qt.Key.Key_End: math.inf,
+}
 _WRONG = "QAbstractSpinBox { background-color: #b3261e; color: white; }"
 
 
@@ -246,10 +256,15 @@ class NumberSlider(QWidget):
         self._on_slider_moved(self.slider.value())
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        """Go back to the default at a double click."""
+        """Go back to the default at a double click; move by keys, which superqt's do not."""
         # Its first click has moved the slider already.
         if event.type() == QEvent.Type.MouseButtonDblClick:
             self.slider.setValue(self._default)
+            return True
+        if event.type() == QEvent.Type.KeyPress and event.key() in _STEPS:
+            moved = self.value() + _STEPS[event.key()] * self.field.singleStep()
+            low, high = self.slider.minimum(), self.slider.maximum()
+            self.slider.setValue(round(min(max(moved, low), high), self.field.decimals()))
             return True
         return False
 

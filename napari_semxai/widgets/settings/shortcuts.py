@@ -119,6 +119,7 @@ class Shortcut(NamedTuple):
 CLASS_KEYS = range(1, 10)
 SHORTCUTS = (
     Shortcut("generate", "Alt-G", "Generate candidates"),
+    Shortcut("alpha", "Alt-Shift-A", "Move α by the arrow keys; Tab goes on to β"),
     Shortcut("accept", "Alt-Y", "Accept the mask (as corrected if it was changed)"),
     Shortcut("no defect", "Alt-0", "Review as no defect"),
     Shortcut("reject", "Alt-R", "Review as rejected"),

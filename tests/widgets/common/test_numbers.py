@@ -170,6 +170,25 @@ def test_a_slider_has_its_number_beside_it(qtbot: QtBot) -> None:
     assert "0.00 to 10.00" in slider.field.problem
 
 
+def test_keys_move_a_slider(qtbot: QtBot) -> None:
+    slider = NumberSlider(0, 10, default=2, decimals=2, tip="α")
+    qtbot.addWidget(slider)
+    key = Qt.Key
+    for pressed, wanted in (
+        (key.Key_Right, 2.01),
+        (key.Key_Up, 2.02),
+        (key.Key_Left, 2.01),
+        (key.Key_Down, 2.0),
+        (key.Key_PageUp, 2.1),
+        (key.Key_PageDown, 2.0),
+        (key.Key_End, 10.0),
+        (key.Key_Right, 10.0),
+        (key.Key_Home, 0.0),
+    ):
+        qtbot.keyClick(slider.slider, pressed)
+        assert (slider.value(), slider.field.value()) == (wanted, wanted)
+
+
 def test_magicgui_forms_take_numbers_like_all_others(qtbot: QtBot) -> None:
     forms = AdvancedForms(Session())
     qtbot.addWidget(forms)
