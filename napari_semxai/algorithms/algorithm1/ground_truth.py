@@ -219,7 +219,7 @@ def defect_in(surface: BoolMask, *, connectivity: int, left_out: LeftOut) -> Def
 def no_winner(shape: tuple[int, int], candidates: int, beta: float) -> Defect:
     """Return the empty mask of an image without a winner, with the reason."""
     reason = (
-        f"no candidate is larger than beta = {beta:g} of the image"
+        f"no candidate is larger than β = {round(beta, 3):g} of the image"
         if candidates
         else "there are no mask candidates"
     )

@@ -213,7 +213,7 @@ def advice(result: SweepResult) -> str:
     count = len(result.left_out)
     row, column = result.best
     flat = bool(result.tied.all())
-    text = f"alpha {result.alpha:g}, beta {result.beta:g}: "
+    text = f"α {_short(result.alpha)}, β {_short(result.beta)}: "
     if count == 1:
         text += f"Dice {result.mean[row, column]:.3f}, IoU {result.mean_iou[row, column]:.3f}"
     else:
@@ -230,9 +230,8 @@ def advice(result: SweepResult) -> str:
             ""
             if flat
             else (
-                f"; resampled images choose alpha {np.percentile(alphas, 2.5):g} to "
-                f"{np.percentile(alphas, 97.5):g}, beta {np.percentile(betas, 2.5):g} to "
-                f"{np.percentile(betas, 97.5):g}"
+                f"; resampled images choose α {_ends(*np.percentile(alphas, [2.5, 97.5]))}, "
+                f"β {_ends(*np.percentile(betas, [2.5, 97.5]))}"
             )
         )
     text += ties(result)
@@ -247,15 +246,23 @@ def ties(result: SweepResult) -> str:
     tied, points = result.tied, result.mean.size
     number = int(tied.sum())
     if number == points:
-        return f"; all {points:,} points are as good: alpha and beta make no difference here"
+        return f"; all {points:,} points are as good: α and β make no difference here"
     if number == 1:
         return ""
     rows, columns = np.nonzero(tied)
     alphas, betas = result.alphas[columns], result.betas[rows]
     return (
-        f"; {number:,} of {points:,} points are as good, alpha {alphas.min():g} to "
-        f"{alphas.max():g}, beta {betas.min():g} to {betas.max():g}: this is their middle"
+        f"; {number:,} of {points:,} points are as good, α {_ends(alphas.min(), alphas.max())}, "
+        f"β {_ends(betas.min(), betas.max())}: this is their middle"
     )
+
+
+def _short(value: float) -> str:
+    return f"{round(value, 3):g}"
+
+
+def _ends(low: float, high: float) -> str:
+    return f"{_short(low)} to {_short(high)}"
 
 
 def _leave_one_out(

@@ -312,7 +312,7 @@ class Runner:
             return None
         found = sweep_set(planes, np.linspace(*DEFAULT_ALPHAS), np.linspace(*DEFAULT_BETAS))
         self.output.say(
-            f"{algorithm}: alpha {found.alpha:g}, beta {found.beta:g}, Dice "
+            f"{algorithm}: α {found.alpha:.3g}, β {found.beta:.3g}, Dice "
             f"{found.mean[found.best]:.3f} on {len(planes)} images"
         )
         return found.alpha, found.beta

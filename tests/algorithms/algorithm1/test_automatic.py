@@ -55,7 +55,7 @@ def test_without_a_winner_the_mask_is_empty_and_says_why(image, algorithm):
     settings = AlgorithmSettings(beta=0.99, algorithm=algorithm)
     found = automatic_mask(pool_of(scene_masks()), image, settings, BORDER)
     assert (found.winner, found.mask.any(), found.surface.any()) == (None, False, False)
-    assert "no candidate is larger than beta = 0.99" in found.reason
+    assert "no candidate is larger than β = 0.99" in found.reason
     nothing = automatic_mask(pool_of(scene_masks()[:0]), image, settings, BORDER)
     assert nothing.reason == "there are no mask candidates"
 

@@ -77,7 +77,7 @@ def test_nothing_passes_beta():
     assert truth.winner is None
     assert not truth.mask.any()
     assert not truth.surface.any()
-    assert "beta = 1" in truth.reason
+    assert "β = 1" in truth.reason
 
 
 def test_no_candidates():

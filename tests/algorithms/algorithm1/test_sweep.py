@@ -1,3 +1,4 @@
+import re
 from functools import partial
 
 import numpy as np
@@ -114,12 +115,21 @@ def test_ties_are_told_as_ties():
     plateau[1:3, 1:4] = 0.9
     words = advice(sweep_set([plane_of(plateau)] * 12, ALPHAS, BETAS))
     assert f"6 of {plateau.size} points are as good" in words
-    assert f"alpha {ALPHAS[1]:g} to {ALPHAS[3]:g}, beta {BETAS[1]:g} to {BETAS[2]:g}" in words
+    assert f"α {ALPHAS[1]:g} to {ALPHAS[3]:g}, β {BETAS[1]:g} to {BETAS[2]:g}" in words
     peak = np.zeros(SHAPE)
     peak[1, 1] = 0.9
     words = advice(sweep_set([plane_of(peak)] * 12, ALPHAS, BETAS))
     assert "as good" not in words
     assert "resampled images choose" in words
+
+
+def test_alpha_and_beta_are_told_with_three_decimals_at_most():
+    plateau = np.zeros(SHAPE)
+    plateau[1:3, 1:4] = 0.9
+    planes = [plane_of(plateau)] * 12
+    words = advice(sweep_set(planes, ALPHAS + 10 + 1 / 3, BETAS + 0.483333))
+    assert re.match(r"α \d+\.\d{3}, β \d\.\d{1,3}: ", words)
+    assert re.search(r"as good, α \d+\.\d{3} to \d+\.\d{3}, β \d\.\d{1,3} to \d\.\d{1,3}:", words)
 
 
 def test_a_point_snaps_to_the_plane():
