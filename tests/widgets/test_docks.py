@@ -402,19 +402,19 @@ def test_a_double_click_resets_a_slider(qtbot, candidates, place):
     assert slider.value() == default
 
 
-def automatic_with(*boxes):
+def automatic_with(*boxes, beta=0.05):
     """An answer over boxes (row0, column0, row1, column1) as candidates."""
     masks = np.zeros((len(boxes), *make_image().gray.shape), bool)
     for mask, (row0, column0, row1, column1) in zip(masks, boxes, strict=True):
         mask[row0:row1, column0:column1] = True
     pool = pool_of(masks)
-    return Automatic(pool, np.arange(len(boxes)), ground_truth(pool), LeftOut())
+    return Automatic(pool, np.arange(len(boxes)), ground_truth(pool, beta=beta), LeftOut())
 
 
 def test_sliders_that_change_nothing_are_named(qtbot, candidates, session):
     corner, middle, small = (0, 0, 60, 60), (24, 40, 74, 90), (0, 0, 20, 20)
     session.automatic = automatic_with(corner)
-    qtbot.waitUntil(lambda: "The same candidate wins" in candidates.reach.text())
+    qtbot.waitUntil(lambda: "lead to another candidate" in candidates.reach.text())
     assert "lower thresholds" in candidates.reach.text()
     # Candidates that are still being made may change it.
     session.generation = Progress("decode", 64, 1024, 7.4)
@@ -425,9 +425,13 @@ def test_sliders_that_change_nothing_are_named(qtbot, candidates, session):
     qtbot.waitUntil(lambda: not candidates.reach.text())
     # The small one wins nowhere.
     session.automatic = automatic_with(middle, small)
-    qtbot.waitUntil(lambda: "The same candidate wins" in candidates.reach.text())
+    qtbot.waitUntil(lambda: "lead to another candidate" in candidates.reach.text())
     session.automatic = automatic_with()
     qtbot.waitUntil(lambda: "No candidate passes" in candidates.reach.text())
+    # Above the share of the only one there is no winner now, and below there is.
+    session.automatic = automatic_with(corner, beta=1.0)
+    qtbot.waitUntil(lambda: "A smaller β leads to one candidate" in candidates.reach.text())
+    assert "larger than β = 1" in candidates.warning.text()
 
 
 def test_the_winner_map_goes_where_it_is_clicked(qtbot, candidates, session, controller):

@@ -293,7 +293,10 @@ def reach_text(automatic: Automatic, alpha_limit: float) -> str:
     number = len(envelope.reached(alpha_limit))
     if number > 1:
         return ""
-    found = "The same candidate wins at every α and β." if number else "No candidate passes β."
+    if number and not truth.eligible.any():
+        return "A smaller β leads to one candidate, the same at every α."
+    # Above its share of the image β leads to none.
+    found = "No α and β lead to another candidate." if number else "No candidate passes β."
     return f"{found} Try lower thresholds (Advanced), a SAM click or another network."
 
 
