@@ -402,6 +402,15 @@ def test_a_double_click_resets_a_slider(qtbot, candidates, place):
     assert slider.value() == default
 
 
+def test_advanced_settings_fold_away_under_their_title(candidates):
+    advanced = candidates.advanced
+    assert advanced.header.text() == "▸ Advanced"
+    advanced.header.click()
+    assert advanced.header.text() == "▾ Advanced"
+    assert not advanced.components.native.isHidden()
+    assert "point grid" in advanced.header.toolTip()
+
+
 def automatic_with(*boxes, beta=0.05):
     """An answer over boxes (row0, column0, row1, column1) as candidates."""
     masks = np.zeros((len(boxes), *make_image().gray.shape), bool)

@@ -14,7 +14,6 @@ from qtpy.QtWidgets import (
     QSizePolicy,
     QWidget,
 )
-from superqt import QCollapsible
 from superqt.utils import qthrottled, signals_blocked
 
 from napari_semxai.layers.mask.step_layers import STEPS
@@ -27,7 +26,7 @@ from napari_semxai.widgets.candidates.ranking import (
     reach_text,
     verdict_text,
 )
-from napari_semxai.widgets.common.forms import ScrolledDock, button
+from napari_semxai.widgets.common.forms import ScrolledDock, Section, button
 from napari_semxai.widgets.common.numbers import NumberSlider, SettingsForm
 from napari_semxai.widgets.common.progress_bar import JobBar
 from napari_semxai.widgets.common.status import StatusText
@@ -359,7 +358,7 @@ def _trailing(show: Callable[[Automatic | None], None]) -> Any:
     return qthrottled(show, timeout=TABLE_MILLISECONDS, leading=False)
 
 
-class AdvancedForms(QCollapsible):
+class AdvancedForms(Section):
     """Border and components, thresholds, and the grid of points.
 
     Parameters
@@ -369,10 +368,9 @@ class AdvancedForms(QCollapsible):
     """
 
     def __init__(self, session: Session) -> None:
-        super().__init__("Advanced")
-        self.toggleButton().setToolTip("Connectivity, border, thresholds and point grid")
-        self.components = SettingsForm(session.algorithm, _COMPONENTS)
-        self.filters = SettingsForm(session.filters, _THRESHOLDS)
-        self.grid = SettingsForm(session.generate, _GRID)
-        for form in (self.components, self.filters, self.grid):
-            self.addWidget(form.native)
+        components = SettingsForm(session.algorithm, _COMPONENTS)
+        filters = SettingsForm(session.filters, _THRESHOLDS)
+        grid = SettingsForm(session.generate, _GRID)
+        tip = "Connectivity, border, thresholds and point grid"
+        super().__init__("Advanced", components.native, filters.native, grid.native, tip=tip)
+        self.components, self.filters, self.grid = components, filters, grid

@@ -145,13 +145,15 @@ class Section(QWidget):
         Stands on the button that folds it; the state is remembered by it.
     contents : QWidget
         What it holds, below each other.
+    tip : str
+        What that is, as the button's tooltip.
     """
 
     toggled = Signal(bool)
 
-    def __init__(self, title: str, *contents: QWidget) -> None:
+    def __init__(self, title: str, *contents: QWidget, tip: str = "") -> None:
         super().__init__()
-        self.title = title
+        self.title, self._tip = title, tip
         self.header = button("", "", checkable=True)
         self.header.setStyleSheet("text-align: left; padding: 2px 6px;")
         self.body = page(*contents)
@@ -169,7 +171,7 @@ class Section(QWidget):
 
     def _on_toggled(self, opened: bool) -> None:
         self.header.setText(f"{'▾' if opened else '▸'} {self.title}")
-        self.header.setToolTip(f"{'Fold' if opened else 'Show'} {self.title}")
+        self.header.setToolTip(self._tip or f"{'Fold' if opened else 'Show'} {self.title}")
         self.body.setVisible(opened)
         self.toggled.emit(opened)
 

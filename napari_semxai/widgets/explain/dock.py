@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
-from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
-from napari_semxai.widgets.common.forms import ScrolledDock, group
+from napari_semxai.widgets.common.forms import ScrolledDock, Section, group
 from napari_semxai.widgets.explain.classifier_panel import ClassifierPanel
 from napari_semxai.widgets.explain.concepts_panel import ConceptsPanel, TuningPanel
 from napari_semxai.widgets.explain.heatmap_panel import GradcamPanel
@@ -87,16 +86,16 @@ class ExplainDock(ScrolledDock):
         )
         column.addWidget(self.together)
         column.addWidget(self.compare)
-        pictures, tuning = (
-            QCollapsible("Rendered explanations from files"),
-            QCollapsible("Tune CRAFT"),
+        pictures = Section(
+            "Rendered explanations from files",
+            self.picture,
+            tip="Make masks from rendered explanations by Algorithms 2 and 3",
         )
-        pictures.toggleButton().setToolTip(
-            "Make masks from rendered explanations by Algorithms 2 and 3"
+        tuning = Section(
+            "Tune CRAFT",
+            self.tuning,
+            tip="Find the layer, k and patch size that suit these images",
         )
-        tuning.toggleButton().setToolTip("Find the layer, k and patch size that suit these images")
-        pictures.addWidget(self.picture)
-        tuning.addWidget(self.tuning)
         self.add(
             (
                 group("Classifier", self.classifier),

@@ -16,7 +16,6 @@ from qtpy.QtWidgets import (
     QTreeWidgetItem,
     QWidget,
 )
-from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_semxai.controllers.explain.heatmap_source import heat_names
@@ -204,11 +203,11 @@ class GradcamPanel(QWidget):
     def _lay_out(self) -> None:
         layout, row = QFormLayout(self), QHBoxLayout()
         layout.setContentsMargins(0, 0, 0, 0)
-        self.layers = QCollapsible("Target layers")
-        self.layers.toggleButton().setToolTip(
-            "Layers of the network that the heat map is computed at"
+        self.layers = Section(
+            "Target layers",
+            self.tree,
+            tip="Layers of the network that the heat map is computed at",
         )
-        self.layers.addWidget(self.tree)
         row.addWidget(self.next)
         row.addWidget(self.clear)
         layout.addRow("Method", self.method)

@@ -20,7 +20,6 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 from superqt.utils import signals_blocked
 
 from napari_semxai.reports.survey import likert_figure
@@ -29,6 +28,7 @@ from napari_semxai.widgets.common.figure_view import FigureView
 from napari_semxai.widgets.common.file_dialogs import Dialog, ask_open, ask_save
 from napari_semxai.widgets.common.forms import (
     ScrolledDock,
+    Section,
     button,
     editable_box,
     note,
@@ -198,10 +198,8 @@ class SurveyDock(ScrolledDock):
         who.addWidget(self.participant, stretch=1)
         who.addWidget(self.new_id)
         form = QFormLayout(answer)
-        self.text = QCollapsible("Consent")
-        self.text.toggleButton().setToolTip("The text participants agree to")
-        for part in (self.consent, self.keep_consent):
-            self.text.addWidget(part)
+        tip = "The text participants agree to"
+        self.text = Section("Consent", self.consent, self.keep_consent, tip=tip)
         form.addRow("Participant", who)
         form.addRow("Method", self.method)
         form.addRow("Explanation", self.explanation)

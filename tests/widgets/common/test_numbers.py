@@ -192,7 +192,7 @@ def test_keys_move_a_slider(qtbot: QtBot) -> None:
 def test_magicgui_forms_take_numbers_like_all_others(qtbot: QtBot) -> None:
     forms = AdvancedForms(Session())
     qtbot.addWidget(forms)
-    forms.expand(animate=False)
+    forms.open()
     forms.show()
     filters: list[Any] = []
     grids: list[Any] = []
