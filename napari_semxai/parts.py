@@ -88,8 +88,9 @@ class Parts:
     def _start_threads(self) -> None:
         self.main_thread = self._owned(MainThread(), "close")
         deliver, say = self.main_thread.deliver, self.session.say
-        self.writes = self._owned(Jobs(deliver, threads=1, say=say), "close")
-        self.jobs = self._owned(Jobs(deliver, say=say), "close")
+        over = self.session.events.failure_over.emit
+        self.writes = self._owned(Jobs(deliver, threads=1, say=say, over=over), "close")
+        self.jobs = self._owned(Jobs(deliver, say=say, over=over), "close")
         self.explain_engine, self.engine = self._engine("explain"), self._engine("segment")
 
     def _start_segment(self) -> None:

@@ -22,14 +22,14 @@ from napari_semxai.parts import Parts
 from napari_semxai.state.open_image import SaveStage
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
-from napari_semxai.widgets.common.forms import WholeStrokes
+from napari_semxai.widgets.common.forms import WholeStrokes, note
 from napari_semxai.widgets.common.progress_bar import WorkLine, WorkMonitor
 from napari_semxai.widgets.common.window import (
     CanvasRoom,
     ClosingQuestion,
+    FloatingPanel,
     Notices,
     settings_saved_once,
-    show_text,
 )
 from napari_semxai.widgets.edit import dock as edit_dock
 from napari_semxai.widgets.edit.dock import QUEUE, REVIEW, EditDock
@@ -87,6 +87,7 @@ class Workbench(Parts):
         self.monitor = self._owned(WorkMonitor(self.session))
         self.notices = self._owned(Notices(canvas), "clear")
         self.monitor.said.connect(self.notices.show)
+        self.monitor.over.connect(self.notices.end)
         self.choices = ChoicesController(self.session, self.writes, self.folders.choices)
         self.keys = self._owned(KeyTable(canvas, _key_actions(self), self.folders.shortcuts))
         # napari makes its menus anew now and then; each image takes our keys from them again.
@@ -195,8 +196,11 @@ class Workbench(Parts):
                 _logger.warning(line)
 
     def show_log(self) -> None:
-        """Show what was said in this session."""
-        show_text("Messages", "\n".join(self.monitor.log), self.viewer.window._qt_window)
+        """Show what was said in this session, in a window that goes when it is closed."""
+        said = note("\n".join(self.monitor.log))
+        shown = FloatingPanel("Messages", said, self.viewer.window._qt_window)
+        shown.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        shown.bring()
 
     def show_keys(self) -> None:
         """Show all keys in a window of their own."""

@@ -26,6 +26,8 @@ class Jobs:
         How many; 1 keeps the order of the calls.
     say : callable
         Told what went wrong where a call does not say what to do then; by default the log.
+    over : callable
+        Told what had gone wrong, when the next call for its destination goes well.
     """
 
     def __init__(
@@ -33,12 +35,14 @@ class Jobs:
         deliver: Callable[[Callable[[], None]], None],
         threads: int = 4,
         say: Callable[[str], None] = _logger.warning,
+        over: Callable[[str], object] = _logger.debug,
     ) -> None:
-        self.deliver, self._say = deliver, say
+        self.deliver, self._say, self._over = deliver, say, over
         # A download may hold one for minutes; opening and saving go on beside it.
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="semxai-job")
         self._closed = False
         self._newest: dict[str, int] = {}
+        self._failed: dict[str, str] = {}
 
     def run(
         self,
@@ -98,7 +102,14 @@ class Jobs:
     def _hand_over(
         self, destination: str, number: int, receiver: Callable[[T], None] | None, value: T
     ) -> None:
-        if receiver is not None and self._newest[destination] == number:
+        if self._newest[destination] != number:
+            return
+        before = self._failed.pop(destination, None)
+        if isinstance(value, Failure):
+            self._failed[destination] = value
+        elif before is not None:
+            self._over(before)
+        if receiver is not None:
             receiver(value)
 
 

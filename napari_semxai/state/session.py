@@ -200,9 +200,9 @@ class Readout:
 
 
 class SessionEvents(SignalGroup):
-    """Signals of the session besides those of its fields: parts of the open image.
+    """Signals of the session besides those of its fields: mostly parts of the open image.
 
-    They are told together, after all of `Session.current` is in its place.
+    These are told together, after all of `Session.current` is in its place.
     """
 
     image = Signal(object, object)
@@ -210,6 +210,8 @@ class SessionEvents(SignalGroup):
     pixel_size = Signal(object, object)
     save = Signal(SaveState, SaveState)
     record = Signal(object, object)
+    failure_over = Signal(str)
+    """What went wrong with this message has gone well since."""
 
 
 @dataclass

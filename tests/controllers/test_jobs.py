@@ -92,6 +92,19 @@ def test_an_error_nobody_foresaw_reaches_the_user_and_the_log(queue, caplog):
     assert record.exc_info[0] is KeyError
 
 
+def test_a_failure_is_over_when_the_same_goes_well():
+    over = []
+    jobs = Jobs(lambda function: function(), threads=1, over=over.append)
+
+    def fail():
+        raise InputError("x.png: the disk is full")
+
+    for destination, function in (("a", fail), ("b", dict), ("a", fail), ("a", dict), ("a", dict)):
+        run(jobs, destination, function, [])
+    jobs._threads.shutdown(wait=True)
+    assert over == ["x.png: the disk is full"]
+
+
 def test_a_forgotten_job_is_not_delivered(queue):
     seen = []
     jobs = Jobs(queue.append)

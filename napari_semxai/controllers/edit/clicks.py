@@ -83,6 +83,7 @@ class ClickController:
         self._session = session
         self._engine = engine
         self._edit = edit
+        self._failure = ""
         self._busy = False
         self._origin = Origin()
         self._known: BoolMask | None = None
@@ -272,6 +273,9 @@ class ClickController:
     def _on_done(self) -> None:
         waiting, self._waiting = self._waiting, None
         self._busy, self._asked = False, None
+        if self._failure:
+            self._session.events.failure_over.emit(self._failure)
+            self._failure = ""
         if waiting is not None:
             self._ask(waiting)
         else:
@@ -281,6 +285,7 @@ class ClickController:
     def _on_failed(self, message: str) -> None:
         self._busy, self._asked, self._waiting = False, None, None
         self._change(state=ClickState.FAILED, message=message)
+        self._failure = message
         self._session.message = Failure(message)
 
     def _on_mask_edited(self) -> None:

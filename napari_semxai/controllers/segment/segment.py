@@ -60,6 +60,7 @@ class SegmentController:
     def __init__(self, session: Session, engine: EngineClient, jobs: Jobs | None = None) -> None:
         self._session = session
         self._engine = engine
+        self._warm_failure = ""
         self.ranking = Ranking(session, jobs)
         self._asked: Origin | None = None
         self._learned: tuple[LearnedMask, Origin] | None = None
@@ -72,7 +73,7 @@ class SegmentController:
             WarmRequest(choice.model, choice.device),
             destination=WARM,
             on_update=partial(setattr, self._session, "model"),
-            on_done=_nothing,
+            on_done=self._on_warmed,
             on_failed=self._on_warm_failed,
             background=True,
         )
@@ -234,7 +235,13 @@ class SegmentController:
     def _on_failed(self, message: str) -> None:
         self._session.generation = Progress(state=JobState.FAILED, message=message)
 
+    def _on_warmed(self) -> None:
+        if self._warm_failure:
+            self._session.events.failure_over.emit(self._warm_failure)
+            self._warm_failure = ""
+
     def _on_warm_failed(self, message: str) -> None:
+        self._warm_failure = message
         self._session.message = Failure(message)
 
     def _ask(self, choice: ModelChoice, settings: GenerateSettings) -> None:
@@ -296,7 +303,3 @@ def _automatic(found: LearnedMask, origin: Origin, left_out: LeftOut) -> Automat
     """Return the mask of a learned network, which has no candidates."""
     pool, none = CandidatePool.empty(found.mask.shape), np.empty(0, np.int64)
     return Automatic(pool, none, learned_mask(found, left_out), left_out, False, origin)
-
-
-def _nothing() -> None:
-    """Ignore the end of a warm-up: its one answer has arrived."""

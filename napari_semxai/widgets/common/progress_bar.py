@@ -121,6 +121,8 @@ class WorkMonitor(Connected, QObject):
     # Qt would make plain text of a `Failure`.
     said = Signal(object)
     """A new message; a `Failure` where something went wrong."""
+    over = Signal(str)
+    """What went wrong with this message has gone well since."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -138,6 +140,7 @@ class WorkMonitor(Connected, QObject):
             (session.events.clicks, self._on_clicks_changed),
             (session.events.save, self._on_save_changed),
             (session.events.message, self._on_message_changed),
+            (session.events.failure_over, self._on_failure_over),
         )
         self.connect_all(outside=outside, inside=())
 
@@ -181,6 +184,12 @@ class WorkMonitor(Connected, QObject):
             self._note(message)
             self.said.emit(message)
             self.changed.emit()
+
+    def _on_failure_over(self, message: str) -> None:
+        if self._last.startswith("⚠") and message in self._last:
+            self._last = ""
+        self.over.emit(message)
+        self.changed.emit()
 
     def _note(self, message: str) -> None:
         self._last = f"⚠ {message}" if isinstance(message, Failure) else message

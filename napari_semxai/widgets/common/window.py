@@ -114,7 +114,7 @@ def settings_saved_once() -> Iterator[None]:
 class Notices(QObject):
     """Messages over the canvas: wrapped, closable, and gone after a while.
 
-    They move no control. A `Failure` stays until somebody closes it, or three newer ones come.
+    They move no control. A `Failure` stays until it is closed or over, or three newer ones come.
 
     Parameters
     ----------
@@ -145,6 +145,12 @@ class Notices(QObject):
         self.shown.append(notice)
         self._place()
         notice.show()
+
+    def end(self, failure: str) -> None:
+        """Close what says that this went wrong, perhaps with what followed from it."""
+        for notice in tuple(self.shown):
+            if isinstance(notice.message, Failure) and failure in notice.message:
+                notice.close()
 
     def clear(self) -> None:
         """Close all."""
@@ -306,13 +312,6 @@ def _focus_canvas(canvas: ref[QWidget], before: ref[QWidget]) -> None:
     widget = canvas()
     if widget is not None and isalive(widget) and QApplication.focusWidget() in (before(), None):
         widget.setFocus(Qt.FocusReason.OtherFocusReason)
-
-
-def show_text(title: str, text: str, parent: QWidget) -> None:
-    """Show text that can be copied, in a window that goes when it is closed."""
-    shown = FloatingPanel(title, note(text), parent)
-    shown.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-    shown.bring()
 
 
 class ClosingQuestion(QObject):

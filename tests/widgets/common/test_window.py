@@ -20,6 +20,7 @@ from tests.queues import queue_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import napari
     from pytestqt.qtbot import QtBot
@@ -166,6 +167,27 @@ def test_messages_lie_over_the_canvas_and_go_by_themselves(
     assert notice.text.text() == "⚠ the disk is full"
     notice.dismiss.click()
     assert notices.shown == []
+
+
+def test_a_failure_goes_when_it_is_over(
+    workbench: Workbench, qtbot: QtBot, tmp_path: Path
+) -> None:
+    session, edit = workbench.session, workbench.edit
+    folder = tmp_path / "gone"
+    foot = workbench.dock("Scores").foot.text
+    folder.touch()
+    edit.save(folder / "mask.png")
+    qtbot.waitUntil(lambda: bool(workbench.notices.shown))
+    session.say(Failure("something else"))
+    session.say(Failure(f"{session.save.message}. Batch generation stopped."))
+    folder.unlink()
+    folder.mkdir()
+    edit.save(folder / "mask.png")
+    qtbot.waitUntil(lambda: len(workbench.notices.shown) == 1)
+    assert workbench.notices.shown[0].message == "something else"
+    assert foot.text() == ""
+    # What was said stays in the log.
+    assert any("Batch" in line for line in workbench.monitor.log)
 
 
 def test_the_log_can_be_opened_from_every_dock(workbench: Workbench, qtbot: QtBot) -> None:
