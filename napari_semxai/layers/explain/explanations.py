@@ -75,7 +75,7 @@ class ExplanationLayers:
     def __init__(self, viewer: ViewerModel, session: Session, layers: SessionLayers) -> None:
         self._viewer, self._layers = viewer, layers
         self._session, self._explanation = session, session.explanation
-        self._floats = FloatLayers(viewer, layers.layout)
+        self._floats = FloatLayers(viewer, layers.layout, layers.references)
         self.legend_changed = self._floats.legend_changed
         self._sources = make_sources()
         self._masks = ExplanationMaskLayers(layers, session.explanation, self._sources)

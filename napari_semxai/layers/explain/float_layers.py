@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from napari_semxai.controllers.explain.sources import NamedMap
     from napari_semxai.layers.layout import Layout
+    from napari_semxai.layers.mask.step_layers import ReferenceLayers
     from napari_semxai.layers.placement import Tile
 
 CLASSIFIER = "classifier_sha256"
@@ -67,13 +68,15 @@ class FloatLayers:
         Where the layers go.
     layout : Layout
         Lays them on their tiles.
+    references : ReferenceLayers
+        Lie over the picture, too, below these layers.
     """
 
     legend_changed = Signal(tuple)
     """Emitted with a `LegendEntry` for each map on show, one event-loop turn later."""
 
-    def __init__(self, viewer: ViewerModel, layout: Layout) -> None:
-        self._viewer, self._layout = viewer, layout
+    def __init__(self, viewer: ViewerModel, layout: Layout, references: ReferenceLayers) -> None:
+        self._viewer, self._layout, self._references = viewer, layout, references
         self._picture: Image | None = None
         self._layers: dict[str, Image] = {}
         self._keys: dict[str, Hashable] = {}
@@ -186,18 +189,24 @@ class FloatLayers:
         return layer
 
     def _raise(self, layer: Image, rank: int) -> None:
-        """Lay a layer of an earlier image over the picture, which may have come on top since."""
-        layers = self._viewer.layers
-        if self._picture is not None and layers.index(layer) < layers.index(self._picture):
-            layers.move(layers.index(layer), self._index_for(rank))
+        """Lay a layer over picture and reference, which may have come on top of it since."""
+        index = self._viewer.layers.index(layer)
+        if index < self._ground:
+            self._viewer.layers.move(index, self._index_for(rank))
+
+    @property
+    def _ground(self) -> int:
+        """The place of the topmost of the picture and what lies on it below all maps, or -1."""
+        if self._picture is None:
+            return -1
+        return max(map(self._viewer.layers.index, (self._picture, *self._references.layers)))
 
     def _index_for(self, rank: int) -> int:
-        """Return the place above the picture and just below all layers of lower rank."""
-        layers = self._viewer.layers
+        """Return the place above the ground and just below all layers of lower rank."""
+        layers, ground = self._viewer.layers, self._ground
         known = {layers.index(layer): self._ranks[layer] for layer in self._layers.values()}
-        lower = [index for index, other in known.items() if other < rank]
-        under = [] if self._picture is None else [layers.index(self._picture)]
-        return min(lower) if lower else max([*known, *under], default=-1) + 1
+        lower = [index for index, other in known.items() if ground < index and other < rank]
+        return min(lower) if lower else max([*known, ground]) + 1
 
 
 class TileTitles:

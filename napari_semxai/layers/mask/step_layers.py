@@ -182,6 +182,11 @@ class ReferenceLayers:
         self.wanted = names
         self._on_difference_changed(self._session.difference)
 
+    @property
+    def layers(self) -> tuple[Image, ...]:
+        """What lies over the picture as a ground for all else, shown or not."""
+        return tuple(self._own.values())
+
     def blink(self) -> None:
         """Show the reference in the place of the image, or go back."""
         found = self._session.difference

@@ -5,12 +5,15 @@ import pytest
 from napari.layers import Image
 from qtpy.QtWidgets import QApplication
 
+from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.explain import explain
 from napari_semxai.controllers.explain.explain import ExplanationMaskController, make_sources
 from napari_semxai.controllers.explain.heatmap_source import HeatmapSource
 from napari_semxai.controllers.explain.sources import hex_color
 from napari_semxai.layers.explain.explanations import ExplanationLayers, Look, arrange
 from napari_semxai.layers.explain.float_layers import CLASSIFIER, DIFFERENCE, fitted, shortened
+from napari_semxai.layers.mask.step_layers import DIFFERENCE as DIFFERENCE_LAYER
+from napari_semxai.layers.mask.step_layers import REFERENCE
 from napari_semxai.state.explanation import CONCEPTS, HEAT_MAP, Explanation, Focus, Heatmaps
 from tests import explanations as make
 from tests.open_images import make_image, open_image
@@ -140,6 +143,25 @@ def test_a_heat_map_lies_over_the_picture_of_every_image(viewer, session, shown)
     show_heat(session, make.heatmap())
     names = [layer.name for layer in viewer.layers if layer.visible]
     assert names == ["b", "Grad-CAM: Class 3", "heat map mask", "defect mask"]
+
+
+def test_maps_lie_over_the_reference_of_every_image(viewer, session, layers, shown):
+    layers.references.show(frozenset((REFERENCE, DIFFERENCE_LAYER)))
+    for name in ("b", "c", "d"):
+        open_image(session, make_image(name))
+        shape = session.image.gray.shape
+        found = np.full(shape, 7, np.float32), np.zeros(shape, np.int32)
+        session.difference = Difference(*found, 0.9, picture=np.zeros(shape, np.uint8))
+        show_heat(session, make.heatmap())
+        show_concepts(session, make.concept_maps())
+        names = [layer.name for layer in viewer.layers if layer.visible]
+        assert names[:3] == [name, REFERENCE, DIFFERENCE_LAYER]
+        assert "Grad-CAM: Class 3" in names
+    # The key shows the reference again, below a map that is on show.
+    layers.references.blink()
+    layers.references.blink()
+    names = [layer.name for layer in viewer.layers if layer.visible]
+    assert names[:2] == ["d", REFERENCE]
 
 
 def test_concepts_have_one_fixed_colour_each(viewer, session, shown, masks):
