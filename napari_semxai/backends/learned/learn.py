@@ -137,9 +137,14 @@ class Learning:
         """Make today's proposal of each image, unless its recipe tells it."""
         known: dict[str, NDArray[np.uint8]] = self._state.setdefault("today", {})
         settings = todays_settings(self._project)
+        samples = [self.samples[number] for number in self._judged]
+        # Only those made anew take time.
+        unknown = sum(one.today is None and one.chosen.image.id not in known for one in samples)
+        began, made = time.monotonic(), 0
         try:
-            for number, sample in enumerate(self.samples[n] for n in self._judged):
-                yield Progress("Today's proposals", number, len(self._judged))
+            for number, sample in enumerate(samples):
+                left = (time.monotonic() - began) / made * (unknown - made) if made else None
+                yield Progress("Today's proposals", number, len(samples), left)
                 image = sample.chosen.image
                 if sample.today is not None:
                     known[image.id] = np.packbits(sample.today)
@@ -147,6 +152,7 @@ class Learning:
                     seen = self._project.read_image(image.id)
                     seen = replace(seen, ignored=sample.chosen.ignored)
                     known[image.id] = np.packbits(todays_mask(self._segmenter, seen, settings))
+                    made += 1
                     if number % 10 == 9:
                         self._save()
         finally:

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -112,6 +113,27 @@ def test_of_many_unknown_proposals_a_random_part_is_made(tmp_path, monkeypatch):
     assert version.verdict.rows[0].images == 10
     assert version.images == 12
     assert 1 <= len(made) <= 3
+
+
+def test_the_time_left_counts_the_proposals_that_are_made_anew(tmp_path, monkeypatch):
+    now = [0.0]
+
+    def propose(_, image, _settings):
+        now[0] += 10.0
+        return np.zeros(image.gray.shape, dtype=bool)
+
+    monkeypatch.setattr(learn, "todays_mask", propose)
+    monkeypatch.setattr(learn, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    with reviewed_project(tmp_path, judged=False) as project:
+        steps = learn_steps(LearnRequest(project.folder, replace(QUICK, steps=1)))
+        left = {}
+        for update in steps:
+            if update.stage == "Features":
+                break
+            left[update.done] = update.seconds_left
+        steps.close()
+    # The first, the fifth and the ninth are told by no recipe.
+    assert (left[0], left[1], left[4], left[5], left[8], left[9]) == (None, 20, 20, 10, 10, 0)
 
 
 def test_proposals_that_were_made_before_a_cancel_are_kept(tmp_path, monkeypatch):
