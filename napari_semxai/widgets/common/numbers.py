@@ -29,7 +29,7 @@ from qtpy.QtWidgets import (
 from superqt import QDoubleSlider
 from superqt.utils import signals_blocked
 
-from napari_semxai.types import InputError
+from napari_semxai.types import InputError, colors
 from napari_semxai.types.quantities import parse_length, parse_number
 from napari_semxai.widgets.common.status import FittedWidth
 
@@ -50,6 +50,7 @@ _STEPS = {
     Qt.Key.Key_Home: -math.inf,
     Qt.Key.Key_End: math.inf,
 }
+_FOCUSED = f"QSlider:focus {{ border: 1px solid {colors.SKY}; border-radius: 3px; }}"
 _WRONG = "QAbstractSpinBox { background-color: #b3261e; color: white; }"
 
 
@@ -242,6 +243,8 @@ class NumberSlider(QWidget):
         FittedWidth(self.field, "888.888", 14)
         self.slider.setValue(default)
         self.slider.installEventFilter(self)
+        # napari's themes do not show which slider has the keys.
+        self.slider.setStyleSheet(_FOCUSED)
         back = f"{default:.{decimals}f}"
         for part in (self.slider, self.field):
             part.setSingleStep(10.0**-decimals)
