@@ -23,7 +23,7 @@ from napari_semxai.layers.owned_layers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable, Iterable, Mapping
+    from collections.abc import Callable, Hashable, Iterable, Mapping
 
     from napari.components import ViewerModel
     from napari.layers import Layer
@@ -199,12 +199,15 @@ class FloatLayers:
         """The place of the topmost of the picture and what lies on it below all maps, or -1."""
         if self._picture is None:
             return -1
-        return max(map(self._viewer.layers.index, (self._picture, *self._references.layers)))
+        index: Callable[[Layer], int] = self._viewer.layers.index
+        return max(map(index, (self._picture, *self._references.layers)))
 
     def _index_for(self, rank: int) -> int:
         """Return the place above the ground and just below all layers of lower rank."""
         layers, ground = self._viewer.layers, self._ground
-        known = {layers.index(layer): self._ranks[layer] for layer in self._layers.values()}
+        known: dict[int, int] = {
+            layers.index(layer): self._ranks[layer] for layer in self._layers.values()
+        }
         lower = [index for index, other in known.items() if ground < index and other < rank]
         return min(lower) if lower else max([*known, ground]) + 1
 
