@@ -42,7 +42,7 @@ class Jobs:
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="semxai-job")
         self._closed = False
         self._newest: dict[str, int] = {}
-        self._failed: dict[str, str] = {}
+        self._failed: dict[str, set[str]] = {}
 
     def run(
         self,
@@ -104,11 +104,11 @@ class Jobs:
     ) -> None:
         if self._newest[destination] != number:
             return
-        before = self._failed.pop(destination, None)
         if isinstance(value, Failure):
-            self._failed[destination] = value
-        elif before is not None:
-            self._over(before)
+            self._failed.setdefault(destination, set()).add(value)
+        else:
+            for failure in self._failed.pop(destination, ()):
+                self._over(failure)
         if receiver is not None:
             receiver(value)
 

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 import threading
+from functools import partial
 
 import pytest
 
@@ -96,13 +97,17 @@ def test_a_failure_is_over_when_the_same_goes_well():
     over = []
     jobs = Jobs(lambda function: function(), threads=1, over=over.append)
 
-    def fail():
-        raise InputError("x.png: the disk is full")
+    def fail(name):
+        raise InputError(f"{name}: the disk is full")
 
-    for destination, function in (("a", fail), ("b", dict), ("a", fail), ("a", dict), ("a", dict)):
-        run(jobs, destination, function, [])
-    jobs._threads.shutdown(wait=True)
-    assert over == ["x.png: the disk is full"]
+    one, other = partial(fail, "x.png"), partial(fail, "y.png")
+    calls = (("a", one), ("b", dict), ("a", one), ("a", other), ("a", dict), ("a", dict))
+    for destination, function in calls:
+        ended = threading.Event()
+        jobs.run(destination, function, lambda _, e=ended: e.set(), lambda _, e=ended: e.set())
+        assert ended.wait(20)
+    jobs.close()
+    assert sorted(over) == ["x.png: the disk is full", "y.png: the disk is full"]
 
 
 def test_a_forgotten_job_is_not_delivered(queue):

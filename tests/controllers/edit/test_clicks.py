@@ -278,8 +278,13 @@ def test_errors_are_said_and_the_next_click_is_asked(session, engine, clicks):
     engine.requests.pop()[3]("no network")
     assert session.clicks.state == "failed"
     assert session.message == "no network"
-    clicks.click(20, 30)
-    assert len(engine.requests) == 1
+    over = []
+    session.events.failure_over.connect(over.append)
+    for _ in range(2):
+        clicks.click(20, 30)
+        assert len(engine.requests) == 1
+        engine.requests.pop()[2]()
+    assert over == ["no network"]
 
 
 def test_another_image_begins_anew(session, engine, clicks):

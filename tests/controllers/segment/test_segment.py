@@ -367,6 +367,12 @@ def test_another_model_is_loaded_at_once(session, engine, segment):
     assert (request.model, request.device) == ("sam2.1_hiera_tiny", "cpu")
     engine.fail("warm", "sam2.1_hiera_tiny: not installed")
     assert session.message == "sam2.1_hiera_tiny: not installed"
+    over = []
+    session.events.failure_over.connect(over.append)
+    for _ in range(2):
+        segment.choose_model(ModelChoice())
+        engine.jobs["warm"][1]["on_done"]()
+    assert over == ["sam2.1_hiera_tiny: not installed"]
 
 
 def test_nothing_is_generated_without_an_image(session, engine, segment):
