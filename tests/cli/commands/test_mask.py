@@ -124,7 +124,7 @@ def test_no_winner_is_an_empty_mask_with_a_reason(tmp_path: Path, quick: list[st
     assert code == 0
     record = read(tmp_path / "a.json")
     assert record["winner"] is None
-    assert "beta" in record["mask"]["reason"]
+    assert "β = 1" in record["mask"]["reason"]
     assert not read_mask(tmp_path / "a_mask.png").any()
 
 
