@@ -15,6 +15,29 @@ T = TypeVar("T")
 _logger = logging.getLogger(__name__)
 
 
+class Failures:
+    """What went wrong, by what it was done for, until that goes well.
+
+    Parameters
+    ----------
+    over : callable
+        Told each message then.
+    """
+
+    def __init__(self, over: Callable[[str], object]) -> None:
+        self._over = over
+        self._messages: dict[str, set[str]] = {}
+
+    def note(self, what: str, message: str) -> None:
+        """Remember a failure."""
+        self._messages.setdefault(what, set()).add(message)
+
+    def end(self, what: str) -> None:
+        """Tell that it went well this time."""
+        for message in self._messages.pop(what, ()):
+            self._over(message)
+
+
 class Jobs:
     """Run functions in threads and hand their results back, the newest for each destination.
 
@@ -37,12 +60,12 @@ class Jobs:
         say: Callable[[str], None] = _logger.warning,
         over: Callable[[str], object] = _logger.debug,
     ) -> None:
-        self.deliver, self._say, self._over = deliver, say, over
+        self.deliver, self._say = deliver, say
         # A download may hold one for minutes; opening and saving go on beside it.
         self._threads = ThreadPoolExecutor(max_workers=threads, thread_name_prefix="semxai-job")
         self._closed = False
         self._newest: dict[str, int] = {}
-        self._failed: dict[str, set[str]] = {}
+        self._failures = Failures(over)
 
     def run(
         self,
@@ -105,10 +128,9 @@ class Jobs:
         if self._newest[destination] != number:
             return
         if isinstance(value, Failure):
-            self._failed.setdefault(destination, set()).add(value)
+            self._failures.note(destination, value)
         else:
-            for failure in self._failed.pop(destination, ()):
-                self._over(failure)
+            self._failures.end(destination)
         if receiver is not None:
             receiver(value)
 

@@ -19,6 +19,7 @@ from napari_semxai.algorithms.masks.click_edits import (
 )
 from napari_semxai.algorithms.masks.edits import mask_patch
 from napari_semxai.algorithms.masks.metrics import bounding_box
+from napari_semxai.controllers.jobs import Failures
 from napari_semxai.state.review import ClickState, Offer
 from napari_semxai.state.session import Origin
 from napari_semxai.types import (
@@ -83,7 +84,7 @@ class ClickController:
         self._session = session
         self._engine = engine
         self._edit = edit
-        self._failure = ""
+        self._failures = Failures(session.events.failure_over.emit)
         self._busy = False
         self._origin = Origin()
         self._known: BoolMask | None = None
@@ -273,9 +274,7 @@ class ClickController:
     def _on_done(self) -> None:
         waiting, self._waiting = self._waiting, None
         self._busy, self._asked = False, None
-        if self._failure:
-            self._session.events.failure_over.emit(self._failure)
-            self._failure = ""
+        self._failures.end(CLICK)
         if waiting is not None:
             self._ask(waiting)
         else:
@@ -285,7 +284,7 @@ class ClickController:
     def _on_failed(self, message: str) -> None:
         self._busy, self._asked, self._waiting = False, None, None
         self._change(state=ClickState.FAILED, message=message)
-        self._failure = message
+        self._failures.note(CLICK, message)
         self._session.message = Failure(message)
 
     def _on_mask_edited(self) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_semxai.algorithms.algorithm1.automatic import learned_mask
 from napari_semxai.algorithms.algorithm1.reference import Difference
+from napari_semxai.controllers.jobs import Failures
 from napari_semxai.controllers.segment.candidates import Ranking
 from napari_semxai.state.session import Automatic, ModelChoice, Origin
 from napari_semxai.store.images.companions import comparison_of
@@ -58,9 +59,8 @@ class SegmentController:
     """
 
     def __init__(self, session: Session, engine: EngineClient, jobs: Jobs | None = None) -> None:
-        self._session = session
-        self._engine = engine
-        self._warm_failure = ""
+        self._session, self._engine = session, engine
+        self._failures = Failures(session.events.failure_over.emit)
         self.ranking = Ranking(session, jobs)
         self._asked: Origin | None = None
         self._learned: tuple[LearnedMask, Origin] | None = None
@@ -73,7 +73,7 @@ class SegmentController:
             WarmRequest(choice.model, choice.device),
             destination=WARM,
             on_update=partial(setattr, self._session, "model"),
-            on_done=self._on_warmed,
+            on_done=partial(self._failures.end, WARM),
             on_failed=self._on_warm_failed,
             background=True,
         )
@@ -218,10 +218,7 @@ class SegmentController:
             self._learned = answer, asked
             self._rank()
         elif isinstance(answer, GenerateUpdate):
-            # Not the answer itself, which would keep its pool alive.
-            session.generation = Progress(
-                answer.stage, answer.done, answer.total, answer.seconds_left
-            )
+            session.generation = _progress(answer)
             if answer.pool is not None:
                 points = (answer.done, answer.total) if answer.done < answer.total else None
                 self.ranking.take(answer.pool, replace(asked, points=points))
@@ -235,13 +232,8 @@ class SegmentController:
     def _on_failed(self, message: str) -> None:
         self._session.generation = Progress(state=JobState.FAILED, message=message)
 
-    def _on_warmed(self) -> None:
-        if self._warm_failure:
-            self._session.events.failure_over.emit(self._warm_failure)
-            self._warm_failure = ""
-
     def _on_warm_failed(self, message: str) -> None:
-        self._warm_failure = message
+        self._failures.note(WARM, message)
         self._session.message = Failure(message)
 
     def _ask(self, choice: ModelChoice, settings: GenerateSettings) -> None:
@@ -297,6 +289,11 @@ class SegmentController:
         # Of candidates that more will join soon it would be in vain.
         if not session.generation.running:
             self.ranking.prepare()
+
+
+def _progress(update: GenerateUpdate) -> Progress:
+    """Return how far it is without the update's pool, which would stay alive."""
+    return Progress(update.stage, update.done, update.total, update.seconds_left)
 
 
 def _automatic(found: LearnedMask, origin: Origin, left_out: LeftOut) -> Automatic:
