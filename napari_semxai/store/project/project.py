@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,14 +38,15 @@ from napari_semxai.store.project.records import (
     next_record,
     read_replaced,
     replaced_records,
-    store_record,
     stored_record,
 )
 from napari_semxai.store.project.rescue import RescueFiles
-from napari_semxai.store.project.review_list import begin_list, list_record
+from napari_semxai.store.project.review_list import store_listed
 from napari_semxai.types import InputError, ReviewRecord, ReviewState
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_semxai.store.disk.digests import FileStamp
     from napari_semxai.store.project.files import FolderChange
     from napari_semxai.types import (
@@ -316,8 +317,7 @@ class Project:
             self.read_image(image.id)
         folder = annotator_folder(self.folder, annotator)
         old = self.record(image.id, annotator) or ReviewRecord(image.id, annotator)
-        if change.state is ReviewState.NO_DEFECT and change.mask is None and old.mask_sha256:
-            change = _judged(change, old, self.mask(image.id, annotator))
+        change = _judged(change, old, partial(self.mask, image.id, annotator))
         mask = new_mask(image, old, change)
         record = next_record(image, old, change, mask)
         if keep and old.history:
@@ -325,15 +325,18 @@ class Project:
             keep_replaced(folder, old, mask_now, below=change.back is not None)
         # By these the index tells our own write from somebody else's, without reading the folder.
         before = folder_times(folder)
-        store_record(folder, record, mask, begin_list(folder))
-        # After it: a crash in between must not list what is not there.
-        list_record(folder, record)
+        store_listed(folder, record, mask)
         self._changes[image.id, annotator_key(annotator)] = before, folder_times(folder)
         return record
 
 
-def _judged(change: ReviewChange, old: ReviewRecord, mask: BoolMask | None) -> ReviewChange:
+def _judged(
+    change: ReviewChange, old: ReviewRecord, read: Callable[[], BoolMask | None]
+) -> ReviewChange:
     """Return "no defect" as the last edit of the mask that was there, whose recipe is kept."""
+    if change.state is not ReviewState.NO_DEFECT or change.mask is not None or not old.mask_sha256:
+        return change
+    mask = read()
     if mask is None or not mask.any() or old.recipe is None:
         return change
     empty = np.zeros_like(mask)

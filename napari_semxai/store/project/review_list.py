@@ -30,14 +30,14 @@ from napari_semxai.store.project.files import (
     reaching,
     stored_state,
 )
-from napari_semxai.store.project.records import read_stored
+from napari_semxai.store.project.records import read_stored, store_record
 from napari_semxai.types import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from napari_semxai.types import ReviewRecord
+    from napari_semxai.types import BoolMask, ReviewRecord
 
 LIST_FILE = "reviews.jsonl"
 
@@ -79,7 +79,7 @@ def list_digest(folder: Path) -> str:
     return text_digest(last) if last else ""
 
 
-def begin_list(folder: Path) -> str:
+def _begun_list(folder: Path) -> str:
     """Return the digest of the last line of a list that the next record follows.
 
     Where there is none yet all records that are there already are listed.
@@ -96,12 +96,13 @@ def begin_list(folder: Path) -> str:
     return ""
 
 
-def list_record(folder: Path, record: ReviewRecord) -> None:
-    """Put a record that was written at the end of its annotator's list.
+def store_listed(folder: Path, record: ReviewRecord, mask: BoolMask | None) -> None:
+    """Write a record with its mask, and put it at the end of its annotator's list.
 
-    A list that cannot be written is no reason to lose a review: what is written next of the image
-    is listed then.
+    In this order: a crash in between must not list what is not there. A list that cannot be
+    written is no reason to lose a review: what is written next of the image is listed then.
     """
+    store_record(folder, record, mask, _begun_list(folder))
     with suppress(OSError):
         append_line(folder / LIST_FILE, _entry(record))
 
