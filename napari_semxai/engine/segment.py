@@ -73,6 +73,9 @@ def _predict(
     if not segmenter.remembers(request.image):
         yield Encoding()
         segmenter.embed(request.image)
+        if segmenter.redraws:
+            # The first click asks for it.
+            segmenter.defects.of(request.image)
     if request.prompts or request.mask is not None:
         yield answer_prompts(segmenter, request.image, request.prompts, request.mask)
 

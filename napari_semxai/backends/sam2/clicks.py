@@ -37,6 +37,9 @@ FIRST_REACH, LEAST_REACH, FARTHER, ALIKE = 6.0, 4.0, 1.5, 0.5
 differs in grey by less than this share of the standard deviation."""
 NEAR = 0.2
 """Logits from which a click has a say in a pixel."""
+KEPT, KEPT_FROM, KEPT_WIDTH = 6.0, 2.0, 4.0
+"""Logits of the object before; from how many radii of the newest click's disc on, and over how
+many they rise to that."""
 AROUND = 8.0
 """Pixels, beside its diameter, within which a change at a click takes others along."""
 FEWEST, SPECK = 12, 0.05
@@ -53,8 +56,7 @@ def answer_prompts(
 ) -> PredictedMask:
     """Return the mask that clicks, a box and the mask so far mean.
 
-    A single click is ambiguous: of three answers the one that the network thinks best of is
-    taken.
+    A single click is ambiguous: of three answers the one of the best predicted IoU is taken.
 
     Parameters
     ----------
@@ -80,6 +82,10 @@ def answers(
 ) -> list[PredictedMask]:
     """Return all masks that a prompt may mean: three for a single click, else one.
 
+    Where answers are redrawn, what the map of defects shows at a first click takes the place of
+    the network's worst answer, and what it shows in a box that of the only one, if its stability
+    is higher than that one's predicted IoU.
+
     Of a mask only those pixels change whose side the network changed, so that details finer than
     its resolution stay, and those near a click where answers are redrawn.
     Parameters as for `answer_prompts`; with `best_only` the mask of the best predicted IoU alone.
@@ -94,9 +100,15 @@ def answers(
         logits,
         multimask=alone,
     )
-    found = []
+    found, ious = [], answer.predicted_iou
     # To draw one that covers the image takes several times as long as the network.
-    rows = [int(answer.predicted_iou.argmax())] if best_only else range(len(answer.masks))
+    rows = [int(ious.argmax())] if best_only else list(range(len(ious)))
+    if segmenter.redraws and mask is None:
+        worst = min(rows, key=ious.__getitem__)
+        shown = segmenter.defects.meant(image, prompts)
+        if shown is not None and (len(rows) > 1 or shown.predicted_iou > ious[worst]):
+            rows.remove(worst)
+            found.append(shown)
     for row in rows:
         drawn = own = answer.masks[row]
         near = np.zeros_like(own)
@@ -108,7 +120,7 @@ def answers(
             drawn = np.where((own != given) | near, drawn, mask)
             if segmenter.redraws:
                 drawn = nearby(mask, drawn, prompts)
-        found.append(PredictedMask(drawn, float(answer.predicted_iou[row])))
+        found.append(PredictedMask(drawn, float(ious[row])))
     return found
 
 
@@ -164,7 +176,8 @@ def redrawn(
     Three opinions on every pixel are added up as logits: the network's, the grey value's, by
     histograms of both sides as in GrabCut [1]_, and those of the clicks. A click speaks for the
     disc around it that reaches to the present outline, and for what looks alike a little
-    farther off: people click in the middle of what is wrong [2]_.
+    farther off: people click in the middle of what is wrong [2]_. Far from the newest click the
+    object before speaks.
 
     Parameters
     ----------
@@ -197,7 +210,7 @@ def redrawn(
     inside = close_up.reduced(answer)
     before = None if mask is None else close_up.reduced(mask)
     said = close_up.said(prompts, before)
-    drawn = close_up.draw(inside, said)
+    drawn = close_up.draw(inside, said + close_up.kept(prompts, before))
     if drawn is None:
         return answer, near
     result = np.zeros_like(answer)
@@ -240,29 +253,41 @@ class _CloseUp:
 
     def said(self, prompts: Prompts, before: BoolMask | None) -> NDArray[np.float32]:
         """Logits that clicks and a box speak for."""
-        shape = self.gray.shape
-        said = np.zeros(shape, np.float32)
+        said = np.zeros(self.gray.shape, np.float32)
         spread = ALIKE * float(self.gray.std()) + 1e-3
-        rows, columns = (np.arange(n, dtype=np.float32) for n in shape)
         for place, foreground in zip(prompts.points, prompts.foreground, strict=True):
-            row, column = (np.asarray(place) - self.origin) / self.scale
-            pixel = (
-                min(max(int(row), 0), shape[0] - 1),
-                min(max(int(column), 0), shape[1] - 1),
-            )
-            distance = np.sqrt(np.add.outer((rows - row) ** 2, (columns - column) ** 2))
-            radius = FIRST_REACH
-            if before is not None:
-                # To the present outline, from either side.
-                other = distance[before != before[pixel]]
-                radius = max(float(other.min(initial=np.inf)), LEAST_REACH)
+            pixel, distance = self._away(place, before)
             alike = np.exp(((self.gray - self.gray[pixel]) / spread) ** 2 / -2)
-            disc = np.clip(1.3 - distance / radius, 0, 1) * (1 + alike) / 2
-            beyond = np.clip(1.3 - distance / (FARTHER * radius), 0, 1) * alike
+            disc = np.clip(1.3 - distance, 0, 1) * (1 + alike) / 2
+            beyond = np.clip(1.3 - distance / FARTHER, 0, 1) * alike
             said += (CLICK if foreground else -CLICK) * np.maximum(disc, beyond)
         if prompts.box is not None:
             said[~self._within(prompts.box)] -= CLICK
         return said
+
+    def kept(self, prompts: Prompts, before: BoolMask | None) -> NDArray[np.float32] | np.float32:
+        """Logits that the object before speaks for, as far from the newest click as it is kept."""
+        if before is None or not prompts.points:
+            return np.float32(0)
+        _, distance = self._away(prompts.points[-1], before)
+        kept = KEPT * np.clip((distance - KEPT_FROM) / KEPT_WIDTH, 0, 1)
+        signed: NDArray[np.float32] = np.where(before, kept, -kept)
+        return signed
+
+    def _away(
+        self, place: tuple[float, float], before: BoolMask | None
+    ) -> tuple[tuple[int, int], NDArray[np.float32]]:
+        """Return the pixel of a click, and how many radii of its disc every pixel is away."""
+        row, column = (np.asarray(place) - self.origin) / self.scale
+        rows, columns = (np.arange(n, dtype=np.float32) for n in self.gray.shape)
+        pixel = (min(max(int(row), 0), len(rows) - 1), min(max(int(column), 0), len(columns) - 1))
+        distance = np.sqrt(np.add.outer((rows - row) ** 2, (columns - column) ** 2))
+        radius = FIRST_REACH
+        if before is not None:
+            # To the present outline, from either side.
+            other = distance[before != before[pixel]]
+            radius = max(float(other.min(initial=np.inf)), LEAST_REACH)
+        return pixel, distance / np.float32(radius)
 
     def _within(self, box: tuple[float, float, float, float]) -> BoolMask:
         low, high = ((np.array(ends) - self.origin) / self.scale for ends in (box[:2], box[2:]))

@@ -20,17 +20,18 @@ from torch.nn import functional
 
 from napari_semxai.algorithms.algorithm1.reference import GREYS, SAME
 from napari_semxai.algorithms.exposure import luminance
+from napari_semxai.algorithms.masks.click_edits import object_at
 from napari_semxai.backends.sam2.image import SEEN_LEVELS, Recent, image_digest, network_input
 from napari_semxai.backends.sam2.lite_trunk import LiteTrunk
 from napari_semxai.store.weights.models import BUNDLED_WEIGHTS, COMPARED_WEIGHTS, DEFECT_WEIGHTS
-from napari_semxai.types import DEFECT_STEPS
+from napari_semxai.types import DEFECT_STEPS, PredictedMask
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_semxai.algorithms.algorithm1.reference import Difference
     from napari_semxai.backends.sam2.image import Embeddings
-    from napari_semxai.types import CandidatePool
+    from napari_semxai.types import BoolMask, CandidatePool, Prompts
 
 SIDE = 512
 """Edge of what the encoder sees, in pixels."""
@@ -219,6 +220,36 @@ class DefectFinder:
             found = steps.astype(np.int8)
             self._found.put(key, found)
         return found
+
+    def meant(self, image: NDArray[np.uint8], prompts: Prompts) -> PredictedMask | None:
+        """Return what the map shows at a single foreground click, or within a box.
+
+        None for other prompts, and where it shows nothing. Its predicted IoU is its stability:
+        of what lies above logit -1, the share that also lies above 1.
+        """
+        if prompts.foreground != (() if prompts.box else (True,)):
+            return None
+        steps = self.of(image)
+        scale = np.divide(steps.shape, image.shape[:2])
+
+        def above(level: int) -> BoolMask:
+            if prompts.box is None:
+                place = np.clip(scale * prompts.points[0], 0, np.array(steps.shape) - 1)
+                return object_at(steps > level, *place.astype(int).tolist())
+            top, left, bottom, right = np.rint(np.tile(scale, 2) * prompts.box).astype(int)
+            found = np.zeros(steps.shape, bool)
+            inside = np.s_[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+            found[inside] = steps[inside] > level
+            return found
+
+        shown = above(0)
+        if not shown.any():
+            return None
+        certain = np.count_nonzero(shown & (steps > DEFECT_STEPS))
+        # Between the map's pixels an outline lies where it does in the map.
+        alone = torch.from_numpy(np.where(shown | (steps <= 0), steps, -DEFECT_STEPS)[None, None])
+        mask = sized(alone.float(), image.shape[:2]) > 0
+        return PredictedMask(mask, certain / np.count_nonzero(above(-DEFECT_STEPS)))
 
     def mapped(
         self,

@@ -3,9 +3,16 @@ import pytest
 
 from napari_semxai.algorithms.masks.metrics import scores
 from napari_semxai.algorithms.synthetic import SceneSpec, make_scene
-from napari_semxai.backends.sam2.clicks import AROUND, answer_prompts, mask_logits, nearby, redrawn
+from napari_semxai.backends.sam2.clicks import (
+    AROUND,
+    answer_prompts,
+    answers,
+    mask_logits,
+    nearby,
+    redrawn,
+)
 from napari_semxai.backends.sam2.segmenter import Segmenter
-from napari_semxai.types import Prompts
+from napari_semxai.types import PredictedMask, Prompts
 from training.prompting import click_ious
 
 
@@ -53,7 +60,8 @@ def test_fine_strokes_outlive_a_click_that_does_not_mean_them(segmenter, scene):
     assert answer.mask[dots].all()
 
 
-def test_a_single_click_takes_the_best_of_three(segmenter, scene):
+def test_a_single_click_takes_the_best_of_three(segmenter, scene, monkeypatch):
+    monkeypatch.setattr(segmenter.defects, "meant", lambda *_: None)
     point = centre_of(scene.defect)
     answer = answer_prompts(segmenter, scene.image, Prompts((point,), (True,)))
     three = segmenter.predict(scene.image, np.array([point]), np.array([1]))
@@ -61,6 +69,43 @@ def test_a_single_click_takes_the_best_of_three(segmenter, scene):
     prompts = Prompts((point,), (True,))
     drawn, _ = redrawn(scene.image, three.masks[best], three.logits[best], prompts)
     np.testing.assert_array_equal(answer.mask, drawn)
+
+
+def test_a_click_may_mean_what_the_map_shows(segmenter, scene):
+    prompts = Prompts((centre_of(scene.defect),), (True,))
+    shown = segmenter.defects.meant(scene.image, prompts)
+    three = segmenter.predict(scene.image, np.array(prompts.points), np.array([1]))
+    found = answers(segmenter, scene.image, prompts)
+    assert len(found) == 3
+    assert sum((answer.mask == shown.mask).all() for answer in found) == 1
+    # Instead of the one that the network thinks least of.
+    kept = sorted(three.predicted_iou.tolist())[1:]
+    assert sorted(answer.predicted_iou for answer in found) == sorted([*kept, shown.predicted_iou])
+    best = answer_prompts(segmenter, scene.image, prompts)
+    assert best.predicted_iou == max(answer.predicted_iou for answer in found)
+
+
+@pytest.mark.parametrize(("stability", "taken"), [(1.2, True), (-0.2, False)])
+def test_a_box_takes_what_the_map_shows_where_that_is_stabler(
+    segmenter, scene, monkeypatch, stability, taken
+):
+    shown = PredictedMask(np.zeros_like(scene.defect), stability)
+    monkeypatch.setattr(segmenter.defects, "meant", lambda *_: shown)
+    (answer,) = answers(segmenter, scene.image, Prompts(box=(40.0, 40.0, 200.0, 200.0)))
+    assert (answer is shown) == taken
+
+
+def test_far_from_a_correction_the_object_stays():
+    image = np.random.default_rng(0).normal(120, 5, (96, 192)).astype(np.uint8)
+    mask = np.zeros(image.shape, dtype=bool)
+    mask[40:56, 20:170] = True
+    # The network has lost the right half.
+    logits = np.where(mask, 3, -3).astype(np.float32)[::4, ::4]
+    logits[:, 24:] = -3
+    prompts = Prompts(((48.0, 90.0), (48.0, 25.0)), (True, False))
+    drawn, _ = redrawn(image, mask, logits, prompts, mask)
+    assert drawn[42:54, 120:165].all()
+    assert not drawn[48, 25]
 
 
 def test_an_answer_follows_the_picture_where_the_network_is_unsure():
@@ -136,8 +181,8 @@ def test_an_answer_with_one_side_only_stays(answer):
 def test_corrections_bring_the_bundled_network_nearer(segmenter):
     first, last = [], []
     for seed in range(3):
-        scene = make_scene(SceneSpec(radius=30), seed=seed)
-        values = click_ious(segmenter, scene.image, scene.defect, corrections=2)
+        scene = make_scene(SceneSpec(radius=30, pattern="lines"), seed=seed)
+        values = click_ious(segmenter, scene.image, scene.defect, corrections=3)
         first.append(values[0])
         last.append(values[-1])
     assert np.mean(last) > np.mean(first)

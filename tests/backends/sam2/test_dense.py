@@ -16,7 +16,7 @@ from napari_semxai.algorithms.synthetic import (
 from napari_semxai.backends.sam2 import image as sam2_image
 from napari_semxai.backends.sam2.dense import EDGE, DefectFinder, encoded
 from napari_semxai.backends.sam2.segmenter import Segmenter
-from napari_semxai.types import DEFECT_STEPS, GenerateSettings
+from napari_semxai.types import DEFECT_STEPS, GenerateSettings, Prompts
 
 QUICK = GenerateSettings(points_per_side=4)
 
@@ -134,3 +134,36 @@ def test_where_nothing_differs_only_the_trunk_sees_the_difference(segmenter, mon
     afresh = Segmenter.from_network(segmenter.network, segmenter.info)
     monkeypatch.setattr(sam2_image, "encode", lambda *values: pytest.fail("it is asked about"))
     np.testing.assert_array_equal(afresh.defects.of(scene.image, nothing), expected)
+
+
+@pytest.mark.parametrize("size", [480, 720])
+def test_what_the_map_shows_at_a_click_and_in_a_box(segmenter, size):
+    scene = scene_of_class(1, 3)
+    image = resize(scene.image, (size, size), preserve_range=True).astype(np.uint8)
+    truth = resize(scene.defect, (size, size), order=0)
+    rows, columns = np.nonzero(truth)
+    clicked = segmenter.defects.meant(image, Prompts(((rows.mean(), columns.mean()),), (True,)))
+    assert clicked.mask.shape == image.shape
+    assert scores(clicked.mask, truth).dice > 0.8
+    assert 0.5 < clicked.predicted_iou <= 1
+    # The box cuts off the right half.
+    box = (rows.min() - 5, columns.min() - 5, rows.max() + 6, columns.mean())
+    boxed = segmenter.defects.meant(image, Prompts(box=box))
+    left = np.arange(size) < columns.mean()
+    assert scores(boxed.mask, truth & left).dice > 0.7
+    assert not boxed.mask[:, int(columns.mean()) + 2 :].any()
+
+
+def test_the_map_shows_nothing_at_background_and_to_several_clicks(segmenter):
+    scene = scene_of_class(1, 3)
+    row, column = np.argwhere(scene.defect).mean(axis=0)
+    defect, corner = (row, column), (2.0, 479.9)
+    for prompts in (
+        Prompts((corner,), (True,)),
+        Prompts((defect,), (False,)),
+        Prompts((defect, corner), (True, False)),
+        Prompts((defect,), (True,), (0.0, 0.0, 480.0, 480.0)),
+        Prompts(box=(0.0, 470.0, 10.0, 480.0)),
+        Prompts(box=(-9.0, -9.0, -1.0, -1.0)),
+    ):
+        assert segmenter.defects.meant(scene.image, prompts) is None
