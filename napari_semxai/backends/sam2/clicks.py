@@ -209,8 +209,8 @@ def redrawn(
     close_up = _CloseUp(image, logits, window)
     inside = close_up.reduced(answer)
     before = None if mask is None else close_up.reduced(mask)
-    said = close_up.said(prompts, before)
-    drawn = close_up.draw(inside, said + close_up.kept(prompts, before))
+    said, kept = close_up.said(prompts, before)
+    drawn = close_up.draw(inside, said + kept)
     if drawn is None:
         return answer, near
     result = np.zeros_like(answer)
@@ -251,9 +251,14 @@ class _CloseUp:
         """Return values of the close-up at the size of the window."""
         return _enlarge(values, self.shape)
 
-    def said(self, prompts: Prompts, before: BoolMask | None) -> NDArray[np.float32]:
-        """Logits that clicks and a box speak for."""
-        said = np.zeros(self.gray.shape, np.float32)
+    def said(
+        self, prompts: Prompts, before: BoolMask | None
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits that clicks and a box speak for, and those of the object before.
+
+        The latter rise with the distance from the newest click.
+        """
+        said, distance = np.zeros((2, *self.gray.shape), np.float32)
         spread = ALIKE * float(self.gray.std()) + 1e-3
         for place, foreground in zip(prompts.points, prompts.foreground, strict=True):
             pixel, distance = self._away(place, before)
@@ -263,16 +268,8 @@ class _CloseUp:
             said += (CLICK if foreground else -CLICK) * np.maximum(disc, beyond)
         if prompts.box is not None:
             said[~self._within(prompts.box)] -= CLICK
-        return said
-
-    def kept(self, prompts: Prompts, before: BoolMask | None) -> NDArray[np.float32] | np.float32:
-        """Logits that the object before speaks for, as far from the newest click as it is kept."""
-        if before is None or not prompts.points:
-            return np.float32(0)
-        _, distance = self._away(prompts.points[-1], before)
         kept = KEPT * np.clip((distance - KEPT_FROM) / KEPT_WIDTH, 0, 1)
-        signed: NDArray[np.float32] = np.where(before, kept, -kept)
-        return signed
+        return said, np.where(before, kept, -kept) if before is not None else np.zeros_like(kept)
 
     def _away(
         self, place: tuple[float, float], before: BoolMask | None

@@ -165,9 +165,9 @@ class Segmenter:
     defects : DefectFinder
         Maps of defects.
     redraws : bool
-        Whether its answers to prompts are drawn again on the picture (`clicks.redrawn`). Those of
-        the bundled network, whose outlines are soft, are better for it (docs/model-card.md); those
-        of official networks stay as they are.
+        Whether its answers to prompts are drawn again on the picture (`clicks.redrawn`), and the
+        map of defects answers, too. Those of the bundled network, whose outlines are soft, are
+        better for it (docs/model-card.md); those of official networks stay as they are.
     """
 
     def __init__(
