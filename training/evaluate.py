@@ -38,7 +38,7 @@ from napari_semxai.types import (
     ModelInfo,
 )
 from napari_semxai.types.settings import BUNDLED_FILTERS, DEFAULT_ALPHA, DEFAULT_BETA
-from training.prompting import click_ious, iou
+from training.prompting import click_ious, defects_to_click, iou
 from training.scenes import held_out, validation
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ def evaluate_scene(kind: str, scene: Scene, segmenter: Segmenter, side: int) -> 
         default_none = float(not default.any()) if nothing else float("nan")
     regions = np.stack([region.mask for region in scene.regions])
     possible = ground_truth(regions, ignore_border=border)
-    targets = [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > 40]
+    targets = defects_to_click(scene)
     if targets:
         values = [click_ious(segmenter, scene.image, target) for target in targets]
         clicks = np.mean(values, axis=0).tolist()

@@ -13,14 +13,23 @@ from napari_semxai.types import Prompts
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_semxai.algorithms.synthetic import Scene
     from napari_semxai.backends.sam2.segmenter import Segmenter
     from napari_semxai.types import BoolMask
+
+LEAST = 40
+"""Pixels that something clicked at has more than."""
 
 
 def iou(prediction: BoolMask, truth: BoolMask) -> float:
     """Intersection over union; 1 when both are empty."""
     union = np.count_nonzero(prediction | truth)
     return np.count_nonzero(prediction & truth) / union if union else 1.0
+
+
+def defects_to_click(scene: Scene) -> list[BoolMask]:
+    """Return the single defects of a scene that are large enough to click at."""
+    return [r.mask for r in scene.regions if r.kind == "defect" and r.mask.sum() > LEAST]
 
 
 def inner_point(mask: BoolMask) -> tuple[int, int]:
