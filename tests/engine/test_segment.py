@@ -120,6 +120,14 @@ def test_a_click_encodes_once_and_answers_as_in_this_process(
         np.testing.assert_array_equal(found.mask, alone.mask)
 
 
+def test_with_the_encoding_the_map_is_made_that_the_first_click_asks_for(weights: Path) -> None:
+    image = np.random.default_rng(5).integers(0, 256, (96, 128), dtype=np.uint8)
+    request = PredictRequest(image, str(weights), "cpu", Prompts())
+    said = list(segment.build()[PredictRequest](request))
+    assert [type(value) for value in said] == [ModelInfo, Encoding]
+    assert segment._segmenter(str(weights), "cpu").defects.known(image) is not None
+
+
 def test_a_missing_checkpoint_is_told_in_one_line(
     client: EngineClient, inbox: Inbox, weights: Path
 ) -> None:
