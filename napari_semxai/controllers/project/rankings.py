@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from napari_semxai.controllers.jobs import Failures
 from napari_semxai.store.project.ranked import RANKINGS, Ranking, without_features
 from napari_semxai.types import IDLE, Failure, Progress
 from napari_semxai.types.learned import FeaturesRequest
@@ -38,6 +39,7 @@ class Rankings:
     def __init__(self, session: Session, engine: EngineClient, jobs: Jobs) -> None:
         self._session, self._engine, self._jobs = session, engine, jobs
         self._making = False
+        self._failures = Failures(session.events.failure_over.emit)
         session.events.project.connect(self._on_project_changed)
 
     def rank(self, name: str, take: _Taken) -> None:
@@ -82,12 +84,15 @@ class Rankings:
 
     def _on_made(self, project: OpenProject, ranking: Ranking, take: _Taken) -> None:
         self._rest()
+        self._failures.end(JOB)
         # Images that cannot be read are left out: asked for again, they would fail again.
         self._work_out(project, ranking, take)
 
     def _on_failed(self, message: str) -> None:
         self._rest()
-        self._session.say(Failure(message))
+        failure = Failure(message)
+        self._failures.note(JOB, failure)
+        self._session.say(failure)
 
     def _work_out(self, project: OpenProject, ranking: Ranking, take: _Taken) -> None:
         queue = self._session.queue

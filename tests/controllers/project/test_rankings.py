@@ -86,3 +86,17 @@ def test_a_failure_is_said(ready):
     ready.engine.asked[1]["on_failed"]("no space left")
     assert ready.session.message == "no space left"
     assert ready.session.batch == IDLE
+
+
+def test_a_failure_is_over_once_the_order_is_there(ready):
+    over = []
+    ready.session.events.failure_over.connect(over.append)
+    ready.queue.rank("similar")
+    ready.turn(lambda: ready.engine.asked)
+    ready.engine.asked[1]["on_failed"]("the drive is full")
+    assert ready.session.message == "the drive is full"
+    ready.queue.rank("similar")
+    ready.turn(lambda: ready.session.batch.running)
+    assert over == []
+    ready.engine.asked[1]["on_done"]()
+    assert over == ["the drive is full"]
