@@ -10,6 +10,7 @@ from napari_semxai.algorithms.algorithm1.automatic import automatic_mask, known_
 from napari_semxai.algorithms.algorithm1.candidates import filter_candidates
 from napari_semxai.algorithms.algorithm1.reference import Difference
 from napari_semxai.controllers.edit.recipe import versions
+from napari_semxai.controllers.jobs import Failures
 from napari_semxai.state.session import Found, KeptCandidates, ModelChoice, Origin
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.companions import (
@@ -110,6 +111,7 @@ class QueueMasks:
         self._engine = engine
         self._jobs, self._writes = jobs, writes
         self._run: _Run | None = None
+        self._failures = Failures(session.events.failure_over.emit)
         session.events.queue.connect(self._on_queue_changed)
 
     def start(self) -> None:
@@ -156,6 +158,8 @@ class QueueMasks:
             ready = f"Masks for {done - len(run.without):,} images are ready"
             failed = f"; {len(run.without):,} failed" if run.without else ""
             self._session.message = ready + failed
+            if not run.without:
+                self._failures.end(QUEUE)
             self._queue.refresh(retry=False)
             return
         # Without those that were skipped, which take no time.
@@ -241,7 +245,9 @@ class QueueMasks:
         """Stop: the next mask could not be written either."""
         if run is self._run:
             self.cancel()
-            self._session.message = Failure(f"{message}. Batch generation stopped.")
+            failure = Failure(f"{message}. Batch generation stopped.")
+            self._failures.note(QUEUE, failure)
+            self._session.message = failure
 
     def _on_queue_changed(self, queue: object) -> None:
         if queue is None:

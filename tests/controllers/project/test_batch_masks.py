@@ -341,3 +341,17 @@ def test_masks_for_all_are_compared_with_references(desk):
     make_all(desk, 0)
     Image.fromarray(pixels + 1).save(golden)
     make_all(desk, 1)
+
+
+def test_that_a_run_stopped_is_over_once_all_masks_are_ready(desk):
+    over = []
+    desk.session.events.failure_over.connect(over.append)
+    desk.masks.start()
+    for _ in range(3):
+        desk.turn(lambda: desk.engine.requests)
+        desk.engine.requests.pop(0)[3]("no such network")
+    stopped = desk.session.message
+    desk.masks.start()
+    work(desk, 5)
+    desk.turn(lambda: "ready" in desk.session.message)
+    assert over == [stopped]
