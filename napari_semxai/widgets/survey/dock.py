@@ -239,6 +239,7 @@ class SurveyDock(ScrolledDock):
             (self.start.clicked, self._on_started),
             (self.keep_consent.clicked, self._on_consent_edited),
             (self.agreed.clicked, self._on_agreed),
+            (self.text.toggled, self._on_consent_folded),
             (self.items.answered, survey.answer),
             (self.items.commented, survey.comment),
             (self.items.moved, survey.go),
@@ -324,13 +325,16 @@ class SurveyDock(ScrolledDock):
         # Read after `commit`: a comment that was being typed belongs to the set before.
         participant, method, explanation = (box.currentText() for box in self._boxes)
         self._survey.begin(participant, method, explanation)
-        survey = self._session.survey
-        if survey is not None and survey.current is not None:
-            self.items.items[survey.item].setFocus()
+        self.items.take_keys()
 
     def _on_agreed(self, agreed: bool) -> None:
         self.items.commit()
         self._survey.agree(agreed)
+        self.items.take_keys()
+
+    def _on_consent_folded(self, opened: bool) -> None:
+        if not opened:
+            self.items.take_keys()
 
     def _on_delete_wanted(self) -> None:
         if self._sure(f"Delete all answers of {told(self._front)}?"):

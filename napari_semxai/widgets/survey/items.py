@@ -58,6 +58,7 @@ class SurveyItem(QFrame):
             layout.addWidget(choice)
         layout.addWidget(self.comment)
         self.comment.editingFinished.connect(self.commit)
+        self.comment.returnPressed.connect(self.setFocus)
 
     def set_answer(self, value: int | None, comment: str, *, same_set: bool) -> None:
         """Show an answer and a comment, but leave alone what is being typed for the same set."""
@@ -124,6 +125,8 @@ class SurveyItems(QWidget):
         self.all.toggled.connect(self._show_front)
         self.back.clicked.connect(self._on_back)
         self.next.clicked.connect(self._on_next)
+        for part in (self.all, self.back, self.next):
+            part.clicked.connect(self.take_keys)
         self._show_front()
 
     def set_answers(self, current: AnswerSet, front: int) -> None:
@@ -143,6 +146,12 @@ class SurveyItems(QWidget):
         """Hand over the comments that were typed and not handed over yet."""
         for item in self.items:
             item.commit()
+
+    def take_keys(self) -> None:
+        """Give the item in front the focus, so that the next digit answers it."""
+        # Qt would give a hidden one the focus later, when it is shown.
+        if self.isVisible():
+            self.items[self._front].setFocus()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """Turn pages."""
@@ -174,4 +183,4 @@ class SurveyItems(QWidget):
         for index, item in enumerate(self.items):
             item.setVisible(self.all.isChecked() or index == self._front)
         if had_focus:
-            self.items[self._front].setFocus()
+            self.take_keys()

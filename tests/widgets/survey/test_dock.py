@@ -184,6 +184,27 @@ def test_the_keyboard_is_led_from_disabled_items_to_start(qtbot, answering, sess
     assert answering.start.hasFocus()
 
 
+@pytest.mark.parametrize("name", ["agreed", "all", "back", "next", "consent", "comment"])
+def test_the_next_digit_answers_whatever_was_clicked_last(qtbot, answering, session, name):
+    answering.activateWindow()
+    items = answering.items
+    session.survey = replace(session.survey, item=3)
+    answering.participant.setFocus()
+    qtbot.waitUntil(lambda: answering.isAncestorOf(answering.focusWidget()))
+    if name == "consent":
+        answering.text.open()
+        assert not items.items[3].hasFocus()
+        answering.text.header.click()
+    elif name == "comment":
+        qtbot.keyClick(items.items[3].comment, Qt.Key.Key_Return)
+    elif name == "agreed":
+        answering.agreed.click()
+        answering.agreed.click()
+    else:
+        getattr(items, name).click()
+    qtbot.waitUntil(items.items[session.survey.item].hasFocus)
+
+
 def test_the_boxes_follow_the_set_in_front(answering, session):
     answering._survey.begin("P-9", "Grad-CAM", "other")
     boxes = (answering.participant, answering.method, answering.explanation)
