@@ -143,7 +143,7 @@ class Learning:
         began, made = time.monotonic(), 0
         try:
             for number, sample in enumerate(samples):
-                left = (time.monotonic() - began) / made * (unknown - made) if made else None
+                left = _seconds_left(began, made, unknown - made)
                 yield Progress("Today's proposals", number, len(samples), left)
                 image = sample.chosen.image
                 if sample.today is not None:
@@ -161,9 +161,10 @@ class Learning:
 
     def encode(self) -> Steps:
         """Let the encoder look at all views."""
-        total = len(self._views.views)
+        total, began, first = len(self._views.views), time.monotonic(), self._views.encoded
         while (done := self._views.encoded) < total:
-            yield Progress("Features", done, total)
+            left = _seconds_left(began, done - first, total - done)
+            yield Progress("Features", done, total, left)
             self._views.encode_next(self._trunk)
 
     def train(self) -> Steps:
@@ -181,10 +182,8 @@ class Learning:
             if not due:
                 break
             done = sum(one.step for one in trainings)
-            each = (time.monotonic() - began) / max(done - first, 1)
-            yield Progress(
-                "Training", done, total, each * (total - done) if done > first else None
-            )
+            left = _seconds_left(began, done - first, total - done)
+            yield Progress("Training", done, total, left)
             side_by_side(HeadTraining.advance, due)
             if any(one.step % _SAVE_EVERY == 0 for one in due):
                 self._state["heads"] = {n: one.state() for n, one in enumerate(trainings)}
@@ -356,6 +355,11 @@ def fit_calibration(strengths: NDArray[np.float64], defect: BoolMask) -> Calibra
 
     found = minimize(loss, [_PRIOR.slope, _PRIOR.offset], bounds=[(0.1, 5), (-8, 8)])
     return Calibration(*map(float, found.x))
+
+
+def _seconds_left(began: float, done: int, left: int) -> float | None:
+    """Return how long `left` steps take if `done` of them took the time since `began`."""
+    return (time.monotonic() - began) / done * left if done else None
 
 
 def _class_name(project: Project, sample: Sample) -> str:

@@ -170,6 +170,9 @@ class SurveyDock(ScrolledDock):
         self.new_id = button("New ID", "Create a random pseudonym")
         self.method = editable_box("Explanation method; methods are compared in the summary")
         self.explanation = editable_box("The explanation that is shown, such as the image's name")
+        for box in self._boxes:
+            # It would make "P-10" of the "P-1" that is typed, and answers would go there.
+            box.setCompleter(None)
         self.start = button(
             "Start or resume",
             "Start or resume the answers of this participant to this explanation",

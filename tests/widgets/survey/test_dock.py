@@ -169,6 +169,16 @@ def test_every_box_that_differs_stops_the_answers(qtbot, answering, box):
     assert answering.items.isEnabled()
 
 
+@pytest.mark.parametrize("typed", ["P", "p-1"])
+def test_what_is_typed_is_not_completed_to_another_participant(qtbot, answering, session, typed):
+    answering.participant.setFocus()
+    answering.participant.lineEdit().selectAll()
+    qtbot.keyClicks(answering.participant.lineEdit(), typed)
+    qtbot.keyClick(answering.participant.lineEdit(), Qt.Key.Key_Return)
+    answering.start.click()
+    assert session.survey.current.participant == typed
+
+
 def test_a_new_id_is_not_the_set_in_front(answering, session):
     answering.new_id.click()
     assert not answering.items.isEnabled()
