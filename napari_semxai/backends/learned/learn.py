@@ -92,10 +92,8 @@ def learn_steps(request: LearnRequest) -> Steps:
     yield Progress("Read reviews")
     project = open_project(request.project)
     learning = Learning(project, request.settings)
-    for step in (learning.propose(), learning.encode(), learning.train()):
-        yield from step
-    yield Progress("Judge")
-    yield learning.conclude()
+    for step in (learning.propose, learning.encode, learning.train, learning.conclude):
+        yield from step()
 
 
 class Learning:
@@ -200,9 +198,9 @@ class Learning:
             training.resume(kept)
         return training
 
-    def conclude(self) -> LearnedVersion:
+    def conclude(self) -> Steps:
         """Judge, and write the new version."""
-        strengths, learned = self._cross_validate()
+        strengths, learned = yield from self._cross_validate()
         samples = [self.samples[number] for number in self._judged]
         today = [
             np.unpackbits(self._state["today"][one.chosen.image.id], count=one.chosen.mask.size)
@@ -234,14 +232,17 @@ class Learning:
         )
         for path in (self._views_path, self._state_path):
             path.unlink(missing_ok=True)
-        return made
+        yield made
 
-    def _cross_validate(self) -> tuple[list[float], list[float]]:
+    def _cross_validate(self) -> Generator[Progress, None, tuple[list[float], list[float]]]:
         """Return how strong each image's strongest defect is, and the Dice, both out of fold."""
         logits: dict[int, NDArray[np.float16]] = {}
+        count, began = len(self.samples), time.monotonic()
         first = {view.image: view for view in reversed(self._views.views)}
         for head, held_out in zip(self._heads, self._folds, strict=True):
             for number in held_out:
+                left = _seconds_left(began, len(logits), count - len(logits))
+                yield Progress("Judge", len(logits), count, left)
                 sample, view = self.samples[number], first[number]
                 with torch.inference_mode():
                     pixels = pixels_of(sample.gray, *self._views.grey)
@@ -249,7 +250,6 @@ class Learning:
                 logits[number] = sized(found, sample.gray.shape).astype(np.float16)
                 # What it sees where nothing counts makes no image one with a defect.
                 logits[number][sample.small_labels() == IGNORED] = logits[number].min()
-        count = len(self.samples)
         strengths = np.array([strongest(logits[n].astype(np.float32)) for n in range(count)])
         defect = np.array([not sample.empty for sample in self.samples])
         dice = np.zeros(count)

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import count
 from types import SimpleNamespace
 
 import numpy as np
@@ -134,6 +135,17 @@ def test_the_time_left_counts_the_proposals_that_are_made_anew(tmp_path, monkeyp
         steps.close()
     # The first, the fifth and the ninth are told by no recipe.
     assert (left[0], left[1], left[4], left[5], left[8], left[9]) == (None, 20, 20, 10, 10, 0)
+
+
+@pytest.mark.parametrize("stage", ["Features", "Judge"])
+def test_the_time_left_is_told_from_the_second_image_on(tmp_path, monkeypatch, stage):
+    monkeypatch.setattr(learn, "time", SimpleNamespace(monotonic=count().__next__))
+    with reviewed_project(tmp_path) as project:
+        steps = learn_steps(LearnRequest(project.folder, replace(QUICK, steps=1)))
+        told = [step for step in steps if getattr(step, "stage", "") == stage]
+    assert [step.done for step in told] == list(range(12))
+    assert told[0].seconds_left is None
+    assert [step.seconds_left for step in told[1:]] == list(range(11, 0, -1))
 
 
 def test_proposals_that_were_made_before_a_cancel_are_kept(tmp_path, monkeypatch):
