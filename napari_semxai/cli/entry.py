@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import codecs
 import io
 import os
 import sys
@@ -41,6 +42,14 @@ _COMMANDS = (
     "train-classifier",
 )
 """Each is a module of `cli.commands` with an ``add_parser``, in the order of the help."""
+
+_IN_WORDS = "semxai.in_words"
+_WORDS = {
+    **{"α": "alpha", "β": "beta", "δ": "delta", "κ": "kappa", "τ": "tau", "µ": "u"},
+    **{"≤": "<=", "≥": ">=", "→": "->", "−": "-", "–": "-", "±": "+/-", "×": "x", "²": "2"},
+    **{"…": "...", "⚠": "!", "“": '"', "”": '"'},
+}
+"""ASCII for what an encoding of text files may lack; anything else is "?"."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -125,7 +134,15 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 def _print_anything() -> None:
-    """Print "?" for what the console's encoding lacks, such as µ: no run ends because of it."""
+    """Print what the console's encoding lacks in other words: no run ends because of it."""
+    codecs.register_error(_IN_WORDS, _in_words)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
+            stream.reconfigure(errors=_IN_WORDS)
+
+
+def _in_words(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lacking = error.object[error.start : error.end]
+    return "".join(_WORDS.get(character, "?") for character in lacking), error.end

@@ -152,6 +152,24 @@ def test_what_the_console_cannot_show_is_replaced(encoding: str, tmp_path: Path)
     assert len(list((tmp_path / "out").glob("*_mask.png"))) == 2
 
 
+@pytest.mark.parametrize(
+    ("encoding", "printed"),
+    [("utf-8", "α 2 µm 晶"), ("cp1252", "alpha 2 µm ?"), ("ascii", "alpha 2 um ?")],
+)
+def test_signs_that_the_encoding_lacks_are_spelled(encoding: str, printed: str) -> None:
+    code = (
+        "from napari_semxai.cli import main; main(['--version']);"
+        r"print('\u03b1 2 \xb5m \u6676')"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=True,
+    )
+    assert run.stdout.decode(encoding).splitlines()[1] == printed
+
+
 def test_parsing_imports_no_network_and_no_qt() -> None:
     code = (
         "import sys; from napari_semxai.cli import main; main(['models', 'list']);"
