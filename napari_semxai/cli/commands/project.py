@@ -308,6 +308,7 @@ def run_restore(options: argparse.Namespace, output: Output) -> int:
         named = options.image or project.replaced_images(options.annotator)
         if not named:
             raise InputError(f"{options.project}: nothing of {options.annotator} was replaced")
+        project.claim(options.annotator)
         for name in named:
             try:
                 image_id = project.find(name, name).id

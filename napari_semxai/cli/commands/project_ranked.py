@@ -141,6 +141,7 @@ def _accept(project: Project, audit: Audit) -> int:
     certificate, accepted = audit.certificate, audit.accepted
     if audit.waiting:
         raise InputError(f"{certificate.path}: {audit}; nothing is accepted before all are")
+    project.claim(certificate.annotator)
     note_decision(project, audit)
     for image_id in audit.images:
         record = project.record(image_id, certificate.annotator)

@@ -306,6 +306,8 @@ def accept_by_rule(
 
 def take_back(project: Project, annotator: str) -> list[ReviewRecord]:
     """Make all masks of an annotator candidates again that a rule has accepted."""
+    # Or a write that is refused would be kept elsewhere, and made up for later.
+    project.claim(annotator)
     changed = []
     for image in project.images:
         record = project.record(image.id, annotator)

@@ -108,8 +108,11 @@ def import_masks(
     Raises
     ------
     InputError
-        When the source cannot be read or none of its masks belongs to an image of the project.
+        When the source cannot be read, none of its masks belongs to an image of the project, or
+        another program writes as this annotator.
     """
+    # Before anything is read: each mask that could not be written would be kept elsewhere.
+    project.claim(annotator)
     choices = choices or ImportChoices()
     reader = masks or MaskReader(choices.rule, choices.unclear)
     problems: dict[str, str] = {}

@@ -232,3 +232,40 @@ def test_certify_draws_audits_accepts_and_takes_back(images, tmp_path, capsys):
     assert run(capsys, *export, tmp_path / "all", "--by-rule")["masks"] == 43
     assert run(capsys, "certify", project.folder, "--take-back")["taken_back"] == 28
     assert run(capsys, "status", project.folder)["states"]["anna"]["candidate"] == 38
+
+
+@pytest.mark.parametrize("command", ["import", "restore", "--accept", "--take-back"])
+def test_what_another_window_refuses_is_not_kept_to_be_written_later(
+    images, tmp_path, capsys, monkeypatch, command
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    for number in range(37):
+        tifffile.imwrite(images / f"n{number:02}.tif", np.full(SHAPE, number, dtype=np.uint8))
+    assert main(["project", "init", str(tmp_path / "q"), "--from", str(images)]) == 0
+    masks = tmp_path / "masks"
+    masks.mkdir()
+    for name in "ab":
+        Image.fromarray(square(6)).save(masks / f"{name}.png")
+    brought = ("import", tmp_path / "q", masks, "--annotator", "anna", "--replace")
+    with closing(open_project(tmp_path / "q")) as project:
+        for image in project.images:
+            propose(project, image.id, square(5))
+    loose = ("--draw", 15, "--most-wrong", 0.5, "--confidence", 0.7, "--seed", 1)
+    waiting = run(capsys, "certify", tmp_path / "q", *loose)["waiting"]
+    with closing(open_project(tmp_path / "q")) as project:
+        for image_id in waiting:
+            project.write_review(image_id, "anna", ReviewChange(ReviewState.ACCEPTED))
+    if command == "restore":
+        run(capsys, *brought)
+    elif command == "--take-back":
+        run(capsys, "certify", tmp_path / "q", "--accept")
+    arguments = {
+        "import": brought,
+        "restore": ("restore", tmp_path / "q", "--annotator", "anna"),
+    }.get(command, ("certify", tmp_path / "q", command))
+    with closing(open_project(tmp_path / "q")) as project:
+        project.claim("anna")
+        refused = run(capsys, *arguments, code=2)
+    assert "another program is writing reviews as 'anna'" in refused
+    assert "kept" not in refused
+    assert not list((tmp_path / "state").rglob("*.npz"))
