@@ -351,5 +351,5 @@ def _where(queue: Queue) -> str:
     text = f"<b>{queue.number:,} of {queue.total:,}</b> · {escape(queue.title)}<br>{whose}"
     if len(queue.shown) != queue.total:
         place = "–" if queue.position is None else f"{queue.position + 1:,}"
-        text += f" · {place} of {len(queue.shown):,} that pass the filter"
+        text += f" · {place} of {len(queue.shown):,} listed"
     return text

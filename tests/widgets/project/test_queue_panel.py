@@ -75,7 +75,7 @@ def test_it_says_where_one_is(panel, session):
     assert "No project" in panel.where.text()
     session.queue = queue_of()
     assert "2 of 4,591" in panel.where.text()
-    assert "2 of 3 that pass" in panel.where.text()
+    assert "2 of 3 listed" in panel.where.text()
     assert panel.summary.text() == "1 of 4,591 reviewed"
     assert panel.list.currentIndex().row() == 1
     assert panel.annotator.text() == "anna"
