@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 from qtpy.compat import isalive
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QKeySequence
-from qtpy.QtWidgets import QDockWidget, QShortcut, QWidget
+from qtpy.QtWidgets import QApplication, QDockWidget, QShortcut, QWidget
 
 from napari_semxai.controllers.kept_settings import ChoicesController, PixelSizeController
 from napari_semxai.controllers.project.certify import CertifyController
@@ -23,6 +23,7 @@ from napari_semxai.state.open_image import SaveStage
 from napari_semxai.types import ReviewState
 from napari_semxai.widgets.candidates.dock import CandidatesDock
 from napari_semxai.widgets.common.forms import WholeStrokes, note
+from napari_semxai.widgets.common.numbers import FOCUS_FRAME
 from napari_semxai.widgets.common.progress_bar import WorkLine, WorkMonitor
 from napari_semxai.widgets.common.window import (
     CanvasRoom,
@@ -96,6 +97,7 @@ class Workbench(Parts):
         self.closing = ClosingQuestion(window, self.edit)
         self.room: CanvasRoom | None = None
         self._help = QShortcut(QKeySequence("?"), window, activated=self.show_keys)
+        self._side = QShortcut(QKeySequence("F6"), window, activated=self.switch_side)
         # Of `removed`, napari's own callbacks hear first, and those delete.
         removing = self.viewer.layers.events.removing
         removing.connect(self._on_layer_removing)
@@ -105,6 +107,7 @@ class Workbench(Parts):
         """Return the dock of this title, created on first use."""
         if title not in self.docks:
             dock = self.docks[title] = DOCKS[title].make(self)
+            dock.setStyleSheet(FOCUS_FRAME)
             dock.keep_sections(self.choices)
             dock.set_foot(WorkLine(self.monitor, self.show_log))
             dock.destroyed.connect(partial(self._on_dock_destroyed, title))
@@ -207,6 +210,16 @@ class Workbench(Parts):
         dock = self.dock(EDIT)
         if isinstance(dock, EditDock):
             dock.keys.bring()
+
+    def switch_side(self) -> None:
+        """Let the keys go to the dock in front, or back to the image, which keeps Tab."""
+        canvas = self.viewer.window._qt_viewer.canvas.native
+        front = next((dock for dock in self.docks.values() if dock.on_screen), canvas)
+        if front.isAncestorOf(QApplication.focusWidget() or canvas):
+            front = canvas
+        front.setFocus(Qt.FocusReason.ShortcutFocusReason)
+        if front is not canvas:
+            front.focusNextPrevChild(True)
 
     def open_sample(self) -> None:
         """Open the synthetic sample image with its exact mask."""

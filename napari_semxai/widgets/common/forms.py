@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FIELDS = (QLineEdit, QComboBox, QAbstractSpinBox)
 """What a person types into, or picks from."""
 _OPEN, _FOLDED = "open", "folded"
+_HEADER = "* { text-align: left; padding: 2px 6px; } *:focus { padding: 1px 5px; }"
 MASK_FILTER = "Masks (*.png *.tif *.tiff)"
 IMAGE_FILTER = "Images (*.tif *.tiff *.png *.jpg *.jpeg *.bmp)"
 MASK_SET_FILTER = "COCO JSON and tables (*.json *.csv *.tsv);;All files (*)"
@@ -155,7 +156,7 @@ class Section(QWidget):
         super().__init__()
         self.title, self._tip = title, tip
         self.header = button("", "", checkable=True)
-        self.header.setStyleSheet("text-align: left; padding: 2px 6px;")
+        self.header.setStyleSheet(_HEADER)
         self.body = page(*contents)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
