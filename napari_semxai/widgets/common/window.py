@@ -271,7 +271,7 @@ class KeyGuard(QObject):
         kind = event.type()
         # With a mouse button down PyQt may take a key's event for that of the mouse, which VisPy
         # holds: Qt makes both in one place of its stack.
-        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", _always)():
+        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", partial(bool, True))():
             if kind == QEvent.Type.KeyRelease and event.key() in _ENTER:
                 self._leave(watched, FIELDS)
             return self._is_repeat(event)
@@ -303,14 +303,13 @@ class KeyGuard(QObject):
             QTimer.singleShot(0, partial(_focus_canvas, ref(self._canvas), ref(part)))
 
 
-def _always() -> bool:
-    return True
-
-
 def _focus_canvas(canvas: ref[QWidget], before: ref[QWidget]) -> None:
     """Give a canvas the keys, unless another widget than `before` has taken them meanwhile."""
-    widget = canvas()
-    if widget is not None and isalive(widget) and QApplication.focusWidget() in (before(), None):
+    widget, part = canvas(), before()
+    # Qt itself passes the focus on from what is disabled or hidden.
+    gone = part is None or not isalive(part) or not part.isEnabled() or not part.isVisible()
+    free = gone or QApplication.focusWidget() in (part, None)
+    if widget is not None and isalive(widget) and free:
         widget.setFocus(Qt.FocusReason.OtherFocusReason)
 
 

@@ -323,6 +323,17 @@ def test_the_canvas_has_the_keys_after_a_button_and_after_enter(made, window, qt
     assert window.button.hasFocus()
 
 
+@pytest.mark.parametrize("gone", ["setDisabled", "setHidden"])
+def test_a_button_that_goes_leaves_the_keys_to_the_canvas(made, window, qtbot, gone):
+    table, _ = made
+    table()
+    # Or Qt might pass them to the canvas by chance.
+    QWidget.setTabOrder(window.button, window.field)
+    window.button.clicked.connect(lambda: getattr(window.button, gone)(True))
+    QTest.mouseClick(window.button, Qt.MouseButton.LeftButton)
+    qtbot.waitUntil(window.canvas.hasFocus, timeout=2000)
+
+
 def test_a_field_for_keys_takes_them_itself(made, window, qtbot):
     table, pressed = made
     panel = KeysPanel(table())
