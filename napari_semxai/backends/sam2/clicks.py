@@ -26,18 +26,18 @@ PROMPT_LOGIT = 10.0
 # How answers are redrawn, chosen on validation scenes; lengths in pixels of the close-up.
 SIDE = 512
 """Edge of the largest close-up; windows around larger things are reduced to it."""
-GRAIN, SMOOTH = 1.4, 2.0
+GRAIN, SMOOTH = 1.4, 1.4
 """Standard deviations of the Gaussians over grey values, and over the sum of opinions."""
 GRAY, BINS, RING = 0.5, 24, 0.8
 """Weight and bins of the histograms; the background is a ring, in roots of the area."""
 CLICK, LIMIT = 6.0, 6.0
 """Logits of a click where it was made, and at which the network's are cut."""
-FIRST_REACH, LEAST_REACH, FARTHER, ALIKE = 6.0, 4.0, 1.5, 0.5
+FIRST_REACH, LEAST_REACH, FARTHER, ALIKE = 6.0, 2.0, 1.5, 0.5
 """Radius of a first click and of the smallest disc; how much farther a click speaks for what
 differs in grey by less than this share of the standard deviation."""
 NEAR = 0.2
 """Logits from which a click has a say in a pixel."""
-KEPT, KEPT_FROM, KEPT_WIDTH = 6.0, 2.0, 4.0
+KEPT, KEPT_FROM, KEPT_WIDTH = 12.0, 2.0, 4.0
 """Logits of the object before; from how many radii of the newest click's disc on, and over how
 many they rise to that."""
 AROUND = 8.0
@@ -87,7 +87,8 @@ def answers(
     is higher than that one's predicted IoU.
 
     Of a mask only those pixels change whose side the network changed, so that details finer than
-    its resolution stay, and those near a click where answers are redrawn.
+    its resolution stay, and those near a click where answers are redrawn. There a foreground click
+    only adds to the object, and a background click only takes away from it.
     Parameters as for `answer_prompts`; with `best_only` the mask of the best predicted IoU alone.
     """
     logits = None if mask is None else mask_logits(mask, segmenter.mask_prompt_shape)
@@ -120,6 +121,8 @@ def answers(
             drawn = np.where((own != given) | near, drawn, mask)
             if segmenter.redraws:
                 drawn = nearby(mask, drawn, prompts)
+                if prompts.points:
+                    drawn = mask | drawn if prompts.foreground[-1] else mask & drawn
         found.append(PredictedMask(drawn, float(ious[row])))
     return found
 
