@@ -147,8 +147,30 @@ def unpacked(text: str, features: int) -> Model:
 
 
 # ``python -m training.robust`` fits the first two, ``python -m training.compared`` the last.
-PLAIN = Model((0.096, 0.436, 0.1115, -0.1281, -1.1128, -1.343, 0.1477, 3.3671), -0.6442, (1.0679, 2.6144))
-SEEN = Model((0.0439, 0.0588, 0.2867, -0.1509, 0.0797, -0.2557, 0.532, 0.6441, 0.1886, -0.1554, 0.9917, -0.4897, 1.0014, -0.4183, -0.0544), -1.8353, (1.1783, 2.4991))
+PLAIN = Model(
+    (0.096, 0.436, 0.1115, -0.1281, -1.1128, -1.343, 0.1477, 3.3671), -0.6442, (1.0679, 2.6144)
+)
+SEEN = Model(
+    (
+        0.0439,
+        0.0588,
+        0.2867,
+        -0.1509,
+        0.0797,
+        -0.2557,
+        0.532,
+        0.6441,
+        0.1886,
+        -0.1554,
+        0.9917,
+        -0.4897,
+        1.0014,
+        -0.4183,
+        -0.0544,
+    ),
+    -1.8353,
+    (1.1783, 2.4991),
+)
 COMPARED = unpacked(
     "oy0uMEIwe7PCLhezZbP0rHqzEi/Vs9YwlbBOtZivY7JFsxS03zAcsHu2ma7RsxszjrE+tWmnJTFLsmkv7qwVr/uzC7"
     "YhMZOw97BHMNmrhi/nMGCvLrWXsjoyiLNFtF+qa7DMPYY/VTxrOzLBX0fPOHw04j3lNXA+QTkVOF45qDNuN7/Dtz2S"

@@ -190,9 +190,8 @@ def test_corrections_bring_the_bundled_network_nearer(segmenter):
 
 
 def test_a_click_on_the_defect_adds_and_one_off_it_takes_away(segmenter, scene):
-    rows, columns = np.nonzero(scene.defect)
     # Half of the defect, and as much beside it.
-    mask = np.roll(scene.defect, int(np.ptp(columns)) // 2, 1)
+    mask = np.roll(scene.defect, int(np.ptp(np.nonzero(scene.defect)[1])) // 2, 1)
     missed, extra = scene.defect & ~mask, mask & ~scene.defect
     added, taken = (
         answer_prompts(segmenter, scene.image, Prompts((centre_of(part),), (asked,)), mask).mask
