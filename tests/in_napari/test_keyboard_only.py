@@ -75,6 +75,8 @@ def test_what_takes_the_keys_has_a_frame_and_stays_where_it_is(
     workbench.images.show(image_from_array(np.zeros((64, 80), np.uint8), "scene"))
     window.activateWindow()
     dock.parent().raise_()
+    qtbot.waitUntil(lambda: dock.on_screen)
+    workbench.switch_side()
     boxes = dock.findChildren(QCheckBox)
     box = next(one for one in boxes if one.isVisible() and one.isEnabled())
     section = dock.findChild(Section)
