@@ -218,8 +218,9 @@ class Workbench(Parts):
             front = canvas
         front.setFocus(Qt.FocusReason.ShortcutFocusReason)
         if front is not canvas:
-            # Not before: styling all docks takes a tenth of the time to open them.
-            front.setStyleSheet(FOCUS_FRAME)
+            # Not before: styling all docks takes a tenth of the time to open them. And once.
+            if not front.styleSheet():
+                front.setStyleSheet(FOCUS_FRAME)
             front.focusNextPrevChild(True)
 
     def open_sample(self) -> None:

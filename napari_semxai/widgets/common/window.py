@@ -271,7 +271,7 @@ class KeyGuard(QObject):
         kind = event.type()
         # With a mouse button down PyQt may take a key's event for that of the mouse, which VisPy
         # holds: Qt makes both in one place of its stack.
-        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", partial(bool, True))():
+        if kind in _KEY_EVENTS and not getattr(event, "isAutoRepeat", lambda: True)():
             if kind == QEvent.Type.KeyRelease and event.key() in _ENTER:
                 self._leave(watched, FIELDS)
             return self._is_repeat(event)

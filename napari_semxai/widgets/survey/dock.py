@@ -340,18 +340,13 @@ class SurveyDock(ScrolledDock):
             self.items.take_keys()
 
     def _on_delete_wanted(self) -> None:
-        if self._sure(f"Delete all answers of {told(self._front)}?"):
+        if _sure(self, f"Delete all answers of {told(self._front)}?"):
             self._survey.delete()
 
     def _on_withdrawn(self) -> None:
         who = f"participant {self._front[0]}"
-        if self._sure(f"Delete all answers of {who} to all explanations?"):
+        if _sure(self, f"Delete all answers of {who} to all explanations?"):
             self._survey.withdraw()
-
-    def _sure(self, question: str) -> bool:
-        yes = QMessageBox.StandardButton.Yes
-        answer = QMessageBox.question(self, "Survey", f"{question} This cannot be undone.")
-        return bool(answer == yes)
 
     def _on_consent_edited(self) -> None:
         self.consent.document().setModified(False)
@@ -360,3 +355,8 @@ class SurveyDock(ScrolledDock):
     def _on_page_turned(self, page: int) -> None:
         if page == 1:
             self._survey.summarise()
+
+
+def _sure(parent: QWidget, question: str) -> bool:
+    answer = QMessageBox.question(parent, "Survey", f"{question} This cannot be undone.")
+    return bool(answer == QMessageBox.StandardButton.Yes)
