@@ -117,20 +117,30 @@ def _whole_shift(image: Picture, reference: Picture) -> tuple[int, int]:
 
 def _refined(image: Picture, reference: Picture, lies: Affine) -> tuple[Affine, float]:
     """Improve an affine map by least squares over a grid of points; return it and the match."""
+    seen = (reference, *np.gradient(reference))
+    # Few points bring it near, all of them to where it stays.
+    for points in (POINTS // 6, POINTS):
+        lies, correlation = _fitted(image, seen, lies, points)
+    return lies, correlation
+
+
+def _fitted(
+    image: Picture, seen: tuple[Picture, ...], lies: Affine, points: int
+) -> tuple[Affine, float]:
+    """Do so for a reference with its slopes down and to the right."""
     matrix, offset = lies
     size = np.array(image.shape, dtype=np.float64)[:, None]
-    stride = max(1, int((image.size / POINTS) ** 0.5))
+    stride = max(1, int((image.size / points) ** 0.5))
     places = np.mgrid[3 : size[0, 0] - 3 : stride, 3 : size[1, 0] - 3 : stride].reshape(2, -1)
     values = image[tuple(places.astype(np.intp))]
     relative = places / size - 0.5
-    slopes = np.gradient(reference)
     for _ in range(10):
         at = matrix @ places + offset[:, None]
         inside = ((at > 2) & (at < size - 3)).all(axis=0)
         rows, columns = relative[:, inside]
         moved, down, right = (
             scipy.ndimage.map_coordinates(each, at[:, inside], order=1)
-            for each in (reference, *slopes)
+            for each in seen
         )
         gain = float(values[inside] @ moved / max(float(moved @ moved), 1e-6))
         rest = values[inside] - gain * moved
@@ -177,8 +187,9 @@ def _own_shifts(image: Picture) -> list[tuple[tuple[int, int], float]]:
         scipy.fft.rfft2(each, size) for each in (np.ones_like(image), image, image**2)
     )
     product = scipy.fft.irfft2(np.conj(own) * own, size)
-    energy = [scipy.fft.irfft2(np.conj(a) * b, size) for a, b in ((squares, one), (one, squares))]
-    likeness = product / np.sqrt(np.maximum(energy[0] * energy[1], 1e-6))
+    energy = scipy.fft.irfft2(np.conj(squares) * one, size)
+    opposite = np.roll(energy[::-1, ::-1], 1, (0, 1))
+    likeness = product / np.sqrt(np.maximum(energy * opposite, 1e-6))
     # Up to half the image, so that every pixel has a copy on one side at least; a shift and its
     # opposite are one.
     rows, columns = (n // 2 for n in image.shape)

@@ -13,7 +13,6 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from sam2.modeling.backbones.image_encoder import FpnNeck, ImageEncoder
-from sam2.modeling.position_encoding import PositionEmbeddingSine
 from sam2.modeling.sam.transformer import Attention
 from sam2.modeling.sam2_base import SAM2Base
 
@@ -202,7 +201,8 @@ def build_bundled_architecture() -> nn.Module:
     """
     trunk = LiteTrunk()
     neck = FpnNeck(
-        position_encoding=PositionEmbeddingSine(WIDTH, normalize=True, scale=None),
+        # Places on the maps are asked for in videos only.
+        position_encoding=torch.nn.Identity(),
         d_model=WIDTH,
         backbone_channel_list=trunk.channel_list,
         fpn_top_down_levels=[0, 1, 2, 3],

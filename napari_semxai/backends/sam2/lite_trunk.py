@@ -42,14 +42,16 @@ def _same_conv(
     stride: int,
     groups: int,
 ) -> torch.Tensor:
-    padding = []
-    for size, kernel in zip(images.shape[:1:-1], weight.shape[:1:-1], strict=True):
-        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-        padding += [total // 2, total - total // 2]
-    if padding[0] == padding[1] == padding[2] == padding[3]:
-        return functional.conv2d(images, weight, bias, stride, padding[0], 1, groups)
-    padded = functional.pad(images, padding)
-    return functional.conv2d(padded, weight, bias, stride, 0, 1, groups)
+    padding, kept = [], []
+    for size, kernel in zip(images.shape[2:], weight.shape[2:], strict=True):
+        steps = -(-size // stride)
+        total = max((steps - 1) * stride + kernel - size, 0)
+        # Where it is odd there is one more at the end. A step more at the beginning, which is cut
+        # off again, spares the copy of a padded picture.
+        padding.append(total // 2 + stride * (total % 2))
+        kept.append(slice(total % 2, total % 2 + steps))
+    found = functional.conv2d(images, weight, bias, stride, padding, 1, groups)
+    return found[:, :, kept[0], kept[1]]
 
 
 class InvertedBottleneck(nn.Module):
