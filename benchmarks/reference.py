@@ -1,8 +1,9 @@
-"""What a reference costs: processor time of the mask of an image with one, beyond that without.
+"""What a reference costs: the time of the mask of an image with one, beyond that without.
 
 Run from the project's root: ``python -m benchmarks.reference``. Patterned scenes are compared with
-nothing, with themselves and with another picture in turns, on one core. Prints a table in
-Markdown; exit code 1 where a goal is missed.
+nothing, with themselves and with another picture in turns. By processor time, and by the clock,
+which counts once what two cores do at the same time. Prints a table in Markdown; exit code 1
+where a goal is missed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from napari_semxai.types import SemImage
 
 GOALS = {480: 0.3, 4096: 6.0}
-"""Seconds beyond a mask without a reference, by the edge of the image in pixels."""
+"""Seconds by the clock beyond a mask without a reference, by the edge of the image in pixels."""
 NAMES = {SELF_REFERENCE: "itself", AUTO_REFERENCE: "another picture"}
 POINTS = 4
 """A side of the grid, which is asked alike with and without a reference."""
@@ -65,20 +66,21 @@ def compared_images(folder: Path, side: int) -> Iterator[SemImage]:
 
 
 def seconds_of(pipeline: Pipeline, images: list[SemImage]) -> np.ndarray:
-    """Return the processor time of comparing and of the whole mask, shape (images, 2)."""
+    """Return the time of comparing and of the whole mask, and that by the clock: (images, 3)."""
     # Image by image: each is new to the network, which remembers the last one.
     found = []
     for image in images:
         start = time.process_time()
         compare_image(image, pipeline.settings.algorithm)
-        between = time.process_time()
+        between, clock = time.process_time(), time.perf_counter()
         pipeline.run(image)
-        found.append((between - start, time.process_time() - between))
+        ends = time.process_time(), time.perf_counter()
+        found.append((between - start, ends[0] - between, ends[1] - clock))
     return np.array(found)
 
 
 def measured(side: int, scenes: int) -> dict[str, np.ndarray]:
-    """Return the medians of (comparing, whole mask beyond that without) of each reference."""
+    """Return the medians of `seconds_of` of each reference, of the mask beyond that without."""
     with tempfile.TemporaryDirectory() as folder:
         images = list(islice(compared_images(Path(folder), side), scenes))
         pipelines = [pipeline_of(name) for name in (NO_REFERENCE, *NAMES)]
@@ -90,7 +92,7 @@ def measured(side: int, scenes: int) -> dict[str, np.ndarray]:
                 for _ in range(TURNS.get(side, 3))
             ]
         )
-    turns[:, 1:, :, 1] -= turns[:, :1, :, 1]
+    turns[:, 1:, :, 1:] -= turns[:, :1, :, 1:]
     medians = np.median(turns, axis=(0, 2))
     return dict(zip(NAMES.values(), medians[1:], strict=True))
 
@@ -103,13 +105,15 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     reached = True
-    print("| image | compared with | comparing, s | network and judging, s | all beyond, s |")
-    print("|---|---|---|---|---|")
+    titles = "comparing, s", "network and judging, s", "all beyond, s", "by the clock, s"
+    print("|", " | ".join(("image", "compared with", *titles)), "|")
+    print("|---|---|---|---|---|---|")
     for side in arguments.sizes:
-        for name, (comparing, beyond) in measured(side, arguments.scenes).items():
+        for name, (comparing, beyond, clock) in measured(side, arguments.scenes).items():
             rest = beyond - comparing
-            print(f"| {side}² | {name} | {comparing:.2f} | {rest:.2f} | {beyond:.2f} |")
-            reached = reached and beyond <= GOALS.get(side, np.inf)
+            values = " | ".join(f"{value:.2f}" for value in (comparing, rest, beyond, clock))
+            print(f"| {side}² | {name} | {values} |")
+            reached = reached and clock <= GOALS.get(side, np.inf)
     sys.exit(not reached)
 
 

@@ -19,7 +19,7 @@ COMMANDS = {
     "live_edit": ("-m", "benchmarks.live_edit"),
     "sam2_generate": ("benchmarks/sam2_generate.py",),
     "sam2_large": ("benchmarks/sam2_generate.py", "--size", "4096", "--no-reference"),
-    "reference": ("-m", "benchmarks.reference"),
+    "reference": ("-m", "benchmarks.reference", "--scenes", "3"),
     "project_index": ("benchmarks/project_index.py",),
     "review_queue": ("-m", "benchmarks.review_queue", "--images", "5000"),
     "memory": ("-m", "benchmarks.memory"),

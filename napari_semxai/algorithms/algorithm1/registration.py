@@ -139,8 +139,7 @@ def _fitted(
         inside = ((at > 2) & (at < size - 3)).all(axis=0)
         rows, columns = relative[:, inside]
         moved, down, right = (
-            scipy.ndimage.map_coordinates(each, at[:, inside], order=1)
-            for each in seen
+            scipy.ndimage.map_coordinates(each, at[:, inside], order=1) for each in seen
         )
         gain = float(values[inside] @ moved / max(float(moved @ moved), 1e-6))
         rest = values[inside] - gain * moved
