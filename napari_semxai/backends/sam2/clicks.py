@@ -10,7 +10,7 @@ from scipy import ndimage
 from torch.nn import functional
 
 from napari_semxai.algorithms.exposure import luminance
-from napari_semxai.algorithms.masks.click_edits import BOX_MARGIN
+from napari_semxai.algorithms.masks.click_edits import BOX_MARGIN, MOST_OF_IMAGE
 from napari_semxai.algorithms.masks.metrics import bounding_box
 from napari_semxai.types import PredictedMask
 
@@ -56,7 +56,8 @@ def answer_prompts(
 ) -> PredictedMask:
     """Return the mask that clicks, a box and the mask so far mean.
 
-    A single click is ambiguous: of three answers the one of the best predicted IoU is taken.
+    A single click is ambiguous: of three answers the one of the best predicted IoU is taken, and
+    where answers are redrawn, one that covers most of the image only if the others do so, too.
 
     Parameters
     ----------
@@ -89,7 +90,7 @@ def answers(
     Of a mask only those pixels change whose side the network changed, so that details finer than
     its resolution stay, and those near a click where answers are redrawn. There a foreground click
     only adds to the object, and a background click only takes away from it.
-    Parameters as for `answer_prompts`; with `best_only` the mask of the best predicted IoU alone.
+    Parameters as for `answer_prompts`; with `best_only` the mask that is taken alone.
     """
     logits = None if mask is None else mask_logits(mask, segmenter.mask_prompt_shape)
     alone = mask is None and prompts.box is None and len(prompts.points) == 1
@@ -101,9 +102,12 @@ def answers(
         logits,
         multimask=alone,
     )
-    found, ious = [], answer.predicted_iou
-    # To draw one that covers the image takes several times as long as the network.
-    rows = [int(ious.argmax())] if best_only else list(range(len(ious)))
+    found, ious, rows = [], answer.predicted_iou, list(range(len(answer.masks)))
+    if best_only:
+        # A click means a thing on the surface sooner than the surface, of which the network is
+        # surer. To draw one that covers the image takes several times as long as the network.
+        wide = answer.masks.mean((1, 2)) >= MOST_OF_IMAGE if segmenter.redraws else False
+        rows = [int(np.argmax(ious - wide))]
     if segmenter.redraws and mask is None:
         worst = min(rows, key=ious.__getitem__)
         shown = segmenter.defects.meant(image, prompts)

@@ -71,6 +71,19 @@ def test_a_single_click_takes_the_best_of_three(segmenter, scene, monkeypatch):
     np.testing.assert_array_equal(answer.mask, drawn)
 
 
+def test_a_click_means_the_surface_last(segmenter, scene, monkeypatch):
+    monkeypatch.setattr(segmenter.defects, "meant", lambda *_: None)
+    prompts = Prompts((centre_of(scene.defect),), (True,))
+    three = segmenter.predict(scene.image, np.array(prompts.points), np.array([1]))
+    three.masks[0], three.logits[0], three.predicted_iou[:] = True, 9, (0.9, 0.4, 0.3)
+    monkeypatch.setattr(segmenter, "predict", lambda *_, **__: three)
+    drawn, _ = redrawn(scene.image, three.masks[1], three.logits[1], prompts)
+    np.testing.assert_array_equal(answer_prompts(segmenter, scene.image, prompts).mask, drawn)
+    # Where nothing else is offered it is the surface.
+    three.masks[:], three.logits[:] = True, 9
+    assert answer_prompts(segmenter, scene.image, prompts).predicted_iou == np.float32(0.9)
+
+
 def test_a_click_may_mean_what_the_map_shows(segmenter, scene):
     prompts = Prompts((centre_of(scene.defect),), (True,))
     shown = segmenter.defects.meant(scene.image, prompts)
