@@ -23,7 +23,7 @@ from napari_semxai.store.project.images import free_place
 from napari_semxai.store.project.masks import project_agreement
 from napari_semxai.store.project.records import utc_now
 from napari_semxai.types import InputError, ReviewState, colors
-from napari_semxai.types.quantities import length_text
+from napari_semxai.types.quantities import counted, length_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,7 +43,7 @@ _TRENDS = (
     ("per_image", "Defects per image", "{:.3g}"),
     ("per_area", "Defects per cm² inspected", "{:.3g}"),
 )
-OF_EACH = ("Pixel size", "Stage", "Taken")
+OF_EACH = ("Pixel size", "Stage", "Taken", "Reference")
 """What is known of an image that stands beside its picture."""
 
 
@@ -99,6 +99,7 @@ def page(rows: Sequence[Row], agreement: Sequence[Mapping[str, Any]], title: str
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["in_unit"] = length_text
+    environment.globals["counted"] = counted
     environment.globals["number"] = lambda value: "–" if math.isnan(value) else f"{value:.3f}"
     environment.globals["square"] = lambda area: f"{area * 1e12:,.3g}"
     template = (

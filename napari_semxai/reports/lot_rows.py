@@ -35,6 +35,13 @@ BY_RULE = str(ReviewState.BY_RULE)
 SIDE = 150
 """Longer edge of a picture: 2,000 of them stay below 20 MB."""
 _AROUND = 1.6
+_NAMED = (
+    ("points_per_side", "points per side"),
+    ("pred_iou_thresh", "predicted IoU ≥"),
+    ("stability_score_thresh", "stability ≥"),
+    ("box_nms_thresh", "box IoU ≤"),
+    ("connectivity", "connectivity"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +166,7 @@ def _row(
         inspected,
         _notch(defect),
         "" if record is None else record.rule,
-        tuple(_metadata(shown)),
+        (*_metadata(shown), *_reference(record)),
         _settings(record),
         picture(shown, mask),
     )
@@ -184,6 +191,16 @@ def _metadata(shown: SemImage) -> Iterator[tuple[str, str]]:
         yield "Pixel size", length_text(shown.pixel_size)
     if shown.microscope is not None:
         yield from describe(shown.microscope)
+
+
+def _reference(record: ReviewRecord | None) -> Iterator[tuple[str, str]]:
+    """Yield the picture that the image of a mask was compared with, or why it was not."""
+    recipe = None if record is None else record.recipe
+    compared = None if recipe is None else recipe.settings.get("compared")
+    if compared:
+        name, fits = compared.get("reference", ""), compared.get("correlation")
+        why = compared.get("reason") or ("" if fits is None else f"correlation {fits:.2f}")
+        yield "Reference", f"{name} ({why})" if why else name
 
 
 def _size(mask: BoolMask | None, pixel: float | None) -> tuple[float | None, float | None, str]:
@@ -236,12 +253,15 @@ def _settings(record: ReviewRecord | None) -> str:
     made = recipe.settings
     network = made.get("network") or made.get("model") or {}
     name = network.get("name") or Path(str(network.get("path", ""))).stem
-    compared = (made.get("compared") or {}).get("reference", "")
+    compared = made.get("compared") or {}
+    used = "" if compared.get("reason") else compared.get("reference", "")
     words = (
         f"{name} ({str(network.get('sha256', ''))[:12]})",
         made.get("algorithm", "paper"),
         f"α {made.get('alpha', 0):g}, β {made.get('beta', 0):g}",
-        f"compared with {compared}" if compared else "",
+        *(f"{text} {made[key]:g}" for key, text in _NAMED if made.get(key) is not None),
+        # Many images, many references: which one it was stands beside each picture.
+        f"compared with {'its own pattern' if used == 'self' else 'a reference'}" if used else "",
         *(f"{package} {version}" for package, version in recipe.versions.items()),
     )
     return "; ".join(word for word in words if word)

@@ -17,7 +17,7 @@ from napari_semxai.reports.lot_report import _lots, histogram, page, pareto, wri
 from napari_semxai.reports.lot_rows import Row, inspected_area, on_wafer
 from napari_semxai.store.project.create import create_project
 from napari_semxai.store.sources.klarf import read_klarf
-from napari_semxai.types import InputError, ReviewChange, ReviewState
+from napari_semxai.types import InputError, MaskRecipe, ReviewChange, ReviewState
 
 SAMPLES = Path(__file__).parents[3] / "shared" / "data" / "klarf"
 KLARF = """FileVersion 1 2;
@@ -103,6 +103,40 @@ def test_all_is_in_one_file_that_asks_for_nothing(project, tmp_path):
         write_report([project], tmp_path / "lot.001")
 
 
+def compared(mask, **values):
+    """What a mask was made by that was compared with something."""
+    settings = {
+        "model": {"name": "bundled", "sha256": "ab" * 32}, "algorithm": "robust",
+        "alpha": 2.0, "beta": 0.05, "points_per_side": 32, "pred_iou_thresh": 0.5,
+        "stability_score_thresh": 0.0, "box_nms_thresh": 0.7, "connectivity": 8,
+        "compared": {"correlation": 0.987, "reason": "", **values},
+    }  # fmt: skip
+    recipe = MaskRecipe("automatic", "", "", settings)
+    return ReviewChange(ReviewState.ACCEPTED, mask, recipe=recipe)
+
+
+def test_settings_are_told_once_and_references_beside_their_images(project, tmp_path):
+    mask = np.zeros((48, 64), bool)
+    mask[10:20, 20:40] = True
+    for number in (1, 2):
+        said = compared(mask, reference=f"{number}_reference.png")
+        project.write_review(f"defect_{number}", "Anna", said)
+    failed = compared(mask, reference="golden.png", reason="the reference does not match: 0.07")
+    project.write_review("defect_3", "Anna", failed)
+    target = tmp_path / "lot.html"
+    write_report([project], target)
+    text = re.sub(r"\s+", " ", target.read_text("utf-8"))
+    by = (
+        "bundled (abababababab); robust; α 2, β 0.05; points per side 32; predicted IoU ≥ 0.5; "
+        "stability ≥ 0; box IoU ≤ 0.7; connectivity 8"
+    )
+    assert f'<td>{by}; compared with a reference</td><td class="n">2</td>' in text
+    assert f'<td>{by}</td><td class="n">1</td>' in text
+    assert "Reference 1_reference.png (correlation 0.99)" in text
+    assert "Reference golden.png (the reference does not match: 0.07)" in text
+    assert "Taken with" not in text
+
+
 def test_it_can_be_stopped_while_annotators_are_compared(project, tmp_path):
     told = []
 
@@ -158,6 +192,9 @@ def test_lots_stand_beside_each_other_and_an_unknown_state_is_shown():
     bare = row(area=None, diameter=None, state="candidate", seen=False)
     assert "histogram" not in page([bare], [], "bare")
     assert "0</b>images" in page([], [], "none")
+    single = page([row(place=(0, 0), radius=0.1)], [], "single")
+    assert "1</b>image<" in single
+    assert ">1 place, radius" in single
 
 
 def test_lots_are_compared_by_rates():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from qtpy.QtCore import QEvent, QObject, QPoint, Qt
-from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QInputDialog, QPushButton
+from qtpy.QtWidgets import QApplication, QComboBox, QFileDialog, QInputDialog, QLabel, QPushButton
 
 from napari_semxai.algorithms.algorithm1.automatic import learned_mask
 from napari_semxai.algorithms.algorithm1.ground_truth import ground_truth, rank
@@ -220,6 +220,16 @@ def test_what_the_microscope_wrote_is_shown(edit, session):
     assert (
         "Microscope: JEOL JSM-7800F · Voltage: 15 kV · Stage: 1, 2 mm" in panel.microscope.text()
     )
+    # All that a microscope can tell has room.
+    known = Microscope(
+        "Hitachi", "SU8220", None, None, 5e3, 1e4, 8.1e-3, "SE(UL)", (0.0525, -1e-6, 8e-3),
+        "03/21/2024 10:11:12",
+    )  # fmt: skip
+    words = "Detector: SE(UL) · Stage: 52.5, -0.001, 8 mm · "
+    width = panel.microscope.fontMetrics().horizontalAdvance(words)
+    panel.microscope.resize(width, panel.microscope.sizeHint().height())
+    open_image(session, replace(make_image(), microscope=known))
+    assert QLabel.text(panel.microscope).endswith("Taken: 03/21/2024 10:11:12")
     open_image(session, make_image())
     assert panel.microscope.text() == ""
 

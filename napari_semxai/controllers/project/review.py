@@ -193,7 +193,7 @@ class ReviewController:
                 self.annotate(label=labels[number - 1])
             else:
                 self._session.message = (
-                    f"This project has {len(labels)} classes; there is no class {number}"
+                    f"The project's list has {len(labels)} classes, none in place {number}"
                 )
 
     def save(self) -> bool:

@@ -184,7 +184,7 @@ class SizePanel(Panel):
         self._on_queue_changed(session.queue)
 
     def _create(self) -> None:
-        self.text, self.microscope = StatusText(2), StatusText(3)
+        self.text, self.microscope = StatusText(2), StatusText(4)
         self.pixel_size = LengthField()
         self.pixel_size.setToolTip(
             "Pixel size in pm, nm, µm (um) or mm, from FEI/Zeiss metadata or entered manually "

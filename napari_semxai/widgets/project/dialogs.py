@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _NAMED = 3
 _LEAVE_OUT = "leave out"
 _LEFT = "left as it is"
+_LENGTH = 20
+_FIXED = QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
 _SIZES = {
     "XSIZE": "Width of the mask's box",
     "YSIZE": "Height of the mask's box",
@@ -216,6 +218,9 @@ class KlarfQuestions(QDialog):
             # A completed text would be another number than the typed one.
             box.setCompleter(None)
             box.setCurrentText(self._class_text(said.get(label, number)) or _LEFT)
+            box.setSizeAdjustPolicy(_FIXED)
+            box.setMinimumContentsLength(_LENGTH)
+            box.lineEdit().setCursorPosition(0)
             box.setToolTip("Class of the file; a number can be typed, too")
             self.marks[label] = QLabel()
         self.unknown = QCheckBox("Write classes that the file does not know, too")

@@ -86,6 +86,11 @@ def test_classes_of_a_klarf_copy_are_chosen_one_by_one(parent):
     dialog = KlarfQuestions(OFFER, {}, parent)
     texts = [box.currentText() for box in dialog.numbers.values()]
     assert texts == ["1 particle", "7", "crack", "left as it is"]
+    for box in dialog.numbers.values():
+        # Room for the words, of which the first are seen where a name is longer.
+        room = box.fontMetrics().horizontalAdvance("left as it is, and more")
+        assert box.sizeHint().width() > room
+        assert box.lineEdit().cursorPosition() == 0
     marks = {label: mark.text() for label, mark in dialog.marks.items()}
     assert marks["1"] == marks["no defect"] == ""
     assert marks["7"] == "⚠ not in the file; not written"
