@@ -261,10 +261,14 @@ class ClickController:
         self._known, self._answered = offer.after, offer.prompts
         message = _iou(offer.details)
         if np.array_equal(result, mask):
-            message = "SAM 2 does not change the mask here: use the brush"
+            message = told = "SAM 2 does not change the mask here: use the brush"
         else:
             self._edit.propose(result, offer.title, offer.details)
+            told = f"added to the defect mask. {message}"
         self._change(offer=None, message=message)
+        if offer.title != SAM_CLICK:
+            # Whoever asked elsewhere does not see the clicks' own line.
+            self._session.message = f"{offer.title}: {told}"
 
     def _with(self, offer: Offer, mask: BoolMask) -> BoolMask:
         """Return the mask with an answer, which may cross what is ignored, but not fill it."""

@@ -79,7 +79,11 @@ class MasksPanel(QWidget):
         self.send = button(
             "Replace mask", "Replace the defect mask by this one, as one undoable edit"
         )
-        self.sam = button("Prompt SAM", "Refine this mask with SAM 2")
+        self.sam = button(
+            "Prompt SAM",
+            "Make an object of this mask with SAM 2 and add it to the defect mask, as one undoable "
+            "edit",
+        )
         self.area = StatusText()
         self._masks: ExplanationMasks | None = None
         self._lay_out()

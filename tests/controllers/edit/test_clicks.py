@@ -258,8 +258,23 @@ def test_any_mask_can_be_the_prompt(session, engine, edit, clicks):
     assert request.prompts.box == (52, 52, 69, 69)
     assert session.proposal.title == "SAM of CRAFT mask"
     np.testing.assert_array_equal(edit.mask, disc(20, 30) | disc(60, 62))
+    assert "SAM of CRAFT mask: added to the defect mask" in session.message
     clicks.refine_mask(np.ones((3, 3), bool), "other")
     assert "other" in session.message
+
+
+def test_a_prompt_from_elsewhere_that_changes_nothing_says_so(session, engine, edit, clicks):
+    edit.live.sync(disc(20, 30))
+    clicks.refine_mask(disc(20, 30), "SAM of CRAFT mask")
+    engine.answer(disc(20, 30))
+    assert "SAM of CRAFT mask: SAM 2 does not change the mask" in session.message
+
+
+def test_a_click_says_nothing_beside_its_own_line(session, engine, clicks):
+    clicks.click(20, 30)
+    engine.answer(disc(20, 30))
+    assert session.clicks.message.startswith("Predicted IoU")
+    assert session.message == ""
 
 
 def test_the_tool_encodes_the_image_before_the_first_click(session, engine, clicks):
