@@ -213,6 +213,22 @@ def prove(
     return Proof(layers, int(looked[end]), int(found[end]), bound, said)
 
 
+def can_prove(sizes: Sequence[int], audited: int, promise: Promise) -> bool:
+    """Return whether anything can be accepted where no audited mask is wrong.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Images of each layer, the surest layer first.
+    audited : int
+        Images to be drawn of each layer.
+    promise : Promise
+        What is to hold of the others.
+    """
+    left = [size - audited for size in sizes]
+    return prove(sizes, audited, [0] * len(sizes), left, promise).layers > 0
+
+
 def _upper(wrong: int, audited: int, promise: Promise) -> float:
     """Return the one-sided Clopper-Pearson bound of a share."""
     if wrong == audited:

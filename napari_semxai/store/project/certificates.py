@@ -22,6 +22,7 @@ from napari_semxai.algorithms.statistics.acceptance import (
     LAYERS,
     Promise,
     Proof,
+    can_prove,
     draw_layers,
     prove,
 )
@@ -147,18 +148,24 @@ def draw_certificate(
     Raises
     ------
     InputError
-        When there are too few such images, or the file cannot be written.
+        When there are too few such images, when nothing could be accepted whatever the audit
+        finds, or when the file cannot be written.
     """
     records = [project.record(image.id, annotator) for image in project.images]
     rows = [[one.image, one.mask_sha256, one.score] for one in records if one and _is_open(one)]
     seed = secrets.randbits(32) if seed is None else seed
     try:
-        _, _, sample = _layers(rows, count, seed, AUDITED)
+        layers, drawn, sample = _layers(rows, count, seed, AUDITED)
     except ValueError as error:
         raise InputError(
             f"{project.folder}: {error}; only images with an automatic mask that nobody has "
             "reviewed or changed count (Generate all masks makes them)"
         ) from error
+    if not can_prove([len(layer) for layer in layers], len(drawn[0]), promise):
+        raise InputError(
+            f"{project.folder}: even if no mask of {len(sample)} audited ones were wrong, none of "
+            f"{len(rows)} images could be accepted; draw more of them, or let more masks be wrong"
+        )
     proposals = {}
     for image_id in sample:
         mask = project.mask(image_id, annotator)

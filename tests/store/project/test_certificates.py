@@ -87,6 +87,12 @@ def test_nothing_is_said_before_the_whole_sample_is_audited(project):
     assert audit_sample(project, "anna")[rest[0]] == f"audit 2 of {AUDITED}"
 
 
+def test_a_sample_from_which_nothing_can_follow_is_not_drawn(project):
+    with pytest.raises(InputError, match=r"even if no mask of 30 audited .* none of 80 images"):
+        draw_certificate(project, "anna", 2 * AUDITED, Promise(), seed=3)
+    assert latest_certificate(project, "anna") is None
+
+
 def test_what_is_accepted_by_rule_is_apart_everywhere_and_no_truth(project, tmp_path):
     audit = audit_all(project, draw(project))
     assert len(audit.images) == 3 * AUDITED
