@@ -81,8 +81,7 @@ class MasksPanel(QWidget):
         )
         self.sam = button(
             "Prompt SAM",
-            "Make an object of this mask with SAM 2 and add it to the defect mask, as one undoable "
-            "edit",
+            "Add what SAM 2 makes of this mask to the defect mask, as one undoable edit",
         )
         self.area = StatusText()
         self._masks: ExplanationMasks | None = None

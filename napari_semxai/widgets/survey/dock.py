@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.compat import isalive
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QEvent, Qt
 from qtpy.QtWidgets import (
     QApplication,
     QCheckBox,
@@ -329,6 +329,8 @@ class SurveyDock(ScrolledDock):
         participant, method, explanation = (box.currentText() for box in self._boxes)
         self._survey.begin(participant, method, explanation)
         self.items.take_keys()
+        # Now, or the first answer would scroll, and put another one below the pointer.
+        _scroll_to(self, self.items)
 
     def _on_agreed(self, agreed: bool) -> None:
         self.items.commit()
@@ -355,6 +357,12 @@ class SurveyDock(ScrolledDock):
     def _on_page_turned(self, page: int) -> None:
         if page == 1:
             self._survey.summarise()
+
+
+def _scroll_to(dock: ScrolledDock, part: QWidget) -> None:
+    # What has just been shown has no place before it is laid out.
+    QApplication.sendPostedEvents(None, QEvent.Type.LayoutRequest)
+    dock.ensureWidgetVisible(part)
 
 
 def _sure(parent: QWidget, question: str) -> bool:

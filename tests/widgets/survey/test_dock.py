@@ -300,3 +300,17 @@ def test_the_dock_fits_a_small_laptop_and_explains_itself(answering):
     controls = [*answering.findChildren(QPushButton), *answering.findChildren(QComboBox)]
     ours = [control for control in controls if not control.objectName().startswith("qt_")]
     assert [control for control in ours if not control.toolTip()] == []
+
+
+def test_all_answers_are_in_sight_before_the_first_one(qtbot, dock):
+    dock.resize(420, 560)
+    dock.participant.setCurrentText("P-1")
+    dock.start.click()
+    seen = dock.items.items[0].visibleRegion().boundingRect()
+    assert seen.height() == dock.items.items[0].height()
+    place = dock.verticalScrollBar().value()
+    assert place > 0
+    assert not dock.agreed.visibleRegion().isEmpty()
+    dock.agreed.click()
+    dock.items.items[0].answers[2].click()
+    assert dock.verticalScrollBar().value() == place
