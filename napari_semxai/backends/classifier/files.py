@@ -356,7 +356,7 @@ def _build_timm(name: str, num_classes: int, channels: int) -> nn.Module:
     if find_spec("timm") is None:
         raise InputError(
             f"architecture {name!r}: not {LITE!r} and no classifier of torchvision; if it is one "
-            'of timm, install that first: pip install "napari-semxai[timm]"'
+            "of timm, install that first: pip install timm"
         )
     import timm
 

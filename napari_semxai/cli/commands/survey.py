@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from napari_semxai.algorithms.statistics.survey import survey_report
 from napari_semxai.cli.common.output import DONE
 from napari_semxai.store.datasets.survey import read_survey
+from napari_semxai.types.quantities import counted
 from napari_semxai.types.survey import ITEMS
 
 if TYPE_CHECKING:
@@ -60,7 +61,8 @@ def run_summary(options: argparse.Namespace, output: Output) -> int:
 
 def _say_method(entry: MethodSummary, output: Output) -> None:
     method = entry.method or "explanations"
-    output.say(f"{method}, {entry.n_participants} participants, scale {entry.scale}")
+    participants = counted(entry.n_participants, "participant")
+    output.say(f"{method}, {participants}, scale {entry.scale}")
     output.say("  item  mean   std   agree")
     for number, (item, text) in enumerate(zip(entry.summary, ITEMS, strict=True), start=1):
         numbers = f"{item.mean:5.2f} {item.std:5.2f}   {item.n_experts_agree} of {item.n_experts}"
@@ -68,7 +70,8 @@ def _say_method(entry: MethodSummary, output: Output) -> None:
     summary = entry.summary
     known = summary.cronbach_alpha == summary.cronbach_alpha
     alpha = f"{summary.cronbach_alpha:.3f}" if known else "undefined"
-    output.say(f"  Cronbach's alpha {alpha}, over {summary.n_complete} complete answer sets")
+    complete = counted(summary.n_complete, "complete answer set")
+    output.say(f"  Cronbach's alpha {alpha}, over {complete}")
 
 
 def _comparison_text(comparison: MethodComparison) -> str:

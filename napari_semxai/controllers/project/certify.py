@@ -70,6 +70,7 @@ class CertifyController:
 
     def take_back(self) -> None:
         """Make all masks candidates again that a rule has accepted, also in an earlier session."""
+        self._session.say("Taking back what was accepted by rule …")
         self._run(_take_back, self._on_taken_back)
 
     def _run(self, work: Any, done: Any) -> None:
@@ -89,6 +90,8 @@ class CertifyController:
         if audit is None:
             self._session.message = "Draw an audit sample first"
         elif audit.images:
+            # A large lot takes a minute.
+            self._session.say("Accepting by rule …")
             self._group.accept_by_rule(audit.images, audit.certificate)
             self.look()
         else:

@@ -30,7 +30,9 @@ def test_summary_of_two_methods(tmp_path, capsys):
 def test_alpha_is_said_to_be_undefined(tmp_path, capsys):
     write_survey(tmp_path / "s.csv", [AnswerSet("P-1", answers=(4,) * 8)])
     assert main(["survey", "summary", str(tmp_path / "s.csv")]) == 0
-    assert "alpha undefined, over 1 complete" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "alpha undefined, over 1 complete answer set\n" in text
+    assert "explanations, 1 participant, scale" in text
 
 
 def test_bad_files_are_one_line_and_code_2(tmp_path, capsys):

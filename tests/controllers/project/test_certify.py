@@ -66,8 +66,11 @@ def test_the_list_hands_the_sample_out_and_nothing_is_accepted_before_it_is_audi
 
 def test_one_undo_takes_all_back_that_was_accepted(desk):
     audited(desk)
+    told = []
+    desk.session.events.message.connect(told.append)
     desk.certify.accept()
     desk.turn(lambda: "20 images: accepted by rule" in desk.session.message)
+    assert "Accepting by rule …" in told
     desk.queue.set_filter(order="number")
     desk.turn(lambda: by_rule(desk) == 20)
     # Nobody looked at them: they are no reviews of a person.
@@ -85,6 +88,7 @@ def test_a_later_session_takes_them_back_too(desk):
     desk.turn(lambda: by_rule(desk) == 20)
     desk.session.past_reviews = ()
     desk.certify.take_back()
+    assert desk.session.message == "Taking back what was accepted by rule …"
     desk.turn(lambda: "20 masks that were accepted by rule" in desk.session.message)
     desk.turn(lambda: by_rule(desk) == 0)
     desk.certify.take_back()
