@@ -122,7 +122,8 @@ class SurveyController:
         survey = self._session.survey
         if survey is not None:
             write = partial(write_survey, path, survey.sets, survey.others)
-            self._jobs.run("write copy of survey", write)
+            said = f"All answers copied to {path.name}"
+            self._jobs.run("write copy of survey", write, lambda _: self._session.say(said))
 
     def summarise(self) -> None:
         """Work out what the answers come to."""

@@ -162,14 +162,15 @@ def test_a_copy_does_not_hide_that_answers_were_refused(survey, path, told, monk
         go_on.set()
 
 
-def test_columns_of_others_are_in_the_file_and_in_copies(session, jobs, path, survey):
+def test_columns_of_others_are_in_the_file_and_in_copies(session, jobs, path, survey, told):
     items = ",".join(f"item_{n}" for n in range(1, 9))
     path.write_text(f"participant,role,{items}\nP-1,engineer,,,,,,,,\n")
     opened(session, lambda: survey.open(path))
     survey.begin("P-1", "", "")
     survey.agree(True)
     survey.answer(0, 4)
-    survey.save_copy(path.with_name("copy.csv"))
+    with told("All answers copied to copy.csv"):
+        survey.save_copy(path.with_name("copy.csv"))
     jobs._threads.shutdown(wait=True)
     for file in (path, path.with_name("copy.csv")):
         (row,) = csv.DictReader(file.read_text().splitlines())
