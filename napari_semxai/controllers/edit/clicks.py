@@ -250,8 +250,7 @@ class ClickController:
             self._apply(offer, mask)
             return
         self._change(offer=offer, message=_iou(offer.details))
-        if asked.title != SAM_CLICK:
-            self._session.message = f"{asked.title}: not applied, see SAM click in Edit & review"
+        _tell(self._session, asked.title, "not applied, see SAM click in Edit & review")
 
     def _apply(self, offer: Offer, mask: BoolMask) -> None:
         """Bring an answer into the mask as one undoable edit."""
@@ -259,16 +258,13 @@ class ClickController:
         self._history.note(mask, self._answered, self._known)
         self._history.note(result, offer.prompts, offer.after)
         self._known, self._answered = offer.after, offer.prompts
-        message = _iou(offer.details)
-        if np.array_equal(result, mask):
-            message = told = "SAM 2 does not change the mask here: use the brush"
-        else:
+        message = told = "SAM 2 does not change the mask here: use the brush"
+        if not np.array_equal(result, mask):
             self._edit.propose(result, offer.title, offer.details)
+            message = _iou(offer.details)
             told = f"added to the defect mask. {message}"
         self._change(offer=None, message=message)
-        if offer.title != SAM_CLICK:
-            # Whoever asked elsewhere does not see the clicks' own line.
-            self._session.message = f"{offer.title}: {told}"
+        _tell(self._session, offer.title, told)
 
     def _with(self, offer: Offer, mask: BoolMask) -> BoolMask:
         """Return the mask with an answer, which may cross what is ignored, but not fill it."""
@@ -315,6 +311,12 @@ class ClickController:
 
     def _change(self, **values: Any) -> None:
         self._session.clicks = replace(self._session.clicks, **values)
+
+
+def _tell(session: Session, title: str, text: str) -> None:
+    # Whoever asked elsewhere does not see the clicks' own line.
+    if title != SAM_CLICK:
+        session.message = f"{title}: {text}"
 
 
 def _box_around(mask: BoolMask) -> tuple[float, float, float, float]:
