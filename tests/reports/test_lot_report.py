@@ -1,5 +1,7 @@
 """The report: what it counts, and what a browser makes of it."""
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -11,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from napari_semxai.cli import main
 from napari_semxai.reports.lot_report import _lots, histogram, page, pareto, write_report
@@ -274,12 +277,38 @@ def test_bins_hold_everything_and_shares_end_at_one():
     assert [(one["name"], one["share"]) for one in found] == [("b", 0.75), ("a", 1.0)]
 
 
+def grey(level):
+    """The data of a picture of one grey."""
+    with io.BytesIO() as file:
+        Image.new("L", (30, 20), level).save(file, "PNG")
+        return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+BROWSER = ["chromium", "--headless", "--no-sandbox", "--disable-gpu"]
+
+
+@pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
+def test_pictures_out_of_sight_are_printed_and_can_be_jumped_to(tmp_path):
+    rows = [row(name=f"image {number}", picture=grey(number)) for number in range(120)]
+    text = page([*rows, row(place=(0, 0), radius=0.1)], [], "many")
+    blocks = re.findall(r'<div class="part" style="contain-intrinsic-size: auto (\d+)px">', text)
+    assert blocks == ["8230", "8230", "3474"]
+    assert re.findall(r'<tr id="d(\d+)"', text) == [str(number) for number in range(121)]
+    assert '<a href="#d120">' in text
+    (tmp_path / "many.html").write_text(text)
+    printed = tmp_path / "many.pdf"
+    options = [f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={printed}"]
+    command = [*BROWSER, *options, (tmp_path / "many.html").as_uri()]
+    subprocess.run(command, capture_output=True, timeout=120, check=True)
+    assert len(re.findall(rb"/Subtype /Image\b", printed.read_bytes())) == 120
+
+
 @pytest.mark.skipif(shutil.which("chromium") is None, reason="no chromium on this machine")
 def test_a_browser_has_nothing_to_say_and_asks_for_nothing(project, tmp_path):
     target, printed = tmp_path / "lot.html", tmp_path / "lot.pdf"
     write_report([project], target)
     command = [
-        "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr",
+        *BROWSER, "--enable-logging=stderr",
         f"--log-net-log={tmp_path / 'net.json'}", f"--user-data-dir={tmp_path / 'profile'}",
         f"--print-to-pdf={printed}", target.as_uri(),
     ]  # fmt: skip
