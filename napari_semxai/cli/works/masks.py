@@ -27,6 +27,7 @@ from napari_semxai.cli.works.record import (
     content_key,
     image_values,
     known_record,
+    mask_values,
     size_of,
     versions,
 )
@@ -339,11 +340,13 @@ def mask_record(result: MaskResult, settings: MaskSettings, source: str) -> dict
             "name": result.model.name,
             "sha256": result.model.sha256,
             "device": result.model.device,
+            # By its file, or by its size where a learned network answered in its place.
+            **({"requested": settings.model} if settings.model != result.model.name else {}),
         },
         **{name: values[name] for name in _SETTINGS if name in values},
         **({"network": values["network"]} if "network" in values else {}),
         "versions": versions(*PACKAGES),
-        "mask": _mask_values(result),
+        "mask": mask_values(result.truth, result.image.pixel_size),
         "ignored": region_counts(result.image.ignored),
         "compared": compared_values(result.difference),
         "winner": result.truth.winner,
@@ -384,16 +387,3 @@ def summary(result: MaskResult, wanted: str) -> str:
         text += f", mask confidence {truth.confidence:.2f}"
     text += compared
     return text + (", touches the edge: check it" if truth.touches_edge else "")
-
-
-def _mask_values(result: MaskResult) -> dict[str, Any]:
-    size, pixel = size_of(result.truth.mask), result.image.pixel_size
-    return {
-        "area_px": size.area,
-        "height_px": size.height,
-        "width_px": size.width,
-        "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
-        "touches_edge": result.truth.touches_edge,
-        "reason": result.truth.reason,
-        "confidence": result.truth.confidence,
-    }

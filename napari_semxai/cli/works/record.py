@@ -119,6 +119,21 @@ def size_of(mask: BoolMask) -> MaskSize:
     return MaskSize(int(np.count_nonzero(mask)), height, width)
 
 
+def mask_values(truth: GroundTruth, pixel: float | None) -> dict[str, Any]:
+    """Return what is known of a mask; `pixel` is the edge of a pixel in metres."""
+    size = size_of(truth.mask)
+    return {
+        "area_px": size.area,
+        "height_px": size.height,
+        "width_px": size.width,
+        "area_um2": None if pixel is None else size.area * (pixel * 1e6) ** 2,
+        "touches_edge": truth.touches_edge,
+        "reason": truth.reason,
+        "confidence": truth.confidence,
+        "sha256": array_digest(truth.mask),
+    }
+
+
 def score_values(mask: BoolMask, truth: BoolMask) -> dict[str, float]:
     """Return the published five scores of a mask against a truth."""
     found = scores(mask, truth)

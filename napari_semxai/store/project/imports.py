@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -19,17 +20,17 @@ from napari_semxai.store.images.masks import MaskReader, MaskReading, image_stem
 from napari_semxai.store.images.read import image_files
 from napari_semxai.store.project.create import name_classes
 from napari_semxai.store.project.exports import CLASSES_TABLE, IGNORED_NAME, MASKS_TABLE
+from napari_semxai.store.project.masks import recipe_beside
 from napari_semxai.store.project.records import imported_state
 from napari_semxai.store.sources.image_tables import find_table, table_images
 from napari_semxai.types import InputError, ReviewChange, ReviewState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from napari_semxai.store.images.coco import CocoImage, CocoSet
     from napari_semxai.store.project.project import Project
-    from napari_semxai.types import ProjectImage, ReviewRecord
+    from napari_semxai.types import MaskRecipe, ProjectImage, ReviewRecord
 
     Load: TypeAlias = Callable[[ProjectImage], MaskReading]
 
@@ -96,7 +97,8 @@ def import_masks(
     choices : ImportChoices, optional
         How they are brought in.
     failed : dict, optional
-        Gets the message of each mask that cannot be brought in; without it the first one raises.
+        Gets the message of each mask that cannot be brought in, or not with its settings; without
+        it the first one raises.
     masks : MaskReader, optional
         Reads and counts them, also where nothing can be brought in.
 
@@ -125,7 +127,10 @@ def import_masks(
                 raise InputError(f"{found.name}: {seen[image.id]} is of the same image")
             reading = found.load(image)
             change = _change(found, image, reading, choices.state)
-            _write(project, image, annotator, change, choices)
+            recipe, problem = _recipe(found, image, reading)
+            _write(project, image, annotator, replace(change, recipe=recipe), choices)
+            if problem:
+                problems[f"{found.name}, settings"] = problem
             # Only now: a mask that was refused leaves the place to another of the same image.
             seen[image.id] = found.name
         except InputError as error:
@@ -179,6 +184,7 @@ def _says(old: ReviewRecord, change: ReviewChange) -> bool:
         and (change.ignored is None or region_counts(change.ignored) == old.ignored)
         and change.label in (None, old.label)
         and change.comment in (None, old.comment)
+        and change.recipe in (None, old.recipe)
     )
 
 
@@ -193,6 +199,19 @@ class _Found:
     state: str | None = None
     comment: str | None = None
     sha256: str | None = None
+    path: Path | None = field(default=None, kw_only=True)
+
+
+def _recipe(
+    found: _Found, image: ProjectImage, reading: MaskReading
+) -> tuple[MaskRecipe | None, str]:
+    """Return how a mask was made, where something tells that, and why that cannot be taken."""
+    if found.path is None:
+        return None, ""
+    try:
+        return recipe_beside(found.path, reading.mask, image), ""
+    except InputError as error:
+        return None, str(error)
 
 
 def _change(
@@ -239,7 +258,8 @@ def _masks_of(
             if entry.mask is not None:
                 load = partial(_read, reader, listed.mask_rule, entry.mask)
                 told = (entry.label, entry.state, entry.comment)
-                yield _Found(entry.path.with_name(entry.name).as_posix(), load, "", *told)
+                name = entry.path.with_name(entry.name).as_posix()
+                yield _Found(name, load, "", *told, path=entry.mask)
 
 
 def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterator[_Found]:
@@ -261,7 +281,7 @@ def _folder_masks(folder: Path, project: Project, reader: MaskReader) -> Iterato
             load = partial(_read_numbers, path)
         # The ending is the mask's; a folder tells equal names apart.
         place = path.relative_to(folder).with_name(image_stem(path.stem))
-        yield _Found(place.as_posix(), load)
+        yield _Found(place.as_posix(), load, path=path)
 
 
 def _listed_masks(table: Path, reader: MaskReader) -> dict[Path, _Found]:

@@ -1,12 +1,13 @@
-"""Which mask stands for an image, how far annotators agree, and how its edits led to it."""
+"""Which mask stands for an image, how far annotators agree, and how it was made and edited."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from functools import reduce
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,15 +21,32 @@ from napari_semxai.algorithms.statistics.agreement import (
 from napari_semxai.store.disk.digests import array_digest
 from napari_semxai.store.images.mask_parts import region_mask
 from napari_semxai.store.project.files import annotator_key
-from napari_semxai.types import BoolMask, ChosenMask, InputError, LeftOut, MaskRecipe, ReviewState
+from napari_semxai.types import (
+    BoolMask,
+    ChosenMask,
+    InputError,
+    LeftOut,
+    MaskRecipe,
+    MaskSettings,
+    ReviewState,
+)
+from napari_semxai.types.settings import LEARNED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from napari_semxai.store.project.project import Project
     from napari_semxai.types import PairAgreement, ProjectImage, ReviewRecord, Scores
 
 CONSENSUS = "consensus"
+_MASK_ENDING = "_mask.png"
+# What holds numbers, and what texts: a report writes them out.
+_NUMBERS = (
+    "alpha", "beta", "connectivity", "points_per_side", "pred_iou_thresh",
+    "stability_score_thresh", "box_nms_thresh",
+)  # fmt: skip
+_COPIED = (*_NUMBERS, "algorithm", "reference", "ignore_border", "network")
 
 
 def chosen_masks(
@@ -284,3 +302,74 @@ def replay_edits(project: Project, image_id: str, annotator: str) -> EditReplay:
 def difference(found: BoolMask, stored: BoolMask) -> float:
     """Return the share of pixels in which two masks (M, N) differ."""
     return float(np.count_nonzero(found != stored) / stored.size)
+
+
+def recipe_beside(path: Path, mask: BoolMask, image: ProjectImage) -> MaskRecipe | None:
+    """Return how a mask was made, where a record beside its file tells that.
+
+    Parameters
+    ----------
+    path : Path
+        The mask's file.
+    mask : ndarray of bool, shape (M, N)
+        As it was read.
+    image : ProjectImage
+        Whose mask it is.
+
+    Returns
+    -------
+    MaskRecipe or None
+        None without a record, and for a mask that was changed since.
+
+    Raises
+    ------
+    InputError
+        When the record is damaged, or is of other pixels than the image has.
+    """
+    record = path.with_name(f"{path.name.removesuffix(_MASK_ENDING)}.json")
+    if not path.name.endswith(_MASK_ENDING) or not record.is_file():
+        return None
+    try:
+        values = json.loads(record.read_bytes())
+        # Other programs write such files, too.
+        if not isinstance(values, dict) or values.get("command") != "mask":
+            return None
+        made, digest = values["mask"], array_digest(mask)
+        # Records from before there was a digest in them have the area only.
+        if made["area_px"] != np.count_nonzero(mask) or made.get("sha256", digest) != digest:
+            return None
+        pixels = values["image"]["sha256"]
+        settings = _settings(values)
+        versions = {str(name): str(one) for name, one in values["versions"].items()}
+        turned = int(values["image"].get("turned_from_orientation", 1))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{record}: is damaged ({error}); the mask came in without its settings"
+        ) from error
+    if pixels != image.sha256:
+        raise InputError(
+            f"{record}: is of other pixels than {image.path} has; the mask came in without its "
+            "settings"
+        )
+    versions.pop("python", None)
+    return MaskRecipe("automatic", digest, pixels, settings, (), versions, turned)
+
+
+def _settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a record as recipes hold them."""
+    settings = {name: values[name] for name in _COPIED if name in values}
+    for name in _NUMBERS:
+        float(settings[name])
+    model = values["model"]
+    # Of a learned network the digest stands beside its path.
+    digest = "" if settings["algorithm"] == LEARNED else str(model["sha256"])
+    settings["model"] = {"name": str(model.get("requested", model["name"])), "sha256": digest}
+    settings |= {"winner": values["winner"], "overridden": False}
+    if values.get("ignored"):
+        settings["ignored"] = str(values["ignored"])
+    compared = values.get("compared")
+    if compared is not None:
+        fits = compared["correlation"]
+        settings["compared"] = {**compared, "correlation": None if fits is None else float(fits)}
+    MaskSettings.from_json(settings, "auto")
+    return settings

@@ -145,3 +145,38 @@ def test_a_mask_made_by_another_reference_is_refused(tmp_path, capsys):
     capsys.readouterr()
     reference.write_bytes(kept)
     assert main(replay) == 0
+
+
+def test_what_is_made_by_command_and_comes_into_a_project_is_verified_and_replayed(
+    tmp_path, quick, capsys
+):
+    random = np.random.default_rng(1)
+    scene = random.integers(90, 110, (48, 64), dtype=np.uint8)
+    reference = tmp_path / "images/a_reference.png"
+    reference.parent.mkdir()
+    Image.fromarray(scene).save(reference)
+    changed = scene.copy()
+    changed[20:28, 30:40] = 200
+    Image.fromarray(changed).save(tmp_path / "images/a.png")
+    images, project = str(tmp_path / "images/a.png"), str(tmp_path / "project")
+    masks_folder = str(tmp_path / "masks")
+    assert main(["mask", images, "-o", masks_folder, *quick]) == 0
+    assert (
+        json.loads((tmp_path / "masks/a.json").read_text())["compared"]["reference"]
+        == "a_reference.png"
+    )
+    assert main(["project", "init", project, "--from", str(tmp_path / "images")]) == 0
+    assert main(["project", "import", project, masks_folder, "--annotator", "Anna"]) == 0
+    assert main(["project", "verify", project]) == 0
+    capsys.readouterr()
+    assert main(["project", "replay", project, "--device", "cpu", "--json"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["replayed"]
+    assert answer["network_steps"] == {"automatic mask": 0.0}
+    report = tmp_path / "lot.html"
+    assert main(["report", project, "-o", str(report)]) == 0
+    assert "Automatic masks were made by" in report.read_text("utf-8")
+    assert "a_reference.png (" in report.read_text("utf-8")
+    Image.fromarray(np.roll(scene, 1)).save(reference)
+    capsys.readouterr()
+    assert main(["project", "verify", project]) == 2
+    assert "is not the picture that the mask was made with" in capsys.readouterr().out
