@@ -31,6 +31,8 @@ RFC_4180 = "\r\n"
 """End of a line in reports and surveys, which other programs read; a project's own use "\\n"."""
 _LOSSLESS = {"utf-8": "surrogateescape", "utf-16": "surrogatepass", "utf-32": "surrogatepass"}
 _MOST_SAID = 3
+# Steps from one number to the next that some products and sums of rounded ones are off.
+_NOISE = 8
 _DELIMITERS = ";,\t"
 _SEPARATOR_LINE = re.compile(r'\ufeff?"?sep=(.)"?[;,\t]*\r?\n', re.IGNORECASE)
 
@@ -198,8 +200,13 @@ def write_table(
     delimiter: str = ",",
     line_end: str = "\n",
 ) -> None:
-    """Write a CSV file with a line of names, atomically; None and NaN are empty fields."""
-    text = table_text([columns, *rows], delimiter=delimiter, line_end=line_end)
+    """Write a CSV file with a line of names, atomically; None and NaN are empty fields.
+
+    What sets a number apart from one with 12 digits is written only where it is more than the
+    noise of calculating with binary numbers: 52.5 for 52.50000000000001, but all of 1/3.
+    """
+    shown = ([_without_noise(value) for value in row] for row in rows)
+    text = table_text([columns, *shown], delimiter=delimiter, line_end=line_end)
     with atomic_write(path) as file:
         file.write(table_bytes(text))
 
@@ -225,6 +232,13 @@ def table_text(
     writer = csv.writer(text, delimiter=delimiter, lineterminator=line_end)
     writer.writerows([_cell(value) for value in row] for row in rows)
     return text.getvalue()
+
+
+def _without_noise(value: Any) -> Any:
+    if not isinstance(value, float) or not math.isfinite(value):
+        return value
+    short = float(f"{value:.12g}")
+    return short if abs(short - value) <= _NOISE * math.ulp(value) else value
 
 
 def _cell(value: Any) -> Any:

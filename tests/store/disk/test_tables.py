@@ -105,6 +105,40 @@ def test_a_projects_table_ends_lines_as_unix_does(tmp_path):
     assert (tmp_path / "t.csv").read_bytes() == b'a;b\nx,y;"x;y"\n'
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (52.50000000000001, "52.5"),
+        (0.1 + 0.2, "0.3"),
+        (84 * (2.5e-9 * 1e6) ** 2, "0.000525"),
+        (-1.1 * 1.1, "-1.21"),
+        (1e22, "1e+22"),
+        (np.float64(7.000000000000001), "7.0"),
+        # All digits are of the value, or none of it is a fraction.
+        (1 / 3, "0.3333333333333333"),
+        (0.123456789012345, "0.123456789012345"),
+        (1.0000000000001, "1.0000000000001"),
+        (12345678901234567, "12345678901234567"),
+        (5e-324, "5e-324"),
+        (0.0, "0.0"),
+        (math.inf, "inf"),
+        (math.nan, ""),
+        ("52.50000000000001", "52.50000000000001"),
+        (True, "True"),
+    ],
+)
+def test_numbers_are_written_without_the_noise_of_calculating(tmp_path, value, text):
+    write_table(tmp_path / "a.csv", ["name", "number"], [["x", value]])
+    assert (tmp_path / "a.csv").read_text() == f"name,number\nx,{text}\n"
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False))
+def test_what_is_written_is_the_number_but_for_noise(tmp_path_factory, value):
+    path = tmp_path_factory.mktemp("number") / "a.csv"
+    write_table(path, ["number"], [[value]])
+    assert float(path.read_text().split()[1]) == pytest.approx(value, rel=2e-15, abs=0)
+
+
 def test_a_report_has_the_union_of_all_fields(tmp_path):
     records = [{"a": 1, "b": math.nan}, {"b": 2.5, "c": "µ, 3"}]
     assert write_records(tmp_path / "r.csv", records) == tmp_path / "r.csv"
