@@ -294,7 +294,9 @@ class ProjectTools:
             self._open_again()
 
     def _on_imported(self, imported: Imported) -> None:
-        self._session.say(f"Import: {imported.masks}" + _but(imported.failed, "left out or incomplete"))
+        self._session.say(
+            f"Import: {imported.masks}" + _but(imported.failed, "left out or incomplete")
+        )
         if imported.masks.brought:
             self._open_again()
         if imported.open_questions:
